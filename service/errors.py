@@ -1,0 +1,183 @@
+"""Every error that a client can see: one class a code, each with its HTTP status.
+
+The error catalogue in the docs and the problem documents (RFC 9457) are made from these classes.
+A message may reach the client, so it never holds a secret or another user's data.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field; `field` is a JSONPath such as `$.items[0].quantity`."""
+
+    field: str
+    detail: str
+
+
+class ServiceError(Exception):
+    """Base of every error that is answered as a problem document.
+
+    `retry_after_s` becomes a Retry-After header; `fields` become the document's `errors`.
+    """
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        retry_after_s: int | None = None,
+        fields: tuple[FieldError, ...] = (),
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.retry_after_s = retry_after_s
+        self.fields = fields
+
+
+class ValidationFailedError(ServiceError):
+    """The request is well-formed JSON, but not what the operation takes."""
+
+    status, code, title = 422, "validation_failed", "The request is not valid"
+
+
+class MalformedRequestError(ServiceError):
+    """The body is not JSON, or the query or a header can't be read."""
+
+    status, code, title = 400, "malformed_request", "The request cannot be read"
+
+
+class IdempotencyKeyMissingError(ServiceError):
+    """Draft-ietf-httpapi-idempotency-key-header, 2.7: a missing key is a 400."""
+
+    status, code, title = 400, "idempotency_key_missing", "Send an Idempotency-Key header"
+
+
+class IdempotencyKeyInvalidError(ServiceError):
+    """The key is not 1 to 255 visible ASCII characters."""
+
+    status, code, title = 400, "idempotency_key_invalid", "The Idempotency-Key cannot be used"
+
+
+class IdempotencyKeyReusedError(ServiceError):
+    """The same key came with another request before."""
+
+    status, code, title = 422, "idempotency_key_reused", "This key belongs to another request"
+
+
+class IdempotencyKeyInFlightError(ServiceError):
+    """The first request under this key is still running."""
+
+    status, code, title = 409, "idempotency_key_in_flight", "The first request is still running"
+
+
+class UnauthenticatedError(ServiceError):
+    """No bearer token, or one that is not valid; which, is not said."""
+
+    status, code, title = 401, "unauthenticated", "Send a valid bearer token"
+
+
+class ScopeMissingError(ServiceError):
+    """The token is valid and lacks the operation's scope."""
+
+    status, code, title = 403, "scope_missing", "The token lacks a scope"
+
+
+class NotFoundError(ServiceError):
+    """No such thing, or not yours: the two are told apart by nobody."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class MethodNotAllowedError(ServiceError):
+    """The path exists and the method doesn't."""
+
+    status, code, title = 405, "method_not_allowed", "This method is not allowed here"
+
+
+class PayloadTooLargeError(ServiceError):
+    """The body is larger than the service reads."""
+
+    status, code, title = 413, "payload_too_large", "The body is too large"
+
+
+class UnsupportedMediaTypeError(ServiceError):
+    """The body is not application/json."""
+
+    status, code, title = 415, "unsupported_media_type", "Send application/json"
+
+
+class OrderNotPayableError(ServiceError):
+    """The order is paid, canceled or expired."""
+
+    status, code, title = 409, "order_not_payable", "The order cannot be paid"
+
+
+class LivePaymentExistsError(ServiceError):
+    """The order has a payment under way, or one that succeeded."""
+
+    status, code, title = 409, "live_payment_exists", "The order already has a live payment"
+
+
+class AlreadyOwnedError(ServiceError):
+    """The user owns one of the games, or another payment has reserved it."""
+
+    status, code, title = 409, "already_owned", "A game of this order is already owned"
+
+
+class IllegalTransitionError(ServiceError):
+    """The order or payment is in a status that doesn't allow this."""
+
+    status, code, title = 409, "illegal_transition", "Not possible in the present status"
+
+
+class RefundExceedsCapturedError(ServiceError):
+    """More would be refunded than was captured."""
+
+    status, code, title = 409, "refund_exceeds_captured", "More than is left to refund"
+
+
+class GameUnavailableError(ServiceError):
+    """The Game Catalog doesn't know the game, or doesn't sell it in this currency."""
+
+    status, code, title = 422, "game_unavailable", "A game is not for sale"
+
+
+class ProviderUnknownError(ServiceError):
+    """The payment provider is not configured here."""
+
+    status, code, title = 422, "provider_unknown", "No such payment provider"
+
+
+class IntegrationUnavailableError(ServiceError):
+    """A service that the answer needs does not answer."""
+
+    status, code, title = 503, "integration_unavailable", "A needed service does not answer"
+
+
+class OverloadedError(ServiceError):
+    """A queue is full; the request was not begun."""
+
+    status, code, title = 503, "overloaded", "Too busy right now"
+
+
+class StoreUnavailableError(ServiceError):
+    """The database does not answer."""
+
+    status, code, title = 503, "store_unavailable", "The database does not answer"
+
+
+class RequestTimeoutError(ServiceError):
+    """The request took longer than any may; what it began goes on or is repaired."""
+
+    status, code, title = 503, "request_timeout", "The request took too long"
+
+
+class InternalError(ServiceError):
+    """Anything unforeseen; the correlation id finds it in the logs."""
+
+    status, code, title = 500, "internal_error", "Something went wrong"

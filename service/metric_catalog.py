@@ -1,0 +1,285 @@
+"""Every metric of the service, as pure data.
+
+The service builds its instruments from this list, and alerts, dashboards, the autoscaler and the
+contract tests take names and labels from it, so a rename here changes all of them in one commit.
+
+Names follow https://prometheus.io/docs/practices/naming/: base units, `_total` for counters.
+Labels are bounded: each says which values it can have; no user, order or payment id is a label.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+LATENCY_BUCKETS_S: Final = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.0,
+    3.0,
+    5.0,
+    10.0,
+    30.0,
+)  # 2.0 and 5.0 are the warning and critical thresholds of the latency alerts
+"""Seconds. A threshold that is a bucket border is exact; between borders it is interpolated."""
+
+AMOUNT_BUCKETS_MINOR: Final = (
+    100.0,
+    500.0,
+    1_000.0,
+    2_000.0,
+    3_000.0,
+    5_000.0,
+    7_500.0,
+    10_000.0,
+    20_000.0,
+    50_000.0,
+    100_000.0,
+)  # 50_000 is where a payment counts as high-value
+"""Minor currency units (cents); games cost 1 to 100, bundles more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One time series family.
+
+    `name` is the exposed name (a counter's ends in `_total`); `labels` are in a fixed order.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+    buckets: tuple[float, ...] = ()
+
+    def series(self) -> tuple[str, ...]:
+        """Return the sample names that Prometheus stores for this family."""
+        if self.kind == "histogram":
+            return tuple(self.name + suffix for suffix in ("_bucket", "_sum", "_count"))
+        return (self.name,)
+
+
+PAYMENT_STATUSES: Final = (
+    "succeeded",
+    "failed",
+    "declined",
+    "authorized",
+    "requires_action",
+    "unknown",
+    "review",
+    "canceled",
+    "expired",
+)
+"""Values of `status` on payment metrics: the payment states that a request can end in, and
+`declined` for a failed payment whose cause is the buyer's bank and not us."""
+
+ORDER_STATUSES: Final = ("pending", "paid", "fulfilled", "canceled", "expired", "refunded")
+
+LABEL_VALUES: Final[dict[str, tuple[str, ...]]] = {
+    "provider": ("simulator", "stripe"),
+    "operation": (
+        "charge",
+        "capture",
+        "cancel",
+        "refund",
+        "find",
+        "get_game",
+        "grant",
+        "revoke",
+    ),
+    "outcome": ("ok", "declined", "error", "timeout", "hit", "miss"),
+    "integration": ("library", "game_catalog"),
+    "topic": ("library.grant", "library.revoke"),
+    "role": ("api", "worker"),
+}
+"""The values a label can take, where the list is the same for every metric that has it."""
+
+PAYMENTS: Final = Metric(
+    "payments_total",
+    "counter",
+    "Payments that reached a status, by the provider that handled them.",
+    ("status", "provider"),
+)
+PAYMENT_DURATION: Final = Metric(
+    "payment_duration_seconds",
+    "histogram",
+    "Time from a payment request's arrival to its answer.",
+    ("status", "provider"),
+    "seconds",
+    LATENCY_BUCKETS_S,
+)
+PAYMENT_AMOUNT: Final = Metric(
+    "payment_amount_histogram",
+    "histogram",
+    "Amounts of succeeded payments, in minor units of their currency.",
+    ("currency",),
+    "minor",
+    AMOUNT_BUCKETS_MINOR,
+)
+ACTIVE_PAYMENTS: Final = Metric(
+    "active_payments_gauge",
+    "gauge",
+    "Payment requests being handled right now by this process.",
+)
+PAYMENT_FAILURES_HIGH_VALUE: Final = Metric(
+    "payment_high_value_failures_total",
+    "counter",
+    "Failed payments at or above the high-value amount.",
+    ("provider",),
+)
+ORDERS: Final = Metric(
+    "orders_total",
+    "counter",
+    "Orders that reached a status.",
+    ("status",),
+)
+ORDER_DURATION: Final = Metric(
+    "order_duration_seconds",
+    "histogram",
+    "Time from an order's creation to its payment.",
+    (),
+    "seconds",
+    (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0),
+)
+PROVIDER_REQUESTS: Final = Metric(
+    "payment_provider_requests_total",
+    "counter",
+    "Calls to a payment provider, by outcome.",
+    ("provider", "operation", "outcome"),
+)
+PROVIDER_DURATION: Final = Metric(
+    "payment_provider_duration_seconds",
+    "histogram",
+    "Duration of a call to a payment provider.",
+    ("provider", "operation"),
+    "seconds",
+    LATENCY_BUCKETS_S,
+)
+INTEGRATION_REQUESTS: Final = Metric(
+    "integration_requests_total",
+    "counter",
+    "Calls to the Library and the Game Catalog, by outcome.",
+    ("integration", "operation", "outcome"),
+)
+INTEGRATION_DURATION: Final = Metric(
+    "integration_duration_seconds",
+    "histogram",
+    "Duration of a call to an integration.",
+    ("integration", "operation"),
+    "seconds",
+    LATENCY_BUCKETS_S,
+)
+HTTP_REQUESTS: Final = Metric(
+    "http_requests_total",
+    "counter",
+    "HTTP requests answered, by route template.",
+    ("method", "route", "status"),
+)
+HTTP_DURATION: Final = Metric(
+    "http_request_duration_seconds",
+    "histogram",
+    "Duration of an HTTP request.",
+    ("method", "route"),
+    "seconds",
+    LATENCY_BUCKETS_S,
+)
+OUTBOX_PENDING: Final = Metric(
+    "outbox_pending_gauge",
+    "gauge",
+    "Messages in the outbox that are not delivered yet.",
+    ("topic",),
+)
+OUTBOX_LAG: Final = Metric(
+    "outbox_lag_seconds",
+    "gauge",
+    "Age of the oldest undelivered message in the outbox.",
+    (),
+    "seconds",
+)
+OUTBOX_DELIVERIES: Final = Metric(
+    "outbox_deliveries_total",
+    "counter",
+    "Delivery attempts of outbox messages, by outcome.",
+    ("topic", "outcome"),
+)
+UNRESOLVED_PAYMENTS: Final = Metric(
+    "payments_unresolved_gauge",
+    "gauge",
+    "Payments in processing, unknown or review, from the database.",
+    ("status",),
+)
+PAID_NOT_GRANTED: Final = Metric(
+    "paid_not_granted_gauge",
+    "gauge",
+    "Orders paid for longer than the grant objective whose games are not granted.",
+)
+INVARIANT_VIOLATIONS: Final = Metric(
+    "money_invariant_violations_gauge",
+    "gauge",
+    "Rows that break a money invariant; anything but 0 is an incident.",
+    ("invariant",),
+)
+CACHE_REQUESTS: Final = Metric(
+    "cache_requests_total",
+    "counter",
+    "Look-ups in the cache, by outcome.",
+    ("cache", "outcome"),
+)
+DB_POOL_CONNECTIONS: Final = Metric(
+    "db_pool_connections_gauge",
+    "gauge",
+    "Database connections of this process, by state.",
+    ("state",),
+)
+DB_BATCH_QUEUE: Final = Metric(
+    "db_batch_queue_gauge",
+    "gauge",
+    "Writes waiting for a batch, by statement.",
+    ("statement",),
+)
+DB_BATCH_SIZE: Final = Metric(
+    "db_batch_size",
+    "histogram",
+    "Writes that shared one statement.",
+    ("statement",),
+    "",
+    (1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
+)
+EVENT_LOOP_LAG: Final = Metric(
+    "event_loop_lag_seconds",
+    "gauge",
+    "How late the event loop ran a timer, last measurement.",
+    (),
+    "seconds",
+)
+BUILD_INFO: Final = Metric(
+    "coinslot_build_info",
+    "gauge",
+    "Always 1; the labels name the running build.",
+    ("version", "role"),
+)
+
+CATALOG: Final[tuple[Metric, ...]] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Metric)
+)
+
+RUNTIME_METRICS: Final[dict[str, Kind]] = {
+    "process_cpu_seconds_total": "counter",
+    "process_resident_memory_bytes": "gauge",
+    "process_virtual_memory_bytes": "gauge",
+    "process_start_time_seconds": "gauge",
+    "process_open_fds": "gauge",
+    "process_max_fds": "gauge",
+    "python_gc_objects_collected_total": "counter",
+    "python_gc_objects_uncollectable_total": "counter",
+    "python_gc_collections_total": "counter",
+    "python_info": "gauge",
+}
+"""What prometheus_client's own collectors export; part of the contract for expressions."""

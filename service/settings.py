@@ -1,0 +1,195 @@
+"""Every environment variable of the service: its type, default, bounds and secrecy.
+
+The Deployment's ConfigMap and Secret are generated from these fields, so a setting that is added
+here and not given a value there fails a test.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+MIN_HS256_KEY_BYTES: Final = 32  # RFC 7518, 3.2: the key is at least as long as the hash
+
+
+class Secret:
+    """A value that never shows itself: not in a log, a traceback or an f-string."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value; call it only where the value leaves for its one purpose."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, format_spec: str) -> str:
+        return "***"
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s/]+")]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one process. A field `database_url` is read from `DATABASE_URL`."""
+
+    # Where it runs
+    environment: Literal["local", "staging", "prod"] = "local"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    host: str = "0.0.0.0"  # noqa: S104  a container's only interface; NetworkPolicy guards it
+    port: Port = 8080
+    version: str = "dev"
+
+    # PostgreSQL, the source of truth
+    database_url: Secret
+    db_pool_size: Count = 8
+    """Connections for single statements, a process."""
+    db_batch_connections: Annotated[int, Meta(ge=1, le=16)] = 2
+    """Connections that carry batched writes, a process and a statement kind."""
+    db_batch_items: Annotated[int, Meta(ge=1, le=1_000)] = 32
+    """Writes that share a statement at most; more gained nothing when measured."""
+    db_batch_queue: Count = 2_000
+    """Writes that may wait; beyond it a request is answered 503 at once."""
+    db_statement_timeout_s: Seconds = 5.0
+
+    # Valkey, a cache: empty means none, and losing it costs only speed
+    redis_url: Secret = Secret("")
+    cache_timeout_s: Seconds = 0.25
+    game_cache_ttl_s: Seconds = 60.0
+
+    # Bearer tokens
+    jwt_secret: Secret
+    jwt_issuer: str = "coinslot"
+    jwt_audience: str = "coinslot-api"
+
+    # Payment providers
+    default_provider: Literal["simulator"] = "simulator"
+    simulator_url: Url = "http://127.0.0.1:8090"
+    simulator_api_key: Secret
+    provider_timeout_s: Seconds = 5.0
+
+    # Integrations
+    library_url: Url = "http://127.0.0.1:8090"
+    library_token: Secret
+    game_catalog_url: Url = "http://127.0.0.1:8090"
+    integration_timeout_s: Seconds = 3.0
+
+    # Behaviour
+    order_ttl_s: Seconds = 1_800.0
+    """An unpaid order expires after this."""
+    request_timeout_s: Seconds = 15.0
+    """Beyond this a request is answered 503; above the provider's timeout, below the lock."""
+    idempotency_lock_s: Seconds = 30.0
+    """How long a request owns its key; twice the longest request, so an owner is surely gone."""
+    unknown_retry_s: Seconds = 5.0
+    """First wait before an unknown outcome is looked up; it doubles with each look."""
+    unknown_max_checks: Annotated[int, Meta(ge=1, le=50)] = 12
+    """Looks before a person decides; with doubling from 5 s to 1 h, about five hours."""
+    worker_poll_s: Seconds = 0.5
+    """Pause of a worker that found nothing to do."""
+    outbox_batch: Annotated[int, Meta(ge=1, le=1_000)] = 50
+    outbox_lease_s: Seconds = 30.0
+    """How long a claimed message is hidden from other workers."""
+    shutdown_drain_s: Seconds = 20.0
+    """Longest wait for requests in flight at SIGTERM; below the pod's grace period."""
+
+
+class SettingsError(Exception):
+    """One or more settings are missing or wrong; the message names each with its remedy."""
+
+
+def env_name(field: str) -> str:
+    """Return the environment variable that holds `field`."""
+    return field.upper()
+
+
+def secret_fields() -> tuple[str, ...]:
+    """Return the fields that hold secrets; they belong into a Secret, never into a ConfigMap."""
+    return tuple(name for name, kind in get_type_hints(Settings).items() if kind is Secret)
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from `environ`; raise SettingsError naming everything that is wrong."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        raw = environ.get(env_name(field.name), "").strip()
+        if not raw:
+            if field.required:
+                problems.append(f"{env_name(field.name)} is not set; {_remedy(field.name)}")
+            continue
+        try:
+            values[field.name] = msgspec.convert(
+                raw, hints[field.name], strict=False, dec_hook=_decode_secret
+            )
+        except msgspec.ValidationError as error:
+            problems.append(_wrong(field.name, raw, hints[field.name], error))
+    problems += _across(values)
+    if problems:
+        raise SettingsError("wrong settings:\n  " + "\n  ".join(problems))
+    return Settings(**values)
+
+
+def _decode_secret(kind: type, value: Any) -> Any:
+    if kind is Secret:
+        return Secret(str(value))
+    raise NotImplementedError(kind)  # msgspec's word for "not my type"
+
+
+def _across(values: Mapping[str, Any]) -> list[str]:
+    secret = values.get("jwt_secret")
+    if secret is not None and len(secret.reveal().encode()) < MIN_HS256_KEY_BYTES:
+        return [f"JWT_SECRET has fewer than {MIN_HS256_KEY_BYTES} bytes; HS256 needs that many"]
+    return []
+
+
+def _wrong(name: str, raw: str, kind: Any, error: Exception) -> str:
+    shown = "***" if kind is Secret else repr(raw)
+    return f"{env_name(name)} is {shown}: {error}; allowed: {_allowed(kind)}"
+
+
+def _allowed(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        base, meta = get_args(kind)
+        bounds = [
+            f"{word} {limit}"
+            for word, limit in (
+                ("at least", meta.ge),
+                ("above", meta.gt),
+                ("at most", meta.le),
+                ("matching", meta.pattern),
+            )
+            if limit is not None
+        ]
+        return " ".join((base.__name__, ", ".join(bounds)))
+    if get_origin(kind) is Literal:
+        return " | ".join(get_args(kind))
+    return str(getattr(kind, "__name__", kind))
+
+
+_REMEDIES: Final = {
+    "database_url": "give a URL such as postgresql://user:password@host:5432/coinslot, "
+    "or run `make dev`, which starts a PostgreSQL of its own",
+    "jwt_secret": f"give {MIN_HS256_KEY_BYTES} random bytes or more, e.g. `openssl rand -hex 32`",
+    "simulator_api_key": "give the key that the provider simulator expects",
+    "library_token": "give the token that the Library service expects",
+}
+
+
+def _remedy(name: str) -> str:
+    return _REMEDIES.get(name, "give it a value")
