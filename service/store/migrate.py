@@ -1,0 +1,38 @@
+"""Bring a database to this release's schema; the only import of yoyo.
+
+Each file runs in a transaction of its own, under yoyo's lock, so that two runs at once are safe.
+Migrations only go forward: expand in one release, contract in a later one.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from yoyo import get_backend, read_migrations
+from yoyo.exceptions import LockTimeout
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_TIMEOUT_S = 60  # another run's migrations take seconds; a minute means it is stuck
+
+
+class MigrationError(Exception):
+    """The schema could not be brought up to date; the message names the cause."""
+
+
+def apply(database_url: str) -> Sequence[str]:
+    """Apply what is missing and return its names, in order; raise MigrationError."""
+    backend = get_backend(database_url)
+    try:
+        with backend.lock(timeout=LOCK_TIMEOUT_S):
+            missing = backend.to_apply(read_migrations(str(MIGRATIONS)))
+            names = [migration.id for migration in missing]
+            backend.apply_migrations(missing)
+    except LockTimeout as error:
+        raise MigrationError(f"another migration holds the lock: {error}") from error
+    finally:
+        backend.connection.close()
+    return names
+
+
+def newest() -> str:
+    """Return the name of the last migration of this release."""
+    return max(path.stem for path in MIGRATIONS.glob("*.sql"))
