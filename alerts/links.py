@@ -1,0 +1,20 @@
+"""Where an alert sends its reader: runbooks and dashboards, named once."""
+
+from typing import Final
+
+RUNBOOK_FOLDER: Final = "docs/runbooks"
+RUNBOOK_BASE: Final = f"https://github.com/coinslot/coinslot/blob/main/{RUNBOOK_FOLDER}"
+"""Change it here when the repo moves; every alert's `runbook_url` follows."""
+
+OVERVIEW_DASHBOARD: Final = "coinslot-overview"
+"""The uid of the dashboard that on-call people see first."""
+
+
+def runbook_url(alert_name: str) -> str:
+    """Return the address of the runbook page of an alert."""
+    return f"{RUNBOOK_BASE}/{alert_name}.md"
+
+
+def dashboard_url(uid: str) -> str:
+    """Return the dashboard's path in any Grafana, opened at the namespace of the alert."""
+    return f"/d/{uid}?var-namespace={{{{ $labels.namespace }}}}"
