@@ -1,0 +1,30 @@
+"""Double entry: each movement of money as entries that sum to zero. Debit > 0, credit < 0."""
+
+from dataclasses import dataclass
+
+from service.domain.money import Money
+
+SALES = "sales:games"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One side of a movement."""
+
+    account: str
+    amount: Money
+
+
+def provider_account(provider: str) -> str:
+    """Return the account of what a provider owes us."""
+    return f"provider:{provider}"
+
+
+def capture(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """Money came in: the provider owes it to us, and we have sold games."""
+    return Entry(provider_account(provider), amount), Entry(SALES, -amount)
+
+
+def refund(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """Money went back: the sale is undone, and the provider owes us less."""
+    return Entry(SALES, amount), Entry(provider_account(provider), -amount)

@@ -1,0 +1,113 @@
+"""Payments: their states, and what a provider's answer makes of them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from service.domain.money import Money
+
+
+class PaymentStatus(StrEnum):
+    """Where a payment stands. Refunded is no status: it follows from the counters."""
+
+    CREATED = "created"
+    PROCESSING = "processing"
+    REQUIRES_ACTION = "requires_action"
+    AUTHORIZED = "authorized"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+    REVIEW = "review"
+
+
+_S = PaymentStatus
+TRANSITIONS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
+    _S.CREATED: frozenset({_S.PROCESSING, _S.CANCELED, _S.EXPIRED}),
+    _S.PROCESSING: frozenset(
+        {_S.REQUIRES_ACTION, _S.AUTHORIZED, _S.SUCCEEDED, _S.FAILED, _S.UNKNOWN, _S.REVIEW}
+    ),
+    _S.REQUIRES_ACTION: frozenset({_S.PROCESSING, _S.CANCELED, _S.EXPIRED}),
+    _S.AUTHORIZED: frozenset({_S.SUCCEEDED, _S.CANCELED, _S.EXPIRED}),
+    _S.UNKNOWN: frozenset({_S.REQUIRES_ACTION, _S.AUTHORIZED, _S.SUCCEEDED, _S.FAILED, _S.REVIEW}),
+    _S.REVIEW: frozenset({_S.SUCCEEDED, _S.FAILED}),
+    _S.SUCCEEDED: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.CANCELED: frozenset(),
+    _S.EXPIRED: frozenset(),
+}
+FIRST: Final = frozenset({_S.CREATED, _S.PROCESSING})
+TERMINAL: Final = frozenset(status for status, following in TRANSITIONS.items() if not following)
+CLOSED: Final = frozenset({_S.FAILED, _S.CANCELED, _S.EXPIRED})
+"""Statuses in which a payment took no money; the order may be paid by another one."""
+
+CaptureMethod = Literal["automatic", "manual"]
+
+DECLINES: Final = frozenset({"card_declined", "insufficient_funds"})
+"""Failure codes in which the buyer's bank spoke, not we or the provider."""
+
+
+class ChargeOutcome(StrEnum):
+    """What a provider said of a charge, in one vocabulary for all providers."""
+
+    SUCCEEDED = "succeeded"
+    AUTHORIZED = "authorized"
+    REQUIRES_ACTION = "requires_action"
+    DECLINED = "declined"
+    REJECTED = "rejected"  # the provider refused the request itself; nothing was charged
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A charge as the provider reports it."""
+
+    outcome: ChargeOutcome
+    provider_ref: str | None
+    amount: Money | None
+    failure_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a payment: its next status, the captured amount, and why if it failed."""
+
+    status: PaymentStatus
+    captured_minor: int = 0
+    failure_code: str | None = None
+
+
+_BY_OUTCOME: Final = {
+    ChargeOutcome.SUCCEEDED: _S.SUCCEEDED,
+    ChargeOutcome.AUTHORIZED: _S.AUTHORIZED,
+    ChargeOutcome.REQUIRES_ACTION: _S.REQUIRES_ACTION,
+    ChargeOutcome.DECLINED: _S.FAILED,
+    ChargeOutcome.REJECTED: _S.FAILED,
+}
+
+
+def judge(charge: Charge, asked: Money, capture: CaptureMethod) -> Verdict:
+    """Return what a provider's answer makes of a payment of `asked`.
+
+    An amount or currency that differs from ours, or a capture that nobody asked for, is not for a
+    program to decide: it goes to review.
+    """
+    status = _BY_OUTCOME[charge.outcome]
+    if status is _S.FAILED:
+        return Verdict(_S.FAILED, 0, charge.failure_code or charge.outcome.value)
+    if charge.amount != asked:
+        return Verdict(_S.REVIEW, 0, "amount_mismatch")
+    if charge.provider_ref is None:
+        return Verdict(_S.REVIEW, 0, "provider_ref_missing")
+    if status is _S.SUCCEEDED and capture == "manual":
+        return Verdict(_S.REVIEW, 0, "captured_unasked")
+    if status is _S.AUTHORIZED and capture == "automatic":
+        return Verdict(_S.REVIEW, 0, "not_captured")
+    return Verdict(status, asked.minor if status is _S.SUCCEEDED else 0)
+
+
+def metric_status(status: PaymentStatus, failure_code: str | None) -> str:
+    """Return the value of the metrics' `status` label (metric_catalog.PAYMENT_STATUSES)."""
+    if status is PaymentStatus.FAILED and failure_code in DECLINES:
+        return "declined"
+    return status.value

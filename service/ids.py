@@ -1,0 +1,13 @@
+"""Identifiers that sort by time, so that an index on them grows at its end."""
+
+import secrets
+import time
+from uuid import UUID
+
+
+def new_id() -> UUID:
+    """Return a UUIDv7 (RFC 9562, 5.7): 48 bits of Unix milliseconds and 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = secrets.randbits(74)
+    value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62
+    return UUID(int=value | random & (1 << 62) - 1)

@@ -1,0 +1,143 @@
+"""HTTP calls to others: one way to time them out, to pass the correlation id on, and to count.
+
+The caller learns whether a failed call may have had an effect. Connecting failed: surely not.
+Anything later (a time-out, a reset, a 5xx, an answer that can't be read): nobody knows.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+CONNECT_TIMEOUT_S: Final = 2.0
+"""Within a cluster a connection takes milliseconds; two seconds is one lost SYN retried."""
+
+MAX_ANSWER_BYTES: Final = 1_048_576
+"""No answer of a provider or an integration comes near a megabyte."""
+
+
+class Outcome(StrEnum):
+    """How a call ended, as the metrics' `outcome` label."""
+
+    OK = "ok"
+    DECLINED = "declined"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+
+
+class CallError(Exception):
+    """A call without a usable answer; `sent` tells whether it may have had an effect."""
+
+    def __init__(self, message: str, *, sent: bool, outcome: Outcome = Outcome.ERROR) -> None:
+        super().__init__(message)
+        self.sent = sent
+        self.outcome = outcome
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A complete answer below 500; `body` is decoded JSON."""
+
+    status: int
+    body: Any
+
+
+Observe = Callable[[str, Outcome, float], None]
+"""Called with the operation, its outcome and its duration in seconds."""
+
+
+class Outbound:
+    """Calls to one remote service."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        observe: Observe,
+        correlation_id: Callable[[], str],
+    ) -> None:
+        self._session = session
+        self._base = base_url.rstrip("/")
+        self._headers = dict(headers)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S)
+        self._observe = observe
+        self._correlation_id = correlation_id
+
+    async def call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Call and return the answer, whatever its status below 500; raise CallError otherwise."""
+        started = time.perf_counter()
+        outcome = Outcome.ERROR
+        try:
+            answer = await self._send(method, path, body, query, headers or {})
+            outcome = Outcome.OK if answer.status < 400 or answer.status == 404 else Outcome.ERROR  # noqa: PLR2004
+        except CallError as error:
+            outcome = error.outcome
+            raise
+        else:
+            return answer
+        finally:
+            self._observe(operation, outcome, time.perf_counter() - started)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        url = URL(self._base + path, encoded=False)
+        try:
+            async with self._session.request(
+                method,
+                url,
+                params=query,
+                data=None if body is None else msgspec.json.encode(body),
+                headers={**self._all_headers(has_body=body is not None), **headers},
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
+                return await _read(response)
+        except aiohttp.ClientConnectorError as error:
+            raise CallError(f"cannot connect: {error}", sent=False) from error
+        except aiohttp.ConnectionTimeoutError as error:
+            raise CallError("no connection in time", sent=False, outcome=Outcome.TIMEOUT) from error
+        except TimeoutError as error:
+            raise CallError("no answer in time", sent=True, outcome=Outcome.TIMEOUT) from error
+        except aiohttp.ClientError as error:
+            raise CallError(f"connection broke: {type(error).__name__}", sent=True) from error
+
+    def _all_headers(self, *, has_body: bool) -> dict[str, str]:
+        headers = {**self._headers, "X-Correlation-ID": self._correlation_id()}
+        if has_body:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+
+async def _read(response: aiohttp.ClientResponse) -> Answer:
+    raw = await response.content.read(MAX_ANSWER_BYTES + 1)
+    while not response.content.at_eof() and len(raw) <= MAX_ANSWER_BYTES:
+        raw += await response.content.read(MAX_ANSWER_BYTES + 1 - len(raw))
+    if len(raw) > MAX_ANSWER_BYTES:
+        raise CallError("the answer is too large", sent=True)
+    if response.status >= 500:  # noqa: PLR2004
+        raise CallError(f"status {response.status}", sent=True)
+    try:
+        return Answer(response.status, msgspec.json.decode(raw) if raw else None)
+    except msgspec.DecodeError as error:
+        raise CallError("the answer is not JSON", sent=True) from error

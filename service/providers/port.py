@@ -1,0 +1,69 @@
+"""What the service asks of a payment provider, and the two ways in which an answer can be missing.
+
+The distinction between "surely not done" and "nobody knows" is what keeps a payment from being
+charged twice or declared failed while the money is gone.
+"""
+
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from service.domain.money import Money
+from service.domain.payment import Charge
+
+
+class NotSentError(Exception):
+    """The request surely did not reach the provider: nothing was charged or refunded."""
+
+
+class OutcomeUnknownError(Exception):
+    """The request may have reached the provider; only the provider knows what came of it."""
+
+
+class ChargeRequest(msgspec.Struct, frozen=True):
+    """A charge to make. `attempt_id` is the provider's idempotency key."""
+
+    attempt_id: UUID
+    payment_id: UUID
+    amount: Money
+    capture: bool
+    payment_method: str
+
+
+class RefundRequest(msgspec.Struct, frozen=True):
+    """A refund to make. `refund_id` is the provider's idempotency key."""
+
+    refund_id: UUID
+    charge_ref: str
+    amount: Money
+
+
+class RefundResult(msgspec.Struct, frozen=True):
+    """A refund as the provider reports it."""
+
+    succeeded: bool
+    provider_ref: str | None
+    amount: Money | None
+    failure_code: str | None = None
+
+
+class Provider(Protocol):
+    """A payment provider. Every call raises NotSentError or OutcomeUnknownError, or answers.
+
+    Calls with the same id are one operation to the provider, however often they are made.
+    """
+
+    name: str
+
+    async def charge(self, request: ChargeRequest) -> Charge:
+        """Charge, or authorize when `capture` is False."""
+
+    async def find_charge(self, request: ChargeRequest) -> Charge | None:
+        """Return what the provider has under `attempt_id`; None if it has seen no such attempt."""
+
+    async def refund(self, request: RefundRequest) -> RefundResult:
+        """Pay back a part or all of a captured charge."""
+
+    async def find_refund(self, request: RefundRequest) -> RefundResult | None:
+        """Return what the provider has under `refund_id`; None if it has seen no such refund."""

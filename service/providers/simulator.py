@@ -1,0 +1,172 @@
+"""The provider simulator's API, spoken like a real provider's: over HTTP, with an API key."""
+
+from typing import Any, Final
+
+import msgspec
+
+from service.domain.money import Money
+from service.domain.payment import Charge, ChargeOutcome
+from service.outbound import Answer, CallError, Outbound
+from service.providers.port import (
+    ChargeRequest,
+    NotSentError,
+    OutcomeUnknownError,
+    RefundRequest,
+    RefundResult,
+)
+
+OK: Final = 200
+BAD_REQUEST: Final = 400
+REFUSED: Final = frozenset({400, 402, 404, 409, 422})
+"""Statuses with which the simulator says that it has done nothing and never will."""
+
+
+class _Charge(msgspec.Struct, frozen=True):
+    id: str
+    status: str
+    amount: int
+    currency: str
+    failure_code: str | None = None
+
+
+class _Refund(msgspec.Struct, frozen=True):
+    id: str
+    status: str
+    amount: int
+    currency: str
+
+
+class SimulatorProvider:
+    """The port's calls in the simulator's words."""
+
+    name = "simulator"
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+
+    async def charge(self, request: ChargeRequest) -> Charge:
+        """POST /charges."""
+        answer = await self._call(
+            "charge",
+            "POST",
+            "/provider/v1/charges",
+            body={
+                "amount": request.amount.minor,
+                "currency": request.amount.currency,
+                "capture": request.capture,
+                "payment_method": request.payment_method,
+                "reference": str(request.payment_id),
+            },
+            key=str(request.attempt_id),
+        )
+        if answer.status in REFUSED:
+            return Charge(ChargeOutcome.REJECTED, None, None, _code(answer))
+        return _charge(answer.body)
+
+    async def find_charge(self, request: ChargeRequest) -> Charge | None:
+        """GET /charges by idempotency key."""
+        answer = await self._call(
+            "find",
+            "GET",
+            "/provider/v1/charges",
+            query={"idempotency_key": str(request.attempt_id)},
+        )
+        found = _found(answer)
+        return _charge(found) if found is not None else None
+
+    async def refund(self, request: RefundRequest) -> RefundResult:
+        """POST /charges/{id}/refunds."""
+        answer = await self._call(
+            "refund",
+            "POST",
+            f"/provider/v1/charges/{request.charge_ref}/refunds",
+            body={"amount": request.amount.minor},
+            key=str(request.refund_id),
+        )
+        if answer.status in REFUSED:
+            return RefundResult(False, None, None, _code(answer))  # noqa: FBT003  succeeded
+        return _refund(answer.body)
+
+    async def find_refund(self, request: RefundRequest) -> RefundResult | None:
+        """GET /refunds by idempotency key."""
+        answer = await self._call(
+            "find",
+            "GET",
+            "/provider/v1/refunds",
+            query={"idempotency_key": str(request.refund_id)},
+        )
+        found = _found(answer)
+        return _refund(found) if found is not None else None
+
+    async def _call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        key: str = "",
+    ) -> Answer:
+        headers = {"Idempotency-Key": key} if key else None
+        try:
+            answer = await self._outbound.call(
+                operation, method, path, body=body, query=query, headers=headers
+            )
+        except CallError as error:
+            if error.sent:
+                raise OutcomeUnknownError(str(error)) from error
+            raise NotSentError(str(error)) from error
+        if answer.status >= BAD_REQUEST and answer.status not in REFUSED:
+            # e.g. 401 or 429: nothing was done, and it is not this payment's fault
+            raise NotSentError(f"status {answer.status}")
+        return answer
+
+
+def _found(answer: Answer) -> Any:
+    try:
+        data = answer.body["data"]
+        return data[0] if data else None
+    except (KeyError, TypeError, IndexError) as error:
+        raise OutcomeUnknownError("the list of the provider cannot be read") from error
+
+
+def _code(answer: Answer) -> str:
+    try:
+        return str(answer.body["error"]["code"])[:64]
+    except (KeyError, TypeError):
+        return f"status_{answer.status}"
+
+
+def _charge(body: Any) -> Charge:
+    try:
+        charge = msgspec.convert(body, _Charge)
+        return Charge(
+            ChargeOutcome(charge.status),
+            charge.id,
+            _amount(charge.amount, charge.currency),
+            charge.failure_code,
+        )
+    except (msgspec.ValidationError, ValueError) as error:
+        raise OutcomeUnknownError(f"the provider's charge cannot be read: {error}") from error
+
+
+def _refund(body: Any) -> RefundResult:
+    try:
+        refund = msgspec.convert(body, _Refund)
+    except msgspec.ValidationError as error:
+        raise OutcomeUnknownError(f"the provider's refund cannot be read: {error}") from error
+    return RefundResult(
+        refund.status == "succeeded",
+        refund.id,
+        _amount(refund.amount, refund.currency),
+        None if refund.status == "succeeded" else refund.status,
+    )
+
+
+def _amount(minor: int, currency: str) -> Money | None:
+    """Return the amount, or None for one that can't be ours: it is then judged as different."""
+    try:
+        return Money(minor, currency)
+    except ValueError:
+        return None

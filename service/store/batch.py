@@ -1,0 +1,154 @@
+"""Batches: independent writes that wait while a connection is busy share the next statement.
+
+There is no timer. A lone write goes out at once; under load, what has gathered meanwhile goes out
+together, with one commit for all. Each item has an outcome of its own, and an item that the
+database refuses fails alone.
+
+The statement must be safe to repeat for the same item (it recognises its own ids), because a
+connection that breaks in mid-statement leaves the outcome of its items unknown: they are run again
+and so find out.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from typing import Final, Generic, TypeVar
+
+from service.errors import OverloadedError, ServiceError, StoreUnavailableError
+from service.store.database import ConnectionLostError, ContentionError
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+Entry = tuple[Item, "asyncio.Future[Outcome]"]
+Run = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]]
+
+LOST_RETRIES: Final = 4
+LOST_PAUSE_S: Final = 0.25
+"""Doubling pauses of 0.25 to 2 s bridge a restart of PostgreSQL and stay below a request's time."""
+CONTENTION_RETRIES: Final = 3
+RETRY_AFTER_S: Final = 1
+
+
+class Batcher(Generic[Item, Outcome]):
+    """Gathers items and runs them in batches on at most `lanes` connections at a time.
+
+    `conflict_keys` names what two items of one batch must not share: they would be the same row to
+    the statement. The later one waits for the next batch.
+    """
+
+    def __init__(
+        self,
+        run: Run[Item, Outcome],
+        *,
+        conflict_keys: Callable[[Item], Iterable[Hashable]],
+        max_items: int,
+        max_queue: int,
+        lanes: int,
+        observe: Callable[[int, int], None] = lambda _size, _waiting: None,
+    ) -> None:
+        self._run = run
+        self._conflict_keys = conflict_keys
+        self._max_items = max_items
+        self._max_queue = max_queue
+        self._lanes = lanes
+        self._observe = observe
+        self._waiting: deque[Entry[Item, Outcome]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def submit(self, item: Item) -> Outcome:
+        """Return the item's outcome; raise OverloadedError at once when the queue is full.
+
+        A caller that is canceled leaves: the write goes on without it.
+        """
+        if self._closing or len(self._waiting) >= self._max_queue:
+            raise OverloadedError(retry_after_s=RETRY_AFTER_S)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        self._start_lane()
+        return await asyncio.shield(future)
+
+    async def close(self, timeout_s: float) -> None:
+        """Refuse new items and wait until those that wait are written, at most `timeout_s`."""
+        self._closing = True
+        if self._running:
+            _done, late = await asyncio.wait(self._running, timeout=timeout_s)
+            for lane in late:
+                lane.cancel()
+
+    def _start_lane(self) -> None:
+        if len(self._running) < self._lanes:
+            lane = asyncio.create_task(self._work(), name="batch lane")
+            self._running.add(lane)  # a task that nothing refers to can be garbage-collected
+            lane.add_done_callback(self._running.discard)
+
+    async def _work(self) -> None:
+        while self._waiting:
+            batch = self._take()
+            self._observe(len(batch), len(self._waiting))
+            await self._resolve(batch)
+
+    def _take(self) -> list[Entry[Item, Outcome]]:
+        batch: list[Entry[Item, Outcome]] = []
+        skipped: list[Entry[Item, Outcome]] = []
+        taken: set[Hashable] = set()
+        while self._waiting and len(batch) < self._max_items:
+            entry = self._waiting.popleft()
+            keys = set(self._conflict_keys(entry[0]))
+            (skipped if keys & taken else batch).append(entry)
+            taken |= keys
+        self._waiting.extendleft(reversed(skipped))
+        return batch
+
+    async def _resolve(self, batch: Sequence[Entry[Item, Outcome]]) -> None:
+        """Give every entry of the batch an outcome or an error; never raise but when canceled."""
+        try:
+            outcomes = await self._run_surely([item for item, _ in batch])
+        except (ServiceError, asyncio.CancelledError) as error:
+            _fail(batch, error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        except Exception as error:  # noqa: BLE001  one bad item must not take the others along
+            await self._resolve_by_halves(batch, error)
+        else:
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                if not future.done():
+                    future.set_result(outcome)
+
+    async def _resolve_by_halves(
+        self, batch: Sequence[Entry[Item, Outcome]], error: Exception
+    ) -> None:
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
+        middle = len(batch) // 2
+        await self._resolve(batch[:middle])
+        await self._resolve(batch[middle:])
+
+    async def _run_surely(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        """Run until the outcome is known, within bounds."""
+        pause_s, lost, contended = LOST_PAUSE_S, 0, 0
+        while True:
+            try:
+                return await self._run(items)
+            except (ConnectionLostError, StoreUnavailableError):
+                lost += 1
+                if lost > LOST_RETRIES:
+                    raise
+                await asyncio.sleep(pause_s)
+                pause_s *= 2
+            except ContentionError as error:
+                contended += 1
+                if contended > CONTENTION_RETRIES:
+                    raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error
+
+
+def _fail(batch: Sequence[Entry[Item, Outcome]], error: BaseException) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(
+                StoreUnavailableError(retry_after_s=RETRY_AFTER_S)
+                if isinstance(error, asyncio.CancelledError)
+                else error
+            )
+            future.exception()  # retrieved here: the caller may have left

@@ -1,0 +1,82 @@
+"""The cache; the only import of redis. Losing it costs speed and nothing else."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+MAX_CONNECTIONS: Final = 32
+PAUSE_AFTER_ERROR_S: Final = 2.0
+"""A cache that failed is left alone this long, so that its time-outs don't slow every request."""
+
+Observe = Callable[[str, str], None]
+"""Called with the cache's name and `hit`, `miss` or `error`."""
+
+
+class Cache:
+    """Bytes by (cache, key), each with a time to live."""
+
+    def __init__(self, url: str, timeout_s: float, observe: Observe) -> None:
+        self._timeout_s = timeout_s
+        self._observe = observe
+        self._silent_until = 0.0
+        self._redis = _connect(url, timeout_s) if url else None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def ping(self) -> bool:
+        """Return whether the cache answers."""
+        if self._redis is None:
+            return False
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return bool(await self._redis.ping())
+        except (RedisError, OSError, TimeoutError):
+            return False
+
+    async def get(self, cache: str, key: str) -> bytes | None:
+        """Return what is stored, or None: not there, or nobody to ask."""
+        if self._redis is None or time.monotonic() < self._silent_until:
+            return None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                value = await self._redis.get(f"{cache}:{key}")
+        except (RedisError, OSError, TimeoutError):
+            self._failed(cache)
+            return None
+        self._observe(cache, "miss" if value is None else "hit")
+        return value.encode() if isinstance(value, str) else value
+
+    async def put(self, cache: str, key: str, value: bytes, ttl_s: float) -> None:
+        """Store for `ttl_s` seconds, if the cache answers."""
+        if self._redis is None or time.monotonic() < self._silent_until:
+            return
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._redis.set(f"{cache}:{key}", value, px=int(ttl_s * 1_000))
+        except (RedisError, OSError, TimeoutError):
+            self._failed(cache)
+
+    def _failed(self, cache: str) -> None:
+        self._silent_until = time.monotonic() + PAUSE_AFTER_ERROR_S
+        self._observe(cache, "error")
+
+
+def _connect(url: str, timeout_s: float) -> Redis:
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=MAX_CONNECTIONS,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis(connection_pool=pool)

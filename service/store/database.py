@@ -1,0 +1,197 @@
+"""Connections to PostgreSQL; the only import of aiopg and psycopg2.
+
+aiopg commits each statement by itself, so one statement is one transaction. The hot statements are
+prepared on every connection and run by name with one JSON parameter: a list of items.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+
+import aiopg
+import msgspec
+import psycopg2
+from psycopg2 import errorcodes
+
+from service.errors import StoreUnavailableError
+
+CONNECTION_SETTINGS: Final = (
+    # A plan made while tables were small must not scan them when they have grown: the prepared
+    # statements touch few rows by key, so index look-ups are always right.
+    "SET plan_cache_mode = force_generic_plan",
+    "SET enable_seqscan = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
+    "SET jit = off",
+    "SET TIME ZONE 'UTC'",
+)
+SERVER_TIMEOUT_EXTRA_S: Final = 2.0
+"""The server gives up this much later than the client: a backstop for statements left alone."""
+
+RETRY_AFTER_S: Final = 1
+"""A restart of PostgreSQL or a fail-over takes seconds; clients are asked to come back soon."""
+
+Row = tuple[Any, ...]
+Parameters = Sequence[Any] | Mapping[str, Any] | None
+_encode = msgspec.json.Encoder().encode
+_RETRIABLE: Final = frozenset({errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE})
+
+
+class ConnectionLostError(StoreUnavailableError):
+    """The connection broke in mid-statement: whether it was committed is not known."""
+
+
+class RefusedError(Exception):
+    """The database refused a write; `constraint` names the rule, or is empty for bad data."""
+
+    def __init__(self, message: str, constraint: str) -> None:
+        super().__init__(message)
+        self.constraint = constraint
+
+
+class ContentionError(Exception):
+    """A deadlock was broken at our cost, nothing was written; run it again."""
+
+
+class Database:
+    """A pool of connections, each with the same prepared statements."""
+
+    def __init__(self, pool: "aiopg.Pool") -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(
+        cls, url: str, *, size: int, timeout_s: float, prepared: Mapping[str, str]
+    ) -> Self:
+        """Open a pool; the first connection is made when it is first needed."""
+
+        async def on_connect(connection: "aiopg.Connection") -> None:
+            server_timeout_ms = int((timeout_s + SERVER_TIMEOUT_EXTRA_S) * 1_000)
+            async with connection.cursor() as cursor:
+                await cursor.execute(
+                    "; ".join(
+                        (
+                            f"SET statement_timeout = {server_timeout_ms}",
+                            *CONNECTION_SETTINGS,
+                            *(f"PREPARE {name} AS {sql}" for name, sql in prepared.items()),
+                        )
+                    )
+                )
+
+        pool = await aiopg.create_pool(
+            url,
+            minsize=0,
+            maxsize=size,
+            timeout=timeout_s,
+            enable_json=False,
+            enable_hstore=False,
+            on_connect=on_connect,
+            pool_recycle=-1,
+        )
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Close every connection; those in use are closed when they come back."""
+        self._pool.close()
+        await self._pool.wait_closed()
+
+    @property
+    def in_use(self) -> int:
+        """Connections that carry a statement now."""
+        return int(self._pool.size - self._pool.freesize)
+
+    @property
+    def free(self) -> int:
+        """Connections that wait for one."""
+        return int(self._pool.freesize)
+
+    async def fetch(self, sql: str, parameters: Parameters = None) -> list[Row]:
+        """Run one statement, which is one transaction, and return its rows.
+
+        Raises RefusedError, ContentionError, ConnectionLostError or StoreUnavailableError.
+        """
+        async with self._connection() as connection, _translated():
+            return await _run(connection, sql, parameters)
+
+    async def read(self, sql: str, parameters: Parameters = None) -> list[Row]:
+        """Run a statement that only reads, once more if the connection had broken while idle."""
+        try:
+            return await self.fetch(sql, parameters)
+        except ConnectionLostError:
+            return await self.fetch(sql, parameters)
+
+    async def run_set(self, name: str, items: Sequence[Any]) -> list[Row]:
+        """Run the prepared statement `name` over `items` (msgspec structs) as one transaction."""
+        payload = _encode(items).decode()
+        return await self.fetch(f"EXECUTE {name}(%s)", (payload,))  # names are ours
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Transaction"]:
+        """Run several statements as one transaction; an error, a timeout or a cancel undoes it."""
+        async with self._connection() as connection, _translated():
+            await _run(connection, "BEGIN", None)
+            try:
+                yield Transaction(connection)
+                await _run(connection, "COMMIT", None)
+            except BaseException:
+                if not connection.closed:
+                    await _run(connection, "ROLLBACK", None)
+                raise
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator["aiopg.Connection"]:
+        try:
+            connection = await self._pool.acquire()
+        except (psycopg2.Error, TimeoutError, OSError) as error:
+            raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+
+class Transaction:
+    """An open transaction; it belongs to one task, and no other wait happens inside it."""
+
+    def __init__(self, connection: "aiopg.Connection") -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, parameters: Parameters = None) -> list[Row]:
+        """Run one statement of the transaction and return its rows."""
+        return await _run(self._connection, sql, parameters)
+
+
+async def _run(connection: "aiopg.Connection", sql: str, parameters: Parameters) -> list[Row]:
+    async with connection.cursor() as cursor:
+        await cursor.execute(sql, parameters)
+        return await cursor.fetchall() if cursor.description else []
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Turn the driver's errors into ours."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        # aiopg reports a statement that the server canceled as a cancellation of the task
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error
+        raise
+    except TimeoutError as error:
+        raise ConnectionLostError(retry_after_s=RETRY_AFTER_S) from error
+    except psycopg2.Error as error:
+        raise _ours(error) from error
+
+
+def _ours(error: "psycopg2.Error") -> Exception:
+    if error.pgcode in _RETRIABLE:
+        return ContentionError(str(error))
+    if isinstance(error, psycopg2.IntegrityError | psycopg2.DataError):
+        return RefusedError(str(error), getattr(error.diag, "constraint_name", None) or "")
+    if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+        return ConnectionLostError(retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, psycopg2.DatabaseError) and error.pgcode is None:
+        return ConnectionLostError(retry_after_s=RETRY_AFTER_S)  # e.g. a result cut off
+    return error

@@ -1,0 +1,46 @@
+"""Whether the money is right, and what is still under way: read by gauges and the admin API."""
+
+from datetime import datetime
+
+import msgspec
+
+from service.store.database import Database
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """Work that is not finished; ages in seconds."""
+
+    outbox: dict[str, int]
+    outbox_oldest_s: float
+    unresolved: dict[str, int]
+    paid_not_granted: int
+
+
+async def violations(db: Database) -> dict[str, int]:
+    """Return the number of rows that break each money invariant; all 0 when all is well."""
+    rows = await db.read("SELECT invariant, violations FROM money_invariants ORDER BY invariant")
+    return {name: int(count) for name, count in rows}
+
+
+async def backlog(db: Database, *, at: datetime, grant_deadline: datetime) -> Backlog:
+    """Return what is under way; orders paid before `grant_deadline` should be fulfilled."""
+    outbox = await db.read(
+        "SELECT topic, count(*), extract(epoch FROM %s - min(created_at))::float8"
+        " FROM outbox WHERE delivered_at IS NULL GROUP BY topic",
+        (at,),
+    )
+    unresolved = await db.read(
+        "SELECT status, count(*) FROM payments"
+        " WHERE status IN ('processing', 'unknown', 'review') GROUP BY status"
+    )
+    late = await db.read(
+        "SELECT count(*) FROM outbox o"
+        " WHERE o.topic = 'library.grant' AND o.delivered_at IS NULL AND o.created_at < %s",
+        (grant_deadline,),
+    )
+    return Backlog(
+        outbox={topic: int(count) for topic, count, _ in outbox},
+        outbox_oldest_s=max((age for _, _, age in outbox), default=0.0),
+        unresolved={status: int(count) for status, count in unresolved},
+        paid_not_granted=int(late[0][0]),
+    )

@@ -1,0 +1,166 @@
+"""Orders in the database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from service.store.database import Database, RefusedError, Row
+
+CREATE_NAME: Final = "create_orders"
+
+CREATE_SQL: Final = """
+WITH input AS MATERIALIZED (
+    SELECT * FROM json_to_recordset($1::json) AS i(
+        id uuid, user_id text, currency text, total_minor bigint, items json,
+        at timestamptz, expires_at timestamptz)
+),
+made AS (
+    INSERT INTO orders (id, user_id, currency, total_minor, created_at, updated_at, expires_at)
+    SELECT id, user_id, currency, total_minor, at, at, expires_at FROM input
+    ON CONFLICT (id) DO NOTHING  -- ours already: the statement was repeated
+    RETURNING id
+),
+items AS (
+    INSERT INTO order_items (order_id, game_id, title, quantity, unit_price_minor)
+    SELECT m.id, x.game_id, x.title, x.quantity, x.unit_price_minor
+    FROM made m JOIN input i ON i.id = m.id
+    CROSS JOIN json_to_recordset(i.items)
+        AS x(game_id text, title text, quantity integer, unit_price_minor bigint)
+)
+SELECT count(*) FROM made
+"""
+
+_COLUMNS: Final = """
+    o.id, o.user_id, o.status, o.currency, o.total_minor, o.created_at, o.updated_at, o.expires_at,
+    (SELECT json_agg(json_build_object('game_id', i.game_id, 'title', i.title,
+                'quantity', i.quantity, 'unit_price_minor', i.unit_price_minor) ORDER BY i.game_id)
+     FROM order_items i WHERE i.order_id = o.id)::text
+"""
+
+GET_NAME: Final = "get_order"
+GET_SQL: Final = f"SELECT {_COLUMNS} FROM orders o WHERE o.id = $1::uuid AND o.user_id = $2::text"  # noqa: S608  constants only
+
+
+class ItemRow(msgspec.Struct, frozen=True):
+    """One game of an order."""
+
+    game_id: str
+    title: str
+    quantity: int
+    unit_price_minor: int
+
+
+class NewOrder(msgspec.Struct, frozen=True):
+    """An order to create."""
+
+    id: UUID
+    user_id: str
+    currency: str
+    total_minor: int
+    items: tuple[ItemRow, ...]
+    at: datetime
+    expires_at: datetime
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """An order as it stands."""
+
+    id: UUID
+    user_id: str
+    status: str
+    currency: str
+    total_minor: int
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    items: tuple[ItemRow, ...]
+
+
+_decode_items = msgspec.json.Decoder(tuple[ItemRow, ...]).decode
+
+
+def _order(row: Row) -> OrderRow:
+    columns, items = row[:-1], _decode_items(row[-1])
+    return OrderRow(*(*columns, items))
+
+
+def conflict_keys(_item: NewOrder) -> tuple[Any, ...]:
+    """Return nothing: new orders never meet."""
+    return ()
+
+
+async def create_orders(db: Database, items: Sequence[NewOrder]) -> list[None]:
+    """Create each order; safe to repeat."""
+    await db.run_set(CREATE_NAME, items)
+    return [None] * len(items)
+
+
+async def get_order(db: Database, order_id: UUID, user_id: str) -> OrderRow | None:
+    """Return the order if it is the user's."""
+    rows = await db.read(f"EXECUTE {GET_NAME}(%s, %s)", (order_id, user_id))
+    return _order(rows[0]) if rows else None
+
+
+async def list_orders(
+    db: Database, user_id: str, *, before: UUID | None, status: str | None, limit: int
+) -> list[OrderRow]:
+    """Return the user's orders, newest first, from `before` on (exclusive)."""
+    rows = await db.read(
+        f"""
+        SELECT {_COLUMNS} FROM orders o
+        WHERE o.user_id = %(user)s
+          AND (%(before)s::uuid IS NULL OR o.id < %(before)s::uuid)
+          AND (%(status)s::text IS NULL OR o.status = %(status)s::text)
+        ORDER BY o.id DESC LIMIT %(limit)s
+        """,  # noqa: S608  constants only; values are parameters
+        {"user": user_id, "before": before, "status": status, "limit": limit},
+    )
+    return [_order(row) for row in rows]
+
+
+async def cancel_order(db: Database, order_id: UUID, user_id: str, at: datetime) -> str | None:
+    """Cancel a pending order without a live payment.
+
+    Returns the status found otherwise, None if there is no such order, and "live_payment" if a
+    payment may still take money.
+    """
+    try:
+        rows = await db.fetch(
+            """
+            WITH canceled AS (
+                UPDATE orders SET status = 'canceled', updated_at = %(at)s
+                WHERE id = %(id)s AND user_id = %(user)s AND status = 'pending'
+                RETURNING id)
+            SELECT CASE WHEN c.id IS NULL THEN o.status ELSE 'done' END
+            FROM orders o LEFT JOIN canceled c ON c.id = o.id
+            WHERE o.id = %(id)s AND o.user_id = %(user)s
+            """,
+            {"id": order_id, "user": user_id, "at": at},
+        )
+    except RefusedError as error:
+        if error.constraint != "order_close":
+            raise
+        return "live_payment"
+    return str(rows[0][0]) if rows else None
+
+
+async def expire_orders(db: Database, at: datetime, limit: int) -> int:
+    """Expire pending orders whose time has come and which nobody is paying; return how many."""
+    rows = await db.fetch(
+        """
+        WITH due AS (
+            SELECT o.id FROM orders o
+            WHERE o.status = 'pending' AND o.expires_at <= %(at)s
+              AND NOT EXISTS (
+                SELECT FROM payments p WHERE p.order_id = o.id
+                AND p.status NOT IN ('failed', 'canceled', 'expired'))
+            ORDER BY o.expires_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+        UPDATE orders o SET status = 'expired', updated_at = %(at)s
+        FROM due WHERE o.id = due.id RETURNING o.id
+        """,
+        {"at": at, "limit": limit},
+    )
+    return len(rows)

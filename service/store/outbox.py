@@ -1,0 +1,113 @@
+"""The outbox: what must be told to others, written in the transaction that made it true."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from service.store.database import Database
+
+GRANT: Final = "library.grant"
+REVOKE: Final = "library.revoke"
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message to deliver; `attempts` counts this one."""
+
+    id: int
+    topic: str
+    payment_id: UUID
+    correlation_id: str
+    attempts: int
+
+
+class Entitlement(msgspec.Struct, frozen=True):
+    """A user's right to a game; the id is the grant's id at the Library."""
+
+    id: UUID
+    order_id: UUID
+    user_id: str
+    game_id: str
+    quantity: int
+    status: str
+
+
+async def claim(db: Database, *, at: datetime, until: datetime, limit: int) -> list[Message]:
+    """Take due messages and hide them from other relays until `until`.
+
+    A message waits while an older one of its payment is undelivered: no revoke overtakes its grant.
+    """
+    rows = await db.fetch(
+        """
+        WITH due AS (
+            SELECT o.id FROM outbox o
+            WHERE o.delivered_at IS NULL AND o.next_attempt_at <= %(at)s
+              AND NOT EXISTS (
+                SELECT FROM outbox e WHERE e.payment_id = o.payment_id AND e.id < o.id
+                AND e.delivered_at IS NULL)
+            ORDER BY o.next_attempt_at, o.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+        UPDATE outbox o SET attempts = o.attempts + 1, next_attempt_at = %(until)s
+        FROM due WHERE o.id = due.id
+        RETURNING o.id, o.topic, o.payment_id, o.correlation_id, o.attempts
+        """,
+        {"at": at, "until": until, "limit": limit},
+    )
+    return [Message(*row) for row in rows]
+
+
+async def entitlements(db: Database, payment_id: UUID) -> list[Entitlement]:
+    """Return the games of a payment."""
+    rows = await db.read(
+        "SELECT e.id, p.order_id, e.user_id, e.game_id, e.quantity, e.status"
+        " FROM entitlements e JOIN payments p ON p.id = e.payment_id"
+        " WHERE e.payment_id = %s ORDER BY e.game_id",
+        (payment_id,),
+    )
+    return [Entitlement(*row) for row in rows]
+
+
+_DELIVERED: Final = """
+WITH done AS (
+    UPDATE outbox SET delivered_at = %(at)s, last_error = NULL
+    WHERE id = ANY (%(ids)s) AND delivered_at IS NULL
+    RETURNING topic, payment_id, correlation_id
+),
+owned AS (
+    UPDATE entitlements e SET updated_at = %(at)s,
+        status = CASE d.topic WHEN 'library.grant' THEN 'granted' ELSE 'revoked' END
+    FROM done d
+    WHERE e.payment_id = d.payment_id
+      AND e.status = CASE d.topic WHEN 'library.grant' THEN 'reserved' ELSE 'granted' END
+),
+fulfilled AS (
+    UPDATE orders o SET status = 'fulfilled', updated_at = %(at)s
+    FROM done d JOIN payments p ON p.id = d.payment_id
+    WHERE d.topic = 'library.grant' AND o.id = p.order_id AND o.status = 'paid'
+    RETURNING o.id
+),
+recorded AS (
+    INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+    SELECT payment_id, %(at)s,
+        CASE topic WHEN 'library.grant' THEN 'games_granted' ELSE 'games_revoked' END,
+        '{}', correlation_id
+    FROM done
+)
+SELECT (SELECT count(*) FROM fulfilled)
+"""
+
+
+async def delivered(db: Database, ids: Sequence[int], at: datetime) -> int:
+    """Record that the Library has taken these messages; return how many orders that fulfilled."""
+    rows = await db.fetch(_DELIVERED, {"ids": list(ids), "at": at})
+    return int(rows[0][0])
+
+
+async def put_off(db: Database, message_id: int, *, until: datetime, error: str) -> None:
+    """Record a failed delivery and when to try again."""
+    await db.fetch(
+        "UPDATE outbox SET next_attempt_at = %s, last_error = %s"
+        " WHERE id = %s AND delivered_at IS NULL",
+        (until, error, message_id),
+    )

@@ -1,0 +1,207 @@
+"""Payments in the database: reading them, and the rare ways in which one ends early."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from service.store.database import Database, Row
+
+_COLUMNS: Final = """
+    p.id, p.order_id, p.user_id, p.provider, p.status, p.capture_method, p.payment_method,
+    p.currency, p.amount_minor, p.captured_minor, p.refund_pending_minor, p.refunded_minor,
+    p.provider_ref, p.failure_code, p.created_at, p.updated_at
+"""
+
+_LAST_CORRELATION: Final = """
+    (SELECT e.correlation_id FROM payment_events e WHERE e.payment_id = p.id
+     ORDER BY e.seq DESC LIMIT 1)
+"""
+
+GET_NAME: Final = "get_payment"
+GET_SQL: Final = f"SELECT {_COLUMNS} FROM payments p WHERE p.id = $1::uuid"  # noqa: S608  constants only
+
+
+class PaymentRow(msgspec.Struct, frozen=True):
+    """A payment as it stands."""
+
+    id: UUID
+    order_id: UUID
+    user_id: str
+    provider: str
+    status: str
+    capture_method: str
+    payment_method: str
+    currency: str
+    amount_minor: int
+    captured_minor: int
+    refund_pending_minor: int
+    refunded_minor: int
+    provider_ref: str | None
+    failure_code: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """Something that happened to a payment; `data` is a JSON object."""
+
+    seq: int
+    at: datetime
+    event: str
+    data: dict[str, Any]
+    correlation_id: str
+
+
+class LedgerRow(msgspec.Struct, frozen=True):
+    """One entry of the ledger; debit > 0, credit < 0."""
+
+    transaction_id: UUID
+    kind: str
+    account: str
+    amount_minor: int
+    currency: str
+    at: datetime
+
+
+class DueAttempt(msgspec.Struct, frozen=True):
+    """An attempt whose outcome nobody has recorded in time."""
+
+    attempt_id: UUID
+    operation: str
+    checks: int
+    correlation_id: str
+    payment: PaymentRow
+
+
+async def get_payment(db: Database, payment_id: UUID) -> PaymentRow | None:
+    """Return the payment, whoever's it is: the caller checks the owner."""
+    rows = await db.read(f"EXECUTE {GET_NAME}(%s)", (payment_id,))
+    return PaymentRow(*rows[0]) if rows else None
+
+
+async def list_payments(
+    db: Database, user_id: str, *, order_id: UUID | None, before: UUID | None, limit: int
+) -> list[PaymentRow]:
+    """Return the user's payments, newest first, from `before` on (exclusive)."""
+    rows = await db.read(
+        f"""
+        SELECT {_COLUMNS} FROM payments p
+        WHERE p.user_id = %(user)s
+          AND (%(order)s::uuid IS NULL OR p.order_id = %(order)s::uuid)
+          AND (%(before)s::uuid IS NULL OR p.id < %(before)s::uuid)
+        ORDER BY p.id DESC LIMIT %(limit)s
+        """,  # noqa: S608  constants only; values are parameters
+        {"user": user_id, "order": order_id, "before": before, "limit": limit},
+    )
+    return [PaymentRow(*row) for row in rows]
+
+
+async def timeline(db: Database, payment_id: UUID) -> list[EventRow]:
+    """Return what happened to the payment, oldest first."""
+    rows = await db.read(
+        "SELECT seq, at, event, data::text, correlation_id FROM payment_events"
+        " WHERE payment_id = %s ORDER BY seq",
+        (payment_id,),
+    )
+    return [
+        EventRow(seq, at, event, msgspec.json.decode(data), c) for seq, at, event, data, c in rows
+    ]
+
+
+async def ledger_entries(db: Database, payment_id: UUID) -> list[LedgerRow]:
+    """Return the payment's ledger entries, oldest first."""
+    rows = await db.read(
+        "SELECT t.id, t.kind, e.account, e.amount_minor, e.currency, t.created_at"
+        " FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id"
+        " WHERE t.payment_id = %s ORDER BY e.id",
+        (payment_id,),
+    )
+    return [LedgerRow(*row) for row in rows]
+
+
+async def claim_due_attempts(
+    db: Database, *, at: datetime, until: datetime, limit: int
+) -> list[DueAttempt]:
+    """Take attempts that are overdue and hide them from other workers until `until`."""
+    rows = await db.fetch(
+        f"""
+        WITH due AS (
+            SELECT a.id FROM payment_attempts a
+            WHERE a.status IN ('pending', 'unknown') AND a.next_check_at <= %(at)s
+            ORDER BY a.next_check_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
+        taken AS (
+            UPDATE payment_attempts a SET next_check_at = %(until)s
+            FROM due WHERE a.id = due.id
+            RETURNING a.id, a.payment_id, a.operation, a.checks)
+        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_COLUMNS}
+        FROM taken t JOIN payments p ON p.id = t.payment_id
+        """,  # noqa: S608  constants only; values are parameters
+        {"at": at, "until": until, "limit": limit},
+    )
+    return [_due(row) for row in rows]
+
+
+async def claim_attempt(
+    db: Database, *, payment_id: UUID, at: datetime, until: datetime
+) -> DueAttempt | None:
+    """Take the open attempt of one payment, if it is overdue."""
+    rows = await db.fetch(
+        f"""
+        WITH taken AS (
+            UPDATE payment_attempts a SET next_check_at = %(until)s
+            WHERE a.payment_id = %(payment)s AND a.status IN ('pending', 'unknown')
+              AND a.next_check_at <= %(at)s
+            RETURNING a.id, a.payment_id, a.operation, a.checks)
+        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_COLUMNS}
+        FROM taken t JOIN payments p ON p.id = t.payment_id
+        """,  # noqa: S608  constants only; values are parameters
+        {"payment": payment_id, "at": at, "until": until},
+    )
+    return _due(rows[0]) if rows else None
+
+
+def _due(row: Row) -> DueAttempt:
+    attempt_id, operation, checks, correlation_id, *payment = row
+    return DueAttempt(attempt_id, operation, checks, correlation_id, PaymentRow(*payment))
+
+
+async def drop_claim(db: Database, payment_ids: Sequence[UUID]) -> None:
+    """Free the keys of requests that made no payment, so that they may be tried again."""
+    await db.fetch(
+        """
+        DELETE FROM idempotency_keys k
+        WHERE k.resource_id = ANY (%s::uuid[]) AND k.recovery_point = 'started'
+          AND NOT EXISTS (SELECT FROM payments p WHERE p.id = k.resource_id)
+          AND NOT EXISTS (SELECT FROM refunds r WHERE r.id = k.resource_id)
+        """,
+        (list(payment_ids),),
+    )
+
+
+async def take_over_key(
+    db: Database, caller: str, key: str, *, at: datetime, until: datetime
+) -> bool:
+    """Own a key whose first owner is gone; False if another was faster."""
+    rows = await db.fetch(
+        """
+        UPDATE idempotency_keys SET locked_until = %(until)s
+        WHERE caller = %(caller)s AND key = %(key)s AND recovery_point = 'started'
+          AND (locked_until IS NULL OR locked_until <= %(at)s)
+        RETURNING 1
+        """,
+        {"caller": caller, "key": key, "at": at, "until": until},
+    )
+    return bool(rows)
+
+
+async def stored_answer(db: Database, resource_id: UUID) -> tuple[int, str] | None:
+    """Return status and body that the request which made this payment or refund got."""
+    rows = await db.read(
+        "SELECT response_status, response_body FROM idempotency_keys"
+        " WHERE resource_id = %s AND response_status IS NOT NULL",
+        (resource_id,),
+    )
+    return (rows[0][0], rows[0][1]) if rows else None
