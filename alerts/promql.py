@@ -9,12 +9,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from service.metric_catalog import LABEL_VALUES, ORDER_STATUSES, PAYMENT_STATUSES, Metric
+from service.metric_catalog import (
+    LABEL_VALUES,
+    ORDER_STATUSES,
+    ORDERS,
+    PAYMENT_DURATION,
+    PAYMENT_STATUSES,
+    PAYMENTS,
+    Metric,
+)
 
 TARGET_LABELS: Final = ("namespace", "job", "pod", "instance")
 """Labels that the scrape adds to every series; see infra's ServiceMonitor."""
 
-_STATUS_VALUES: Final = {"payment": PAYMENT_STATUSES, "order": ORDER_STATUSES}
+_STATUS_VALUES: Final = {
+    PAYMENTS.name: PAYMENT_STATUSES,
+    PAYMENT_DURATION.name: PAYMENT_STATUSES,
+    ORDERS.name: ORDER_STATUSES,
+}
 
 Aggregation = Literal["sum", "max", "min", "avg", "count"]
 
@@ -62,7 +74,8 @@ class Source:
         if metric.kind == "gauge":
             raise PromQLError(f"{metric.name} is a gauge; rate needs a counter or a histogram")
         suffix = "_count" if metric.kind == "histogram" else ""
-        return _aggregate("sum", by, f"rate({self._select(metric, suffix, where)}[{window}])")
+        series = self._select(metric, suffix, where)
+        return _aggregate("sum", metric, by, f"rate({series}[{window}])")
 
     def buckets(
         self, metric: Metric, window: str, by: Iterable[str] = (), **where: Condition
@@ -71,7 +84,7 @@ class Source:
         if metric.kind != "histogram":
             raise PromQLError(f"{metric.name} is a {metric.kind}; only a histogram has buckets")
         series = self._select(metric, "_bucket", where)
-        return _aggregate("sum", ("le", *by), f"rate({series}[{window}])")
+        return _aggregate("sum", metric, ("le", *by), f"rate({series}[{window}])")
 
     def quantile(
         self, q: float, metric: Metric, window: str, by: Iterable[str] = (), **where: Condition
@@ -87,7 +100,7 @@ class Source:
         """Return a gauge aggregated over the pods that export it."""
         if metric.kind != "gauge":
             raise PromQLError(f"{metric.name} is a {metric.kind}, not a gauge")
-        return _aggregate(how, by, self._select(metric, "", where))
+        return _aggregate(how, metric, by, self._select(metric, "", where))
 
     def _select(self, metric: Metric, suffix: str, where: Conditions) -> str:
         for label, condition in where.items():
@@ -102,6 +115,12 @@ def ratio(part: str, whole: str) -> str:
     return f"{part} / ({whole} > 0)"
 
 
+def total(expression: str, by: Iterable[str] = ()) -> str:
+    """Return the sum of the series of `expression`."""
+    labels = ", ".join(by)
+    return f"sum by ({labels}) ({expression})" if labels else f"sum({expression})"
+
+
 def above(expression: str, threshold: float) -> str:
     """Return the series of `expression` that are greater than `threshold`."""
     return f"{expression} > {threshold:g}"
@@ -110,16 +129,17 @@ def above(expression: str, threshold: float) -> str:
 def label_values(metric: Metric) -> dict[str, tuple[str, ...]]:
     """Return the values that the metric's labels can take, as far as the catalog lists them."""
     known = {label: LABEL_VALUES[label] for label in metric.labels if label in LABEL_VALUES}
-    if "status" in metric.labels:
-        for subject, statuses in _STATUS_VALUES.items():
-            if metric.name.startswith(subject):
-                known["status"] = statuses
+    if metric.name in _STATUS_VALUES:
+        known["status"] = _STATUS_VALUES[metric.name]
     return known
 
 
-def _aggregate(how: Aggregation, by: Iterable[str], expression: str) -> str:
-    labels = ", ".join(by)
-    return f"{how} by ({labels}) ({expression})" if labels else f"{how}({expression})"
+def _aggregate(how: Aggregation, metric: Metric, by: Iterable[str], expression: str) -> str:
+    labels = tuple(by)
+    for label in labels:
+        if label not in (*TARGET_LABELS, "le"):
+            _check_label(metric, label)
+    return f"{how} by ({', '.join(labels)}) ({expression})" if labels else f"{how}({expression})"
 
 
 def _matcher(label: str, condition: Condition) -> str:
@@ -138,11 +158,15 @@ def _alternatives(values: tuple[str, ...]) -> str:
     return "|".join(re.escape(value).replace("\\", "\\\\") for value in values)
 
 
-def _check(metric: Metric, label: str, condition: Condition) -> None:
+def _check_label(metric: Metric, label: str) -> None:
     if label not in metric.labels:
         raise PromQLError(
             f"{metric.name} has no label {label!r}; it has {', '.join(metric.labels) or 'none'}"
         )
+
+
+def _check(metric: Metric, label: str, condition: Condition) -> None:
+    _check_label(metric, label)
     allowed = label_values(metric).get(label)
     if allowed is None or isinstance(condition, Pattern):
         return
