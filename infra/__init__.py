@@ -1,0 +1,1 @@
+"""The Pulumi program: every Kubernetes object of every stack, from typed Python."""

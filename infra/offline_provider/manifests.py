@@ -1,0 +1,123 @@
+"""Manifest files: their names and their bytes, the same as the official provider's.
+
+The official provider writes YAML with Go's yaml.v2: keys in natural order, texts of several lines
+as literal blocks, texts that look like another type in double quotes, lines never folded.
+"""
+
+import functools
+import re
+from pathlib import PurePath
+from typing import Any, Final
+
+import yaml
+
+from infra.offline_provider.objects import Object, name, namespace
+
+CRD_FOLDER: Final = "0-crd"
+MANIFEST_FOLDER: Final = "1-manifest"
+FOLDERS: Final = (CRD_FOLDER, MANIFEST_FOLDER)
+
+_LOOKS_TYPED: Final = re.compile(
+    r"""(?x) ^(?:
+      | ~ | null | Null | NULL | <<
+      | [yY] | [nN] | yes | Yes | YES | no | No | NO | on | On | ON | off | Off | OFF
+      | true | True | TRUE | false | False | FALSE
+      | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)
+      | [-+]? [0-9][0-9_]*                                # decimal and octal integers
+      | [-+]? 0[bB][01_]+ | [-+]? 0[oO]?[0-7_]+ | [-+]? 0[xX][0-9a-fA-F_]+
+      | [-+]? (?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?) (?:[eE][-+]?[0-9]+)?
+      | [-+]? [0-9][0-9_]* (?::[0-5]?[0-9])+ (?:\.[0-9_]*)?  # base 60
+      | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2} (?:[Tt\ ].*)?      # a date or a time
+    )$"""
+)
+"""Plain scalars that a YAML 1.1 reader takes for something else than a text."""
+
+
+def path_of(obj: Object) -> PurePath:
+    """Return the object's file below the render folder."""
+    crd = obj.get("kind") == "CustomResourceDefinition"
+    version = re.sub("[/:]", "_", str(obj["apiVersion"]))
+    kind = str(obj["kind"]).lower()
+    file = f"{version}-{kind}-{namespace(obj) or 'default'}-{name(obj)}.yaml"
+    return PurePath(CRD_FOLDER if crd else MANIFEST_FOLDER, file)
+
+
+def dump(obj: Object) -> str:
+    """Return the object as YAML, in plain values only."""
+    return yaml.dump(
+        _plain(obj), Dumper=_Dumper, width=float("inf"), allow_unicode=True, sort_keys=False
+    )
+
+
+def load(text: str) -> Object:
+    """Return the object of one manifest; raise ValueError when it is not a mapping."""
+    try:
+        obj = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader, below
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {error}") from error
+    if not isinstance(obj, dict):
+        raise ValueError("a manifest holds one object")  # noqa: TRY004  it is the text that is bad
+    return obj
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads dates as texts: Kubernetes has no date type."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Chooses the styles of Go's encoder."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+    def choose_scalar_style(self) -> Any:
+        style = super().choose_scalar_style()
+        # Where a literal block can't hold the text, Go falls back to double quotes, not single.
+        wanted_block = isinstance(self.event, yaml.ScalarEvent) and self.event.style == "|"
+        return '"' if style == "'" and wanted_block else style
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _LOOKS_TYPED.match(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, "|" if "\n" in text else style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` with its keys in order and whole numbers as integers."""
+    if isinstance(value, dict):
+        return {key: _plain(value[key]) for key in sorted(value, key=_NATURAL)}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _natural(left: str, right: str) -> int:
+    """Order keys as Go's yaml.v2 does: numbers by value, other signs before letters."""
+    for index, (one, other) in enumerate(zip(left, right, strict=False)):
+        if one == other:
+            continue
+        if one.isalpha() != other.isalpha():
+            return 1 if one.isalpha() else -1
+        if not one.isalpha():
+            by_number = _number_at(left, index) - _number_at(right, index)
+            if by_number:
+                return by_number
+        return ord(one) - ord(other)
+    return len(left) - len(right)
+
+
+def _number_at(text: str, index: int) -> int:
+    digits = re.match(r"\d*", text[index:])
+    return int(digits.group()) if digits and digits.group() else 0
+
+
+_NATURAL: Final = functools.cmp_to_key(_natural)
