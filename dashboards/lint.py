@@ -1,0 +1,195 @@
+"""What a good dashboard keeps to, as code: the rules of Grafana's dashboard-linter, and ours.
+
+Each rule takes a dashboard's document and yields what is wrong, in words. The linter's rule that
+each query also filters by `instance` is left out: pods come and go, and nobody picks one by name.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any, Final
+
+import promql_parser
+
+from dashboards.panels import GRID_COLUMNS, REFRESH_ON_TIME_CHANGE, UNITS
+
+Document = dict[str, Any]
+Rule = Callable[[Document], Iterator[str]]
+
+RATE_INTERVAL: Final = "$__rate_interval"
+RATE_INTERVAL_STANDIN: Final = "4m7s"
+"""A duration that nobody writes by hand: where it stands, `$__rate_interval` stood."""
+
+OLDEST_SCHEMA: Final = 36
+"""The first schema in which a data source is an object with a uid."""
+
+RETIRED_PANELS: Final = ("graph", "singlestat", "table-old")
+RATES: Final = ("rate", "irate", "increase")
+
+
+def problems(document: Document) -> list[str]:
+    """Return everything that is wrong with a dashboard; an empty list is what we want."""
+    return [problem for rule in RULES for problem in rule(document)]
+
+
+def panels(document: Document) -> list[Document]:
+    """Return the panels that show something, without the titles of rows."""
+    return [panel for panel in document["panels"] if panel["type"] != "row"]
+
+
+def expressions(document: Document) -> list[tuple[str, str]]:
+    """Return (panel title, PromQL with variables filled in) of each query."""
+    return [
+        (panel["title"], plain_promql(target["expr"]))
+        for panel in panels(document)
+        for target in panel.get("targets", ())
+    ]
+
+
+def plain_promql(expression: str) -> str:
+    """Return the expression as Prometheus could read it; a variable in quotes stays a string."""
+    return expression.replace(RATE_INTERVAL, RATE_INTERVAL_STANDIN)
+
+
+def walk(expression: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Yield each node of an expression with its parents, outermost first."""
+    path: list[Any] = []
+    nodes: list[tuple[Any, tuple[Any, ...]]] = []
+
+    def enter(node: Any) -> None:
+        nodes.append((node, tuple(path)))
+        path.append(node)
+
+    def leave(_: Any) -> None:
+        path.pop()
+
+    promql_parser.walk(promql_parser.parse(expression), enter, leave)
+    yield from nodes
+
+
+def well_formed(document: Document) -> Iterator[str]:
+    """Yield what Grafana needs of a dashboard as a whole."""
+    if document.get("editable") is not False:
+        yield "the dashboard is editable: what is changed by hand is lost with the next rollout"
+    if document.get("schemaVersion", 0) < OLDEST_SCHEMA:
+        yield f"schemaVersion is below {OLDEST_SCHEMA}"
+    for field in ("uid", "title", "description"):
+        if not document.get(field):
+            yield f"the dashboard has no {field}"
+
+
+def one_datasource_variable(document: Document) -> Iterator[str]:
+    """Yield what keeps a reader from choosing the Prometheus to look at."""
+    found = [v for v in document["templating"]["list"] if v["type"] == "datasource"]
+    if [v["name"] for v in found] != ["datasource"] or found[0].get("label") != "Data source":
+        yield "there must be one data source variable: name `datasource`, label `Data source`"
+
+
+def variables_are_useful(document: Document) -> Iterator[str]:
+    """Yield what is wrong with the variables that are queried."""
+    queried = {v["name"]: v for v in document["templating"]["list"] if v["type"] == "query"}
+    job = queried.get("job", {})
+    if not (job.get("multi") and job.get("allValue") == ".+" and job.get("label") == "Job"):
+        yield "the variable `job` must be labelled Job, allow several values, and have All = `.+`"
+    for name, variable in queried.items():
+        if variable.get("refresh") != REFRESH_ON_TIME_CHANGE:
+            yield f"the variable `{name}` is not refreshed when the time range changes"
+        if variable["datasource"]["uid"] != "${datasource}":
+            yield f"the variable `{name}` does not use ${{datasource}}"
+        if not _parses(re.sub(r"label_values\((.*), \w+\)", r"\1", variable["query"])):
+            yield f"the variable `{name}` has a query that is not PromQL"
+
+
+def panels_explain_themselves(document: Document) -> Iterator[str]:
+    """Yield panels without a title, a description, a unit, a query or the data source."""
+    for panel in panels(document):
+        name = panel.get("title") or f"panel {panel.get('id')}"
+        if panel["type"] in RETIRED_PANELS:
+            yield f"{name}: panels of type {panel['type']} are retired"
+        if not (panel.get("title") and panel.get("description")):
+            yield f"{name}: needs a title and a description"
+        if _unit(panel) not in UNITS.values():
+            yield f"{name}: has no unit, or an unknown one"
+        if not panel.get("targets"):
+            yield f"{name}: shows nothing"
+        sources = [panel.get("datasource"), *(t.get("datasource") for t in panel["targets"])]
+        if any(not source or source["uid"] != "${datasource}" for source in sources):
+            yield f"{name}: does not use ${{datasource}} everywhere"
+
+
+def panels_have_their_place(document: Document) -> Iterator[str]:
+    """Yield panels that share an id or a place, or stick out of the grid."""
+    ids = [panel["id"] for panel in document["panels"]]
+    if len(ids) != len(set(ids)):
+        yield "two panels have the same id"
+    for one, other in combinations(document["panels"], 2):
+        if _overlap(one["gridPos"], other["gridPos"]):
+            yield f"{one['title']} and {other['title']} overlap"
+    for panel in document["panels"]:
+        if panel["gridPos"]["x"] + panel["gridPos"]["w"] > GRID_COLUMNS:
+            yield f"{panel['title']}: sticks out of the grid"
+        references = [target["refId"] for target in panel["targets"]]
+        if len(references) != len(set(references)):
+            yield f"{panel['title']}: two queries have the same refId"
+
+
+def queries_are_sound(document: Document) -> Iterator[str]:
+    """Yield queries that Prometheus would refuse, or answer with something misleading."""
+    for title, expression in expressions(document):
+        if not _parses(expression):
+            yield f"{title}: not PromQL: {expression}"
+            continue
+        for node, parents in walk(expression):
+            yield from (f"{title}: {problem}" for problem in _node_problems(node, parents))
+
+
+def _node_problems(node: Any, parents: tuple[Any, ...]) -> Iterator[str]:
+    if isinstance(node, promql_parser.VectorSelector):
+        yield from _selector_problems(node, parents)
+    wanted = promql_parser.parse_duration(RATE_INTERVAL_STANDIN)
+    if isinstance(node, promql_parser.MatrixSelector) and node.range != wanted:
+        yield f"a window must be {RATE_INTERVAL}"
+
+
+def _selector_problems(selector: Any, parents: tuple[Any, ...]) -> Iterator[str]:
+    matchers = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+    for label in ("job", "namespace"):
+        if matchers.get(label) != f"${label}":
+            yield f'{selector.name} is not narrowed down by {label}=~"${label}"'
+    functions = [node.func.name for node in parents if isinstance(node, promql_parser.Call)]
+    counts = selector.name.endswith(("_total", "_bucket", "_count", "_sum"))
+    if counts and not set(functions) & set(RATES):
+        yield f"{selector.name} is a counter and needs a rate"
+
+
+def _parses(expression: str) -> bool:
+    try:
+        promql_parser.parse(expression)
+    except ValueError:
+        return False
+    return True
+
+
+def _unit(panel: Document) -> str:
+    if panel["type"] == "heatmap":
+        return str(panel["options"]["yAxis"].get("unit", ""))
+    return str(panel["fieldConfig"]["defaults"].get("unit", ""))
+
+
+def _overlap(one: dict[str, int], other: dict[str, int]) -> bool:
+    return (
+        one["x"] < other["x"] + other["w"]
+        and other["x"] < one["x"] + one["w"]
+        and one["y"] < other["y"] + other["h"]
+        and other["y"] < one["y"] + one["h"]
+    )
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    well_formed,
+    one_datasource_variable,
+    variables_are_useful,
+    panels_explain_themselves,
+    panels_have_their_place,
+    queries_are_sound,
+)
