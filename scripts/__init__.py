@@ -1,0 +1,1 @@
+"""Commands of this repository; run them with `python -m scripts.<name>`."""

@@ -1,0 +1,73 @@
+"""Fresh migrated databases, cheaply: each is a copy of one template."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import uuid4
+
+from psycopg2 import sql
+
+from scripts.embedded import Postgres
+from service.store import migrate
+
+MAINTENANCE: Final = "postgres"  # every server has it, and nobody drops it
+
+
+class Databases:
+    """Makes databases on one server; names are random, so that a shared server will do too."""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+        self._template: str | None = None
+
+    @contextmanager
+    def fresh(self) -> Iterator[str]:
+        """Give the URL of a database with this release's schema and no rows."""
+        if self._template is None:
+            template = self._create(template="template1")
+            migrate.apply(self._server.url(template))
+            self._template = template
+        with self._dropped_after(self._create(template=self._template)) as url:
+            yield url
+
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        """Give the URL of a database without a schema."""
+        with self._dropped_after(self._create(template="template1")) as url:
+            yield url
+
+    def close(self) -> None:
+        """Remove the template."""
+        if self._template is not None:
+            self._drop(self._template)
+
+    @contextmanager
+    def _dropped_after(self, name: str) -> Iterator[str]:
+        try:
+            yield self._server.url(name)
+        finally:
+            self._drop(name)
+
+    def _create(self, *, template: str) -> str:
+        name = f"test_{uuid4().hex}"
+        self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
+        return name
+
+    def _drop(self, name: str) -> None:
+        # FORCE ends the connections of services that a test has killed
+        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+    def _run(self, statement: str, *names: str) -> None:
+        self._server.execute(
+            sql.SQL(statement).format(*map(sql.Identifier, names)), database=MAINTENANCE
+        )
+
+
+@contextmanager
+def databases_on(server: Postgres) -> Iterator[Databases]:
+    """Give the databases of one server and tidy up after them."""
+    databases = Databases(server)
+    try:
+        yield databases
+    finally:
+        databases.close()
