@@ -1,0 +1,74 @@
+"""One image, three roles: `python -m service api | worker | migrate`."""
+
+import argparse
+import errno
+import os
+import sys
+from typing import Final
+
+from aiohttp import web
+
+from service import logs
+from service.app import build
+from service.settings import Settings, SettingsError, load
+from service.store.migrate import MigrationError, apply
+
+EXIT_CONFIG: Final = 2
+"""A start with the same settings will fail again."""
+
+EXIT_FAILED: Final = 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a role until it is told to stop; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m service",
+        description="The payment service. Its settings are environment variables.",
+    )
+    parser.add_argument("role", choices=("api", "worker", "migrate"))
+    role = parser.parse_args(arguments).role
+    try:
+        settings = load(os.environ)
+    except SettingsError as error:
+        print(f"service {role}: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
+        return EXIT_CONFIG
+    logs.configure(settings)
+    return _migrate(settings) if role == "migrate" else _serve(settings, role)
+
+
+def _migrate(settings: Settings) -> int:
+    log = logs.get_logger(__name__)
+    try:
+        applied = apply(settings.database_url.reveal())
+    except MigrationError as error:
+        log.error("migration_failed", error=str(error))  # noqa: TRY400  the message says it all
+        return EXIT_FAILED
+    log.info("migrated", applied=list(applied))
+    return 0
+
+
+def _serve(settings: Settings, role: str) -> int:
+    app = build(settings, "api" if role == "api" else "worker")
+    try:
+        web.run_app(
+            app,
+            host=settings.host,
+            port=settings.port,
+            shutdown_timeout=settings.shutdown_drain_s,
+            access_log=None,
+            print=None,
+        )
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        logs.get_logger(__name__).error(
+            "port_in_use",
+            error=f"port {settings.port} on {settings.host} is in use; stop what listens there"
+            " or choose another one with PORT",
+        )
+        return EXIT_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

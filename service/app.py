@@ -1,0 +1,222 @@
+"""The composition root: the only place where the parts are made and put together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, Final, Literal
+
+import aiohttp
+from aiohttp import web
+
+from service import metric_catalog as m
+from service.http import frame
+from service.http.ops import LIFECYCLE
+from service.http.routes import ROUTES
+from service.http.state import CONTEXT
+from service.integrations.game_catalog import GameCatalog
+from service.integrations.library import Library
+from service.logs import correlation_id, get_logger
+from service.metrics import Metrics
+from service.outbound import Outbound, Outcome
+from service.providers.simulator import SimulatorProvider
+from service.settings import Secret, Settings
+from service.store import begin_payments, orders, payments, settle_payments
+from service.store.batch import Batcher
+from service.store.cache import Cache
+from service.store.database import Database
+from service.store.schema import require_schema
+from service.usecases.context import Context
+from service.workers import completer, expiry, gauges, outbox
+from service.workers.loop import Worker, run
+
+Role = Literal["api", "worker"]
+
+PREPARED: Final = {
+    begin_payments.NAME: begin_payments.SQL,
+    settle_payments.NAME: settle_payments.SQL,
+    orders.CREATE_NAME: orders.CREATE_SQL,
+    orders.GET_NAME: orders.GET_SQL,
+    payments.GET_NAME: payments.GET_SQL,
+}
+REMOTE_CONNECTIONS: Final = 100
+"""Connections to one remote service: a bulkhead, so that a slow one can't take them all."""
+
+EXPIRY_POLL_S: Final = 5.0
+BACKLOG_POLL_S: Final = 5.0
+INVARIANTS_POLL_S: Final = 60.0
+"""The invariants read whole tables; once a minute is soon enough for a page."""
+
+_log = get_logger(__name__)
+
+
+def build(settings: Settings, role: Role) -> web.Application:
+    """Return the app of a role; its parts start and stop with it."""
+    metrics = Metrics(version=settings.version, role=role)
+    app = frame.build(settings, metrics, ROUTES if role == "api" else ())
+    app.cleanup_ctx.append(partial(_parts, settings, metrics))
+    if role == "worker":
+        app.cleanup_ctx.append(_work)
+    app.on_startup.append(_started)
+    app.on_shutdown.append(_draining)
+    return app
+
+
+async def _started(app: web.Application) -> None:
+    app[LIFECYCLE].started = True
+    _log.info("started")
+
+
+async def _draining(app: web.Application) -> None:
+    app[LIFECYCLE].draining = True
+    _log.info("draining")
+
+
+async def _parts(settings: Settings, metrics: Metrics, app: web.Application) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        db = await _database(stack, settings, metrics)
+        cache = _cache(stack, settings, metrics)
+        remote = partial(_remote, stack, settings.integration_timeout_s)
+        app[CONTEXT] = Context(
+            settings=settings,
+            metrics=metrics,
+            db=db,
+            create_orders=_batcher(stack, settings, metrics, db, orders.create_orders, orders),
+            begin_payments=_batcher(
+                stack, settings, metrics, db, begin_payments.begin_payments, begin_payments
+            ),
+            settle_payments=_batcher(
+                stack, settings, metrics, db, settle_payments.settle_payments, settle_payments
+            ),
+            providers={"simulator": _simulator(stack, settings, metrics)},
+            game_catalog=GameCatalog(
+                remote(settings.game_catalog_url, None, _integration(metrics, "game_catalog")),
+                cache,
+                settings.game_cache_ttl_s,
+            ),
+            library=Library(
+                remote(
+                    settings.library_url,
+                    settings.library_token,
+                    _integration(metrics, "library"),
+                )
+            ),
+        )
+        app[LIFECYCLE].checks["database"] = partial(require_schema, db)
+        yield
+
+
+async def _database(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Database:
+    db = await Database.open(
+        settings.database_url.reveal(),
+        size=settings.db_pool_size,
+        timeout_s=settings.db_statement_timeout_s,
+        prepared=PREPARED,
+    )
+    stack.push_async_callback(db.close)
+    metrics.read_at_scrape(m.DB_POOL_CONNECTIONS, lambda: db.in_use, state="in_use")
+    metrics.read_at_scrape(m.DB_POOL_CONNECTIONS, lambda: db.free, state="free")
+    return db
+
+
+def _cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Cache:
+    def observe(cache: str, outcome: str) -> None:
+        metrics.inc(m.CACHE_REQUESTS, cache=cache, outcome=outcome)
+
+    cache = Cache(settings.redis_url.reveal(), settings.cache_timeout_s, observe)
+    stack.push_async_callback(cache.close)
+    return cache
+
+
+def _batcher(
+    stack: AsyncExitStack,
+    settings: Settings,
+    metrics: Metrics,
+    db: Database,
+    statement: Callable[..., Any],
+    store: Any,
+) -> Batcher[Any, Any]:
+    name = statement.__name__
+
+    def observe(size: int, waiting: int) -> None:
+        metrics.observe(m.DB_BATCH_SIZE, size, statement=name)
+        metrics.set(m.DB_BATCH_QUEUE, waiting, statement=name)
+
+    batcher: Batcher[Any, Any] = Batcher(
+        partial(statement, db),
+        conflict_keys=store.conflict_keys,
+        max_items=settings.db_batch_items,
+        max_queue=settings.db_batch_queue,
+        lanes=settings.db_batch_connections,
+        observe=observe,
+    )
+    stack.push_async_callback(batcher.close, settings.shutdown_drain_s)
+    return batcher
+
+
+def _simulator(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> SimulatorProvider:
+    def observe(operation: str, outcome: Outcome, duration_s: float) -> None:
+        labels = {"provider": SimulatorProvider.name, "operation": operation}
+        metrics.inc(m.PROVIDER_REQUESTS, outcome=outcome, **labels)
+        metrics.observe(m.PROVIDER_DURATION, duration_s, **labels)
+
+    return SimulatorProvider(
+        _remote(
+            stack,
+            settings.provider_timeout_s,
+            settings.simulator_url,
+            settings.simulator_api_key,
+            observe,
+        )
+    )
+
+
+def _integration(metrics: Metrics, integration: str) -> Callable[[str, Outcome, float], None]:
+    def observe(operation: str, outcome: Outcome, duration_s: float) -> None:
+        labels = {"integration": integration, "operation": operation}
+        metrics.inc(m.INTEGRATION_REQUESTS, outcome=outcome, **labels)
+        metrics.observe(m.INTEGRATION_DURATION, duration_s, **labels)
+
+    return observe
+
+
+def _remote(
+    stack: AsyncExitStack,
+    timeout_s: float,
+    url: str,
+    token: Secret | None,
+    observe: Callable[[str, Outcome, float], None],
+) -> Outbound:
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=REMOTE_CONNECTIONS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+    stack.push_async_callback(session.close)
+    return Outbound(
+        session,
+        url,
+        headers={"Authorization": f"Bearer {token.reveal()}"} if token else {},
+        timeout_s=timeout_s,
+        observe=observe,
+        correlation_id=correlation_id,
+    )
+
+
+def _workers(ctx: Context) -> Iterable[Worker]:
+    poll_s = ctx.settings.worker_poll_s
+    yield Worker("outbox", partial(outbox.run_once, ctx), poll_s)
+    yield Worker("completer", partial(completer.run_once, ctx), poll_s)
+    yield Worker("expiry", partial(expiry.run_once, ctx), EXPIRY_POLL_S)
+    yield Worker("backlog", partial(gauges.measure_backlog, ctx), BACKLOG_POLL_S)
+    yield Worker("invariants", partial(gauges.measure_invariants, ctx), INVARIANTS_POLL_S)
+
+
+async def _work(app: web.Application) -> AsyncIterator[None]:
+    ctx, stop = app[CONTEXT], asyncio.Event()
+    tasks = [asyncio.create_task(run(worker, stop), name=worker.name) for worker in _workers(ctx)]
+    yield
+    stop.set()
+    _done, late = await asyncio.wait(tasks, timeout=ctx.settings.shutdown_drain_s)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)

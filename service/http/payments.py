@@ -1,0 +1,93 @@
+"""Payments and refunds over HTTP."""
+
+from service.http.endpoint import Call, Nothing, Reply
+from service.http.schemas import (
+    CreatePayment,
+    CreateRefund,
+    PaymentPage,
+    PaymentQuery,
+    RefundList,
+    Timeline,
+)
+from service.http.state import CONTEXT
+from service.usecases import payments, refunds
+from service.usecases.answer import Answer
+from service.views import event_view, payment_view, refund_view
+
+REPLAYED = {"Idempotent-Replayed": "true"}
+
+
+async def create_payment(call: Call[CreatePayment, Nothing]) -> Reply:
+    """Pay an order."""
+    answer = await payments.pay(
+        call.app(CONTEXT),
+        payments.Pay(
+            user_id=call.caller.user_id,
+            order_id=call.body.order_id,
+            provider=call.body.provider,
+            capture=call.body.capture,
+            payment_method=call.body.payment_method,
+            key=call.idempotency_key,
+            fingerprint=call.fingerprint.hex(),
+            correlation_id=call.correlation_id,
+        ),
+    )
+    return _reply(answer)
+
+
+async def get_payment(call: Call[Nothing, Nothing]) -> Reply:
+    """Read one payment."""
+    payment = await payments.get_payment(
+        call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id
+    )
+    return Reply(200, payment_view(payment))
+
+
+async def list_payments(call: Call[Nothing, PaymentQuery]) -> Reply:
+    """List the caller's payments, newest first."""
+    query = call.query
+    found = await payments.list_payments(
+        call.app(CONTEXT),
+        call.caller.user_id,
+        order_id=query.order_id,
+        before=query.cursor,
+        limit=query.limit + 1,  # one more tells whether there is a next page
+    )
+    page = found[: query.limit]
+    cursor = page[-1].id if len(found) > query.limit else None
+    return Reply(200, PaymentPage(tuple(map(payment_view, page)), cursor))
+
+
+async def get_timeline(call: Call[Nothing, Nothing]) -> Reply:
+    """Read what happened to a payment."""
+    events = await payments.timeline(call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id)
+    return Reply(200, Timeline(tuple(map(event_view, events))))
+
+
+async def create_refund(call: Call[CreateRefund, Nothing]) -> Reply:
+    """Refund a payment, in part or in full."""
+    answer = await refunds.refund(
+        call.app(CONTEXT),
+        refunds.Refund(
+            user_id=call.caller.user_id,
+            payment_id=call.ids["payment_id"],
+            amount_minor=call.body.amount,
+            reason=call.body.reason,
+            key=call.idempotency_key,
+            fingerprint=call.fingerprint.hex(),
+            correlation_id=call.correlation_id,
+        ),
+    )
+    return _reply(answer)
+
+
+async def list_refunds(call: Call[Nothing, Nothing]) -> Reply:
+    """List a payment's refunds."""
+    found = await refunds.list_refunds(
+        call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id
+    )
+    return Reply(200, RefundList(tuple(map(refund_view, found))))
+
+
+def _reply(answer: Answer) -> Reply:
+    return Reply(answer.status, answer.body, REPLAYED if answer.replayed else {})

@@ -1,0 +1,15 @@
+"""Whether the database has the schema that this release needs."""
+
+from service.store.database import Database
+from service.store.migrate import newest
+
+
+class SchemaMissingError(Exception):
+    """The database is behind this release; `python -m service migrate` brings it up to date."""
+
+
+async def require_schema(db: Database) -> None:
+    """Raise SchemaMissingError if this release's last migration was not applied."""
+    rows = await db.read("SELECT 1 FROM _yoyo_migration WHERE migration_id = %s", (newest(),))
+    if not rows:
+        raise SchemaMissingError(f"migration {newest()} is missing; run the role `migrate`")

@@ -1,0 +1,34 @@
+"""What every use case works with; the composition root makes it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from service.integrations.game_catalog import GameCatalog
+from service.integrations.library import Library
+from service.metrics import Metrics
+from service.providers.port import Provider
+from service.settings import Settings
+from service.store.batch import Batcher
+from service.store.begin_payments import BeginOutcome, BeginPayment
+from service.store.database import Database
+from service.store.orders import NewOrder
+from service.store.settle_payments import SettleOutcome, SettlePayment
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts of a running process that use cases touch."""
+
+    settings: Settings
+    metrics: Metrics
+    db: Database
+    create_orders: Batcher[NewOrder, None]
+    begin_payments: Batcher[BeginPayment, BeginOutcome]
+    settle_payments: Batcher[SettlePayment, SettleOutcome]
+    providers: Mapping[str, Provider]
+    game_catalog: GameCatalog
+    library: Library
+    now: Clock = lambda: datetime.now(UTC)

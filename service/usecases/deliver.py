@@ -1,0 +1,70 @@
+"""Deliver what the outbox holds: grants and revokes at the Library."""
+
+from datetime import timedelta
+from typing import Final
+
+from service import metric_catalog as m
+from service.integrations.library import LibraryError
+from service.logs import bind_correlation, get_logger
+from service.store import outbox as store
+from service.store.outbox import Entitlement, Message
+from service.usecases.context import Context
+
+_log = get_logger(__name__)
+
+FIRST_RETRY_S: Final = 1.0
+MAX_RETRY_S: Final = 300.0
+"""A paid game is tried for at least this often until the Library takes it."""
+
+
+async def claim(ctx: Context) -> list[Message]:
+    """Take due messages; they are hidden from other relays for the lease."""
+    now = ctx.now()
+    until = now + timedelta(seconds=ctx.settings.outbox_lease_s)
+    return await store.claim(ctx.db, at=now, until=until, limit=ctx.settings.outbox_batch)
+
+
+async def deliver(ctx: Context, message: Message) -> bool:
+    """Deliver one message and return whether that worked; if not, it is due again later.
+
+    A crash between the Library's answer and our record delivers it again, which changes nothing:
+    grants carry our id.
+    """
+    with bind_correlation(message.correlation_id, payment_id=str(message.payment_id)):
+        try:
+            await _send(ctx, message)
+        except LibraryError as error:
+            await _put_off(ctx, message, str(error))
+            return False
+        fulfilled = await store.delivered(ctx.db, [message.id], ctx.now())
+        ctx.metrics.inc(m.OUTBOX_DELIVERIES, topic=message.topic, outcome="ok")
+        if fulfilled:
+            ctx.metrics.inc(m.ORDERS, fulfilled, status="fulfilled")
+        _log.info("outbox_delivered", topic=message.topic, attempts=message.attempts)
+        return True
+
+
+async def _send(ctx: Context, message: Message) -> None:
+    for entitlement in await store.entitlements(ctx.db, message.payment_id):
+        if message.topic == store.GRANT:
+            await _grant(ctx, entitlement)
+        else:
+            await ctx.library.revoke(entitlement.id)
+
+
+async def _grant(ctx: Context, entitlement: Entitlement) -> None:
+    await ctx.library.grant(
+        entitlement.id,
+        user_id=entitlement.user_id,
+        game_id=entitlement.game_id,
+        quantity=entitlement.quantity,
+        order_id=entitlement.order_id,
+    )
+
+
+async def _put_off(ctx: Context, message: Message, reason: str) -> None:
+    wait_s = min(FIRST_RETRY_S * 2 ** min(message.attempts - 1, 20), MAX_RETRY_S)
+    until = ctx.now() + timedelta(seconds=wait_s)
+    await store.put_off(ctx.db, message.id, until=until, error=reason)
+    ctx.metrics.inc(m.OUTBOX_DELIVERIES, topic=message.topic, outcome="error")
+    _log.warning("outbox_put_off", topic=message.topic, reason=reason, wait_s=wait_s)

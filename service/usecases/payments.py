@@ -1,0 +1,192 @@
+"""Pay an order: one statement, one call to the provider, one statement."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from service import metric_catalog as m
+from service.domain.payment import CaptureMethod, PaymentStatus
+from service.errors import (
+    AlreadyOwnedError,
+    IdempotencyKeyInFlightError,
+    IdempotencyKeyReusedError,
+    LivePaymentExistsError,
+    NotFoundError,
+    OrderNotPayableError,
+    ProviderUnknownError,
+    ServiceError,
+    StoreUnavailableError,
+)
+from service.ids import new_id
+from service.logs import bind
+from service.store import payments as store
+from service.store.begin_payments import BeginOutcome, BeginPayment, Begun
+from service.store.payments import EventRow, LedgerRow, PaymentRow
+from service.usecases.answer import Answer
+from service.usecases.context import Context
+from service.usecases.resolve import charge, fail_unsent, resume_payment
+
+MAX_BEGINS: Final = 3
+"""`again` means that another request claimed the key in the same moment; the next look sees it."""
+
+IN_FLIGHT_RETRY_AFTER_S: Final = 2
+
+
+class Pay(msgspec.Struct, frozen=True):
+    """A request to pay an order; `fingerprint` is the request's SHA-256 in hexadecimal."""
+
+    user_id: str
+    order_id: UUID
+    provider: str | None
+    capture: CaptureMethod
+    payment_method: str
+    key: str
+    fingerprint: str
+    correlation_id: str
+
+
+async def pay(ctx: Context, command: Pay) -> Answer:
+    """Pay the order, or return the answer that this key already got.
+
+    201 with the payment as it ended, also if it failed; 202 while the outcome is not known.
+    """
+    started = time.perf_counter()
+    item = _begin_item(ctx, command)
+    bind(payment_id=str(item.payment_id), provider=item.provider)
+    with ctx.metrics.in_progress(m.ACTIVE_PAYMENTS):
+        outcome = await _begin(ctx, item)
+        match outcome.kind:
+            case Begun.CREATED:
+                answer, status = await charge(ctx, _payment(item, outcome), item.attempt_id)
+            case Begun.LOST_GAME:
+                answer, status = await fail_unsent(
+                    ctx, _payment(item, outcome), item.attempt_id, AlreadyOwnedError.code
+                )
+            case Begun.REPLAY:
+                return _stored(outcome)
+            case Begun.RESUME:
+                return await _resume(ctx, command, outcome)
+            case _:
+                raise await _refusal(ctx, item, outcome)
+        duration_s = time.perf_counter() - started
+        ctx.metrics.observe(m.PAYMENT_DURATION, duration_s, status=status, provider=item.provider)
+        return answer
+
+
+async def get_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentRow:
+    """Return the user's payment; raise NotFoundError, also for another user's."""
+    payment = await store.get_payment(ctx.db, payment_id)
+    if payment is None or payment.user_id != user_id:
+        raise NotFoundError("No such payment")
+    return payment
+
+
+async def list_payments(
+    ctx: Context, user_id: str, *, order_id: UUID | None, before: UUID | None, limit: int
+) -> list[PaymentRow]:
+    """Return the user's payments, newest first."""
+    return await store.list_payments(ctx.db, user_id, order_id=order_id, before=before, limit=limit)
+
+
+async def timeline(ctx: Context, payment_id: UUID, user_id: str) -> list[EventRow]:
+    """Return what happened to the user's payment."""
+    await get_payment(ctx, payment_id, user_id)
+    return await store.timeline(ctx.db, payment_id)
+
+
+async def ledger_entries(ctx: Context, payment_id: UUID) -> list[LedgerRow]:
+    """Return the ledger entries of any payment: for operators."""
+    return await store.ledger_entries(ctx.db, payment_id)
+
+
+def _begin_item(ctx: Context, command: Pay) -> BeginPayment:
+    provider = command.provider or ctx.settings.default_provider
+    if provider not in ctx.providers:
+        raise ProviderUnknownError(f"Configured providers: {', '.join(sorted(ctx.providers))}")
+    now = ctx.now()
+    return BeginPayment(
+        payment_id=new_id(),
+        attempt_id=new_id(),
+        caller=command.user_id,
+        key=command.key,
+        fingerprint=command.fingerprint,
+        order_id=command.order_id,
+        provider=provider,
+        capture_method=command.capture,
+        payment_method=command.payment_method,
+        correlation_id=command.correlation_id,
+        at=now,
+        locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
+    )
+
+
+async def _begin(ctx: Context, item: BeginPayment) -> BeginOutcome:
+    for _ in range(MAX_BEGINS):
+        outcome = await ctx.begin_payments.submit(item)
+        if outcome.kind is not Begun.AGAIN:
+            return outcome
+    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+
+
+def _payment(item: BeginPayment, outcome: BeginOutcome) -> PaymentRow:
+    if outcome.amount is None:
+        raise StoreUnavailableError  # a payment always has its order's amount
+    return PaymentRow(
+        id=item.payment_id,
+        order_id=item.order_id,
+        user_id=item.caller,
+        provider=item.provider,
+        status=PaymentStatus.PROCESSING,
+        capture_method=item.capture_method,
+        payment_method=item.payment_method,
+        currency=outcome.amount.currency,
+        amount_minor=outcome.amount.minor,
+        captured_minor=0,
+        refund_pending_minor=0,
+        refunded_minor=0,
+        provider_ref=None,
+        failure_code=None,
+        created_at=item.at,
+        updated_at=item.at,
+    )
+
+
+def _stored(outcome: BeginOutcome) -> Answer:
+    if outcome.response_status is None or outcome.response_body is None:
+        raise StoreUnavailableError  # the database keeps both or none
+    return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)
+
+
+async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> Answer:
+    """Own the key of a request that is gone, and finish what it began."""
+    now = ctx.now()
+    until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
+    owned = await store.take_over_key(ctx.db, command.user_id, command.key, at=now, until=until)
+    if not owned or outcome.resource_id is None:
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    payment = await store.get_payment(ctx.db, outcome.resource_id)
+    if payment is None:  # it died before it made one
+        await store.drop_claim(ctx.db, [outcome.resource_id])
+        return await pay(ctx, command)
+    return await resume_payment(ctx, payment)
+
+
+async def _refusal(ctx: Context, item: BeginPayment, outcome: BeginOutcome) -> ServiceError:
+    if outcome.kind is Begun.LOST_ORDER:
+        await store.drop_claim(ctx.db, [item.payment_id])
+    return _REFUSALS[outcome.kind]()
+
+
+_REFUSALS: Final[dict[Begun, Callable[[], ServiceError]]] = {
+    Begun.IN_FLIGHT: lambda: IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S),
+    Begun.KEY_REUSED: IdempotencyKeyReusedError,
+    Begun.ORDER_NOT_FOUND: lambda: NotFoundError("No such order"),
+    Begun.ORDER_NOT_PAYABLE: OrderNotPayableError,
+    Begun.LIVE_PAYMENT: LivePaymentExistsError,
+    Begun.LOST_ORDER: LivePaymentExistsError,
+    Begun.OWNED: AlreadyOwnedError,
+}

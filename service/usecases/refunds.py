@@ -1,0 +1,243 @@
+"""Refund a payment, in part or in full: reserve the amount, ask the provider, settle."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from service.domain import ledger
+from service.domain.money import Money
+from service.domain.refund import RefundStatus
+from service.errors import (
+    IdempotencyKeyInFlightError,
+    IdempotencyKeyReusedError,
+    IllegalTransitionError,
+    NotFoundError,
+    RefundExceedsCapturedError,
+    ServiceError,
+    StoreUnavailableError,
+)
+from service.ids import new_id
+from service.logs import bind, correlation_id, get_logger
+from service.providers.port import (
+    NotSentError,
+    OutcomeUnknownError,
+    RefundRequest,
+    RefundResult,
+)
+from service.store import payments as payment_store
+from service.store import refunds as store
+from service.store.payments import PaymentRow
+from service.store.refunds import (
+    BeginRefund,
+    BeginRefundOutcome,
+    BegunRefund,
+    DueRefund,
+    RefundRow,
+    SettleRefund,
+)
+from service.usecases.answer import Answer
+from service.usecases.context import Context
+from service.usecases.payments import get_payment
+from service.usecases.resolve import MAX_UNKNOWN_WAIT_S
+from service.views import encode, refund_view
+
+_log = get_logger(__name__)
+
+MAX_BEGINS: Final = 3
+IN_FLIGHT_RETRY_AFTER_S: Final = 2
+_UNDECIDED: Final = frozenset({RefundStatus.UNKNOWN, RefundStatus.REVIEW})
+
+
+class Refund(msgspec.Struct, frozen=True):
+    """A request to refund; `amount_minor` None means all that is left."""
+
+    user_id: str
+    payment_id: UUID
+    amount_minor: int | None
+    reason: str
+    key: str
+    fingerprint: str
+    correlation_id: str
+
+
+async def refund(ctx: Context, command: Refund) -> Answer:
+    """Refund, or return the answer that this key already got.
+
+    201 with the refund as it ended, also if it failed; 202 while the outcome is not known.
+    """
+    payment = await get_payment(ctx, command.payment_id, command.user_id)
+    bind(payment_id=str(payment.id), provider=payment.provider)
+    item = _begin_item(ctx, command)
+    outcome = await _begin(ctx, item)
+    match outcome.kind:
+        case BegunRefund.CREATED:
+            return await _send(ctx, await _due(ctx, item.refund_id, payment))
+        case BegunRefund.REPLAY if outcome.response_status and outcome.response_body:
+            return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)
+        case BegunRefund.RESUME:
+            return await _resume(ctx, command, outcome)
+        case _:
+            raise _refusal(outcome.kind)
+
+
+async def list_refunds(ctx: Context, payment_id: UUID, user_id: str) -> list[RefundRow]:
+    """Return the refunds of the user's payment, oldest first."""
+    await get_payment(ctx, payment_id, user_id)
+    return await store.list_refunds(ctx.db, payment_id)
+
+
+async def resolve_refund(ctx: Context, due: DueRefund) -> Answer:
+    """Ask the provider what became of a refund; if it has no record, send it under the same key."""
+    provider, request = ctx.providers[due.provider], _request(due)
+    try:
+        result = await provider.find_refund(request) or await provider.refund(request)
+    except (NotSentError, OutcomeUnknownError) as error:
+        return await _settle_unknown(ctx, due, str(error), checks=due.checks + 1)
+    return await _settle_result(ctx, due, result)
+
+
+def _begin_item(ctx: Context, command: Refund) -> BeginRefund:
+    now = ctx.now()
+    return BeginRefund(
+        refund_id=new_id(),
+        payment_id=command.payment_id,
+        caller=command.user_id,
+        key=command.key,
+        fingerprint=bytes.fromhex(command.fingerprint),
+        amount_minor=command.amount_minor,
+        reason=command.reason,
+        correlation_id=command.correlation_id,
+        at=now,
+        locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
+    )
+
+
+async def _begin(ctx: Context, item: BeginRefund) -> BeginRefundOutcome:
+    for _ in range(MAX_BEGINS):
+        outcome = await store.begin_refund(ctx.db, item)
+        if outcome.kind is not BegunRefund.AGAIN:
+            return outcome
+    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+
+
+async def _due(ctx: Context, refund_id: UUID, payment: PaymentRow) -> DueRefund:
+    row = await store.get_refund(ctx.db, refund_id)
+    if row is None or payment.provider_ref is None:
+        raise StoreUnavailableError  # it was written a moment ago, for a captured payment
+    return DueRefund(0, correlation_id(), payment.provider, payment.provider_ref, row)
+
+
+async def _send(ctx: Context, due: DueRefund) -> Answer:
+    try:
+        result = await ctx.providers[due.provider].refund(_request(due))
+    except NotSentError:
+        return await _settle(ctx, due, RefundStatus.FAILED, None, "provider_unavailable")
+    except OutcomeUnknownError as error:
+        return await _settle_unknown(ctx, due, str(error), checks=0)
+    return await _settle_result(ctx, due, result)
+
+
+async def _resume(ctx: Context, command: Refund, outcome: BeginRefundOutcome) -> Answer:
+    now = ctx.now()
+    until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
+    owned = await payment_store.take_over_key(
+        ctx.db, command.user_id, command.key, at=now, until=until
+    )
+    if not owned:
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    due = await store.claim_due_refunds(
+        ctx.db, at=now, until=until, limit=1, refund_id=outcome.resource_id
+    )
+    if not due:
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    return await resolve_refund(ctx, due[0])
+
+
+async def _settle_result(ctx: Context, due: DueRefund, result: RefundResult) -> Answer:
+    asked = Money(due.refund.amount_minor, due.refund.currency)
+    if not result.succeeded:
+        return await _settle(
+            ctx, due, RefundStatus.FAILED, result.provider_ref, result.failure_code or "rejected"
+        )
+    if result.amount != asked:
+        return await _settle_unknown(ctx, due, "amount_mismatch", checks=due.checks + 1)
+    return await _settle(ctx, due, RefundStatus.SUCCEEDED, result.provider_ref, None)
+
+
+async def _settle_unknown(ctx: Context, due: DueRefund, reason: str, *, checks: int) -> Answer:
+    review = checks >= ctx.settings.unknown_max_checks and due.refund.status == RefundStatus.UNKNOWN
+    status = RefundStatus.REVIEW if review else RefundStatus.UNKNOWN
+    _log.warning("refund_outcome_unknown", reason=reason, checks=checks)
+    wait_s = min(ctx.settings.unknown_retry_s * 2**checks, MAX_UNKNOWN_WAIT_S)
+    next_check_at = ctx.now() + timedelta(seconds=wait_s)
+    return await _settle(ctx, due, status, None, "outcome_unknown", next_check_at)
+
+
+async def _settle(
+    ctx: Context,
+    due: DueRefund,
+    status: RefundStatus,
+    provider_ref: str | None,
+    failure_code: str | None,
+    next_check_at: datetime | None = None,
+) -> Answer:
+    row = replace(due.refund, status=status, failure_code=failure_code, updated_at=ctx.now())
+    answer = Answer(202 if status in _UNDECIDED else 201, encode(refund_view(row)))
+    applied = await store.settle_refund(
+        ctx.db,
+        SettleRefund(
+            refund_id=row.id,
+            status=status,
+            provider_ref=provider_ref,
+            failure_code=failure_code,
+            next_check_at=next_check_at,
+            ledger_id=new_id(),
+            entries=_entries(due) if status is RefundStatus.SUCCEEDED else "[]",
+            correlation_id=due.correlation_id,
+            at=row.updated_at,
+            response_status=answer.status,
+            response_body=answer.body.decode(),
+        ),
+    )
+    if applied:
+        _log.info(f"refund_{status}", refund_id=str(row.id), amount_minor=row.amount_minor)
+        return answer
+    stored = await payment_store.stored_answer(ctx.db, row.id)
+    if stored is None:
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    return Answer(stored[0], stored[1].encode(), replayed=True)
+
+
+def _entries(due: DueRefund) -> str:
+    amount = Money(due.refund.amount_minor, due.refund.currency)
+    return encode(
+        [
+            {"account": entry.account, "minor": entry.amount.minor, "currency": amount.currency}
+            for entry in ledger.refund(due.provider, amount)
+        ]
+    ).decode()
+
+
+def _request(due: DueRefund) -> RefundRequest:
+    return RefundRequest(
+        refund_id=due.refund.id,
+        charge_ref=due.charge_ref,
+        amount=Money(due.refund.amount_minor, due.refund.currency),
+    )
+
+
+def _refusal(kind: BegunRefund) -> ServiceError:
+    match kind:
+        case BegunRefund.KEY_REUSED:
+            return IdempotencyKeyReusedError()
+        case BegunRefund.PAYMENT_NOT_FOUND:
+            return NotFoundError("No such payment")
+        case BegunRefund.NOT_SUCCEEDED:
+            return IllegalTransitionError("Only a succeeded payment can be refunded")
+        case BegunRefund.TOO_MUCH:
+            return RefundExceedsCapturedError()
+        case _:
+            return IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)

@@ -1,0 +1,34 @@
+"""Measures what only the database knows: invariants, the outbox, unresolved payments."""
+
+from typing import Final
+
+from service import metric_catalog as m
+from service.logs import get_logger
+from service.store.outbox import GRANT, REVOKE
+from service.usecases import oversight
+from service.usecases.context import Context
+
+TOPICS: Final = (GRANT, REVOKE)
+UNRESOLVED: Final = ("processing", "unknown", "review")
+_log = get_logger(__name__)
+
+
+async def measure_backlog(ctx: Context) -> int:
+    """Set the gauges of work under way."""
+    backlog = await oversight.backlog(ctx)
+    for topic in TOPICS:
+        ctx.metrics.set(m.OUTBOX_PENDING, backlog.outbox.get(topic, 0), topic=topic)
+    for status in UNRESOLVED:
+        ctx.metrics.set(m.UNRESOLVED_PAYMENTS, backlog.unresolved.get(status, 0), status=status)
+    ctx.metrics.set(m.OUTBOX_LAG, backlog.outbox_oldest_s)
+    ctx.metrics.set(m.PAID_NOT_GRANTED, backlog.paid_not_granted)
+    return 0
+
+
+async def measure_invariants(ctx: Context) -> int:
+    """Set the gauge of each money invariant, and log a broken one."""
+    for invariant, violations in (await oversight.violations(ctx)).items():
+        ctx.metrics.set(m.INVARIANT_VIOLATIONS, violations, invariant=invariant)
+        if violations:
+            _log.error("money_invariant_broken", invariant=invariant, violations=violations)
+    return 0
