@@ -1,0 +1,125 @@
+"""Bearer tokens: who calls, and what the call may do. The only import of aiohttp-jwt.
+
+aiohttp-jwt decodes; this module adds what it leaves open: a scheme in any case (RFC 9110, 11.1),
+`exp` and `sub` required, scopes checked, and refusals that don't say what was wrong with a token.
+"""
+
+import logging
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from aiohttp_jwt import JWTMiddleware
+
+from service import logs
+from service.errors import ScopeMissingError, UnauthenticatedError
+from service.http.problem import CHALLENGE
+from service.settings import Settings
+
+ALGORITHMS: Final = ("HS256",)
+"""Pinned: with a choice left open, the token's sender would choose how it is checked."""
+
+CACHED_TOKENS: Final = 4_096
+"""Users active at a time, in one process; a token of 300 bytes and its claims cost about 1 KB."""
+
+MAX_SUBJECT: Final = 128
+"""Longest user id; it is stored with every order."""
+
+_REALM: Final = 'Bearer realm="coinslot"'
+_CLAIMS: Final = "jwt_claims"
+_log = logs.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request, and what the token allows."""
+
+    user_id: str
+    scopes: frozenset[str]
+
+
+class Authenticator:
+    """Verifies bearer tokens, and remembers verified ones until they expire."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._decode = JWTMiddleware(
+            settings.jwt_secret.reveal(),
+            request_property=_CLAIMS,
+            token_getter=_token,
+            algorithms=list(ALGORITHMS),
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+        )
+        self._verified: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        # It logs a traceback for every bad token; one line, `token_refused`, says it better.
+        logging.getLogger("aiohttp_jwt.middleware").disabled = True
+        # It keeps the claims under a plain string; aiohttp would have a RequestKey.
+        warnings.filterwarnings("ignore", category=web.NotAppKeyWarning, module="aiohttp_jwt")
+
+    async def authenticate(self, request: web.Request, scope: str) -> Caller:
+        """Return who calls; raise UnauthenticatedError or ScopeMissingError."""
+        caller = await self._identify(request)
+        logs.bind(user_id=caller.user_id)
+        if scope not in caller.scopes:
+            request[CHALLENGE] = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
+            _log.warning("scope_missing", scope=scope)
+            raise ScopeMissingError(f"The token lacks the scope {scope}")
+        return caller
+
+    async def _identify(self, request: web.Request) -> Caller:
+        token = _token(request)
+        if token is None:
+            request[CHALLENGE] = _REALM
+            raise UnauthenticatedError
+        known = self._verified.get(token)
+        if known is not None and known[1] > time.time():
+            self._verified.move_to_end(token)
+            return known[0]
+        self._verified.pop(token, None)
+        caller, expires = await self._verify(request)
+        self._verified[token] = caller, expires
+        if len(self._verified) > CACHED_TOKENS:
+            self._verified.popitem(last=False)
+        return caller
+
+    async def _verify(self, request: web.Request) -> tuple[Caller, float]:
+        try:
+            await self._decode(request, _decoded)
+            return _caller_of(request[_CLAIMS])
+        except Exception as error:  # noqa: BLE001
+            # A token is hostile until verified, and what a decoder raises on hostile input is
+            # open-ended (a recursion error, a refused reason phrase): all of it is a refusal.
+            request[CHALLENGE] = f'{_REALM}, error="invalid_token"'
+            _log.warning("token_refused", reason=str(error)[:200])
+            raise UnauthenticatedError from None
+
+
+def _token(request: web.Request) -> str | None:
+    """Return the bearer token, or None; `1*SP` stands between scheme and token (RFC 6750, 2.1)."""
+    headers = request.headers.getall(hdrs.AUTHORIZATION, [])
+    if len(headers) != 1:
+        return None
+    scheme, _, token = headers[0].partition(" ")
+    token = token.strip(" ")
+    return token if scheme.lower() == "bearer" and token else None
+
+
+async def _decoded(_request: web.Request) -> web.StreamResponse:
+    return web.Response()
+
+
+def _caller_of(claims: Mapping[str, Any]) -> tuple[Caller, float]:
+    expires, subject, scope = claims.get("exp"), claims.get("sub"), claims.get("scope", "")
+    if not isinstance(expires, int | float):
+        raise ValueError("exp is missing")  # noqa: TRY004  a refusal, whatever its type
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT:
+        raise ValueError("sub is missing or too long")
+    if not subject.isprintable():
+        raise ValueError("sub is not printable")
+    if not isinstance(scope, str):
+        raise ValueError("scope is not a text")  # noqa: TRY004
+    return Caller(subject, frozenset(scope.split())), float(expires)

@@ -1,0 +1,39 @@
+"""The app around the endpoints: middlewares in their order, limits, health, metrics, OpenAPI."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from service.http import openapi
+from service.http.auth import Authenticator
+from service.http.endpoint import Endpoint, add_endpoints
+from service.http.middleware import deadline, observe
+from service.http.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, event_loop_lag
+from service.http.parse import MAX_BODY_BYTES
+from service.http.problem import problems
+from service.metrics import Metrics
+from service.settings import Settings
+
+
+def build(
+    settings: Settings, metrics: Metrics, endpoints: Sequence[Endpoint] = ()
+) -> web.Application:
+    """Return an app that serves `endpoints`; without any, only what machines ask (a worker).
+
+    The caller adds its own parts under AppKeys, its checks to `app[LIFECYCLE].checks`, and sets
+    `started` when all of them run.
+    """
+    app = web.Application(
+        client_max_size=MAX_BODY_BYTES,
+        middlewares=[observe(metrics), problems, deadline(settings.request_timeout_s)],
+        # A client that hangs up must not stop a payment half-way; the default, made explicit.
+        handler_args={"handler_cancellation": False, "access_log": None},
+    )
+    app[METRICS] = metrics
+    app[LIFECYCLE] = Lifecycle()
+    app.cleanup_ctx.append(event_loop_lag)
+    add_ops_routes(app)
+    if endpoints:
+        add_endpoints(app, endpoints, Authenticator(settings))
+        openapi.add_route(app, endpoints, settings.version)
+    return app

@@ -1,0 +1,117 @@
+"""What every request goes through: its correlation id, its log line, its metrics, its deadline."""
+
+import asyncio
+import re
+import time
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from service import logs
+from service.errors import RequestTimeoutError
+from service.ids import new_id
+from service.metric_catalog import HTTP_DURATION, HTTP_REQUESTS
+from service.metrics import Metrics
+
+CORRELATION_ID: Final = "X-Correlation-ID"
+TRACEPARENT: Final = "traceparent"
+UNMATCHED: Final = "unmatched"
+"""The `route` of requests that no route took, so that a scanner can't make up label values."""
+
+QUIET: Final = re.compile(r"/health/|/metrics$")
+"""Routes that machines ask every few seconds; their lines are at level debug."""
+
+RETRY_AFTER_TIMEOUT_S: Final = 2
+"""Long enough for the shielded writes of the first request, which go on, to be through."""
+
+_METHODS: Final = hdrs.METH_ALL
+_CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})"
+    r"-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
+)
+
+_log = logs.get_logger(__name__)
+
+
+def correlation_of(header: str | None) -> str:
+    """Return the caller's correlation id if it is fit for a log line, else a new one."""
+    if header is not None and _CORRELATION.fullmatch(header):
+        return header
+    return new_id().hex
+
+
+def trace_of(header: str | None) -> str | None:
+    """Return the trace id of a W3C traceparent (Trace Context, 3.2), or None if it is invalid."""
+    match = _TRACEPARENT.fullmatch(header) if header else None
+    if match is None or (match["version"] == "00" and match["more"]):
+        return None
+    return match["trace"]
+
+
+def observe(metrics: Metrics) -> Middleware:
+    """Return the outermost middleware: it sees every request and the answer that it gets."""
+
+    @web.middleware
+    async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        identifier = correlation_of(request.headers.get(CORRELATION_ID))
+        logs.bind(correlation_id=identifier)
+        if trace := trace_of(request.headers.get(TRACEPARENT)):
+            logs.bind(trace_id=trace)
+        try:
+            answer = await handler(request)
+        except asyncio.CancelledError:
+            _log.warning("http_request_canceled", method=request.method, route=_route(request))
+            raise
+        _dress(answer, identifier)
+        _record(metrics, request, answer.status, time.perf_counter() - started)
+        return answer
+
+    return observed
+
+
+def deadline(timeout_s: float) -> Middleware:
+    """Return a middleware that answers 503 when a request takes longer than `timeout_s`."""
+
+    @web.middleware
+    async def limited(request: web.Request, handler: Handler) -> web.StreamResponse:
+        limit = asyncio.timeout(timeout_s)
+        try:
+            async with limit:
+                return await handler(request)
+        except TimeoutError:
+            if limit.expired():
+                raise RequestTimeoutError(retry_after_s=RETRY_AFTER_TIMEOUT_S) from None
+            raise  # somebody else's timeout that nobody foresaw
+
+    return limited
+
+
+def _dress(answer: web.StreamResponse, identifier: str) -> None:
+    headers = answer.headers
+    headers[CORRELATION_ID] = identifier
+    headers[hdrs.SERVER] = "coinslot"  # not which Python and which library
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")  # answers belong to one user
+
+
+def _record(metrics: Metrics, request: web.Request, status: int, duration_s: float) -> None:
+    route = _route(request)
+    method = request.method if request.method in _METHODS else "other"
+    metrics.inc(HTTP_REQUESTS, method=method, route=route, status=str(status))
+    metrics.observe(HTTP_DURATION, duration_s, method=method, route=route)
+    say = _log.debug if QUIET.match(route) else _log.info
+    say(
+        "http_request",
+        method=method,
+        route=route,
+        status=status,
+        duration_ms=round(duration_s * 1000, 2),
+    )
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return UNMATCHED if resource is None else resource.canonical

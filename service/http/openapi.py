@@ -1,0 +1,181 @@
+"""The OpenAPI 3.1 document, made from the table of endpoints and the types that validate."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from aiohttp import hdrs, web
+
+from service.errors import ServiceError
+from service.http import problem
+from service.http.endpoint import IDEMPOTENCY_KEY, Endpoint, Nothing
+from service.http.middleware import CORRELATION_ID
+
+PATH: Final = "/openapi.json"
+_SCHEMAS: Final = "#/components/schemas/{name}"
+_JSON: Final = "application/json"
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+
+Json = dict[str, Any]
+
+
+def add_route(app: web.Application, endpoints: Sequence[Endpoint], version: str) -> None:
+    """Serve the document at /openapi.json; it is encoded once."""
+    encoded = msgspec.json.encode(document(endpoints, version))
+
+    async def serve(_request: web.Request) -> web.Response:
+        headers = {hdrs.CONTENT_TYPE: _JSON, hdrs.CACHE_CONTROL: "public, max-age=300"}
+        return web.Response(body=encoded, headers=headers)
+
+    app.router.add_get(PATH, serve, allow_head=False)
+
+
+def document(endpoints: Sequence[Endpoint], version: str) -> Json:
+    """Return the OpenAPI document of the endpoints."""
+    schemas = _schemas(endpoints)
+    paths: dict[str, Json] = {}
+    for endpoint in endpoints:
+        operations = paths.setdefault(endpoint.path, {})
+        operations[endpoint.method.lower()] = _operation(endpoint, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "coinslot",
+            "version": version,
+            "summary": "Orders and payments of a games shop",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "parameters": _parameters(),
+            "headers": {CORRELATION_ID: _correlation_header()},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            },
+            "examples": _error_examples(endpoints),
+        },
+    }
+
+
+def _schemas(endpoints: Sequence[Endpoint]) -> Json:
+    kinds: list[Any] = [problem.Problem]
+    for endpoint in endpoints:
+        kinds += [endpoint.body, *endpoint.responses.values()]
+    wanted = [kind for kind in dict.fromkeys(kinds) if kind not in (None, bytes, Nothing)]
+    _, schemas = msgspec.json.schema_components(wanted, ref_template=_SCHEMAS)
+    return {name: schemas[name] for name in sorted(schemas)}
+
+
+def _operation(endpoint: Endpoint, schemas: Json) -> Json:
+    operation: Json = {
+        "operationId": endpoint.operation_id,
+        "summary": endpoint.summary,
+        "tags": [endpoint.tag],
+        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, schemas)],
+        "responses": _responses(endpoint),
+        "security": [] if endpoint.scope is None else [{"bearer": []}],
+    }
+    if endpoint.scope is not None:
+        operation["description"] = f"Needs the scope `{endpoint.scope}`."
+    if endpoint.idempotent:
+        operation["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
+    operation["parameters"].append({"$ref": "#/components/parameters/CorrelationId"})
+    if endpoint.body is not Nothing:
+        schema = {} if endpoint.body is bytes else _ref(endpoint.body)
+        operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
+    return operation
+
+
+def _responses(endpoint: Endpoint) -> Json:
+    responses: Json = {}
+    for status, kind in endpoint.responses.items():
+        answer: Json = {"description": endpoint.summary, "headers": _answer_headers()}
+        if kind is not None:
+            answer["content"] = {_JSON: {"schema": _ref(kind)}}
+        responses[str(status)] = answer
+    by_status: dict[int, list[type[ServiceError]]] = {}
+    for error in endpoint.every_error:
+        by_status.setdefault(error.status, []).append(error)
+    for status in sorted(by_status):
+        responses[str(status)] = _problem(by_status[status])
+    return responses
+
+
+def _problem(errors: Sequence[type[ServiceError]]) -> Json:
+    examples = {error.code: {"$ref": f"#/components/examples/{error.code}"} for error in errors}
+    content = {"schema": _ref(problem.Problem), "examples": examples}
+    return {
+        "description": "; ".join(f"`{error.code}`: {error.title}" for error in errors),
+        "headers": _answer_headers(),
+        "content": {problem.CONTENT_TYPE: content},
+    }
+
+
+def _path_parameters(endpoint: Endpoint) -> list[Json]:
+    uuid, word = (
+        {"type": "string", "format": "uuid"},
+        {"type": "string", "pattern": "^[a-z0-9_-]+$"},
+    )
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": uuid if name.endswith("_id") else word,
+        }
+        for name in _PARAMETER.findall(endpoint.path)
+    ]
+
+
+def _query_parameters(endpoint: Endpoint, schemas: Json) -> list[Json]:
+    (_,), found = msgspec.json.schema_components([endpoint.query], ref_template=_SCHEMAS)
+    own = found.pop(endpoint.query.__name__)
+    schemas.update({name: schema for name, schema in found.items() if name not in schemas})
+    return [
+        {"name": name, "in": "query", "required": name in own["required"], "schema": schema}
+        for name, schema in own["properties"].items()
+    ]
+
+
+def _parameters() -> Json:
+    return {
+        "IdempotencyKey": {
+            "name": IDEMPOTENCY_KEY,
+            "in": "header",
+            "required": True,
+            "description": "Chosen by the client, one for each intent; a repeat gets the answer "
+            "of the first request, and never acts twice.",
+            "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
+        },
+        "CorrelationId": {
+            "name": CORRELATION_ID,
+            "in": "header",
+            "required": False,
+            "description": "Carried through logs, providers and integrations; made if missing.",
+            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+        },
+    }
+
+
+def _correlation_header() -> Json:
+    return {"description": "Finds this request in the logs.", "schema": {"type": "string"}}
+
+
+def _answer_headers() -> Json:
+    return {CORRELATION_ID: {"$ref": f"#/components/headers/{CORRELATION_ID}"}}
+
+
+def _error_examples(endpoints: Sequence[Endpoint]) -> Mapping[str, Json]:
+    found = {error.code: error for endpoint in endpoints for error in endpoint.every_error}
+    return {code: {"value": _example(found[code])} for code in sorted(found)}
+
+
+def _example(error: type[ServiceError]) -> Any:
+    return msgspec.to_builtins(problem.describe(error(), "0198f3c27b4e7d0a9c51f2e88a6d4b13"))
+
+
+def _ref(kind: type) -> Json:
+    return {"$ref": _SCHEMAS.format(name=kind.__name__)}

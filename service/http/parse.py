@@ -1,0 +1,181 @@
+"""From an untrusted request to typed values: sizes, depths, encodings and names are all bounded."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from aiohttp import hdrs, web
+
+from service.errors import (
+    FieldError,
+    IdempotencyKeyInvalidError,
+    IdempotencyKeyMissingError,
+    MalformedRequestError,
+    NotFoundError,
+    UnsupportedMediaTypeError,
+    ValidationFailedError,
+)
+
+MAX_BODY_BYTES: Final = 65_536
+"""The largest order has about 2 KB; a provider's webhook about 10."""
+
+MAX_DETAIL: Final = 200
+"""Characters of a detail: it quotes the client's own input, which may be long."""
+
+_JSON: Final = "application/json"
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")  # visible ASCII
+_WORD: Final = re.compile(r"[a-z0-9_-]{1,32}")
+_WHERE: Final = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)
+_NAMED: Final = re.compile(r"^Object (?:contains unknown|missing required) field `(?P<name>.*)`$")
+
+Reader = Callable[[web.Request], Awaitable[Any]]
+
+
+def body_reader(kind: type) -> Reader:
+    """Return a function that reads a request's body as `kind`; `bytes` means unparsed."""
+    if kind is bytes:
+        return web.Request.read
+    refuse_unbounded(kind)
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
+    optional = not msgspec.structs.fields(kind)
+
+    async def read(request: web.Request) -> Any:
+        if optional and not request.can_read_body:
+            return kind()
+        _require_json(request)
+        return decode(decoder, await request.read())
+
+    return read
+
+
+def decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
+    """Decode and validate; raise MalformedRequestError or ValidationFailedError."""
+    try:
+        value = decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedRequestError(f"The body is not JSON: {str(error)[:MAX_DETAIL]}") from None
+    # JSON can hold NUL only as an escape, so bodies without one (all but hostile ones) skip this.
+    if rb"\u0000" in raw:
+        _refuse_nul(msgspec.to_builtins(value))
+    return value
+
+
+def query_reader(kind: type) -> Callable[[web.Request], Any]:
+    """Return a function that reads a request's query as the struct `kind`."""
+    refuse_unbounded(kind)
+
+    def read(request: web.Request) -> Any:
+        query = request.query
+        values: dict[str, str] = dict(query)
+        if len(values) != len(query):
+            raise MalformedRequestError("A query parameter is given twice")
+        try:
+            value: Any = msgspec.convert(values, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise _invalid(str(error)) from None
+        _refuse_nul(values)
+        return value
+
+    return read
+
+
+def path_parameters(found: Mapping[str, str]) -> tuple[dict[str, UUID], dict[str, str]]:
+    """Return the ids and the words of a path; what can't be one names nothing: NotFoundError."""
+    ids: dict[str, UUID] = {}
+    words: dict[str, str] = {}
+    for name, text in found.items():
+        if name.endswith("_id"):
+            ids[name] = _uuid(text)
+        elif _WORD.fullmatch(text):
+            words[name] = text
+        else:
+            raise NotFoundError
+    return ids, words
+
+
+def idempotency_key(request: web.Request) -> str:
+    """Return the one Idempotency-Key; raise IdempotencyKey{Missing,Invalid}Error."""
+    keys = request.headers.getall("Idempotency-Key", [])
+    if not keys:
+        raise IdempotencyKeyMissingError
+    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+        raise IdempotencyKeyInvalidError("Send one key of 1 to 255 visible ASCII characters")
+    return keys[0]
+
+
+def refuse_unbounded(kind: type) -> None:
+    """Raise TypeError if an input type takes unknown fields or has no bound on its depth.
+
+    Without `Any` and without recursion a type can be no deeper than it is written, which bounds
+    the JSON that the decoder follows.
+    """
+    for found in _types_in(msgspec.inspect.type_info(kind), ()):
+        if isinstance(found, msgspec.inspect.AnyType | msgspec.inspect.RawType):
+            raise TypeError(f"{kind.__name__} holds an Any: its depth has no bound")
+        if isinstance(found, msgspec.inspect.StructType) and not found.forbid_unknown_fields:
+            raise TypeError(
+                f"{found.cls.__name__} takes unknown fields: forbid_unknown_fields=True"
+            )
+
+
+def _types_in(found: Any, above: tuple[type, ...]) -> Iterator[Any]:
+    yield found
+    inner: list[Any] = []
+    if isinstance(found, msgspec.inspect.StructType):
+        if found.cls in above:
+            raise TypeError(f"{found.cls.__name__} holds itself: its depth has no bound")
+        above = (*above, found.cls)
+        inner = [item.type for item in found.fields]
+    elif isinstance(found, msgspec.inspect.UnionType):
+        inner = list(found.types)
+    elif isinstance(found, msgspec.inspect.DictType):
+        inner = [found.key_type, found.value_type]
+    elif hasattr(found, "item_type"):
+        inner = [found.item_type]
+    elif hasattr(found, "item_types"):
+        inner = list(found.item_types)
+    for item in inner:
+        yield from _types_in(item, above)
+
+
+def _require_json(request: web.Request) -> None:
+    if request.headers.get(hdrs.CONTENT_TYPE) == _JSON:
+        return
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != _JSON or charset != "utf-8":
+        raise UnsupportedMediaTypeError("Send application/json in UTF-8")
+
+
+def _invalid(message: str) -> ValidationFailedError:
+    match = _WHERE.match(message)
+    detail, path = (match["detail"], match["path"]) if match else (message, None)
+    path = path or "$"
+    if named := _NAMED.match(detail):
+        path = f"{path}.{named['name']}"
+    return ValidationFailedError(fields=(FieldError(path[:MAX_DETAIL], detail[:MAX_DETAIL]),))
+
+
+def _refuse_nul(value: Any, path: str = "$") -> None:
+    """Raise for a NUL character, which PostgreSQL's text can't hold."""
+    if isinstance(value, str):
+        if "\0" in value:
+            field = FieldError(path, "NUL characters are not taken")
+            raise ValidationFailedError(fields=(field,))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_nul(name, path)
+            _refuse_nul(item, f"{path}.{name}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _refuse_nul(item, f"{path}[{index}]")
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFoundError from None
