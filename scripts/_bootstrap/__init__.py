@@ -1,0 +1,1 @@
+"""Makes a clone ready to work; standard library only, because it runs before any venv is there."""

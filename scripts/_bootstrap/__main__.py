@@ -1,0 +1,102 @@
+"""scripts/bootstrap: see --help."""
+
+import argparse
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from scripts._bootstrap import store
+from scripts._bootstrap.commands import Commands
+from scripts._bootstrap.components import COMPONENTS, DEFAULT, link_into_venv
+from scripts._bootstrap.console import Console
+from scripts._bootstrap.errors import BootstrapError, CancelledError
+from scripts._bootstrap.tools import Place
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+EXIT_FAILED: Final = 1
+EXIT_INTERRUPTED: Final = 130  # the shell's convention for SIGINT
+
+EPILOG: Final = """\
+Each tool is looked for on PATH, then in this user's cache, then got: the tool's own official
+download, Debian packages if you are root, a Go build from tools/*/go.mod. The cache is
+${XDG_CACHE_HOME:-$HOME/.cache}/coinslot, one folder a version, shared by all clones; .tools/bin
+and .venv/bin of this clone link to it. Safe to run again, and side by side.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the named components ready; return the exit code."""
+    os.environ.pop("PYTHONPATH", None)  # what we start has its own environment
+    os.environ.pop("VIRTUAL_ENV", None)  # so does a venv that happens to be active
+    options = _parse(arguments)
+    cache = store.cache_home()
+    console = Console()
+    commands = Commands(cache / "logs" / str(os.getpid()))
+    place = Place(ROOT, cache, console, commands)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if options.retry:
+        place.stamps.forget()
+    try:
+        _make_ready(options.components or list(DEFAULT), place)
+    except BootstrapError as error:
+        console.say(str(error))
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        console.say("interrupted; nothing half-made is left, run it again to go on")
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _make_ready(names: Sequence[str], place: Place) -> None:
+    """Run the components side by side; the first failure ends them all."""
+    with place.console.alive(), ThreadPoolExecutor(len(COMPONENTS)) as pool:
+        futures = [pool.submit(COMPONENTS[name][1], place) for name in dict.fromkeys(names)]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            if any(not future.done() or future.exception() for future in futures):
+                place.commands.cancel()
+    errors = [error for future in futures if (error := future.exception())]
+    for error in sorted(errors, key=lambda error: isinstance(error, CancelledError)):
+        raise error
+    link_into_venv(place)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    width = max(map(len, COMPONENTS))
+    listing = "\n".join(f"  {name:{width}}  {text}" for name, (text, _) in COMPONENTS.items())
+    parser = argparse.ArgumentParser(
+        prog="scripts/bootstrap",
+        description="Makes this clone ready to work.",
+        epilog=f"components:\n{listing}\n\n{textwrap.dedent(EPILOG)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "components",
+        nargs="*",
+        metavar="COMPONENT",
+        help=f"what to make ready; without any: {' '.join(DEFAULT)}",
+    )
+    parser.add_argument(
+        "--retry",
+        action="store_true",
+        help="forget what this clone has settled for, and look for everything again",
+    )
+    options = parser.parse_args(arguments)
+    if unknown := set(options.components) - set(COMPONENTS):
+        parser.error(f"no such component: {', '.join(sorted(unknown))}; see --help")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

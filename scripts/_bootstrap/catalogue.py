@@ -1,0 +1,181 @@
+"""Every outside tool: its version, where it comes from, and how long that usually takes."""
+
+import platform
+from dataclasses import dataclass, field
+from typing import Final
+
+GITHUB: Final = "https://github.com"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A release archive (tar.gz) and the checksum file that its publisher put beside it."""
+
+    archive: str
+    checksums: str
+    files: tuple[str, ...]  # paths inside the archive that are kept, or a folder's name
+    usually: str = "10 s"
+
+
+@dataclass(frozen=True)
+class Debian:
+    """Packages that hold the tool; unpacked into the cache, so the system stays as it is."""
+
+    packages: tuple[str, ...]
+    binaries: tuple[str, ...]  # paths inside the packages
+    usually: str = "15 s"
+    minimum: str = ""  # lowest acceptable version of the first package
+
+
+@dataclass(frozen=True)
+class GoProgram:
+    """A main package pinned by tools/<folder>/go.mod."""
+
+    folder: str
+    package: str
+    binary: str
+    ldflags: str = "-s -w"
+    tags: str = ""
+    scripts: tuple[str, ...] = ()  # relative to the main package's folder
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool, and its sources in the order in which they are tried after PATH."""
+
+    name: str
+    version: str
+    binaries: tuple[str, ...]  # what is linked into .tools/bin; the first one tells the version
+    remedy: str  # what a person can do when no source works
+    minimum: str = ""  # lowest version that is accepted on PATH; empty: any
+    version_arguments: tuple[str, ...] = ("--version",)
+    companions: tuple[str, ...] = ()  # must be beside the first binary, or on PATH as well
+    download: Download | None = None
+    debian: Debian | None = None
+    go: tuple[GoProgram, ...] = ()
+    go_usually: str = ""
+    platform: str = field(default_factory=lambda: f"{system()}-{machine()}")
+
+
+def system() -> str:
+    """Return `linux` or `darwin`, as release archives are named."""
+    return platform.system().lower()
+
+
+def machine() -> str:
+    """Return `amd64` or `arm64`, as Go names them."""
+    name = platform.machine().lower()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(name, name)
+
+
+def _pulumi() -> Tool:
+    version = "3.259.0"
+    release = f"{GITHUB}/pulumi/pulumi/releases/download/v{version}"
+    architecture = {"amd64": "x64"}.get(machine(), machine())
+    engine = "github.com/pulumi/pulumi"
+    stamp = f"-s -w -X {engine}/sdk/v3/go/common/version.Version="
+    return Tool(
+        name="pulumi",
+        version=version,
+        binaries=("pulumi",),
+        minimum=version,  # nothing older has been tried with this repository's SDK
+        version_arguments=("version",),
+        companions=("pulumi-language-python",),
+        remedy=f"install Pulumi {version} or newer, or Go 1.25 or newer",
+        download=Download(
+            archive=f"{release}/pulumi-v{version}-{system()}-{architecture}.tar.gz",
+            checksums=f"{release}/pulumi-{version}-checksums.txt",
+            files=("pulumi",),
+            usually="20 s",
+        ),
+        go=(
+            GoProgram(
+                folder="pulumi",
+                package=f"{engine}/pkg/v3/cmd/pulumi",
+                binary="pulumi",
+                ldflags=f"{stamp}v{version}",
+            ),
+            GoProgram(
+                folder="pulumi-language-python",
+                package=f"{engine}/sdk/v3/python/cmd/pulumi-language-python",
+                binary="pulumi-language-python",
+                ldflags=f"{stamp}v3.79.0",
+                scripts=("../pulumi-language-python-exec",),
+            ),
+        ),
+        go_usually="5 min on 2 cores, once per machine",
+    )
+
+
+def _promtool() -> Tool:
+    version = "3.16.0"
+    release = f"{GITHUB}/prometheus/prometheus/releases/download/v{version}"
+    archive = f"prometheus-{version}.{system()}-{machine()}"
+    return Tool(
+        name="promtool",
+        version=version,
+        binaries=("promtool",),
+        # Prometheus 3 made range selectors left-open: the same rule test gives other values in 2.
+        minimum="3.0.0",
+        remedy="install Prometheus 3 (promtool), or Go 1.26 or newer",
+        download=Download(
+            archive=f"{release}/{archive}.tar.gz",
+            checksums=f"{release}/sha256sums.txt",
+            files=(f"{archive}/promtool",),
+        ),
+        debian=Debian(packages=("prometheus",), binaries=("usr/bin/promtool",), minimum="3.0.0"),
+        go=(
+            GoProgram(
+                folder="promtool",
+                package="github.com/prometheus/prometheus/cmd/promtool",
+                binary="promtool",
+                ldflags=f"-s -w -X github.com/prometheus/common/version.Version={version}",
+                tags="remove_all_sd",  # no service discovery: a third of the packages
+            ),
+        ),
+        go_usually="2 min on 2 cores, once per machine",
+    )
+
+
+def _stripe_mock() -> Tool:
+    version = "0.203.0"
+    release = f"{GITHUB}/stripe/stripe-mock/releases/download/v{version}"
+    return Tool(
+        name="stripe-mock",
+        version=version,
+        binaries=("stripe-mock",),
+        remedy="install stripe-mock, or Go 1.25 or newer",
+        download=Download(
+            archive=f"{release}/stripe-mock_{version}_{system()}_{machine()}.tar.gz",
+            checksums=f"{release}/stripe-mock_{version}_checksums.txt",
+            files=("stripe-mock",),
+        ),
+        go=(
+            GoProgram(
+                folder="stripe-mock",
+                package="github.com/stripe/stripe-mock",
+                binary="stripe-mock",
+                ldflags=f"-s -w -X main.version={version}",
+            ),
+        ),
+        go_usually="10 s",
+    )
+
+
+def _image_tools() -> Tool:
+    return Tool(
+        name="image-tools",
+        version="debian",
+        binaries=("buildah", "debootstrap"),
+        remedy="install Docker and start it, or be root on Debian or Ubuntu",
+        debian=Debian(
+            packages=("buildah", "debootstrap"),
+            binaries=("usr/bin/buildah", "usr/sbin/debootstrap"),
+        ),
+    )
+
+
+PULUMI: Final = _pulumi()
+PROMTOOL: Final = _promtool()
+STRIPE_MOCK: Final = _stripe_mock()
+IMAGE_TOOLS: Final = _image_tools()

@@ -1,0 +1,129 @@
+"""The components that a verb can ask for, by name."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from os import environ
+from pathlib import Path
+from typing import Final
+
+from scripts._bootstrap import catalogue, sources, store, tools, venv
+from scripts._bootstrap.errors import BootstrapError, UnavailableError
+from scripts._bootstrap.tools import Place
+
+PROVIDER: Final = "pulumi-resource-kubernetes"
+PLUGIN_HOST: Final = "https://get.pulumi.com"
+PLUGIN_TIMEOUT_SECONDS: Final = 120.0  # 40 MB
+DOCKER_TIMEOUT_SECONDS: Final = 5.0
+
+
+def pulumi(place: Place) -> None:
+    """Make the engine ready: CLI, language host, and a Kubernetes provider."""
+    tools.ensure(catalogue.PULUMI, place)
+    _provider(place)
+
+
+def image(place: Place) -> None:
+    """Make an image builder ready: a Docker engine that answers, or buildah and debootstrap."""
+    if not docker_answers():
+        tools.ensure(catalogue.IMAGE_TOOLS, place)
+
+
+def docker_answers() -> bool:
+    """Tell whether there is a Docker engine, not only its client."""
+    if not shutil.which("docker"):
+        return False
+    command = ("docker", "version", "--format", "{{.Server.Version}}")
+    try:
+        answer = subprocess.run(
+            command, check=False, capture_output=True, timeout=DOCKER_TIMEOUT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return answer.returncode == 0
+
+
+def link_into_venv(place: Place) -> None:
+    """Let the tools be found with the venv active; pulumi through its wrapper, scripts/pulumi."""
+    binaries = place.root / ".venv" / "bin"
+    if not binaries.is_dir():
+        return
+    for tool in sorted(place.links.glob("*")):
+        wrapper = place.root / "scripts" / tool.name
+        store.link(binaries / tool.name, wrapper if wrapper.is_file() else tool)
+    if not (place.links / PROVIDER).is_symlink():
+        (binaries / PROVIDER).unlink(missing_ok=True)
+
+
+def _provider(place: Place) -> None:
+    """Use the official Kubernetes provider where it is or can be had, else the offline one.
+
+    Raises BootstrapError when the clone has no offline provider either.
+    """
+    link = place.links / PROVIDER
+    version = locked_version(place.root, "pulumi-kubernetes")
+    if _official(place.root, version):
+        link.unlink(missing_ok=True)
+        return
+    if place.stamps.matches("provider", version) and link.exists():
+        return
+    reason = _install_official(version, place)
+    if not reason:
+        link.unlink(missing_ok=True)
+        return
+    offline = place.root / "infra" / "offline_provider" / PROVIDER
+    if not offline.is_file():
+        raise BootstrapError(f"{PROVIDER} {version} is not installed, {reason}, {offline} is gone")
+    place.console.say(f"Kubernetes provider: {reason}; using the offline one, in render mode")
+    store.link(link, offline)
+    place.stamps.write("provider", version)
+
+
+def _official(root: Path, version: str) -> bool:
+    home = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    plugin = home / "plugins" / f"resource-kubernetes-v{version}" / PROVIDER
+    return plugin.is_file() or sources.on_path(PROVIDER, root) is not None
+
+
+def _install_official(version: str, place: Place) -> str:
+    """Let the CLI install its plugin; return why not, or nothing."""
+    if not sources.reachable(PLUGIN_HOST):
+        return f"{PLUGIN_HOST} does not answer"
+    title = f"Kubernetes provider {version}: official download"
+    try:
+        with place.console.step(title, "20 s"):
+            place.commands.run(
+                (place.links / "pulumi", "plugin", "install", "resource", "kubernetes", version),
+                log="provider.log",
+                timeout=PLUGIN_TIMEOUT_SECONDS,
+                env={"PULUMI_SKIP_UPDATE_CHECK": "true"},
+            )
+    except UnavailableError as error:
+        return str(error)
+    return ""
+
+
+def locked_version(root: Path, package: str) -> str:
+    """Return the version that requirements/dev.txt locks; the SDK and its plugin must agree."""
+    locked = root / "requirements" / "dev.txt"
+    found = re.search(rf"^{re.escape(package)}==(\S+)", locked.read_text(), re.MULTILINE)
+    if not found:
+        raise BootstrapError(f"{locked} does not lock {package}: compile it again")
+    return found[1]
+
+
+COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
+    "venv": ("the Python packages of requirements/dev.txt and this repository", venv.ensure),
+    "pulumi": ("the Pulumi CLI, its Python language host, a Kubernetes provider", pulumi),
+    "promtool": (
+        "checks and tests alert rules",
+        lambda place: tools.ensure(catalogue.PROMTOOL, place),
+    ),
+    "stripe-mock": (
+        "Stripe's own API double, for tests",
+        lambda place: tools.ensure(catalogue.STRIPE_MOCK, place),
+    ),
+    "image": ("builds images: Docker if an engine answers, else buildah and debootstrap", image),
+}
+DEFAULT: Final = ("venv", "pulumi", "promtool", "stripe-mock")

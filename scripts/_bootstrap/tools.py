@@ -1,0 +1,167 @@
+"""Finds or gets one tool: PATH, this user's cache, then its sources in order."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts._bootstrap import sources, store
+from scripts._bootstrap.catalogue import Tool
+from scripts._bootstrap.commands import Commands
+from scripts._bootstrap.console import Console, Step
+from scripts._bootstrap.errors import BootstrapError, UnavailableError
+
+
+@dataclass(frozen=True)
+class Place:
+    """What every step needs to know: the clone, the cache, and how to run and say things."""
+
+    root: Path
+    cache: Path
+    console: Console
+    commands: Commands
+
+    @property
+    def links(self) -> Path:
+        """The folder of this clone that holds a link to each tool."""
+        return self.root / ".tools" / "bin"
+
+    @property
+    def stamps(self) -> store.Stamps:
+        """What this clone has made, and under which key."""
+        return store.Stamps(self.root / ".tools" / "stamps")
+
+
+def ensure(tool: Tool, place: Place) -> None:
+    """Make .tools/bin/<binary> of this clone point to the tool.
+
+    Raises BootstrapError, saying what was tried and what to install, when no source has it.
+    """
+    candidates = [sources.on_path(binary, place.root) for binary in tool.binaries]
+    key = _key(tool, place.root, candidates)
+    links = [place.links / binary for binary in tool.binaries]
+    if place.stamps.matches(tool.name, key) and all(link.exists() for link in links):
+        return
+    found = _accepted(tool, candidates, place) or _cached(tool, place)
+    for link, target in zip(links, found, strict=True):
+        store.link(link, target)
+    place.stamps.write(tool.name, key)
+
+
+def recipe_digest(tool: Tool, root: Path) -> str:
+    """Digest what decides the content of the cached folder, and nothing that is only said."""
+    packages = tool.debian and (tool.debian.packages, tool.debian.binaries)
+    digest = hashlib.sha256(repr((tool.go, packages)).encode())
+    for program in tool.go:
+        for name in ("go.mod", "go.sum"):
+            digest.update((root / "tools" / program.folder / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _key(tool: Tool, root: Path, candidates: list[Path | None]) -> str:
+    """Change with the recipe and with what PATH offers, so that a new install is noticed."""
+    seen = [f"{path}@{path.stat().st_mtime_ns}" if path else "-" for path in candidates]
+    return " ".join([recipe_digest(tool, root), *seen])
+
+
+def _accepted(tool: Tool, candidates: list[Path | None], place: Place) -> list[Path] | None:
+    """Return the binaries on PATH when all are there and new enough."""
+    found = [path for path in candidates if path]
+    if len(found) < len(candidates):
+        return None
+    for companion in tool.companions:
+        beside = found[0].resolve().parent / companion
+        if not (os.access(beside, os.X_OK) or sources.on_path(companion, place.root)):
+            place.console.say(f"{found[0]} is not used: it comes without {companion}")
+            return None
+    if tool.minimum and not _new_enough(tool, found[0], place):
+        return None
+    place.console.say(f"{tool.name}: using {', '.join(map(str, found))}")
+    return found
+
+
+def _new_enough(tool: Tool, binary: Path, place: Place) -> bool:
+    try:
+        said = place.commands.run(
+            (binary, *tool.version_arguments),
+            log=f"{tool.name}.log",
+            timeout=sources.PROBE_TIMEOUT_SECONDS,
+            env={"PULUMI_SKIP_UPDATE_CHECK": "true"},
+        )
+    except UnavailableError as error:
+        place.console.say(f"{binary} is not used: {error}")
+        return False
+    if sources.version_of(said) >= sources.version_of(tool.minimum):
+        return True
+    place.console.say(f"{binary} is not used: {tool.minimum} is needed, it says {said.strip()!r}")
+    return False
+
+
+def _cached(tool: Tool, place: Place) -> list[Path]:
+    """Return the tool's binaries in the cache, after filling it if need be."""
+    name = f"{tool.name}-{tool.version}-{tool.platform}-{recipe_digest(tool, place.root)}"
+    folder = place.cache / "tools" / name
+    if not folder.is_dir():
+        lock = place.cache / "locks" / f"{name}.lock"
+
+        def tell() -> None:
+            place.console.say(f"{tool.name}: another bootstrap is getting it; waiting for that one")
+
+        with store.locked(lock, place.commands, tell):
+            if not folder.is_dir():
+                _fill(tool, folder, place)
+    return [folder / binary for binary in tool.binaries]
+
+
+def _fill(tool: Tool, folder: Path, place: Place) -> None:
+    refusals = []
+    for title, usually, provide in _sources(tool, place):
+        try:
+            with (
+                store.published(folder) as draft,
+                place.console.step(f"{tool.name} {tool.version}: {title}", usually) as step,
+            ):
+                provide(draft, step)
+        except UnavailableError as error:
+            place.console.say(f"{tool.name}: {title} is not possible: {error}")
+            refusals.append(f"{title}: {error}")
+        else:
+            return
+    tried = "; ".join(refusals)
+    raise BootstrapError(
+        f"{tool.name} is not on PATH and could not be got ({tried}): {tool.remedy}, and run again"
+    )
+
+
+def _sources(tool: Tool, place: Place) -> list[tuple[str, str, Callable[[Path, Step], None]]]:
+    """Return title, usual duration and action of each source, in the order of preference."""
+    commands = place.commands
+    found: list[tuple[str, str, Callable[[Path, Step], None]]] = []
+    if archive := tool.download:
+        found.append(
+            (
+                "official download",
+                archive.usually,
+                lambda draft, step: sources.download(archive, draft, step, commands),
+            )
+        )
+    if packages := tool.debian:
+        found.append(
+            (
+                "Debian packages",
+                packages.usually,
+                lambda draft, step: sources.debian(packages, draft, step, commands),
+            )
+        )
+    if tool.go:
+        found.append(
+            (
+                "building with Go",
+                tool.go_usually,
+                lambda draft, step: sources.go_build(
+                    tool.go, place.root / "tools", draft, step, commands
+                ),
+            )
+        )
+    return found
