@@ -19,7 +19,7 @@ from service.store.database import ConnectionLostError, ContentionError
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
-Entry = tuple[Item, "asyncio.Future[Outcome]"]
+Entry = tuple[Item, asyncio.Future[Outcome]]
 Run = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]]
 
 LOST_RETRIES: Final = 4
