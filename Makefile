@@ -1,0 +1,107 @@
+# Every verb makes ready what it needs first (scripts/bootstrap), so each works in a fresh clone.
+# `make` alone lists them.
+
+STACK ?= local
+PROFILE ?= smoke
+BASE ?= main
+USER_ID ?= u1
+SCOPES ?= orders:read orders:write payments:read payments:write
+# Two test processes: more than one core's worth of waiting, little enough for a laptop's memory.
+WORKERS ?= 2
+
+PYTHON := .venv/bin/python
+BOOTSTRAP := @scripts/bootstrap
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+.DEFAULT_GOAL := help
+
+# --- run it ----------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: ## one order, payment, grant and refund on embedded defaults, then `pulumi up` in render mode
+	$(BOOTSTRAP) venv pulumi
+	@$(PYTHON) -m scripts.demo
+
+.PHONY: dev
+dev: ## the service in the foreground: API on PORT (8080), simulator on SIMULATOR_PORT (8090)
+	$(BOOTSTRAP) venv
+	@exec $(PYTHON) -m scripts.dev
+
+.PHONY: token
+token: ## a token that `make dev` accepts: USER_ID=u1 SCOPES="payments:read payments:write"
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.token --user "$(USER_ID)" --scopes "$(SCOPES)"
+
+# --- check it --------------------------------------------------------------------------------
+
+.PHONY: check
+check: lint fresh test ## what CI runs: format, lint, types, import rules, generated files, tests
+
+.PHONY: lint
+lint: ## format, lint, types and import rules
+	$(BOOTSTRAP) venv
+	$(PYTHON) -m ruff format --check --quiet .
+	$(PYTHON) -m ruff check --quiet .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+.PHONY: fresh
+fresh: ## fail when `make render` would change a committed file
+	$(BOOTSTRAP) venv pulumi
+	$(PYTHON) -m scripts.generated
+
+.PHONY: test
+test: ## every test that needs no cluster
+	$(BOOTSTRAP) venv pulumi promtool stripe-mock
+	$(PYTHON) -m pytest -n $(WORKERS) --ignore=tests/cluster
+
+.PHONY: fmt
+fmt: ## format, and fix what the linter can fix
+	$(BOOTSTRAP) venv
+	$(PYTHON) -m ruff format --quiet .
+	$(PYTHON) -m ruff check --fix --quiet .
+
+# --- generate and deploy it ------------------------------------------------------------------
+
+.PHONY: render
+render: ## regenerate alerts/generated, dashboards/generated and infra/rendered
+	$(BOOTSTRAP) venv pulumi
+	@$(PYTHON) -m scripts.render
+
+.PHONY: preview up destroy refresh
+preview: ## what `make up` would change: STACK=local|staging|prod
+up: ## make it so: STACK=local|staging|prod
+destroy: ## remove it: STACK=local|staging|prod
+refresh: ## read the real state: STACK=local|staging|prod
+preview up destroy refresh:
+	$(BOOTSTRAP) venv pulumi
+	@$(PYTHON) -m scripts.stack $@ $(STACK)
+
+.PHONY: image
+image: ## build the container image and let a container of it pay a payment
+	$(BOOTSTRAP) venv image
+	@$(PYTHON) -m scripts.image
+
+# --- load it ---------------------------------------------------------------------------------
+
+.PHONY: load
+load: ## a locust run with report and verdict: PROFILE=smoke|full
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m loadtest --profile $(PROFILE)
+
+# --- still to come ---------------------------------------------------------------------------
+
+.PHONY: diff cluster cluster-test cluster-down stress soak bench
+diff: ## (not built yet) what a change does to the cluster: STACK=staging BASE=main
+cluster: ## (not built yet) a real local Kubernetes with the stack local
+cluster-test: ## (not built yet) the tests that need it
+cluster-down: ## (not built yet) remove it
+stress: ## (not built yet) find the knee of the load curve
+soak: ## (not built yet) find leaks in a long run
+bench: ## (not built yet) ratios against pgbench and peers
+diff cluster cluster-test cluster-down stress soak bench:
+	@echo "make $@ is not built yet" >&2; exit 2
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
+		| while IFS='|' read -r verb text; do printf '  make %-13s %s\n' "$$verb" "$$text"; done
