@@ -1,0 +1,45 @@
+"""Put the simulator together: one aiohttp application."""
+
+import msgspec
+from aiohttp import web
+
+from simulator import catalog, control, library, provider
+from simulator.records import DEFAULT_MAX_RECORDS, Records
+from simulator.replies import MAX_BODY_BYTES, refusals, reply, require_bearer
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The secrets that callers must show, and the bound on what is kept."""
+
+    api_key: str
+    library_token: str
+    max_records: int = DEFAULT_MAX_RECORDS
+
+
+def make_app(config: Config) -> web.Application:
+    """Return the application; everything that it knows is in its memory."""
+    world = control.World(Records(config.max_records))
+    app = web.Application(
+        middlewares=[
+            refusals,
+            require_bearer(config.api_key, provider.PREFIX),
+            require_bearer(config.library_token, library.PREFIX),
+            control.loopback_only,
+        ],
+        client_max_size=MAX_BODY_BYTES,
+    )
+    app.add_routes(provider.routes(world.provider, world.faults))
+    app.add_routes(library.routes(world.library, world.faults))
+    app.add_routes(catalog.routes(world.faults))
+    app.add_routes(control.routes(world))
+    app.add_routes([web.get("/health", healthy)])
+
+    async def release_everything(_: web.Application) -> None:
+        world.faults.close()
+
+    app.on_shutdown.append(release_everything)
+    return app
+
+
+async def healthy(_: web.Request) -> web.Response:
+    return reply({"status": "ok"})

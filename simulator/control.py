@@ -1,0 +1,166 @@
+"""The strings behind the scene: set faults, look at the state, wait for events. Loopback only."""
+
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from simulator.faults import Fault, Faults, Target
+from simulator.library import Library
+from simulator.provider import SimPay
+from simulator.records import Records
+from simulator.replies import Handler, RefusalError, query, read, refusal, reply
+
+PREFIX: Final = "/control"
+
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+Patience = Annotated[float, Meta(ge=0, le=60)]
+
+
+class Which(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /release; without a target all held requests."""
+
+    target: Target | None = None
+
+
+class AwaitHeld(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of GET /held: wait until so many requests are held."""
+
+    target: Target | None = None
+    count: Annotated[int, Meta(ge=0, le=100_000)] = 1
+    timeout_s: Patience = 10.0
+
+
+class What(StrEnum):
+    """What can be counted and waited for."""
+
+    CHARGES = "charges"
+    REFUNDS = "refunds"
+    GRANTS = "grants"
+    REVOKED = "revoked"
+
+
+class AwaitRecords(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of GET /wait: wait until there are so many records."""
+
+    what: What
+    count: Count = 1
+    timeout_s: Patience = 10.0
+
+
+class World:
+    """Everything that /control can see."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.faults = Faults(records)
+        self.provider = SimPay(records)
+        self.library = Library(records)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many records there are; `grants` are those that hold."""
+        revoked = sum(grant.revoked for grant in self.library.grants.values())
+        return {
+            What.CHARGES: len(self.provider.charges),
+            What.REFUNDS: len(self.provider.refunds),
+            What.GRANTS: len(self.library.grants) - revoked,
+            What.REVOKED: revoked,
+        }
+
+    def reset(self) -> None:
+        """Forget all records and faults, and let held requests go."""
+        self.faults.active.clear()
+        self.faults.release()
+        self.provider.clear()
+        self.library.clear()
+
+
+@web.middleware
+async def loopback_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Show /control to this machine alone."""
+    if request.path.startswith(PREFIX) and not ip_address(request.remote or "::").is_loopback:
+        return refusal(403, "loopback_only", f"{PREFIX} answers only on this machine")
+    return await handler(request)
+
+
+def routes(world: World) -> list[web.RouteDef]:
+    """Return the control URL table."""
+    handlers = Control(world)
+    return [
+        web.get(f"{PREFIX}/faults", handlers.list_faults),
+        web.post(f"{PREFIX}/faults", handlers.add_fault),
+        web.delete(f"{PREFIX}/faults", handlers.clear_faults),
+        web.get(f"{PREFIX}/held", handlers.await_held),
+        web.post(f"{PREFIX}/release", handlers.release),
+        web.get(f"{PREFIX}/state", handlers.state),
+        web.get(f"{PREFIX}/wait", handlers.await_records),
+        web.post(f"{PREFIX}/reset", handlers.reset),
+    ]
+
+
+class Control:
+    """The handlers of /control."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def list_faults(self, _: web.Request) -> web.Response:
+        return reply({"faults": self._world.faults.active})
+
+    async def add_fault(self, request: web.Request) -> web.Response:
+        fault = await read(request, Fault)
+        self._world.faults.add(fault)
+        return reply(fault, 201)
+
+    async def clear_faults(self, _: web.Request) -> web.Response:
+        removed = len(self._world.faults.active)
+        self._world.faults.active.clear()
+        return reply({"removed": removed})
+
+    async def await_held(self, request: web.Request) -> web.Response:
+        wanted = query(request, AwaitHeld)
+        faults = self._world.faults
+        if not await self._world.records.until(
+            lambda: len(faults.held(wanted.target)) >= wanted.count, wanted.timeout_s
+        ):
+            held = len(faults.held(wanted.target))
+            raise RefusalError(
+                408, "not_in_time", f"{held} of {wanted.count} held after {wanted.timeout_s:g} s"
+            )
+        return reply({"held": faults.held(wanted.target)})
+
+    async def release(self, request: web.Request) -> web.Response:
+        which = await read(request, Which)
+        return reply({"released": self._world.faults.release(which.target)})
+
+    async def await_records(self, request: web.Request) -> web.Response:
+        wanted = query(request, AwaitRecords)
+        counts = self._world.counts
+        if not await self._world.records.until(
+            lambda: counts()[wanted.what] >= wanted.count, wanted.timeout_s
+        ):
+            raise RefusalError(
+                408,
+                "not_in_time",
+                f"{counts()[wanted.what]} of {wanted.count} {wanted.what} "
+                f"after {wanted.timeout_s:g} s",
+            )
+        return reply({"counts": counts()})
+
+    async def state(self, _: web.Request) -> web.Response:
+        world = self._world
+        return reply(
+            {
+                "counts": world.counts(),
+                "charges": list(world.provider.charges.values()),
+                "refunds": list(world.provider.refunds.values()),
+                "grants": list(world.library.grants.values()),
+            }
+        )
+
+    async def reset(self, _: web.Request) -> web.Response:
+        self._world.reset()
+        return reply({"counts": self._world.counts()})

@@ -1,0 +1,288 @@
+"""SimPay, a payment provider: charges, captures, cancels and refunds, all idempotent by key."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Annotated, Any, Final
+from uuid import uuid4
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from simulator.faults import Faults, Target, failing
+from simulator.records import Records
+from simulator.replies import RefusalError, encode, idempotency_key, query, read, reply
+
+PREFIX: Final = "/provider/v1"
+
+OUTCOMES: Final[dict[str, tuple[str | None, str | None]]] = {
+    "pm_ok": (None, None),
+    "pm_declined": ("declined", "card_declined"),
+    "pm_insufficient_funds": ("declined", "insufficient_funds"),
+    "pm_requires_action": ("requires_action", None),
+}
+"""Status and failure code of a charge by its payment method; None: it goes through."""
+
+Amount = Annotated[int, Meta(ge=1, le=99_999_999)]
+Limit = Annotated[int, Meta(ge=1, le=100)]
+
+
+class NewCharge(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /charges; `amount` in minor units."""
+
+    amount: Amount
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    capture: bool
+    payment_method: str
+    reference: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Capture(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a capture; without an amount all of it."""
+
+    amount: Amount | None = None
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a cancel."""
+
+
+class NewRefund(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a refund."""
+
+    amount: Amount
+
+
+class Charge(msgspec.Struct, kw_only=True):
+    """A charge as the provider keeps it; times are seconds since 1970."""
+
+    id: str
+    object: str = "charge"
+    status: str
+    amount: int
+    currency: str
+    amount_captured: int
+    amount_refunded: int = 0
+    failure_code: str | None
+    idempotency_key: str
+    reference: str
+    created: int
+
+
+class Refund(msgspec.Struct, kw_only=True):
+    """A refund of a part or the whole of a charge."""
+
+    id: str
+    object: str = "refund"
+    charge: str
+    amount: int
+    currency: str
+    status: str = "succeeded"
+    idempotency_key: str
+    created: int
+
+
+class ChargeFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of GET /charges; the newest come first."""
+
+    idempotency_key: str | None = None
+    reference: str | None = None
+    limit: Limit = 10
+    starting_after: str | None = None
+
+
+class RefundFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of GET /refunds; the newest come first."""
+
+    idempotency_key: str | None = None
+    charge: str | None = None
+    limit: Limit = 10
+    starting_after: str | None = None
+
+
+class SimPay:
+    """The provider's books."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.charges: dict[str, Charge] = {}
+        self.refunds: dict[str, Refund] = {}
+        self._answers: dict[str, tuple[bytes, bytes]] = {}
+        self._by_key: dict[str, Charge | Refund] = {}
+
+    def once(
+        self, key: str, path: str, body: Any, act: Callable[[], Charge | Refund]
+    ) -> tuple[bytes, bool]:
+        """Act, or return the answer that this key got before and True. Raises RefusalError."""
+        fingerprint = hashlib.sha256(path.encode() + b"\0" + encode(body)).digest()
+        if (known := self._answers.get(key)) is not None:
+            if known[0] != fingerprint:
+                raise RefusalError(
+                    409, "idempotency_mismatch", "this key was used for another request"
+                )
+            return known[1], True
+        self._records.make_room(len(self._answers), "answered keys")
+        answer = encode(act())
+        self._answers[key] = (fingerprint, answer)
+        self._records.changed()
+        return answer, False
+
+    def create(self, order: NewCharge, key: str) -> Charge:
+        """Charge, or authorize when `capture` is false."""
+        if order.payment_method not in OUTCOMES:
+            raise RefusalError(
+                400, "payment_method_unknown", f"payment_method is one of {', '.join(OUTCOMES)}"
+            )
+        status, failure_code = OUTCOMES[order.payment_method]
+        status = status or ("succeeded" if order.capture else "authorized")
+        charge = Charge(
+            id=f"ch_{uuid4().hex}",
+            status=status,
+            amount=order.amount,
+            currency=order.currency,
+            amount_captured=order.amount if status == "succeeded" else 0,
+            failure_code=failure_code,
+            idempotency_key=key,
+            reference=order.reference,
+            created=int(time.time()),
+        )
+        self.charges[charge.id] = charge
+        self._by_key[key] = charge
+        return charge
+
+    def capture(self, charge: Charge, amount: int | None) -> Charge:
+        """Take the authorized money, or a part of it; the rest is let go."""
+        if charge.status != "authorized":
+            raise RefusalError(409, "charge_not_capturable", f"the charge is {charge.status}")
+        if (amount or charge.amount) > charge.amount:
+            raise RefusalError(400, "amount_too_large", f"{charge.amount} is authorized")
+        charge.status, charge.amount_captured = "succeeded", amount or charge.amount
+        return charge
+
+    def cancel(self, charge: Charge) -> Charge:
+        """Let an uncaptured charge go."""
+        if charge.status not in ("authorized", "requires_action"):
+            raise RefusalError(409, "charge_not_cancelable", f"the charge is {charge.status}")
+        charge.status = "canceled"
+        return charge
+
+    def refund(self, charge: Charge, amount: int, key: str) -> Refund:
+        """Give captured money back."""
+        left = charge.amount_captured - charge.amount_refunded
+        if amount > left:
+            raise RefusalError(400, "amount_too_large", f"{left} can be refunded")
+        charge.amount_refunded += amount
+        refund = Refund(
+            id=f"re_{uuid4().hex}",
+            charge=charge.id,
+            amount=amount,
+            currency=charge.currency,
+            idempotency_key=key,
+            created=int(time.time()),
+        )
+        self.refunds[refund.id] = refund
+        self._by_key[key] = refund
+        return refund
+
+    def charge(self, charge_id: str) -> Charge:
+        """Return a charge. Raises RefusalError."""
+        try:
+            return self.charges[charge_id]
+        except KeyError:
+            raise RefusalError(404, "charge_not_found", f"no charge {charge_id}") from None
+
+    def find_charges(self, wanted: ChargeFilter) -> dict[str, Any]:
+        """Return a page of charges."""
+        found: Iterator[Charge]
+        if wanted.idempotency_key is not None:
+            made = self._by_key.get(wanted.idempotency_key)
+            found = iter([made] if isinstance(made, Charge) else [])
+        else:
+            found = reversed(self.charges.values())
+        if wanted.reference is not None:
+            found = (charge for charge in found if charge.reference == wanted.reference)
+        return _page(found, wanted.limit, wanted.starting_after)
+
+    def find_refunds(self, wanted: RefundFilter) -> dict[str, Any]:
+        """Return a page of refunds."""
+        found: Iterator[Refund]
+        if wanted.idempotency_key is not None:
+            made = self._by_key.get(wanted.idempotency_key)
+            found = iter([made] if isinstance(made, Refund) else [])
+        else:
+            found = reversed(self.refunds.values())
+        if wanted.charge is not None:
+            found = (refund for refund in found if refund.charge == wanted.charge)
+        return _page(found, wanted.limit, wanted.starting_after)
+
+
+def _page(
+    found: Iterator[Charge] | Iterator[Refund], limit: int, starting_after: str | None
+) -> dict[str, Any]:
+    if starting_after is not None:
+        for record in found:
+            if record.id == starting_after:
+                break
+        else:
+            raise RefusalError(400, "cursor_unknown", f"no record {starting_after} in this list")
+    page = list(islice(found, limit + 1))
+    return {"data": page[:limit], "has_more": len(page) > limit}
+
+
+def routes(books: SimPay, faults: Faults) -> web.RouteTableDef:
+    """Return the provider's URL table."""
+    table = web.RouteTableDef()
+
+    def answer(
+        request: web.Request, body: Any, act: Callable[[str], Charge | Refund]
+    ) -> web.Response:
+        key = idempotency_key(request)
+        made, replayed = books.once(key, request.path, body, lambda: act(key))
+        return reply(made, replayed=replayed)
+
+    @table.post(f"{PREFIX}/charges")
+    @failing(faults, Target.CHARGE)
+    async def create(request: web.Request) -> web.Response:
+        order = await read(request, NewCharge)
+        return answer(request, order, lambda key: books.create(order, key))
+
+    @table.post(f"{PREFIX}/charges/{{id}}/capture")
+    @failing(faults, Target.CAPTURE)
+    async def capture(request: web.Request) -> web.Response:
+        charge, body = books.charge(request.match_info["id"]), await read(request, Capture)
+        return answer(request, body, lambda _: books.capture(charge, body.amount))
+
+    @table.post(f"{PREFIX}/charges/{{id}}/cancel")
+    @failing(faults, Target.CANCEL)
+    async def cancel(request: web.Request) -> web.Response:
+        charge, body = books.charge(request.match_info["id"]), await read(request, Nothing)
+        return answer(request, body, lambda _: books.cancel(charge))
+
+    @table.post(f"{PREFIX}/charges/{{id}}/refunds")
+    @failing(faults, Target.REFUND)
+    async def refund(request: web.Request) -> web.Response:
+        charge, body = books.charge(request.match_info["id"]), await read(request, NewRefund)
+        return answer(request, body, lambda key: books.refund(charge, body.amount, key))
+
+    @table.get(f"{PREFIX}/charges")
+    @failing(faults, Target.FIND)
+    async def find_charges(request: web.Request) -> web.Response:
+        return reply(books.find_charges(query(request, ChargeFilter)))
+
+    @table.get(f"{PREFIX}/charges/{{id}}")
+    @failing(faults, Target.FIND)
+    async def get_charge(request: web.Request) -> web.Response:
+        return reply(books.charge(request.match_info["id"]))
+
+    @table.get(f"{PREFIX}/refunds")
+    @failing(faults, Target.FIND)
+    async def find_refunds(request: web.Request) -> web.Response:
+        return reply(books.find_refunds(query(request, RefundFilter)))
+
+    return table

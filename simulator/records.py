@@ -1,0 +1,47 @@
+"""What the simulator remembers, and for how much of it there is room."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from simulator.replies import RefusalError
+
+DEFAULT_MAX_RECORDS: Final = 250_000
+"""Of each kind. A charge with its stored answer takes about 1.3 KB, so some 330 MB of charges."""
+
+
+class Records:
+    """The bound on every kind of record, and the news that one was added or changed."""
+
+    def __init__(self, limit: int = DEFAULT_MAX_RECORDS) -> None:
+        self.limit = limit
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def make_room(self, used: int, kind: str) -> None:
+        """Refuse one more of `kind`: forgetting the oldest could turn a replay into a charge."""
+        if used >= self.limit:
+            raise RefusalError(
+                429,
+                "simulator_full",
+                f"{self.limit} {kind} are kept at most; POST /control/reset, or start it "
+                "with a larger --max-records",
+            )
+
+    def changed(self) -> None:
+        """Tell those who wait."""
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiting.clear()
+
+    async def until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until a condition over the records holds; False when it never did in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not holds():
+                    waiter = asyncio.get_running_loop().create_future()
+                    self._waiting.add(waiter)
+                    await waiter
+        except TimeoutError:
+            return False
+        return True
