@@ -1,0 +1,1 @@
+"""Load tests whose verdict counts the money as well as the milliseconds."""

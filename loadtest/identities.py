@@ -1,0 +1,66 @@
+"""Who the virtual users are: people with a token, who buy each game once at most."""
+
+import json
+import random
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+GAMES: Final = tuple(f"game-{number}" for number in range(1, 501))
+"""The games that the simulated catalogue sells."""
+
+
+class NoIdentityLeftError(Exception):
+    """Every identity is in use or owns every game."""
+
+
+@dataclass
+class Identity:
+    """A person: the bearer token, the games still to buy, and the last order made."""
+
+    token: str
+    unowned: list[str] = field(default_factory=lambda: random.sample(GAMES, len(GAMES)))
+    last_order_id: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that every request of this person carries."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def next_game(self) -> str | None:
+        """Return a game that the person doesn't own, or None; it counts as owned from now on."""
+        return self.unowned.pop() if self.unowned else None
+
+
+class IdentityPool:
+    """The people who are not in the shop right now."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._waiting = deque(Identity(token) for token in tokens)
+
+    def take(self) -> Identity:
+        """Return somebody who is nobody else's now; raise NoIdentityLeftError."""
+        if not self._waiting:
+            raise NoIdentityLeftError(
+                "every identity is in use or owns every game; raise IDENTITIES_A_USER"
+            )
+        return self._waiting.popleft()
+
+    def give_back(self, identity: Identity) -> None:
+        """Let somebody else be this person, unless there is no game left to buy."""
+        if identity.unowned:
+            self._waiting.append(identity)
+
+
+def write_tokens(path: Path, tokens: Iterable[str]) -> None:
+    """Store tokens for the load generator, readable by nobody else."""
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(list(tokens)), encoding="utf-8")
+
+
+def read_tokens(path: Path) -> list[str]:
+    """Return the tokens that write_tokens stored."""
+    tokens: list[str] = json.loads(path.read_text(encoding="utf-8"))
+    return tokens
