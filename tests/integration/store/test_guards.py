@@ -1,0 +1,194 @@
+"""Illegal writes, each refused by the database itself, whatever the service may do."""
+
+import pytest
+
+from service.domain import order, payment, refund
+from service.store.database import RefusedError
+from service.store.settle_payments import settle_payments
+from tests.integration.store.conftest import Shop, begin_item, settlement
+
+TRANSITIONS = {
+    "order": (order.TRANSITIONS, {order.OrderStatus.PENDING}),
+    "payment": (payment.TRANSITIONS, payment.FIRST),
+    "refund": (refund.TRANSITIONS, {refund.RefundStatus.PENDING}),
+}
+
+
+async def refused(shop: Shop, sql: str, *values: object) -> str:
+    """Run a write that must be refused; return the name of the rule."""
+    with pytest.raises(RefusedError) as caught:
+        await shop.db.fetch(sql, values or None)
+    return caught.value.constraint
+
+
+@pytest.mark.parametrize("entity", TRANSITIONS)
+async def test_the_database_knows_the_transitions_of_the_domain(shop: Shop, entity: str) -> None:
+    rows = await shop.db.fetch(
+        "SELECT from_status, to_status FROM status_transitions WHERE entity = %s", (entity,)
+    )
+    transitions, first = TRANSITIONS[entity]
+    expected = {(str(a), str(b)) for a, following in transitions.items() for b in following}
+    assert set(rows) == expected | {("new", str(status)) for status in first}
+
+
+async def test_a_terminal_status_is_never_left(shop: Shop) -> None:
+    await shop.paid()
+    for status in ("failed", "processing", "canceled"):
+        rule = await refused(shop, "UPDATE payments SET status = %s, captured_minor = 0", status)
+        assert rule == "payment_transition"
+
+
+async def test_a_payment_cannot_begin_where_none_begins(shop: Shop) -> None:
+    item = await shop.order()
+    rule = await refused(
+        shop,
+        "INSERT INTO payments (id, order_id, user_id, provider, status, capture_method,"
+        " payment_method, currency, amount_minor, captured_minor, created_at, updated_at)"
+        " SELECT id, id, user_id, 'simulator', 'succeeded', 'automatic', 'pm_ok', currency,"
+        " total_minor, total_minor, now(), now() FROM orders WHERE id = %s",
+        item.id,
+    )
+    assert rule == "payment_transition"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("amount_minor", 1), ("user_id", "'mallory'"), ("currency", "'USD'")]
+)
+async def test_a_payment_is_of_its_orders_owner_and_amount(
+    shop: Shop, column: str, value: object
+) -> None:
+    placed = await shop.order()
+    columns = {"user_id": "user_id", "currency": "currency", "amount_minor": "total_minor"}
+    columns[column] = str(value)
+    rule = await refused(
+        shop,
+        "INSERT INTO payments (id, order_id, provider, status, capture_method, payment_method,"
+        " user_id, currency, amount_minor, created_at, updated_at)"
+        " SELECT id, id, 'simulator', 'processing', 'automatic', 'pm_ok',"
+        f" {columns['user_id']}, {columns['currency']}, {columns['amount_minor']}, now(), now()"
+        " FROM orders WHERE id = %s",
+        placed.id,
+    )
+    assert rule.startswith("payments_order_id")
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ("captured_minor = captured_minor + 1", "captured_within_amount"),
+        ("captured_minor = 0", "captured_means_succeeded"),
+        ("amount_minor = 5", "payments_immutable"),
+        ("refunded_minor = 5", "payments_immutable"),
+        ("refund_pending_minor = -1", "payments_immutable"),
+        ("order_id = gen_random_uuid()", "payments_immutable"),
+    ],
+)
+async def test_counters_and_identity_of_a_payment_hold(shop: Shop, change: str, rule: str) -> None:
+    await shop.paid()
+    assert await refused(shop, f"UPDATE payments SET {change}") == rule
+
+
+async def test_an_order_has_one_live_payment(shop: Shop) -> None:
+    await shop.paid()
+    rule = await refused(
+        shop,
+        "INSERT INTO payments (id, order_id, user_id, provider, status, capture_method,"
+        " payment_method, currency, amount_minor, created_at, updated_at)"
+        " SELECT gen_random_uuid(), order_id, user_id, provider, 'processing', capture_method,"
+        " payment_method, currency, amount_minor, now(), now() FROM payments",
+    )
+    assert rule == "one_live_payment_an_order"
+
+
+async def test_a_payment_has_one_unresolved_attempt(shop: Shop) -> None:
+    await shop.begin(begin_item(await shop.order()))
+    rule = await refused(
+        shop,
+        "INSERT INTO payment_attempts (id, payment_id, operation, status, next_check_at,"
+        " created_at) SELECT gen_random_uuid(), id, 'charge', 'pending', now(), now()"
+        " FROM payments",
+    )
+    assert rule == "one_unresolved_attempt_a_payment"
+
+
+async def test_a_charge_pays_one_payment(shop: Shop) -> None:
+    for user in ("u1", "u2"):
+        item = begin_item(await shop.order(user))
+        await shop.begin(item)
+        done = settlement(item, 1_000, ref="ch_same")
+        if user == "u1":
+            await settle_payments(shop.db, [done])
+            continue
+        with pytest.raises(RefusedError) as caught:
+            await settle_payments(shop.db, [done])
+        assert caught.value.constraint == "payments_provider_provider_ref_key"
+
+
+async def test_an_order_with_a_live_payment_is_not_closed(shop: Shop) -> None:
+    await shop.begin(begin_item(await shop.order()))
+    for status in ("canceled", "expired"):
+        assert await refused(shop, "UPDATE orders SET status = %s", status) == "order_close"
+
+
+async def test_an_order_costs_what_its_items_cost(shop: Shop) -> None:
+    placed = await shop.order()
+    rule = await refused(
+        shop,
+        "INSERT INTO order_items (order_id, game_id, title, quantity, unit_price_minor)"
+        " VALUES (%s, 'game-9', 'Nine', 1, 1)",
+        placed.id,
+    )
+    assert rule == "order_total"
+
+
+async def test_the_ledger_balances_in_every_statement(shop: Shop) -> None:
+    await shop.paid()
+    rule = await refused(
+        shop,
+        "INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)"
+        " SELECT id, 'sales:games', 5, 'EUR' FROM ledger_transactions",
+    )
+    assert rule == "ledger_balanced"
+    rule = await refused(
+        shop,
+        "INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)"
+        " SELECT id, 'sales:games', minor, currency FROM ledger_transactions,"
+        " (VALUES (5, 'EUR'), (-5, 'USD')) AS v(minor, currency)",
+    )
+    assert rule == "ledger_balanced"
+
+
+@pytest.mark.parametrize(
+    "table", ["ledger_entries", "ledger_transactions", "payment_events", "order_items"]
+)
+@pytest.mark.parametrize("write", ["DELETE FROM {}", "TRUNCATE {} CASCADE"])
+async def test_what_happened_is_not_undone(shop: Shop, table: str, write: str) -> None:
+    await shop.paid()
+    rule = await refused(shop, write.format(table))
+    assert rule.endswith("_immutable")
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("ledger_entries", "amount_minor"), ("payment_events", "seq")]
+)
+async def test_what_happened_is_not_changed(shop: Shop, table: str, column: str) -> None:
+    await shop.paid()
+    rule = await refused(shop, f"UPDATE {table} SET {column} = {column} + 1")
+    assert rule == f"{table}_immutable"
+
+
+async def test_a_changed_or_removed_event_breaks_the_chain(shop: Shop) -> None:
+    item = await shop.paid()
+    await shop.db.fetch("ALTER TABLE payment_events DISABLE TRIGGER payment_events_append_only")
+    await shop.db.fetch("UPDATE payment_events SET data = '{\"a\": 1}' WHERE seq = 1")
+    assert (await shop.violations())["broken_event_chains"] >= 1
+    await shop.db.fetch(
+        "DELETE FROM payment_events WHERE payment_id = %s AND seq = 1", (item.payment_id,)
+    )
+    assert (await shop.violations())["broken_event_chains"] >= 1
+
+
+async def test_a_response_of_the_server_is_never_kept_for_replay(shop: Shop) -> None:
+    await shop.paid()
+    rule = await refused(shop, "UPDATE idempotency_keys SET response_status = 503")
+    assert rule.startswith("idempotency_keys")
