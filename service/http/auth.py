@@ -8,7 +8,7 @@ import logging
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,7 +45,8 @@ class Caller:
 class Authenticator:
     """Verifies bearer tokens, and remembers verified ones until they expire."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._decode = JWTMiddleware(
             settings.jwt_secret.reveal(),
             request_property=_CLAIMS,
@@ -76,7 +77,7 @@ class Authenticator:
             request[CHALLENGE] = _REALM
             raise UnauthenticatedError
         known = self._verified.get(token)
-        if known is not None and known[1] > time.time():
+        if known is not None and known[1] > self._now():
             self._verified.move_to_end(token)
             return known[0]
         self._verified.pop(token, None)

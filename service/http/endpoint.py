@@ -181,7 +181,7 @@ class Endpoint:
 def add_endpoints(
     app: web.Application, endpoints: Iterable[Endpoint], authenticator: Authenticator
 ) -> None:
-    """Route every endpoint; raise TypeError for one whose types leave the input unbounded."""
+    """Route every endpoint; raise TypeError for one whose input types are loose."""
     for endpoint in endpoints:
         app.router.add_route(endpoint.method, endpoint.path, _adapt(endpoint, authenticator))
 

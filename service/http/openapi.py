@@ -38,7 +38,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
     for endpoint in endpoints:
         operations = paths.setdefault(endpoint.path, {})
         operations[endpoint.method.lower()] = _operation(endpoint, schemas)
-    return {
+    made = {
         "openapi": "3.1.0",
         "info": {
             "title": "coinslot",
@@ -58,6 +58,8 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
             "examples": _error_examples(endpoints),
         },
     }
+    plain: Json = msgspec.json.decode(msgspec.json.encode(made))  # defaults come as tuples
+    return plain
 
 
 def _schemas(endpoints: Sequence[Endpoint]) -> Json:

@@ -27,6 +27,9 @@ MAX_DETAIL: Final = 200
 _JSON: Final = "application/json"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")  # visible ASCII
 _WORD: Final = re.compile(r"[a-z0-9_-]{1,32}")
+_END: Final = r"(?!\n)$"
+"""How a pattern ends: Python's `$` alone matches before a last newline too. ECMA agrees on it."""
+
 _WHERE: Final = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)
 _NAMED: Final = re.compile(r"^Object (?:contains unknown|missing required) field `(?P<name>.*)`$")
 
@@ -37,7 +40,7 @@ def body_reader(kind: type) -> Reader:
     """Return a function that reads a request's body as `kind`; `bytes` means unparsed."""
     if kind is bytes:
         return web.Request.read
-    refuse_unbounded(kind)
+    refuse_loose(kind)
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
     optional = not msgspec.structs.fields(kind)
 
@@ -66,7 +69,7 @@ def decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
 
 def query_reader(kind: type) -> Callable[[web.Request], Any]:
     """Return a function that reads a request's query as the struct `kind`."""
-    refuse_unbounded(kind)
+    refuse_loose(kind)
 
     def read(request: web.Request) -> Any:
         query = request.query
@@ -107,39 +110,46 @@ def idempotency_key(request: web.Request) -> str:
     return keys[0]
 
 
-def refuse_unbounded(kind: type) -> None:
-    """Raise TypeError if an input type takes unknown fields or has no bound on its depth.
+def refuse_loose(kind: type) -> None:
+    """Raise TypeError if an input type leaves something open that a hostile client can use.
 
     Without `Any` and without recursion a type can be no deeper than it is written, which bounds
-    the JSON that the decoder follows.
+    the JSON that the decoder follows. An integer without bounds overflows in the database.
     """
     for found in _types_in(msgspec.inspect.type_info(kind), ()):
-        if isinstance(found, msgspec.inspect.AnyType | msgspec.inspect.RawType):
-            raise TypeError(f"{kind.__name__} holds an Any: its depth has no bound")
-        if isinstance(found, msgspec.inspect.StructType) and not found.forbid_unknown_fields:
-            raise TypeError(
-                f"{found.cls.__name__} takes unknown fields: forbid_unknown_fields=True"
-            )
+        if reason := _loose(found):
+            raise TypeError(f"{kind.__name__} is too loose for input: {reason}")
 
 
-def _types_in(found: Any, above: tuple[type, ...]) -> Iterator[Any]:
+def _loose(found: msgspec.inspect.Type) -> str:
+    match found:
+        case msgspec.inspect.AnyType() | msgspec.inspect.RawType():
+            return "it holds an Any, whose depth has no bound"
+        case msgspec.inspect.DataclassType() | msgspec.inspect.TypedDictType():
+            return "it holds a type that takes unknown fields; use a msgspec.Struct"
+        case msgspec.inspect.StructType(cls=cls, forbid_unknown_fields=False):
+            return f"{cls.__name__} takes unknown fields; set forbid_unknown_fields=True"
+        case msgspec.inspect.IntType(ge=None, gt=None) | msgspec.inspect.IntType(le=None, lt=None):
+            return "an int has no bounds; give ge and le"
+        case msgspec.inspect.StrType(pattern=str(pattern)) if not pattern.endswith(_END):
+            return f"the pattern {pattern} takes a newline at its end; let it end with {_END}"
+    return ""
+
+
+def _types_in(
+    found: msgspec.inspect.Type, above: tuple[type, ...]
+) -> Iterator[msgspec.inspect.Type]:
     yield found
-    inner: list[Any] = []
     if isinstance(found, msgspec.inspect.StructType):
         if found.cls in above:
             raise TypeError(f"{found.cls.__name__} holds itself: its depth has no bound")
         above = (*above, found.cls)
-        inner = [item.type for item in found.fields]
-    elif isinstance(found, msgspec.inspect.UnionType):
-        inner = list(found.types)
-    elif isinstance(found, msgspec.inspect.DictType):
-        inner = [found.key_type, found.value_type]
-    elif hasattr(found, "item_type"):
-        inner = [found.item_type]
-    elif hasattr(found, "item_types"):
-        inner = list(found.item_types)
-    for item in inner:
-        yield from _types_in(item, above)
+    for name in found.__struct_fields__:
+        value = getattr(found, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            inner = item.type if isinstance(item, msgspec.inspect.Field) else item
+            if isinstance(inner, msgspec.inspect.Type):
+                yield from _types_in(inner, above)
 
 
 def _require_json(request: web.Request) -> None:

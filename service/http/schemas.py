@@ -15,14 +15,14 @@ from service.views import (
     RefundView,
 )
 
-GameId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", examples=["game-1"])]
+GameId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}(?!\n)$", examples=["game-1"])]
 Amount = Annotated[int, Meta(ge=1, le=10**12, description="Minor units", examples=[1999])]
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Cursor = Annotated[UUID, Meta(description="`next_cursor` of the page before")]
 PaymentMethod = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_]{1,128}$",
+        pattern=r"^[A-Za-z0-9_]{1,128}(?!\n)$",
         description="The provider's token of a payment method; never a card number",
         examples=["pm_ok"],
     ),
@@ -47,7 +47,7 @@ class CreatePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A payment of an order's total."""
 
     order_id: UUID
-    provider: Annotated[str, Meta(pattern=r"^[a-z]{1,32}$")] | None = None
+    provider: Annotated[str, Meta(pattern=r"^[a-z]{1,32}(?!\n)$")] | None = None
     capture: Literal["automatic", "manual"] = "automatic"
     payment_method: PaymentMethod = "pm_ok"
 

@@ -1,16 +1,16 @@
 """Requests against a table of endpoints, over real HTTP."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import msgspec
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient
 
 from service.http import parse
 from service.http.endpoint import Call, Endpoint, Nothing, Reply
+from service.http.routes import ROUTES
+from tests.unit.service.http.sample_api import Client
 
-Client = TestClient[web.Request, web.Application]
 GOOD = {"currency": "EUR", "items": [{"game_id": "g1", "quantity": 2}]}
 THING = "0198f3c2-7b4e-7d0a-9c51-f2e88a6d4b13"
 
@@ -244,17 +244,48 @@ class Holder(msgspec.Struct, forbid_unknown_fields=True):
     inner: dict[str, tuple[Loose | None, ...]]
 
 
+class Number(msgspec.Struct, forbid_unknown_fields=True):
+    amount: Annotated[int, msgspec.Meta(ge=1, description="no upper bound")]
+
+
+class Newline(msgspec.Struct, forbid_unknown_fields=True):
+    word: Annotated[str, msgspec.Meta(pattern="^[a-z]+$", examples=["a"])]
+
+
+@dataclass
+class Inner:
+    name: str
+
+
+class Plain(msgspec.Struct, forbid_unknown_fields=True):
+    inner: Inner
+
+
 class Anything(msgspec.Struct, forbid_unknown_fields=True):
     inner: list[Any]
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [(Tree, "holds itself"), (Loose, "unknown fields"), (Holder, "Loose"), (Anything, "Any")],
+    [
+        (Tree, "holds itself"),
+        (Loose, "Loose takes unknown fields"),
+        (Holder, "Loose takes unknown fields"),
+        (Anything, "an Any"),
+        (Plain, "use a msgspec.Struct"),
+        (Number, "give ge and le"),
+        (Newline, "takes a newline"),
+    ],
 )
-def test_input_types_without_bounds_are_refused_at_start(kind: type, reason: str) -> None:
+def test_loose_input_types_are_refused_at_start(kind: type, reason: str) -> None:
     with pytest.raises(TypeError, match=reason):
-        parse.refuse_unbounded(kind)
+        parse.refuse_loose(kind)
+
+
+@pytest.mark.parametrize("endpoint", ROUTES, ids=lambda endpoint: endpoint.operation_id)
+def test_every_operation_takes_strict_input(endpoint: Endpoint) -> None:
+    parse.refuse_loose(endpoint.query)
+    parse.body_reader(endpoint.body)
 
 
 def test_a_handler_must_say_what_it_takes() -> None:
