@@ -4,6 +4,7 @@ Each file runs in a transaction of its own, under yoyo's lock, so that two runs 
 Migrations only go forward: expand in one release, contract in a later one.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class MigrationError(Exception):
 
 def apply(database_url: str) -> Sequence[str]:
     """Apply what is missing and return its names, in order; raise MigrationError."""
+    logging.getLogger("yoyo").setLevel(logging.WARNING)  # a line a statement; we name the files
     backend = get_backend(database_url)
     try:
         with backend.lock(timeout=LOCK_TIMEOUT_S):
