@@ -3,7 +3,6 @@
 
 STACK ?= local
 PROFILE ?= smoke
-BASE ?= main
 USER_ID ?= u1
 SCOPES ?= orders:read orders:write payments:read payments:write
 # Two test processes: more than one core's worth of waiting, little enough for a laptop's memory.
