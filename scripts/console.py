@@ -1,0 +1,39 @@
+"""How the scripts speak: aligned lines, with colours on a terminal and plain text elsewhere."""
+
+import sys
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+PLAIN_WIDTH: Final = 100  # of tables in a log file; a terminal has its own width
+PART_WIDTH: Final = 12
+
+
+def make(*, quiet: bool = False) -> Console:
+    """Return a console on stdout, or one that says nothing."""
+    terminal = sys.stdout.isatty()
+    return Console(
+        quiet=quiet,
+        highlight=False,
+        no_color=None if terminal else True,
+        width=None if terminal else PLAIN_WIDTH,
+    )
+
+
+def done(console: Console, what: str, seconds: float, detail: str = "") -> None:
+    """Print that something is done, how long it took, and a detail."""
+    line = Text.assemble(
+        ("  ✓ ", "bold green"), f"{what:<{PART_WIDTH}}", (f"{seconds:6.2f} s  ", "dim"), detail
+    )
+    console.print(line, soft_wrap=True)
+
+
+def failed(console: Console, what: str, detail: str) -> None:
+    """Print that something went wrong."""
+    console.print(Text.assemble(("  ✗ ", "bold red"), what, "  ", detail), soft_wrap=True)
+
+
+def complain(program: str, error: object) -> None:
+    """Print an error to stderr."""
+    sys.stderr.write(f"{program}: {error}\n")

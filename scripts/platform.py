@@ -1,0 +1,258 @@
+"""The whole platform on this machine, every part a process of its own.
+
+PostgreSQL and Valkey from wheels, the simulator, and the service's three roles: what `make dev`
+shows, the demo walks through, the load test loads and the end-to-end tests break.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from scripts import embedded, token
+from scripts.embedded import LOOPBACK, free_port
+from scripts.processes import Child, ProcessDiedError, spawn
+from simulator.client import Control
+
+READY_TIMEOUT_S: Final = 30.0  # imports and one connection: about two seconds when idle
+READY_POLL_S: Final = 0.05
+MIGRATE_TIMEOUT_S: Final = 60.0
+DRAIN_MARGIN_S: Final = 5.0  # beyond the service's own SHUTDOWN_DRAIN_S
+DEFAULT_DRAIN_S: Final = 20.0
+
+Report = Callable[[str, float, str], None]
+"""Called with a part's name, the seconds it took to be ready, and where it is."""
+
+
+class PlatformError(Exception):
+    """The platform cannot start; the message names the cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where to listen on 127.0.0.1; 0 takes a free port."""
+
+    api: int = 0
+    worker: int = 0
+    simulator: int = 0
+
+
+@dataclass
+class Platform:
+    """A running platform. `environ` is what the service's processes were given."""
+
+    api_url: str
+    worker_url: str
+    simulator_url: str
+    environ: dict[str, str]
+    folder: Path
+    children: dict[str, Child] = field(default_factory=dict)
+
+    def token(self, user: str, scopes: str = token.DEFAULT_SCOPES) -> str:
+        """Return a bearer token that the service accepts."""
+        return token.make(self.environ["JWT_SECRET"], user, scopes, environ=self.environ)
+
+    def simulator(self) -> Control:
+        """Return the simulator's strings."""
+        return Control(self.simulator_url, library_token=self.environ["LIBRARY_TOKEN"])
+
+    async def first_death(self) -> ProcessDiedError:
+        """Wait until a part ends by itself; return the error that tells of it."""
+        watchers = {asyncio.create_task(c.exited()): c for c in self.children.values()}
+        try:
+            done, _ = await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+        return watchers[done.pop()].died()
+
+
+@asynccontextmanager
+async def platform(
+    folder: Path,
+    *,
+    ports: Ports = Ports(),  # noqa: B008  frozen
+    durable: bool = True,
+    environ: Mapping[str, str] = os.environ,
+    report: Report = lambda _part, _seconds, _where: None,
+) -> AsyncIterator[Platform]:
+    """Run the platform with its data and logs below `folder`; `environ` may override settings.
+
+    Raises PlatformError, EmbeddedError or ProcessDiedError. On exit the API drains first.
+    """
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    api_url, worker_url, simulator_url = (
+        f"http://{LOOPBACK}:{port or free_port()}" for port in _checked(ports)
+    )
+    async with AsyncExitStack() as stack:
+        given = dict(environ) | _secrets(folder, environ) | _addresses(simulator_url, environ)
+        given["HOST"] = LOOPBACK
+        running = Platform(api_url, worker_url, simulator_url, given, folder)
+        simulator = _launch(stack, running, "simulator", running.simulator_url)
+        _start_servers(stack, running, durable=durable, environ=environ, report=report)
+        await simulator.report_ready(report)
+        with _timed(report, "schema") as where:
+            where.append(await _migrate(running))
+        worker = _launch(stack, running, "worker", running.worker_url)
+        api = _launch(stack, running, "api", running.api_url)
+        await worker.report_ready(report)
+        await api.report_ready(report)
+        yield running
+
+
+def start_simulator(url: str, environ: Mapping[str, str], log: Path) -> Child:
+    """Start a simulator that will listen at `url`."""
+    command = [sys.executable, "-m", "simulator", "--port", _port_of(url)]
+    return spawn("simulator", command, env=environ, log=log)
+
+
+def start_service(role: str, url: str, environ: Mapping[str, str], log: Path) -> Child:
+    """Start a role of the service that will listen at `url`."""
+    command = [sys.executable, "-m", "service", role]
+    return spawn(role, command, env={**environ, "PORT": _port_of(url)}, log=log)
+
+
+async def until_ready(child: Child, url: str) -> None:
+    """Poll until the child is ready; raise ProcessDiedError, or PlatformError after 30 s."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    timeout = aiohttp.ClientTimeout(total=2)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while not await _answers(session, f"{url}/health/ready"):
+            if child.returncode is not None:
+                raise child.died()
+            if time.monotonic() > deadline:
+                raise PlatformError(
+                    f"{child.name} was not ready within {READY_TIMEOUT_S:g} s; its last lines "
+                    f"({child.log}):\n{child.tail()}"
+                )
+            await asyncio.sleep(READY_POLL_S)
+
+
+def stop_timeout_s(environ: Mapping[str, str]) -> float:
+    """Return how long a service process may take to stop: its drain and a margin."""
+    return float(environ.get("SHUTDOWN_DRAIN_S") or DEFAULT_DRAIN_S) + DRAIN_MARGIN_S
+
+
+@dataclass(frozen=True)
+class _Launched:
+    """A part that was started and may not be ready yet."""
+
+    child: Child
+    url: str
+    started: float
+
+    async def report_ready(self, report: Report) -> None:
+        await until_ready(self.child, self.url)
+        report(self.child.name, time.monotonic() - self.started, self.url)
+
+
+def _launch(stack: AsyncExitStack, running: Platform, part: str, url: str) -> _Launched:
+    log = running.folder / "logs" / f"{part}.log"
+    log.unlink(missing_ok=True)
+    started = time.monotonic()
+    if part == "simulator":
+        child = start_simulator(url, running.environ, log)
+        stack.callback(child.stop)
+    else:
+        child = start_service(part, url, running.environ, log)
+        stack.callback(child.stop, stop_timeout_s(running.environ))
+    running.children[part] = child
+    return _Launched(child, url, started)
+
+
+def _start_servers(
+    stack: AsyncExitStack,
+    running: Platform,
+    *,
+    durable: bool,
+    environ: Mapping[str, str],
+    report: Report,
+) -> None:
+    with _timed(report, "PostgreSQL") as where:
+        folder = running.folder / "postgres"
+        database = stack.enter_context(embedded.postgres(folder, durable=durable, environ=environ))
+        where.append(str(folder) if database.child else "from DATABASE_URL")
+    with _timed(report, "Valkey") as where:
+        cache = stack.enter_context(embedded.valkey(running.folder / "valkey", environ=environ))
+        where.append("in memory" if cache.child else "from REDIS_URL")
+    running.environ |= {"DATABASE_URL": database.url(), "REDIS_URL": cache.url}
+    running.children |= {c.name: c for c in (database.child, cache.child) if c is not None}
+
+
+async def _migrate(running: Platform) -> str:
+    """Bring the schema up to date; return what was done in a few words."""
+    log = running.folder / "logs" / "migrate.log"
+    log.unlink(missing_ok=True)
+    child = spawn(
+        "migrate", [sys.executable, "-m", "service", "migrate"], env=running.environ, log=log
+    )
+    try:
+        async with asyncio.timeout(MIGRATE_TIMEOUT_S):
+            code = await child.exited()
+    finally:
+        child.stop()
+    if code != 0:
+        raise child.died()
+    return "up to date"
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.status == 200  # noqa: PLR2004  OK
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+def _port_of(url: str) -> str:
+    return url.rsplit(":", 1)[1]
+
+
+def _secrets(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    jwt_secret = environ.get("JWT_SECRET", "").strip() or token.ensure_secret(folder)
+    made = {name: secrets.token_urlsafe(24) for name in ("SIMULATOR_API_KEY", "LIBRARY_TOKEN")}
+    return {**made, **{n: v for n in made if (v := environ.get(n))}, "JWT_SECRET": jwt_secret}
+
+
+def _addresses(simulator_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    names = ("SIMULATOR_URL", "LIBRARY_URL", "GAME_CATALOG_URL")
+    return {name: environ.get(name) or simulator_url for name in names}
+
+
+def _checked(ports: Ports) -> tuple[int, int, int]:
+    """Return the ports; raise PlatformError naming one that is in use."""
+    for port, variable in ((ports.api, "PORT"), (ports.simulator, "SIMULATOR_PORT")):
+        if port and not _is_free(port):
+            raise PlatformError(
+                f"port {port} on {LOOPBACK} is in use; stop what listens there, "
+                f"or choose another one with {variable}"
+            )
+    return ports.api, ports.worker, ports.simulator
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is not in use
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def _timed(report: Report, part: str) -> Iterator[list[str]]:
+    """Report a part when it is ready; the block appends where it is."""
+    where: list[str] = []
+    started = time.monotonic()
+    yield where
+    report(part, time.monotonic() - started, "".join(where))

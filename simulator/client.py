@@ -1,0 +1,79 @@
+"""Who pulls the simulator's strings from another process: tests, the demo, the load test."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aiohttp
+
+MARGIN_S: Final = 5.0  # the client waits this much longer than the server was asked to
+
+
+class ControlError(Exception):
+    """The simulator refused, or what was awaited did not happen in time."""
+
+
+class Control:
+    """A simulator's /control, and the Library's shelves."""
+
+    def __init__(self, url: str, *, library_token: str) -> None:
+        self.url = url
+        self._library_token = library_token
+
+    async def fault(self, target: str, kind: str, **options: Any) -> None:
+        """Set a fault; options are `times`, `status` and `delay_s`."""
+        await self._call(
+            "POST", "/control/faults", json={"target": target, "kind": kind, **options}
+        )
+
+    async def clear_faults(self) -> None:
+        """Let everything work again; held requests stay held."""
+        await self._call("DELETE", "/control/faults")
+
+    async def until_held(
+        self, target: str, *, count: int = 1, timeout_s: float = 10
+    ) -> Sequence[dict[str, Any]]:
+        """Wait until so many requests are held and return them."""
+        query = {"target": target, "count": str(count), "timeout_s": str(timeout_s)}
+        body = await self._call("GET", "/control/held", params=query, timeout_s=timeout_s)
+        return list(body["held"])
+
+    async def release(self, target: str | None = None) -> int:
+        """Let held requests go on; return how many."""
+        return int(
+            (await self._call("POST", "/control/release", json={"target": target}))["released"]
+        )
+
+    async def until(self, what: str, count: int, *, timeout_s: float = 10) -> dict[str, int]:
+        """Wait until there are so many charges, refunds, grants or revoked grants."""
+        query = {"what": what, "count": str(count), "timeout_s": str(timeout_s)}
+        body = await self._call("GET", "/control/wait", params=query, timeout_s=timeout_s)
+        return dict(body["counts"])
+
+    async def state(self) -> dict[str, Any]:
+        """Return the counts, charges, refunds and grants."""
+        return dict(await self._call("GET", "/control/state"))
+
+    async def reset(self) -> None:
+        """Forget everything."""
+        await self._call("POST", "/control/reset")
+
+    async def shelf(self, user_id: str) -> Sequence[dict[str, Any]]:
+        """Return the grants that a user holds at the Library."""
+        headers = {"Authorization": f"Bearer {self._library_token}"}
+        body = await self._call(
+            "GET", "/library/v1/grants", params={"user_id": user_id}, headers=headers
+        )
+        return list(body["data"])
+
+    async def _call(
+        self, method: str, path: str, *, timeout_s: float = 5.0, **options: Any
+    ) -> dict[str, Any]:
+        timeout = aiohttp.ClientTimeout(total=timeout_s + MARGIN_S)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.request(method, self.url + path, **options) as response,
+        ):
+            body: dict[str, Any] = await response.json()
+            if response.status >= 400:  # noqa: PLR2004  an error of any kind
+                raise ControlError(f"{method} {path}: {body['error']['message']}")
+            return body
