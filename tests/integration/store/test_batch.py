@@ -1,0 +1,202 @@
+"""Batches on a real PostgreSQL: every pitfall that was met when they were tried."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from service.errors import OverloadedError, StoreUnavailableError
+from service.ids import new_id
+from service.store.batch import Batcher
+from service.store.begin_payments import (
+    BeginOutcome,
+    BeginPayment,
+    Begun,
+    begin_payments,
+    conflict_keys,
+)
+from service.store.database import Database, RefusedError
+from tests.integration.store.conftest import Shop, begin_item
+
+
+class Recorder:
+    """Runs the real statement and remembers the sizes of its batches."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.sizes: list[int] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, items: Sequence[BeginPayment]) -> list[BeginOutcome]:
+        await self.gate.wait()
+        self.sizes.append(len(items))
+        return await begin_payments(self.db, items)
+
+
+@pytest.fixture
+def recorder(db: Database) -> Recorder:
+    return Recorder(db)
+
+
+@pytest.fixture
+async def batcher(recorder: Recorder) -> AsyncIterator[Batcher[BeginPayment, BeginOutcome]]:
+    batcher = Batcher(recorder, conflict_keys=conflict_keys, max_items=32, max_queue=100, lanes=2)
+    yield batcher
+    await batcher.close(timeout_s=5)
+
+
+async def test_a_lone_write_is_not_delayed_and_a_crowd_shares_statements(
+    shop: Shop, batcher: Batcher[BeginPayment, BeginOutcome], recorder: Recorder
+) -> None:
+    await batcher.submit(begin_item(await shop.order()))
+    assert recorder.sizes == [1]
+    items = [begin_item(await shop.order()) for _ in range(90)]
+    recorder.gate.clear()
+    submitted = [asyncio.create_task(batcher.submit(item)) for item in items]
+    await asyncio.sleep(0)  # every task has put its item into the queue
+    recorder.gate.set()
+    outcomes = await asyncio.gather(*submitted)
+    assert {outcome.kind for outcome in outcomes} == {Begun.CREATED}
+    assert sum(recorder.sizes[1:]) == 90
+    assert max(recorder.sizes) == 32
+
+
+async def test_a_duplicate_waits_for_the_next_batch(
+    shop: Shop, batcher: Batcher[BeginPayment, BeginOutcome], recorder: Recorder
+) -> None:
+    orders = [await shop.order() for _ in range(10)]
+    items = [begin_item(order, key=f"k{n}") for n, order in enumerate(orders) for _ in range(5)]
+    recorder.gate.clear()
+    submitted = [asyncio.create_task(batcher.submit(item)) for item in items]
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    kinds = [outcome.kind for outcome in await asyncio.gather(*submitted)]
+    assert kinds.count(Begun.CREATED) == 10
+    assert set(kinds) <= {Begun.CREATED, Begun.IN_FLIGHT, Begun.AGAIN}
+    assert max(recorder.sizes) <= 10  # no two items of one key or order in one statement
+    assert await shop.db.fetch("SELECT count(*) FROM payments") == [(10,)]
+
+
+@pytest.mark.parametrize("poison", ["check", "nul"])
+async def test_a_poison_item_fails_alone(
+    shop: Shop,
+    batcher: Batcher[BeginPayment, BeginOutcome],
+    recorder: Recorder,
+    poison: str,
+) -> None:
+    items = [begin_item(await shop.order()) for _ in range(20)]
+    bad = begin_item(await shop.order(), key="\0" if poison == "nul" else "k" * 300)
+    recorder.gate.clear()
+    submitted = [
+        asyncio.create_task(batcher.submit(item)) for item in (*items[:7], bad, *items[7:])
+    ]
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    results = await asyncio.gather(*submitted, return_exceptions=True)
+    assert isinstance(results.pop(7), RefusedError)
+    assert {r.kind for r in results if isinstance(r, BeginOutcome)} == {Begun.CREATED}
+    assert len(results) == 20
+    assert await shop.db.fetch("SELECT count(*) FROM payments") == [(20,)]
+
+
+async def test_a_connection_lost_in_mid_batch_is_resolved_item_by_item(shop: Shop) -> None:
+    """The statement is committed and its answer lost: the repeat finds out, and doubles nothing."""
+    answers: list[str] = []
+
+    async def lose_the_first_answer(items: Sequence[BeginPayment]) -> list[BeginOutcome]:
+        outcomes = await begin_payments(shop.db, items)
+        answers.append("lost" if not answers else "kept")
+        if answers == ["lost"]:
+            async with asyncio.timeout(5):
+                await _kill_and_use(shop.db)
+        return outcomes
+
+    batcher = Batcher(
+        lose_the_first_answer, conflict_keys=conflict_keys, max_items=32, max_queue=100, lanes=1
+    )
+    items = [begin_item(await shop.order()) for _ in range(5)]
+    outcomes = await asyncio.gather(*(batcher.submit(item) for item in items))
+    await batcher.close(timeout_s=5)
+    assert answers[:2] == ["lost", "kept"]
+    assert {outcome.kind for outcome in outcomes} == {Begun.CREATED}
+    assert await shop.db.fetch("SELECT count(*) FROM payments") == [(5,)]
+    assert await shop.db.fetch("SELECT count(*) FROM payment_events") == [(5,)]
+
+
+async def test_a_caller_that_leaves_does_not_take_its_write_along(
+    shop: Shop, batcher: Batcher[BeginPayment, BeginOutcome], recorder: Recorder
+) -> None:
+    recorder.gate.clear()
+    leaving = asyncio.create_task(batcher.submit(begin_item(await shop.order())))
+    staying = asyncio.create_task(batcher.submit(begin_item(await shop.order())))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    recorder.gate.set()
+    assert (await staying).kind is Begun.CREATED
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await batcher.close(timeout_s=5)
+    assert await shop.db.fetch("SELECT count(*) FROM payments") == [(2,)]
+
+
+async def test_a_full_queue_refuses_at_once(shop: Shop, recorder: Recorder) -> None:
+    batcher = Batcher(recorder, conflict_keys=conflict_keys, max_items=1, max_queue=3, lanes=1)
+    recorder.gate.clear()
+    items = [begin_item(await shop.order()) for _ in range(6)]
+    submitted = []
+    for item in items:
+        submitted.append(asyncio.create_task(batcher.submit(item)))
+        await asyncio.sleep(0)  # one is taken by the lane, three wait
+    done = [task for task in submitted if task.done()]
+    assert [type(task.exception()) for task in done] == [OverloadedError] * 2
+    recorder.gate.set()
+    results = await asyncio.gather(*submitted, return_exceptions=True)
+    assert sum(isinstance(result, BeginOutcome) for result in results) == 4
+    await batcher.close(timeout_s=5)
+    with pytest.raises(OverloadedError):
+        await batcher.submit(items[0])
+
+
+async def test_a_database_that_is_gone_is_said_so() -> None:
+    gone = await Database.open(
+        "postgresql://nobody@127.0.0.1:1/none", size=1, timeout_s=1.0, prepared={}
+    )
+    with pytest.raises(StoreUnavailableError) as caught:
+        await gone.fetch("SELECT 1")
+    assert caught.value.retry_after_s == 1
+    await gone.close()
+
+
+async def test_a_timeout_inside_a_transaction_closes_its_connection_and_undoes_it(
+    shop: Shop, database_url: str
+) -> None:
+    order = await shop.order()
+    quick = await Database.open(database_url, size=1, timeout_s=0.3, prepared={})
+
+    async def cancel_slowly() -> None:
+        async with quick.transaction() as transaction:
+            await transaction.fetch(
+                "UPDATE orders SET status = 'canceled' WHERE id = %s", (order.id,)
+            )
+            await transaction.fetch("SELECT pg_sleep(5)")
+
+    with pytest.raises(StoreUnavailableError):
+        await cancel_slowly()
+    assert await quick.fetch("SELECT status FROM orders WHERE id = %s", (order.id,)) == [
+        ("pending",)
+    ]
+    await quick.close()
+
+
+async def _kill_and_use(db: Database) -> None:
+    """Break a connection from the server's side while it runs a statement."""
+    tag = new_id().hex
+    victim = asyncio.create_task(db.fetch(f"SELECT pg_sleep(30) /* {tag} */"))
+    while not victim.done():
+        await db.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query LIKE %s AND pid <> pg_backend_pid() AND state = 'active'",
+            (f"%{tag}%",),
+        )
+    await victim

@@ -1,0 +1,120 @@
+"""The states: nothing terminal is left, and whatever began can end."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import pytest
+
+from service.domain import ledger, order, payment, refund
+from service.domain.money import Money
+from service.domain.payment import Charge, ChargeOutcome, PaymentStatus, Verdict, judge
+from service.metric_catalog import ORDER_STATUSES, PAYMENT_STATUSES
+
+ASKED = Money(1_000, "EUR")
+MACHINES = [order.TRANSITIONS, payment.TRANSITIONS, refund.TRANSITIONS]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_status_is_listed_and_can_end(machine: Mapping[StrEnum, frozenset[StrEnum]]) -> None:
+    statuses = set(type(next(iter(machine))))
+    assert set(machine) == statuses
+    for status in statuses:
+        reached, todo = set(), [status]
+        while todo:
+            here = todo.pop()
+            reached.add(here)
+            todo += [there for there in machine[here] if there not in reached]
+        assert any(not machine[there] for there in reached), f"{status} never ends"
+
+
+def test_a_closed_payment_took_no_money_and_never_will() -> None:
+    assert payment.CLOSED < payment.TERMINAL
+    assert {PaymentStatus.SUCCEEDED} == payment.TERMINAL - payment.CLOSED
+
+
+def test_the_metrics_know_every_status_that_a_request_can_end_in() -> None:
+    ends = {payment.metric_status(status, None) for status in PaymentStatus}
+    ends -= {"created", "processing"}
+    ends |= {payment.metric_status(PaymentStatus.FAILED, code) for code in payment.DECLINES}
+    assert ends == set(PAYMENT_STATUSES)
+    assert set(ORDER_STATUSES) == {str(status) for status in order.OrderStatus}
+
+
+def charged(outcome: ChargeOutcome, amount: Money | None = ASKED, ref: str | None = "ch") -> Charge:
+    return Charge(outcome, ref, amount, "card_declined" if outcome == "declined" else None)
+
+
+@pytest.mark.parametrize(
+    ("charge", "capture", "verdict"),
+    [
+        (charged(ChargeOutcome.SUCCEEDED), "automatic", Verdict(PaymentStatus.SUCCEEDED, 1_000)),
+        (charged(ChargeOutcome.AUTHORIZED), "manual", Verdict(PaymentStatus.AUTHORIZED)),
+        (
+            charged(ChargeOutcome.REQUIRES_ACTION),
+            "automatic",
+            Verdict(PaymentStatus.REQUIRES_ACTION),
+        ),
+        (
+            charged(ChargeOutcome.DECLINED),
+            "automatic",
+            Verdict(PaymentStatus.FAILED, 0, "card_declined"),
+        ),
+        (
+            charged(ChargeOutcome.REJECTED, None, None),
+            "automatic",
+            Verdict(PaymentStatus.FAILED, 0, "rejected"),
+        ),
+        (
+            charged(ChargeOutcome.SUCCEEDED, Money(999, "EUR")),
+            "automatic",
+            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
+        ),
+        (
+            charged(ChargeOutcome.SUCCEEDED, Money(1_000, "USD")),
+            "automatic",
+            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
+        ),
+        (
+            charged(ChargeOutcome.SUCCEEDED, None),
+            "automatic",
+            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
+        ),
+        (
+            charged(ChargeOutcome.SUCCEEDED, ref=None),
+            "automatic",
+            Verdict(PaymentStatus.REVIEW, 0, "provider_ref_missing"),
+        ),
+        (
+            charged(ChargeOutcome.SUCCEEDED),
+            "manual",
+            Verdict(PaymentStatus.REVIEW, 0, "captured_unasked"),
+        ),
+        (
+            charged(ChargeOutcome.AUTHORIZED),
+            "automatic",
+            Verdict(PaymentStatus.REVIEW, 0, "not_captured"),
+        ),
+    ],
+)
+def test_a_provider_is_believed_only_if_it_did_what_was_asked(
+    charge: Charge, capture: payment.CaptureMethod, verdict: Verdict
+) -> None:
+    assert judge(charge, ASKED, capture) == verdict
+
+
+def test_every_movement_sums_to_zero() -> None:
+    for entries in (ledger.capture("simulator", ASKED), ledger.refund("simulator", ASKED)):
+        assert sum(entry.amount.minor for entry in entries) == 0
+    there, back = ledger.capture("p", ASKED), ledger.refund("p", ASKED)
+    assert {(e.account, -e.amount.minor) for e in there} == {
+        (e.account, e.amount.minor) for e in back
+    }
+
+
+def test_a_pending_refund_counts_as_spent() -> None:
+    assert refund.refundable_minor(100, 30, 60) == 10
+
+
+def test_an_order_without_items_has_no_total() -> None:
+    with pytest.raises(ValueError, match="at least one item"):
+        order.total([])
