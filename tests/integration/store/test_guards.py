@@ -1,5 +1,8 @@
 """Illegal writes, each refused by the database itself, whatever the service may do."""
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 import pytest
 
 from service.domain import order, payment, refund
@@ -7,7 +10,8 @@ from service.store.database import RefusedError
 from service.store.settle_payments import settle_payments
 from tests.integration.store.conftest import Shop, begin_item, settlement
 
-TRANSITIONS = {
+Machine = tuple[Mapping[Any, Collection[Any]], Collection[Any]]
+TRANSITIONS: dict[str, Machine] = {
     "order": (order.TRANSITIONS, {order.OrderStatus.PENDING}),
     "payment": (payment.TRANSITIONS, payment.FIRST),
     "refund": (refund.TRANSITIONS, {refund.RefundStatus.PENDING}),

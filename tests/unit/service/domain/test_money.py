@@ -25,9 +25,10 @@ def test_a_multiple_is_a_repeated_sum(minor: int, times: int, currency: str) -> 
 
 
 def test_currencies_do_not_mix() -> None:
-    for mixed in (lambda a, b: a + b, lambda a, b: a - b):
-        with pytest.raises(CurrencyMismatchError):
-            mixed(Money(1, "EUR"), Money(1, "USD"))
+    with pytest.raises(CurrencyMismatchError):
+        Money(1, "EUR") + Money(1, "USD")
+    with pytest.raises(CurrencyMismatchError):
+        Money(1, "EUR") - Money(1, "USD")
 
 
 @pytest.mark.parametrize(("minor", "currency"), [(1, "XXX"), (MAX_MINOR + 1, "EUR"), (1, "eur")])
