@@ -4,7 +4,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.offline_provider.wire import Sensitive, reveal
+from infra import labels
+from infra.offline_provider.wire import Sensitive, contains, reveal
 
 Object = dict[str, Any]
 
@@ -68,6 +69,18 @@ def _encode_string_data(secret: Object) -> Object:
         return secret if texts is None else {**secret, "stringData": texts}
     encoded = {key: base64.b64encode(text.encode()).decode() for key, text in plain.items()}
     return {**secret, "data": {**(reveal(secret.get("data")) or {}), **encoded}}
+
+
+def exposed(obj: Object) -> list[str]:
+    """Return the paths of values that must not be written down in plain text.
+
+    The SDK marks all of a Secret, so there the text decides: only placeholders may be rendered.
+    """
+    if not is_secret(obj):
+        return [key for key, value in obj.items() if contains(value, Sensitive)]
+    data = reveal(normalise(obj).get("data")) or {}
+    placeholder = base64.b64encode(labels.PLACEHOLDER.encode()).decode()
+    return [f"data.{key}" for key, text in data.items() if text != placeholder]
 
 
 def protect(obj: Object) -> Object:

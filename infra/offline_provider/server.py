@@ -14,6 +14,7 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from infra import labels
 from infra.offline_provider import diff, immutable, objects, settings, state, wire
 from infra.offline_provider.objects import Object
 from infra.offline_provider.render import RenderTarget
@@ -211,9 +212,9 @@ def _faults(wanted: Object) -> list[str]:
     faults = []
     if not objects.metadata(wanted).get("name"):
         faults.append(f"{label}: set metadata.name; the offline provider invents no names")
-    if wire.contains(wanted, wire.Sensitive):
-        faults.append(
-            f"{label} holds a secret value, which rendering would write down in plain text; "
-            "put a placeholder there in render mode"
-        )
+    faults += [
+        f"{label}: {path} is secret, and rendering would write it down in plain text; in render "
+        f"mode put {labels.PLACEHOLDER!r} there"
+        for path in objects.exposed(wanted)
+    ]
     return faults

@@ -1,0 +1,175 @@
+"""A whole stack: the provider, the namespace, and every component in its order."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra import labels, service_settings
+from infra.components.configuration import Configuration, ConfigurationArgs
+from infra.components.migration import Migration, MigrationArgs
+from infra.components.monitoring import Monitoring, MonitoringArgs
+from infra.components.network import Network, NetworkArgs
+from infra.components.pods import PodArgs
+from infra.components.scope import Scope
+from infra.components.workload import Workload, WorkloadArgs
+from infra.config import StackConfig
+from service.settings import Settings
+
+POD_SECURITY_LEVEL: Final = "restricted"
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformArgs:
+    """`groups` are alert rules, `dashboards` documents by uid, `migrations` a folder of SQL."""
+
+    config: StackConfig
+    groups: Sequence[Mapping[str, Any]]
+    dashboards: Mapping[str, str]
+    migrations: Path
+
+
+class Platform(pulumi.ComponentResource):
+    """The payment service with all that it needs on a cluster."""
+
+    outputs: dict[str, pulumi.Input[Any]]
+
+    def __init__(self, args: PlatformArgs) -> None:
+        config = args.config
+        super().__init__("coinslot:k8s:Platform", labels.PROJECT, None, None)
+        self._args = args
+        self._config = config
+        self._scope = Scope(config.namespace, labels.common(config.stack))
+        self._inside = pulumi.ResourceOptions(parent=self, providers=[self._kubernetes()])
+        self._after(self._namespace())
+        self._environment = service_settings.plain_values(
+            config.stack, config.image.tag, config.settings
+        )
+        configuration = self._configuration()
+        Network(NetworkArgs(self._scope, config.network), self._inside)
+        pod = self._pod(configuration)
+        self._after(configuration)
+        migration = Migration(MigrationArgs(self._scope, pod, args.migrations), self._inside)
+        self._after(migration)
+        api = self._servers(pod)
+        self._monitoring()
+        self.outputs = {
+            "namespace": config.namespace,
+            "image": config.image.reference,
+            "migration": migration.job_name,
+            "service": f"http://{api.service_name}.{config.namespace}.svc:{labels.SERVICE_PORT}",
+            "dashboards": sorted(args.dashboards),
+            "rendered": config.render_directory or None,
+        }
+        self.register_outputs(self.outputs)
+
+    def _after(self, *earlier: pulumi.Resource) -> None:
+        """Let everything from here on wait for `earlier`."""
+        self._inside = pulumi.ResourceOptions.merge(
+            self._inside, pulumi.ResourceOptions(depends_on=list(earlier))
+        )
+
+    def _kubernetes(self) -> k8s.Provider:
+        render = self._config.render_directory or None
+        if render:
+            # The SDK would copy it into the provider's settings, so the state would depend on the
+            # machine, and the official provider refuses it beside a folder.
+            os.environ.pop("KUBECONFIG", None)
+        return k8s.Provider(
+            "kubernetes",
+            render_yaml_to_directory=render,
+            # We roll pods by annotations of our own; replacing the map would break running pods.
+            enable_config_map_mutable=True,
+            enable_secret_mutable=True,
+            # A folder is refreshed without a cluster.
+            skip_update_unreachable=True if render else None,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _namespace(self) -> k8s.core.v1.Namespace:
+        levels = {
+            f"{labels.POD_SECURITY}/{mode}": POD_SECURITY_LEVEL for mode in ("enforce", "warn")
+        }
+        return k8s.core.v1.Namespace(
+            "namespace",
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=self._config.namespace, labels={**self._scope.labels, **levels}
+            ),
+            opts=self._inside,
+        )
+
+    def _configuration(self) -> Configuration:
+        secrets = self._config.secrets
+        return Configuration(
+            ConfigurationArgs(
+                self._scope, self._environment, secrets.name, secrets.revision, self._secret()
+            ),
+            self._inside,
+        )
+
+    def _secret(self) -> dict[str, pulumi.Input[str]] | None:
+        """Return the Secret's values: none of ours, stand-ins, or the stack's encrypted ones."""
+        config = self._config
+        if config.secrets.source == "existing":
+            return None
+        if config.target == "render":
+            return dict.fromkeys(service_settings.required_secret_names(), labels.PLACEHOLDER)
+        return {name: pulumi.Output.secret(text) for name, text in config.secret_values.items()}
+
+    def _pod(self, configuration: Configuration) -> PodArgs:
+        required = service_settings.required_secret_names()
+        return PodArgs(
+            image=self._config.image.reference,
+            config_map=configuration.name,
+            secret=self._config.secrets.name,
+            secret_variables={
+                name: name not in required for name in service_settings.secret_names()
+            },
+            rollout_marks=configuration.rollout_marks,
+            version=self._config.image.tag,
+            priority_class=self._config.priority_class,
+        )
+
+    def _servers(self, pod: PodArgs) -> Workload:
+        config, scope = self._config, self._scope
+        settings: Settings = service_settings.parsed(self._environment)
+        drain_s = settings.shutdown_drain_s
+        Workload(
+            WorkloadArgs(
+                scope=scope,
+                role=labels.WORKER,
+                pod=pod,
+                resources=config.worker.resources,
+                drain_s=drain_s,
+                replicas=config.worker.replicas,
+            ),
+            self._inside,
+        )
+        return Workload(
+            WorkloadArgs(
+                scope=scope,
+                role=labels.API,
+                pod=pod,
+                resources=config.api.resources,
+                drain_s=drain_s,
+                scaling=config.api.autoscaling,
+            ),
+            self._inside,
+        )
+
+    def _monitoring(self) -> None:
+        monitoring = self._config.monitoring
+        Monitoring(
+            MonitoringArgs(
+                scope=self._scope,
+                scrape_interval=monitoring.scrape_interval,
+                prometheus_labels=monitoring.prometheus_labels,
+                groups=self._args.groups,
+                dashboards=self._args.dashboards,
+            ),
+            self._inside,
+        )

@@ -1,0 +1,193 @@
+"""The pod that all roles share: one image, locked down, configured by ConfigMap and Secret.
+
+It meets the Pod Security Standard "restricted" and adds a read-only root filesystem.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi_kubernetes as k8s
+
+from infra import labels
+from infra.config import Amounts, Resources
+
+UID: Final = 10_001
+"""The user and group that the image is built for; it has no account on any node."""
+TMP: Final = "tmp"
+TMP_BYTES: Final = "16Mi"
+"""The service writes no files; this is for what a library may spool."""
+
+core = k8s.core.v1
+
+
+@dataclass(frozen=True, slots=True)
+class PodArgs:
+    """What all roles of a stack have in common."""
+
+    image: str
+    config_map: str
+    secret: str
+    secret_variables: Mapping[str, bool]
+    """Environment variables from the Secret, and whether the pod may start without."""
+    rollout_marks: Mapping[str, str]
+    version: str
+    priority_class: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleArgs:
+    """What is particular to one role; probes and hooks only where a role serves HTTP."""
+
+    role: str
+    resources: Resources
+    serves_http: bool = True
+    pre_stop_s: int | None = None
+    grace_s: int = 30
+    spread: bool = True
+    restart_policy: str | None = None
+
+
+def template(
+    pod: PodArgs, role: RoleArgs, common: Mapping[str, str]
+) -> k8s.core.v1.PodTemplateSpecArgs:
+    """Return the pod template of a role."""
+    selector = labels.selector(role.role)
+    return core.PodTemplateSpecArgs(
+        metadata=k8s.meta.v1.ObjectMetaArgs(
+            labels={**common, **selector, labels.VERSION: pod.version},
+            annotations=dict(pod.rollout_marks) or None,
+        ),
+        spec=core.PodSpecArgs(
+            service_account_name=labels.resource_name(role.role),
+            automount_service_account_token=False,
+            enable_service_links=False,
+            restart_policy=role.restart_policy,
+            priority_class_name=pod.priority_class,
+            termination_grace_period_seconds=role.grace_s,
+            security_context=_pod_security(),
+            containers=[_container(pod, role)],
+            volumes=[
+                core.VolumeArgs(
+                    name=TMP, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=TMP_BYTES)
+                )
+            ],
+            affinity=_apart(selector) if role.spread else None,
+            topology_spread_constraints=_spread(selector) if role.spread else None,
+        ),
+    )
+
+
+def _container(pod: PodArgs, role: RoleArgs) -> k8s.core.v1.ContainerArgs:
+    http = role.serves_http
+    return core.ContainerArgs(
+        name=role.role,
+        image=pod.image,
+        image_pull_policy="IfNotPresent",
+        args=[role.role],
+        env_from=[
+            core.EnvFromSourceArgs(config_map_ref=core.ConfigMapEnvSourceArgs(name=pod.config_map))
+        ],
+        env=[_secret_variable(pod, name) for name in pod.secret_variables],
+        ports=[core.ContainerPortArgs(name=labels.HTTP_PORT_NAME, container_port=labels.HTTP_PORT)]
+        if http
+        else None,
+        resources=core.ResourceRequirementsArgs(
+            requests=_amounts(role.resources.requests), limits=_amounts(role.resources.limits)
+        ),
+        # The migrations take as long as they take; the worst start of a server is a cold node.
+        startup_probe=_probe("startup", period_s=2, failures=30) if http else None,
+        readiness_probe=_probe("ready", period_s=5, failures=2) if http else None,
+        # Three failures: a restart heals little and costs much, so it comes late.
+        liveness_probe=_probe("live", period_s=10, failures=3) if http else None,
+        lifecycle=_pre_stop(role.pre_stop_s) if role.pre_stop_s else None,
+        security_context=_container_security(),
+        volume_mounts=[core.VolumeMountArgs(name=TMP, mount_path="/tmp")],  # noqa: S108  a pod's own
+    )
+
+
+def _secret_variable(pod: PodArgs, name: str) -> k8s.core.v1.EnvVarArgs:
+    return core.EnvVarArgs(
+        name=name,
+        value_from=core.EnvVarSourceArgs(
+            secret_key_ref=core.SecretKeySelectorArgs(
+                name=pod.secret, key=name, optional=pod.secret_variables[name] or None
+            )
+        ),
+    )
+
+
+def _amounts(amounts: Amounts) -> dict[str, str]:
+    return {
+        "cpu": amounts.cpu,
+        "memory": amounts.memory,
+        "ephemeral-storage": amounts.ephemeral_storage,
+    }
+
+
+def _probe(kind: str, *, period_s: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    return core.ProbeArgs(
+        http_get=core.HTTPGetActionArgs(path=f"/health/{kind}", port=labels.HTTP_PORT_NAME),
+        period_seconds=period_s,
+        timeout_seconds=2,
+        failure_threshold=failures,
+    )
+
+
+def _pre_stop(seconds: int) -> k8s.core.v1.LifecycleArgs:
+    return core.LifecycleArgs(
+        pre_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=seconds))
+    )
+
+
+def _pod_security() -> k8s.core.v1.PodSecurityContextArgs:
+    return core.PodSecurityContextArgs(
+        run_as_non_root=True,
+        run_as_user=UID,
+        run_as_group=UID,
+        fs_group=UID,
+        seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def _container_security() -> k8s.core.v1.SecurityContextArgs:
+    return core.SecurityContextArgs(
+        allow_privilege_escalation=False,
+        read_only_root_filesystem=True,
+        run_as_non_root=True,
+        run_as_user=UID,
+        run_as_group=UID,
+        capabilities=core.CapabilitiesArgs(drop=["ALL"]),
+        seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def _apart(selector: Mapping[str, str]) -> k8s.core.v1.AffinityArgs:
+    """Prefer a node that has no pod of this role yet; a small cluster may still double up."""
+    return core.AffinityArgs(
+        pod_anti_affinity=core.PodAntiAffinityArgs(
+            preferred_during_scheduling_ignored_during_execution=[
+                core.WeightedPodAffinityTermArgs(
+                    weight=100,
+                    pod_affinity_term=core.PodAffinityTermArgs(
+                        topology_key=labels.HOSTNAME,
+                        label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=dict(selector)),
+                    ),
+                )
+            ]
+        )
+    )
+
+
+def _spread(selector: Mapping[str, str]) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
+    """Spread each revision by itself, so that a rollout doesn't count the pods it replaces."""
+    return [
+        core.TopologySpreadConstraintArgs(
+            max_skew=1,
+            topology_key=key,
+            when_unsatisfiable="ScheduleAnyway",
+            label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=dict(selector)),
+            match_label_keys=[labels.POD_TEMPLATE_HASH],
+        )
+        for key in (labels.ZONE, labels.HOSTNAME)
+    ]

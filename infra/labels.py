@@ -1,0 +1,59 @@
+"""Names, labels and annotations of the Kubernetes objects, typed once."""
+
+from typing import Final
+
+PROJECT: Final = "coinslot"
+
+API: Final = "api"
+WORKER: Final = "worker"
+MIGRATE: Final = "migrate"
+"""Roles of the one image: arguments of `python -m service`, and the components' names."""
+
+HTTP_PORT_NAME: Final = "http"
+HTTP_PORT: Final = 8080
+SERVICE_PORT: Final = 80
+
+NAME: Final = "app.kubernetes.io/name"
+COMPONENT: Final = "app.kubernetes.io/component"
+INSTANCE: Final = "app.kubernetes.io/instance"
+VERSION: Final = "app.kubernetes.io/version"
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+
+NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
+"""The API server puts this label on every namespace."""
+HOSTNAME: Final = "kubernetes.io/hostname"
+ZONE: Final = "topology.kubernetes.io/zone"
+POD_TEMPLATE_HASH: Final = "pod-template-hash"
+POD_SECURITY: Final = "pod-security.kubernetes.io"
+
+CONFIG_CHECKSUM: Final = "coinslot.dev/config-checksum"
+"""A hash of the ConfigMap's data: another configuration rolls the pods."""
+SECRET_REVISION: Final = "coinslot.dev/secret-revision"  # noqa: S105  an annotation's name
+"""Raised by hand after a Secret's values changed: it rolls the pods."""
+
+DASHBOARD: Final = "grafana_dashboard"
+"""Grafana's sidecar loads the ConfigMaps that have this label."""
+
+
+PLACEHOLDER: Final = "placeholder-filled-in-on-a-cluster"
+"""What stands in a rendered Secret; long enough for any check of a value's length."""
+
+
+def resource_name(component: str) -> str:
+    """Return the name of a component's objects, such as `coinslot-api`."""
+    return f"{PROJECT}-{component}"
+
+
+def namespace_name(stack: str) -> str:
+    """Return the namespace that holds a stack."""
+    return f"{PROJECT}-{stack}"
+
+
+def selector(component: str) -> dict[str, str]:
+    """Return the labels that select a component's pods; they never change."""
+    return {NAME: PROJECT, COMPONENT: component}
+
+
+def common(stack: str) -> dict[str, str]:
+    """Return the labels of every object of a stack."""
+    return {NAME: PROJECT, INSTANCE: namespace_name(stack), MANAGED_BY: "pulumi"}

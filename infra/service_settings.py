@@ -1,0 +1,78 @@
+"""The service's environment, derived from service/settings.py and a stack's settings.
+
+Every field that is no secret gets an explicit value here, so that a reviewer sees in the manifest
+what a pod runs with; a field that has neither a default nor a value from the stack is an error.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from infra import labels
+from infra.reading import unknown_keys
+from service.settings import MIN_HS256_KEY_BYTES, Settings, SettingsError, env_name, load
+from service.settings import secret_fields as _secret_fields
+
+Scalar = str | int | float
+
+DERIVED: Final[Mapping[str, str]] = {
+    "environment": "the stack's name",
+    "port": "infra/labels.py",
+    "version": "coinslot:image.tag",
+}
+"""Fields that follow from something else, and from what."""
+
+_STAND_IN: Final = "x" * MIN_HS256_KEY_BYTES
+"""Satisfies every check of a secret, where only the other settings are looked at."""
+
+
+def plain_values(stack: str, version: str, chosen: Mapping[str, Scalar]) -> dict[str, str]:
+    """Return environment variable to text for every field that is no secret."""
+    derived = {"environment": stack, "port": labels.HTTP_PORT, "version": version}
+    defaults = {
+        field.name: field.default
+        for field in msgspec.structs.fields(Settings)
+        if field.name not in _secret_fields() and not field.required
+    }
+    return {
+        env_name(name): _text(value) for name, value in {**defaults, **chosen, **derived}.items()
+    }
+
+
+def secret_names() -> tuple[str, ...]:
+    """Return the environment variables that hold secrets."""
+    return tuple(env_name(name) for name in _secret_fields())
+
+
+def required_secret_names() -> tuple[str, ...]:
+    """Return those secret variables without which the service does not start."""
+    required = {field.name for field in msgspec.structs.fields(Settings) if field.required}
+    return tuple(env_name(name) for name in _secret_fields() if name in required)
+
+
+def parsed(values: Mapping[str, str]) -> Settings:
+    """Return the settings as a pod with these plain values reads them; raise SettingsError."""
+    return load({**values, **dict.fromkeys(secret_names(), _STAND_IN)})
+
+
+def problems(stack: str, version: str, chosen: Mapping[str, Scalar], where: str) -> Iterable[str]:
+    """Return what is wrong with the stack's choice of service settings, which stands at `where`."""
+    plain = [f.name for f in msgspec.structs.fields(Settings) if f.name not in _secret_fields()]
+    found = unknown_keys(chosen, plain, where + ".")
+    found += [
+        f"{where}.{name} is derived from {source}; remove it"
+        for name, source in DERIVED.items()
+        if name in chosen
+    ]
+    if found:
+        return found
+    try:
+        parsed(plain_values(stack, version, chosen))
+    except SettingsError as error:
+        return [f"{where}: {line.strip()}" for line in str(error).splitlines()[1:]]
+    return []
+
+
+def _text(value: Any) -> str:
+    return format(value, "g") if isinstance(value, float) else str(value)

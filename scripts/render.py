@@ -1,0 +1,132 @@
+"""Regenerate every generated file: alert rules, dashboards, and the manifests of every stack.
+
+With --check nothing in the clone is touched: everything is rendered into a temporary folder, and
+the exit code is 1, with a diff, when what is committed is something else. 2 means that rendering
+itself failed.
+"""
+
+import argparse
+import difflib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from infra.config import STACKS
+from scripts.engine import ROOT, Engine, EngineFailedError, EngineMissingError
+
+GENERATORS: Final = {"alerts": "alerts/generated", "dashboards": "dashboards/generated"}
+"""Module to folder: `python -m <module> --out <folder>`."""
+RENDERED: Final = "infra/rendered"
+GENERATOR_TIMEOUT_S: Final = 60.0  # milliseconds of work; a minute is for a machine that is swamped
+ENGINES: Final = 2  # more would fight for the cores of a small machine
+SHOWN_LINES: Final = 60
+
+Files = dict[str, str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Render, then write or compare; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.render", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare only; change nothing")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="coinslot-render-") as folder:
+        try:
+            render(Path(folder))
+        except (RenderError, EngineMissingError) as error:
+            print(f"render: {error}", file=sys.stderr)
+            return 2
+        wanted = files_below(Path(folder), folders())
+    committed = files_below(ROOT, folders())
+    if options.check:
+        return report(list(differences(committed, wanted)), len(wanted))
+    changed = write(ROOT, committed, wanted)
+    print(f"render: {len(wanted)} files, {changed} changed")
+    return 0
+
+
+class RenderError(Exception):
+    """A generator or the engine failed; the message holds its last words."""
+
+
+def folders() -> tuple[str, ...]:
+    """Return every folder that holds nothing but generated files."""
+    return (*GENERATORS.values(), RENDERED)
+
+
+def render(root: Path) -> None:
+    """Generate everything below `root`, in the layout of the clone; raise RenderError."""
+    for module, folder in GENERATORS.items():
+        command = (sys.executable, "-m", module, "--out", str(root / folder))
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=GENERATOR_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode:
+            raise RenderError(f"python -m {module} failed:\n{done.stderr.strip()}")
+    with ThreadPoolExecutor(max_workers=ENGINES) as pool:
+        list(pool.map(lambda stack: render_stack(stack, root / RENDERED), STACKS))
+
+
+def render_stack(stack: str, directory: Path) -> None:
+    """Render one stack into `directory`/<stack> with a state that is thrown away."""
+    with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as backend:
+        try:
+            Engine(backend=Path(backend), render_dir=directory, output=log).run("up", stack)
+        except EngineFailedError as error:
+            log.seek(0)
+            raise RenderError(f"{error}:\n{log.read().strip()}") from error
+
+
+def files_below(root: Path, names: Sequence[str]) -> Files:
+    """Return path to text of every file in the folders, relative to `root`, in order."""
+    paths = sorted(path for name in names for path in (root / name).rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in paths}
+
+
+def write(root: Path, committed: Files, wanted: Files) -> int:
+    """Make the folders hold exactly the wanted files; return how many changed."""
+    stale = [name for name in committed if name not in wanted]
+    for name in stale:
+        (root / name).unlink()
+    fresh = {name: text for name, text in wanted.items() if committed.get(name) != text}
+    for name, text in fresh.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    return len(stale) + len(fresh)
+
+
+def differences(committed: Files, wanted: Files) -> Iterator[str]:
+    """Yield a unified diff from what is committed to what is generated."""
+    for name in sorted(committed.keys() | wanted.keys()):
+        yield from difflib.unified_diff(
+            committed.get(name, "").splitlines(),
+            wanted.get(name, "").splitlines(),
+            f"{name} ({'committed' if name in committed else 'missing'})",
+            f"{name} ({'generated' if name in wanted else 'no longer generated'})",
+            lineterm="",
+            n=2,
+        )
+
+
+def report(diff: Sequence[str], count: int) -> int:
+    """Print the verdict of a check; return its exit code."""
+    if not diff:
+        print(f"render: {count} generated files are fresh")
+        return 0
+    print(*diff[:SHOWN_LINES], sep="\n", file=sys.stderr)
+    if len(diff) > SHOWN_LINES:
+        print(f"… and {len(diff) - SHOWN_LINES} lines more", file=sys.stderr)
+    print("render: generated files are stale: run `make render` and commit", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
