@@ -1,5 +1,6 @@
 """The app around the endpoints: middlewares in their order, limits, health, metrics, OpenAPI."""
 
+import logging
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from service.http.endpoint import Endpoint, add_endpoints
 from service.http.middleware import deadline, observe
 from service.http.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, event_loop_lag
 from service.http.parse import MAX_BODY_BYTES
-from service.http.problem import problems
+from service.http.problem import calm, problems
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -29,6 +30,7 @@ def build(
         # A client that hangs up must not stop a payment half-way; the default, made explicit.
         handler_args={"handler_cancellation": False, "access_log": None},
     )
+    logging.getLogger("aiohttp.server").addFilter(calm)
     app[METRICS] = metrics
     app[LIFECYCLE] = Lifecycle()
     app.cleanup_ctx.append(event_loop_lag)

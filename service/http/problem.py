@@ -1,10 +1,12 @@
 """Errors as problem documents (RFC 9457). One middleware answers for every error there is."""
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from service import logs
@@ -87,6 +89,18 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         # Whatever it was may hold what the client must not see: it learns the id and no more.
         _log.exception("unexpected_error", method=request.method)
         return _answer(request, InternalError())
+
+
+def calm(record: logging.LogRecord) -> bool:
+    """Let what is no HTTP be a note: any scanner can send it, and each time costs a traceback.
+
+    A filter of aiohttp's server log. Such a request reaches no middleware: aiohttp itself answers
+    it with 400 in plain text and closes the connection.
+    """
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.msg, record.args = f"unreadable request: {type(record.exc_info[1]).__name__}", ()
+        record.levelno, record.exc_info = logging.INFO, None
+    return True
 
 
 def _translate(error: web.HTTPException) -> ServiceError:
