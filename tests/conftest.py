@@ -1,12 +1,17 @@
 """Fixtures of every test: real servers, started once a session (and xdist worker)."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from scripts import embedded
 from scripts.embedded import Postgres, Valkey
+from scripts.platform import start_simulator, until_ready
+from simulator.client import Control
 from tests.support.databases import Databases, databases_on
+from tests.support.services import SIMULATOR_SECRETS, Services, services, settings
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +53,34 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     """Run a Valkey server; REDIS_URL chooses one that runs already. Tests use their own keys."""
     with embedded.valkey(tmp_path_factory.mktemp("valkey")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def simulator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a simulator process."""
+    url = f"http://{embedded.LOOPBACK}:{embedded.free_port()}"
+    log = tmp_path_factory.mktemp("simulator") / "simulator.log"
+    child = start_simulator(url, SIMULATOR_SECRETS, log)
+    try:
+        asyncio.run(until_ready(child, url))
+        yield url
+    finally:
+        child.stop()
+
+
+@pytest.fixture
+async def simulator(simulator_url: str) -> Control:
+    """Give the simulator's strings; it has no records and no faults."""
+    control = Control(simulator_url, library_token=SIMULATOR_SECRETS["LIBRARY_TOKEN"])
+    await control.reset()
+    return control
+
+
+@pytest.fixture
+async def start_service(
+    database_url: str, valkey: Valkey, simulator: Control, tmp_path: Path
+) -> AsyncIterator[Services]:
+    """Give a starter of `api` and `worker` processes on a database of their own."""
+    environ = settings(database_url=database_url, redis_url=valkey.url, simulator_url=simulator.url)
+    async with services(tmp_path, environ) as starter:
+        yield starter

@@ -1,0 +1,114 @@
+"""A process is killed where it hurts most: between the provider's charge and the commit."""
+
+import asyncio
+import signal
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from scripts.client import Client
+from simulator.client import Control
+from tests.support.services import ADMIN, Service, Services
+from tests.support.waiting import eventually
+
+LOCK_S = "1"  # how long a dead request owns its idempotency key
+
+
+async def killed_while_held(
+    api: Service, simulator: Control, fault: str, key: str
+) -> dict[str, str]:
+    """Pay an order and kill the API while the provider holds the charge; return the order."""
+    await simulator.fault("provider.charge", fault)
+    async with api.client("ada") as ada:
+        order = await ada.order(["game-7"])
+        paying = asyncio.create_task(ada.pay(order["id"], key=key))
+        await simulator.until_held("provider.charge")
+        api.child.kill()
+        with pytest.raises(aiohttp.ClientError):
+            await paying
+    await simulator.release()
+    return order
+
+
+async def exactly_one_of_everything(client: Client, simulator: Control, order_id: str) -> None:
+    await client.until_status(f"/v1/orders/{order_id}", "fulfilled")
+    payments = (await client.read(f"/v1/payments?order_id={order_id}"))["payments"]
+    assert [payment["status"] for payment in payments] == ["succeeded"]
+    state = await simulator.state()
+    assert [charge["status"] for charge in state["charges"]] == ["succeeded"]
+    assert [grant["revoked"] for grant in state["grants"]] == [False]
+    entries = (await client.read(f"/v1/admin/ledger?payment_id={payments[0]['id']}"))["entries"]
+    assert sum(entry["amount"] for entry in entries) == 0
+    assert len({entry["transaction_id"] for entry in entries}) == 1
+    money = await client.until(
+        "/v1/admin/invariants", lambda body: not any(body["pending"].values())
+    )
+    assert set(money["invariants"].values()) == {0}
+
+
+@pytest.mark.parametrize("fault", ["hold_after", "hold_before"])
+async def test_killed_between_charge_and_commit(
+    start_service: Services, simulator: Control, fault: str
+) -> None:
+    """The workers find out by themselves; the customer need not come back."""
+    start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
+    order = await killed_while_held(await start_service("api"), simulator, fault, str(uuid4()))
+    await start_service("worker")
+    again = await start_service("api")
+    async with again.client("ada", ADMIN) as ada:
+        await exactly_one_of_everything(ada, simulator, order["id"])
+
+
+async def test_the_customer_repeats_the_request_after_the_crash(
+    start_service: Services, simulator: Control
+) -> None:
+    """The key leads to the payment that was begun, and not to a second charge."""
+    start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
+    key = str(uuid4())
+    order = await killed_while_held(await start_service("api"), simulator, "hold_after", key)
+    again = await start_service("api")
+    async with again.client("ada", ADMIN) as ada:
+        reply = await eventually(
+            lambda: ada.pay(order["id"], key=key), lambda reply: reply.status != 409
+        )
+        assert reply.expect(201, 202).body["order_id"] == order["id"]
+        await start_service("worker")
+        await exactly_one_of_everything(ada, simulator, order["id"])
+
+
+async def test_a_worker_killed_after_the_grant_grants_once(
+    start_service: Services, simulator: Control
+) -> None:
+    start_service.environ["OUTBOX_LEASE_S"] = "1"
+    api, worker = await start_service("api"), await start_service("worker")
+    await simulator.fault("library.grant", "hold_after")
+    async with api.client("ada", ADMIN) as ada:
+        order = await ada.order(["game-7"])
+        (await ada.pay(order["id"])).expect(201)
+        await simulator.until_held("library.grant")
+        worker.child.kill()
+        await simulator.release()
+        await start_service("worker")
+        await exactly_one_of_everything(ada, simulator, order["id"])
+
+
+async def test_sigterm_drains_what_has_begun(start_service: Services, simulator: Control) -> None:
+    api = await start_service("api")
+    await simulator.fault("provider.charge", "hold_before")
+    async with api.client("ada") as ada:
+        order = await ada.order(["game-7"])
+        paying = asyncio.create_task(ada.pay(order["id"]))
+        await simulator.until_held("provider.charge")
+        api.child.signal(signal.SIGTERM)
+        await until_logged(api, "draining")
+        await simulator.release()
+        assert (await paying).expect(201).body["status"] == "succeeded"
+    assert await asyncio.wait_for(api.child.exited(), 20) == 0
+
+
+async def until_logged(service: Service, event: str) -> None:
+    async def logged() -> bool:
+        return any(service.records(event))
+
+    await eventually(logged)

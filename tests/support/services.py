@@ -1,0 +1,105 @@
+"""Real processes of the service and of the simulator, for tests that look from outside."""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from scripts import token
+from scripts.client import Client
+from scripts.embedded import LOOPBACK, free_port
+from scripts.platform import start_service, stop_timeout_s, until_ready
+from scripts.processes import Child
+
+JWT_SECRET: Final = "a secret for tests that is longer than 32 bytes"
+SIMULATOR_SECRETS: Final = {
+    "SIMULATOR_API_KEY": "simulator-key-of-the-tests",
+    "LIBRARY_TOKEN": "library-token-of-the-tests",
+}
+QUICK: Final = {
+    "WORKER_POLL_S": "0.05",  # tests wait for what workers do
+    "UNKNOWN_RETRY_S": "0.2",
+}
+READ_WRITE: Final = "payments:read payments:write"
+ADMIN: Final = f"{READ_WRITE} payments:admin"
+
+
+def bearer(user: str, scopes: str = READ_WRITE, *, ttl_s: int = 600) -> str:
+    """Return a token that the services of a test accept."""
+    return token.make(JWT_SECRET, user, scopes, ttl_s=ttl_s, environ={})
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running role of the service."""
+
+    url: str
+    child: Child
+    environ: Mapping[str, str]
+
+    def client(self, user: str, scopes: str = READ_WRITE) -> Client:
+        """Return a client that speaks for `user`; use it as an async context manager."""
+        return Client(self.url, bearer(user, scopes))
+
+    def stop(self) -> int:
+        """Stop it as a deployment would; return its exit code."""
+        return self.child.stop(stop_timeout_s(self.environ))
+
+    def records(self, event: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield its log lines, or those of one event."""
+        for line in self.child.log.read_text().splitlines():
+            record = json.loads(line)
+            if event in (None, record["event"]):
+                yield record
+
+
+@dataclass
+class Services:
+    """Starts roles of the service with common settings; `environ` may be changed before."""
+
+    folder: Path
+    environ: dict[str, str]
+    running: list[Service] = field(default_factory=list)
+
+    async def __call__(self, role: str, **environ: str) -> Service:
+        """Start `api` or `worker` and wait until it is ready; `environ` overrides settings."""
+        service = self.launch(role, **environ)
+        await until_ready(service.child, service.url)
+        return service
+
+    def launch(self, role: str, **environ: str) -> Service:
+        """Start a role without waiting."""
+        url = f"http://{LOOPBACK}:{free_port()}"
+        settings = self.environ | environ
+        log = self.folder / f"{len(self.running)}-{role}.log"
+        service = Service(url, start_service(role, url, settings, log), settings)
+        self.running.append(service)
+        return service
+
+
+@asynccontextmanager
+async def services(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Services]:
+    """Give a starter of services, and stop what still runs at the end."""
+    starter = Services(folder, dict(environ))
+    try:
+        yield starter
+    finally:
+        for service in reversed(starter.running):
+            service.child.stop(stop_timeout_s(service.environ))
+
+
+def settings(*, database_url: str, redis_url: str, simulator_url: str) -> dict[str, str]:
+    """Return the environment of a service under test: nothing leaks in from outside."""
+    return {
+        "HOST": LOOPBACK,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "JWT_SECRET": JWT_SECRET,
+        "SIMULATOR_URL": simulator_url,
+        "LIBRARY_URL": simulator_url,
+        "GAME_CATALOG_URL": simulator_url,
+        **SIMULATOR_SECRETS,
+        **QUICK,
+    }
