@@ -24,6 +24,7 @@ from service.metric_catalog import (
     PAYMENT_DURATION,
     PAYMENT_STATUSES,
     PAYMENTS,
+    UNRESOLVED_PAYMENTS,
     Metric,
 )
 
@@ -35,12 +36,14 @@ MAX_SERIES_PER_METRIC: Final = 1_000
 LAG_INTERVAL_S: Final = 0.5
 """Pause between two measurements of the event loop; several for each scrape."""
 
-_STATUSES: Final[dict[str, Sequence[str]]] = {
-    PAYMENTS.name: PAYMENT_STATUSES,
-    PAYMENT_DURATION.name: PAYMENT_STATUSES,
-    ORDERS.name: ORDER_STATUSES,
+_OWN_VALUES: Final[dict[tuple[str, str], Sequence[str]]] = {
+    (PAYMENTS.name, "status"): PAYMENT_STATUSES,
+    (PAYMENT_DURATION.name, "status"): PAYMENT_STATUSES,
+    (PAYMENT_AMOUNT.name, "currency"): tuple(CURRENCIES),
+    (ORDERS.name, "status"): ORDER_STATUSES,
+    (UNRESOLVED_PAYMENTS.name, "status"): ("processing", "unknown", "review"),
 }
-_CURRENCIES: Final[dict[str, Sequence[str]]] = {PAYMENT_AMOUNT.name: tuple(CURRENCIES)}
+"""Values of labels that mean another thing on another metric."""
 
 
 class LabelError(ValueError):
@@ -129,17 +132,14 @@ def _check(metric: Metric, labels: dict[str, str]) -> None:
     if set(labels) != set(metric.labels):
         raise LabelError(f"{metric.name} has the labels {metric.labels}, not {tuple(labels)}")
     for label, value in labels.items():
-        allowed = _allowed(metric, label)
+        allowed = allowed_values(metric, label)
         if not isinstance(value, str) or (allowed and value not in allowed):
             raise LabelError(f"{metric.name}: {label}={value!r} is not one of {allowed or 'str'}")
 
 
-def _allowed(metric: Metric, label: str) -> Sequence[str]:
-    if label == "status":
-        return _STATUSES.get(metric.name, ())
-    if label == "currency":
-        return _CURRENCIES.get(metric.name, ())
-    return LABEL_VALUES.get(label, ())
+def allowed_values(metric: Metric, label: str) -> Sequence[str]:
+    """Return the values that a label can take; none means any, up to the bound of a metric."""
+    return _OWN_VALUES.get((metric.name, label), LABEL_VALUES.get(label, ()))
 
 
 async def sample_event_loop_lag(metrics: Metrics) -> None:

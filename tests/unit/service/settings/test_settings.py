@@ -1,0 +1,94 @@
+"""Settings from the environment: typed, bounded, and with errors that help."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import settings
+from service.settings import Secret, SettingsError, load
+
+NEEDED = {
+    "DATABASE_URL": "postgresql://u:hunter2@db/coinslot",
+    "JWT_SECRET": "k" * 32,
+    "SIMULATOR_API_KEY": "sim-key",
+    "LIBRARY_TOKEN": "lib-token",
+}
+
+
+def test_the_needed_ones_are_enough() -> None:
+    loaded = load(NEEDED)
+    assert loaded.database_url.reveal() == NEEDED["DATABASE_URL"]
+    assert (loaded.port, loaded.environment) == (8080, "local")
+    assert not loaded.redis_url
+
+
+def test_values_are_converted_and_trimmed() -> None:
+    loaded = load(
+        {**NEEDED, "PORT": " 9000 ", "PROVIDER_TIMEOUT_S": "2", "LOG_LEVEL": "debug", "OTHER": "x"}
+    )
+    assert (loaded.port, loaded.provider_timeout_s, loaded.log_level) == (9000, 2.0, "debug")
+
+
+def test_an_empty_variable_is_an_absent_one() -> None:
+    assert load({**NEEDED, "PORT": ""}).port == 8080
+
+
+@pytest.mark.parametrize("name", sorted(NEEDED))
+def test_a_missing_one_is_named_with_its_remedy(name: str) -> None:
+    environ = {key: value for key, value in NEEDED.items() if key != name}
+    with pytest.raises(SettingsError, match=rf"{name} is not set; give "):
+        load(environ)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "0", "at least 1, at most 65535"),
+        ("PORT", "http", "at least 1, at most 65535"),
+        ("PROVIDER_TIMEOUT_S", "0", "above 0, at most 86400"),
+        ("LOG_LEVEL", "loud", "debug | info | warning | error"),
+        ("ENVIRONMENT", "production", "local | staging | prod"),
+        ("SIMULATOR_URL", "localhost:8090", "matching"),
+        ("OUTBOX_BATCH", "1e9", "at most 1000"),
+    ],
+)
+def test_a_wrong_one_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({**NEEDED, name: value})
+    assert f"{name} is {value!r}" in str(caught.value)
+    assert allowed in str(caught.value)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"PORT": "x"})
+    assert all(name in str(caught.value) for name in (*NEEDED, "PORT"))
+
+
+def test_a_short_key_is_refused_without_showing_it() -> None:
+    with pytest.raises(SettingsError, match="JWT_SECRET has fewer than 32 bytes") as caught:
+        load({**NEEDED, "JWT_SECRET": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_every_secret_is_known_as_one() -> None:
+    assert set(settings.secret_fields()) == {
+        "database_url",
+        "redis_url",
+        "jwt_secret",
+        "simulator_api_key",
+        "library_token",
+    }
+
+
+@given(st.text(min_size=1))
+def test_a_secret_never_shows_itself(value: str) -> None:
+    secret = Secret(value)
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret:>40}", f"{secret!r}"]
+    assert set(shown) == {"Secret(***)", "***"}
+    assert secret.reveal() == value
+
+
+def test_settings_show_no_secret() -> None:
+    shown = repr(load(NEEDED))
+    assert not [value for value in NEEDED.values() if value in shown]
