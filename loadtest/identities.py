@@ -1,11 +1,9 @@
 """Who the virtual users are: people with a token, who buy each game once at most."""
 
-import json
 import random
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 GAMES: Final = tuple(f"game-{number}" for number in range(1, 501))
@@ -52,15 +50,3 @@ class IdentityPool:
         """Let somebody else be this person, unless there is no game left to buy."""
         if identity.unowned:
             self._waiting.append(identity)
-
-
-def write_tokens(path: Path, tokens: Iterable[str]) -> None:
-    """Store tokens for the load generator, readable by nobody else."""
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(list(tokens)), encoding="utf-8")
-
-
-def read_tokens(path: Path) -> list[str]:
-    """Return the tokens that write_tokens stored."""
-    tokens: list[str] = json.loads(path.read_text(encoding="utf-8"))
-    return tokens

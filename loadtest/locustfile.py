@@ -6,14 +6,16 @@ buys games they don't own and pays orders of their own.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 from locust import FastHttpUser, between, events
 
-from loadtest.identities import Identity, IdentityPool, read_tokens
-from loadtest.profile import MIX, PROFILES, Task
+from loadtest.identities import Identity, IdentityPool
+from loadtest.plan import read_plan
+from loadtest.profile import MIX, Task
 from loadtest.shapes import PhasesShape
 
 __all__ = ["PhasesShape", "Visitor"]  # what locust finds here
@@ -27,23 +29,26 @@ PAID: Final = ("paid", "fulfilled")
 
 def add_arguments(parser: Any) -> None:
     """Take what `python -m loadtest` hands over."""
-    parser.add_argument("--profile", choices=sorted(PROFILES), required=True)
-    parser.add_argument("--tokens-file", type=Path, required=True)
+    parser.add_argument("--plan-file", type=Path, required=True)
     parser.add_argument("--result-file", type=Path, required=True)
 
 
 def prepare(environment: Any, **_: Any) -> None:
     """Fill the pool of identities before the first user starts."""
-    options = environment.parsed_options
-    environment.identities = IdentityPool(read_tokens(options.tokens_file))
-    Visitor.wait_time = between(*PROFILES[options.profile].pause_s)
+    plan = read_plan(environment.parsed_options.plan_file)
+    environment.tasks_begun = Counter()
+    environment.identities = IdentityPool(plan.tokens)
+    environment.shape_class.profile = plan.profile
+    Visitor.wait_time = between(*plan.profile.pause_s)
 
 
 def write_result(environment: Any, **_: Any) -> None:
     """Write what was measured, for the verdict and the report."""
     stats = environment.runner.stats
     raw = {
-        "entries": stats.serialize_stats(),
+        "tasks": environment.tasks_begun,
+        # Not stats.serialize_stats(), which empties what it returns.
+        "entries": [entry.serialize() for entry in stats.entries.values()],
         "total": stats.total.serialize(),
         "errors": list(stats.serialize_errors().values()),
         "exceptions": [
@@ -71,6 +76,7 @@ class Visitor(FastHttpUser):  # type: ignore[misc]  # locust is not typed strict
 
     def complete_payment(self) -> None:
         """Order a game, pay, and look at the order."""
+        self._begin(Task.PAY)
         order = self._create_order()
         if order is None:
             return
@@ -88,6 +94,7 @@ class Visitor(FastHttpUser):  # type: ignore[misc]  # locust is not typed strict
 
     def look_at_order(self) -> None:
         """Look at the last order, or at an empty list of orders."""
+        self._begin(Task.STATUS)
         if self.identity.last_order_id is None:
             self._request("GET", "/v1/orders?limit=1", OK, name="/v1/orders")
         else:
@@ -95,6 +102,7 @@ class Visitor(FastHttpUser):  # type: ignore[misc]  # locust is not typed strict
 
     def cancel(self) -> None:
         """Order a game and think again."""
+        self._begin(Task.CANCEL)
         order = self._create_order()
         if order is None:
             return
@@ -109,7 +117,11 @@ class Visitor(FastHttpUser):  # type: ignore[misc]  # locust is not typed strict
 
     def check_health(self) -> None:
         """Do what a load balancer does."""
+        self._begin(Task.HEALTH)
         self._request("GET", "/health/ready", OK)
+
+    def _begin(self, task: Task) -> None:
+        self.environment.tasks_begun[task] += 1
 
     def _create_order(self) -> dict[str, Any] | None:
         game_id = self.identity.next_game()
@@ -154,6 +166,13 @@ class Visitor(FastHttpUser):  # type: ignore[misc]  # locust is not typed strict
                 return None
             return answer
 
+    tasks = {  # noqa: RUF012  locust's way, read when the class is made
+        complete_payment: MIX[Task.PAY],
+        look_at_order: MIX[Task.STATUS],
+        cancel: MIX[Task.CANCEL],
+        check_health: MIX[Task.HEALTH],
+    }
+
 
 def failure(response: Any) -> str:
     """Return a short text that is the same for the same kind of failure."""
@@ -169,10 +188,3 @@ def failure(response: Any) -> str:
 events.init_command_line_parser.add_listener(add_arguments)
 events.init.add_listener(prepare)
 events.quitting.add_listener(write_result)
-
-Visitor.tasks = {
-    Visitor.complete_payment: MIX[Task.PAY],
-    Visitor.look_at_order: MIX[Task.STATUS],
-    Visitor.cancel: MIX[Task.CANCEL],
-    Visitor.check_health: MIX[Task.HEALTH],
-}

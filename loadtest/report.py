@@ -45,6 +45,7 @@ class Report:
             "cpus": os.cpu_count(),
             "passed": self.verdict.passed,
             "checks": [asdict(check) for check in self.verdict.checks],
+            "tasks": {str(task): count for task, count in self.results.tasks.items()},
             "peak_users": self.results.peak_users,
             "requests_a_second": round(self.results.throughput, 1),
             "requests": [_requests(one) for one in (self.results.total, *self.results.by_name)],

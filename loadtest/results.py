@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.profile import Task
+
 PAY_REQUEST: Final = "POST /v1/payments"
 
 
@@ -61,8 +63,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """One run. `duration_s` is from the first request to the last."""
+    """One run. `tasks` counts those begun; `duration_s` is from the first request to the last."""
 
+    tasks: Mapping[Task, int]
     total: Requests
     by_name: tuple[Requests, ...]
     failures: tuple[Failure, ...]
@@ -94,6 +97,7 @@ def parse(raw: Mapping[str, Any]) -> Results:
     total = raw["total"]
     last = total["last_request_timestamp"] or total["start_time"]
     return Results(
+        tasks={Task(name): count for name, count in raw["tasks"].items()},
         total=_requests(total, "all requests"),
         by_name=tuple(
             _requests(entry, f"{entry['method']} {entry['name']}")

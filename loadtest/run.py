@@ -2,14 +2,14 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
-from loadtest.identities import write_tokens
-from loadtest.profile import Profile
+from loadtest.plan import Plan
 from loadtest.results import Results, read
 from loadtest.verdict import Money
 
@@ -30,32 +30,44 @@ class SetUpError(Exception):
     """The load could not be applied, so there is nothing to judge; the message says why."""
 
 
+class TargetDiedError(Exception):
+    """A part of the service ended during the run; the message has its last lines."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The service under load; `died` ends only when a part of it that is ours has died."""
+
+    url: str
+    secret: str
+    died: Callable[[], Coroutine[Any, Any, TargetDiedError]] | None = None
+
+
 Progress = Callable[[float], None]
 
 
-async def drive(
-    profile: Profile, url: str, tokens: Sequence[str], folder: Path, progress: Progress
-) -> Results:
-    """Run `profile` against `url` and return what was measured; raise SetUpError.
+async def drive(plan: Plan, url: str, folder: Path, progress: Progress) -> Results:
+    """Carry out the plan against `url` and return what was measured; raise SetUpError.
 
     `folder` gets locust's log and raw result; `progress` is called each second with the seconds
     since the start.
     """
-    result_file, tokens_file = folder / "locust.json", folder / "tokens.json"
+    result_file, plan_file = folder / "locust.json", folder / "plan.json"
     result_file.unlink(missing_ok=True)
     log = folder / "locust.log"
-    write_tokens(tokens_file, tokens)
+    limit_s = plan.profile.duration_s + FINISH_TIMEOUT_S + START_TIMEOUT_S
+    plan.write(plan_file)
     try:
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *_command(profile, url, tokens_file, result_file),
+                *_command(url, plan_file, result_file),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
             )
-            await _watch(process, profile.duration_s + FINISH_TIMEOUT_S + START_TIMEOUT_S, progress)
+            await _watch(process, limit_s, progress)
     finally:
-        tokens_file.unlink(missing_ok=True)
+        plan_file.unlink(missing_ok=True)
     if process.returncode or not result_file.exists():
         raise SetUpError(f"locust ended with {process.returncode}; {log} ends with:\n{_tail(log)}")
     return read(result_file)
@@ -107,14 +119,13 @@ async def _books(session: aiohttp.ClientSession, url: str, admin_token: str) -> 
     )
 
 
-def _command(profile: Profile, url: str, tokens_file: Path, result_file: Path) -> list[str]:
+def _command(url: str, plan_file: Path, result_file: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE)),
         *("--headless", "--only-summary", "--host", url),
         *("--stop-timeout", str(FINISH_TIMEOUT_S)),
         *("--exit-code-on-error", "0"),  # failed requests are for the verdict to judge
-        *("--profile", profile.name),
-        *("--tokens-file", str(tokens_file), "--result-file", str(result_file)),
+        *("--plan-file", str(plan_file), "--result-file", str(result_file)),
     ]
 
 

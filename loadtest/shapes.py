@@ -2,13 +2,14 @@
 
 from locust import LoadTestShape
 
-from loadtest.profile import PROFILES, users_at
+from loadtest.profile import Profile, users_at
 
 
 class PhasesShape(LoadTestShape):  # type: ignore[misc]  # locust is not typed strictly
-    """Follows the profile that the command line names."""
+    """Follows `profile`, which the locustfile takes from the plan before the run starts."""
+
+    profile: Profile
 
     def tick(self) -> tuple[int, float] | None:
         """Return (users, users a second) for now, or None at the end."""
-        options = self.runner.environment.parsed_options
-        return users_at(PROFILES[options.profile], self.get_run_time())
+        return users_at(self.profile, self.get_run_time())

@@ -1,11 +1,11 @@
 """Whether a run passed: speed, errors, and above all whether the money is right. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from loadtest.profile import Profile
+from loadtest.profile import MIX, Profile, Task
 from loadtest.results import PAY_REQUEST, Results
 from service.slo import LOAD_ERROR_RATIO, LOAD_P95_S
 
@@ -42,8 +42,13 @@ class Verdict:
 
 def judge(profile: Profile, results: Results, money: Money) -> Verdict:
     """Return the verdict on a run of `profile`."""
-    return Verdict((*_load(profile, results), *_speed(results), *_books(money)))
+    return Verdict(
+        (*_load(profile, results), *_mix(results.tasks), *_speed(results), *_books(money))
+    )
 
+
+MIX_SIGMAS: Final = 4
+"""Standard deviations that a share may be off: chance alone goes beyond them once in 16,000."""
 
 _LEAST_SHARE: Final = 0.95
 """Of the peak's users; locust samples them each five seconds, a short peak's last few escape."""
@@ -60,6 +65,21 @@ def _load(profile: Profile, results: Results) -> tuple[Check, ...]:
         Check("payments made", "more than 0", f"{made}", made > 0),
         Check("errors in the load test itself", "0", f"{broken}", broken == 0),
     )
+
+
+def _mix(tasks: Mapping[Task, int]) -> Iterator[Check]:
+    """Check that visitors did what the mix says, as exactly as so many dice can fall."""
+    begun = sum(tasks.values())
+    for task, percent in MIX.items():
+        wanted = percent / 100
+        share = tasks.get(task, 0) / begun if begun else 0.0
+        spread = MIX_SIGMAS * math.sqrt(wanted * (1 - wanted) / begun) if begun else 0.0
+        yield Check(
+            f"share of {task}",
+            f"{wanted:.0%} ± {spread:.1%}",
+            f"{share:.1%}",
+            abs(share - wanted) <= spread,
+        )
 
 
 def _speed(results: Results) -> tuple[Check, ...]:

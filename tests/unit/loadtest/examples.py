@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from loadtest.profile import MIX
 from loadtest.verdict import Money
 
 
@@ -30,6 +31,7 @@ def moment(users: int) -> dict[str, Any]:
 
 def raw_run() -> dict[str, Any]:
     return {
+        "tasks": {str(task): share * 14 for task, share in MIX.items()},
         "entries": [
             entry("GET", "/health/ready", {"2": 100}),
             entry("POST", "/v1/payments", {"20": 940, "30": 50, "90": 10}, failures=1),

@@ -1,8 +1,5 @@
 """Nobody buys a game twice, and no two users are the same person at a time."""
 
-import stat
-from pathlib import Path
-
 import pytest
 
 from loadtest.identities import (
@@ -10,8 +7,6 @@ from loadtest.identities import (
     Identity,
     IdentityPool,
     NoIdentityLeftError,
-    read_tokens,
-    write_tokens,
 )
 
 
@@ -46,10 +41,3 @@ def test_a_person_who_owns_everything_does_not_come_back() -> None:
     pool.give_back(person)
     with pytest.raises(NoIdentityLeftError):
         pool.take()
-
-
-def test_tokens_are_for_the_owner_of_the_file_only(tmp_path: Path) -> None:
-    path = tmp_path / "tokens.json"
-    write_tokens(path, ["a", "b"])
-    assert read_tokens(path) == ["a", "b"]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -58,6 +58,14 @@ def nothing_at_all(raw: Raw) -> None:
     raw["total"], raw["entries"] = entry("", "Aggregated", {}), []
 
 
+def equal_shares(raw: Raw) -> None:
+    raw["tasks"] = dict.fromkeys(raw["tasks"], 350)
+
+
+def no_tasks(raw: Raw) -> None:
+    raw["tasks"] = {}
+
+
 def broken_load_test(raw: Raw) -> None:
     raw["exceptions"] = [{"count": 1, "message": "KeyError: 'id'"}]
 
@@ -74,6 +82,9 @@ def broken_load_test(raw: Raw) -> None:
         (too_few_users, "users at the peak"),
         (no_history, "users at the peak"),
         (nothing_at_all, "P95 of all requests"),
+        (equal_shares, "share of complete payment flow"),
+        (equal_shares, "share of health"),
+        (no_tasks, "share of complete payment flow"),
         (broken_load_test, "errors in the load test itself"),
     ],
 )

@@ -1,0 +1,41 @@
+"""A platform of our own to load: imported only when no --url is given.
+
+It runs where PostgreSQL's and Valkey's wheels do, on Linux and macOS; loading a service elsewhere
+by its URL needs none of this and works on Windows too.
+"""
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from loadtest.run import SetUpError, Target, TargetDiedError
+from scripts.embedded import EmbeddedError
+from scripts.platform import Platform, PlatformError, platform
+from scripts.processes import ProcessDiedError
+
+
+@asynccontextmanager
+async def own_platform(
+    folder: Path, report: Callable[[str, float, str], None]
+) -> AsyncIterator[Target]:
+    """Run PostgreSQL, Valkey, the simulator, the API and a worker; raise SetUpError.
+
+    Their logs stay in `folder`, their data goes. `report` gets each part's name, the seconds that
+    it took to start, and where it is.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        async with platform(folder, report=report) as running:
+            yield _target(running)
+    except (PlatformError, EmbeddedError, ProcessDiedError) as error:
+        raise SetUpError(str(error)) from error
+    finally:
+        shutil.rmtree(folder / "postgres", ignore_errors=True)
+
+
+def _target(running: Platform) -> Target:
+    async def died() -> TargetDiedError:
+        return TargetDiedError(str(await running.first_death()))
+
+    return Target(running.api_url, running.environ["JWT_SECRET"], died)
