@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
+import yaml
+
 from infra.config import RENDER_DIR_VARIABLE
+from infra.labels import PROJECT
 
 Operation = Literal["preview", "up", "refresh", "destroy"]
 
@@ -83,7 +86,7 @@ class Engine:
             arguments = [*ARGUMENTS[operation], "--stack", stack, "--event-log", str(log)]
             if self.config_file:
                 arguments += ["--config-file", str(self.config_file)]
-            code = self._wait(self._start(arguments))
+            code = self._wait(self._start(arguments, self._extra(operation, stack)))
             if code:
                 raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
             changes = _changes(log)
@@ -119,11 +122,23 @@ class Engine:
             raise EngineFailedError(str(error.stderr).strip()) from error
         return done.stdout
 
-    def _start(self, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+    def _extra(self, operation: Operation, stack: str) -> dict[str, str]:
+        """Return variables for one operation only."""
+        file = self.config_file or ROOT / f"Pulumi.{stack}.yaml"
+        target = yaml.safe_load(file.read_text())["config"].get(f"{PROJECT}:target")
+        if operation == "refresh" and target == "render":
+            # The official provider would look for a cluster; with this it keeps what it rendered.
+            # Set for an update, the same variable makes it crash (4.34).
+            return {"PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "true"}
+        return {}
+
+    def _start(
+        self, arguments: Sequence[str], extra: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             self._command([*arguments, "--color", "auto"]),
             cwd=ROOT,
-            env=self._environment(),
+            env={**self._environment(), **extra},
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=subprocess.STDOUT if self.output is not None else None,

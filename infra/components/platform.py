@@ -51,12 +51,12 @@ class Platform(pulumi.ComponentResource):
         )
         configuration = self._configuration()
         Network(NetworkArgs(self._scope, config.network), self._inside)
+        self._monitoring()
         pod = self._pod(configuration)
         self._after(configuration)
         migration = Migration(MigrationArgs(self._scope, pod, args.migrations), self._inside)
         self._after(migration)
         api = self._servers(pod)
-        self._monitoring()
         self.outputs = {
             "namespace": config.namespace,
             "image": config.image.reference,
@@ -85,8 +85,6 @@ class Platform(pulumi.ComponentResource):
             # We roll pods by annotations of our own; replacing the map would break running pods.
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
-            # A folder is refreshed without a cluster.
-            skip_update_unreachable=True if render else None,
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -1,7 +1,7 @@
 """Manifest files: their names and their bytes, the same as the official provider's.
 
 The official provider writes YAML with Go's yaml.v2: keys in natural order, texts of several lines
-as literal blocks, texts that look like another type in double quotes, lines never folded.
+as literal blocks, texts that look like another type in double quotes, lines folded at 80.
 """
 
 import functools
@@ -44,9 +44,7 @@ def path_of(obj: Object) -> PurePath:
 
 def dump(obj: Object) -> str:
     """Return the object as YAML, in plain values only."""
-    return yaml.dump(
-        _plain(obj), Dumper=_Dumper, width=float("inf"), allow_unicode=True, sort_keys=False
-    )
+    return yaml.dump(_plain(obj), Dumper=_Dumper, width=80, allow_unicode=True, sort_keys=False)
 
 
 def load(text: str) -> Object:
