@@ -159,6 +159,12 @@ class IntegrationUnavailableError(ServiceError):
     status, code, title = 503, "integration_unavailable", "A needed service does not answer"
 
 
+class ProviderUnavailableError(ServiceError):
+    """The payment provider does not answer; nothing was done."""
+
+    status, code, title = 503, "provider_unavailable", "The payment provider does not answer"
+
+
 class OverloadedError(ServiceError):
     """A queue is full; the request was not begun."""
 

@@ -91,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Behaviour
     order_ttl_s: Seconds = 1_800.0
     """An unpaid order expires after this."""
+    authorization_ttl_s: Annotated[float, Meta(gt=0, le=2_592_000)] = 518_400.0
+    """A payment that is held is given up after this: six days, before most banks' seven."""
     request_timeout_s: Seconds = 15.0
     """Beyond this a request is answered 503; above the provider's timeout, below the lock."""
     idempotency_lock_s: Seconds = 30.0

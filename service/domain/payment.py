@@ -28,10 +28,10 @@ TRANSITIONS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
     _S.PROCESSING: frozenset(
         {_S.REQUIRES_ACTION, _S.AUTHORIZED, _S.SUCCEEDED, _S.FAILED, _S.UNKNOWN, _S.REVIEW}
     ),
-    _S.REQUIRES_ACTION: frozenset({_S.PROCESSING, _S.CANCELED, _S.EXPIRED}),
-    _S.AUTHORIZED: frozenset({_S.SUCCEEDED, _S.CANCELED, _S.EXPIRED}),
+    _S.REQUIRES_ACTION: frozenset({_S.PROCESSING, _S.CANCELED, _S.EXPIRED, _S.REVIEW}),
+    _S.AUTHORIZED: frozenset({_S.SUCCEEDED, _S.CANCELED, _S.EXPIRED, _S.REVIEW}),
     _S.UNKNOWN: frozenset({_S.REQUIRES_ACTION, _S.AUTHORIZED, _S.SUCCEEDED, _S.FAILED, _S.REVIEW}),
-    _S.REVIEW: frozenset({_S.SUCCEEDED, _S.FAILED}),
+    _S.REVIEW: frozenset({_S.SUCCEEDED, _S.FAILED, _S.CANCELED}),
     _S.SUCCEEDED: frozenset(),
     _S.FAILED: frozenset(),
     _S.CANCELED: frozenset(),
@@ -54,6 +54,7 @@ class ChargeOutcome(StrEnum):
     SUCCEEDED = "succeeded"
     AUTHORIZED = "authorized"
     REQUIRES_ACTION = "requires_action"
+    CANCELED = "canceled"
     DECLINED = "declined"
     REJECTED = "rejected"  # the provider refused the request itself; nothing was charged
 
@@ -68,13 +69,21 @@ class Charge:
     failure_code: str | None = None
 
 
+AttemptStatus = Literal["succeeded", "failed", "unknown"]
+Operation = Literal["charge", "capture", "cancel", "expire"]
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a payment: its next status, the captured amount, and why if it failed."""
+    """What becomes of a payment and of the attempt that was made on it.
+
+    `captured_minor` is the whole amount that is captured then; `failure_code` says why not.
+    """
 
     status: PaymentStatus
     captured_minor: int = 0
     failure_code: str | None = None
+    attempt: AttemptStatus = "succeeded"
 
 
 _BY_OUTCOME: Final = {
@@ -92,18 +101,48 @@ def judge(charge: Charge, asked: Money, capture: CaptureMethod) -> Verdict:
     An amount or currency that differs from ours, or a capture that nobody asked for, is not for a
     program to decide: it goes to review.
     """
-    status = _BY_OUTCOME[charge.outcome]
+    status = _BY_OUTCOME.get(charge.outcome)
     if status is _S.FAILED:
-        return Verdict(_S.FAILED, 0, charge.failure_code or charge.outcome.value)
+        return Verdict(_S.FAILED, 0, charge.failure_code or charge.outcome.value, "failed")
     if charge.amount != asked:
         return Verdict(_S.REVIEW, 0, "amount_mismatch")
     if charge.provider_ref is None:
         return Verdict(_S.REVIEW, 0, "provider_ref_missing")
-    if status is _S.SUCCEEDED and capture == "manual":
-        return Verdict(_S.REVIEW, 0, "captured_unasked")
+    if status is None or (status is _S.SUCCEEDED and capture == "manual"):
+        return Verdict(_S.REVIEW, 0, f"{charge.outcome.value}_unasked")
     if status is _S.AUTHORIZED and capture == "automatic":
         return Verdict(_S.REVIEW, 0, "not_captured")
     return Verdict(status, asked.minor if status is _S.SUCCEEDED else 0)
+
+
+def judge_operation(
+    operation: Operation, charge: Charge, held: PaymentStatus, asked: Money
+) -> Verdict:
+    """Return what a provider's answer to a capture or a cancellation makes of a held payment.
+
+    A refused operation leaves the payment as it is; an answer that doesn't fit goes to review.
+    """
+    if charge.outcome in (ChargeOutcome.REJECTED, ChargeOutcome.DECLINED):
+        return Verdict(held, 0, charge.failure_code or f"{operation}_rejected", "failed")
+    if operation == "capture":
+        if charge.outcome is ChargeOutcome.SUCCEEDED and charge.amount == asked:
+            return Verdict(_S.SUCCEEDED, asked.minor)
+        return Verdict(_S.REVIEW, 0, "capture_mismatch")
+    if charge.outcome is ChargeOutcome.CANCELED:
+        return Verdict(_S.EXPIRED if operation == "expire" else _S.CANCELED)
+    return Verdict(_S.REVIEW, 0, f"{operation}_mismatch")
+
+
+def judge_silence(operation: Operation, present: PaymentStatus, *, last_check: bool) -> Verdict:
+    """Return what becomes of a payment when nobody knows what the provider did.
+
+    A charge is `unknown` and never failed by guess; an operation leaves the payment held. After
+    the last look of the schedule a person decides.
+    """
+    if last_check:
+        return Verdict(_S.REVIEW, 0, "outcome_unknown", "failed")
+    status = _S.UNKNOWN if operation == "charge" else present
+    return Verdict(status, 0, "outcome_unknown", "unknown")
 
 
 def metric_status(status: PaymentStatus, failure_code: str | None) -> str:

@@ -1,5 +1,6 @@
 """Payments and refunds over HTTP."""
 
+from service.domain.payment import Operation
 from service.http.endpoint import Call, Nothing, Reply
 from service.http.schemas import (
     CreatePayment,
@@ -10,7 +11,7 @@ from service.http.schemas import (
     Timeline,
 )
 from service.http.state import CONTEXT
-from service.usecases import payments, refunds
+from service.usecases import operations, payments, refunds
 from service.usecases.answer import Answer
 from service.views import event_view, payment_view, refund_view
 
@@ -64,6 +65,16 @@ async def get_timeline(call: Call[Nothing, Nothing]) -> Reply:
     return Reply(200, Timeline(tuple(map(event_view, events))))
 
 
+async def capture_payment(call: Call[Nothing, Nothing]) -> Reply:
+    """Capture an authorized payment in full."""
+    return await _operate(call, "capture")
+
+
+async def cancel_payment(call: Call[Nothing, Nothing]) -> Reply:
+    """Give up a payment that is held."""
+    return await _operate(call, "cancel")
+
+
 async def create_refund(call: Call[CreateRefund, Nothing]) -> Reply:
     """Refund a payment, in part or in full."""
     answer = await refunds.refund(
@@ -87,6 +98,21 @@ async def list_refunds(call: Call[Nothing, Nothing]) -> Reply:
         call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id
     )
     return Reply(200, RefundList(tuple(map(refund_view, found))))
+
+
+async def _operate(call: Call[Nothing, Nothing], operation: Operation) -> Reply:
+    answer = await operations.operate_on(
+        call.app(CONTEXT),
+        operations.Operate(
+            operation=operation,
+            user_id=call.caller.user_id,
+            payment_id=call.ids["payment_id"],
+            key=call.idempotency_key,
+            fingerprint=call.fingerprint,
+            correlation_id=call.correlation_id,
+        ),
+    )
+    return _reply(answer)
 
 
 def _reply(answer: Answer) -> Reply:

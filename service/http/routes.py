@@ -14,6 +14,9 @@ ADMIN: Final = "payments:admin"
 
 _KEY_ERRORS: Final = (e.IdempotencyKeyReusedError, e.IdempotencyKeyInFlightError)
 _BUSY: Final = (e.OverloadedError, e.StoreUnavailableError, e.RequestTimeoutError)
+_HELD_ERRORS: Final = (
+    e.NotFoundError, e.IllegalTransitionError, e.ProviderUnavailableError, *_KEY_ERRORS, *_BUSY,
+)  # fmt: skip
 
 ROUTES: Final = (
     Endpoint(
@@ -63,6 +66,18 @@ ROUTES: Final = (
         method="GET", path="/v1/payments/{payment_id}/timeline", handler=payments.get_timeline,
         scope=READ, operation_id="getTimeline", summary="Read what happened to a payment",
         tag="payments", responses={200: s.Timeline}, errors=(e.NotFoundError, *_BUSY),
+    ),
+    Endpoint(
+        method="POST", path="/v1/payments/{payment_id}/capture", handler=payments.capture_payment,
+        scope=WRITE, operation_id="capturePayment", summary="Capture an authorized payment",
+        tag="payments", idempotent=True, responses={200: PaymentView, 202: PaymentView},
+        errors=_HELD_ERRORS,
+    ),
+    Endpoint(
+        method="POST", path="/v1/payments/{payment_id}/cancel", handler=payments.cancel_payment,
+        scope=WRITE, operation_id="cancelPayment", summary="Give up a payment that is held",
+        tag="payments", idempotent=True, responses={200: PaymentView, 202: PaymentView},
+        errors=_HELD_ERRORS,
     ),
     Endpoint(
         method="POST", path="/v1/payments/{payment_id}/refunds", handler=payments.create_refund,

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import quote
 
 import msgspec
 
 from service.errors import IntegrationUnavailableError
 from service.outbound import CallError, Outbound
-from service.store.cache import Cache
 
 NOT_FOUND: Final = 404
 RETRY_AFTER_S: Final = 2
@@ -22,6 +21,16 @@ class Game(msgspec.Struct, frozen=True):
     title: str
     prices: dict[str, int]
     available: bool
+
+
+class Cache(Protocol):
+    """Bytes by (cache, key); a cache that fails finds nothing and keeps nothing."""
+
+    async def get(self, cache: str, key: str) -> bytes | None:
+        """Return what is stored, or None."""
+
+    async def put(self, cache: str, key: str, value: bytes, ttl_s: float) -> None:
+        """Store for `ttl_s` seconds."""
 
 
 class GameCatalog:

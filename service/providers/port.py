@@ -31,6 +31,14 @@ class ChargeRequest(msgspec.Struct, frozen=True):
     payment_method: str
 
 
+class HeldRequest(msgspec.Struct, frozen=True):
+    """A capture or cancellation of an authorized charge. `attempt_id` is the idempotency key."""
+
+    attempt_id: UUID
+    charge_ref: str
+    amount: Money
+
+
 class RefundRequest(msgspec.Struct, frozen=True):
     """A refund to make. `refund_id` is the provider's idempotency key."""
 
@@ -61,6 +69,12 @@ class Provider(Protocol):
 
     async def find_charge(self, request: ChargeRequest) -> Charge | None:
         """Return what the provider has under `attempt_id`; None if it has seen no such attempt."""
+
+    async def capture(self, request: HeldRequest) -> Charge:
+        """Capture an authorized charge in full."""
+
+    async def cancel(self, request: HeldRequest) -> Charge:
+        """Give up a charge that is authorized or waits for the buyer."""
 
     async def refund(self, request: RefundRequest) -> RefundResult:
         """Pay back a part or all of a captured charge."""

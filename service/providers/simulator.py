@@ -9,6 +9,7 @@ from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Answer, CallError, Outbound
 from service.providers.port import (
     ChargeRequest,
+    HeldRequest,
     NotSentError,
     OutcomeUnknownError,
     RefundRequest,
@@ -74,6 +75,14 @@ class SimulatorProvider:
         found = _found(answer)
         return _charge(found) if found is not None else None
 
+    async def capture(self, request: HeldRequest) -> Charge:
+        """POST /charges/{id}/capture."""
+        return await self._change("capture", request, {"amount": request.amount.minor})
+
+    async def cancel(self, request: HeldRequest) -> Charge:
+        """POST /charges/{id}/cancel."""
+        return await self._change("cancel", request, {})
+
     async def refund(self, request: RefundRequest) -> RefundResult:
         """POST /charges/{id}/refunds."""
         answer = await self._call(
@@ -97,6 +106,18 @@ class SimulatorProvider:
         )
         found = _found(answer)
         return _refund(found) if found is not None else None
+
+    async def _change(self, operation: str, request: HeldRequest, body: Any) -> Charge:
+        answer = await self._call(
+            operation,
+            "POST",
+            f"/provider/v1/charges/{request.charge_ref}/{operation}",
+            body=body,
+            key=str(request.attempt_id),
+        )
+        if answer.status in REFUSED:
+            return Charge(ChargeOutcome.REJECTED, None, None, _code(answer))
+        return _charge(answer.body)
 
     async def _call(
         self,

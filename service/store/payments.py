@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.payment import Operation
 from service.store.database import Database, Row
 
 _COLUMNS: Final = """
@@ -70,7 +71,7 @@ class DueAttempt(msgspec.Struct, frozen=True):
     """An attempt whose outcome nobody has recorded in time."""
 
     attempt_id: UUID
-    operation: str
+    operation: Operation
     checks: int
     correlation_id: str
     payment: PaymentRow
@@ -168,16 +169,18 @@ def _due(row: Row) -> DueAttempt:
     return DueAttempt(attempt_id, operation, checks, correlation_id, PaymentRow(*payment))
 
 
-async def drop_claim(db: Database, payment_ids: Sequence[UUID]) -> None:
-    """Free the keys of requests that made no payment, so that they may be tried again."""
+async def drop_claim(db: Database, resource_ids: Sequence[UUID]) -> None:
+    """Free the keys of requests that came to nothing, so that they may be sent again."""
     await db.fetch(
         """
         DELETE FROM idempotency_keys k
         WHERE k.resource_id = ANY (%s::uuid[]) AND k.recovery_point = 'started'
           AND NOT EXISTS (SELECT FROM payments p WHERE p.id = k.resource_id)
           AND NOT EXISTS (SELECT FROM refunds r WHERE r.id = k.resource_id)
+          AND NOT EXISTS (SELECT FROM payment_attempts a
+                          WHERE a.id = k.resource_id AND a.status IN ('pending', 'unknown'))
         """,
-        (list(payment_ids),),
+        (list(resource_ids),),
     )
 
 

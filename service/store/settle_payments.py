@@ -18,7 +18,8 @@ NAME: Final = "settle_payments"
 SQL: Final = """
 WITH input AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS i(
-        payment_id uuid, attempt_id uuid, status text, attempt_status text, captured_minor bigint,
+        payment_id uuid, attempt_id uuid, resource_id uuid, status text, attempt_status text,
+        captured_minor bigint,
         provider_ref text, failure_code text, next_check_at timestamptz, entries json,
         ledger_id uuid, event text, data jsonb, correlation_id text, at timestamptz,
         response_status smallint, response_body text)
@@ -86,7 +87,7 @@ answered AS (
     UPDATE idempotency_keys k SET
         recovery_point = 'finished', locked_until = NULL,
         response_status = s.response_status, response_body = s.response_body
-    FROM settled s WHERE k.resource_id = s.payment_id AND s.response_status IS NOT NULL
+    FROM settled s WHERE k.resource_id = s.resource_id AND s.response_status IS NOT NULL
         AND k.recovery_point = 'started'
 )
 SELECT i.attempt_id, s.attempt_id IS NOT NULL, paid.age_s
@@ -107,12 +108,14 @@ class EntryRow(msgspec.Struct, frozen=True):
 class SettlePayment(msgspec.Struct, frozen=True):
     """What an attempt came to. `next_check_at` is set while its outcome is unknown.
 
-    `response_status` and `response_body` answer every repeat of the request; both None while the
-    request has no answer to keep.
+    `resource_id` is what the request's idempotency key stands for: the payment of a charge, the
+    attempt of a capture or a cancellation. `response_status` and `response_body` answer every
+    repeat of the request; both are None while it has no answer to keep.
     """
 
     payment_id: UUID
     attempt_id: UUID
+    resource_id: UUID
     status: str
     attempt_status: str
     captured_minor: int

@@ -28,12 +28,11 @@ from service.store.begin_payments import BeginOutcome, BeginPayment, Begun
 from service.store.payments import EventRow, LedgerRow, PaymentRow
 from service.usecases.answer import Answer
 from service.usecases.context import Context
-from service.usecases.resolve import charge, fail_unsent, resume_payment
+from service.usecases.resolve import charge, fail_unsent, resume
+from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt
 
 MAX_BEGINS: Final = 3
 """`again` means that another request claimed the key in the same moment; the next look sees it."""
-
-IN_FLIGHT_RETRY_AFTER_S: Final = 2
 
 
 class Pay(msgspec.Struct, frozen=True):
@@ -61,11 +60,9 @@ async def pay(ctx: Context, command: Pay) -> Answer:
         outcome = await _begin(ctx, item)
         match outcome.kind:
             case Begun.CREATED:
-                answer, status = await charge(ctx, _payment(item, outcome), item.attempt_id)
+                settled = await charge(ctx, _attempt(item, outcome))
             case Begun.LOST_GAME:
-                answer, status = await fail_unsent(
-                    ctx, _payment(item, outcome), item.attempt_id, AlreadyOwnedError.code
-                )
+                settled = await fail_unsent(ctx, _attempt(item, outcome), AlreadyOwnedError.code)
             case Begun.REPLAY:
                 return _stored(outcome)
             case Begun.RESUME:
@@ -73,8 +70,13 @@ async def pay(ctx: Context, command: Pay) -> Answer:
             case _:
                 raise await _refusal(ctx, item, outcome)
         duration_s = time.perf_counter() - started
-        ctx.metrics.observe(m.PAYMENT_DURATION, duration_s, status=status, provider=item.provider)
-        return answer
+        ctx.metrics.observe(
+            m.PAYMENT_DURATION,
+            duration_s,
+            status=settled.metric_status,
+            provider=item.provider,
+        )
+        return settled.answer
 
 
 async def get_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentRow:
@@ -132,10 +134,10 @@ async def _begin(ctx: Context, item: BeginPayment) -> BeginOutcome:
     raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
 
 
-def _payment(item: BeginPayment, outcome: BeginOutcome) -> PaymentRow:
+def _attempt(item: BeginPayment, outcome: BeginOutcome) -> Attempt:
     if outcome.amount is None:
         raise StoreUnavailableError  # a payment always has its order's amount
-    return PaymentRow(
+    payment = PaymentRow(
         id=item.payment_id,
         order_id=item.order_id,
         user_id=item.caller,
@@ -153,6 +155,7 @@ def _payment(item: BeginPayment, outcome: BeginOutcome) -> PaymentRow:
         created_at=item.at,
         updated_at=item.at,
     )
+    return Attempt(item.attempt_id, "charge", payment)
 
 
 def _stored(outcome: BeginOutcome) -> Answer:
@@ -172,7 +175,7 @@ async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> Answer:
     if payment is None:  # it died before it made one
         await store.drop_claim(ctx.db, [outcome.resource_id])
         return await pay(ctx, command)
-    return await resume_payment(ctx, payment)
+    return await resume(ctx, payment.id, payment.id)
 
 
 async def _refusal(ctx: Context, item: BeginPayment, outcome: BeginOutcome) -> ServiceError:

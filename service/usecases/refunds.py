@@ -41,13 +41,12 @@ from service.store.refunds import (
 from service.usecases.answer import Answer
 from service.usecases.context import Context
 from service.usecases.payments import get_payment
-from service.usecases.resolve import MAX_UNKNOWN_WAIT_S
+from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, MAX_UNKNOWN_WAIT_S
 from service.views import encode, refund_view
 
 _log = get_logger(__name__)
 
 MAX_BEGINS: Final = 3
-IN_FLIGHT_RETRY_AFTER_S: Final = 2
 _UNDECIDED: Final = frozenset({RefundStatus.UNKNOWN, RefundStatus.REVIEW})
 
 

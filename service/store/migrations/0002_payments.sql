@@ -33,6 +33,8 @@ CREATE INDEX payments_by_order ON payments (order_id, id DESC);
 CREATE INDEX payments_by_user ON payments (user_id, id DESC);
 CREATE INDEX payments_unresolved ON payments (status)
     WHERE status IN ('processing', 'unknown', 'review');
+CREATE INDEX payments_held ON payments (updated_at)
+    WHERE status IN ('authorized', 'requires_action');
 
 INSERT INTO status_transitions (entity, from_status, to_status) VALUES
     ('payment', 'new', 'created'),
@@ -49,16 +51,19 @@ INSERT INTO status_transitions (entity, from_status, to_status) VALUES
     ('payment', 'requires_action', 'processing'),
     ('payment', 'requires_action', 'canceled'),
     ('payment', 'requires_action', 'expired'),
+    ('payment', 'requires_action', 'review'),
     ('payment', 'authorized', 'succeeded'),
     ('payment', 'authorized', 'canceled'),
     ('payment', 'authorized', 'expired'),
+    ('payment', 'authorized', 'review'),
     ('payment', 'unknown', 'authorized'),
     ('payment', 'unknown', 'requires_action'),
     ('payment', 'unknown', 'succeeded'),
     ('payment', 'unknown', 'failed'),
     ('payment', 'unknown', 'review'),
     ('payment', 'review', 'succeeded'),
-    ('payment', 'review', 'failed');
+    ('payment', 'review', 'failed'),
+    ('payment', 'review', 'canceled');
 
 CREATE TRIGGER payments_first_status AFTER INSERT ON payments
     REFERENCING NEW TABLE AS new_rows
@@ -104,7 +109,7 @@ CREATE TRIGGER orders_close AFTER UPDATE ON orders
 CREATE TABLE payment_attempts (
     id            uuid PRIMARY KEY,
     payment_id    uuid NOT NULL REFERENCES payments,
-    operation     text NOT NULL CHECK (operation IN ('charge', 'capture', 'cancel')),
+    operation     text NOT NULL CHECK (operation IN ('charge', 'capture', 'cancel', 'expire')),
     status        text NOT NULL CHECK (status IN ('pending', 'unknown', 'succeeded', 'failed')),
     checks        integer NOT NULL DEFAULT 0,
     next_check_at timestamptz NOT NULL,

@@ -104,6 +104,7 @@ def settlement(
     return SettlePayment(
         payment_id=item.payment_id,
         attempt_id=item.attempt_id,
+        resource_id=item.payment_id,
         status=status,
         attempt_status={"unknown": "unknown", "failed": "failed"}.get(status, "succeeded"),
         captured_minor=minor if succeeded else 0,

@@ -57,12 +57,12 @@ def charged(outcome: ChargeOutcome, amount: Money | None = ASKED, ref: str | Non
         (
             charged(ChargeOutcome.DECLINED),
             "automatic",
-            Verdict(PaymentStatus.FAILED, 0, "card_declined"),
+            Verdict(PaymentStatus.FAILED, 0, "card_declined", "failed"),
         ),
         (
             charged(ChargeOutcome.REJECTED, None, None),
             "automatic",
-            Verdict(PaymentStatus.FAILED, 0, "rejected"),
+            Verdict(PaymentStatus.FAILED, 0, "rejected", "failed"),
         ),
         (
             charged(ChargeOutcome.SUCCEEDED, Money(999, "EUR")),
@@ -87,7 +87,7 @@ def charged(outcome: ChargeOutcome, amount: Money | None = ASKED, ref: str | Non
         (
             charged(ChargeOutcome.SUCCEEDED),
             "manual",
-            Verdict(PaymentStatus.REVIEW, 0, "captured_unasked"),
+            Verdict(PaymentStatus.REVIEW, 0, "succeeded_unasked"),
         ),
         (
             charged(ChargeOutcome.AUTHORIZED),

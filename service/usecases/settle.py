@@ -1,0 +1,178 @@
+"""Settle an attempt: write what it came to, answer its request, count and log it.
+
+Whoever settles second changes nothing and gives the answer that the first one stored.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from service import metric_catalog as m
+from service.domain import ledger
+from service.domain.money import Money
+from service.domain.payment import Operation, PaymentStatus, Verdict, metric_status
+from service.errors import IdempotencyKeyInFlightError
+from service.ids import new_id
+from service.logs import correlation_id, get_logger
+from service.slo import HIGH_VALUE_MINOR
+from service.store import payments as store
+from service.store.payments import PaymentRow
+from service.store.settle_payments import EntryRow, SettleOutcome, SettlePayment
+from service.usecases.answer import Answer
+from service.usecases.context import Context
+from service.views import encode, payment_view
+
+_log = get_logger(__name__)
+
+MAX_UNKNOWN_WAIT_S: Final = 3_600.0
+"""Looks at an unknown outcome are never further apart than an hour."""
+
+IN_FLIGHT_RETRY_AFTER_S: Final = 2
+CREATED, OK, ACCEPTED = 201, 200, 202
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """Something that is tried on a payment; `checks` counts the looks at its unknown outcome."""
+
+    id: UUID
+    operation: Operation
+    payment: PaymentRow
+    checks: int = 0
+
+    @property
+    def resource_id(self) -> UUID:
+        """Return what the idempotency key of its request stands for."""
+        return self.payment.id if self.operation == "charge" else self.id
+
+    @property
+    def amount(self) -> Money:
+        """Return the payment's amount."""
+        return Money(self.payment.amount_minor, self.payment.currency)
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """The answer to the request, and the metrics' `status` of the payment."""
+
+    answer: Answer
+    metric_status: str
+
+
+async def settle(
+    ctx: Context,
+    attempt: Attempt,
+    verdict: Verdict,
+    provider_ref: str | None = None,
+    *,
+    keep_answer: bool = True,
+) -> Settled:
+    """Settle the attempt; without `keep_answer` its request may be sent again."""
+    payment = replace(
+        attempt.payment,
+        status=verdict.status,
+        captured_minor=verdict.captured_minor,
+        provider_ref=provider_ref or attempt.payment.provider_ref,
+        failure_code=verdict.failure_code,
+        updated_at=ctx.now(),
+    )
+    answer = Answer(_http_status(attempt, verdict), encode(payment_view(payment)))
+    item = _settlement(ctx, attempt, verdict, payment, answer if keep_answer else None)
+    outcome = await ctx.settle_payments.submit(item)
+    status = metric_status(verdict.status, verdict.failure_code)
+    if not outcome.applied:
+        return Settled(await present_answer(ctx, attempt.resource_id), status)
+    if verdict.status != attempt.payment.status:
+        _announce(ctx, payment, outcome, status)
+    return Settled(answer, status)
+
+
+async def present_answer(ctx: Context, resource_id: UUID) -> Answer:
+    """Return what is stored for the request; somebody else settled it."""
+    stored = await store.stored_answer(ctx.db, resource_id)
+    if stored is not None:
+        return Answer(stored[0], stored[1].encode(), replayed=True)
+    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+
+
+def _http_status(attempt: Attempt, verdict: Verdict) -> int:
+    if verdict.attempt == "unknown" or verdict.status is PaymentStatus.REVIEW:
+        return ACCEPTED
+    return CREATED if attempt.operation == "charge" else OK
+
+
+def _settlement(
+    ctx: Context, attempt: Attempt, verdict: Verdict, payment: PaymentRow, answer: Answer | None
+) -> SettlePayment:
+    return SettlePayment(
+        payment_id=payment.id,
+        attempt_id=attempt.id,
+        resource_id=attempt.resource_id,
+        status=verdict.status,
+        attempt_status=verdict.attempt,
+        captured_minor=verdict.captured_minor,
+        provider_ref=payment.provider_ref,
+        failure_code=verdict.failure_code,
+        next_check_at=_next_check(ctx, attempt, verdict, payment.updated_at),
+        entries=_entries(payment.provider, verdict, payment.currency),
+        ledger_id=new_id(),
+        event=_event(attempt, verdict),
+        data=_event_data(attempt, verdict, payment),
+        correlation_id=correlation_id(),
+        at=payment.updated_at,
+        response_status=answer.status if answer else None,
+        response_body=answer.body.decode() if answer else None,
+    )
+
+
+def _event(attempt: Attempt, verdict: Verdict) -> str:
+    if verdict.status != attempt.payment.status or attempt.operation == "charge":
+        return f"payment_{verdict.status}"
+    return f"{attempt.operation}_{verdict.attempt}"
+
+
+def _event_data(attempt: Attempt, verdict: Verdict, payment: PaymentRow) -> dict[str, Any]:
+    return {
+        "attempt_id": str(attempt.id),
+        "provider_ref": payment.provider_ref,
+        "captured_minor": verdict.captured_minor,
+        "failure_code": verdict.failure_code,
+    }
+
+
+def _next_check(ctx: Context, attempt: Attempt, verdict: Verdict, at: datetime) -> datetime | None:
+    if verdict.attempt != "unknown":
+        return None
+    wait_s = min(ctx.settings.unknown_retry_s * 2**attempt.checks, MAX_UNKNOWN_WAIT_S)
+    return at + timedelta(seconds=wait_s)
+
+
+def _entries(provider: str, verdict: Verdict, currency: str) -> tuple[EntryRow, ...]:
+    if not verdict.captured_minor:
+        return ()
+    captured = Money(verdict.captured_minor, currency)
+    return tuple(
+        EntryRow(entry.account, entry.amount.minor, entry.amount.currency)
+        for entry in ledger.capture(provider, captured)
+    )
+
+
+def _announce(ctx: Context, payment: PaymentRow, outcome: SettleOutcome, status: str) -> None:
+    ctx.metrics.inc(m.PAYMENTS, status=status, provider=payment.provider)
+    if payment.captured_minor:
+        ctx.metrics.observe(m.PAYMENT_AMOUNT, payment.captured_minor, currency=payment.currency)
+        ctx.metrics.inc(m.ORDERS, status="paid")
+    if outcome.order_age_s is not None:
+        ctx.metrics.observe(m.ORDER_DURATION, outcome.order_age_s)
+    if status == PaymentStatus.FAILED and payment.amount_minor >= HIGH_VALUE_MINOR:
+        ctx.metrics.inc(m.PAYMENT_FAILURES_HIGH_VALUE, provider=payment.provider)
+    _log.info(
+        f"payment_{payment.status}",
+        payment_id=str(payment.id),
+        user_id=payment.user_id,
+        provider=payment.provider,
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        failure_code=payment.failure_code,
+    )
