@@ -1,0 +1,74 @@
+"""The running service exports the catalog: these names, these kinds, these labels, no others."""
+
+import re
+
+import aiohttp
+
+from service.metric_catalog import CATALOG, LABEL_VALUES, RUNTIME_METRICS
+from tests.support.services import ADMIN, Services
+
+FAMILY = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
+HELP = re.compile(r"^# HELP (\S+) (.*)$", re.MULTILINE)
+SAMPLE = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+async def test_the_running_service_exports_the_catalog(start_service: Services) -> None:
+    exported = await after_a_payment(start_service)
+    check_families(exported)
+    check_labels(exported)
+    check_buckets(exported["api"])
+
+
+async def after_a_payment(start_service: Services) -> dict[str, str]:
+    """Pay once, so that series exist, and return each role's /metrics."""
+    api, worker = await start_service("api"), await start_service("worker")
+    async with api.client("ada", ADMIN) as ada:
+        order = await ada.order(["game-1"])
+        (await ada.pay(order["id"])).expect(201)
+        await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        texts = {}
+        for role, service in (("api", api), ("worker", worker)):
+            async with session.get(f"{service.url}/metrics") as answer:
+                texts[role] = await answer.text()
+    return texts
+
+
+def check_families(
+    exported: dict[str, str],
+) -> None:
+    declared = {metric.name: metric.kind for metric in CATALOG} | RUNTIME_METRICS
+    for role, text in exported.items():
+        assert dict(FAMILY.findall(text)) == declared, role
+        helped = dict(HELP.findall(text))
+        assert {m.name: helped[m.name] for m in CATALOG} == {m.name: m.help for m in CATALOG}
+
+
+def check_labels(exported: dict[str, str]) -> None:
+    labels = {name: set(metric.labels) for metric in CATALOG for name in metric.series()}
+    seen = set()
+    for text in exported.values():
+        for name, inside, _ in SAMPLE.findall(text):
+            if name not in labels:
+                assert name in RUNTIME_METRICS, name
+                continue
+            found = dict(LABEL.findall(inside))
+            found.pop("le", None)
+            assert set(found) == labels[name], name
+            for label, value in found.items():
+                assert value in LABEL_VALUES.get(label, (value,)), f"{name} {label}={value}"
+            seen.add(name)
+    assert {"payments_total", "payment_duration_seconds_bucket", "outbox_lag_seconds"} <= seen
+
+
+def check_buckets(text: str) -> None:
+    borders: dict[str, set[float]] = {}
+    for name, inside, _ in SAMPLE.findall(text):
+        if name.endswith("_bucket"):
+            borders.setdefault(name, set()).add(float(dict(LABEL.findall(inside))["le"]))
+    for metric in CATALOG:
+        found = borders.get(f"{metric.name}_bucket")
+        if found is not None:
+            assert found == {*metric.buckets, float("inf")}, metric.name
+    assert "payment_duration_seconds_bucket" in borders
