@@ -4,7 +4,7 @@
 STACK ?= local
 PROFILE ?= smoke
 USER_ID ?= u1
-SCOPES ?= orders:read orders:write payments:read payments:write
+SCOPES ?= payments:read payments:write
 # Two test processes: more than one core's worth of waiting, little enough for a laptop's memory.
 WORKERS ?= 2
 

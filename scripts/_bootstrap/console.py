@@ -35,7 +35,8 @@ def clock(seconds: float) -> str:
 class Console:
     """Writes to stderr, so that a verb's own output stays clean on stdout."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, name: str = "bootstrap") -> None:
+        self._name = name
         self._stream = stream or sys.stderr
         self._ticking = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._lock = threading.Lock()
@@ -46,7 +47,7 @@ class Console:
         """Write one line."""
         with self._lock:
             self._wipe()
-            print(f"bootstrap: {text}", file=self._stream, flush=True)
+            print(f"{self._name}: {text}", file=self._stream, flush=True)
 
     @contextmanager
     def step(self, title: str, usually: str) -> Iterator[Step]:
@@ -88,7 +89,7 @@ class Console:
             print(line[:width], end="", file=self._stream, flush=True)
             return
         for step in self._steps:
-            print(f"bootstrap:   {step}", file=self._stream, flush=True)
+            print(f"{self._name}:   {step}", file=self._stream, flush=True)
 
     def _wipe(self) -> None:
         if self._ticking:

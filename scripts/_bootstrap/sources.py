@@ -176,13 +176,18 @@ def debian(source: Debian, draft: Path, step: Step, commands: Commands) -> None:
 
 STARTER: Final = """\
 #!/bin/sh
-# Starts {binary} from unpacked Debian packages.
+# Starts {binary} from unpacked Debian packages. Their libraries are laid over the system's in a
+# mount namespace of this process alone: buildah starts itself again without its environment, so
+# LD_LIBRARY_PATH would not last.
 root=$(dirname "$(readlink -f "$0")")/root
-libraries=$(echo "$root"/usr/lib/*-linux-gnu | tr ' ' ':')
-export LD_LIBRARY_PATH="$libraries${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
 export PATH="$PATH:$root/usr/sbin:$root/usr/bin"
 export DEBOOTSTRAP_DIR="$root/usr/share/debootstrap"
-exec "$root/{binary}" "$@"
+exec unshare --mount --propagation slave sh -c '
+for folder in "$0"/usr/lib/*-linux-gnu; do
+    target=${{folder#"$0"}}
+    mount -t overlay overlay -o "lowerdir=$folder:$target" "$target" || exit 1
+done
+exec "$@"' "$root" "$root/{binary}" "$@"
 """
 
 

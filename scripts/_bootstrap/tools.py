@@ -51,7 +51,7 @@ def ensure(tool: Tool, place: Place) -> None:
 
 def recipe_digest(tool: Tool, root: Path) -> str:
     """Digest what decides the content of the cached folder, and nothing that is only said."""
-    packages = tool.debian and (tool.debian.packages, tool.debian.binaries)
+    packages = tool.debian and (tool.debian.packages, tool.debian.binaries, sources.STARTER)
     digest = hashlib.sha256(repr((tool.go, packages)).encode())
     for program in tool.go:
         for name in ("go.mod", "go.sum"):

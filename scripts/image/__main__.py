@@ -1,0 +1,114 @@
+"""Build the image and prove it: `make image`. BASE_IMAGE and IMAGE choose other names."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from scripts._bootstrap import store
+from scripts._bootstrap.commands import Commands
+from scripts._bootstrap.components import docker_answers
+from scripts._bootstrap.console import Console
+from scripts._bootstrap.errors import UnavailableError
+from scripts.embedded import EmbeddedError
+from scripts.image import base, confinement, proof
+from scripts.image.engines import ROOT, Buildah, Docker, Engine
+from scripts.image.proof import ProofError
+from scripts.platform import PlatformError
+from scripts.processes import ProcessDiedError
+
+IMAGE: Final = "localhost/coinslot:dev"
+EXIT_FAILED: Final = 1
+FAILURES: Final = (
+    *(UnavailableError, ProofError, PlatformError, ProcessDiedError, EmbeddedError),
+    TimeoutError,
+)
+
+
+def main() -> int:
+    """Build, prove and name the image; return the exit code."""
+    console = Console(name="image")
+    cache = store.cache_home()
+    commands = Commands(cache / "logs" / str(os.getpid()))
+    tag = os.environ.get("IMAGE") or IMAGE
+    try:
+        with console.alive():
+            engine = choose(cache, commands)
+            build(engine, tag, commands, console)
+        show(engine, tag, console)
+    except FAILURES as error:
+        console.say(str(error))
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        commands.cancel()
+        return 130
+    print(f"image: {tag} is built with {engine.name} and has taken a payment")
+    return 0
+
+
+def choose(cache: Path, commands: Commands) -> Engine:
+    """Return Docker if its engine answers, else buildah."""
+    if docker_answers():
+        return Docker(commands)
+    timestamp = int(_git("log", "-1", "--format=%ct") or 0)
+    return Buildah(commands, ROOT / ".tools" / "bin", cache / "containers", timestamp)
+
+
+def build(engine: Engine, tag: str, commands: Commands, console: Console) -> None:
+    """Build the Dockerfile on a base image that this machine can have."""
+    given = os.environ.get("BASE_IMAGE")
+    if not given and isinstance(engine, Buildah):
+        given = _own_base(engine, commands, console)
+    arguments = {
+        "VERSION": _git("describe", "--always", "--dirty") or "dev",
+        "REVISION": _git("rev-parse", "HEAD") or "unknown",
+        **({"BASE_IMAGE": given} if given else {}),
+        **{name: value for name in ("PIP_INDEX_URL",) if (value := os.environ.get(name))},
+    }
+    title = f"building {tag} with {engine.name}"
+    with console.step(title, "30 s, 5 s when only code has changed") as step:
+
+        def progress(line: str) -> None:
+            if "STEP" in line:
+                step.detail = line.strip()[:60]
+
+        engine.build(tag, arguments, progress)
+
+
+def _own_base(engine: Buildah, commands: Commands, console: Console) -> str:
+    """Return the stand-in for the official base image; make it when it is not there."""
+    if engine.has(base.IMAGE):
+        return base.IMAGE
+    with console.step(f"making {base.IMAGE} with debootstrap", "1 min, once a machine") as step:
+
+        def progress(line: str) -> None:
+            step.detail = line.strip().removeprefix("I: ")[:60]
+
+        base.make(engine, ROOT / ".tools" / "bin", commands, progress)
+    return base.IMAGE
+
+
+def show(engine: Engine, tag: str, console: Console) -> None:
+    """Run the image's roles and pay one payment; raise ProofError when they do not."""
+    with tempfile.TemporaryDirectory(prefix="coinslot-image-") as scratch:
+        folder = Path(scratch)
+        with engine.container(tag) as container:
+            confinement.check(container, folder)
+        console.say(f"runs as user {confinement.USER} and can write to temporary folders only")
+        proof.prove(lambda: engine.container(tag), folder, console.say)
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says, or nothing outside of a repository."""
+    command = ("git", "-C", str(ROOT), *arguments)
+    try:
+        answer = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10)
+    except OSError:
+        return ""
+    return answer.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

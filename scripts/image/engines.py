@@ -1,0 +1,172 @@
+"""What builds and runs images: a Docker engine, or buildah where there is none."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+from scripts._bootstrap.commands import Commands
+from scripts._bootstrap.errors import UnavailableError
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+POLICY: Final = Path(__file__).with_name("policy.json")
+SYSTEM_CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
+BUILD_TIMEOUT_S: Final = 15 * 60.0  # half a minute when the index is near
+QUICK_TIMEOUT_S: Final = 60.0
+Command = Sequence[str | Path]
+Progress = Callable[[str], None]
+"""Is told each line that a builder prints."""
+
+
+class Container(Protocol):
+    """A container in which commands can be run."""
+
+    def command(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
+        """Return the command of this machine that runs `arguments` inside, in the foreground."""
+
+
+class Engine(Protocol):
+    """Builds images and makes containers of them."""
+
+    name: str
+
+    def has(self, image: str) -> bool:
+        """Tell whether the image is there."""
+
+    def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
+        """Build the Dockerfile; raise UnavailableError with the builder's last words."""
+
+    def container(self, image: str) -> AbstractContextManager[Container]:
+        """Make a container on this machine's network; it is removed in the end."""
+
+
+class Docker:
+    """The Docker engine of this machine; it fetches the base image by itself."""
+
+    name = "docker"
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+
+    def has(self, image: str) -> bool:
+        return _succeeds(self._commands, ("docker", "image", "inspect", image))
+
+    def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
+        options = ("--tag", tag, *_build_arguments(arguments))
+        command: Command = ("docker", "build", *options, ROOT)
+        self._commands.run(command, log="build.log", timeout=BUILD_TIMEOUT_S, on_line=progress)
+
+    @contextmanager
+    def container(self, image: str) -> Iterator[Container]:
+        yield _DockerContainer(image)
+
+
+class _DockerContainer:
+    """Every command gets a container as Kubernetes would run it: read-only and powerless."""
+
+    def __init__(self, image: str) -> None:
+        self._image = image
+
+    def command(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
+        return (
+            *("docker", "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp"),
+            *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--entrypoint="),
+            *(f"--env={name}={value}" for name, value in environ.items()),
+            *(self._image, *arguments),
+        )
+
+
+class Buildah:
+    """buildah with its storage in the user's cache; chroot isolation needs no daemon."""
+
+    name = "buildah"
+
+    def __init__(self, commands: Commands, binaries: Path, storage: Path, timestamp: int) -> None:
+        self._commands = commands
+        self._binary = binaries / "buildah"
+        self._storage = storage
+        self._timestamp = timestamp
+
+    def _command(self, verb: str, *arguments: str | Path) -> Command:
+        storage = ("--root", self._storage / "root", "--runroot", self._storage / "run")
+        driver = os.environ.get("STORAGE_DRIVER", "overlay")
+        checked = verb in {"bud", "commit", "from"}  # the verbs that ask whom to trust
+        policy = ("--signature-policy", POLICY) if checked else ()
+        return (self._binary, *storage, "--storage-driver", driver, verb, *policy, *arguments)
+
+    def _run(
+        self,
+        verb: str,
+        *arguments: str | Path,
+        timeout: float = QUICK_TIMEOUT_S,
+        progress: Progress | None = None,
+    ) -> str:
+        return self._commands.run(
+            self._command(verb, *arguments),
+            log="build.log",
+            timeout=timeout,
+            env={"BUILDAH_ISOLATION": "chroot"},
+            on_line=progress,
+        )
+
+    def has(self, image: str) -> bool:
+        return _succeeds(self._commands, self._command("inspect", "--type=image", image))
+
+    def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
+        trusted: Command = ()
+        if SYSTEM_CERTIFICATES.exists():  # a company's own authority must hold in the build too
+            trusted = ("--volume", f"{SYSTEM_CERTIFICATES}:{SYSTEM_CERTIFICATES}:ro")
+        self._run(
+            "bud",
+            *("--format=docker", "--layers"),  # an OCI image cannot hold a HEALTHCHECK
+            f"--timestamp={self._timestamp}",
+            *trusted,
+            *("--tag", tag, *_build_arguments(arguments)),
+            ROOT,
+            timeout=BUILD_TIMEOUT_S,
+            progress=progress,
+        )
+
+    def import_root(self, folder: Path, tag: str) -> None:
+        """Make a base image of a root file system."""
+        name = self._run("from", "scratch").split()[-1]
+        try:
+            self._run("add", "--quiet", name, folder, "/", timeout=BUILD_TIMEOUT_S)
+            self._run("config", "--env=LANG=C.UTF-8", "--cmd=python3", name)
+            options = ("--quiet", "--format=oci", "--timestamp=0")
+            self._run("commit", *options, name, tag, timeout=BUILD_TIMEOUT_S)
+        finally:
+            self._run("rm", name)
+
+    @contextmanager
+    def container(self, image: str) -> Iterator[Container]:
+        name = self._run("from", "--pull-never", image).split()[-1]
+        try:
+            yield _BuildahContainer(self._command("run", "--isolation=chroot"), name)
+        finally:
+            self._run("rm", name)
+
+
+class _BuildahContainer:
+    """A root file system for one command at a time: buildah 1.28 panics when two end at once."""
+
+    def __init__(self, run: Command, name: str) -> None:
+        self._run = run
+        self._name = name
+
+    def command(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
+        settings = (f"--env={name}={value}" for name, value in environ.items())
+        return (*self._run, *settings, self._name, "--", *arguments)
+
+
+def _build_arguments(arguments: Mapping[str, str]) -> list[str]:
+    return [f"--build-arg={name}={value}" for name, value in arguments.items()]
+
+
+def _succeeds(commands: Commands, command: Command) -> bool:
+    try:
+        commands.run(command, log="build.log", timeout=QUICK_TIMEOUT_S)
+    except UnavailableError:
+        return False
+    return True
