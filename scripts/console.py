@@ -29,11 +29,6 @@ def done(console: Console, what: str, seconds: float, detail: str = "") -> None:
     console.print(line, soft_wrap=True)
 
 
-def failed(console: Console, what: str, detail: str) -> None:
-    """Print that something went wrong."""
-    console.print(Text.assemble(("  ✗ ", "bold red"), what, "  ", detail), soft_wrap=True)
-
-
 def complain(program: str, error: object) -> None:
     """Print an error to stderr."""
     sys.stderr.write(f"{program}: {error}\n")

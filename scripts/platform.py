@@ -18,9 +18,11 @@ from typing import Final
 
 import aiohttp
 
-from scripts import embedded, token
+from scripts import embedded
+from scripts.client import Client
 from scripts.embedded import LOOPBACK, free_port
 from scripts.processes import Child, ProcessDiedError, spawn
+from scripts.token import DEFAULT_SCOPES, ensure_secret, make
 from simulator.client import Control
 
 READY_TIMEOUT_S: Final = 30.0  # imports and one connection: about two seconds when idle
@@ -55,11 +57,16 @@ class Platform:
     simulator_url: str
     environ: dict[str, str]
     folder: Path
+    logs: Path
     children: dict[str, Child] = field(default_factory=dict)
 
-    def token(self, user: str, scopes: str = token.DEFAULT_SCOPES) -> str:
+    def token(self, user: str, scopes: str = DEFAULT_SCOPES) -> str:
         """Return a bearer token that the service accepts."""
-        return token.make(self.environ["JWT_SECRET"], user, scopes, environ=self.environ)
+        return make(self.environ["JWT_SECRET"], user, scopes, environ=self.environ)
+
+    def client(self, user: str, scopes: str = DEFAULT_SCOPES) -> Client:
+        """Return a client that speaks for `user`; use it as an async context manager."""
+        return Client(self.api_url, self.token(user, scopes))
 
     def simulator(self) -> Control:
         """Return the simulator's strings."""
@@ -82,21 +89,24 @@ async def platform(
     *,
     ports: Ports = Ports(),  # noqa: B008  frozen
     durable: bool = True,
+    logs: Path | None = None,
     environ: Mapping[str, str] = os.environ,
     report: Report = lambda _part, _seconds, _where: None,
 ) -> AsyncIterator[Platform]:
-    """Run the platform with its data and logs below `folder`; `environ` may override settings.
+    """Run the platform with its data below `folder`; `environ` may override settings.
+
+    Logs go to `logs`, or to a folder of that name beside the data.
 
     Raises PlatformError, EmbeddedError or ProcessDiedError. On exit the API drains first.
     """
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    logs = logs or folder / "logs"
     api_url, worker_url, simulator_url = (
         f"http://{LOOPBACK}:{port or free_port()}" for port in _checked(ports)
     )
     async with AsyncExitStack() as stack:
         given = dict(environ) | _secrets(folder, environ) | _addresses(simulator_url, environ)
         given["HOST"] = LOOPBACK
-        running = Platform(api_url, worker_url, simulator_url, given, folder)
+        running = Platform(api_url, worker_url, simulator_url, given, folder, logs)
         simulator = _launch(stack, running, "simulator", running.simulator_url)
         _start_servers(stack, running, durable=durable, environ=environ, report=report)
         await simulator.report_ready(report)
@@ -156,7 +166,7 @@ class _Launched:
 
 
 def _launch(stack: AsyncExitStack, running: Platform, part: str, url: str) -> _Launched:
-    log = running.folder / "logs" / f"{part}.log"
+    log = running.logs / f"{part}.log"
     log.unlink(missing_ok=True)
     started = time.monotonic()
     if part == "simulator":
@@ -180,7 +190,8 @@ def _start_servers(
     with _timed(report, "PostgreSQL") as where:
         folder = running.folder / "postgres"
         database = stack.enter_context(embedded.postgres(folder, durable=durable, environ=environ))
-        where.append(str(folder) if database.child else "from DATABASE_URL")
+        kept = f"data in {os.path.relpath(folder)}" if durable else "throw-away data"
+        where.append(kept if database.child else "from DATABASE_URL")
     with _timed(report, "Valkey") as where:
         cache = stack.enter_context(embedded.valkey(running.folder / "valkey", environ=environ))
         where.append("in memory" if cache.child else "from REDIS_URL")
@@ -190,7 +201,7 @@ def _start_servers(
 
 async def _migrate(running: Platform) -> str:
     """Bring the schema up to date; return what was done in a few words."""
-    log = running.folder / "logs" / "migrate.log"
+    log = running.logs / "migrate.log"
     log.unlink(missing_ok=True)
     child = spawn(
         "migrate", [sys.executable, "-m", "service", "migrate"], env=running.environ, log=log
@@ -218,7 +229,7 @@ def _port_of(url: str) -> str:
 
 
 def _secrets(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    jwt_secret = environ.get("JWT_SECRET", "").strip() or token.ensure_secret(folder)
+    jwt_secret = environ.get("JWT_SECRET", "").strip() or ensure_secret(folder)
     made = {name: secrets.token_urlsafe(24) for name in ("SIMULATOR_API_KEY", "LIBRARY_TOKEN")}
     return {**made, **{n: v for n in made if (v := environ.get(n))}, "JWT_SECRET": jwt_secret}
 
