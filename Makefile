@@ -83,7 +83,7 @@ image: ## build the container image and let a container of it pay a payment
 # --- load it ---------------------------------------------------------------------------------
 
 .PHONY: load
-load: ## a locust run with report and verdict: PROFILE=smoke|full
+load: ## a locust run with report and verdict: PROFILE=smoke|standard
 	$(BOOTSTRAP) venv
 	@$(PYTHON) -m loadtest --profile $(PROFILE)
 
