@@ -26,7 +26,7 @@ from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
 from service.store.schema import require_schema
-from service.usecases.context import Context
+from service.usecases.context import Clock, Context, utc_now
 from service.workers import completer, expiry, gauges, outbox
 from service.workers.loop import Worker, run
 
@@ -50,11 +50,11 @@ INVARIANTS_POLL_S: Final = 60.0
 _log = get_logger(__name__)
 
 
-def build(settings: Settings, role: Role) -> web.Application:
-    """Return the app of a role; its parts start and stop with it."""
+def build(settings: Settings, role: Role, now: Clock = utc_now) -> web.Application:
+    """Return the app of a role; its parts start and stop with it. `now` is its clock."""
     metrics = Metrics(version=settings.version, role=role)
     app = frame.build(settings, metrics, ROUTES if role == "api" else ())
-    app.cleanup_ctx.append(partial(_parts, settings, metrics))
+    app.cleanup_ctx.append(partial(_parts, settings, metrics, now))
     if role == "worker":
         app.cleanup_ctx.append(_work)
     app.on_startup.append(_started)
@@ -72,7 +72,9 @@ async def _draining(app: web.Application) -> None:
     _log.info("draining")
 
 
-async def _parts(settings: Settings, metrics: Metrics, app: web.Application) -> AsyncIterator[None]:
+async def _parts(
+    settings: Settings, metrics: Metrics, now: Clock, app: web.Application
+) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         db = await _database(stack, settings, metrics)
         cache = _cache(stack, settings, metrics)
@@ -80,6 +82,7 @@ async def _parts(settings: Settings, metrics: Metrics, app: web.Application) -> 
         app[CONTEXT] = Context(
             settings=settings,
             metrics=metrics,
+            now=now,
             db=db,
             create_orders=_batcher(stack, settings, metrics, db, orders.create_orders, orders),
             begin_payments=_batcher(

@@ -18,12 +18,18 @@ from service.store.settle_payments import SettleOutcome, SettlePayment
 Clock = Callable[[], datetime]
 
 
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """The parts of a running process that use cases touch."""
 
     settings: Settings
     metrics: Metrics
+    now: Clock
     db: Database
     create_orders: Batcher[NewOrder, None]
     begin_payments: Batcher[BeginPayment, BeginOutcome]
@@ -31,4 +37,3 @@ class Context:
     providers: Mapping[str, Provider]
     game_catalog: GameCatalog
     library: Library
-    now: Clock = lambda: datetime.now(UTC)

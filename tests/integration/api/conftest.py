@@ -1,0 +1,122 @@
+"""The whole API in this process, on real servers; workers run when a test says so."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from scripts.client import Client
+from scripts.embedded import Valkey
+from service.app import build
+from service.http.state import CONTEXT
+from service.settings import load
+from service.usecases.context import Context
+from service.workers import completer, expiry, outbox
+from simulator.client import Control
+from tests.support.services import ADMIN, QUICK, READ_WRITE, bearer, settings
+
+SHORT = {
+    "PROVIDER_TIMEOUT_S": "0.5",  # a fault's time-out need not take as long as a real one
+    "INTEGRATION_TIMEOUT_S": "0.5",
+}
+
+
+class Clock:
+    """The service's clock, which a test can move."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        """Return the time as the service sees it."""
+        return datetime.now(UTC) + self.ahead
+
+    def forward(self, **amount: float) -> None:
+        """Let time pass."""
+        self.ahead += timedelta(**amount)
+
+
+@dataclass
+class Api:
+    """The running API and the means to look behind it."""
+
+    url: str
+    app: web.Application
+    clock: Clock
+    simulator: Control
+
+    @property
+    def context(self) -> Context:
+        """Return the parts of the process, with the test's clock."""
+        return self.app[CONTEXT]
+
+    def client(self, user: str = "ada", scopes: str = READ_WRITE) -> Client:
+        """Return a client that speaks for `user`."""
+        return Client(self.url, bearer(user, scopes))
+
+    async def complete(self) -> int:
+        """Run the completer once; return how much it found."""
+        return await completer.run_once(self.context)
+
+    async def deliver(self) -> int:
+        """Run the outbox relay until nothing is due; return how much it delivered."""
+        total = 0
+        while found := await outbox.run_once(self.context):
+            total += found
+        return total
+
+    async def expire(self) -> int:
+        """Run the expiry worker once; return how much it found."""
+        return await expiry.run_once(self.context)
+
+    async def sound(self) -> None:
+        """Assert that every money invariant holds."""
+        async with self.client("auditor", ADMIN) as auditor:
+            found = await auditor.read("/v1/admin/invariants")
+        assert {name for name, count in found["invariants"].items() if count} == set()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+Start = Callable[..., Awaitable[Api]]
+
+
+@pytest.fixture
+async def start_api(
+    database_url: str, valkey: Valkey, simulator: Control, clock: Clock
+) -> AsyncIterator[Start]:
+    """Give a function that starts the API; keyword arguments are settings."""
+    servers: list[TestServer] = []
+
+    async def start(**environ: str) -> Api:
+        base = settings(
+            database_url=database_url, redis_url=valkey.url, simulator_url=simulator.url
+        )
+        app = build(load({**base, **QUICK, **SHORT, **environ}), "api", clock)
+        server = TestServer(app, host="127.0.0.1")
+        servers.append(server)
+        await server.start_server()
+        return Api(str(server.make_url("")).rstrip("/"), app, clock, simulator)
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+@pytest.fixture
+async def api(start_api: Start) -> Api:
+    """Give the API with the usual settings."""
+    return await start_api()
+
+
+@pytest.fixture
+async def ada(api: Api) -> AsyncIterator[Client]:
+    """Give a customer."""
+    async with api.client() as client:
+        yield client
