@@ -92,8 +92,8 @@ class Authenticator:
             await self._decode(request, _decoded)
             return _caller_of(request[_CLAIMS])
         except Exception as error:  # noqa: BLE001
-            # A token is hostile until verified, and what a decoder raises on hostile input is
-            # open-ended (a recursion error, a refused reason phrase): all of it is a refusal.
+            # A token is hostile until verified. A line break in its header becomes one in the
+            # reason phrase, which is a ValueError; whatever else there may be is a refusal too.
             request[CHALLENGE] = f'{_REALM}, error="invalid_token"'
             _log.warning("token_refused", reason=str(error)[:200])
             raise UnauthenticatedError from None
