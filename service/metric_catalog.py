@@ -90,6 +90,7 @@ LABEL_VALUES: Final[dict[str, tuple[str, ...]]] = {
         "cancel",
         "refund",
         "find",
+        "list",
         "get_game",
         "grant",
         "revoke",

@@ -4,13 +4,15 @@ The distinction between "surely not done" and "nobody knows" is what keeps a pay
 charged twice or declared failed while the money is gone.
 """
 
+from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from service.domain.money import Money
-from service.domain.payment import Charge
+from service.domain.payment import Charge, ChargeOutcome
 
 
 class NotSentError(Exception):
@@ -56,6 +58,22 @@ class RefundResult(msgspec.Struct, frozen=True):
     failure_code: str | None = None
 
 
+class ProviderCharge(msgspec.Struct, frozen=True):
+    """A charge in a provider's list. `outcome` and `amount` are None where they can't be ours.
+
+    `captured_minor` and `refunded_minor` are in minor units of the charge's currency; `payment_id`
+    is what we gave the provider as our reference, if it is one.
+    """
+
+    provider_ref: str
+    payment_id: UUID | None
+    outcome: ChargeOutcome | None
+    amount: Money | None
+    captured_minor: int
+    refunded_minor: int
+    created_at: datetime
+
+
 class Provider(Protocol):
     """A payment provider. Every call raises NotSentError or OutcomeUnknownError, or answers.
 
@@ -81,3 +99,10 @@ class Provider(Protocol):
 
     async def find_refund(self, request: RefundRequest) -> RefundResult | None:
         """Return what the provider has under `refund_id`; None if it has seen no such refund."""
+
+    def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """Yield what was charged from `since` to before `until`, newest first, page by page.
+
+        The provider's clock counts, in whole seconds. A charge is yielded once, also while new
+        ones are made. Every page may raise NotSentError or OutcomeUnknownError.
+        """

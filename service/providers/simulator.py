@@ -1,6 +1,9 @@
 """The provider simulator's API, spoken like a real provider's: over HTTP, with an API key."""
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -12,6 +15,7 @@ from service.providers.port import (
     HeldRequest,
     NotSentError,
     OutcomeUnknownError,
+    ProviderCharge,
     RefundRequest,
     RefundResult,
 )
@@ -22,12 +26,35 @@ REFUSED: Final = frozenset({400, 402, 404, 409, 422})
 """Statuses with which the simulator says that it has done nothing and never will."""
 
 
+PAGE: Final = 100
+"""Charges a page of a list; the simulator gives no more."""
+
+
+_OUTCOMES: Final = frozenset(ChargeOutcome)
+
+
 class _Charge(msgspec.Struct, frozen=True):
     id: str
     status: str
     amount: int
     currency: str
     failure_code: str | None = None
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    id: str
+    status: str
+    amount: int
+    currency: str
+    amount_captured: int
+    amount_refunded: int
+    reference: str
+    created: int
+
+
+class _Page(msgspec.Struct, frozen=True):
+    data: tuple[_Listed, ...]
+    has_more: bool
 
 
 class _Refund(msgspec.Struct, frozen=True):
@@ -107,6 +134,20 @@ class SimulatorProvider:
         found = _found(answer)
         return _refund(found) if found is not None else None
 
+    async def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """GET /charges, from the newest back to `since`: the simulator filters by nothing else."""
+        query, more = {"limit": str(PAGE)}, True
+        while more:
+            answer = await self._call("list", "GET", "/provider/v1/charges", query=query)
+            page = _page(answer)
+            for listed in page.data:
+                if listed.created < since.timestamp():
+                    return
+                if listed.created < until.timestamp():
+                    yield _listed(listed)
+            more = page.has_more and bool(page.data)
+            query["starting_after"] = page.data[-1].id if page.data else ""
+
     async def _change(self, operation: str, request: HeldRequest, body: Any) -> Charge:
         answer = await self._call(
             operation,
@@ -170,6 +211,32 @@ def _charge(body: Any) -> Charge:
         )
     except (msgspec.ValidationError, ValueError) as error:
         raise OutcomeUnknownError(f"the provider's charge cannot be read: {error}") from error
+
+
+def _page(answer: Answer) -> _Page:
+    try:
+        return msgspec.convert(answer.body, _Page)
+    except msgspec.ValidationError as error:
+        raise OutcomeUnknownError(f"the provider's list cannot be read: {error}") from error
+
+
+def _listed(charge: _Listed) -> ProviderCharge:
+    return ProviderCharge(
+        provider_ref=charge.id,
+        payment_id=_uuid(charge.reference),
+        outcome=ChargeOutcome(charge.status) if charge.status in _OUTCOMES else None,
+        amount=_amount(charge.amount, charge.currency),
+        captured_minor=charge.amount_captured,
+        refunded_minor=charge.amount_refunded,
+        created_at=datetime.fromtimestamp(charge.created, UTC),
+    )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _refund(body: Any) -> RefundResult:

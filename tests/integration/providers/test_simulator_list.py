@@ -1,0 +1,88 @@
+"""The simulator's list of charges, as reconciliation reads it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from service.domain.money import Money
+from service.domain.payment import ChargeOutcome
+from service.ids import new_id
+from service.providers import simulator as adapter
+from service.providers.port import ChargeRequest, OutcomeUnknownError, ProviderCharge, RefundRequest
+from service.providers.simulator import SimulatorProvider
+from simulator.client import Control
+
+HOUR = timedelta(hours=1)
+
+
+def a_charge(method: str = "pm_ok", *, capture: bool = True) -> ChargeRequest:
+    return ChargeRequest(new_id(), new_id(), Money(1999, "EUR"), capture, method)
+
+
+async def listed(
+    provider: SimulatorProvider, since: datetime, until: datetime
+) -> list[ProviderCharge]:
+    return [charge async for charge in provider.list_charges(since, until)]
+
+
+async def test_the_list_tells_what_reconciliation_compares(simpay: SimulatorProvider) -> None:
+    paid, held, declined = a_charge(), a_charge(capture=False), a_charge("pm_declined")
+    refs = [(await simpay.charge(request)).provider_ref for request in (paid, held, declined)]
+    await simpay.refund(RefundRequest(new_id(), refs[0] or "", Money(500, "EUR")))
+    now = datetime.now(UTC)
+
+    found = await listed(simpay, now - HOUR, now + HOUR)
+
+    assert [charge.provider_ref for charge in found] == refs[::-1]
+    assert [charge.payment_id for charge in found] == [
+        request.payment_id for request in (declined, held, paid)
+    ]
+    assert [(c.outcome, c.captured_minor, c.refunded_minor) for c in found] == [
+        (ChargeOutcome.DECLINED, 0, 0),
+        (ChargeOutcome.AUTHORIZED, 0, 0),
+        (ChargeOutcome.SUCCEEDED, 1999, 500),
+    ]
+    assert {charge.amount for charge in found} == {Money(1999, "EUR")}
+    assert all(abs(charge.created_at - now) < timedelta(minutes=1) for charge in found)
+
+
+async def test_the_window_is_from_since_to_before_until(simpay: SimulatorProvider) -> None:
+    await simpay.charge(a_charge())
+    (charge,) = await listed(simpay, datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR)
+    second = timedelta(seconds=1)
+    at = charge.created_at
+    assert await listed(simpay, at, at + second) == [charge]
+    assert await listed(simpay, at - HOUR, at) == []
+    assert await listed(simpay, at + second, at + HOUR) == []
+
+
+async def test_pages_follow_one_another_and_new_charges_disturb_nothing(
+    simpay: SimulatorProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "PAGE", 3)
+    refs = [(await simpay.charge(a_charge())).provider_ref for _ in range(8)]
+    now, seen = datetime.now(UTC), []
+    async for charge in simpay.list_charges(now - HOUR, now + HOUR):
+        seen.append(charge.provider_ref)
+        await simpay.charge(a_charge())  # while the list is read
+    assert seen == refs[::-1]
+
+
+async def test_a_charge_that_cannot_be_ours_is_listed_as_such(
+    simpay: SimulatorProvider, simulator: Control
+) -> None:
+    foreign = {
+        "amount": 100,
+        "currency": "XXX",
+        "capture": True,
+        "payment_method": "pm_ok",
+        "reference": "somebody else's",
+    }
+    await simpay._outbound.call(
+        "charge", "POST", "/provider/v1/charges", body=foreign, headers={"Idempotency-Key": "k"}
+    )
+    (charge,) = await listed(simpay, datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR)
+    assert (charge.payment_id, charge.amount, charge.captured_minor) == (None, None, 100)
+    await simulator.fault("provider.find", "malformed")
+    with pytest.raises(OutcomeUnknownError):
+        await listed(simpay, datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR)
