@@ -46,7 +46,7 @@ lint: ## format, lint, types and import rules
 .PHONY: fresh
 fresh: ## fail when `make render` would change a committed file
 	$(BOOTSTRAP) venv pulumi
-	$(PYTHON) -m scripts.generated
+	@$(PYTHON) -m scripts.render --check
 
 .PHONY: test
 test: ## every test that needs no cluster

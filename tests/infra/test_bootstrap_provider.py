@@ -119,3 +119,30 @@ def test_a_backend_of_your_own_gets_no_passphrase(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["", "mine"])
 def test_a_passphrase_of_your_own_stays(tmp_path: Path, given: str) -> None:
     assert wrapper(tmp_path, PULUMI_CONFIG_PASSPHRASE=given)["PULUMI_CONFIG_PASSPHRASE"] == given
+
+
+def test_a_stack_with_settings_gets_its_empty_state_in_a_new_clone(tmp_path: Path) -> None:
+    root = tmp_path / "my clone"
+    wrapper(tmp_path)
+    calls = root / "calls"
+    (root / ".tools" / "bin" / "pulumi").write_text(f"#!/bin/sh\necho \"$@\" >> '{calls}'\n")
+    (root / "Pulumi.staging.yaml").write_text("config: {}\n")
+
+    def run(*arguments: str) -> list[str]:
+        calls.unlink(missing_ok=True)
+        subprocess.run(
+            [root / "scripts" / "pulumi", *arguments],
+            env={"PATH": os.environ["PATH"]},
+            check=True,
+            timeout=30,
+        )
+        return calls.read_text().splitlines()
+
+    init = f"--cwd {root} stack init staging --no-select"
+    assert run("preview", "-s", "staging") == [init, "preview -s staging"]
+    assert run("preview", "--stack=staging") == [init, "preview --stack=staging"]
+    assert run("preview", "-s", "stging") == ["preview -s stging"]
+    state = root / ".state/pulumi/.pulumi/stacks/coinslot/staging.json"
+    state.parent.mkdir(parents=True)
+    state.write_text("{}")
+    assert run("preview", "--stack", "staging") == ["preview --stack staging"]
