@@ -4,6 +4,7 @@ PORT (8080) is the API's port and SIMULATOR_PORT (8090) the simulator's; DATABAS
 choose servers that run already. Data is kept in .state/dev.
 """
 
+import argparse
 import asyncio
 import os
 import signal
@@ -29,17 +30,26 @@ MAX_PORT: Final = 65_535
 SETTINGS_FILE: Final = "env"
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run until told to stop; return the exit code."""
+    options = _parser().parse_args(argv)
     try:
         ports = Ports(
             api=_port(os.environ, "PORT", DEFAULT_PORT),
             simulator=_port(os.environ, "SIMULATOR_PORT", DEFAULT_SIMULATOR_PORT),
         )
-        return asyncio.run(_run(DEV_FOLDER, ports))
+        return asyncio.run(_run(options.folder, ports))
     except (PlatformError, EmbeddedError, ProcessDiedError) as error:
         console.complain("dev", error)
         return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m scripts.dev", description=__doc__)
+    parser.add_argument(
+        "--folder", type=Path, default=DEV_FOLDER, help="keeps data, logs and secrets (%(default)s)"
+    )
+    return parser
 
 
 async def _run(folder: Path, ports: Ports) -> int:

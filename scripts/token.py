@@ -65,7 +65,7 @@ def ensure_secret(folder: Path) -> str:
     return secret
 
 
-def find_secret(environ: Mapping[str, str], folder: Path = DEV_FOLDER) -> str:
+def find_secret(environ: Mapping[str, str], folder: Path) -> str:
     """Return JWT_SECRET, or the secret that `make dev` made. Raises TokenError."""
     if secret := environ.get("JWT_SECRET", "").strip():
         return secret
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print a token; return the exit code."""
     options = _parser().parse_args(argv)
     try:
-        secret = find_secret(os.environ)
+        secret = find_secret(os.environ, options.folder)
     except TokenError as error:
         print(f"token: {error}", file=sys.stderr)
         return 1
@@ -100,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scopes", default=DEFAULT_SCOPES, help="space-separated (%(default)s)")
     parser.add_argument(
         "--ttl", type=int, default=DEFAULT_TTL_S, metavar="SECONDS", help="validity (%(default)s)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=DEV_FOLDER, help="of `make dev` (%(default)s)"
     )
     return parser
 
