@@ -137,6 +137,11 @@ class Database(Section, frozen=True):
     reserved_connections: Annotated[int, Meta(ge=3, le=1_000)] = 10
     """Kept free for superusers, backups and people."""
 
+    @property
+    def available(self) -> int:
+        """Return how many connections all pods together may use."""
+        return self.max_connections - self.reserved_connections
+
 
 class Secrets(Section, frozen=True):
     """Where the pods' secret values come from.

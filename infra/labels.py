@@ -31,6 +31,9 @@ CONFIG_CHECKSUM: Final = "coinslot.dev/config-checksum"
 SECRET_REVISION: Final = "coinslot.dev/secret-revision"  # noqa: S105  an annotation's name
 """Raised by hand after a Secret's values changed: it rolls the pods."""
 
+DATABASE_CONNECTIONS: Final = "coinslot.dev/database-connections"
+"""On the ConfigMap: how many connections the database has for all pods together."""
+
 DASHBOARD: Final = "grafana_dashboard"
 """Grafana's sidecar loads the ConfigMaps that have this label."""
 

@@ -1,7 +1,7 @@
 """Preview, update, refresh or destroy one stack with the real engine.
 
-Exit codes: 0 it worked, 1 the engine failed, 2 wrong usage or a missing tool, 130 after Ctrl-C. With
---json the last word on stdout is a summary, and the engine speaks on stderr.
+Exit codes: 0 it worked, 1 the engine failed, 2 wrong usage or a missing tool, 130 after Ctrl-C.
+With --json the last word on stdout is a summary, and the engine speaks on stderr.
 """
 
 import argparse

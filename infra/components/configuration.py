@@ -24,6 +24,7 @@ class ConfigurationArgs:
     plain: Mapping[str, str]
     secret_name: str
     secret_revision: int
+    database_connections: int
     secret: Mapping[str, pulumi.Input[str]] | None
 
 
@@ -44,7 +45,13 @@ class Configuration(pulumi.ComponentResource):
             labels.SECRET_REVISION: str(args.secret_revision),
         }
         k8s.core.v1.ConfigMap(
-            "config", metadata=args.scope.metadata(self.name), data=dict(args.plain), opts=child
+            "config",
+            metadata=args.scope.metadata(
+                self.name,
+                annotations={labels.DATABASE_CONNECTIONS: str(args.database_connections)},
+            ),
+            data=dict(args.plain),
+            opts=child,
         )
         if args.secret is not None:
             k8s.core.v1.Secret(

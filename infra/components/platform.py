@@ -104,7 +104,12 @@ class Platform(pulumi.ComponentResource):
         secrets = self._config.secrets
         return Configuration(
             ConfigurationArgs(
-                self._scope, self._environment, secrets.name, secrets.revision, self._secret()
+                scope=self._scope,
+                plain=self._environment,
+                secret_name=secrets.name,
+                secret_revision=secrets.revision,
+                database_connections=self._config.database.available,
+                secret=self._secret(),
             ),
             self._inside,
         )

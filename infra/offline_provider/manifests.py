@@ -19,7 +19,7 @@ FOLDERS: Final = (CRD_FOLDER, MANIFEST_FOLDER)
 
 _LOOKS_TYPED: Final = re.compile(
     r"""(?x) ^(?:
-      | ~ | null | Null | NULL | <<
+      | ~ | null | Null | NULL
       | [yY] | [nN] | yes | Yes | YES | no | No | NO | on | On | ON | off | Off | OFF
       | true | True | TRUE | false | False | FALSE
       | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)
@@ -58,18 +58,24 @@ def load(text: str) -> Object:
     return obj
 
 
+def _resolvers(without: str) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """Return YAML 1.1's rules of which plain scalars are no texts, without some of the tags."""
+    return {
+        first: [(tag, regexp) for tag, regexp in rules if tag.rpartition(":")[2] not in without]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 class _Loader(yaml.SafeLoader):
     """Reads dates as texts: Kubernetes has no date type."""
 
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+    yaml_implicit_resolvers = _resolvers(without="timestamp")
 
 
 class _Dumper(yaml.SafeDumper):
     """Chooses the styles of Go's encoder."""
+
+    yaml_implicit_resolvers = _resolvers(without="merge value")
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
@@ -79,6 +85,10 @@ class _Dumper(yaml.SafeDumper):
         # Where a literal block can't hold the text, Go falls back to double quotes, not single.
         wanted_block = isinstance(self.event, yaml.ScalarEvent) and self.event.style == "|"
         return '"' if style == "'" and wanted_block else style
+
+    def write_literal(self, text: str) -> None:
+        super().write_literal(text)
+        self.open_ended = False  # Go ends a document in a block without dots
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -106,16 +116,23 @@ def _natural(left: str, right: str) -> int:
         if one.isalpha() != other.isalpha():
             return 1 if one.isalpha() else -1
         if not one.isalpha():
-            by_number = _number_at(left, index) - _number_at(right, index)
+            by_number = _compare(_number_at(left, index), _number_at(right, index))
             if by_number:
                 return by_number
         return ord(one) - ord(other)
     return len(left) - len(right)
 
 
-def _number_at(text: str, index: int) -> int:
+def _number_at(text: str, index: int) -> tuple[int, int]:
+    """Return the number that starts at `index`, as part of the number before it, and its length."""
     digits = re.match(r"\d*", text[index:])
-    return int(digits.group()) if digits and digits.group() else 0
+    run = digits.group() if digits else ""
+    lead = "1" if re.search(r"[1-9]0*$", text[:index]) else ""
+    return int(lead + run or "0"), len(run)
+
+
+def _compare(left: tuple[int, int], right: tuple[int, int]) -> int:
+    return (left > right) - (left < right)
 
 
 _NATURAL: Final = functools.cmp_to_key(_natural)

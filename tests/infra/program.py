@@ -1,0 +1,97 @@
+"""Runs the Pulumi program's platform without an engine, and keeps what it registers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pulumi
+import yaml
+from pulumi.runtime import mocks
+
+import alerts
+import dashboards
+from infra.components.platform import Platform, PlatformArgs
+from infra.config import StackConfig, load
+
+ROOT = Path(__file__).resolve().parents[2]
+MIGRATIONS = ROOT / "service" / "store" / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One resource as the program asked for it; its URN holds the types of its parents."""
+
+    urn: str
+    inputs: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.urn.split("::")[3]
+
+    @property
+    def type(self) -> str:
+        return self.urn.split("::")[2].rpartition("$")[2]
+
+    @property
+    def parents(self) -> list[str]:
+        return self.urn.split("::")[2].split("$")[:-1]
+
+
+class Echo(mocks.Mocks):
+    """Answers the SDK in place of an engine: what is asked for is what is there."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        return f"{args.name}-id", dict(args.inputs)
+
+    def call(self, args: mocks.MockCallArgs) -> NoReturn:
+        raise AssertionError(f"the program calls {args.token}; it should only declare")
+
+
+def raw_config(stack: str) -> dict[str, str]:
+    """Return the stack's committed settings as the engine hands them over."""
+    settings = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return {
+        key.removeprefix("coinslot:"): value if isinstance(value, str) else _json(value)
+        for key, value in settings.items()
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value)
+
+
+def config(stack: str, **changes: Any) -> StackConfig:
+    """Return the stack's committed settings with some of them changed, by their YAML keys."""
+    raw = raw_config(stack) | {
+        key: value if isinstance(value, str) else _json(value) for key, value in changes.items()
+    }
+    return load(stack, raw, secret_keys=("secretValues",))
+
+
+def run(
+    settings: StackConfig, migrations: Path = MIGRATIONS
+) -> tuple[list[Registered], dict[str, Any]]:
+    """Return what the platform registers for these settings, and its outputs."""
+    monitor = mocks.MockMonitor(Echo())
+    mocks.set_mocks(
+        monitor.mocks, project="coinslot", stack=settings.stack, preview=False, monitor=monitor
+    )
+    outputs: dict[str, Any] = {}
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def program() -> None:
+        platform = Platform(
+            PlatformArgs(
+                config=settings,
+                groups=alerts.groups(),
+                dashboards=dashboards.documents(),
+                migrations=migrations,
+            )
+        )
+        outputs.update(platform.outputs)
+
+    program()
+    found = [Registered(urn, made.state) for urn, made in monitor.resources.items()]
+    return found, outputs

@@ -1,0 +1,173 @@
+"""Stack settings: what is read, and what is said about what can't be."""
+
+import json
+from typing import Any
+
+import pytest
+
+from infra import service_settings
+from infra.config import STACKS, StackConfigError, load
+from service.settings import Settings
+from tests.infra.program import config, raw_config
+
+
+def problems(stack: str, secret_keys: tuple[str, ...] = (), **changes: Any) -> list[str]:
+    """Return the lines of the error that these changes of a stack's file cause."""
+    raw = raw_config(stack)
+    for key, value in changes.items():
+        raw[key] = value if isinstance(value, str) else json.dumps(value)
+    with pytest.raises(StackConfigError) as caught:
+        load(stack, raw, secret_keys)
+    return [line.strip() for line in str(caught.value).splitlines()]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_committed_stack_is_valid(stack: str) -> None:
+    loaded = config(stack)
+
+    assert loaded.namespace == f"coinslot-{stack}"
+    assert loaded.render_directory == f"infra/rendered/{stack}"
+    assert loaded.api.autoscaling.min_replicas == 3
+
+
+def test_an_unknown_key_is_named_with_its_nearest_neighbour() -> None:
+    assert problems("prod", imagee={}) == [
+        "Pulumi.prod.yaml has 1 problem:",
+        "coinslot:imagee is not known; did you mean coinslot:image?",
+    ]
+
+
+def test_an_unknown_key_inside_a_mapping_is_named_with_its_path() -> None:
+    api = json.loads(raw_config("prod")["api"]) | {"autoscaling": {"maxReplica": 7}}
+
+    assert problems("prod", api=api)[1:] == [
+        "coinslot:api.autoscaling.maxReplica is not known; "
+        "did you mean coinslot:api.autoscaling.maxReplicas?"
+    ]
+
+
+def test_a_key_like_no_other_gets_the_list() -> None:
+    (_, line) = problems("prod", zzz="1")
+
+    assert line.startswith("coinslot:zzz is not known; known: api, database, image, ")
+
+
+def test_a_wrong_type_is_named_with_what_is_allowed() -> None:
+    api = json.loads(raw_config("prod")["api"]) | {"autoscaling": {"maxReplicas": "many"}}
+
+    assert problems("prod", api=api)[1:] == [
+        'coinslot:api.autoscaling.maxReplicas is "many"; '
+        "expected a whole number, at least 3, at most 20"
+    ]
+
+
+def test_a_text_in_place_of_a_mapping_is_refused() -> None:
+    assert problems("prod", image="coinslot:1")[1:] == [
+        'coinslot:image is "coinslot:1"; expected a mapping of repository, tag, digest'
+    ]
+
+
+def test_missing_keys_are_named_at_any_depth() -> None:
+    raw = raw_config("staging") | {"image": json.dumps({"tag": "1"})}
+    del raw["target"]
+
+    with pytest.raises(StackConfigError) as caught:
+        load("staging", raw)
+
+    assert "coinslot:target is missing; expected render or cluster" in str(caught.value)
+    assert "coinslot:image.repository is missing; expected a text" in str(caught.value)
+
+
+def test_all_problems_come_at_once() -> None:
+    found = problems("local", target="nowhere", image={"repository": "a/b", "tag": "latest"}, x="1")
+
+    assert found[0] == "Pulumi.local.yaml has 3 problems:"
+    assert any("expected render or cluster" in line for line in found)
+    assert any("not latest" in line for line in found)
+
+
+def test_a_stack_that_is_not_ours_is_refused() -> None:
+    with pytest.raises(StackConfigError, match="no stack 'dev'; stacks: local, staging, prod"):
+        load("dev", raw_config("local"))
+
+
+def test_placeholders_can_not_run_on_a_cluster() -> None:
+    (_, line) = problems("local", target="cluster")
+
+    assert "placeholder, which no pod can run with" in line
+
+
+def test_secret_values_need_the_source_stack() -> None:
+    (_, line) = problems("prod", ("secretValues",), secretValues={"JWT_SECRET": "s"})
+
+    assert line == "coinslot:secretValues needs coinslot:secrets.source: stack, and it is existing"
+
+
+def test_plain_text_secrets_are_refused_and_not_repeated() -> None:
+    found = problems("prod", secrets={"source": "stack"}, secretValues={"JWT_SECRET": "hunter2"})
+
+    assert "in plain text; set each value by `pulumi config set --secret" in found[1]
+    assert "hunter2" not in "".join(found)
+
+
+def test_missing_secret_values_are_listed_on_a_cluster_only() -> None:
+    secrets = {"source": "stack"}
+    (_, line) = problems("prod", ("secretValues",), target="cluster", secrets=secrets)
+
+    assert line == (
+        "coinslot:secretValues lacks DATABASE_URL, JWT_SECRET, SIMULATOR_API_KEY, LIBRARY_TOKEN"
+    )
+    assert config("prod", secrets=secrets).secrets.source == "stack"  # a preview needs none
+
+
+@pytest.mark.parametrize(
+    "database", [{"port": 5432}, {"port": 5432, "cidr": "10.0.0.0/8", "namespace": "db"}]
+)
+def test_a_peer_is_a_range_or_a_namespace(database: dict[str, Any]) -> None:
+    network = json.loads(raw_config("prod")["network"]) | {"database": database}
+
+    assert problems("prod", network=network)[1:] == [
+        "coinslot:network.database needs a cidr or a namespace, and not both"
+    ]
+
+
+def test_bounds_that_cross_are_refused() -> None:
+    api = json.loads(raw_config("prod")["api"])
+    api["autoscaling"] = {"minReplicas": 9, "maxReplicas": 5}
+
+    assert problems("prod", api=api)[1:] == [
+        "coinslot:api.autoscaling.minReplicas is 9, above maxReplicas 5"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"log_levle": "debug"}, "did you mean coinslot:settings.log_level?"),
+        ({"log_level": "loud"}, "coinslot:settings: LOG_LEVEL is 'loud'"),
+        ({"environment": "prod"}, "environment is derived from the stack's name; remove it"),
+        ({"jwt_secret": "x"}, "coinslot:settings.jwt_secret is not known"),
+        ({"db_pool_size": 0}, "coinslot:settings: DB_POOL_SIZE is '0'"),
+    ],
+)
+def test_service_settings_are_checked_by_the_service_itself(
+    settings: dict[str, Any], said: str
+) -> None:
+    (_, line) = problems("prod", settings=settings)
+
+    assert said in line
+
+
+def test_every_plain_setting_has_a_value_and_no_secret_has() -> None:
+    values = service_settings.plain_values("prod", "1.2.3", {"log_level": "warning"})
+    secret = set(service_settings.secret_names())
+
+    assert values.keys() == {name.upper() for name in Settings.__struct_fields__} - secret
+    assert service_settings.parsed(values).log_level == "warning"
+    assert service_settings.parsed(values).version == "1.2.3"
+
+
+def test_another_folder_for_manifests_comes_from_the_environment() -> None:
+    loaded = load("prod", raw_config("prod"), environ={"COINSLOT_RENDER_DIR": "/elsewhere"})
+
+    assert loaded.render_directory == "/elsewhere/prod"

@@ -1,0 +1,317 @@
+"""The offline provider as the engine sees it: a process that speaks gRPC."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import yaml
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
+from infra import labels
+from infra.offline_provider import state, wire
+from tests.infra.program import ROOT
+
+EXECUTABLE = ROOT / "infra" / "offline_provider" / "pulumi-resource-kubernetes"
+CALL_TIMEOUT_S = 10.0  # a call writes one small file
+EXIT_TIMEOUT_S = 15.0  # its grace of five seconds, on a busy machine
+DIFF = provider_pb2.PropertyDiff
+
+Stub = provider_pb2_grpc.ResourceProviderStub
+
+
+def config_map(**data: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings", "namespace": "shop"},
+        "data": data,
+    }
+
+
+def secret(**texts: str) -> dict[str, Any]:
+    return config_map() | {"kind": "Secret", "data": {}, "stringData": texts}
+
+
+def urn(obj: dict[str, Any]) -> str:
+    version = obj["apiVersion"] if "/" in obj["apiVersion"] else f"core/{obj['apiVersion']}"
+    return f"urn:pulumi:prod::coinslot::kubernetes:{version}:{obj['kind']}::it"
+
+
+class Provider:
+    """Makes the engine's calls and unpacks the answers."""
+
+    def __init__(self, stub: Stub) -> None:
+        self.stub = stub
+
+    def check(self, obj: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        request = provider_pb2.CheckRequest(urn=urn(obj), news=wire.encode(obj))
+        answer = self.stub.Check(request, timeout=CALL_TIMEOUT_S)
+        return wire.decode(answer.inputs), [failure.reason for failure in answer.failures]
+
+    def create(self, obj: dict[str, Any], *, preview: bool = False) -> tuple[str, dict[str, Any]]:
+        inputs, failures = self.check(obj)
+        assert failures == []
+        answer = self.stub.Create(
+            provider_pb2.CreateRequest(
+                urn=urn(obj), properties=wire.encode(inputs), preview=preview
+            ),
+            timeout=CALL_TIMEOUT_S,
+        )
+        return answer.id, wire.decode(answer.properties)
+
+    def diff(self, outputs: dict[str, Any], obj: dict[str, Any]) -> provider_pb2.DiffResponse:
+        inputs, _ = self.check(obj)
+        request = provider_pb2.DiffRequest(
+            urn=urn(obj), olds=wire.encode(outputs), news=wire.encode(inputs)
+        )
+        answer: provider_pb2.DiffResponse = self.stub.Diff(request, timeout=CALL_TIMEOUT_S)
+        return answer
+
+    def update(self, outputs: dict[str, Any], obj: dict[str, Any]) -> dict[str, Any]:
+        inputs, _ = self.check(obj)
+        request = provider_pb2.UpdateRequest(
+            urn=urn(obj), olds=wire.encode(outputs), news=wire.encode(inputs)
+        )
+        return wire.decode(self.stub.Update(request, timeout=CALL_TIMEOUT_S).properties)
+
+    def read(self, id_: str, outputs: dict[str, Any], obj: dict[str, Any]) -> Any:
+        request = provider_pb2.ReadRequest(id=id_, urn=urn(obj), properties=wire.encode(outputs))
+        if outputs:
+            request.inputs.CopyFrom(wire.encode(state.inputs_of(outputs)))
+        return self.stub.Read(request, timeout=CALL_TIMEOUT_S)
+
+
+@pytest.fixture(scope="module")
+def stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stub]:
+    """Start the executable through a link in another folder, as bootstrap installs it."""
+    link = tmp_path_factory.mktemp("plugins") / EXECUTABLE.name
+    link.symlink_to(EXECUTABLE)
+    with subprocess.Popen([str(link), "127.0.0.1:1"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        with grpc.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}") as channel:
+            yield Stub(channel)
+            Stub(channel).Cancel(empty_pb2.Empty(), timeout=CALL_TIMEOUT_S)
+            assert process.wait(EXIT_TIMEOUT_S) == 0
+
+
+@pytest.fixture
+def provider(stub: Stub, tmp_path: Path) -> Provider:
+    configure(stub, renderYamlToDirectory=str(tmp_path), enableSecretMutable="true")
+    return Provider(stub)
+
+
+def configure(stub: Stub, **settings: str) -> provider_pb2.ConfigureResponse:
+    variables = {f"kubernetes:config:{key}": value for key, value in settings.items()}
+    request = provider_pb2.ConfigureRequest(variables=variables)
+    answer: provider_pb2.ConfigureResponse = stub.Configure(request, timeout=CALL_TIMEOUT_S)
+    return answer
+
+
+def test_it_accepts_secrets_and_previews(stub: Stub, tmp_path: Path) -> None:
+    answer = configure(stub, renderYamlToDirectory=str(tmp_path))
+
+    assert answer.acceptSecrets
+    assert answer.supportsPreview
+
+
+def test_it_says_that_it_can_not_reach_a_cluster(stub: Stub) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        configure(stub, kubeconfig="{}")
+
+    assert "only renders: set renderYamlToDirectory" in str(caught.value.details())
+
+
+def test_a_folder_and_a_cluster_contradict_each_other(stub: Stub) -> None:
+    news = wire.encode({"renderYamlToDirectory": "out", "kubeconfig": "{}"})
+    answer = stub.CheckConfig(provider_pb2.CheckRequest(news=news), timeout=CALL_TIMEOUT_S)
+
+    assert [failure.property for failure in answer.failures] == ["kubeconfig"]
+
+
+def test_another_folder_means_writing_everything_again(stub: Stub) -> None:
+    request = provider_pb2.DiffRequest(
+        olds=wire.encode({"renderYamlToDirectory": "one"}),
+        news=wire.encode({"renderYamlToDirectory": "two"}),
+    )
+    assert stub.DiffConfig(request, timeout=CALL_TIMEOUT_S).replaces == ["renderYamlToDirectory"]
+    request.news.CopyFrom(request.olds)
+    same = stub.DiffConfig(request, timeout=CALL_TIMEOUT_S)
+    assert same.changes == provider_pb2.DiffResponse.DIFF_NONE
+
+
+def test_create_writes_a_manifest_and_the_official_state(
+    provider: Provider, tmp_path: Path
+) -> None:
+    id_, outputs = provider.create(config_map(a="1"))
+
+    (file,) = tmp_path.rglob("*.yaml")
+    assert file.relative_to(tmp_path).as_posix() == "1-manifest/v1-configmap-shop-settings.yaml"
+    assert yaml.safe_load(file.read_text()) == config_map(a="1")
+    assert id_ == "shop/settings"
+    assert outputs.pop("__fieldManager").startswith("pulumi-kubernetes-")
+    assert outputs == {
+        **config_map(a="1"),
+        "__inputs": config_map(a="1"),
+        "__initialApiVersion": "v1",
+    }
+
+
+def test_a_preview_writes_nothing(provider: Provider, tmp_path: Path) -> None:
+    id_, _ = provider.create(config_map(a="1"), preview=True)
+
+    assert id_ == ""
+    assert list(tmp_path.rglob("*.yaml")) == []
+
+
+def test_a_definition_goes_where_it_is_applied_first(provider: Provider, tmp_path: Path) -> None:
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "games.shop.dev"},
+    }
+    id_, _ = provider.create(definition)
+
+    (file,) = tmp_path.rglob("*.yaml")
+    name = "apiextensions.k8s.io_v1-customresourcedefinition-default-games.shop.dev.yaml"
+    assert file.relative_to(tmp_path).as_posix() == f"0-crd/{name}"
+    assert id_ == "games.shop.dev"
+
+
+def test_diff_names_every_property(provider: Provider) -> None:
+    _, outputs = provider.create(config_map(**{"a.b": "1", "gone": "x", "same": "s"}))
+    configure(provider.stub, renderYamlToDirectory="x", enableConfigMapMutable="true")
+
+    answer = provider.diff(outputs, config_map(**{"a.b": "2", "new": "y", "same": "s"}))
+
+    kinds = {path: found.kind for path, found in answer.detailedDiff.items()}
+    assert kinds == {'data["a.b"]': DIFF.UPDATE, "data.gone": DIFF.DELETE, "data.new": DIFF.ADD}
+    assert answer.replaces == []
+    assert answer.changes == provider_pb2.DiffResponse.DIFF_SOME
+
+
+def test_no_difference_is_none(provider: Provider) -> None:
+    _, outputs = provider.create(config_map(a="1"))
+
+    answer = provider.diff(outputs, config_map(a="1"))
+    assert answer.changes == provider_pb2.DiffResponse.DIFF_NONE
+    assert not answer.detailedDiff
+
+
+def test_what_an_update_may_not_change_is_replaced(provider: Provider) -> None:
+    _, outputs = provider.create(config_map(a="1"))
+
+    same_name = provider.diff(outputs, config_map(a="2"))  # not said to be mutable here
+    assert same_name.replaces == ["data.a"]
+    assert same_name.deleteBeforeReplace
+    renamed = config_map(a="1") | {"metadata": {"name": "other", "namespace": "shop"}}
+    assert provider.diff(outputs, renamed).replaces == ["metadata.name"]
+    assert not provider.diff(outputs, renamed).deleteBeforeReplace
+
+
+def test_a_value_that_is_not_known_yet_is_a_change(provider: Provider) -> None:
+    _, outputs = provider.create(config_map(a="1"))
+    wanted = config_map(a="1") | {"data": {"a": wire.UNKNOWN}}
+
+    assert provider.diff(outputs, wanted).detailedDiff["data.a"].kind == DIFF.UPDATE_REPLACE
+
+
+def test_what_the_server_adds_is_no_difference(provider: Provider) -> None:
+    _, outputs = provider.create(config_map(a="1"))
+    outputs["metadata"]["uid"] = "0"
+    outputs["status"] = {"ready": True}
+
+    answer = provider.diff(outputs, config_map(a="1"))
+    assert answer.changes == provider_pb2.DiffResponse.DIFF_NONE
+
+
+def test_update_keeps_what_was_fixed_at_creation(provider: Provider, tmp_path: Path) -> None:
+    _, before = provider.create(config_map(a="1"))
+
+    after = provider.update(before, config_map(a="2"))
+
+    assert after["__fieldManager"] == before["__fieldManager"]
+    assert after["__inputs"]["data"] == {"a": "2"}
+    (file,) = tmp_path.rglob("*.yaml")
+    assert yaml.safe_load(file.read_text())["data"] == {"a": "2"}
+
+
+def test_delete_removes_the_manifest_and_may_be_repeated(
+    provider: Provider, tmp_path: Path
+) -> None:
+    id_, outputs = provider.create(config_map(a="1"))
+    request = provider_pb2.DeleteRequest(
+        id=id_, urn=urn(config_map()), properties=wire.encode(outputs)
+    )
+    for _ in range(2):
+        provider.stub.Delete(request, timeout=CALL_TIMEOUT_S)
+
+    assert list(tmp_path.rglob("*.yaml")) == []
+
+
+def test_refresh_sees_a_hand_at_work(provider: Provider, tmp_path: Path) -> None:
+    id_, outputs = provider.create(config_map(a="1"))
+    assert wire.decode(provider.read(id_, outputs, config_map()).properties) == outputs
+
+    (file,) = tmp_path.rglob("*.yaml")
+    file.write_text(file.read_text().replace('"1"', '"2"'))
+    drifted = wire.decode(provider.read(id_, outputs, config_map()).properties)
+    assert drifted["data"] == {"a": "2"}
+    assert provider.diff(drifted, config_map(a="1")).detailedDiff.keys() == {"data.a"}
+
+    file.unlink()
+    assert provider.read(id_, outputs, config_map()).id == ""
+
+
+def test_a_broken_manifest_is_named(provider: Provider, tmp_path: Path) -> None:
+    id_, outputs = provider.create(config_map(a="1"))
+    (file,) = tmp_path.rglob("*.yaml")
+    file.write_text("{")
+
+    with pytest.raises(grpc.RpcError) as caught:
+        provider.read(id_, outputs, config_map())
+    assert str(file) in str(caught.value.details())
+
+
+def test_import_finds_a_manifest_by_its_id(provider: Provider) -> None:
+    id_, _ = provider.create(config_map(a="1"))
+
+    answer = provider.read(id_, {}, config_map())
+    assert wire.decode(answer.inputs) == config_map(a="1")
+
+
+def test_a_secret_s_texts_are_stored_encoded_and_marked(provider: Provider) -> None:
+    _, outputs = provider.create(secret(token=labels.PLACEHOLDER))
+
+    assert isinstance(outputs["data"], wire.Sensitive)
+    assert isinstance(outputs["__inputs"]["data"], wire.Sensitive)
+    assert "stringData" not in outputs
+
+
+def test_a_secret_s_real_value_is_never_rendered(provider: Provider, tmp_path: Path) -> None:
+    _, failures = provider.check(secret(token="hunter2"))
+
+    assert "data.token is secret" in failures[0]
+    assert "hunter2" not in failures[0]
+    assert list(tmp_path.rglob("*.yaml")) == []
+
+
+def test_a_secret_value_elsewhere_is_never_rendered(provider: Provider) -> None:
+    _, failures = provider.check(config_map() | {"data": {"a": wire.Sensitive("hunter2")}})
+
+    assert "ConfigMap shop/settings: data is secret" in failures[0]
+
+
+def test_a_name_is_never_invented(provider: Provider) -> None:
+    _, failures = provider.check(config_map() | {"metadata": {"namespace": "shop"}})
+
+    assert "set metadata.name" in failures[0]
+
+
+def test_what_is_no_object_is_refused(provider: Provider) -> None:
+    _, failures = provider.check({"chart": "redis", "apiVersion": "", "kind": ""})
+
+    assert "renders plain objects only" in failures[0]
