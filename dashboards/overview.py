@@ -268,6 +268,21 @@ ERROR_LINES: Final = (
             stacked=True,
         ),
         timeseries(
+            "High-value failures",
+            f"Failed payments of {HIGH_VALUE_MINOR} minor units or more, by provider.",
+            (grouped(PAYMENT_FAILURES_HIGH_VALUE, "provider"),),
+            "per_second",
+        ),
+    ),
+    (
+        timeseries(
+            "HTTP answers by status",
+            "Every answered request by HTTP status, probes included.",
+            (grouped(HTTP_REQUESTS, "status"),),
+            "per_second",
+            stacked=True,
+        ),
+        timeseries(
             "HTTP errors by route",
             "4xx and 5xx answers. 401 and 429 are clients' doing; 503 is the service refusing "
             "work that it could not finish.",
@@ -279,12 +294,6 @@ ERROR_LINES: Final = (
                     "{{status}} {{route}}",
                 ),
             ),
-            "per_second",
-        ),
-        timeseries(
-            "High-value failures",
-            f"Failed payments of {HIGH_VALUE_MINOR} minor units or more, by provider.",
-            (grouped(PAYMENT_FAILURES_HIGH_VALUE, "provider"),),
             "per_second",
         ),
     ),

@@ -88,7 +88,7 @@ def _target(url: str | None, folder: Path) -> AbstractAsyncContextManager[Target
 
 @asynccontextmanager
 async def _theirs(url: str) -> AsyncIterator[Target]:
-    yield Target(url, token.find_secret(os.environ))
+    yield Target(url, token.find_secret(os.environ, token.DEV_FOLDER))
 
 
 async def _unless_it_dies(work: Coroutine[Any, Any, Results], target: Target) -> Results:

@@ -31,7 +31,16 @@ async def own_platform(
     except (PlatformError, EmbeddedError, ProcessDiedError) as error:
         raise SetUpError(str(error)) from error
     finally:
-        shutil.rmtree(folder / "postgres", ignore_errors=True)
+        _keep_only(folder, "logs")
+
+
+def _keep_only(folder: Path, name: str) -> None:
+    """Remove everything else in `folder`: data, and the secret that signed the tokens."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and path.name != name:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_file():
+            path.unlink()
 
 
 def _target(running: Platform) -> Target:
