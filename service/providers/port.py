@@ -88,6 +88,9 @@ class Provider(Protocol):
     async def find_charge(self, request: ChargeRequest) -> Charge | None:
         """Return what the provider has under `attempt_id`; None if it has seen no such attempt."""
 
+    async def get_charge(self, charge_ref: str) -> Charge:
+        """Return a charge that the provider has named before, as it stands now."""
+
     async def capture(self, request: HeldRequest) -> Charge:
         """Capture an authorized charge in full."""
 

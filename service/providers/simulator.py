@@ -102,6 +102,13 @@ class SimulatorProvider:
         found = _found(answer)
         return _charge(found) if found is not None else None
 
+    async def get_charge(self, charge_ref: str) -> Charge:
+        """GET /charges/{id}."""
+        answer = await self._call("find", "GET", f"/provider/v1/charges/{charge_ref}")
+        if answer.status in REFUSED:
+            raise OutcomeUnknownError(f"the provider has lost its charge: {_code(answer)}")
+        return _charge(answer.body)
+
     async def capture(self, request: HeldRequest) -> Charge:
         """POST /charges/{id}/capture."""
         return await self._change("capture", request, {"amount": request.amount.minor})

@@ -101,6 +101,9 @@ async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> Answer:
 async def _find_or_repeat(provider: Provider, attempt: Attempt) -> Charge:
     if attempt.operation != "charge":
         return await _operate(provider, attempt)
+    if attempt.payment.provider_ref is not None:
+        # The charge was made under an earlier attempt's key: to repeat it would make another one.
+        return await provider.get_charge(attempt.payment.provider_ref)
     request = _charge_request(attempt)
     return await provider.find_charge(request) or await provider.charge(request)
 

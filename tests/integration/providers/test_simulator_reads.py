@@ -1,4 +1,4 @@
-"""The simulator's list of charges, as reconciliation reads it."""
+"""What reconciliation and webhooks read at the simulator."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -86,3 +86,12 @@ async def test_a_charge_that_cannot_be_ours_is_listed_as_such(
     await simulator.fault("provider.find", "malformed")
     with pytest.raises(OutcomeUnknownError):
         await listed(simpay, datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR)
+
+
+async def test_a_charge_is_read_again_by_the_provider_s_name_for_it(
+    simpay: SimulatorProvider,
+) -> None:
+    held = await simpay.charge(a_charge(capture=False))
+    assert await simpay.get_charge(held.provider_ref or "") == held
+    with pytest.raises(OutcomeUnknownError):
+        await simpay.get_charge("ch_no")
