@@ -4,13 +4,13 @@ The only import of structlog. `event` is a fixed name such as `http_request`; wh
 field of its own, so that logs can be counted and searched by name.
 """
 
-import json
 import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final
@@ -20,6 +20,8 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from service.settings import Settings
+
+Logger = FilteringBoundLogger
 
 MASK: Final = "***"
 MAX_DEPTH: Final = 8
@@ -45,9 +47,7 @@ def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=[
-            add_context,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            add_facts,
             structlog.processors.format_exc_info,
             redact,
             render,
@@ -60,9 +60,9 @@ def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
     _route_standard_library(level)
 
 
-def get_logger(name: str) -> FilteringBoundLogger:
+def get_logger(name: str) -> Logger:
     """Return a logger whose lines carry `name` as `module`."""
-    logger: FilteringBoundLogger = structlog.get_logger(module=name)
+    logger: Logger = structlog.get_logger(module=name)
     return logger
 
 
@@ -87,22 +87,39 @@ def bind_correlation(identifier: str, **fields: Any) -> Iterator[None]:
         _context.reset(token)
 
 
-def add_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Put the bound fields under the event's own; the event wins."""
-    return {**_context.get(), **event}
+def add_facts(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Put time (UTC), level, name and the bound fields before the event's own; those win."""
+    # One step for what the library would do in three: a line is a tenth of a request's work.
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z",
+        "level": method,
+        "event": event["event"],
+        **_context.get(),
+        **event,
+    }
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Mask values whose key sounds secret, and tokens and passwords inside texts."""
-    return {key: _masked(key, value, MAX_DEPTH) for key, value in event.items()}
+    for key, value in event.items():
+        if isinstance(value, str) and not _is_sensitive(key) and not _may_hold_secret(value):
+            continue  # nearly all fields of nearly all lines
+        event[key] = _masked(key, value, MAX_DEPTH)
+    return event
 
 
 def render(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
     """Return the record as JSON without a raw newline; never fail for what it holds."""
     try:
         return _encoder.encode(event)
-    except (TypeError, ValueError):  # lone surrogates, which hostile headers can bring in
-        return json.dumps(event, default=str, skipkeys=True).encode()
+    except UnicodeEncodeError:  # lone surrogates: bytes of a hostile header that are no text
+        return _encoder.encode({key: _escaped(value) for key, value in event.items()})
+
+
+def _escaped(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def _masked(key: str, value: Any, depth: int) -> Any:
@@ -111,7 +128,6 @@ def _masked(key: str, value: Any, depth: int) -> Any:
     if _is_sensitive(key):
         return MASK
     if isinstance(value, str):
-        # Most texts hold neither; asking is many times cheaper than the expression.
         return _IN_TEXT.sub(_mask_match, value) if _may_hold_secret(value) else value
     if isinstance(value, int | float):
         return value
@@ -129,6 +145,7 @@ def _masked_nested(key: str, value: Any, depth: int) -> Any:
 
 
 def _may_hold_secret(text: str) -> bool:
+    # Many times cheaper than the expression, which few texts need.
     return "://" in text or "earer" in text or "EARER" in text
 
 
@@ -150,7 +167,7 @@ class _Routed(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._log.log(
-            record.levelno,
+            min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL),
             "library_log",
             module=record.name,
             message=record.getMessage(),

@@ -172,6 +172,23 @@ async def test_a_client_that_hangs_up_does_not_stop_the_handler(
     assert [line["status"] for line in log("http_request")] == [200]
 
 
+async def test_a_request_that_outlives_the_drain_is_canceled_and_said(
+    app: web.Application, slow: Slow, log: Lines
+) -> None:
+    runner = web.AppRunner(app, shutdown_timeout=0.05)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    _reader, writer = await asyncio.open_connection(*runner.addresses[0])
+    writer.write(b"POST /v1/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    async with asyncio.timeout(WAIT_S):
+        await slow.began.wait()
+        await runner.cleanup()
+        assert await slow.ended == "canceled"
+    writer.close()
+    assert [line["route"] for line in log("http_request_canceled")] == ["/v1/slow"]
+
+
 def event_when_called(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> asyncio.Event:
     """Return an event that is set when a method has run."""
     event, original = asyncio.Event(), getattr(owner, name)

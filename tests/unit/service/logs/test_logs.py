@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -127,6 +127,22 @@ def test_the_standard_library_comes_out_the_same_way(lines: Lines) -> None:
     assert "ValueError: invalid literal" in line["exception"]
 
 
+@pytest.mark.parametrize(("number", "name"), [(1, "debug"), (25, "info"), (99, "critical")])
+def test_levels_of_libraries_own_are_rounded_down(lines: Lines, number: int, name: str) -> None:
+    logging.getLogger().setLevel(1)
+    logging.getLogger("some.library").log(number, "odd")
+    assert [line["level"] for line in lines()] == [name]
+
+
+def test_a_line_begins_with_what_people_look_for(
+    lines: Lines, stream: io.BytesIO, log: Any
+) -> None:
+    with logs.bind_correlation("c-1"):
+        log.info("paid", level="mine")
+    assert list(lines()[0]) == ["time", "level", "event", "correlation_id", "module"]
+    assert stream.getvalue().startswith(b'{"time":"20')
+
+
 def test_configuring_twice_does_not_double_the_lines(lines: Lines, stream: io.BytesIO) -> None:
     logs.configure(settings("debug"), stream)
     logging.getLogger("some.library").warning("once")
@@ -212,6 +228,8 @@ JSON_LIKE = st.recursive(
 
 
 @given(value=JSON_LIKE)
+@example(value="\ud800")
+@example(value={"\udcff": [float("nan"), "\udcff"]})
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_whatever_is_logged_is_one_line_of_json(
     lines: Lines, stream: io.BytesIO, log: Any, value: Any
@@ -221,6 +239,11 @@ def test_whatever_is_logged_is_one_line_of_json(
     log.info("called", value=value)
     assert stream.getvalue().count(b"\n") == 1
     assert lines()[0]["event"] == "called"
+
+
+def test_bytes_of_a_header_that_are_no_text_are_escaped(lines: Lines, log: Any) -> None:
+    log.info("called", count=3, agent=b"curl\xff".decode(errors="surrogateescape"))
+    assert (lines()[-1]["agent"], lines()[-1]["count"]) == ("curl\\udcff", 3)
 
 
 def test_what_holds_itself_is_cut(lines: Lines, log: Any) -> None:
