@@ -43,7 +43,6 @@ BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
 KeyT = TypeVar("KeyT")
 
-IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _ALWAYS: Final = (
     MalformedRequestError,
     ValidationFailedError,  # also of a query: unknown parameters are refused

@@ -9,8 +9,9 @@ from aiohttp import hdrs, web
 
 from service.errors import ServiceError
 from service.http import problem
-from service.http.endpoint import IDEMPOTENCY_KEY, Endpoint, Nothing
+from service.http.endpoint import Endpoint, Nothing
 from service.http.middleware import CORRELATION_ID
+from service.http.parse import IDEMPOTENCY_KEY
 
 PATH: Final = "/openapi.json"
 _SCHEMAS: Final = "#/components/schemas/{name}"

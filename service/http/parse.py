@@ -24,8 +24,11 @@ MAX_BODY_BYTES: Final = 65_536
 MAX_DETAIL: Final = 200
 """Characters of a detail: it quotes the client's own input, which may be long."""
 
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
 _JSON: Final = "application/json"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")  # visible ASCII
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _WORD: Final = re.compile(r"[a-z0-9_-]{1,32}")
 _END: Final = r"(?!\n)$"
 """How a pattern ends: Python's `$` alone matches before a last newline too. ECMA agrees on it."""
@@ -102,7 +105,7 @@ def path_parameters(found: Mapping[str, str]) -> tuple[dict[str, UUID], dict[str
 
 def idempotency_key(request: web.Request) -> str:
     """Return the one Idempotency-Key; raise IdempotencyKey{Missing,Invalid}Error."""
-    keys = request.headers.getall("Idempotency-Key", [])
+    keys = request.headers.getall(IDEMPOTENCY_KEY, [])
     if not keys:
         raise IdempotencyKeyMissingError
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
@@ -185,7 +188,6 @@ def _refuse_nul(value: Any, path: str = "$") -> None:
 
 
 def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFoundError from None
+    if not _UUID.fullmatch(text):  # UUID() takes braces, URNs and hyphens anywhere
+        raise NotFoundError
+    return UUID(text)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from service import logs
-from service.http.endpoint import IDEMPOTENCY_KEY, Endpoint, Nothing
+from service.http.endpoint import Endpoint, Nothing
 from service.http.openapi import document
+from service.http.parse import IDEMPOTENCY_KEY
 from service.http.routes import ADMIN, READ, ROUTES, WRITE
 from service.settings import Settings, load
 from tests.integration.api.conftest import Api
