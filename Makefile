@@ -2,7 +2,6 @@
 # `make` alone lists them.
 
 STACK ?= local
-PROFILE ?= smoke
 USER_ID ?= u1
 SCOPES ?= payments:read payments:write
 # Two test processes: more than one core's worth of waiting, little enough for a laptop's memory.
@@ -85,7 +84,7 @@ image: ## build the container image and let a container of it pay a payment
 .PHONY: load
 load: ## a locust run with report and verdict: PROFILE=smoke|standard
 	$(BOOTSTRAP) venv
-	@$(PYTHON) -m loadtest --profile $(PROFILE)
+	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE))
 
 # --- still to come ---------------------------------------------------------------------------
 

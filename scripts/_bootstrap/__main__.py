@@ -39,7 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     console = Console()
     commands = Commands(cache / "logs" / str(os.getpid()))
     place = Place(ROOT, cache, console, commands)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a parent that ignores it, as a CI runner may, would make us deaf to it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     if options.retry:
         place.stamps.forget()
     try:
