@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 import time
 from typing import Final
 
@@ -10,7 +11,6 @@ from aiohttp.typedefs import Handler, Middleware
 
 from service import logs
 from service.errors import RequestTimeoutError
-from service.ids import new_id
 from service.metric_catalog import HTTP_DURATION, HTTP_REQUESTS
 from service.metrics import Metrics
 
@@ -39,7 +39,7 @@ def correlation_of(header: str | None) -> str:
     """Return the caller's correlation id if it is fit for a log line, else a new one."""
     if header is not None and _CORRELATION.fullmatch(header):
         return header
-    return new_id().hex
+    return secrets.token_hex(16)
 
 
 def trace_of(header: str | None) -> str | None:
@@ -52,6 +52,7 @@ def trace_of(header: str | None) -> str | None:
 
 def observe(metrics: Metrics) -> Middleware:
     """Return the outermost middleware: it sees every request and the answer that it gets."""
+    log = _log.bind()  # assembled once, and not for each line of each request
 
     @web.middleware
     async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -63,10 +64,12 @@ def observe(metrics: Metrics) -> Middleware:
         try:
             answer = await handler(request)
         except asyncio.CancelledError:
-            _log.warning("http_request_canceled", method=request.method, route=_route(request))
+            log.warning("http_request_canceled", method=request.method, route=_route(request))
             raise
         _dress(answer, identifier)
-        _record(metrics, request, answer.status, time.perf_counter() - started)
+        duration_s = time.perf_counter() - started
+        _count(metrics, request, answer.status, duration_s)
+        _say(log, request, answer.status, duration_s)
         return answer
 
     return observed
@@ -97,19 +100,26 @@ def _dress(answer: web.StreamResponse, identifier: str) -> None:
     headers.setdefault(hdrs.CACHE_CONTROL, "no-store")  # answers belong to one user
 
 
-def _record(metrics: Metrics, request: web.Request, status: int, duration_s: float) -> None:
-    route = _route(request)
-    method = request.method if request.method in _METHODS else "other"
+def _count(metrics: Metrics, request: web.Request, status: int, duration_s: float) -> None:
+    route, method = _route(request), _method(request)
     metrics.inc(HTTP_REQUESTS, method=method, route=route, status=str(status))
     metrics.observe(HTTP_DURATION, duration_s, method=method, route=route)
-    say = _log.debug if QUIET.match(route) else _log.info
+
+
+def _say(log: logs.Logger, request: web.Request, status: int, duration_s: float) -> None:
+    route = _route(request)
+    say = log.debug if QUIET.match(route) else log.info
     say(
         "http_request",
-        method=method,
+        method=_method(request),
         route=route,
         status=status,
         duration_ms=round(duration_s * 1000, 2),
     )
+
+
+def _method(request: web.Request) -> str:
+    return request.method if request.method in _METHODS else "other"
 
 
 def _route(request: web.Request) -> str:
