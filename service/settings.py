@@ -10,6 +10,9 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
+PROVIDERS: Final = ("simulator", "stripe")
+"""Payment providers that the service can speak to."""
+
 MIN_HS256_KEY_BYTES: Final = 32  # RFC 7518, 3.2: the key is at least as long as the hash
 
 
@@ -77,10 +80,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_audience: str = "coinslot-api"
 
     # Payment providers
-    default_provider: Literal["simulator"] = "simulator"
+    providers: Annotated[str, Meta(pattern=r"^[a-z]+(,[a-z]+)*$")] = "simulator"
+    """Names, separated by commas, in the order in which they stand in for the default."""
+    default_provider: Literal["simulator", "stripe"] = "simulator"
     simulator_url: Url = "http://127.0.0.1:8090"
     simulator_api_key: Secret
+    stripe_url: Url = "https://api.stripe.com"
+    stripe_api_key: Secret = Secret("")
+    stripe_return_url: Annotated[str, Meta(pattern=r"^(https?://[^\s/]+\S*)?$")] = ""
+    """Where a buyer comes back to from a bank's page; empty: the page is shown in the shop."""
     provider_timeout_s: Seconds = 5.0
+    provider_max_in_flight: Count = 1_000
+    """Payments and operations under way, a process and a provider; one more is answered 503."""
+    breaker_failures: Annotated[int, Meta(ge=1, le=1_000)] = 10
+    """Calls that fail in a row before a provider is left alone; one lost answer is no outage."""
+    breaker_open_s: Seconds = 5.0
+    """How long it is left alone before one call tries again; as long as a call's time-out."""
 
     # Integrations
     library_url: Url = "http://127.0.0.1:8090"
@@ -95,6 +110,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that is held is given up after this: six days, before most banks' seven."""
     request_timeout_s: Seconds = 15.0
     """Beyond this a request is answered 503; above the provider's timeout, below the lock."""
+    idempotency_ttl_s: Annotated[float, Meta(ge=86_400, le=2_592_000)] = 259_200.0
+    """An answer is kept for three days: longer than any client of ours repeats a request."""
     idempotency_lock_s: Seconds = 30.0
     """How long a request owns its key; twice the longest request, so an owner is surely gone."""
     unknown_retry_s: Seconds = 5.0
@@ -108,6 +125,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a claimed message is hidden from other workers."""
     shutdown_drain_s: Seconds = 20.0
     """Longest wait for requests in flight at SIGTERM; below the pod's grace period."""
+
+    @property
+    def provider_names(self) -> tuple[str, ...]:
+        """Return the configured providers, the most wanted first."""
+        names = dict.fromkeys((self.default_provider, *self.providers.split(",")))
+        return tuple(names)
 
 
 class SettingsError(Exception):
@@ -154,10 +177,28 @@ def _decode_secret(kind: type, value: Any) -> Any:
 
 
 def _across(values: Mapping[str, Any]) -> list[str]:
+    problems = _provider_problems(values)
     secret = values.get("jwt_secret")
     if secret is not None and len(secret.reveal().encode()) < MIN_HS256_KEY_BYTES:
-        return [f"JWT_SECRET has fewer than {MIN_HS256_KEY_BYTES} bytes; HS256 needs that many"]
-    return []
+        problems.append(
+            f"JWT_SECRET has fewer than {MIN_HS256_KEY_BYTES} bytes; HS256 needs that many"
+        )
+    return problems
+
+
+def _provider_problems(values: Mapping[str, Any]) -> list[str]:
+    names = values.get("providers", "simulator").split(",")
+    default = values.get("default_provider", "simulator")
+    problems = [
+        f"PROVIDERS names {name!r}; allowed: {', '.join(PROVIDERS)}"
+        for name in names
+        if name not in PROVIDERS
+    ]
+    if default not in names:
+        problems.append(f"DEFAULT_PROVIDER is {default!r}, which PROVIDERS does not name; add it")
+    if "stripe" in names and not values.get("stripe_api_key"):
+        problems.append("STRIPE_API_KEY is not set, and PROVIDERS names stripe; give its key")
+    return problems
 
 
 def _wrong(name: str, raw: str, kind: Any, error: Exception) -> str:

@@ -26,6 +26,7 @@ CONNECTION_SETTINGS: Final = (
     "SET jit = off",
     "SET TIME ZONE 'UTC'",
 )
+_SCANS: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 SERVER_TIMEOUT_EXTRA_S: Final = 2.0
 """The server gives up this much later than the client: a backstop for statements left alone."""
 
@@ -120,6 +121,12 @@ class Database:
             return await self.fetch(sql, parameters)
         except ConnectionLostError:
             return await self.fetch(sql, parameters)
+
+    async def report(self, sql: str) -> list[Row]:
+        """Run a query that reads whole tables, with the plans that suit one."""
+        async with self.transaction() as transaction:
+            await transaction.fetch("; ".join(f"SET LOCAL {name} = on" for name in _SCANS))
+            return await transaction.fetch(sql)
 
     async def run_set(self, name: str, items: Sequence[Any]) -> list[Row]:
         """Run the prepared statement `name` over `items` (msgspec structs) as one transaction."""

@@ -18,7 +18,7 @@ class Backlog(msgspec.Struct, frozen=True):
 
 async def violations(db: Database) -> dict[str, int]:
     """Return the number of rows that break each money invariant; all 0 when all is well."""
-    rows = await db.read("SELECT invariant, violations FROM money_invariants ORDER BY invariant")
+    rows = await db.report("SELECT invariant, violations FROM money_invariants ORDER BY invariant")
     return {name: int(count) for name, count in rows}
 
 

@@ -1,6 +1,5 @@
 """Payments in the database: reading them, and the rare ways in which one ends early."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -167,44 +166,3 @@ async def claim_attempt(
 def _due(row: Row) -> DueAttempt:
     attempt_id, operation, checks, correlation_id, *payment = row
     return DueAttempt(attempt_id, operation, checks, correlation_id, PaymentRow(*payment))
-
-
-async def drop_claim(db: Database, resource_ids: Sequence[UUID]) -> None:
-    """Free the keys of requests that came to nothing, so that they may be sent again."""
-    await db.fetch(
-        """
-        DELETE FROM idempotency_keys k
-        WHERE k.resource_id = ANY (%s::uuid[]) AND k.recovery_point = 'started'
-          AND NOT EXISTS (SELECT FROM payments p WHERE p.id = k.resource_id)
-          AND NOT EXISTS (SELECT FROM refunds r WHERE r.id = k.resource_id)
-          AND NOT EXISTS (SELECT FROM payment_attempts a
-                          WHERE a.id = k.resource_id AND a.status IN ('pending', 'unknown'))
-        """,
-        (list(resource_ids),),
-    )
-
-
-async def take_over_key(
-    db: Database, caller: str, key: str, *, at: datetime, until: datetime
-) -> bool:
-    """Own a key whose first owner is gone; False if another was faster."""
-    rows = await db.fetch(
-        """
-        UPDATE idempotency_keys SET locked_until = %(until)s
-        WHERE caller = %(caller)s AND key = %(key)s AND recovery_point = 'started'
-          AND (locked_until IS NULL OR locked_until <= %(at)s)
-        RETURNING 1
-        """,
-        {"caller": caller, "key": key, "at": at, "until": until},
-    )
-    return bool(rows)
-
-
-async def stored_answer(db: Database, resource_id: UUID) -> tuple[int, str] | None:
-    """Return status and body that the request which made this payment or refund got."""
-    rows = await db.read(
-        "SELECT response_status, response_body FROM idempotency_keys"
-        " WHERE resource_id = %s AND response_status IS NOT NULL",
-        (resource_id,),
-    )
-    return (rows[0][0], rows[0][1]) if rows else None

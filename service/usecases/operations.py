@@ -16,8 +16,8 @@ from service.errors import (
 )
 from service.ids import new_id
 from service.logs import bind, get_logger
+from service.store import idempotency
 from service.store import operations as store
-from service.store import payments as payment_store
 from service.store.operations import BeginOperation, BeginOperationOutcome, BegunOperation
 from service.usecases.answer import Answer
 from service.usecases.context import Context
@@ -105,7 +105,7 @@ async def _begin(ctx: Context, item: BeginOperation) -> BeginOperationOutcome:
 async def _resume(ctx: Context, command: Operate, resource_id: UUID) -> Answer:
     now = ctx.now()
     until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
-    owned = await payment_store.take_over_key(
+    owned = await idempotency.take_over_key(
         ctx.db, command.user_id, command.key, at=now, until=until
     )
     if not owned:

@@ -23,6 +23,7 @@ from service.errors import (
 )
 from service.ids import new_id
 from service.logs import bind
+from service.store import idempotency
 from service.store import payments as store
 from service.store.begin_payments import BeginOutcome, BeginPayment, Begun
 from service.store.payments import EventRow, LedgerRow, PaymentRow
@@ -168,19 +169,21 @@ async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> Answer:
     """Own the key of a request that is gone, and finish what it began."""
     now = ctx.now()
     until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
-    owned = await store.take_over_key(ctx.db, command.user_id, command.key, at=now, until=until)
+    owned = await idempotency.take_over_key(
+        ctx.db, command.user_id, command.key, at=now, until=until
+    )
     if not owned or outcome.resource_id is None:
         raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
     payment = await store.get_payment(ctx.db, outcome.resource_id)
     if payment is None:  # it died before it made one
-        await store.drop_claim(ctx.db, [outcome.resource_id])
+        await idempotency.drop_claim(ctx.db, [outcome.resource_id])
         return await pay(ctx, command)
     return await resume(ctx, payment.id, payment.id)
 
 
 async def _refusal(ctx: Context, item: BeginPayment, outcome: BeginOutcome) -> ServiceError:
     if outcome.kind is Begun.LOST_ORDER:
-        await store.drop_claim(ctx.db, [item.payment_id])
+        await idempotency.drop_claim(ctx.db, [item.payment_id])
     return _REFUSALS[outcome.kind]()
 
 

@@ -27,7 +27,7 @@ from service.providers.port import (
     RefundRequest,
     RefundResult,
 )
-from service.store import payments as payment_store
+from service.store import idempotency
 from service.store import refunds as store
 from service.store.payments import PaymentRow
 from service.store.refunds import (
@@ -142,7 +142,7 @@ async def _send(ctx: Context, due: DueRefund) -> Answer:
 async def _resume(ctx: Context, command: Refund, outcome: BeginRefundOutcome) -> Answer:
     now = ctx.now()
     until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
-    owned = await payment_store.take_over_key(
+    owned = await idempotency.take_over_key(
         ctx.db, command.user_id, command.key, at=now, until=until
     )
     if not owned:
@@ -204,7 +204,7 @@ async def _settle(
     if applied:
         _log.info(f"refund_{status}", refund_id=str(row.id), amount_minor=row.amount_minor)
         return answer
-    stored = await payment_store.stored_answer(ctx.db, row.id)
+    stored = await idempotency.stored_answer(ctx.db, row.id)
     if stored is None:
         raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
     return Answer(stored[0], stored[1].encode(), replayed=True)

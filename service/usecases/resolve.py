@@ -26,6 +26,7 @@ from service.providers.port import (
     OutcomeUnknownError,
     Provider,
 )
+from service.store import idempotency
 from service.store import payments as store
 from service.store.payments import DueAttempt
 from service.usecases.answer import Answer
@@ -62,7 +63,7 @@ async def operate(ctx: Context, attempt: Attempt) -> Settled:
         held = PaymentStatus(attempt.payment.status)
         verdict = Verdict(held, 0, "provider_unavailable", "failed")
         await settle(ctx, attempt, verdict, keep_answer=False)
-        await store.drop_claim(ctx.db, [attempt.resource_id])
+        await idempotency.drop_claim(ctx.db, [attempt.resource_id])
         raise ProviderUnavailableError(retry_after_s=PROVIDER_RETRY_AFTER_S) from error
     except OutcomeUnknownError as error:
         return await _settle_silence(ctx, attempt, str(error))
@@ -94,7 +95,7 @@ async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> Answer:
     if due is not None:
         await resolve(ctx, due)
     else:  # an operation that was surely not sent leaves no answer: it may be asked for again
-        await store.drop_claim(ctx.db, [resource_id])
+        await idempotency.drop_claim(ctx.db, [resource_id])
     return await present_answer(ctx, resource_id)
 
 

@@ -18,7 +18,7 @@ from service.errors import IdempotencyKeyInFlightError
 from service.ids import new_id
 from service.logs import correlation_id, get_logger
 from service.slo import HIGH_VALUE_MINOR
-from service.store import payments as store
+from service.store import idempotency
 from service.store.payments import PaymentRow
 from service.store.settle_payments import EntryRow, SettleOutcome, SettlePayment
 from service.usecases.answer import Answer
@@ -90,7 +90,7 @@ async def settle(
 
 async def present_answer(ctx: Context, resource_id: UUID) -> Answer:
     """Return what is stored for the request; somebody else settled it."""
-    stored = await store.stored_answer(ctx.db, resource_id)
+    stored = await idempotency.stored_answer(ctx.db, resource_id)
     if stored is not None:
         return Answer(stored[0], stored[1].encode(), replayed=True)
     raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)

@@ -19,6 +19,8 @@ CREATE TABLE idempotency_keys (
 );
 
 CREATE INDEX idempotency_keys_of_resource ON idempotency_keys (resource_id);
+CREATE INDEX idempotency_keys_to_reap ON idempotency_keys (created_at)
+    WHERE recovery_point = 'finished';
 
 CREATE TABLE outbox (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

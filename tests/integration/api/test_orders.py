@@ -82,3 +82,16 @@ async def test_a_catalogue_that_fails_is_said_so(api: Api, ada: Client) -> None:
     reply = (await ada.call("POST", "/v1/orders", json=body)).expect(503)
     assert reply.body["code"] == "integration_unavailable"
     assert "Retry-After" in reply.headers
+
+
+async def test_an_answer_is_kept_for_three_days(api: Api, ada: Client) -> None:
+    order = await ada.order(["game-1"])
+    paid = (await ada.pay(order["id"], key="k")).expect(201)
+    api.clock.forward(days=2.9)
+    await api.expire()
+    assert (await ada.pay(order["id"], key="k")).replayed
+    api.clock.forward(days=0.2)
+    await api.expire()
+    again = (await ada.pay(order["id"], key="k")).expect(409)
+    assert again.body["code"] == "live_payment_exists"
+    assert (await ada.read(f"/v1/payments/{paid.body['id']}"))["status"] == "succeeded"

@@ -1,0 +1,67 @@
+"""Idempotency keys: who owns one, what it answered, and when it may be forgotten."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from service.store.database import Database
+
+
+async def drop_claim(db: Database, resource_ids: Sequence[UUID]) -> None:
+    """Free the keys of requests that came to nothing, so that they may be sent again."""
+    await db.fetch(
+        """
+        DELETE FROM idempotency_keys k
+        WHERE k.resource_id = ANY (%s::uuid[]) AND k.recovery_point = 'started'
+          AND NOT EXISTS (SELECT FROM payments p WHERE p.id = k.resource_id)
+          AND NOT EXISTS (SELECT FROM refunds r WHERE r.id = k.resource_id)
+          AND NOT EXISTS (SELECT FROM payment_attempts a
+                          WHERE a.id = k.resource_id AND a.status IN ('pending', 'unknown'))
+        """,
+        (list(resource_ids),),
+    )
+
+
+async def take_over_key(
+    db: Database, caller: str, key: str, *, at: datetime, until: datetime
+) -> bool:
+    """Own a key whose first owner is gone; False if another was faster."""
+    rows = await db.fetch(
+        """
+        UPDATE idempotency_keys SET locked_until = %(until)s
+        WHERE caller = %(caller)s AND key = %(key)s AND recovery_point = 'started'
+          AND (locked_until IS NULL OR locked_until <= %(at)s)
+        RETURNING 1
+        """,
+        {"caller": caller, "key": key, "at": at, "until": until},
+    )
+    return bool(rows)
+
+
+async def stored_answer(db: Database, resource_id: UUID) -> tuple[int, str] | None:
+    """Return status and body that the request which made this payment or refund got."""
+    rows = await db.read(
+        "SELECT response_status, response_body FROM idempotency_keys"
+        " WHERE resource_id = %s AND response_status IS NOT NULL",
+        (resource_id,),
+    )
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+async def reap(db: Database, *, before: datetime, limit: int) -> int:
+    """Forget keys that were answered before `before`; return how many.
+
+    What a key has made stays unique without it: an order has one live payment, for ever.
+    """
+    rows = await db.fetch(
+        """
+        DELETE FROM idempotency_keys k USING (
+            SELECT caller, key FROM idempotency_keys
+            WHERE recovery_point = 'finished' AND created_at < %s
+            ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED) old
+        WHERE k.caller = old.caller AND k.key = old.key
+        RETURNING 1
+        """,
+        (before, limit),
+    )
+    return len(rows)
