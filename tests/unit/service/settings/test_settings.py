@@ -71,12 +71,33 @@ def test_a_short_key_is_refused_without_showing_it() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_the_default_provider_is_the_first_of_the_configured_ones() -> None:
+    both = {**NEEDED, "PROVIDERS": "simulator,stripe", "STRIPE_API_KEY": "sk"}
+    assert load(both).provider_names == ("simulator", "stripe")
+    assert load({**both, "DEFAULT_PROVIDER": "stripe"}).provider_names == ("stripe", "simulator")
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"PROVIDERS": "simulator,paypal"}, "PROVIDERS names 'paypal'; allowed: simulator, stripe"),
+        ({"DEFAULT_PROVIDER": "stripe"}, "DEFAULT_PROVIDER is 'stripe', which PROVIDERS does not"),
+        ({"PROVIDERS": "simulator,stripe"}, "STRIPE_API_KEY is not set, and PROVIDERS names"),
+        ({"STRIPE_RETURN_URL": "javascript:x"}, "STRIPE_RETURN_URL is 'javascript:x'"),
+    ],
+)
+def test_providers_that_cannot_be_used_are_refused(environ: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        load({**NEEDED, **environ})
+
+
 def test_every_secret_is_known_as_one() -> None:
     assert set(settings.secret_fields()) == {
         "database_url",
         "redis_url",
         "jwt_secret",
         "simulator_api_key",
+        "stripe_api_key",
         "library_token",
     }
 
