@@ -86,6 +86,19 @@ class Client:
             key=key or str(uuid4()),
         )
 
+    async def capture(
+        self, payment_id: str, amount: int | None = None, *, key: str | None = None
+    ) -> Reply:
+        """Capture a held payment: an amount in minor units, or all of it."""
+        body = {} if amount is None else {"amount": amount}
+        path = f"/v1/payments/{payment_id}/capture"
+        return await self.call("POST", path, json=body, key=key or str(uuid4()))
+
+    async def cancel(self, payment_id: str, *, key: str | None = None) -> Reply:
+        """Let a held payment go."""
+        path = f"/v1/payments/{payment_id}/cancel"
+        return await self.call("POST", path, json={}, key=key or str(uuid4()))
+
     async def refund(
         self, payment_id: str, amount: int | None = None, *, key: str | None = None
     ) -> Reply:

@@ -35,6 +35,8 @@ INITDB_TIMEOUT_S: Final = 120.0  # one to two seconds when the disk is idle
 ORPHAN_TIMEOUT_S: Final = 20.0  # a fast shutdown writes one checkpoint
 POLL_S: Final = 0.02
 PORT_TRIES: Final = 5  # somebody may take the free port between our look and our bind
+FREE_PORTS: Final = range(20_000, 30_000)
+FREE_PORT_TRIES: Final = 100
 PASSWORD_BYTES: Final = 24
 VALKEY_MEMORY: Final = "64mb"  # a cache: it forgets what was not used for longest
 
@@ -138,10 +140,19 @@ def valkey(folder: Path, *, environ: Mapping[str, str] = os.environ) -> Iterator
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of the loopback interface that nobody uses now.
+
+    It is taken below the range from which the system serves outgoing connections: a server that
+    listens a second later would lose such a port to any of them.
+    """
+    for _ in range(FREE_PORT_TRIES):
+        port = secrets.choice(FREE_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise EmbeddedError(
+        f"no free port among {FREE_PORT_TRIES} of {FREE_PORTS.start} to {FREE_PORTS.stop - 1}"
+    )
 
 
 def stop_orphan(data: Path) -> None:

@@ -18,7 +18,10 @@ LOCK_S = "1"  # how long a dead request owns its idempotency key
 async def killed_while_held(
     api: Service, simulator: Control, fault: str, key: str
 ) -> dict[str, str]:
-    """Pay an order and kill the API while the provider holds the charge; return the order."""
+    """Pay an order and kill the API while the provider holds the charge; return the order.
+
+    The charge is held still: it takes effect, or has taken it, and nobody hears of it.
+    """
     await simulator.fault("provider.charge", fault)
     async with api.client("ada") as ada:
         order = await ada.order(["game-7"])
@@ -27,7 +30,6 @@ async def killed_while_held(
         api.child.kill()
         with pytest.raises(aiohttp.ClientError):
             await paying
-    await simulator.release()
     return order
 
 
@@ -36,7 +38,7 @@ async def exactly_one_of_everything(client: Client, simulator: Control, order_id
     payments = (await client.read(f"/v1/payments?order_id={order_id}"))["payments"]
     assert [payment["status"] for payment in payments] == ["succeeded"]
     state = await simulator.state()
-    assert [charge["status"] for charge in state["charges"]] == ["succeeded"]
+    assert [charge["status"] for charge in state["charges"]] == ["succeeded"], state["charges"]
     assert [grant["revoked"] for grant in state["grants"]] == [False]
     entries = (await client.read(f"/v1/admin/ledger?payment_id={payments[0]['id']}"))["entries"]
     assert sum(entry["amount"] for entry in entries) == 0
@@ -60,6 +62,21 @@ async def test_killed_between_charge_and_commit(
         await exactly_one_of_everything(ada, simulator, order["id"])
 
 
+async def test_a_charge_that_arrives_after_its_repair_is_the_same_charge(
+    start_service: Services, simulator: Control
+) -> None:
+    """The provider has no record when it is asked: the request is still on its way."""
+    start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
+    key = str(uuid4())
+    order = await killed_while_held(await start_service("api"), simulator, "hold_before", key)
+    await start_service("worker")
+    again = await start_service("api")
+    async with again.client("ada", ADMIN) as ada:
+        await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
+        assert await simulator.release() == 1
+        await exactly_one_of_everything(ada, simulator, order["id"])
+
+
 async def test_the_customer_repeats_the_request_after_the_crash(
     start_service: Services, simulator: Control
 ) -> None:
@@ -67,6 +84,7 @@ async def test_the_customer_repeats_the_request_after_the_crash(
     start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
     key = str(uuid4())
     order = await killed_while_held(await start_service("api"), simulator, "hold_after", key)
+    await simulator.release()
     again = await start_service("api")
     async with again.client("ada", ADMIN) as ada:
         reply = await eventually(

@@ -93,3 +93,48 @@ async def test_another_users_payment_is_not_found(start_service: Services) -> No
         assert (await eve.call("GET", f"/v1/payments/{paid['id']}")).status == 404
         assert (await eve.refund(paid["id"])).status == 404
         assert (await eve.pay(order["id"])).status == 404
+
+
+async def test_a_held_payment_is_captured_or_let_go(
+    start_service: Services, simulator: Control
+) -> None:
+    api = await start_service("api")
+    await start_service("worker")
+    async with api.client("ada", ADMIN) as ada:
+        order = await ada.order(["game-8"])
+        held = (await ada.pay(order["id"], capture="manual")).expect(201).body
+        assert (held["status"], held["captured"]) == ("authorized", 0)
+        assert await simulator.shelf("ada") == [], "no game before the money is there"
+        let_go = (await ada.cancel(held["id"])).expect(200).body
+        assert let_go["status"] == "canceled"
+
+        held = (await ada.pay(order["id"], capture="manual")).expect(201).body
+        taken = (await ada.capture(held["id"])).expect(200).body
+        assert (taken["status"], taken["captured"]) == ("succeeded", order["total"])
+        await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
+        await all_is_well(ada)
+    statuses = [charge["status"] for charge in (await simulator.state())["charges"]]
+    assert statuses == ["canceled", "succeeded"]
+
+
+async def test_one_correlation_id_runs_from_the_client_to_the_worker(
+    start_service: Services,
+) -> None:
+    api, worker = await start_service("api"), await start_service("worker")
+    async with api.client("ada") as ada:
+        order = await ada.order(["game-9"])
+        paid = await ada.call(
+            "POST",
+            "/v1/payments",
+            json={"order_id": order["id"]},
+            key=str(uuid4()),
+            headers={"X-Correlation-ID": "from-the-till"},
+        )
+        assert paid.expect(201).headers["X-Correlation-ID"] == "from-the-till"
+        await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
+        events = (await ada.read(f"/v1/payments/{paid.body['id']}/timeline"))["events"]
+    assert {event["correlation_id"] for event in events} == {"from-the-till"}
+    for service in (api, worker):
+        said = [r for r in service.records() if r.get("correlation_id") == "from-the-till"]
+        assert said, service.child.name
+        assert any(record.get("payment_id") == paid.body["id"] for record in said)
