@@ -101,11 +101,15 @@ class Commands:
         self._logs.mkdir(parents=True, exist_ok=True)
         lines = []
         with process, (self._logs / log).open("a") as out:
-            for line in process.stdout or ():
-                lines.append(line)
-                out.write(line)
-                if on_line:
-                    on_line(line)
+            try:
+                for line in process.stdout or ():
+                    lines.append(line)
+                    out.write(line)
+                    if on_line:
+                        on_line(line)
+            except BaseException:  # Ctrl-C among them: the child is in a session of its own
+                _end(process)
+                raise
         return lines
 
 

@@ -1,10 +1,12 @@
 """Build the image and prove it: `make image`. BASE_IMAGE and IMAGE choose other names."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from scripts._bootstrap import store
@@ -21,6 +23,7 @@ from scripts.processes import ProcessDiedError
 
 IMAGE: Final = "localhost/coinslot:dev"
 EXIT_FAILED: Final = 1
+EXIT_INTERRUPTED: Final = 130
 FAILURES: Final = (
     *(UnavailableError, ProofError, PlatformError, ProcessDiedError, EmbeddedError),
     TimeoutError,
@@ -33,6 +36,8 @@ def main() -> int:
     cache = store.cache_home()
     commands = Commands(cache / "logs" / str(os.getpid()))
     tag = os.environ.get("IMAGE") or IMAGE
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         with console.alive():
             engine = choose(cache, commands)
@@ -43,9 +48,15 @@ def main() -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         commands.cancel()
-        return 130
+        console.say("interrupted; nothing half-made is left")
+        return EXIT_INTERRUPTED
     print(f"image: {tag} is built with {engine.name} and has taken a payment")
     return 0
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, whoever asks and whatever the parent ignores."""
+    raise KeyboardInterrupt
 
 
 def choose(cache: Path, commands: Commands) -> Engine:
