@@ -37,8 +37,10 @@ class Target(StrEnum):
     CANCEL = "provider.cancel"
     REFUND = "provider.refund"
     FIND = "provider.find"
+    LIST = "provider.list"
     GRANT = "library.grant"
     REVOKE = "library.revoke"
+    SHELVES = "library.list"
     GAME = "catalog.get"
 
 
@@ -148,13 +150,18 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-def failing(faults: Faults, target: Target) -> Callable[[Operation], Operation]:
-    """Return a decorator: the handler fails as `faults` say."""
+def failing(
+    faults: Faults, target: Target | Callable[[web.Request], Target]
+) -> Callable[[Operation], Operation]:
+    """Return a decorator: the handler fails as `faults` say.
+
+    One path can be two operations: then `target` tells which of them a request is.
+    """
 
     def decorate(handler: Operation) -> Operation:
         @wraps(handler)
         async def run(request: web.Request) -> web.Response:
-            fault = faults.take(target)
+            fault = faults.take(target(request) if callable(target) else target)
             if fault is None:
                 return await handler(request)
             await request.read()  # the request has arrived as a whole, whatever comes of it

@@ -1,6 +1,9 @@
 """The Library: who may play what. A grant has the caller's id, so a repeat changes nothing."""
 
-from typing import Annotated, Final
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -26,20 +29,31 @@ class NewGrant(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Grant(msgspec.Struct):
-    """A grant; a revoked one is kept, so that a late repeat cannot bring it back."""
+    """A grant; a revoked one is kept, so that a late repeat cannot bring it back.
+
+    `created` is seconds since 1970.
+    """
 
     id: UUID
     user_id: str
     game_id: str
     quantity: int
     order_id: str
+    created: int
     revoked: bool = False
 
+    def says(self, wanted: NewGrant) -> bool:
+        """Tell whether a request asks for this very grant."""
+        mine = (self.user_id, self.game_id, self.quantity, self.order_id)
+        return mine == msgspec.structs.astuple(wanted)
 
-class OfUser(msgspec.Struct, forbid_unknown_fields=True):
-    """The query of GET /grants."""
 
-    user_id: Text
+class GrantFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of GET /grants: what a user holds, or page by page all grants, newest first."""
+
+    user_id: Text | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+    starting_after: UUID | None = None
 
 
 class Library:
@@ -56,9 +70,10 @@ class Library:
 
     def put(self, grant_id: UUID, wanted: NewGrant) -> tuple[Grant, bool]:
         """Grant, and tell whether it is new. Raises RefusalError."""
-        grant = Grant(id=grant_id, **msgspec.structs.asdict(wanted))
         known = self.grants.get(grant_id)
         if known is None:
+            created = int(time.time())
+            grant = Grant(id=grant_id, created=created, **msgspec.structs.asdict(wanted))
             self._records.make_room(len(self.grants), "grants")
             self.grants[grant_id] = grant
             self._of_user.setdefault(grant.user_id, []).append(grant)
@@ -66,7 +81,7 @@ class Library:
             return grant, True
         if known.revoked:
             raise RefusalError(409, "grant_revoked", "the grant was revoked")
-        if known != grant:
+        if not known.says(wanted):
             raise RefusalError(409, "grant_differs", "this id belongs to another grant")
         return known, False
 
@@ -81,6 +96,14 @@ class Library:
     def of_user(self, user_id: str) -> list[Grant]:
         """Return what the user holds."""
         return [grant for grant in self._of_user.get(user_id, []) if not grant.revoked]
+
+    def page(self, limit: int, starting_after: UUID | None) -> dict[str, Any]:
+        """Return a page of all grants, the revoked ones too. Raises RefusalError."""
+        found: Iterator[Grant] = reversed(self.grants.values())
+        if starting_after is not None and all(g.id != starting_after for g in found):
+            raise RefusalError(400, "cursor_unknown", f"no grant {starting_after} in this list")
+        page = list(islice(found, limit + 1))
+        return {"data": page[:limit], "has_more": len(page) > limit}
 
 
 def routes(shelves: Library, faults: Faults) -> web.RouteTableDef:
@@ -99,8 +122,12 @@ def routes(shelves: Library, faults: Faults) -> web.RouteTableDef:
         return reply(shelves.revoke(_id(request)))
 
     @table.get(f"{PREFIX}/grants")
-    async def of_user(request: web.Request) -> web.Response:
-        return reply({"data": shelves.of_user(query(request, OfUser).user_id)})
+    @failing(faults, Target.SHELVES)
+    async def grants(request: web.Request) -> web.Response:
+        wanted = query(request, GrantFilter)
+        if wanted.user_id is not None:
+            return reply({"data": shelves.of_user(wanted.user_id)})
+        return reply(shelves.page(wanted.limit, wanted.starting_after))
 
     return table
 

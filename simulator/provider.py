@@ -235,6 +235,11 @@ def _page(
     return {"data": page[:limit], "has_more": len(page) > limit}
 
 
+def _find_or_list(request: web.Request) -> Target:
+    """Tell a look-up of one charge from a walk through all of them."""
+    return Target.FIND if "idempotency_key" in request.query else Target.LIST
+
+
 def routes(books: SimPay, faults: Faults) -> web.RouteTableDef:
     """Return the provider's URL table."""
     table = web.RouteTableDef()
@@ -271,7 +276,7 @@ def routes(books: SimPay, faults: Faults) -> web.RouteTableDef:
         return answer(request, body, lambda key: books.refund(charge, body.amount, key))
 
     @table.get(f"{PREFIX}/charges")
-    @failing(faults, Target.FIND)
+    @failing(faults, _find_or_list)
     async def find_charges(request: web.Request) -> web.Response:
         return reply(books.find_charges(query(request, ChargeFilter)))
 

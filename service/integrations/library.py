@@ -1,17 +1,55 @@
 """The Library: where a user's games are. Grants carry our id, so a repeat changes nothing."""
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from service.outbound import CallError, Outbound
+import msgspec
 
+from service.outbound import Answer, CallError, Outbound
+
+OK: Final = 200
 GRANTED: Final = frozenset({200, 201})
 REVOKED: Final = frozenset({200, 204, 404})
 """404: the Library has no such grant, which is what a revoke wants."""
 
+REFUSED: Final = frozenset({400, 402, 406, 409, 410, 411, 412, 413, 414, 415, 416, 422, 451})
+"""Statuses with which the Library has looked at a grant and will not take it, however often it is
+asked. Not among them: 401, 403, 404, 405, 407 and the like, which speak of a token, a route or
+a proxy and are set right by an operator; 408, 423, 424, 425 and 429, which say `later`."""
+
+PAGE: Final = 100
+"""Grants a page of the list; the Library gives no more."""
+
 
 class LibraryError(Exception):
     """The Library did not take it; try again later."""
+
+
+class LibraryRefusedError(LibraryError):
+    """The Library will never take it."""
+
+
+class LibraryGrant(msgspec.Struct, frozen=True):
+    """A grant in the Library's list; `created` is seconds since 1970 by the Library's clock."""
+
+    id: UUID
+    user_id: str
+    game_id: str
+    quantity: int
+    created: int
+    revoked: bool
+
+    @property
+    def created_at(self) -> datetime:
+        """Return when it was made."""
+        return datetime.fromtimestamp(self.created, UTC)
+
+
+class _Page(msgspec.Struct, frozen=True):
+    data: tuple[LibraryGrant, ...]
+    has_more: bool
 
 
 class Library:
@@ -23,37 +61,76 @@ class Library:
     async def grant(
         self, grant_id: UUID, *, user_id: str, game_id: str, quantity: int, order_id: UUID
     ) -> None:
-        """Give the user the game; raise LibraryError."""
-        await self._call(
+        """Give the user the game; raise LibraryError, or LibraryRefusedError if it never will."""
+        answer = await self._call(
             "grant",
             "PUT",
-            grant_id,
-            GRANTED,
-            {
+            f"/{grant_id}",
+            body={
                 "user_id": user_id,
                 "game_id": game_id,
                 "quantity": quantity,
                 "order_id": str(order_id),
             },
         )
+        if answer.status in REFUSED:
+            raise LibraryRefusedError(f"status {answer.status}{_code(answer)}")
+        _expect(answer, GRANTED)
 
     async def revoke(self, grant_id: UUID) -> None:
         """Take the game back; raise LibraryError."""
-        await self._call("revoke", "DELETE", grant_id, REVOKED, None)
+        _expect(await self._call("revoke", "DELETE", f"/{grant_id}"), REVOKED)
+
+    async def list_grants(self, since: datetime, until: datetime) -> AsyncIterator[LibraryGrant]:
+        """Yield what was granted from `since` to before `until`, newest first; also the revoked.
+
+        The Library's clock counts, in whole seconds. Every page may raise LibraryError.
+        """
+        query, more = {"limit": str(PAGE)}, True
+        while more:
+            answer = await self._call("list", "GET", "", query=query)
+            _expect(answer, frozenset({OK}))
+            page = _page(answer)
+            for grant in page.data:
+                if grant.created < since.timestamp():
+                    return
+                if grant.created < until.timestamp():
+                    yield grant
+            more = page.has_more and bool(page.data)
+            query["starting_after"] = str(page.data[-1].id) if page.data else ""
 
     async def _call(
         self,
         operation: str,
         method: str,
-        grant_id: UUID,
-        expected: frozenset[int],
-        body: dict[str, object] | None,
-    ) -> None:
+        path: str,
+        *,
+        body: dict[str, object] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> Answer:
         try:
-            answer = await self._outbound.call(
-                operation, method, f"/library/v1/grants/{grant_id}", body=body
+            return await self._outbound.call(
+                operation, method, f"/library/v1/grants{path}", body=body, query=query
             )
         except CallError as error:
             raise LibraryError(str(error)) from error
-        if answer.status not in expected:
-            raise LibraryError(f"status {answer.status}")
+
+
+def _expect(answer: Answer, statuses: frozenset[int]) -> None:
+    if answer.status not in statuses:
+        raise LibraryError(f"status {answer.status}")
+
+
+def _page(answer: Answer) -> _Page:
+    try:
+        return msgspec.convert(answer.body, _Page)
+    except msgspec.ValidationError as error:
+        raise LibraryError(f"the Library's list cannot be read: {error}") from error
+
+
+def _code(answer: Answer) -> str:
+    """Return the Library's word for why, if it has one."""
+    try:
+        return f" {answer.body['error']['code']!s}"[:65]
+    except (KeyError, TypeError):
+        return ""

@@ -83,7 +83,7 @@ async def test_a_charge_that_cannot_be_ours_is_listed_as_such(
     )
     (charge,) = await listed(simpay, datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR)
     assert (charge.payment_id, charge.amount, charge.captured_minor) == (None, None, 100)
-    await simulator.fault("provider.find", "malformed")
+    await simulator.fault("provider.list", "malformed")
     with pytest.raises(OutcomeUnknownError):
         await listed(simpay, datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR)
 

@@ -66,7 +66,7 @@ async def test_a_wrong_amount_is_told_and_not_kept(
     simpay: Caller, control: Control, new_charge: Body
 ) -> None:
     await control.fault(CHARGE, "wrong_amount")
-    await control.fault("provider.find", "wrong_amount")
+    await control.fault("provider.list", "wrong_amount")
     assert (await simpay("POST", "/charges", new_charge, key="k1")).body["amount"] == 2000
     assert (await simpay("GET", "/charges")).body["data"][0]["amount"] == 2000
     assert (await simpay("GET", "/charges")).body["data"][0]["amount"] == 1999
@@ -110,7 +110,7 @@ async def test_a_request_whose_client_is_gone_still_takes_effect(
 async def test_a_fault_hits_its_target_until_it_is_cleared(
     simpay: Caller, control: Control, new_charge: Body, raw_control: Caller
 ) -> None:
-    await control.fault("provider.find", "status", times=None)
+    await control.fault("provider.list", "status", times=None)
     assert (await simpay("POST", "/charges", new_charge, key="k1")).status == 200
     assert [(await simpay("GET", "/charges")).status for _ in range(3)] == [500] * 3
     assert len((await raw_control("GET", "/faults")).body["faults"]) == 1
@@ -128,6 +128,9 @@ async def test_a_fault_hits_its_target_until_it_is_cleared(
         ("provider.cancel", "POST", "/provider/v1/charges/ch_1/cancel"),
         ("provider.refund", "POST", "/provider/v1/charges/ch_1/refunds"),
         ("provider.find", "GET", "/provider/v1/refunds"),
+        ("provider.find", "GET", "/provider/v1/charges?idempotency_key=k1"),
+        ("provider.list", "GET", "/provider/v1/charges"),
+        ("library.list", "GET", "/library/v1/grants"),
     ],
 )
 async def test_every_target_can_fail(

@@ -45,6 +45,20 @@ async def test_wrong_grants_are_refused(library: Caller) -> None:
     assert (await stranger("PUT", f"/grants/{uuid4()}", GRANT)).status == 401
 
 
+async def test_all_grants_are_listed_page_by_page_the_newest_first(library: Caller) -> None:
+    made = [str(uuid4()) for _ in range(3)]
+    for grant_id in made:
+        await library("PUT", f"/grants/{grant_id}", GRANT)
+    await library("DELETE", f"/grants/{made[0]}")
+    first = (await library("GET", "/grants", params={"limit": "2"})).body
+    assert ([grant["id"] for grant in first["data"]], first["has_more"]) == (made[:0:-1], True)
+    rest = await library("GET", "/grants", params={"limit": "2", "starting_after": made[1]})
+    assert [(grant["id"], grant["revoked"]) for grant in rest.body["data"]] == [(made[0], True)]
+    assert rest.body["has_more"] is False
+    unknown = await library("GET", "/grants", params={"starting_after": str(uuid4())})
+    assert (unknown.status, unknown.body["error"]["code"]) == (400, "cursor_unknown")
+
+
 async def test_the_shelves_are_bounded(library: Caller) -> None:
     for _ in range(MAX_RECORDS):
         await library("PUT", f"/grants/{uuid4()}", GRANT)
