@@ -65,14 +65,15 @@ def main(arguments: list[str] | None = None) -> int:
 async def _run(profile: Profile, url: str | None, folder: Path) -> Report:
     folder.mkdir(parents=True, exist_ok=True)
     async with _target(url, folder / "platform") as target:
-        await check_ready(target.url)
+        judge_token = _token(profile, target, "load-judge", ADMIN_SCOPES)
+        await check_ready(target.url, judge_token)
         _say(f"{profile.name}: {profile.description}")
         _say(f"  {profile.duration_s} s, at most {profile.peak_users} users, on {target.url}")
         started_at = datetime.now(UTC)
         results = await _unless_it_dies(
             drive(_plan(profile, target), target.url, folder, _ticker(profile)), target
         )
-        money = await settle(target.url, _token(profile, target, "load-judge", ADMIN_SCOPES))
+        money = await settle(target.url, judge_token)
         verdict = judge(profile, results, money)
         return Report(profile, target.url, started_at, results, money, verdict)
 

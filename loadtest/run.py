@@ -73,8 +73,8 @@ async def drive(plan: Plan, url: str, folder: Path, progress: Progress) -> Resul
     return read(result_file)
 
 
-async def check_ready(url: str) -> None:
-    """Raise SetUpError unless a service that is ready answers at `url`."""
+async def check_ready(url: str, admin_token: str) -> None:
+    """Raise SetUpError unless a service that is ready, and takes our tokens, answers at `url`."""
     async with _session() as session:
         try:
             async with session.get(f"{url}/health/ready") as answer:
@@ -86,6 +86,8 @@ async def check_ready(url: str) -> None:
             ) from error
     if status != 200:  # noqa: PLR2004  the answer of a service that is ready
         raise SetUpError(f"{url}/health/ready answers {status}; wait until the service is ready")
+    async with _session() as session:
+        await _books(session, url, admin_token)
 
 
 async def settle(url: str, admin_token: str) -> Money:
@@ -112,11 +114,15 @@ async def _books(session: aiohttp.ClientSession, url: str, admin_token: str) -> 
             if answer.status == 200:  # noqa: PLR2004  the only success of a GET here
                 return Money(body["invariants"], body["pending"])
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise SetUpError(f"the books at {url} cannot be read: {error!r}") from error
+        raise SetUpError(f"the books at {url} cannot be read: {_reason(error)}") from error
     raise SetUpError(
         f"the books at {url} are not shown: {answer.status} {body.get('code', '')}; "
         "does the service accept our tokens (JWT_SECRET)?"
     )
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__  # a TimeoutError says nothing of itself
 
 
 def _command(url: str, plan_file: Path, result_file: Path) -> list[str]:

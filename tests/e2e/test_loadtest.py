@@ -20,7 +20,7 @@ from scripts.platform import Platform, platform
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the platform is shared
 
-PROFILE = Profile("tiny", "Ten seconds.", (Phase(4, 10),), (0.1, 0.3))
+PROFILE = Profile("tiny", "Seven seconds.", (Phase(2, 7),), (0.1, 0.3))
 START_TIMEOUT_S = 90  # six processes on a busy machine
 COMMAND = (sys.executable, "-m", "loadtest", "--profile", "smoke")
 
@@ -58,12 +58,12 @@ async def test_payments_that_fail_fail_the_run(running: Platform, tmp_path: Path
 
 async def test_without_a_service_there_is_no_run() -> None:
     with pytest.raises(SetUpError, match=r"nothing answers at .*make dev"):
-        await check_ready(f"http://127.0.0.1:{free_port()}")
+        await check_ready(f"http://127.0.0.1:{free_port()}", "any-token")
 
 
-async def test_a_token_that_is_refused_is_no_verdict(running: Platform) -> None:
+async def test_a_token_that_is_refused_is_noticed_before_the_run(running: Platform) -> None:
     with pytest.raises(SetUpError, match=r"401 unauthenticated.*JWT_SECRET"):
-        await settle(running.api_url, "not-a-token")
+        await check_ready(running.api_url, "not-a-token")
 
 
 async def start(*arguments: str, cwd: Path) -> asyncio.subprocess.Process:
