@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import psutil  # type: ignore[import-untyped]  # in the wheel's own requirements, without types
 
 from scripts import embedded, platform, token
-from scripts.client import Client
+from scripts.client import Client, UnexpectedAnswerError
 from scripts.embedded import LOOPBACK, free_port
 from scripts.image.engines import Container
 from scripts.processes import Child, spawn
@@ -94,7 +95,11 @@ async def _pay(
         for role, child in children.items():
             await platform.until_ready(child, f"http://{LOOPBACK}:{ports[role]}")
             report(f"role {role} is ready")
-        proof = await _one_sale(f"http://{LOOPBACK}:{ports['api']}", environ)
+        try:
+            proof = await _one_sale(f"http://{LOOPBACK}:{ports['api']}", environ)
+        except (UnexpectedAnswerError, aiohttp.ClientError, TimeoutError) as error:
+            lines = "\n".join(child.tail() for child in children.values())
+            raise ProofError(f"the sale failed: {error}; the last lines:\n{lines}") from error
         report(f"payment {proof.payment} succeeded, {proof.games} game granted")
         for role, child in children.items():
             _stop(child)
