@@ -108,6 +108,7 @@ async def test_the_command_notices_at_once_that_a_part_has_died(tmp_path: Path) 
     assert code == 1
     assert b"loadtest: api ended with exit code -9" in errors
     assert not (tmp_path / "report.json").exists()
+    assert [path.name for path in (tmp_path / "platform").iterdir()] == ["logs"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
