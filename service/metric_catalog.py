@@ -219,7 +219,32 @@ UNRESOLVED_PAYMENTS: Final = Metric(
 PAID_NOT_GRANTED: Final = Metric(
     "paid_not_granted_gauge",
     "gauge",
-    "Orders paid for longer than the grant objective whose games are not granted.",
+    "Orders paid for longer than the grant objective whose games are neither granted nor refunded.",
+)
+GRANTS_GIVEN_UP: Final = Metric(
+    "grants_given_up_total",
+    "counter",
+    "Grants that the Library did not take, so that their payment is refunded, by reason.",
+    ("reason",),
+)
+RECONCILIATION_DIFFERENCES: Final = Metric(
+    "reconciliation_differences_gauge",
+    "gauge",
+    "Open differences between our books, the providers' and the Library's, by kind.",
+    ("kind",),
+)
+RECONCILIATION_LAST_RUN: Final = Metric(
+    "reconciliation_last_run_timestamp_seconds",
+    "gauge",
+    "When the last complete reconciliation ended, in Unix time; 0 before the first.",
+    (),
+    "seconds",
+)
+RECONCILIATION_RUNS: Final = Metric(
+    "reconciliation_runs_total",
+    "counter",
+    "Reconciliation runs of this process, by outcome.",
+    ("outcome",),
 )
 INVARIANT_VIOLATIONS: Final = Metric(
     "money_invariant_violations_gauge",

@@ -13,10 +13,12 @@ from typing import Any, Final
 import prometheus_client as prometheus
 
 from service.domain.money import CURRENCIES
+from service.domain.reconciliation import DifferenceKind
 from service.metric_catalog import (
     BUILD_INFO,
     CATALOG,
     EVENT_LOOP_LAG,
+    GRANTS_GIVEN_UP,
     LABEL_VALUES,
     ORDER_STATUSES,
     ORDERS,
@@ -24,6 +26,7 @@ from service.metric_catalog import (
     PAYMENT_DURATION,
     PAYMENT_STATUSES,
     PAYMENTS,
+    RECONCILIATION_DIFFERENCES,
     UNRESOLVED_PAYMENTS,
     Metric,
 )
@@ -41,6 +44,8 @@ _OWN_VALUES: Final[dict[tuple[str, str], Sequence[str]]] = {
     (PAYMENT_DURATION.name, "status"): PAYMENT_STATUSES,
     (PAYMENT_AMOUNT.name, "currency"): tuple(CURRENCIES),
     (ORDERS.name, "status"): ORDER_STATUSES,
+    (GRANTS_GIVEN_UP.name, "reason"): ("refused", "overdue"),
+    (RECONCILIATION_DIFFERENCES.name, "kind"): tuple(DifferenceKind),
     (UNRESOLVED_PAYMENTS.name, "status"): ("processing", "unknown", "review"),
 }
 """Values of labels that mean another thing on another metric."""

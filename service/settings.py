@@ -118,6 +118,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """First wait before an unknown outcome is looked up; it doubles with each look."""
     unknown_max_checks: Annotated[int, Meta(ge=1, le=50)] = 12
     """Looks before a person decides; with doubling from 5 s to 1 h, about five hours."""
+    grant_give_up_s: Seconds = 86_400.0
+    """A paid game that the Library has not taken by then is refunded."""
+    reconciliation_interval_s: Annotated[float, Meta(gt=0, le=604_800)] = 3_600.0
+    """Time between two comparisons of our books with the providers' and the Library's."""
+    reconciliation_window_s: Annotated[float, Meta(gt=0, le=2_592_000)] = 259_200.0
+    """How far back one looks: three days, so that a weekend without runs is made up for."""
+    reconciliation_grace_s: Seconds = 900.0
+    """What is younger is still in flight and not compared."""
     worker_poll_s: Seconds = 0.5
     """Pause of a worker that found nothing to do."""
     outbox_batch: Annotated[int, Meta(ge=1, le=1_000)] = 50

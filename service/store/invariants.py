@@ -26,7 +26,7 @@ async def backlog(db: Database, *, at: datetime, grant_deadline: datetime) -> Ba
     """Return what is under way; orders paid before `grant_deadline` should be fulfilled."""
     outbox = await db.read(
         "SELECT topic, count(*), extract(epoch FROM %s - min(created_at))::float8"
-        " FROM outbox WHERE delivered_at IS NULL GROUP BY topic",
+        " FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL GROUP BY topic",
         (at,),
     )
     unresolved = await db.read(
@@ -34,8 +34,11 @@ async def backlog(db: Database, *, at: datetime, grant_deadline: datetime) -> Ba
         " WHERE status IN ('processing', 'unknown', 'review') GROUP BY status"
     )
     late = await db.read(
-        "SELECT count(*) FROM outbox o"
-        " WHERE o.topic = 'library.grant' AND o.delivered_at IS NULL AND o.created_at < %s",
+        "SELECT (SELECT count(*) FROM outbox o"
+        "  WHERE o.topic = 'library.grant' AND o.delivered_at IS NULL AND o.given_up_at IS NULL"
+        "  AND o.created_at < %s)"
+        " + (SELECT count(*) FROM outbox o JOIN payments p ON p.id = o.payment_id"
+        "  WHERE o.given_up_at IS NOT NULL AND p.refunded_minor < p.captured_minor)",
         (grant_deadline,),
     )
     return Backlog(

@@ -21,6 +21,7 @@ class Message(msgspec.Struct, frozen=True):
     payment_id: UUID
     correlation_id: str
     attempts: int
+    created_at: datetime
 
 
 class Entitlement(msgspec.Struct, frozen=True):
@@ -38,19 +39,22 @@ async def claim(db: Database, *, at: datetime, until: datetime, limit: int) -> l
     """Take due messages and hide them from other relays until `until`.
 
     A message waits while an older one of its payment is undelivered: no revoke overtakes its grant.
+    One that was given up is neither taken nor waited for.
     """
     rows = await db.fetch(
         """
         WITH due AS (
             SELECT o.id FROM outbox o
-            WHERE o.delivered_at IS NULL AND o.next_attempt_at <= %(at)s
+            WHERE o.delivered_at IS NULL AND o.given_up_at IS NULL
+              AND o.next_attempt_at <= %(at)s
               AND NOT EXISTS (
                 SELECT FROM outbox e WHERE e.payment_id = o.payment_id AND e.id < o.id
-                AND e.delivered_at IS NULL)
+                AND e.delivered_at IS NULL AND e.given_up_at IS NULL)
             ORDER BY o.next_attempt_at, o.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
         UPDATE outbox o SET attempts = o.attempts + 1, next_attempt_at = %(until)s
         FROM due WHERE o.id = due.id
-        RETURNING o.id, o.topic, o.payment_id, o.correlation_id, o.attempts
+        RETURNING o.id, o.topic, o.payment_id, o.correlation_id, o.attempts,
+            o.created_at
         """,
         {"at": at, "until": until, "limit": limit},
     )
@@ -71,7 +75,7 @@ async def entitlements(db: Database, payment_id: UUID) -> list[Entitlement]:
 _DELIVERED: Final = """
 WITH done AS (
     UPDATE outbox SET delivered_at = %(at)s, last_error = NULL
-    WHERE id = ANY (%(ids)s) AND delivered_at IS NULL
+    WHERE id = ANY (%(ids)s) AND delivered_at IS NULL AND given_up_at IS NULL
     RETURNING topic, payment_id, correlation_id
 ),
 owned AS (

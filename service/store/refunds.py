@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.store.database import Database, Row
+from service.store.database import Database, Row, Transaction
 
 _COLUMNS: Final = """
     r.id, r.payment_id, r.status, r.amount_minor, r.currency, r.reason, r.failure_code,
@@ -92,6 +92,8 @@ class SettleRefund(msgspec.Struct, frozen=True):
     at: datetime
     response_status: int | None
     response_body: str | None
+    of_status: list[str] = msgspec.field(default_factory=lambda: ["pending", "unknown"])
+    """Statuses that it may settle; an operator settles those in review."""
 
 
 _BEGIN: Final = """
@@ -154,7 +156,7 @@ WITH settled AS (
         failure_code = %(failure_code)s, updated_at = %(at)s,
         checks = r.checks + (r.status = 'unknown')::integer,
         next_check_at = coalesce(%(next_check_at)s, r.next_check_at)
-    WHERE r.id = %(refund_id)s AND r.status IN ('pending', 'unknown')
+    WHERE r.id = %(refund_id)s AND r.status = ANY (%(of_status)s::text[])
     RETURNING r.*
 ),
 -- The trigger counts this refund after this statement; the order is refunded when it was the last.
@@ -208,15 +210,20 @@ async def begin_refund(db: Database, item: BeginRefund) -> BeginRefundOutcome:
 
 async def settle_refund(db: Database, item: SettleRefund) -> bool:
     """Settle a refund that is still open; False if another was faster."""
+    async with db.transaction() as transaction:
+        return await settle_refund_within(transaction, item)
+
+
+async def settle_refund_within(transaction: Transaction, item: SettleRefund) -> bool:
+    """Settle a refund as a part of a transaction."""
     # Two refunds of one payment that settle at once must see each other to know which is the
     # last, so the payment is locked in a statement before.
-    async with db.transaction() as transaction:
-        await transaction.fetch(
-            "SELECT 1 FROM payments p WHERE p.id ="
-            " (SELECT r.payment_id FROM refunds r WHERE r.id = %s) FOR UPDATE",
-            (item.refund_id,),
-        )
-        rows = await transaction.fetch(_SETTLE, msgspec.structs.asdict(item))
+    await transaction.fetch(
+        "SELECT 1 FROM payments p WHERE p.id ="
+        " (SELECT r.payment_id FROM refunds r WHERE r.id = %s) FOR UPDATE",
+        (item.refund_id,),
+    )
+    rows = await transaction.fetch(_SETTLE, msgspec.structs.asdict(item))
     return bool(rows[0][0])
 
 

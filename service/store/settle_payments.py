@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.store.database import Database
+from service.store.database import Database, Transaction
 
 NAME: Final = "settle_payments"
 
@@ -148,3 +148,10 @@ async def settle_payments(db: Database, items: Sequence[SettlePayment]) -> list[
     """Settle each attempt that is still open; safe to repeat."""
     rows = {row[0]: row for row in await db.run_set(NAME, items)}
     return [SettleOutcome(*rows[item.attempt_id][1:]) for item in items]
+
+
+async def settle_within(transaction: Transaction, item: SettlePayment) -> SettleOutcome:
+    """Settle one attempt as a part of a transaction: the same statement, the same effects."""
+    payload = msgspec.json.encode([item]).decode()
+    rows = await transaction.fetch(f"EXECUTE {NAME}(%s)", (payload,))
+    return SettleOutcome(*rows[0][1:])

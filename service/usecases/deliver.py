@@ -9,9 +9,11 @@ from service.logs import bind_correlation, get_logger
 from service.store import outbox as store
 from service.store.outbox import Entitlement, Message
 from service.usecases.context import Context
+from service.usecases.grants import give_up_if_hopeless
 
 _log = get_logger(__name__)
 
+HELD: Final = frozenset({"reserved", "granted"})
 FIRST_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 300.0
 """A paid game is tried for at least this often until the Library takes it."""
@@ -34,7 +36,8 @@ async def deliver(ctx: Context, message: Message) -> bool:
         try:
             await _send(ctx, message)
         except LibraryError as error:
-            await _put_off(ctx, message, str(error))
+            if not await give_up_if_hopeless(ctx, message, error):
+                await _put_off(ctx, message, str(error))
             return False
         fulfilled = await store.delivered(ctx.db, [message.id], ctx.now())
         ctx.metrics.inc(m.OUTBOX_DELIVERIES, topic=message.topic, outcome="ok")
@@ -47,7 +50,8 @@ async def deliver(ctx: Context, message: Message) -> bool:
 async def _send(ctx: Context, message: Message) -> None:
     for entitlement in await store.entitlements(ctx.db, message.payment_id):
         if message.topic == store.GRANT:
-            await _grant(ctx, entitlement)
+            if entitlement.status in HELD:  # a repeat must not bring back what was revoked
+                await _grant(ctx, entitlement)
         else:
             await ctx.library.revoke(entitlement.id)
 

@@ -185,29 +185,37 @@ async def _settle(
 ) -> Answer:
     row = replace(due.refund, status=status, failure_code=failure_code, updated_at=ctx.now())
     answer = Answer(202 if status in _UNDECIDED else 201, encode(refund_view(row)))
-    applied = await store.settle_refund(
-        ctx.db,
-        SettleRefund(
-            refund_id=row.id,
-            status=status,
-            provider_ref=provider_ref,
-            failure_code=failure_code,
-            next_check_at=next_check_at,
-            ledger_id=new_id(),
-            entries=_entries(due) if status is RefundStatus.SUCCEEDED else "[]",
-            correlation_id=due.correlation_id,
-            at=row.updated_at,
-            response_status=answer.status,
-            response_body=answer.body.decode(),
-        ),
-    )
-    if applied:
+    item = settlement(due, row, provider_ref, answer, next_check_at)
+    if await store.settle_refund(ctx.db, item):
         _log.info(f"refund_{status}", refund_id=str(row.id), amount_minor=row.amount_minor)
         return answer
     stored = await idempotency.stored_answer(ctx.db, row.id)
     if stored is None:
         raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
     return Answer(stored[0], stored[1].encode(), replayed=True)
+
+
+def settlement(
+    due: DueRefund,
+    row: RefundRow,
+    provider_ref: str | None,
+    answer: Answer | None = None,
+    next_check_at: datetime | None = None,
+) -> SettleRefund:
+    """Return what the store writes; `row` is the refund as it leaves it."""
+    return SettleRefund(
+        refund_id=row.id,
+        status=row.status,
+        provider_ref=provider_ref,
+        failure_code=row.failure_code,
+        next_check_at=next_check_at,
+        ledger_id=new_id(),
+        entries=_entries(due) if row.status == RefundStatus.SUCCEEDED else "[]",
+        correlation_id=due.correlation_id,
+        at=row.updated_at,
+        response_status=answer.status if answer else None,
+        response_body=answer.body.decode() if answer else None,
+    )
 
 
 def _entries(due: DueRefund) -> str:

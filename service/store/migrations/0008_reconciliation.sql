@@ -76,13 +76,14 @@ ALTER TABLE outbox ADD CONSTRAINT outbox_ends_once
     CHECK (delivered_at IS NULL OR given_up_at IS NULL);
 CREATE INDEX outbox_given_up ON outbox (payment_id) WHERE given_up_at IS NOT NULL;
 
--- Money that was taken for games that nobody gets must be on its way back.
+-- Money that was taken for games that nobody gets is on its way back, or its refund has failed and
+-- a person knows (the gauge of paid and not granted counts it until then).
 CREATE VIEW invariant_given_up_and_kept AS
     SELECT o.payment_id, o.id AS message_id
     FROM outbox o JOIN payments p ON p.id = o.payment_id
-    WHERE o.given_up_at IS NOT NULL AND NOT EXISTS (
-        SELECT FROM refunds r WHERE r.payment_id = p.id)
-      AND p.captured_minor > 0;
+    WHERE o.given_up_at IS NOT NULL
+      AND p.captured_minor > p.refunded_minor + p.refund_pending_minor
+      AND NOT EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status = 'failed');
 
 CREATE TABLE reconciliation_runs (
     id           uuid PRIMARY KEY,

@@ -1,0 +1,133 @@
+"""Two books side by side: what differs, and what only looks so because it is still moving."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from service.domain.money import Money
+from service.domain.payment import CLOSED, ChargeOutcome, PaymentStatus
+
+
+class DifferenceKind(StrEnum):
+    """What a difference is about; each is one row for a charge or a grant."""
+
+    MISSING_AT_PROVIDER = "missing_at_provider"
+    MISSING_HERE = "missing_here"
+    DUPLICATE_CHARGE = "duplicate_charge"
+    AMOUNT_DIFFERS = "amount_differs"
+    STATUS_DIFFERS = "status_differs"
+    REFUND_DIFFERS = "refund_differs"
+    GRANT_MISSING = "grant_missing"
+    GRANT_UNEXPECTED = "grant_unexpected"
+    GRANT_DIFFERS = "grant_differs"
+
+
+_K = DifferenceKind
+_P = PaymentStatus
+NONE: Final[frozenset[DifferenceKind]] = frozenset()
+
+UNDECIDED: Final = frozenset({_P.CREATED, _P.PROCESSING, _P.UNKNOWN, _P.REVIEW})
+"""Statuses in which we know that we don't know: the completer or an operator will."""
+
+_EXPECTED: Final = {
+    _P.SUCCEEDED: ChargeOutcome.SUCCEEDED,
+    _P.AUTHORIZED: ChargeOutcome.AUTHORIZED,
+    _P.REQUIRES_ACTION: ChargeOutcome.REQUIRES_ACTION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OurPayment:
+    """A payment in our books. `moved_at` is the latest change of it or of one of its refunds."""
+
+    status: PaymentStatus
+    provider_ref: str | None
+    amount: Money
+    captured_minor: int
+    refunded_minor: int
+    refund_pending_minor: int
+    moved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TheirCharge:
+    """A charge in a provider's books; `outcome` and `amount` are None where they can't be ours."""
+
+    ref: str
+    outcome: ChargeOutcome | None
+    amount: Money | None
+    captured_minor: int
+    refunded_minor: int
+
+    @property
+    def holds_money(self) -> bool:
+        """Tell whether the buyer's money is taken or blocked by it."""
+        blocked = self.outcome is ChargeOutcome.AUTHORIZED
+        return blocked or self.captured_minor > self.refunded_minor
+
+
+def compare_charge(
+    ours: OurPayment | None, theirs: TheirCharge, *, quiet_since: datetime
+) -> frozenset[DifferenceKind]:
+    """Return what differs; nothing while our side is undecided or has moved after `quiet_since`."""
+    if ours is None:
+        return frozenset({_K.MISSING_HERE})
+    if ours.status in UNDECIDED or ours.moved_at > quiet_since:
+        return NONE
+    if ours.provider_ref not in (None, theirs.ref):
+        # A second charge for one payment: harmless once its money has gone back.
+        return frozenset({_K.DUPLICATE_CHARGE}) if theirs.holds_money else NONE
+    if ours.status in CLOSED:
+        return frozenset({_K.STATUS_DIFFERS}) if theirs.holds_money else NONE
+    if theirs.outcome is not _EXPECTED[ours.status]:
+        return frozenset({_K.STATUS_DIFFERS})
+    return frozenset(_differing_sums(ours, theirs))
+
+
+def _differing_sums(ours: OurPayment, theirs: TheirCharge) -> set[DifferenceKind]:
+    kinds = set()
+    if (theirs.amount, theirs.captured_minor) != (ours.amount, ours.captured_minor):
+        kinds.add(_K.AMOUNT_DIFFERS)
+    if theirs.refunded_minor != ours.refunded_minor and not ours.refund_pending_minor:
+        kinds.add(_K.REFUND_DIFFERS)
+    return kinds
+
+
+@dataclass(frozen=True, slots=True)
+class OurEntitlement:
+    """A right to a game in our books; `moving` while a message or a refund is on its way."""
+
+    status: str
+    user_id: str
+    game_id: str
+    quantity: int
+    moving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TheirGrant:
+    """A grant in the Library's books."""
+
+    user_id: str
+    game_id: str
+    quantity: int
+    revoked: bool
+
+
+def compare_grant(ours: OurEntitlement | None, theirs: TheirGrant) -> frozenset[DifferenceKind]:
+    """Return what differs; nothing while our side is moving."""
+    if ours is None:
+        return NONE if theirs.revoked else frozenset({_K.GRANT_UNEXPECTED})
+    if ours.moving or ours.status == "reserved":
+        return NONE
+    if ours.status != "granted":
+        return NONE if theirs.revoked else frozenset({_K.GRANT_UNEXPECTED})
+    if theirs.revoked:
+        return frozenset({_K.GRANT_MISSING})
+    same = (ours.user_id, ours.game_id, ours.quantity) == (
+        theirs.user_id,
+        theirs.game_id,
+        theirs.quantity,
+    )
+    return NONE if same else frozenset({_K.GRANT_DIFFERS})
