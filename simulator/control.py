@@ -71,9 +71,9 @@ class World:
         }
 
     def reset(self) -> None:
-        """Forget all records and faults, and let held requests go."""
+        """Forget all records and faults, and break off held requests."""
         self.faults.active.clear()
-        self.faults.release()
+        self.faults.drop()
         self.provider.clear()
         self.library.clear()
 

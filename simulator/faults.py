@@ -79,6 +79,7 @@ class Held(msgspec.Struct):
     kind: Kind
     path: str
     idempotency_key: str
+    dropped: bool = False
 
 
 class Faults:
@@ -120,13 +121,19 @@ class Faults:
             event.set()
         return len(events)
 
+    def drop(self) -> None:
+        """Break off the held requests: those that had no effect yet never have one."""
+        for event, held in self._held.items():
+            held.dropped = True
+            event.set()
+
     def close(self) -> None:
         """End every wait: the server stops."""
         self._closing.set()
-        self.release()
+        self.drop()
 
-    async def hold(self, held: Held) -> None:
-        """Wait until released, at most SILENCE_S."""
+    async def hold(self, held: Held) -> bool:
+        """Wait until released, at most SILENCE_S; tell whether to go on."""
         if len(self._held) >= MAX_HELD:
             raise RefusalError(429, "too_many_held", f"{MAX_HELD} requests are held already")
         event = asyncio.Event()
@@ -136,6 +143,7 @@ class Faults:
             await _wait(event, SILENCE_S)
         finally:
             del self._held[event]
+        return not held.dropped
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not longer than the server runs."""
@@ -186,8 +194,8 @@ async def _before(faults: Faults, fault: Fault, request: web.Request) -> web.Res
             return refusal(fault.status, "scripted_fault", f"{fault.target} was told to fail")
         case Kind.DELAY:
             await faults.pause(fault.delay_s)
-        case Kind.HOLD_BEFORE:
-            await faults.hold(_held(fault, request))
+        case Kind.HOLD_BEFORE if not await faults.hold(_held(fault, request)):
+            return _reset(request)
     return None
 
 
@@ -200,8 +208,8 @@ async def _after(
             return _reset(request)
         case Kind.RESET_AFTER:
             return _reset(request)
-        case Kind.HOLD_AFTER:
-            await faults.hold(_held(fault, request))
+        case Kind.HOLD_AFTER if not await faults.hold(_held(fault, request)):
+            return _reset(request)
         case Kind.WRONG_AMOUNT:
             return _with_wrong_amount(answer)
         case Kind.MALFORMED:

@@ -56,6 +56,7 @@ async def test_killed_between_charge_and_commit(
     """The workers find out by themselves; the customer need not come back."""
     start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
     order = await killed_while_held(await start_service("api"), simulator, fault, str(uuid4()))
+    assert await simulator.release() == 1
     await start_service("worker")
     again = await start_service("api")
     async with again.client("ada", ADMIN) as ada:
@@ -84,7 +85,7 @@ async def test_the_customer_repeats_the_request_after_the_crash(
     start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
     key = str(uuid4())
     order = await killed_while_held(await start_service("api"), simulator, "hold_after", key)
-    await simulator.release()
+    assert await simulator.release() == 1
     again = await start_service("api")
     async with again.client("ada", ADMIN) as ada:
         reply = await eventually(
@@ -106,7 +107,7 @@ async def test_a_worker_killed_after_the_grant_grants_once(
         (await ada.pay(order["id"])).expect(201)
         await simulator.until_held("library.grant")
         worker.child.kill()
-        await simulator.release()
+        assert await simulator.release() == 1
         await start_service("worker")
         await exactly_one_of_everything(ada, simulator, order["id"])
 
@@ -120,7 +121,7 @@ async def test_sigterm_drains_what_has_begun(start_service: Services, simulator:
         await simulator.until_held("provider.charge")
         api.child.signal(signal.SIGTERM)
         await until_logged(api, "draining")
-        await simulator.release()
+        assert await simulator.release() == 1
         assert (await paying).expect(201).body["status"] == "succeeded"
     assert await asyncio.wait_for(api.child.exited(), 20) == 0
 

@@ -177,3 +177,15 @@ async def test_reset_forgets_everything(
     assert await charges(control) == 0
     assert (await raw_control("GET", "/faults")).body["faults"] == []
     assert (await simpay("GET", "/charges", params={"idempotency_key": "k1"})).body["data"] == []
+
+
+async def test_a_held_request_does_not_reach_over_a_reset(
+    simpay: Caller, control: Control, new_charge: Body
+) -> None:
+    await control.fault(CHARGE, "hold_before")
+    asking = asyncio.create_task(simpay("POST", "/charges", new_charge, key="k1"))
+    await control.until_held(CHARGE)
+    await control.reset()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await asking
+    assert await charges(control) == 0
