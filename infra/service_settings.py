@@ -75,4 +75,5 @@ def problems(stack: str, version: str, chosen: Mapping[str, Scalar], where: str)
 
 
 def _text(value: Any) -> str:
-    return format(value, "g") if isinstance(value, float) else str(value)
+    """Return a value as a person would write it: 5 and not 5.0."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,13 +1,15 @@
 """Rules about flows: everything is denied, and what the pods need is let through."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from infra import labels
 from infra.policy.objects import Object, Pod, Stack, selects, title
+from service.settings import PROVIDERS
 
 DNS_PORT = 53
 DATABASE_FLOW = labels.resource_name("allow-database")
+DEFAULT_PORTS = {"http": 80, "https": 443}
 BOTH = {"Ingress", "Egress"}
 
 
@@ -51,11 +53,24 @@ def services_reachable(stack: Stack) -> Iterator[str]:
         open_ports = {
             port["port"] for rule in _rules(stack, pod, "egress") for port in rule.get("ports", ())
         }
-        for name, value in stack.settings(pod).items():
-            url = urlsplit(value) if name.endswith("_URL") else None
-            port = (url.port or {"http": 80, "https": 443}.get(url.scheme)) if url else None
-            if port is not None and pod.container.get("ports") and port not in open_ports:
+        for name, port in sorted(_called_ports(stack.settings(pod)).items()):
+            if pod.container.get("ports") and port not in open_ports:
                 yield f"{pod.owner} calls {name} on port {port}, and no policy lets it through"
+
+
+def _called_ports(settings: Mapping[str, str]) -> dict[str, int]:
+    """Return the ports of the URLs that the service itself calls, by their settings' names.
+
+    A provider that is not in use is not called, and a return URL is for the buyer's browser.
+    """
+    unused = set(PROVIDERS) - set(settings.get("PROVIDERS", "").split(","))
+    ports: dict[str, int] = {}
+    for name, value in settings.items():
+        owner = name.partition("_")[0].lower()
+        if name.endswith("_URL") and not name.endswith("_RETURN_URL") and owner not in unused:
+            url = urlsplit(value)
+            ports[name] = url.port or DEFAULT_PORTS[url.scheme]
+    return ports
 
 
 def scrape_reaches_pods(stack: Stack) -> Iterator[str]:

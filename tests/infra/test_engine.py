@@ -1,0 +1,102 @@
+"""The real engine: a whole life of every stack, in a state and a folder that are thrown away.
+
+Each step of the engine takes seconds, so one test walks through them all.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra import labels, policy
+from infra.config import STACKS
+from infra.policy.objects import load
+from scripts.engine import Engine, EngineFailedError
+from scripts.render import files_below
+from tests.infra.program import ROOT
+
+ENGINE_TIMEOUT_S = 300  # six runs of a few seconds each, on a busy machine
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Give an engine with a state and a folder of its own; its words are in the file `log`."""
+    with (tmp_path / "log").open("w") as log:
+        yield Engine(backend=tmp_path / "state", render_dir=tmp_path / "out", output=log)
+
+
+@pytest.mark.timeout(ENGINE_TIMEOUT_S)
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stack_lives_and_ends(stack: str, engine: Engine, tmp_path: Path) -> None:
+    planned = engine.run("preview", stack)
+    assert planned.changes["create"] > 25
+    assert not (tmp_path / "out").exists()
+
+    made = engine.run("up", stack)
+    assert made.changes == planned.changes
+    assert policy.violations(load(tmp_path / "out" / stack)) == []
+
+    for _ in range(2):
+        assert engine.run("preview", stack).unchanged
+    assert engine.run("refresh", stack).unchanged
+
+    gone = engine.run("destroy", stack)
+    assert gone.changes == {"delete": made.changes["create"]}
+    assert files_below(tmp_path / "out", [stack]) == {}
+
+
+@pytest.mark.timeout(ENGINE_TIMEOUT_S)
+def test_secrets_stay_out_and_a_hand_at_work_is_seen(engine: Engine, tmp_path: Path) -> None:
+    engine.run("up", "local")
+    made = files_below(tmp_path / "out", ["local"])
+    state = json.dumps(engine.export("local"))
+    assert labels.PLACEHOLDER not in state  # even a placeholder is encrypted, being a Secret's
+    assert "ciphertext" in state
+
+    folder = tmp_path / "out" / "local" / "1-manifest"
+    config = folder / "v1-configmap-coinslot-local-coinslot-config.yaml"
+    config.write_text(config.read_text().replace("LOG_LEVEL: debug", "LOG_LEVEL: error"))
+    (folder / "v1-service-coinslot-local-coinslot-api.yaml").unlink()
+
+    seen = engine.run("refresh", "local")
+    assert (seen.changes["update"], seen.changes["delete"]) == (1, 1)
+    repaired = engine.run("up", "local")
+    assert (repaired.changes["update"], repaired.changes["create"]) == (1, 1)
+    assert files_below(tmp_path / "out", ["local"]) == made
+
+
+@pytest.mark.timeout(ENGINE_TIMEOUT_S)
+def test_wrong_settings_end_in_one_clear_message(engine: Engine, tmp_path: Path) -> None:
+    text = (ROOT / "Pulumi.prod.yaml").read_text()
+    wrong = tmp_path / "Pulumi.prod.yaml"
+    wrong.write_text(text.replace("maxConnections: 500", "maxConections: 500"))
+    with pytest.raises(EngineFailedError, match="preview of prod failed"):
+        replace(engine, config_file=wrong).run("preview", "prod")
+
+    said = (tmp_path / "log").read_text()
+    assert "did you mean coinslot:database.maxConnections?" in said
+    assert "coinslot:database.maxConnections is missing; expected a whole number" in said
+    assert "Traceback" not in said
+
+
+def test_prod_is_not_destroyed_by_accident() -> None:
+    done = run_stack("destroy", "prod")
+
+    assert done.returncode == 2
+    assert "destroying prod needs --yes-destroy-prod" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("preview", "dev"), ("explode", "local"), ()])
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    assert run_stack(*arguments).returncode == 2
+
+
+def run_stack(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "scripts.stack", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
