@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from datetime import UTC, datetime
 from uuid import UUID
 
 
@@ -11,3 +12,10 @@ def new_id() -> UUID:
     random = secrets.randbits(74)
     value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62
     return UUID(int=value | random & (1 << 62) - 1)
+
+
+def made_at(identifier: UUID) -> datetime | None:
+    """Return when `new_id` made an id, to the millisecond; None for an id of another kind."""
+    if identifier.version != 7:  # noqa: PLR2004  RFC 9562
+        return None
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -76,15 +77,20 @@ class Outbound:
         path: str,
         *,
         body: Any = None,
+        form: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Call and return the answer, whatever its status below 500; raise CallError otherwise."""
+        """Call and return the answer, whatever its status below 500; raise CallError otherwise.
+
+        `body` is sent as JSON, or `form` as an HTML form is.
+        """
         started = time.perf_counter()
         outcome = Outcome.ERROR
+        payload, kind = _payload(body, form)
         try:
-            answer = await self._send(method, path, body, query, headers or {})
-            outcome = Outcome.OK if answer.status < 400 or answer.status == 404 else Outcome.ERROR  # noqa: PLR2004
+            answer = await self._send(method, path, payload, query, {**kind, **(headers or {})})
+            outcome = _outcome(answer.status)
         except CallError as error:
             outcome = error.outcome
             raise
@@ -97,7 +103,7 @@ class Outbound:
         self,
         method: str,
         path: str,
-        body: Any,
+        payload: bytes | None,
         query: Mapping[str, str] | None,
         headers: Mapping[str, str],
     ) -> Answer:
@@ -107,8 +113,8 @@ class Outbound:
                 method,
                 url,
                 params=query,
-                data=None if body is None else msgspec.json.encode(body),
-                headers={**self._all_headers(has_body=body is not None), **headers},
+                data=payload,
+                headers={**self._headers, "X-Correlation-ID": self._correlation_id(), **headers},
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
@@ -122,11 +128,20 @@ class Outbound:
         except aiohttp.ClientError as error:
             raise CallError(f"connection broke: {type(error).__name__}", sent=True) from error
 
-    def _all_headers(self, *, has_body: bool) -> dict[str, str]:
-        headers = {**self._headers, "X-Correlation-ID": self._correlation_id()}
-        if has_body:
-            headers["Content-Type"] = "application/json"
-        return headers
+
+def _payload(body: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, dict[str, str]]:
+    """Return the bytes to send and the header that names their type."""
+    if form is not None:
+        return urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+    if body is not None:
+        return msgspec.json.encode(body), {"Content-Type": "application/json"}
+    return None, {}
+
+
+def _outcome(status: int) -> Outcome:
+    if status < 400 or status == 404:  # noqa: PLR2004  "no such thing" is an answer
+        return Outcome.OK
+    return Outcome.DECLINED if status == 402 else Outcome.ERROR  # noqa: PLR2004  a buyer's bank
 
 
 async def _read(response: aiohttp.ClientResponse) -> Answer:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.payment import NextAction, PaymentStatus
 from service.store.orders import OrderRow
 from service.store.payments import EventRow, LedgerRow, PaymentRow
 from service.store.refunds import RefundRow
@@ -35,8 +36,19 @@ class OrderView(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
+class NextActionView(msgspec.Struct, frozen=True):
+    """What the buyer has to do: visit `redirect_url`, or let the provider's script take it on."""
+
+    type: str
+    redirect_url: str | None
+    client_secret: str | None
+
+
 class PaymentView(msgspec.Struct, frozen=True):
-    """A payment; all amounts are minor units of `currency`."""
+    """A payment; all amounts are minor units of `currency`.
+
+    `next_action` is there while the payment requires one and the provider tells which.
+    """
 
     id: UUID
     order_id: UUID
@@ -49,6 +61,7 @@ class PaymentView(msgspec.Struct, frozen=True):
     refunded: int
     refund_pending: int
     failure_code: str | None
+    next_action: NextActionView | None
     created_at: datetime
     updated_at: datetime
 
@@ -105,7 +118,7 @@ def order_view(row: OrderRow) -> OrderView:
     )
 
 
-def payment_view(row: PaymentRow) -> PaymentView:
+def payment_view(row: PaymentRow, action: NextAction | None = None) -> PaymentView:
     """Return the payment as the API shows it."""
     return PaymentView(
         id=row.id,
@@ -119,9 +132,16 @@ def payment_view(row: PaymentRow) -> PaymentView:
         refunded=row.refunded_minor,
         refund_pending=row.refund_pending_minor,
         failure_code=row.failure_code,
+        next_action=_action_view(action) if row.status == PaymentStatus.REQUIRES_ACTION else None,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def _action_view(action: NextAction | None) -> NextActionView | None:
+    if action is None:
+        return None
+    return NextActionView(action.kind, action.redirect_url, action.client_secret)
 
 
 def refund_view(row: RefundRow) -> RefundView:

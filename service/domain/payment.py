@@ -1,6 +1,6 @@
 """Payments: their states, and what a provider's answer makes of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -44,9 +44,6 @@ CLOSED: Final = frozenset({_S.FAILED, _S.CANCELED, _S.EXPIRED})
 
 CaptureMethod = Literal["automatic", "manual"]
 
-DECLINES: Final = frozenset({"card_declined", "insufficient_funds"})
-"""Failure codes in which the buyer's bank spoke, not we or the provider."""
-
 
 class ChargeOutcome(StrEnum):
     """What a provider said of a charge, in one vocabulary for all providers."""
@@ -60,30 +57,43 @@ class ChargeOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NextAction:
+    """What the buyer has to do at the provider: go to a page, or hand a secret to its script."""
+
+    kind: str
+    redirect_url: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
-    """A charge as the provider reports it."""
+    """A charge as the provider reports it; `next_action` belongs to `requires_action`."""
 
     outcome: ChargeOutcome
     provider_ref: str | None
     amount: Money | None
     failure_code: str | None = None
+    next_action: NextAction | None = None
 
 
 AttemptStatus = Literal["succeeded", "failed", "unknown"]
-Operation = Literal["charge", "capture", "cancel", "expire"]
+Operation = Literal["charge", "capture", "cancel", "expire", "review"]
+"""What an attempt is for; `review` is an operator's decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What becomes of a payment and of the attempt that was made on it.
 
-    `captured_minor` is the whole amount that is captured then; `failure_code` says why not.
+    `captured_minor` is the whole amount that is captured then; `failure_code` says why not, and
+    `declined` that it was the buyer's bank which said no.
     """
 
     status: PaymentStatus
     captured_minor: int = 0
     failure_code: str | None = None
     attempt: AttemptStatus = "succeeded"
+    declined: bool = False
 
 
 _BY_OUTCOME: Final = {
@@ -103,7 +113,9 @@ def judge(charge: Charge, asked: Money, capture: CaptureMethod) -> Verdict:
     """
     status = _BY_OUTCOME.get(charge.outcome)
     if status is _S.FAILED:
-        return Verdict(_S.FAILED, 0, charge.failure_code or charge.outcome.value, "failed")
+        declined = charge.outcome is ChargeOutcome.DECLINED
+        code = charge.failure_code or charge.outcome.value
+        return Verdict(_S.FAILED, 0, code, "failed", declined)
     if charge.amount != asked:
         return Verdict(_S.REVIEW, 0, "amount_mismatch")
     if charge.provider_ref is None:
@@ -145,8 +157,6 @@ def judge_silence(operation: Operation, present: PaymentStatus, *, last_check: b
     return Verdict(status, 0, "outcome_unknown", "unknown")
 
 
-def metric_status(status: PaymentStatus, failure_code: str | None) -> str:
+def metric_status(verdict: Verdict) -> str:
     """Return the value of the metrics' `status` label (metric_catalog.PAYMENT_STATUSES)."""
-    if status is PaymentStatus.FAILED and failure_code in DECLINES:
-        return "declined"
-    return status.value
+    return "declined" if verdict.declined else verdict.status.value

@@ -16,11 +16,25 @@ from service.domain.payment import Charge, ChargeOutcome
 
 
 class NotSentError(Exception):
-    """The request surely did not reach the provider: nothing was charged or refunded."""
+    """The provider has surely done nothing: nothing was charged or refunded.
+
+    `passing` if the very next moment may be better, so that a repeat is worth its while.
+    """
+
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
 
 
 class OutcomeUnknownError(Exception):
-    """The request may have reached the provider; only the provider knows what came of it."""
+    """The request may have reached the provider; only the provider knows what came of it.
+
+    `answered` if the provider is well and said so itself ("still processing", for example).
+    """
+
+    def __init__(self, reason: str, *, answered: bool = False) -> None:
+        super().__init__(reason)
+        self.answered = answered
 
 
 class ChargeRequest(msgspec.Struct, frozen=True):

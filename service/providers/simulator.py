@@ -9,7 +9,8 @@ import msgspec
 
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
-from service.outbound import Answer, CallError, Outbound
+from service.outbound import Answer, Outbound
+from service.providers.calls import send
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
@@ -106,7 +107,7 @@ class SimulatorProvider:
         """GET /charges/{id}."""
         answer = await self._call("find", "GET", f"/provider/v1/charges/{charge_ref}")
         if answer.status in REFUSED:
-            raise OutcomeUnknownError(f"the provider has lost its charge: {_code(answer)}")
+            raise OutcomeUnknownError(f"no such charge: {_code(answer)}", answered=True)
         return _charge(answer.body)
 
     async def capture(self, request: HeldRequest) -> Charge:
@@ -178,14 +179,9 @@ class SimulatorProvider:
         key: str = "",
     ) -> Answer:
         headers = {"Idempotency-Key": key} if key else None
-        try:
-            answer = await self._outbound.call(
-                operation, method, path, body=body, query=query, headers=headers
-            )
-        except CallError as error:
-            if error.sent:
-                raise OutcomeUnknownError(str(error)) from error
-            raise NotSentError(str(error)) from error
+        answer = await send(
+            self._outbound, operation, method, path, body=body, query=query, headers=headers
+        )
         if answer.status >= BAD_REQUEST and answer.status not in REFUSED:
             # e.g. 401 or 429: nothing was done, and it is not this payment's fault
             raise NotSentError(f"status {answer.status}")

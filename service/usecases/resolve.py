@@ -122,7 +122,7 @@ async def _settle_answer(ctx: Context, attempt: Attempt, result: Charge) -> Sett
     else:
         held = PaymentStatus(attempt.payment.status)
         verdict = judge_operation(attempt.operation, result, held, attempt.amount)
-    return await settle(ctx, attempt, verdict, result.provider_ref)
+    return await settle(ctx, attempt, verdict, result.provider_ref, next_action=result.next_action)
 
 
 async def _settle_silence(ctx: Context, attempt: Attempt, reason: str) -> Settled:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from service import metric_catalog as m
 from service.domain import ledger
 from service.domain.money import Money
-from service.domain.payment import Operation, PaymentStatus, Verdict, metric_status
+from service.domain.payment import NextAction, Operation, PaymentStatus, Verdict, metric_status
 from service.errors import IdempotencyKeyInFlightError
 from service.ids import new_id
 from service.logs import correlation_id, get_logger
@@ -54,10 +54,14 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """The answer to the request, and the metrics' `status` of the payment."""
+    """The answer to the request, and the metrics' `status` of the payment.
+
+    `applied` if this settlement was the one that counted.
+    """
 
     answer: Answer
     metric_status: str
+    applied: bool = True
 
 
 async def settle(
@@ -66,6 +70,7 @@ async def settle(
     verdict: Verdict,
     provider_ref: str | None = None,
     *,
+    next_action: NextAction | None = None,
     keep_answer: bool = True,
 ) -> Settled:
     """Settle the attempt; without `keep_answer` its request may be sent again."""
@@ -77,14 +82,15 @@ async def settle(
         failure_code=verdict.failure_code,
         updated_at=ctx.now(),
     )
-    answer = Answer(_http_status(attempt, verdict), encode(payment_view(payment)))
-    item = _settlement(ctx, attempt, verdict, payment, answer if keep_answer else None)
+    answer = Answer(_http_status(attempt, verdict), encode(payment_view(payment, next_action)))
+    item = settlement(ctx, attempt, verdict, payment, answer if keep_answer else None)
     outcome = await ctx.settle_payments.submit(item)
-    status = metric_status(verdict.status, verdict.failure_code)
+    status = metric_status(verdict)
     if not outcome.applied:
-        return Settled(await present_answer(ctx, attempt.resource_id), status)
+        answer = await present_answer(ctx, attempt.resource_id)
+        return Settled(answer, status, applied=False)
     if verdict.status != attempt.payment.status:
-        _announce(ctx, payment, outcome, status)
+        announce(ctx, payment, outcome, declined=verdict.declined)
     return Settled(answer, status)
 
 
@@ -102,9 +108,10 @@ def _http_status(attempt: Attempt, verdict: Verdict) -> int:
     return CREATED if attempt.operation == "charge" else OK
 
 
-def _settlement(
+def settlement(
     ctx: Context, attempt: Attempt, verdict: Verdict, payment: PaymentRow, answer: Answer | None
 ) -> SettlePayment:
+    """Return what the store writes; `payment` is the payment as the verdict leaves it."""
     return SettlePayment(
         payment_id=payment.id,
         attempt_id=attempt.id,
@@ -158,7 +165,11 @@ def _entries(provider: str, verdict: Verdict, currency: str) -> tuple[EntryRow, 
     )
 
 
-def _announce(ctx: Context, payment: PaymentRow, outcome: SettleOutcome, status: str) -> None:
+def announce(
+    ctx: Context, payment: PaymentRow, outcome: SettleOutcome, *, declined: bool = False
+) -> None:
+    """Count and log a payment that has just reached its status."""
+    status = "declined" if declined else payment.status
     ctx.metrics.inc(m.PAYMENTS, status=status, provider=payment.provider)
     if payment.captured_minor:
         ctx.metrics.observe(m.PAYMENT_AMOUNT, payment.captured_minor, currency=payment.currency)

@@ -33,9 +33,9 @@ def test_a_closed_payment_took_no_money_and_never_will() -> None:
 
 
 def test_the_metrics_know_every_status_that_a_request_can_end_in() -> None:
-    ends = {payment.metric_status(status, None) for status in PaymentStatus}
+    ends = {payment.metric_status(payment.Verdict(status)) for status in PaymentStatus}
     ends -= {"created", "processing"}
-    ends |= {payment.metric_status(PaymentStatus.FAILED, code) for code in payment.DECLINES}
+    ends.add(payment.metric_status(judge(charged(ChargeOutcome.DECLINED), ASKED, "automatic")))
     assert ends == set(PAYMENT_STATUSES)
     assert set(ORDER_STATUSES) == {str(status) for status in order.OrderStatus}
 
@@ -57,7 +57,7 @@ def charged(outcome: ChargeOutcome, amount: Money | None = ASKED, ref: str | Non
         (
             charged(ChargeOutcome.DECLINED),
             "automatic",
-            Verdict(PaymentStatus.FAILED, 0, "card_declined", "failed"),
+            Verdict(PaymentStatus.FAILED, 0, "card_declined", "failed", declined=True),
         ),
         (
             charged(ChargeOutcome.REJECTED, None, None),

@@ -1,0 +1,171 @@
+"""Stripe's API: a charge is a PaymentIntent that is made and confirmed in one request.
+
+Stripe keeps the answer to an idempotency key, an error 500 too, for at least 24 hours. Within that
+time a repeat is one charge with the first; after it, it would be a second one, and is not sent.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from service.domain.payment import Charge
+from service.ids import made_at
+from service.outbound import Answer, Outbound
+from service.providers import stripe_words as words
+from service.providers.calls import send
+from service.providers.port import (
+    ChargeRequest,
+    HeldRequest,
+    OutcomeUnknownError,
+    ProviderCharge,
+    RefundRequest,
+    RefundResult,
+)
+
+VERSION: Final = "2026-08-26.dahlia"
+"""The API version that every request asks for and the tests' stripe-mock checks: an account's
+default version changes nothing here."""
+
+KEY_LIFE_S: Final = 23 * 3_600.0
+"""How long a key surely stands for its first request: Stripe's 24 hours and an hour's margin."""
+
+PAGE: Final = 100
+"""Objects a page of a list; Stripe gives no more."""
+MAX_REFUND_PAGES: Final = 10
+"""A payment has at most a handful of refunds; a thousand would be another problem."""
+
+
+class StripeProvider:
+    """The port's calls in Stripe's words."""
+
+    name = "stripe"
+
+    def __init__(
+        self, outbound: Outbound, *, return_url: str = "", clock: Callable[[], float] = time.time
+    ) -> None:
+        self._outbound = outbound
+        self._return_url = return_url
+        self._clock = clock
+
+    async def charge(self, request: ChargeRequest) -> Charge:
+        """POST /payment_intents with confirm."""
+        form = {
+            "amount": words.amount_out(request.amount),
+            "currency": request.amount.currency.lower(),
+            "capture_method": "automatic" if request.capture else "manual",
+            "confirm": "true",
+            "payment_method": request.payment_method,
+            # Cards only: a method that takes days to settle does not suit a game that is granted
+            # in seconds.
+            "payment_method_types[0]": "card",
+            "metadata[payment_id]": str(request.payment_id),
+            "metadata[attempt_id]": str(request.attempt_id),
+        }
+        if self._return_url:
+            form["return_url"] = self._return_url
+        answer = await self._post("charge", "/v1/payment_intents", form, request.attempt_id)
+        if answer.status >= words.BAD_REQUEST:
+            return words.refused_charge(answer)
+        return words.charge_of(words.read(answer.body, words.Intent))
+
+    async def find_charge(self, request: ChargeRequest) -> Charge | None:
+        """GET /payment_intents/search by the attempt's id.
+
+        The search lags behind by up to a minute, more in an outage. That is why "not found" leads
+        to a repeat under the same key and never to a failed payment.
+        """
+        wanted = str(request.attempt_id)
+        query = {"query": f"metadata['attempt_id']:'{wanted}'", "limit": "1"}
+        answer = await self._get("/v1/payment_intents/search", query)
+        page: words.IntentPage = words.read(answer.body, words.IntentPage)
+        for intent in page.data:
+            if intent.metadata.get("attempt_id") == wanted:
+                return words.charge_of(intent)
+        return None
+
+    async def get_charge(self, charge_ref: str) -> Charge:
+        """GET /payment_intents/{id}."""
+        answer = await self._get(f"/v1/payment_intents/{charge_ref}", {})
+        return words.charge_of(words.read(answer.body, words.Intent))
+
+    async def capture(self, request: HeldRequest) -> Charge:
+        """POST /payment_intents/{id}/capture."""
+        form = {"amount_to_capture": words.amount_out(request.amount)}
+        return await self._change("capture", request, form)
+
+    async def cancel(self, request: HeldRequest) -> Charge:
+        """POST /payment_intents/{id}/cancel."""
+        return await self._change("cancel", request, {})
+
+    async def refund(self, request: RefundRequest) -> RefundResult:
+        """POST /refunds."""
+        form = {
+            "payment_intent": request.charge_ref,
+            "amount": words.amount_out(request.amount),
+            "metadata[refund_id]": str(request.refund_id),
+        }
+        answer = await self._post("refund", "/v1/refunds", form, request.refund_id)
+        if answer.status >= words.BAD_REQUEST:
+            return words.refused_refund(answer)
+        return words.refund_of(words.read(answer.body, words.StripeRefund))
+
+    async def find_refund(self, request: RefundRequest) -> RefundResult | None:
+        """GET /refunds of the payment, which lists what is there without a lag."""
+        query = {"payment_intent": request.charge_ref, "limit": str(PAGE)}
+        for _ in range(MAX_REFUND_PAGES):
+            answer = await self._get("/v1/refunds", query)
+            page: words.RefundPage = words.read(answer.body, words.RefundPage)
+            for refund in page.data:
+                if (refund.metadata or {}).get("refund_id") == str(request.refund_id):
+                    return words.refund_of(refund)
+            if not page.has_more or not page.data:
+                return None
+            query["starting_after"] = page.data[-1].id
+        raise OutcomeUnknownError("the payment has more refunds than are looked through")
+
+    async def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """GET /payment_intents, newest first."""
+        query, more = (
+            {
+                "created[gte]": str(_whole(since)),
+                "created[lt]": str(_whole(until)),
+                "expand[]": "data.latest_charge",  # it knows what was refunded
+                "limit": str(PAGE),
+            },
+            True,
+        )
+        while more:
+            answer = await self._get("/v1/payment_intents", query, operation="list")
+            page: words.IntentPage = words.read(answer.body, words.IntentPage)
+            for intent in page.data:
+                yield words.listed(intent)
+            more = page.has_more and bool(page.data)
+            query["starting_after"] = page.data[-1].id if page.data else ""
+
+    async def _change(self, operation: str, request: HeldRequest, form: dict[str, str]) -> Charge:
+        path = f"/v1/payment_intents/{request.charge_ref}/{operation}"
+        answer = await self._post(operation, path, form, request.attempt_id)
+        if answer.status >= words.BAD_REQUEST:
+            return words.refused_operation(answer)
+        return words.charge_of(words.read(answer.body, words.Intent))
+
+    async def _post(self, operation: str, path: str, form: dict[str, str], key: UUID) -> Answer:
+        made = made_at(key)
+        if made is not None and self._clock() - made.timestamp() > KEY_LIFE_S:
+            raise OutcomeUnknownError("too old to be repeated: Stripe may have forgotten its key")
+        headers = {"Stripe-Version": VERSION, "Idempotency-Key": str(key)}
+        return await send(self._outbound, operation, "POST", path, form=form, headers=headers)
+
+    async def _get(self, path: str, query: dict[str, Any], *, operation: str = "find") -> Answer:
+        headers = {"Stripe-Version": VERSION}
+        answer = await send(self._outbound, operation, "GET", path, query=query, headers=headers)
+        if answer.status >= words.BAD_REQUEST:
+            words.no_list(answer)
+        return answer
+
+
+def _whole(at: datetime) -> int:
+    """Return the first whole second that is not before `at`; Stripe counts in seconds."""
+    return -int(-at.timestamp() // 1)

@@ -1,0 +1,404 @@
+"""The Stripe adapter against answers as Stripe gives them: what each means for the money."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from service.domain.money import CURRENCIES, Money
+from service.domain.payment import Charge, ChargeOutcome, NextAction
+from service.ids import made_at, new_id
+from service.providers import stripe, stripe_words
+from service.providers.port import (
+    ChargeRequest,
+    HeldRequest,
+    NotSentError,
+    OutcomeUnknownError,
+    RefundRequest,
+    RefundResult,
+)
+from service.providers.stripe import StripeProvider
+from tests.integration.providers.conftest import Calls, Connect
+from tests.integration.providers.recorded import (
+    Recorded,
+    error,
+    intent,
+    page,
+    recorded_server,
+    refund,
+)
+
+PRICE = Money(1999, "EUR")
+PI = "pi_3PgafyB7WZ01zgkW"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Recorded]:
+    async with recorded_server() as recorded:
+        yield recorded
+
+
+@pytest.fixture
+def provider(connect: Connect, server: Recorded) -> StripeProvider:
+    return StripeProvider(connect(server.url, "sk_test_x", timeout_s=0.5))
+
+
+def a_charge(*, capture: bool = True) -> ChargeRequest:
+    return ChargeRequest(new_id(), new_id(), PRICE, capture, "pm_card_visa")
+
+
+def held() -> HeldRequest:
+    return HeldRequest(new_id(), PI, PRICE)
+
+
+def a_refund() -> RefundRequest:
+    return RefundRequest(new_id(), PI, Money(500, "EUR"))
+
+
+async def test_a_charge_is_one_request_with_key_version_and_our_names(
+    provider: StripeProvider, server: Recorded
+) -> None:
+    request = a_charge()
+    server.will((200, intent("succeeded")))
+    assert await provider.charge(request) == Charge(ChargeOutcome.SUCCEEDED, PI, PRICE)
+    (asked,) = server.asked
+    assert (asked.method, asked.path) == ("POST", "/v1/payment_intents")
+    assert asked.form == {
+        "amount": "1999",
+        "currency": "eur",
+        "capture_method": "automatic",
+        "confirm": "true",
+        "payment_method": "pm_card_visa",
+        "payment_method_types[0]": "card",
+        "metadata[payment_id]": str(request.payment_id),
+        "metadata[attempt_id]": str(request.attempt_id),
+    }
+    assert asked.headers["Idempotency-Key"] == str(request.attempt_id)
+    assert asked.headers["Stripe-Version"] == stripe.VERSION
+    assert asked.headers["Authorization"] == "Bearer sk_test_x"
+    assert asked.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert asked.headers["X-Correlation-ID"] == "a-correlation-id"
+
+
+async def test_a_repeat_is_the_same_request_to_the_letter(
+    provider: StripeProvider, server: Recorded
+) -> None:
+    request = a_charge(capture=False)
+    server.will((200, intent("requires_capture")), (200, intent("requires_capture")))
+    first, second = await provider.charge(request), await provider.charge(request)
+    assert first == second == Charge(ChargeOutcome.AUTHORIZED, PI, PRICE)
+    assert server.asked[0].form == server.asked[1].form
+    assert server.asked[0].headers["Idempotency-Key"] == server.asked[1].headers["Idempotency-Key"]
+
+
+async def test_the_buyer_is_told_what_to_do(connect: Connect, server: Recorded) -> None:
+    provider = StripeProvider(connect(server.url, "sk"), return_url="https://shop.example/back")
+    page_of_bank = "https://hooks.stripe.com/3d_secure_2/hosted"
+    action = {
+        "type": "redirect_to_url",
+        "redirect_to_url": {"url": page_of_bank, "return_url": "https://shop.example/back"},
+    }
+    server.will(
+        (200, intent("requires_action", next_action=action)),
+        (200, intent("requires_action", next_action={"type": "use_stripe_sdk"})),
+    )
+    secret = "pi_3PgafyB7WZ01zgkW_secret_Dm43xiq1k0"
+    charge = await provider.charge(a_charge())
+    assert charge.outcome is ChargeOutcome.REQUIRES_ACTION
+    assert charge.next_action == NextAction("redirect_to_url", page_of_bank, secret)
+    assert secret not in repr(charge)  # it completes the payment, so no log may have it
+    assert server.asked[0].form["return_url"] == "https://shop.example/back"
+    again = await provider.get_charge(PI)
+    assert again.next_action == NextAction("use_stripe_sdk", None, secret)
+
+
+def of_a_card(code: str, **more: Any) -> dict[str, Any]:
+    trouble = {"type": "card_error", "code": code, **more}
+    declined = intent("requires_payment_method", last_payment_error=trouble)
+    return error("card_error", code, payment_intent=declined, **more)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome", "code"),
+    [
+        (402, of_a_card("card_declined", decline_code="do_not_honor"), "declined", "do_not_honor"),
+        (
+            402,
+            of_a_card("card_declined", decline_code="insufficient_funds"),
+            "declined",
+            "insufficient_funds",
+        ),
+        (402, of_a_card("expired_card"), "declined", "expired_card"),
+        (400, error("invalid_request_error", "resource_missing"), "rejected", "resource_missing"),
+        (400, error("invalid_request_error", "amount_too_small"), "rejected", "amount_too_small"),
+        (400, error("invalid_request_error"), "rejected", "unspecified"),
+        (404, error("invalid_request_error", "resource_missing"), "rejected", "resource_missing"),
+    ],
+)
+async def test_a_definite_no_is_final(
+    provider: StripeProvider,
+    server: Recorded,
+    calls: Calls,
+    status: int,
+    body: dict[str, Any],
+    outcome: str,
+    code: str,
+) -> None:
+    server.will((status, body))
+    charge = await provider.charge(a_charge())
+    assert (charge.outcome, charge.failure_code) == (ChargeOutcome(outcome), code)
+    expected = {402: "declined", 404: "ok"}.get(status, "error")
+    assert calls == [("charge", expected)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (401, error("invalid_request_error")),
+        (403, error("invalid_request_error")),
+        (429, error("invalid_request_error", "rate_limit")),
+    ],
+)
+async def test_what_is_refused_before_any_work_was_not_done(
+    provider: StripeProvider, server: Recorded, answer: tuple[int, Any]
+) -> None:
+    server.will(answer)
+    with pytest.raises(NotSentError):
+        await provider.charge(a_charge())
+
+
+@pytest.mark.parametrize(
+    ("answer", "answered"),
+    [
+        ("reset", False),
+        ("silence", False),
+        ((500, error("api_error")), False),
+        ((503, "upstream"), False),
+        ((200, "{"), False),
+        ((200, "[]"), False),
+        ((200, {"id": "pi_1"}), False),
+        ((400, "no JSON at all"), False),
+        ((402, {"error": "a string"}), False),
+        ((409, error("idempotency_error", "idempotency_key_in_use")), True),
+        ((400, error("idempotency_error")), True),
+        ((429, error("invalid_request_error", "lock_timeout")), True),
+        ((424, error("api_error")), True),
+        ((302, error("api_error")), False),
+        ((200, intent("processing")), True),
+        ((200, intent("requires_confirmation")), True),
+        ((402, error("card_error", payment_intent=intent("processing"))), True),
+    ],
+)
+async def test_what_is_not_certain_is_unknown_and_nothing_else(
+    provider: StripeProvider,
+    server: Recorded,
+    answer: tuple[int, Any] | str,
+    answered: bool,  # noqa: FBT001
+) -> None:
+    server.will(answer)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await provider.charge(a_charge())
+    assert caught.value.answered == answered
+
+
+async def test_a_connection_that_is_refused_was_not_used(connect: Connect) -> None:
+    provider = StripeProvider(connect("http://127.0.0.1:1", "sk"))
+    with pytest.raises(NotSentError) as caught:
+        await provider.charge(a_charge())
+    assert caught.value.passing
+
+
+async def test_an_attempt_is_found_by_its_own_id_only(
+    provider: StripeProvider, server: Recorded
+) -> None:
+    request = a_charge()
+    ours = {"attempt_id": str(request.attempt_id)}
+    server.will(
+        (200, page(intent("succeeded", metadata=ours))),
+        (200, page(intent("succeeded", metadata={"attempt_id": str(new_id())}))),
+        (200, page()),
+    )
+    assert await provider.find_charge(request) == Charge(ChargeOutcome.SUCCEEDED, PI, PRICE)
+    assert await provider.find_charge(request) is None
+    assert await provider.find_charge(request) is None
+    query = {"query": f"metadata['attempt_id']:'{request.attempt_id}'", "limit": "1"}
+    assert [asked.query for asked in server.asked] == [query] * 3
+    assert {asked.path for asked in server.asked} == {"/v1/payment_intents/search"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ((500, error("api_error")), OutcomeUnknownError),
+        ((400, error("invalid_request_error", "resource_missing")), OutcomeUnknownError),
+        ((404, error("invalid_request_error", "resource_missing")), OutcomeUnknownError),
+        ((401, error("invalid_request_error")), NotSentError),
+        ((200, {"data": [{}], "has_more": False}), OutcomeUnknownError),
+    ],
+)
+async def test_a_look_up_that_fails_tells_nothing_about_the_charge(
+    provider: StripeProvider, server: Recorded, answer: tuple[int, Any], kind: type[Exception]
+) -> None:
+    lookups: list[Callable[[], Awaitable[object]]] = [
+        lambda: provider.find_charge(a_charge()),
+        lambda: provider.get_charge(PI),
+        lambda: provider.find_refund(a_refund()),
+    ]
+    for look_up in lookups:
+        server.will(answer)
+        with pytest.raises(kind):
+            await look_up()
+
+
+async def test_a_key_that_stripe_may_have_forgotten_is_not_used_again(
+    connect: Connect, server: Recorded
+) -> None:
+    """After 24 hours the same key would make a second charge."""
+    later = StripeProvider(connect(server.url, "sk"), clock=lambda: time.time() + 23 * 3600 + 1)
+    repeats: list[Callable[[], Awaitable[object]]] = [
+        lambda: later.charge(a_charge()),
+        lambda: later.capture(held()),
+        lambda: later.refund(a_refund()),
+    ]
+    for repeat in repeats:
+        with pytest.raises(OutcomeUnknownError, match="too old"):
+            await repeat()
+    assert server.asked == []
+    nearly = StripeProvider(connect(server.url, "sk"), clock=lambda: time.time() + 23 * 3600 - 60)
+    server.will((200, intent("succeeded")))
+    assert (await nearly.charge(a_charge())).outcome is ChargeOutcome.SUCCEEDED
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    made = made_at(new_id())
+    assert made is not None
+    assert abs(made - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+async def test_a_capture_and_a_cancellation(provider: StripeProvider, server: Recorded) -> None:
+    server.will((200, intent("succeeded")), (200, intent("canceled")))
+    assert await provider.capture(held()) == Charge(ChargeOutcome.SUCCEEDED, PI, PRICE)
+    assert await provider.cancel(held()) == Charge(ChargeOutcome.CANCELED, PI, PRICE)
+    capture, cancel = server.asked
+    assert (capture.path, capture.form) == (
+        f"/v1/payment_intents/{PI}/capture",
+        {"amount_to_capture": "1999"},
+    )
+    assert (cancel.path, cancel.form) == (f"/v1/payment_intents/{PI}/cancel", {})
+
+
+@pytest.mark.parametrize(
+    ("present", "outcome"),
+    [
+        ("succeeded", ChargeOutcome.SUCCEEDED),
+        ("canceled", ChargeOutcome.CANCELED),
+        ("requires_capture", ChargeOutcome.REJECTED),
+    ],
+)
+async def test_a_refused_operation_tells_where_the_payment_is(
+    provider: StripeProvider, server: Recorded, present: str, outcome: ChargeOutcome
+) -> None:
+    code = "payment_intent_unexpected_state"
+    server.will((400, error("invalid_request_error", code, payment_intent=intent(present))))
+    assert (await provider.capture(held())).outcome is outcome
+
+
+async def test_only_what_was_received_counts_as_captured(
+    provider: StripeProvider, server: Recorded
+) -> None:
+    server.will((200, intent("succeeded", amount_received=1500)))
+    assert (await provider.capture(held())).amount == Money(1500, "EUR")
+
+
+async def test_a_refund_is_made_and_found(provider: StripeProvider, server: Recorded) -> None:
+    request = a_refund()
+    ours = refund("succeeded", metadata={"refund_id": str(request.refund_id)})
+    others = [refund("succeeded", id=f"re_{n}") for n in range(2)]
+    server.will(
+        (200, ours),
+        (200, page(*others, has_more=True)),
+        (200, page(ours)),
+        (200, page(*others)),
+    )
+    done = RefundResult(
+        succeeded=True, provider_ref="re_3PgafyB7WZ01zgkW", amount=Money(500, "EUR")
+    )
+    assert await provider.refund(request) == done
+    assert server.asked[0].form == {
+        "payment_intent": PI,
+        "amount": "500",
+        "metadata[refund_id]": str(request.refund_id),
+    }
+    assert await provider.find_refund(request) == done
+    assert server.asked[2].query["starting_after"] == "re_1"
+    assert await provider.find_refund(request) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ((400, error("invalid_request_error", "charge_already_refunded")),
+         "charge_already_refunded"),
+        ((200, refund("failed", failure_reason="expired_or_canceled_card")),
+         "expired_or_canceled_card"),
+        ((200, refund("canceled")), "canceled"),
+    ],
+)  # fmt: skip
+async def test_a_refund_that_failed_says_why(
+    provider: StripeProvider, server: Recorded, answer: tuple[int, Any], code: str
+) -> None:
+    server.will(answer)
+    result = await provider.refund(a_refund())
+    assert (result.succeeded, result.failure_code) == (False, code)
+
+
+@pytest.mark.parametrize("status", ["pending", "requires_action", None])
+async def test_a_refund_on_its_way_is_not_settled(
+    provider: StripeProvider, server: Recorded, status: str | None
+) -> None:
+    server.will((200, refund(status)))
+    with pytest.raises(OutcomeUnknownError):
+        await provider.refund(a_refund())
+
+
+async def test_the_list_for_reconciliation(provider: StripeProvider, server: Recorded) -> None:
+    payment_id = new_id()
+    since = datetime(2026, 9, 1, 0, 0, 0, 500_000, UTC)
+    refunded = intent(
+        "succeeded",
+        metadata={"payment_id": str(payment_id)},
+        latest_charge={"id": "ch_1", "amount_refunded": 500},
+    )
+    foreign = intent("processing", id="pi_2", currency="chf", latest_charge="ch_2")
+    server.will((200, page(refunded, has_more=True)), (200, page(foreign)))
+    found = [c async for c in provider.list_charges(since, since + timedelta(days=1))]
+    assert [(c.provider_ref, c.payment_id, c.outcome, c.amount) for c in found] == [
+        (PI, payment_id, ChargeOutcome.SUCCEEDED, PRICE),
+        ("pi_2", None, None, None),
+    ]
+    assert [(c.captured_minor, c.refunded_minor) for c in found] == [(1999, 500), (0, 0)]
+    assert server.asked[0].query == {
+        "created[gte]": str(int(since.timestamp()) + 1),  # whole seconds, and not before `since`
+        "created[lt]": str(int(since.timestamp()) + 86_401),
+        "expand[]": "data.latest_charge",
+        "limit": "100",
+    }
+    assert server.asked[1].query["starting_after"] == PI
+
+
+@pytest.mark.parametrize("currency", sorted(CURRENCIES))
+def test_every_currency_of_ours_has_stripe_s_digits(currency: str) -> None:
+    digits = 0 if currency in stripe_words.ZERO_DECIMAL else 2
+    assert CURRENCIES[currency] == digits
+    assert stripe_words.amount_out(Money(1999, currency)) == "1999"
+    assert stripe_words.amount_in(1999, currency.lower()) == Money(1999, currency)
+
+
+def test_a_currency_that_stripe_counts_otherwise_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(CURRENCIES, "KRW", 2)
+    with pytest.raises(ValueError, match="KRW"):
+        stripe_words.amount_out(Money(1999, "KRW"))
