@@ -6,9 +6,8 @@ import signal
 import sys
 import textwrap
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from scripts._bootstrap import store
@@ -20,6 +19,7 @@ from scripts._bootstrap.tools import Place
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 EXIT_FAILED: Final = 1
+TICK_SECONDS: Final = 0.2
 EXIT_INTERRUPTED: Final = 130  # the shell's convention for SIGINT
 
 EPILOG: Final = """\
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     place = Place(ROOT, cache, console, commands)
     # SIGINT too: a parent that ignores it, as a CI runner may, would make us deaf to it.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, lambda _number, _frame: commands.cancel())
     if options.retry:
         place.stamps.forget()
     try:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     except BootstrapError as error:
         console.say(str(error))
         return EXIT_FAILED
-    except KeyboardInterrupt:
+    except CancelledError:
         console.say("interrupted; nothing half-made is left, run it again to go on")
         return EXIT_INTERRUPTED
     return 0
@@ -59,19 +59,15 @@ def _make_ready(names: Sequence[str], place: Place) -> None:
     """Run the components side by side; the first failure ends them all."""
     with place.console.alive(), ThreadPoolExecutor(len(COMPONENTS)) as pool:
         futures = [pool.submit(COMPONENTS[name][1], place) for name in dict.fromkeys(names)]
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            if any(not future.done() or future.exception() for future in futures):
+        # By ticks, because a signal may reach another thread, and its handler runs in this one.
+        while wait(futures, TICK_SECONDS).not_done:
+            failed = any(future.done() and future.exception() for future in futures)
+            if failed and not place.commands.cancelled.is_set():
                 place.commands.cancel()
     errors = [error for future in futures if (error := future.exception())]
     for error in sorted(errors, key=lambda error: isinstance(error, CancelledError)):
         raise error
     link_into_venv(place)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

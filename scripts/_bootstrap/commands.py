@@ -20,7 +20,7 @@ class Commands:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a second Ctrl-C may come while the first one is handled
         self._running: set[subprocess.Popen[str]] = set()
         self.cancelled = threading.Event()
 
