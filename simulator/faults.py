@@ -25,6 +25,7 @@ SILENCE_S: Final = 120.0
 """How long a silent request stays open: longer than any client of a payment waits."""
 
 Operation = Callable[[web.Request], Awaitable[web.Response]]
+Decorator = Callable[[Operation], Operation]
 
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER with 0 s: close sends RST
 
@@ -158,9 +159,7 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-def failing(
-    faults: Faults, target: Target | Callable[[web.Request], Target]
-) -> Callable[[Operation], Operation]:
+def failing(faults: Faults, target: Target | Callable[[web.Request], Target]) -> Decorator:
     """Return a decorator: the handler fails as `faults` say.
 
     One path can be two operations: then `target` tells which of them a request is.

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from simulator.faults import Faults, Target, failing
+from simulator.faults import Decorator, Faults, Target, failing
 from simulator.records import Records
 from simulator.replies import RefusalError, encode, idempotency_key, query, read, reply
 
@@ -240,54 +240,61 @@ def _find_or_list(request: web.Request) -> Target:
     return Target.FIND if "idempotency_key" in request.query else Target.LIST
 
 
-def routes(books: SimPay, faults: Faults) -> web.RouteTableDef:
+def routes(books: SimPay, faults: Faults) -> list[web.RouteDef]:
     """Return the provider's URL table."""
-    table = web.RouteTableDef()
+    answer, charge = Handlers(books), f"{PREFIX}/charges/{{id}}"
 
-    def answer(
-        request: web.Request, body: Any, act: Callable[[str], Charge | Refund]
+    def failing_at(target: Target | Callable[[web.Request], Target]) -> Decorator:
+        return failing(faults, target)
+
+    return [
+        web.post(f"{PREFIX}/charges", failing_at(Target.CHARGE)(answer.create)),
+        web.post(f"{charge}/capture", failing_at(Target.CAPTURE)(answer.capture)),
+        web.post(f"{charge}/cancel", failing_at(Target.CANCEL)(answer.cancel)),
+        web.post(f"{charge}/refunds", failing_at(Target.REFUND)(answer.refund)),
+        web.get(f"{PREFIX}/charges", failing_at(_find_or_list)(answer.find_charges)),
+        web.get(charge, failing_at(Target.FIND)(answer.get_charge)),
+        web.get(f"{PREFIX}/refunds", failing_at(Target.FIND)(answer.find_refunds)),
+    ]
+
+
+class Handlers:
+    """The provider's side of each request."""
+
+    def __init__(self, books: SimPay) -> None:
+        self._books = books
+
+    async def create(self, request: web.Request) -> web.Response:
+        order = await read(request, NewCharge)
+        return self._once(request, order, lambda key: self._books.create(order, key))
+
+    async def capture(self, request: web.Request) -> web.Response:
+        charge, body = self._charge(request), await read(request, Capture)
+        return self._once(request, body, lambda _: self._books.capture(charge, body.amount))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        charge, body = self._charge(request), await read(request, Nothing)
+        return self._once(request, body, lambda _: self._books.cancel(charge))
+
+    async def refund(self, request: web.Request) -> web.Response:
+        charge, body = self._charge(request), await read(request, NewRefund)
+        return self._once(request, body, lambda key: self._books.refund(charge, body.amount, key))
+
+    async def find_charges(self, request: web.Request) -> web.Response:
+        return reply(self._books.find_charges(query(request, ChargeFilter)))
+
+    async def get_charge(self, request: web.Request) -> web.Response:
+        return reply(self._charge(request))
+
+    async def find_refunds(self, request: web.Request) -> web.Response:
+        return reply(self._books.find_refunds(query(request, RefundFilter)))
+
+    def _charge(self, request: web.Request) -> Charge:
+        return self._books.charge(request.match_info["id"])
+
+    def _once(
+        self, request: web.Request, body: Any, act: Callable[[str], Charge | Refund]
     ) -> web.Response:
         key = idempotency_key(request)
-        made, replayed = books.once(key, request.path, body, lambda: act(key))
+        made, replayed = self._books.once(key, request.path, body, lambda: act(key))
         return reply(made, replayed=replayed)
-
-    @table.post(f"{PREFIX}/charges")
-    @failing(faults, Target.CHARGE)
-    async def create(request: web.Request) -> web.Response:
-        order = await read(request, NewCharge)
-        return answer(request, order, lambda key: books.create(order, key))
-
-    @table.post(f"{PREFIX}/charges/{{id}}/capture")
-    @failing(faults, Target.CAPTURE)
-    async def capture(request: web.Request) -> web.Response:
-        charge, body = books.charge(request.match_info["id"]), await read(request, Capture)
-        return answer(request, body, lambda _: books.capture(charge, body.amount))
-
-    @table.post(f"{PREFIX}/charges/{{id}}/cancel")
-    @failing(faults, Target.CANCEL)
-    async def cancel(request: web.Request) -> web.Response:
-        charge, body = books.charge(request.match_info["id"]), await read(request, Nothing)
-        return answer(request, body, lambda _: books.cancel(charge))
-
-    @table.post(f"{PREFIX}/charges/{{id}}/refunds")
-    @failing(faults, Target.REFUND)
-    async def refund(request: web.Request) -> web.Response:
-        charge, body = books.charge(request.match_info["id"]), await read(request, NewRefund)
-        return answer(request, body, lambda key: books.refund(charge, body.amount, key))
-
-    @table.get(f"{PREFIX}/charges")
-    @failing(faults, _find_or_list)
-    async def find_charges(request: web.Request) -> web.Response:
-        return reply(books.find_charges(query(request, ChargeFilter)))
-
-    @table.get(f"{PREFIX}/charges/{{id}}")
-    @failing(faults, Target.FIND)
-    async def get_charge(request: web.Request) -> web.Response:
-        return reply(books.charge(request.match_info["id"]))
-
-    @table.get(f"{PREFIX}/refunds")
-    @failing(faults, Target.FIND)
-    async def find_refunds(request: web.Request) -> web.Response:
-        return reply(books.find_refunds(query(request, RefundFilter)))
-
-    return table
