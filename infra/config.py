@@ -193,6 +193,14 @@ class StackConfig(Section, frozen=True):
         """Return the namespace that holds the stack."""
         return labels.namespace_name(self.stack)
 
+    @property
+    def missing_secrets(self) -> tuple[str, ...]:
+        """Return the secret variables that a cluster needs and the stack's file does not hold."""
+        if self.secrets.source != "stack":
+            return ()
+        names = service_settings.required_secret_names()
+        return tuple(name for name in names if name not in self.secret_values)
+
 
 OWN_FIELDS: Final = frozenset({"stack", "render_directory"})
 """Fields that follow from where the program runs, and are no keys of a file."""
@@ -298,6 +306,5 @@ def _secrets(config: StackConfig, secret_keys: Collection[str]) -> Iterator[str]
         )
     names = service_settings.secret_names()
     yield from unknown_keys(given, names, "coinslot:secretValues.")
-    missing = [name for name in service_settings.required_secret_names() if name not in given]
-    if source == "stack" and config.target == "cluster" and missing:
-        yield f"coinslot:secretValues lacks {', '.join(missing)}"
+    if config.missing_secrets and config.target == "cluster":
+        yield f"coinslot:secretValues lacks {', '.join(config.missing_secrets)}"

@@ -31,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one operation; return the exit code."""
     options = _parser().parse_args(arguments)
     if options.operation == "destroy" and options.stack == "prod" and not options.yes_destroy_prod:
-        print("stack: destroying prod needs --yes-destroy-prod", file=sys.stderr)
+        print(
+            "stack: destroying prod needs --yes-destroy-prod: "
+            "python -m scripts.stack destroy prod --yes-destroy-prod",
+            file=sys.stderr,
+        )
         return USAGE
     engine = Engine(output=sys.stderr if options.json else None)
     try:

@@ -120,6 +120,9 @@ class Platform(pulumi.ComponentResource):
         if config.secrets.source == "existing":
             return None
         if config.target == "render":
+            if config.missing_secrets:
+                names = ", ".join(config.missing_secrets)
+                pulumi.log.warn(f"a cluster will need coinslot:secretValues of {names}", self)
             return dict.fromkeys(service_settings.required_secret_names(), labels.PLACEHOLDER)
         return {name: pulumi.Output.secret(text) for name, text in config.secret_values.items()}
 

@@ -4,8 +4,6 @@ Each step of the engine takes seconds, so one test walks through them all.
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -81,22 +79,3 @@ def test_wrong_settings_end_in_one_clear_message(engine: Engine, tmp_path: Path)
     assert "did you mean coinslot:database.maxConnections?" in said
     assert "coinslot:database.maxConnections is missing; expected a whole number" in said
     assert "Traceback" not in said
-
-
-def test_prod_is_not_destroyed_by_accident() -> None:
-    done = run_stack("destroy", "prod")
-
-    assert done.returncode == 2
-    assert "destroying prod needs --yes-destroy-prod" in done.stderr
-
-
-@pytest.mark.parametrize("arguments", [("preview", "dev"), ("explode", "local"), ()])
-def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
-    assert run_stack(*arguments).returncode == 2
-
-
-def run_stack(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "scripts.stack", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
