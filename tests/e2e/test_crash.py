@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
 import pytest
 
+from scripts import embedded
 from scripts.client import Client
 from simulator.client import Control
 from tests.support.services import ADMIN, Service, Services
@@ -131,3 +133,46 @@ async def until_logged(service: Service, event: str) -> None:
         return any(service.records(event))
 
     await eventually(logged)
+
+
+@pytest.mark.parametrize("fault", ["hold_before", "hold_after"])
+async def test_killed_in_a_refund(start_service: Services, simulator: Control, fault: str) -> None:
+    """The money goes back once, whether or not the provider had it already."""
+    start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
+    api = await start_service("api")
+    await simulator.fault("provider.refund", fault)
+    async with api.client("ada") as ada:
+        order = await ada.order(["game-7"])
+        paid = (await ada.pay(order["id"])).expect(201).body
+        refunding = asyncio.create_task(ada.refund(paid["id"], 100))
+        await simulator.until_held("provider.refund")
+        api.child.kill()
+        with pytest.raises(aiohttp.ClientError):
+            await refunding
+    assert await simulator.release() == 1
+    await start_service("worker")
+    again = await start_service("api")
+    async with again.client("ada", ADMIN) as ada:
+        await ada.until(f"/v1/payments/{paid['id']}", lambda body: body["refunded"] == 100)
+        money = await ada.until(
+            "/v1/admin/invariants", lambda body: not any(body["pending"].values())
+        )
+        assert set(money["invariants"].values()) == {0}
+        refunds = (await ada.read(f"/v1/payments/{paid['id']}/refunds"))["refunds"]
+        assert [refund["status"] for refund in refunds] == ["succeeded"]
+    assert [refund["amount"] for refund in (await simulator.state())["refunds"]] == [100]
+
+
+async def test_without_the_cache_everything_goes_on(
+    start_service: Services, simulator: Control, tmp_path: Path
+) -> None:
+    with embedded.valkey(tmp_path / "valkey", environ={}) as cache:
+        api = await start_service("api", REDIS_URL=cache.url)
+        await start_service("worker", REDIS_URL=cache.url)
+        async with api.client("ada", ADMIN) as ada:
+            await ada.order(["game-7"])
+            assert cache.child is not None
+            cache.child.kill()
+            order = await ada.order(["game-7"])
+            (await ada.pay(order["id"])).expect(201)
+            await exactly_one_of_everything(ada, simulator, order["id"])
