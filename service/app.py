@@ -21,13 +21,14 @@ from service.metrics import Metrics
 from service.outbound import Outbound, Outcome
 from service.providers.simulator import SimulatorProvider
 from service.settings import Secret, Settings
-from service.store import begin_payments, orders, payments, settle_payments
+from service.store import begin_payments, inbox, orders, payments, settle_payments
 from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
 from service.store.schema import require_schema
 from service.usecases.context import Clock, Context, utc_now
 from service.workers import completer, expiry, gauges, outbox
+from service.workers import inbox as inbox_worker
 from service.workers.loop import Worker, run
 
 Role = Literal["api", "worker"]
@@ -38,6 +39,7 @@ PREPARED: Final = {
     orders.CREATE_NAME: orders.CREATE_SQL,
     orders.GET_NAME: orders.GET_SQL,
     payments.GET_NAME: payments.GET_SQL,
+    inbox.NAME: inbox.SQL,
 }
 REMOTE_CONNECTIONS: Final = 100
 """Connections to one remote service: a bulkhead, so that a slow one can't take them all."""
@@ -91,6 +93,7 @@ async def _parts(
             settle_payments=_batcher(
                 stack, settings, metrics, db, settle_payments.settle_payments, settle_payments
             ),
+            receive_events=_batcher(stack, settings, metrics, db, inbox.receive_events, inbox),
             providers={"simulator": _simulator(stack, settings, metrics)},
             game_catalog=GameCatalog(
                 remote(settings.game_catalog_url, None, _integration(metrics, "game_catalog")),
@@ -209,6 +212,8 @@ def _workers(ctx: Context) -> Iterable[Worker]:
     poll_s = ctx.settings.worker_poll_s
     yield Worker("outbox", partial(outbox.run_once, ctx), poll_s)
     yield Worker("completer", partial(completer.run_once, ctx), poll_s)
+    yield Worker("inbox", partial(inbox_worker.run_once, ctx), poll_s)
+    yield Worker("inbox backlog", partial(inbox_worker.measure, ctx), BACKLOG_POLL_S)
     yield Worker("expiry", partial(expiry.run_once, ctx), EXPIRY_POLL_S)
     yield Worker("backlog", partial(gauges.measure_backlog, ctx), BACKLOG_POLL_S)
     yield Worker("invariants", partial(gauges.measure_invariants, ctx), INVARIANTS_POLL_S)

@@ -111,6 +111,12 @@ class UnsupportedMediaTypeError(ServiceError):
     status, code, title = 415, "unsupported_media_type", "Send application/json"
 
 
+class WebhookRefusedError(ServiceError):
+    """The signature is missing, not the provider's, or not of now; which, is not said."""
+
+    status, code, title = 400, "webhook_refused", "The webhook's signature is not valid"
+
+
 class OrderNotPayableError(ServiceError):
     """The order is paid, canceled or expired."""
 

@@ -95,7 +95,20 @@ LABEL_VALUES: Final[dict[str, tuple[str, ...]]] = {
         "grant",
         "revoke",
     ),
-    "outcome": ("ok", "declined", "error", "timeout", "hit", "miss"),
+    "outcome": (
+        "ok",
+        "declined",
+        "error",
+        "timeout",
+        "hit",
+        "miss",
+        "accepted",
+        "duplicate",
+        "ignored",
+        "refused",
+        "malformed",
+        "parked",
+    ),
     "integration": ("library", "game_catalog"),
     "topic": ("library.grant", "library.revoke"),
     "role": ("api", "worker"),
@@ -251,6 +264,43 @@ INVARIANT_VIOLATIONS: Final = Metric(
     "gauge",
     "Rows that break a money invariant; anything but 0 is an incident.",
     ("invariant",),
+)
+WEBHOOK_REQUESTS: Final = Metric(
+    "webhook_requests_total",
+    "counter",
+    "Webhook deliveries of providers, by what became of them.",
+    ("provider", "outcome"),
+)
+WEBHOOK_EVENTS: Final = Metric(
+    "webhook_events_total",
+    "counter",
+    "Events of the inbox that were looked at: processed, put off (error) or parked.",
+    ("provider", "outcome"),
+)
+WEBHOOK_INBOX: Final = Metric(
+    "webhook_inbox_gauge",
+    "gauge",
+    "Events in the inbox that are not processed: pending, or parked for people.",
+    ("state",),
+)
+WEBHOOK_INBOX_LAG: Final = Metric(
+    "webhook_inbox_lag_seconds",
+    "gauge",
+    "Age of the oldest pending event in the inbox.",
+    (),
+    "seconds",
+)
+ORPHAN_CAPTURES: Final = Metric(
+    "orphan_captures_total",
+    "counter",
+    "Charges that took money and pay nothing, when they were found.",
+    ("provider",),
+)
+ORPHANS_UNREFUNDED: Final = Metric(
+    "orphan_captures_unrefunded_gauge",
+    "gauge",
+    "Orphan captures that are not given back: pending, or in review by people.",
+    ("state",),
 )
 CACHE_REQUESTS: Final = Metric(
     "cache_requests_total",

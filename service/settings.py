@@ -13,6 +13,9 @@ from msgspec import Meta
 PROVIDERS: Final = ("simulator", "stripe")
 """Payment providers that the service can speak to."""
 
+MIN_WEBHOOK_SECRET: Final = 16
+"""Characters of a webhook secret; a shorter one could be guessed from one delivery."""
+
 MIN_HS256_KEY_BYTES: Final = 32  # RFC 7518, 3.2: the key is at least as long as the hash
 
 
@@ -87,6 +90,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     simulator_api_key: Secret
     stripe_url: Url = "https://api.stripe.com"
     stripe_api_key: Secret = Secret("")
+    simulator_webhook_secrets: Secret = Secret("")
+    """Secrets that sign a provider's webhooks, separated by commas; empty: it has none here."""
+    stripe_webhook_secrets: Secret = Secret("")
     stripe_return_url: Annotated[str, Meta(pattern=r"^(https?://[^\s/]+\S*)?$")] = ""
     """Where a buyer comes back to from a bank's page; empty: the page is shown in the shop."""
     provider_timeout_s: Seconds = 5.0
@@ -140,6 +146,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         names = dict.fromkeys((self.default_provider, *self.providers.split(",")))
         return tuple(names)
 
+    def webhook_secrets(self, provider: str) -> tuple[str, ...]:
+        """Return the live secrets of a provider's webhooks; none for a provider we don't know."""
+        secrets = {
+            "simulator": self.simulator_webhook_secrets,
+            "stripe": self.stripe_webhook_secrets,
+        }
+        return _listed(secrets[provider].reveal()) if provider in secrets else ()
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
 
 class SettingsError(Exception):
     """One or more settings are missing or wrong; the message names each with its remedy."""
@@ -185,7 +203,7 @@ def _decode_secret(kind: type, value: Any) -> Any:
 
 
 def _across(values: Mapping[str, Any]) -> list[str]:
-    problems = _provider_problems(values)
+    problems = _provider_problems(values) + _webhook_problems(values)
     secret = values.get("jwt_secret")
     if secret is not None and len(secret.reveal().encode()) < MIN_HS256_KEY_BYTES:
         problems.append(
@@ -207,6 +225,17 @@ def _provider_problems(values: Mapping[str, Any]) -> list[str]:
     if "stripe" in names and not values.get("stripe_api_key"):
         problems.append("STRIPE_API_KEY is not set, and PROVIDERS names stripe; give its key")
     return problems
+
+
+def _webhook_problems(values: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{env_name(name)} has a secret of fewer than {MIN_WEBHOOK_SECRET} characters"
+        for name in ("simulator_webhook_secrets", "stripe_webhook_secrets")
+        if any(
+            len(item) < MIN_WEBHOOK_SECRET
+            for item in _listed(values.get(name, Secret("")).reveal())
+        )
+    ]
 
 
 def _wrong(name: str, raw: str, kind: Any, error: Exception) -> str:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from service import errors as e
-from service.http import admin, orders, payments
+from service.http import admin, orders, payments, webhooks
 from service.http import schemas as s
 from service.http.endpoint import Endpoint
 from service.views import OrderView, PaymentView, RefundView
@@ -97,6 +97,18 @@ ROUTES: Final = (
         method="GET", path="/v1/admin/invariants", handler=admin.get_invariants, scope=ADMIN,
         operation_id="getInvariants", summary="Check the money", tag="admin",
         responses={200: s.Invariants}, errors=_BUSY,
+    ),
+    Endpoint(
+        method="POST", path="/v1/webhooks/{provider}", handler=webhooks.receive_webhook,
+        scope=None, operation_id="receiveWebhook", summary="Take a provider's event",
+        tag="webhooks", responses={200: webhooks.WebhookReceipt},
+        errors=(e.WebhookRefusedError, *_BUSY),
+    ),
+    Endpoint(
+        method="GET", path="/v1/admin/webhooks/parked", handler=webhooks.list_parked,
+        scope=ADMIN, operation_id="listParkedWebhooks",
+        summary="List the events that found no payment", tag="admin",
+        responses={200: webhooks.ParkedEvents}, errors=_BUSY,
     ),
     Endpoint(
         method="GET", path="/v1/admin/ledger", handler=admin.get_ledger, scope=ADMIN,

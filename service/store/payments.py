@@ -163,6 +163,19 @@ async def claim_attempt(
     return _due(rows[0]) if rows else None
 
 
+async def open_attempt(db: Database, payment_id: UUID) -> DueAttempt | None:
+    """Return the attempt of a payment that has no outcome yet, without taking it."""
+    rows = await db.read(
+        f"""
+        SELECT a.id, a.operation, a.checks, {_LAST_CORRELATION}, {_COLUMNS}
+        FROM payment_attempts a JOIN payments p ON p.id = a.payment_id
+        WHERE a.payment_id = %s AND a.status IN ('pending', 'unknown')
+        """,  # noqa: S608  constants only; values are parameters
+        (payment_id,),
+    )
+    return _due(rows[0]) if rows else None
+
+
 def _due(row: Row) -> DueAttempt:
     attempt_id, operation, checks, correlation_id, *payment = row
     return DueAttempt(attempt_id, operation, checks, correlation_id, PaymentRow(*payment))

@@ -12,6 +12,7 @@ from service.settings import Settings
 from service.store.batch import Batcher
 from service.store.begin_payments import BeginOutcome, BeginPayment
 from service.store.database import Database
+from service.store.inbox import NewEvent
 from service.store.orders import NewOrder
 from service.store.settle_payments import SettleOutcome, SettlePayment
 
@@ -34,6 +35,7 @@ class Context:
     create_orders: Batcher[NewOrder, None]
     begin_payments: Batcher[BeginPayment, BeginOutcome]
     settle_payments: Batcher[SettlePayment, SettleOutcome]
+    receive_events: Batcher[NewEvent, bool]
     providers: Mapping[str, Provider]
     game_catalog: GameCatalog
     library: Library

@@ -98,6 +98,8 @@ def test_every_secret_is_known_as_one() -> None:
         "jwt_secret",
         "simulator_api_key",
         "stripe_api_key",
+        "simulator_webhook_secrets",
+        "stripe_webhook_secrets",
         "library_token",
     }
 

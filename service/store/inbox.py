@@ -1,0 +1,260 @@
+"""The webhook inbox: an event is kept before it is acknowledged, and for ever."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from service.store.database import Database, RefusedError
+from service.store.refunds import DueRefund, RefundRow
+
+NAME: Final = "receive_events"
+
+SQL: Final = """
+WITH input AS MATERIALIZED (
+    SELECT * FROM json_to_recordset($1::json) AS i(
+        provider text, event_id text, kind text, type text, charge_ref text, refund_ref text,
+        payment_id uuid, attempt_id uuid, refund_id uuid, claimed_status text,
+        correlation_id text, at timestamptz)
+),
+kept AS (
+    INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, refund_ref, payment_id,
+                               attempt_id, refund_id, claimed_status, next_attempt_at,
+                               correlation_id, received_at)
+    SELECT provider, event_id, kind, type, charge_ref, refund_ref, payment_id, attempt_id,
+           refund_id, claimed_status, at, correlation_id, at
+    FROM input ORDER BY provider, event_id
+    ON CONFLICT DO NOTHING
+    RETURNING provider, event_id
+)
+SELECT i.provider, i.event_id, k.event_id IS NOT NULL
+FROM input i LEFT JOIN kept k ON k.provider = i.provider AND k.event_id = i.event_id
+"""
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event to keep."""
+
+    provider: str
+    event_id: str
+    kind: str
+    type: str
+    charge_ref: str
+    refund_ref: str | None
+    payment_id: UUID | None
+    attempt_id: UUID | None
+    refund_id: UUID | None
+    claimed_status: str | None
+    correlation_id: str
+    at: datetime
+
+
+class InboxEvent(msgspec.Struct, frozen=True):
+    """An event to process; `attempts` counts this one."""
+
+    provider: str
+    event_id: str
+    kind: str
+    type: str
+    charge_ref: str
+    refund_ref: str | None
+    payment_id: UUID | None
+    attempt_id: UUID | None
+    refund_id: UUID | None
+    attempts: int
+    correlation_id: str
+    received_at: datetime
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """An event as people see it."""
+
+    provider: str
+    event_id: str
+    type: str
+    status: str
+    outcome: str | None
+    charge_ref: str
+    payment_id: UUID | None
+    claimed_status: str | None
+    attempts: int
+    last_error: str | None
+    received_at: datetime
+    ended_at: datetime | None
+
+
+class InboxBacklog(msgspec.Struct, frozen=True):
+    """Events that are not processed; the age is in seconds."""
+
+    pending: int
+    oldest_s: float
+    parked: int
+
+
+def conflict_keys(item: NewEvent) -> tuple[Any, ...]:
+    """Two deliveries of one event don't share a batch: the second is to be told so."""
+    return ((item.provider, item.event_id),)
+
+
+async def receive_events(db: Database, items: Sequence[NewEvent]) -> list[bool]:
+    """Keep each event; return True for those that are new. Safe to repeat."""
+    rows = {(row[0], row[1]): bool(row[2]) for row in await db.run_set(NAME, items)}
+    return [rows[item.provider, item.event_id] for item in items]
+
+
+async def claim(db: Database, *, at: datetime, until: datetime, limit: int) -> list[InboxEvent]:
+    """Take due events and hide them from other workers until `until`."""
+    rows = await db.fetch(
+        """
+        WITH due AS (
+            SELECT provider, event_id FROM webhook_inbox
+            WHERE status = 'pending' AND next_attempt_at <= %(at)s
+            ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+        UPDATE webhook_inbox w SET attempts = w.attempts + 1, next_attempt_at = %(until)s
+        FROM due WHERE w.provider = due.provider AND w.event_id = due.event_id
+        RETURNING w.provider, w.event_id, w.kind, w.type, w.charge_ref, w.refund_ref,
+            w.payment_id, w.attempt_id, w.refund_id, w.attempts, w.correlation_id, w.received_at
+        """,
+        {"at": at, "until": until, "limit": limit},
+    )
+    return [InboxEvent(*row) for row in rows]
+
+
+async def processed(db: Database, event: InboxEvent, outcome: str, at: datetime) -> None:
+    """Record that an event has had its effect, or needed none."""
+    await db.fetch(
+        "UPDATE webhook_inbox SET status = 'processed', outcome = %s, ended_at = %s,"
+        " last_error = NULL WHERE provider = %s AND event_id = %s AND status = 'pending'",
+        (outcome, at, event.provider, event.event_id),
+    )
+
+
+async def put_off(db: Database, event: InboxEvent, *, until: datetime, error: str) -> None:
+    """Record why an event can't be processed now and when to try again."""
+    await db.fetch(
+        "UPDATE webhook_inbox SET next_attempt_at = %s, last_error = %s"
+        " WHERE provider = %s AND event_id = %s AND status = 'pending'",
+        (until, error, event.provider, event.event_id),
+    )
+
+
+async def park(db: Database, event: InboxEvent, *, error: str, at: datetime) -> None:
+    """Leave an event to people."""
+    await db.fetch(
+        "UPDATE webhook_inbox SET status = 'parked', ended_at = %s, last_error = %s"
+        " WHERE provider = %s AND event_id = %s AND status = 'pending'",
+        (at, error, event.provider, event.event_id),
+    )
+
+
+async def parked(db: Database, *, limit: int) -> list[EventRow]:
+    """Return the events that were left to people, the latest first."""
+    rows = await db.read(
+        "SELECT provider, event_id, type, status, outcome, charge_ref, payment_id,"
+        " claimed_status, attempts, last_error, received_at, ended_at FROM webhook_inbox"
+        " WHERE status = 'parked' ORDER BY ended_at DESC LIMIT %s",
+        (limit,),
+    )
+    return [EventRow(*row) for row in rows]
+
+
+async def backlog(db: Database, at: datetime) -> InboxBacklog:
+    """Return how much is not processed."""
+    rows = await db.read(
+        "SELECT (SELECT count(*) FROM webhook_inbox WHERE status = 'pending'),"
+        " (SELECT extract(epoch FROM %s - min(received_at))::float8 FROM webhook_inbox"
+        "  WHERE status = 'pending'),"
+        " (SELECT count(*) FROM webhook_inbox WHERE status = 'parked')",
+        (at,),
+    )
+    pending, oldest_s, left = rows[0]
+    return InboxBacklog(int(pending), oldest_s or 0.0, int(left))
+
+
+async def locate_payment(db: Database, event: InboxEvent) -> UUID | None:
+    """Return the payment of an event: the one with its charge, its attempt, or its own id."""
+    rows = await db.read(
+        """
+        SELECT p.id FROM payments p WHERE p.provider = %(provider)s AND p.id = coalesce(
+            (SELECT r.id FROM payments r
+             WHERE r.provider = %(provider)s AND r.provider_ref = %(charge_ref)s),
+            (SELECT a.payment_id FROM payment_attempts a WHERE a.id = %(attempt_id)s),
+            %(payment_id)s::uuid)
+        """,
+        msgspec.structs.asdict(event),
+    )
+    return rows[0][0] if rows else None
+
+
+async def find_refund(db: Database, event: InboxEvent) -> DueRefund | None:
+    """Return the refund of an event, whatever its status."""
+    rows = await db.read(
+        """
+        SELECT r.checks, p.provider, p.provider_ref, r.id, r.payment_id, r.status,
+            r.amount_minor, r.currency, r.reason, r.failure_code, r.created_at, r.updated_at
+        FROM refunds r JOIN payments p ON p.id = r.payment_id
+        WHERE p.provider = %(provider)s AND r.id = coalesce(
+            %(refund_id)s::uuid,
+            (SELECT f.id FROM refunds f WHERE f.provider_ref = %(refund_ref)s))
+        """,
+        msgspec.structs.asdict(event),
+    )
+    if not rows:
+        return None
+    checks, provider, charge_ref, *refund = rows[0]
+    return DueRefund(checks, event.correlation_id, provider, charge_ref, RefundRow(*refund))
+
+
+class Reopen(msgspec.Struct, frozen=True):
+    """An attempt to give to a payment in `status` that has none; `process` moves it on first."""
+
+    attempt_id: UUID
+    payment_id: UUID
+    status: str
+    operation: str
+    process: bool
+    cause: str
+    correlation_id: str
+    at: datetime
+    until: datetime
+
+
+async def reopen(db: Database, item: Reopen) -> bool:
+    """Give a payment that waits an attempt to settle; False if another was faster.
+
+    From here on the completer finishes it, should this process end.
+    """
+    try:
+        rows = await db.fetch(_REOPEN, msgspec.structs.asdict(item))
+    except RefusedError as error:
+        if error.constraint != "one_unresolved_attempt_a_payment":
+            raise
+        return False
+    return bool(rows[0][0])
+
+
+_REOPEN: Final = """
+WITH payment AS MATERIALIZED (
+    SELECT p.id FROM payments p
+    WHERE p.id = %(payment_id)s AND p.status = %(status)s FOR UPDATE
+),
+attempted AS (
+    INSERT INTO payment_attempts (id, payment_id, operation, status, next_check_at, created_at)
+    SELECT %(attempt_id)s, p.id, %(operation)s, 'pending', %(until)s, %(at)s FROM payment p
+    RETURNING id, payment_id
+),
+moved AS (
+    UPDATE payments p SET status = 'processing', updated_at = %(at)s
+    FROM attempted a WHERE p.id = a.payment_id AND %(process)s
+),
+recorded AS (
+    INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+    SELECT a.payment_id, %(at)s,
+           CASE WHEN %(process)s THEN 'payment_processing' ELSE %(operation)s || '_started' END,
+           jsonb_build_object('attempt_id', a.id, 'cause', %(cause)s::text), %(correlation_id)s
+    FROM attempted a
+)
+SELECT count(*) FROM attempted
+"""

@@ -1,0 +1,169 @@
+"""Orphan captures: money that came for a closed payment, until it is given back."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from service.store.database import Database
+
+_COLUMNS: Final = """
+    o.id, o.provider, o.provider_ref, o.payment_id, o.amount_minor, o.currency, o.status,
+    o.attempts, o.last_error, o.refund_ref, o.correlation_id, o.created_at
+"""
+
+
+class OrphanRow(msgspec.Struct, frozen=True):
+    """An orphan capture; its id is the idempotency key of its refund."""
+
+    id: UUID
+    provider: str
+    provider_ref: str
+    payment_id: UUID
+    amount_minor: int
+    currency: str
+    status: str
+    attempts: int
+    last_error: str | None
+    refund_ref: str | None
+    correlation_id: str
+    created_at: datetime
+
+
+class NewOrphan(msgspec.Struct, frozen=True):
+    """A charge that took money and pays nothing."""
+
+    id: UUID
+    provider: str
+    provider_ref: str
+    payment_id: UUID
+    amount_minor: int
+    currency: str
+    correlation_id: str
+    at: datetime
+
+
+_RECORD: Final = """
+WITH payment AS MATERIALIZED (
+    SELECT p.id FROM payments p WHERE p.id = %(payment_id)s FOR UPDATE
+),
+made AS (
+    INSERT INTO orphan_captures (id, provider, provider_ref, payment_id, amount_minor, currency,
+                                 next_attempt_at, correlation_id, created_at, updated_at)
+    SELECT %(id)s, %(provider)s, %(provider_ref)s, p.id, %(amount_minor)s, %(currency)s,
+           %(at)s, %(correlation_id)s, %(at)s, %(at)s
+    FROM payment p
+    ON CONFLICT (provider, provider_ref) DO NOTHING
+    RETURNING id, payment_id
+),
+recorded AS (
+    INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+    SELECT m.payment_id, %(at)s, 'orphan_capture_recorded', jsonb_build_object(
+               'orphan_id', m.id, 'provider_ref', %(provider_ref)s::text,
+               'amount_minor', %(amount_minor)s::bigint, 'currency', %(currency)s::text),
+           %(correlation_id)s
+    FROM made m
+)
+SELECT count(*) FROM made
+"""
+
+_SETTLE: Final = """
+WITH payment AS MATERIALIZED (
+    SELECT p.id FROM payments p WHERE p.id = %(payment_id)s FOR UPDATE
+),
+settled AS (
+    UPDATE orphan_captures o SET status = %(status)s, refund_ref = %(refund_ref)s,
+        last_error = %(error)s, updated_at = %(at)s
+    FROM payment p WHERE o.id = %(id)s AND o.payment_id = p.id AND o.status = 'pending'
+    RETURNING o.id, o.payment_id
+),
+recorded AS (
+    INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+    SELECT s.payment_id, %(at)s, 'orphan_capture_' || %(status)s, jsonb_build_object(
+               'orphan_id', s.id, 'refund_ref', %(refund_ref)s::text,
+               'error', %(error)s::text), %(correlation_id)s
+    FROM settled s
+)
+SELECT count(*) FROM settled
+"""
+
+
+async def record(db: Database, item: NewOrphan) -> bool:
+    """Record an orphan once; False if it is known. Raises RefusedError if the charge pays."""
+    rows = await db.fetch(_RECORD, msgspec.structs.asdict(item))
+    return bool(rows[0][0])
+
+
+async def claim_due(db: Database, *, at: datetime, until: datetime, limit: int) -> list[OrphanRow]:
+    """Take orphans that are to be refunded and hide them from other workers until `until`."""
+    rows = await db.fetch(
+        f"""
+        WITH due AS (
+            SELECT id FROM orphan_captures
+            WHERE status = 'pending' AND next_attempt_at <= %(at)s
+            ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+        UPDATE orphan_captures o SET attempts = o.attempts + 1, next_attempt_at = %(until)s
+        FROM due WHERE o.id = due.id
+        RETURNING {_COLUMNS}
+        """,  # noqa: S608  constants only; values are parameters
+        {"at": at, "until": until, "limit": limit},
+    )
+    return [OrphanRow(*row) for row in rows]
+
+
+async def put_off(db: Database, orphan_id: UUID, *, until: datetime, error: str) -> None:
+    """Record a refund that did not work yet, and when to try again."""
+    await db.fetch(
+        "UPDATE orphan_captures SET next_attempt_at = %s, last_error = %s"
+        " WHERE id = %s AND status = 'pending'",
+        (until, error, orphan_id),
+    )
+
+
+async def settle(
+    db: Database,
+    orphan: OrphanRow,
+    status: str,
+    *,
+    refund_ref: str | None,
+    error: str | None,
+    at: datetime,
+) -> bool:
+    """End an orphan as `refunded` or leave it to people (`review`); False if it had ended."""
+    rows = await db.fetch(
+        _SETTLE,
+        {
+            "id": orphan.id,
+            "payment_id": orphan.payment_id,
+            "status": status,
+            "refund_ref": refund_ref,
+            "error": error,
+            "correlation_id": orphan.correlation_id,
+            "at": at,
+        },
+    )
+    return bool(rows[0][0])
+
+
+async def exists(db: Database, orphan_id: UUID) -> bool:
+    """Return whether there is an orphan of this id."""
+    return bool(await db.read("SELECT 1 FROM orphan_captures WHERE id = %s", (orphan_id,)))
+
+
+async def unrefunded(db: Database) -> dict[str, int]:
+    """Return how many orphans are not given back, by status."""
+    rows = await db.read(
+        "SELECT status, count(*) FROM orphan_captures WHERE status IN ('pending', 'review')"
+        " GROUP BY status"
+    )
+    return {status: int(count) for status, count in rows}
+
+
+async def newest(db: Database, *, limit: int) -> list[OrphanRow]:
+    """Return orphans, the latest first."""
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM orphan_captures o ORDER BY o.id DESC LIMIT %s",  # noqa: S608  constants only
+        (limit,),
+    )
+    return [OrphanRow(*row) for row in rows]

@@ -1,0 +1,126 @@
+"""Money that a provider took and that pays nothing: recorded, given back, and told of.
+
+A payment that is closed is never opened again: its order may be canceled, or paid by another one.
+"""
+
+from datetime import timedelta
+from typing import Final
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from service import metric_catalog as m
+from service.domain.money import Money
+from service.domain.payment import Charge, ChargeOutcome
+from service.ids import new_id
+from service.logs import correlation_id, get_logger
+from service.providers.port import (
+    HeldRequest,
+    NotSentError,
+    OutcomeUnknownError,
+    RefundRequest,
+    RefundResult,
+)
+from service.store import orphans as store
+from service.store.orphans import NewOrphan, OrphanRow
+from service.store.payments import PaymentRow
+from service.usecases.context import Context
+
+_log = get_logger(__name__)
+
+FIRST_RETRY_S: Final = 5.0
+MAX_RETRY_S: Final = 3_600.0
+MAX_ATTEMPTS: Final = 20
+"""With doubling from 5 s to an hour that is half a day; then a person gives the money back."""
+
+RECORDED: Final = "orphan_recorded"
+RELEASED: Final = "hold_released"
+NO_NEWS: Final = "no_news"
+
+
+async def look(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
+    """Ask what became of a charge that doesn't pay its payment, and undo what it has done.
+
+    Raises NotSentError, OutcomeUnknownError, or RefusedError if the charge pays another payment.
+    """
+    charge = await ctx.providers[payment.provider].get_charge(charge_ref)
+    match charge.outcome:
+        case ChargeOutcome.SUCCEEDED:
+            return await _record(ctx, payment, charge_ref, charge)
+        case ChargeOutcome.AUTHORIZED:
+            return await _release(ctx, payment, charge_ref)
+        case _:
+            return NO_NEWS
+
+
+async def give_back(ctx: Context, orphan: OrphanRow) -> None:
+    """Refund an orphan. It is one refund to the provider, however often it is asked for."""
+    request = RefundRequest(
+        orphan.id, orphan.provider_ref, Money(orphan.amount_minor, orphan.currency)
+    )
+    provider = ctx.providers[orphan.provider]
+    try:
+        result = await provider.find_refund(request) or await provider.refund(request)
+    except (NotSentError, OutcomeUnknownError) as error:
+        await _put_off(ctx, orphan, str(error))
+        return
+    await _settle(ctx, orphan, result)
+
+
+async def _record(ctx: Context, payment: PaymentRow, charge_ref: str, charge: Charge) -> str:
+    if charge.amount is None:
+        raise OutcomeUnknownError("the charge's amount cannot be read")
+    item = NewOrphan(
+        id=new_id(),
+        provider=payment.provider,
+        provider_ref=charge_ref,
+        payment_id=payment.id,
+        amount_minor=charge.amount.minor,
+        currency=charge.amount.currency,
+        correlation_id=correlation_id(),
+        at=ctx.now(),
+    )
+    if await store.record(ctx.db, item):
+        ctx.metrics.inc(m.ORPHAN_CAPTURES, provider=payment.provider)
+        _log.error(
+            "orphan_capture_recorded",
+            orphan_id=str(item.id),
+            payment_status=payment.status,
+            provider_ref=charge_ref,
+            amount_minor=item.amount_minor,
+            currency=item.currency,
+        )
+    return RECORDED
+
+
+async def _release(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
+    """Let go of money that is held for nothing; the key follows from the charge, so it is one."""
+    key = uuid5(NAMESPACE_URL, f"release:{payment.provider}:{charge_ref}")
+    amount = Money(payment.amount_minor, payment.currency)
+    result = await ctx.providers[payment.provider].cancel(HeldRequest(key, charge_ref, amount))
+    _log.warning("orphan_hold_released", provider_ref=charge_ref, outcome=result.outcome)
+    return RELEASED
+
+
+async def _settle(ctx: Context, orphan: OrphanRow, result: RefundResult) -> None:
+    asked = Money(orphan.amount_minor, orphan.currency)
+    if result.succeeded and result.provider_ref and result.amount == asked:
+        status, ref, error = "refunded", result.provider_ref, None
+    else:
+        status, ref, error = "review", None, result.failure_code or "amount_mismatch"
+    if await store.settle(ctx.db, orphan, status, refund_ref=ref, error=error, at=ctx.now()):
+        say = _log.warning if status == "refunded" else _log.error
+        say(f"orphan_capture_{status}", **_facts(orphan.id), failure_code=error)
+
+
+async def _put_off(ctx: Context, orphan: OrphanRow, reason: str) -> None:
+    now, reason = ctx.now(), reason[:500]
+    if orphan.attempts >= MAX_ATTEMPTS:
+        await store.settle(ctx.db, orphan, "review", refund_ref=None, error=reason, at=now)
+        _log.error("orphan_capture_review", **_facts(orphan.id), failure_code=reason)
+        return
+    wait_s = min(FIRST_RETRY_S * 2 ** min(orphan.attempts - 1, 20), MAX_RETRY_S)
+    await store.put_off(ctx.db, orphan.id, until=now + timedelta(seconds=wait_s), error=reason)
+    _log.warning("orphan_capture_put_off", **_facts(orphan.id), reason=reason, wait_s=wait_s)
+
+
+def _facts(orphan_id: UUID) -> dict[str, str]:
+    return {"orphan_id": str(orphan_id)}

@@ -1,0 +1,161 @@
+"""From a webhook's body to what it is about. Of an event only its references count.
+
+The body is the provider's (its signature was checked before), and still every field is bounded.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+MAX_NAME: Final = 255
+DERIVED: Final = "derived:"
+
+Name = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,255}(?!\n)$")]
+"""Visible ASCII: ids, types and statuses of every provider."""
+
+
+class EventError(ValueError):
+    """The body is not an event of this provider; the message says why."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What an event is about; `claimed_status` is what it says, which is not believed."""
+
+    event_id: str
+    kind: Literal["charge", "refund"]
+    type: str
+    charge_ref: str
+    refund_ref: str | None = None
+    payment_id: UUID | None = None
+    attempt_id: UUID | None = None
+    refund_id: UUID | None = None
+    claimed_status: str | None = None
+
+
+class _Object(msgspec.Struct, frozen=True):
+    """The union of what we read of a charge, a PaymentIntent and a refund."""
+
+    id: Name
+    object: Name
+    status: Name | None = None
+    reference: str | None = None
+    idempotency_key: str | None = None
+    charge: Name | None = None
+    payment_intent: Name | None = None
+    metadata: dict[str, str] | None = None
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    object: Any = None
+
+
+class _KindData(msgspec.Struct, frozen=True):
+    object: _Kind
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """Enough of any event to tell whether it is one for us."""
+
+    data: _KindData
+
+
+class _Data(msgspec.Struct, frozen=True):
+    object: _Object
+
+
+class _Body(msgspec.Struct, frozen=True):
+    type: Name
+    data: _Data
+    id: Name | None = None
+
+
+_OURS: Final[Mapping[str, frozenset[str]]] = {
+    "simulator": frozenset({"charge", "refund"}),
+    "stripe": frozenset({"payment_intent", "charge", "refund"}),
+}
+"""Objects of which a provider's events matter; a payment lives by no other."""
+
+_head: Final = msgspec.json.Decoder(_Head)
+_body: Final = msgspec.json.Decoder(_Body)
+
+
+def read(provider: str, raw: bytes) -> Event | None:
+    """Return what an event is about, None if it is none of ours; raise EventError."""
+    try:
+        kind = _head.decode(raw).data.object.object
+        if not isinstance(kind, str) or kind not in _OURS[provider]:
+            return None
+        body = _body.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EventError(str(error)[:200]) from None
+    return _READERS[provider](body, body.data.object)
+
+
+def _of_simulator(body: _Body, found: _Object) -> Event | None:
+    own = _uuid(found.idempotency_key)
+    if found.object == "refund":
+        if found.charge is None:
+            return None
+        return _refund(body, found.charge, own)
+    return _charge(body, found.id, _uuid(found.reference), own)
+
+
+def _of_stripe(body: _Body, found: _Object) -> Event | None:
+    ours = found.metadata or {}
+    if found.object == "payment_intent":
+        return _charge(body, found.id, _uuid(ours.get("payment_id")), _uuid(ours.get("attempt_id")))
+    if found.payment_intent is None:  # of something that is sold without a PaymentIntent
+        return None
+    if found.object == "refund":
+        return _refund(body, found.payment_intent, _uuid(ours.get("refund_id")))
+    return _charge(body, found.payment_intent, None, None)
+
+
+_READERS: Final[Mapping[str, Callable[[_Body, _Object], Event | None]]] = {
+    "simulator": _of_simulator,
+    "stripe": _of_stripe,
+}
+
+
+def _charge(body: _Body, ref: str, payment_id: UUID | None, attempt_id: UUID | None) -> Event:
+    return Event(
+        event_id=_event_id(body),
+        kind="charge",
+        type=body.type,
+        charge_ref=ref,
+        payment_id=payment_id,
+        attempt_id=attempt_id,
+        claimed_status=body.data.object.status,
+    )
+
+
+def _refund(body: _Body, charge_ref: str, refund_id: UUID | None) -> Event:
+    return Event(
+        event_id=_event_id(body),
+        kind="refund",
+        type=body.type,
+        charge_ref=charge_ref,
+        refund_ref=body.data.object.id,
+        refund_id=refund_id,
+        claimed_status=body.data.object.status,
+    )
+
+
+def _event_id(body: _Body) -> str:
+    """Return the event's id, or one made of what it says: the same news is the same event."""
+    if body.id is not None:
+        return body.id
+    found = body.data.object
+    said = "\n".join((found.id, body.type, found.status or ""))
+    return DERIVED + hashlib.sha256(said.encode()).hexdigest()
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,57 @@
+"""The inbox: processes what providers have sent, and gives back what was taken for nothing."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from service import metric_catalog as m
+from service.logs import bind_correlation
+from service.store import inbox as store
+from service.store import orphans as orphan_store
+from service.store.inbox import InboxEvent
+from service.store.orphans import OrphanRow
+from service.usecases import inbox, orphans
+from service.usecases.context import Context
+from service.workers.loop import each
+
+BATCH: Final = 50
+LEASE_S: Final = 180.0
+"""How long a taken item is hidden: 50 items, 8 at a time, each three calls of up to 5 s, fit."""
+
+ORPHAN_STATES: Final = ("pending", "review")
+
+
+async def run_once(ctx: Context) -> int:
+    """Process due events and refund due orphans; return how many there were."""
+    now = ctx.now()
+    until = now + timedelta(seconds=LEASE_S)
+    found = await store.claim(ctx.db, at=now, until=until, limit=BATCH)
+    handled = await each(found, partial(_event, ctx))
+    due = await orphan_store.claim_due(ctx.db, at=ctx.now(), until=until, limit=BATCH)
+    return handled + await each(due, partial(_orphan, ctx))
+
+
+async def measure(ctx: Context) -> int:
+    """Set the gauges of the inbox and of the orphans."""
+    backlog = await store.backlog(ctx.db, ctx.now())
+    ctx.metrics.set(m.WEBHOOK_INBOX, backlog.pending, state="pending")
+    ctx.metrics.set(m.WEBHOOK_INBOX, backlog.parked, state="parked")
+    ctx.metrics.set(m.WEBHOOK_INBOX_LAG, backlog.oldest_s)
+    left = await orphan_store.unrefunded(ctx.db)
+    for state in ORPHAN_STATES:
+        ctx.metrics.set(m.ORPHANS_UNREFUNDED, left.get(state, 0), state=state)
+    return 0
+
+
+async def _event(ctx: Context, event: InboxEvent) -> None:
+    with bind_correlation(
+        event.correlation_id, provider=event.provider, webhook_event_id=event.event_id
+    ):
+        await inbox.process(ctx, event)
+
+
+async def _orphan(ctx: Context, orphan: OrphanRow) -> None:
+    with bind_correlation(
+        orphan.correlation_id, provider=orphan.provider, payment_id=str(orphan.payment_id)
+    ):
+        await orphans.give_back(ctx, orphan)
