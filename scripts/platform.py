@@ -31,6 +31,9 @@ MIGRATE_TIMEOUT_S: Final = 60.0
 DRAIN_MARGIN_S: Final = 5.0  # beyond the service's own SHUTDOWN_DRAIN_S
 DEFAULT_DRAIN_S: Final = 20.0
 
+GENEROUS: Final = {"RATE_LIMIT_USER": "1000000", "RATE_LIMIT_ADDRESS": "10000000"}
+"""All requests of a load test or a benchmark come from one address."""
+
 Report = Callable[[str, float, str], None]
 """Called with a part's name, the seconds it took to be ready, and where it is."""
 
@@ -105,7 +108,7 @@ async def platform(
     )
     async with AsyncExitStack() as stack:
         given = dict(environ) | _secrets(folder, environ) | _addresses(simulator_url, environ)
-        given["HOST"] = LOOPBACK
+        given = GENEROUS | given | {"HOST": LOOPBACK}
         running = Platform(api_url, worker_url, simulator_url, given, folder, logs)
         simulator = _launch(stack, running, "simulator", running.simulator_url)
         _start_servers(stack, running, durable=durable, environ=environ, report=report)

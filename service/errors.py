@@ -111,6 +111,12 @@ class UnsupportedMediaTypeError(ServiceError):
     status, code, title = 415, "unsupported_media_type", "Send application/json"
 
 
+class RateLimitedError(ServiceError):
+    """The user or the address has sent more requests than it may; see the RateLimit headers."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
+
+
 class WebhookRefusedError(ServiceError):
     """The signature is missing, not the provider's, or not of now; which, is not said."""
 

@@ -5,6 +5,7 @@ here and not given a value there fails a test.
 """
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -47,6 +48,7 @@ class Secret:
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
+Quota = Annotated[int, Meta(ge=0, le=10_000_000)]
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s/]+")]
 
 
@@ -81,6 +83,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_secret: Secret
     jwt_issuer: str = "coinslot"
     jwt_audience: str = "coinslot-api"
+
+    # Rate limits: requests a minute, which may come in one burst; 0 means none
+    rate_limit_user: Quota = 600
+    """Of one user. A shop's page makes a handful of requests; ten a second is a program."""
+    rate_limit_address: Quota = 3_000
+    """Of one address, behind which a whole campus may sit."""
+    rate_limit_webhooks: Quota = 6_000
+    """Of one address that sends webhooks: a provider has few, and all payments pass there."""
+    trusted_proxies: str = ""
+    """Networks (CIDR), separated by commas, whose X-Forwarded-For is believed."""
 
     # Payment providers
     providers: Annotated[str, Meta(pattern=r"^[a-z]+(,[a-z]+)*$")] = "simulator"
@@ -159,6 +171,11 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks of a comma-separated list; raise ValueError naming what is none."""
+    return tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
+
+
 class SettingsError(Exception):
     """One or more settings are missing or wrong; the message names each with its remedy."""
 
@@ -209,6 +226,10 @@ def _across(values: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"JWT_SECRET has fewer than {MIN_HS256_KEY_BYTES} bytes; HS256 needs that many"
         )
+    try:
+        networks(values.get("trusted_proxies", ""))
+    except ValueError as error:
+        problems.append(f"TRUSTED_PROXIES: {error}; give networks such as 10.0.0.0/8,fd00::/8")
     return problems
 
 

@@ -31,6 +31,7 @@ MAX_SUBJECT: Final = 128
 
 _REALM: Final = 'Bearer realm="coinslot"'
 _CLAIMS: Final = "jwt_claims"
+_CALLER: Final[web.RequestKey[Any]] = web.RequestKey("caller")
 _log = logs.get_logger(__name__)
 
 
@@ -63,31 +64,43 @@ class Authenticator:
 
     async def authenticate(self, request: web.Request, scope: str) -> Caller:
         """Return who calls; raise UnauthenticatedError or ScopeMissingError."""
-        caller = await self._identify(request)
-        logs.bind(user_id=caller.user_id)
+        caller = await self.identify(request)
+        if caller is None:
+            raise UnauthenticatedError
         if scope not in caller.scopes:
             request[CHALLENGE] = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
             _log.warning("scope_missing", scope=scope)
             raise ScopeMissingError(f"The token lacks the scope {scope}")
         return caller
 
-    async def _identify(self, request: web.Request) -> Caller:
+    async def identify(self, request: web.Request) -> Caller | None:
+        """Return who calls, or None; a token is looked at once, however often this is asked."""
+        if _CALLER not in request:
+            caller = request[_CALLER] = await self._identify(request)
+            if caller is not None:
+                logs.bind(user_id=caller.user_id)
+        found: Caller | None = request[_CALLER]
+        return found
+
+    async def _identify(self, request: web.Request) -> Caller | None:
         token = _token(request)
         if token is None:
             request[CHALLENGE] = _REALM
-            raise UnauthenticatedError
+            return None
         known = self._verified.get(token)
         if known is not None and known[1] > self._now():
             self._verified.move_to_end(token)
             return known[0]
         self._verified.pop(token, None)
-        caller, expires = await self._verify(request)
-        self._verified[token] = caller, expires
+        found = await self._verify(request)
+        if found is None:
+            return None
+        self._verified[token] = found
         if len(self._verified) > CACHED_TOKENS:
             self._verified.popitem(last=False)
-        return caller
+        return found[0]
 
-    async def _verify(self, request: web.Request) -> tuple[Caller, float]:
+    async def _verify(self, request: web.Request) -> tuple[Caller, float] | None:
         try:
             await self._decode(request, _decoded)
             return _caller_of(request[_CLAIMS])
@@ -96,7 +109,7 @@ class Authenticator:
             # reason phrase, which is a ValueError; whatever else there may be is a refusal too.
             request[CHALLENGE] = f'{_REALM}, error="invalid_token"'
             _log.warning("token_refused", reason=str(error)[:200])
-            raise UnauthenticatedError from None
+            return None
 
 
 def _token(request: web.Request) -> str | None:

@@ -29,6 +29,7 @@ from service.errors import (
     MalformedRequestError,
     NotFoundError,
     PayloadTooLargeError,
+    RateLimitedError,
     RequestTimeoutError,
     ScopeMissingError,
     ServiceError,
@@ -46,6 +47,7 @@ KeyT = TypeVar("KeyT")
 _ALWAYS: Final = (
     MalformedRequestError,
     ValidationFailedError,  # also of a query: unknown parameters are refused
+    RateLimitedError,
     RequestTimeoutError,
     InternalError,
 )

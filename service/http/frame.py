@@ -12,6 +12,7 @@ from service.http.middleware import deadline, observe
 from service.http.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, event_loop_lag
 from service.http.parse import MAX_BODY_BYTES
 from service.http.problem import calm, problems
+from service.http.ratelimit import limited
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -36,6 +37,8 @@ def build(
     app.cleanup_ctx.append(event_loop_lag)
     add_ops_routes(app)
     if endpoints:
-        add_endpoints(app, endpoints, Authenticator(settings))
+        authenticator = Authenticator(settings)
+        app.middlewares.append(limited(app, settings, metrics, authenticator))
+        add_endpoints(app, endpoints, authenticator)
         openapi.add_route(app, endpoints, settings.version)
     return app

@@ -64,7 +64,7 @@ def observe(metrics: Metrics) -> Middleware:
         try:
             answer = await handler(request)
         except asyncio.CancelledError:
-            log.warning("http_request_canceled", method=request.method, route=_route(request))
+            log.warning("http_request_canceled", method=request.method, route=route_of(request))
             raise
         _dress(answer, identifier)
         duration_s = time.perf_counter() - started
@@ -73,6 +73,12 @@ def observe(metrics: Metrics) -> Middleware:
         return answer
 
     return observed
+
+
+def route_of(request: web.Request) -> str:
+    """Return the template of the route that took a request, or UNMATCHED."""
+    resource = request.match_info.route.resource
+    return UNMATCHED if resource is None else resource.canonical
 
 
 def deadline(timeout_s: float) -> Middleware:
@@ -101,13 +107,13 @@ def _dress(answer: web.StreamResponse, identifier: str) -> None:
 
 
 def _count(metrics: Metrics, request: web.Request, status: int, duration_s: float) -> None:
-    route, method = _route(request), _method(request)
+    route, method = route_of(request), _method(request)
     metrics.inc(HTTP_REQUESTS, method=method, route=route, status=str(status))
     metrics.observe(HTTP_DURATION, duration_s, method=method, route=route)
 
 
 def _say(log: logs.Logger, request: web.Request, status: int, duration_s: float) -> None:
-    route = _route(request)
+    route = route_of(request)
     say = log.debug if QUIET.match(route) else log.info
     say(
         "http_request",
@@ -120,8 +126,3 @@ def _say(log: logs.Logger, request: web.Request, status: int, duration_s: float)
 
 def _method(request: web.Request) -> str:
     return request.method if request.method in _METHODS else "other"
-
-
-def _route(request: web.Request) -> str:
-    resource = request.match_info.route.resource
-    return UNMATCHED if resource is None else resource.canonical

@@ -12,11 +12,21 @@ from service.http import problem
 from service.http.endpoint import Endpoint, Nothing
 from service.http.middleware import CORRELATION_ID
 from service.http.parse import IDEMPOTENCY_KEY
+from service.http.ratelimit import LIMIT, POLICY
 
 PATH: Final = "/openapi.json"
 _SCHEMAS: Final = "#/components/schemas/{name}"
 _JSON: Final = "application/json"
+_RETRY: Final = (hdrs.RETRY_AFTER,)
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
+
+HEADERS: Final = {
+    CORRELATION_ID: ("string", "Finds this request in the logs."),
+    POLICY: ("string", 'The quotas that apply, e.g. `"user";q=600;w=60`: 600 requests in 60 s.'),
+    LIMIT: ("string", 'What is left of them, e.g. `"user";r=599;t=1`: 599, all again after 1 s.'),
+    hdrs.RETRY_AFTER: ("integer", "Seconds to wait before the next try."),
+}
+"""Of answers, with their type and what they say."""
 
 Json = dict[str, Any]
 
@@ -52,7 +62,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
         "components": {
             "schemas": schemas,
             "parameters": _parameters(),
-            "headers": {CORRELATION_ID: _correlation_header()},
+            "headers": _headers(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             },
@@ -112,7 +122,7 @@ def _problem(errors: Sequence[type[ServiceError]]) -> Json:
     content = {"schema": _ref(problem.Problem), "examples": examples}
     return {
         "description": "; ".join(f"`{error.code}`: {error.title}" for error in errors),
-        "headers": _answer_headers(),
+        "headers": _answer_headers(*_RETRY if errors[0].status in (429, 503) else ()),
         "content": {problem.CONTENT_TYPE: content},
     }
 
@@ -163,12 +173,16 @@ def _parameters() -> Json:
     }
 
 
-def _correlation_header() -> Json:
-    return {"description": "Finds this request in the logs.", "schema": {"type": "string"}}
+def _headers() -> Json:
+    return {
+        name: {"description": description, "schema": {"type": kind}}
+        for name, (kind, description) in HEADERS.items()
+    }
 
 
-def _answer_headers() -> Json:
-    return {CORRELATION_ID: {"$ref": f"#/components/headers/{CORRELATION_ID}"}}
+def _answer_headers(*more: str) -> Json:
+    names = (CORRELATION_ID, POLICY, LIMIT, *more)
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _error_examples(endpoints: Sequence[Endpoint]) -> Mapping[str, Json]:

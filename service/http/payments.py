@@ -38,10 +38,10 @@ async def create_payment(call: Call[CreatePayment, Nothing]) -> Reply:
 
 async def get_payment(call: Call[Nothing, Nothing]) -> Reply:
     """Read one payment."""
-    payment = await payments.get_payment(
+    payment = await payments.show_payment(
         call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id
     )
-    return Reply(200, payment_view(payment))
+    return Reply(200, payment)
 
 
 async def list_payments(call: Call[Nothing, PaymentQuery]) -> Reply:

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -26,6 +27,7 @@ class Cache:
         self._observe = observe
         self._silent_until = 0.0
         self._redis = _connect(url, timeout_s) if url else None
+        self._scripts: dict[str, AsyncScript] = {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -64,6 +66,21 @@ class Cache:
                 await self._redis.set(f"{cache}:{key}", value, px=int(ttl_s * 1_000))
         except (RedisError, OSError, TimeoutError):
             self._failed(cache)
+
+    async def run(
+        self, cache: str, script: str, keys: Sequence[str], arguments: Sequence[int]
+    ) -> Any | None:
+        """Return what a Lua script answers, in one round trip, or None: nobody to ask."""
+        if self._redis is None or time.monotonic() < self._silent_until:
+            return None
+        if script not in self._scripts:
+            self._scripts[script] = self._redis.register_script(script)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._scripts[script](keys=keys, args=arguments)
+        except (RedisError, OSError, TimeoutError):
+            self._failed(cache)
+            return None
 
     def _failed(self, cache: str) -> None:
         self._silent_until = time.monotonic() + PAUSE_AFTER_ERROR_S

@@ -21,6 +21,8 @@ SIMULATOR_SECRETS: Final = {
 QUICK: Final = {
     "WORKER_POLL_S": "0.05",  # tests wait for what workers do
     "UNKNOWN_RETRY_S": "0.2",
+    "RATE_LIMIT_USER": "1000000",  # a test is a user in a hurry; its own tests lower the limits
+    "RATE_LIMIT_ADDRESS": "1000000",
 }
 READ_WRITE: Final = "payments:read payments:write"
 ADMIN: Final = f"{READ_WRITE} payments:admin"
