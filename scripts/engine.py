@@ -6,6 +6,7 @@ backend is any empty folder.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -14,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal
-
-import yaml
 
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
@@ -32,6 +31,8 @@ ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
     "refresh": ("refresh", "--yes", "--skip-preview"),
     "destroy": ("destroy", "--yes", "--skip-preview"),
 }
+RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\b", re.MULTILINE)
+"""In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
 OPERATION_TIMEOUT_S: Final = 1_800.0  # the migration's deadline and two rollouts', twice over
 STOP_TIMEOUT_S: Final = 60.0  # after Ctrl-C the engine ends what it has begun and saves its state
@@ -125,8 +126,7 @@ class Engine:
     def _extra(self, operation: Operation, stack: str) -> dict[str, str]:
         """Return variables for one operation only."""
         file = self.config_file or ROOT / f"Pulumi.{stack}.yaml"
-        target = yaml.safe_load(file.read_text())["config"].get(f"{PROJECT}:target")
-        if operation == "refresh" and target == "render":
+        if operation == "refresh" and RENDERS.search(file.read_text(encoding="utf-8")):
             # The official provider would look for a cluster; with this it keeps what it rendered.
             # Set for an update, the same variable makes it crash (4.34).
             return {"PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "true"}

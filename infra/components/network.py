@@ -42,7 +42,8 @@ class Network(pulumi.ComponentResource):
         self._allow("dns", ROLES, egress=_dns())
         self._allow("database", ROLES, egress=[_to(flows.database)])
         self._allow("cache", SERVERS, egress=[_to(flows.cache)])
-        self._allow("services", SERVERS, egress=[_to(peer) for peer in flows.services.values()])
+        if flows.services:
+            self._allow("services", SERVERS, egress=[_to(peer) for peer in flows.services.values()])
         self._allow("ingress", (labels.API,), ingress=[_from(flows.ingress_namespace)])
         self._allow("scrape", SERVERS, ingress=[_from(flows.monitoring_namespace)])
         self.register_outputs({})

@@ -111,6 +111,16 @@ def configure(stub: Stub, **settings: str) -> provider_pb2.ConfigureResponse:
     return answer
 
 
+def test_it_ends_when_its_engine_is_killed() -> None:
+    command = ["/bin/sh", "-c", '"$0" 127.0.0.1:1 & wait', str(EXECUTABLE)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as engine:
+        assert engine.stdout is not None
+        assert int(engine.stdout.readline()) > 0
+        engine.kill()
+        # The provider holds the other end of the pipe: it closes when the provider is gone.
+        engine.communicate(timeout=EXIT_TIMEOUT_S)
+
+
 def test_it_accepts_secrets_and_previews(stub: Stub, tmp_path: Path) -> None:
     answer = configure(stub, renderYamlToDirectory=str(tmp_path))
 
