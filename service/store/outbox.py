@@ -73,10 +73,19 @@ async def entitlements(db: Database, payment_id: UUID) -> list[Entitlement]:
 
 
 _DELIVERED: Final = """
-WITH done AS (
-    UPDATE outbox SET delivered_at = %(at)s, last_error = NULL
-    WHERE id = ANY (%(ids)s) AND delivered_at IS NULL AND given_up_at IS NULL
-    RETURNING topic, payment_id, correlation_id
+-- The payments first, as every writer of a payment's events does: two that meet queue up here
+-- instead of taking the same event number or each other's locks.
+WITH locked AS MATERIALIZED (
+    SELECT p.id FROM payments p
+    WHERE p.id IN (SELECT payment_id FROM outbox WHERE id = ANY (%(ids)s))
+    ORDER BY p.id FOR NO KEY UPDATE
+),
+done AS (
+    UPDATE outbox o SET delivered_at = %(at)s, last_error = NULL
+    FROM locked l
+    WHERE o.payment_id = l.id AND o.id = ANY (%(ids)s)
+      AND o.delivered_at IS NULL AND o.given_up_at IS NULL
+    RETURNING o.topic, o.payment_id, o.correlation_id
 ),
 owned AS (
     UPDATE entitlements e SET updated_at = %(at)s,
