@@ -5,6 +5,7 @@ from typing import Final
 from service import errors as e
 from service.http import admin, orders, payments, webhooks
 from service.http import schemas as s
+from service.http.admin_routes import ADMIN_ROUTES
 from service.http.endpoint import Endpoint
 from service.views import OrderView, PaymentView, RefundView
 
@@ -115,4 +116,5 @@ ROUTES: Final = (
         operation_id="getLedger", summary="Read a payment's ledger entries", tag="admin",
         responses={200: s.LedgerEntries}, errors=_BUSY,
     ),
+    *ADMIN_ROUTES,
 )  # fmt: skip

@@ -1,5 +1,5 @@
 -- What operators do, what they find when the books are compared, and grants that are given up.
--- depends: 0005_invariants
+-- depends: 0006_webhook_inbox
 
 -- Who did what to which thing, why, and on what evidence. Chained per subject like payment_events.
 CREATE TABLE admin_actions (
@@ -68,6 +68,7 @@ ALTER TABLE payment_attempts DROP CONSTRAINT payment_attempts_operation_check;
 ALTER TABLE payment_attempts ADD CONSTRAINT payment_attempts_operation_check
     CHECK (operation IN ('charge', 'capture', 'cancel', 'expire', 'review'));
 
+CREATE INDEX payments_in_review ON payments (id) WHERE status = 'review';
 CREATE INDEX refunds_in_review ON refunds (id) WHERE status = 'review';
 
 -- A grant that the Library will not take is given up, and its payment refunded.

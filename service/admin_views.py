@@ -1,0 +1,206 @@
+"""What operators see, over HTTP and on the command line; amounts are minor units."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from service.store.admin_actions import AdminActionRow
+from service.store.outbox_review import OutboxRow
+from service.store.payment_detail import AttemptRow, EntitlementRow
+from service.store.reconciliation import DifferenceRow
+from service.store.reconciliation_runs import RunRow
+from service.store.review import ReviewRow
+from service.usecases.admin_payment import PaymentDetail
+from service.views import (
+    EventView,
+    LedgerEntryView,
+    PaymentView,
+    RefundView,
+    event_view,
+    ledger_view,
+    payment_view,
+    refund_view,
+)
+
+
+class ReviewItemView(msgspec.Struct, frozen=True):
+    """A payment or refund in review; `provider_ref` is its own name at the provider."""
+
+    kind: str
+    id: UUID
+    payment_id: UUID
+    order_id: UUID
+    user_id: str
+    provider: str
+    provider_ref: str | None
+    amount: int
+    currency: str
+    failure_code: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class OutboxMessageView(msgspec.Struct, frozen=True):
+    """A message to the Library; neither delivered nor given up means that it is still tried."""
+
+    id: int
+    topic: str
+    payment_id: UUID
+    attempts: int
+    last_error: str | None
+    next_attempt_at: datetime
+    delivered_at: datetime | None
+    given_up_at: datetime | None
+    correlation_id: str
+    created_at: datetime
+
+
+class AttemptView(msgspec.Struct, frozen=True):
+    """Something that was tried at the provider, or decided by an operator."""
+
+    id: UUID
+    operation: str
+    status: str
+    checks: int
+    next_check_at: datetime
+    error_code: str | None
+    created_at: datetime
+    resolved_at: datetime | None
+
+
+class EntitlementView(msgspec.Struct, frozen=True):
+    """A game that a payment holds; the id is the grant's id at the Library."""
+
+    id: UUID
+    game_id: str
+    quantity: int
+    status: str
+    updated_at: datetime
+
+
+class AdminActionView(msgspec.Struct, frozen=True):
+    """An entry of the operators' audit trail."""
+
+    subject: str
+    subject_id: str
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    reason: str
+    evidence: dict[str, Any]
+    correlation_id: str
+
+
+class DifferenceView(msgspec.Struct, frozen=True):
+    """A difference between our books and another's, over all runs that have seen it."""
+
+    id: UUID
+    kind: str
+    source: str
+    subject: str
+    payment_id: UUID | None
+    ours: dict[str, Any]
+    theirs: dict[str, Any]
+    first_seen: datetime
+    last_seen: datetime
+    times_seen: int
+    resolved_at: datetime | None
+
+
+class ReconciliationRunView(msgspec.Struct, frozen=True):
+    """A run; the counts are of what it has read and found so far."""
+
+    id: UUID
+    status: str
+    actor: str
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    window_from: datetime | None
+    window_to: datetime | None
+    charges: int
+    payments: int
+    grants: int
+    differences: int
+    error: str | None
+
+
+class PaymentDetailView(msgspec.Struct, frozen=True):
+    """A payment with all that belongs to it, each list oldest first."""
+
+    user_id: str
+    provider_ref: str | None
+    payment: PaymentView
+    attempts: tuple[AttemptView, ...]
+    refunds: tuple[RefundView, ...]
+    entitlements: tuple[EntitlementView, ...]
+    ledger: tuple[LedgerEntryView, ...]
+    events: tuple[EventView, ...]
+    outbox: tuple[OutboxMessageView, ...]
+    actions: tuple[AdminActionView, ...]
+    differences: tuple[DifferenceView, ...]
+
+
+def review_view(row: ReviewRow) -> ReviewItemView:
+    """Return a line of the review queue."""
+    return ReviewItemView(
+        kind=row.kind,
+        id=row.id,
+        payment_id=row.payment_id,
+        order_id=row.order_id,
+        user_id=row.user_id,
+        provider=row.provider,
+        provider_ref=row.provider_ref,
+        amount=row.amount_minor,
+        currency=row.currency,
+        failure_code=row.failure_code,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def message_view(row: OutboxRow) -> OutboxMessageView:
+    """Return a message of the outbox."""
+    return msgspec.convert(row, OutboxMessageView, from_attributes=True)
+
+
+def run_view(row: RunRow) -> ReconciliationRunView:
+    """Return a reconciliation run."""
+    return msgspec.convert(row, ReconciliationRunView, from_attributes=True)
+
+
+def difference_view(row: DifferenceRow) -> DifferenceView:
+    """Return a difference."""
+    return msgspec.convert(row, DifferenceView, from_attributes=True)
+
+
+def detail_view(detail: PaymentDetail) -> PaymentDetailView:
+    """Return a payment with all that belongs to it."""
+    return PaymentDetailView(
+        user_id=detail.payment.user_id,
+        provider_ref=detail.payment.provider_ref,
+        payment=payment_view(detail.payment),
+        attempts=tuple(map(_attempt_view, detail.attempts)),
+        refunds=tuple(map(refund_view, detail.refunds)),
+        entitlements=tuple(map(_entitlement_view, detail.entitlements)),
+        ledger=tuple(map(ledger_view, detail.ledger)),
+        events=tuple(map(event_view, detail.events)),
+        outbox=tuple(map(message_view, detail.outbox)),
+        actions=tuple(map(_action_view, detail.actions)),
+        differences=tuple(map(difference_view, detail.differences)),
+    )
+
+
+def _attempt_view(row: AttemptRow) -> AttemptView:
+    return msgspec.convert(row, AttemptView, from_attributes=True)
+
+
+def _entitlement_view(row: EntitlementRow) -> EntitlementView:
+    return msgspec.convert(row, EntitlementView, from_attributes=True)
+
+
+def _action_view(row: AdminActionRow) -> AdminActionView:
+    return msgspec.convert(row, AdminActionView, from_attributes=True)

@@ -1,0 +1,64 @@
+"""The review queue over HTTP: what waits for a person, and the person's decision."""
+
+from service.admin_views import detail_view, review_view
+from service.http.admin_schemas import (
+    EvidenceBody,
+    PageQuery,
+    ResolvePayment,
+    ResolveRefund,
+    ReviewPage,
+)
+from service.http.endpoint import Call, Nothing, Reply
+from service.http.payments import REPLAYED
+from service.http.state import CONTEXT
+from service.usecases import admin_payment, review
+from service.usecases.answer import Answer
+
+
+async def list_review(call: Call[Nothing, PageQuery]) -> Reply:
+    """List payments and refunds in review, oldest first."""
+    query = call.query
+    found = await review.list_review(call.app(CONTEXT), after=query.cursor, limit=query.limit + 1)
+    page = found[: query.limit]
+    cursor = page[-1].id if len(found) > query.limit else None
+    return Reply(200, ReviewPage(tuple(map(review_view, page)), cursor))
+
+
+async def get_payment(call: Call[Nothing, Nothing]) -> Reply:
+    """Read all that is known of a payment."""
+    detail = await admin_payment.payment_with_all(call.app(CONTEXT), call.ids["payment_id"])
+    return Reply(200, detail_view(detail))
+
+
+async def resolve_payment(call: Call[ResolvePayment, Nothing]) -> Reply:
+    """Decide on a payment in review."""
+    command = review.Resolve(
+        actor=call.caller.user_id,
+        subject_id=call.ids["payment_id"],
+        outcome=call.body.outcome,
+        evidence=_evidence(call.body.evidence),
+        key=call.idempotency_key,
+        fingerprint=call.fingerprint,
+    )
+    return _reply(await review.resolve_payment(call.app(CONTEXT), command))
+
+
+async def resolve_refund(call: Call[ResolveRefund, Nothing]) -> Reply:
+    """Decide on a refund in review."""
+    command = review.Resolve(
+        actor=call.caller.user_id,
+        subject_id=call.ids["refund_id"],
+        outcome=call.body.outcome,
+        evidence=_evidence(call.body.evidence),
+        key=call.idempotency_key,
+        fingerprint=call.fingerprint,
+    )
+    return _reply(await review.resolve_refund(call.app(CONTEXT), command))
+
+
+def _evidence(body: EvidenceBody) -> review.Evidence:
+    return review.Evidence(body.note, body.provider_ref, body.amount)
+
+
+def _reply(answer: Answer) -> Reply:
+    return Reply(answer.status, answer.body, REPLAYED if answer.replayed else {})

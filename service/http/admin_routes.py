@@ -1,0 +1,74 @@
+"""The operators' part of the URL table."""
+
+from typing import Final
+
+from service import admin_views as v
+from service import errors as e
+from service.http import admin_operations, admin_review
+from service.http import admin_schemas as s
+from service.http.endpoint import Endpoint
+from service.views import PaymentView, RefundView
+
+ADMIN: Final = "payments:admin"
+_BUSY: Final = (e.OverloadedError, e.StoreUnavailableError, e.RequestTimeoutError)
+_RESOLVE_ERRORS: Final = (e.NotFoundError, e.IllegalTransitionError, *_BUSY)
+
+ADMIN_ROUTES: Final = (
+    Endpoint(
+        method="GET", path="/v1/admin/review", handler=admin_review.list_review, scope=ADMIN,
+        operation_id="listReview", summary="List what waits for a person", tag="admin",
+        responses={200: s.ReviewPage}, errors=_BUSY,
+    ),
+    Endpoint(
+        method="GET", path="/v1/admin/payments/{payment_id}", handler=admin_review.get_payment,
+        scope=ADMIN, operation_id="getPaymentDetail", tag="admin",
+        summary="Read all that is known of a payment",
+        responses={200: v.PaymentDetailView}, errors=(e.NotFoundError, *_BUSY),
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/payments/{payment_id}/resolve",
+        handler=admin_review.resolve_payment, scope=ADMIN, operation_id="resolvePayment",
+        summary="Decide on a payment in review", tag="admin", idempotent=True,
+        responses={200: PaymentView}, errors=_RESOLVE_ERRORS,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/refunds/{refund_id}/resolve",
+        handler=admin_review.resolve_refund, scope=ADMIN, operation_id="resolveRefund",
+        summary="Decide on a refund in review", tag="admin", idempotent=True,
+        responses={200: RefundView}, errors=_RESOLVE_ERRORS,
+    ),
+    Endpoint(
+        method="GET", path="/v1/admin/outbox", handler=admin_operations.list_outbox, scope=ADMIN,
+        operation_id="listOutbox", summary="List messages of the outbox", tag="admin",
+        responses={200: s.OutboxPage}, errors=_BUSY,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/outbox/{message}/replay",
+        handler=admin_operations.replay_message, scope=ADMIN, operation_id="replayMessage",
+        summary="Send a message once more", tag="admin", responses={200: v.OutboxMessageView},
+        errors=(e.NotFoundError, e.IllegalTransitionError, *_BUSY),
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/reconciliation/runs",
+        handler=admin_operations.request_run, scope=ADMIN, operation_id="requestReconciliation",
+        summary="Ask for a reconciliation run", tag="admin",
+        responses={202: v.ReconciliationRunView}, errors=_BUSY,
+    ),
+    Endpoint(
+        method="GET", path="/v1/admin/reconciliation/runs", handler=admin_operations.list_runs,
+        scope=ADMIN, operation_id="listReconciliationRuns", tag="admin",
+        summary="List reconciliation runs", responses={200: s.RunPage}, errors=_BUSY,
+    ),
+    Endpoint(
+        method="GET", path="/v1/admin/reconciliation/runs/{run_id}",
+        handler=admin_operations.get_run, scope=ADMIN, operation_id="getReconciliationRun",
+        summary="Read a reconciliation run", tag="admin",
+        responses={200: v.ReconciliationRunView}, errors=(e.NotFoundError, *_BUSY),
+    ),
+    Endpoint(
+        method="GET", path="/v1/admin/reconciliation/differences",
+        handler=admin_operations.list_differences, scope=ADMIN, operation_id="listDifferences",
+        summary="List differences between the books", tag="admin",
+        responses={200: s.DifferencePage}, errors=_BUSY,
+    ),
+)  # fmt: skip

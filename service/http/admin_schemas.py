@@ -1,0 +1,114 @@
+"""What the admin API takes, and its pages."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from service.admin_views import (
+    DifferenceView,
+    OutboxMessageView,
+    ReconciliationRunView,
+    ReviewItemView,
+)
+from service.domain.reconciliation import DifferenceKind
+from service.http.schemas import Amount, Cursor, Limit
+
+Note = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=1_000,
+        description="Why; it is kept in the audit trail for ever",
+        examples=["captured, seen on the provider's dashboard"],
+    ),
+]
+ProviderRef = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_.:-]{1,128}(?!\n)$",
+        description="The charge's or refund's id at the provider",
+        examples=["ch_4f9a"],
+    ),
+]
+
+
+class EvidenceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the operator found at the provider; `amount` is what was captured or refunded there."""
+
+    note: Note
+    provider_ref: ProviderRef | None = None
+    amount: Amount | None = None
+
+
+class ResolvePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A decision on a payment in review. `succeeded` books exactly the payment's amount."""
+
+    outcome: Literal["succeeded", "failed", "canceled"]
+    evidence: EvidenceBody
+
+
+class ResolveRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A decision on a refund in review."""
+
+    outcome: Literal["succeeded", "failed"]
+    evidence: EvidenceBody
+
+
+class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why an operator does something."""
+
+    note: Note
+
+
+class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 20
+
+
+class OutboxQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which messages; `stuck` have failed three times or more and are still tried."""
+
+    state: Literal["stuck", "pending", "delivered", "given_up"] = "stuck"
+    cursor: Annotated[int, Meta(ge=1, le=2**62)] | None = None
+    limit: Limit = 20
+
+
+class DifferenceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which differences."""
+
+    state: Literal["open", "resolved", "all"] = "open"
+    kind: DifferenceKind | None = None
+    cursor: Cursor | None = None
+    limit: Limit = 20
+
+
+class ReviewPage(msgspec.Struct, frozen=True):
+    """Payments and refunds in review, oldest first; `next_cursor` is null on the last page."""
+
+    items: tuple[ReviewItemView, ...]
+    next_cursor: UUID | None
+
+
+class OutboxPage(msgspec.Struct, frozen=True):
+    """Messages, oldest first; `next_cursor` is null on the last page."""
+
+    messages: tuple[OutboxMessageView, ...]
+    next_cursor: int | None
+
+
+class RunPage(msgspec.Struct, frozen=True):
+    """Reconciliation runs, newest first; `next_cursor` is null on the last page."""
+
+    runs: tuple[ReconciliationRunView, ...]
+    next_cursor: UUID | None
+
+
+class DifferencePage(msgspec.Struct, frozen=True):
+    """Differences, oldest first; `next_cursor` is null on the last page."""
+
+    differences: tuple[DifferenceView, ...]
+    next_cursor: UUID | None

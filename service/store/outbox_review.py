@@ -1,0 +1,92 @@
+"""The outbox as operators see it: what is stuck, and sending a message once more."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from service.store import admin_actions
+from service.store.admin_actions import AdminAction
+from service.store.database import Database
+
+State = Literal["stuck", "pending", "delivered", "given_up"]
+
+STUCK_ATTEMPTS = 3
+"""Failed attempts after which a message counts as stuck: one or two are a hiccup."""
+
+_COLUMNS = """
+    o.id, o.topic, o.payment_id, o.attempts, o.last_error, o.next_attempt_at, o.delivered_at,
+    o.given_up_at, o.correlation_id, o.created_at
+"""
+_PENDING = "o.delivered_at IS NULL AND o.given_up_at IS NULL"
+_WHERE: dict[State, str] = {
+    "stuck": f"{_PENDING} AND o.attempts >= {STUCK_ATTEMPTS} AND o.last_error IS NOT NULL",
+    "pending": _PENDING,
+    "delivered": "o.delivered_at IS NOT NULL",
+    "given_up": "o.given_up_at IS NOT NULL",
+}
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
+    """A message as it stands."""
+
+    id: int
+    topic: str
+    payment_id: UUID
+    attempts: int
+    last_error: str | None
+    next_attempt_at: datetime
+    delivered_at: datetime | None
+    given_up_at: datetime | None
+    correlation_id: str
+    created_at: datetime
+
+
+Replayed = Literal["done", "not_found", "given_up"]
+
+
+async def list_messages(db: Database, *, state: State, after: int, limit: int) -> list[OutboxRow]:
+    """Return messages in a state, oldest first, from `after` on (exclusive)."""
+    # Materialized, so that the few rows of a state are found by its index and sorted: in order of
+    # id they would be looked for among all messages that ever were.
+    materialized = "NOT MATERIALIZED" if state == "delivered" else "MATERIALIZED"
+    rows = await db.read(
+        f"""
+        WITH found AS {materialized} (SELECT * FROM outbox o WHERE {_WHERE[state]})
+        SELECT {_COLUMNS} FROM found o WHERE o.id > %s ORDER BY o.id LIMIT %s
+        """,  # noqa: S608  constants only
+        (after, limit),
+    )
+    return [OutboxRow(*row) for row in rows]
+
+
+async def messages_of_payment(db: Database, payment_id: UUID) -> list[OutboxRow]:
+    """Return the payment's grant and revoke, found by what makes them unique."""
+    rows = await db.read(
+        f"""
+        SELECT {_COLUMNS} FROM outbox o
+        WHERE o.topic IN ('library.grant', 'library.revoke') AND o.dedupe_key = %s ORDER BY o.id
+        """,  # noqa: S608  constants only
+        (str(payment_id),),
+    )
+    return [OutboxRow(*row) for row in rows]
+
+
+async def replay(
+    db: Database, message_id: int, *, at: datetime, action: AdminAction
+) -> tuple[Replayed, OutboxRow | None]:
+    """Make a message due now, also one that was delivered: its receiver knows it by its id."""
+    async with db.transaction() as transaction:
+        rows = await transaction.fetch(
+            f"""
+            UPDATE outbox o SET next_attempt_at = %s, delivered_at = NULL
+            WHERE o.id = %s AND o.given_up_at IS NULL RETURNING {_COLUMNS}
+            """,  # noqa: S608  constants only
+            (at, message_id),
+        )
+        if rows:
+            await admin_actions.record(transaction, action)
+            return "done", OutboxRow(*rows[0])
+        known = await transaction.fetch("SELECT FROM outbox WHERE id = %s", (message_id,))
+        return ("given_up" if known else "not_found"), None
