@@ -28,6 +28,9 @@ from simulator.client import Control
 READY_TIMEOUT_S: Final = 30.0  # imports and one connection: about two seconds when idle
 READY_POLL_S: Final = 0.05
 MIGRATE_TIMEOUT_S: Final = 60.0
+SHARED_SECRETS: Final = ("SIMULATOR_API_KEY", "SIMULATOR_WEBHOOK_SECRETS", "LIBRARY_TOKEN")
+"""What the service and the simulator both know; made anew for each run."""
+
 DRAIN_MARGIN_S: Final = 5.0  # beyond the service's own SHUTDOWN_DRAIN_S
 DEFAULT_DRAIN_S: Final = 20.0
 
@@ -107,7 +110,8 @@ async def platform(
         f"http://{LOOPBACK}:{port or free_port()}" for port in _checked(ports)
     )
     async with AsyncExitStack() as stack:
-        given = dict(environ) | _secrets(folder, environ) | _addresses(simulator_url, environ)
+        given = dict(environ) | _secrets(folder, environ)
+        given |= _addresses(simulator_url, api_url, environ)
         given = GENEROUS | given | {"HOST": LOOPBACK}
         running = Platform(api_url, worker_url, simulator_url, given, folder, logs)
         simulator = _launch(stack, running, "simulator", running.simulator_url)
@@ -233,13 +237,16 @@ def _port_of(url: str) -> str:
 
 def _secrets(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     jwt_secret = environ.get("JWT_SECRET", "").strip() or ensure_secret(folder)
-    made = {name: secrets.token_urlsafe(24) for name in ("SIMULATOR_API_KEY", "LIBRARY_TOKEN")}
+    made = {name: secrets.token_urlsafe(24) for name in SHARED_SECRETS}
     return {**made, **{n: v for n in made if (v := environ.get(n))}, "JWT_SECRET": jwt_secret}
 
 
-def _addresses(simulator_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+def _addresses(simulator_url: str, api_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return who finds whom: the service the outside world, and the provider's webhooks us."""
     names = ("SIMULATOR_URL", "LIBRARY_URL", "GAME_CATALOG_URL")
-    return {name: environ.get(name) or simulator_url for name in names}
+    found = dict.fromkeys(names, simulator_url)
+    found["SIMULATOR_WEBHOOK_URL"] = f"{api_url}/v1/webhooks/simulator"
+    return {name: environ.get(name) or url for name, url in found.items()}
 
 
 def _checked(ports: Ports) -> tuple[int, int, int]:

@@ -1,4 +1,7 @@
-"""Run the simulator: `python -m simulator --port 8090`."""
+"""Run the simulator: `python -m simulator --port 8090`.
+
+SIMULATOR_WEBHOOK_URL is where its webhooks go, signed with the first of SIMULATOR_WEBHOOK_SECRETS.
+"""
 
 import argparse
 import asyncio
@@ -12,6 +15,7 @@ from aiohttp import web
 
 from simulator.app import Config, make_app
 from simulator.records import DEFAULT_MAX_RECORDS
+from simulator.webhooks import Hook
 
 DRAIN_S: Final = 2.0  # scripted waits end at once at shutdown; the rest answers in milliseconds
 
@@ -54,6 +58,10 @@ def _config(environ: Mapping[str, str], max_records: int) -> Config:
         api_key=environ["SIMULATOR_API_KEY"],
         library_token=environ["LIBRARY_TOKEN"],
         max_records=max_records,
+        hook=Hook(
+            url=environ.get("SIMULATOR_WEBHOOK_URL", ""),
+            secret=environ.get("SIMULATOR_WEBHOOK_SECRETS", "").split(",")[0].strip(),
+        ),
     )
 
 

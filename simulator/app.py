@@ -6,19 +6,21 @@ from aiohttp import web
 from simulator import catalog, control, library, provider
 from simulator.records import DEFAULT_MAX_RECORDS, Records
 from simulator.replies import MAX_BODY_BYTES, refusals, reply, require_bearer
+from simulator.webhooks import Hook
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """The secrets that callers must show, and the bound on what is kept."""
+    """The secrets that callers must show, the bound on what is kept, and where webhooks go."""
 
     api_key: str
     library_token: str
     max_records: int = DEFAULT_MAX_RECORDS
+    hook: Hook = Hook()
 
 
 def make_app(config: Config) -> web.Application:
     """Return the application; everything that it knows is in its memory."""
-    world = control.World(Records(config.max_records))
+    world = control.World(Records(config.max_records), config.hook)
     app = web.Application(
         middlewares=[
             refusals,
@@ -36,6 +38,7 @@ def make_app(config: Config) -> web.Application:
 
     async def release_everything(_: web.Application) -> None:
         world.faults.close()
+        await world.webhooks.close()
 
     app.on_shutdown.append(release_everything)
     return app

@@ -49,6 +49,21 @@ class Control:
         body = await self._call("GET", "/control/wait", params=query, timeout_s=timeout_s)
         return dict(body["counts"])
 
+    async def complete(
+        self, charge_id: str, outcome: str = "succeeded", *, late: bool = False
+    ) -> dict[str, Any]:
+        """End a charge as the buyer or the provider would; `late` also one that has ended."""
+        path = f"/control/charges/{charge_id}/complete"
+        return await self._call("POST", path, json={"outcome": outcome, "late": late})
+
+    async def send_webhooks(self, url: str, secret: str) -> None:
+        """Let webhooks go to a URL, signed with a secret, until the next reset."""
+        await self._call("POST", "/control/webhooks", json={"url": url, "secret": secret})
+
+    async def webhooks(self) -> dict[str, Any]:
+        """Return how many wait, were delivered and lost, and each delivery."""
+        return await self._call("GET", "/control/webhooks")
+
     async def state(self) -> dict[str, Any]:
         """Return the counts, charges, refunds and grants."""
         return dict(await self._call("GET", "/control/state"))

@@ -10,9 +10,10 @@ from msgspec import Meta
 
 from simulator.faults import Fault, Faults, Target
 from simulator.library import Library
-from simulator.provider import SimPay
+from simulator.provider import Completion, SimPay
 from simulator.records import Records
 from simulator.replies import Handler, RefusalError, query, read, refusal, reply
+from simulator.webhooks import Hook, Webhooks
 
 PREFIX: Final = "/control"
 
@@ -41,6 +42,7 @@ class What(StrEnum):
     REFUNDS = "refunds"
     GRANTS = "grants"
     REVOKED = "revoked"
+    WEBHOOKS = "webhooks"
 
 
 class AwaitRecords(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,20 +56,22 @@ class AwaitRecords(msgspec.Struct, forbid_unknown_fields=True):
 class World:
     """Everything that /control can see."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, hook: Hook) -> None:
         self.records = records
         self.faults = Faults(records)
-        self.provider = SimPay(records)
+        self.webhooks = Webhooks(records, self.faults, hook)
+        self.provider = SimPay(records, self.webhooks)
         self.library = Library(records)
 
     def counts(self) -> dict[str, int]:
-        """Return how many records there are; `grants` are those that hold."""
+        """Return how many records there are: grants that hold, webhooks that were taken."""
         revoked = sum(grant.revoked for grant in self.library.grants.values())
         return {
             What.CHARGES: len(self.provider.charges),
             What.REFUNDS: len(self.provider.refunds),
             What.GRANTS: len(self.library.grants) - revoked,
             What.REVOKED: revoked,
+            What.WEBHOOKS: self.webhooks.delivered,
         }
 
     def reset(self) -> None:
@@ -76,6 +80,7 @@ class World:
         self.faults.drop()
         self.provider.clear()
         self.library.clear()
+        self.webhooks.reset()
 
 
 @web.middleware
@@ -97,6 +102,9 @@ def routes(world: World) -> list[web.RouteDef]:
         web.post(f"{PREFIX}/release", handlers.release),
         web.get(f"{PREFIX}/state", handlers.state),
         web.get(f"{PREFIX}/wait", handlers.await_records),
+        web.post(f"{PREFIX}/charges/{{id}}/complete", handlers.complete),
+        web.get(f"{PREFIX}/webhooks", handlers.webhooks),
+        web.post(f"{PREFIX}/webhooks", handlers.send_webhooks),
         web.post(f"{PREFIX}/reset", handlers.reset),
     ]
 
@@ -160,6 +168,18 @@ class Control:
                 "grants": list(world.library.grants.values()),
             }
         )
+
+    async def complete(self, request: web.Request) -> web.Response:
+        books = self._world.provider
+        charge, end = books.charge(request.match_info["id"]), await read(request, Completion)
+        return reply(books.complete(charge, end))
+
+    async def webhooks(self, _: web.Request) -> web.Response:
+        return reply(self._world.webhooks.state())
+
+    async def send_webhooks(self, request: web.Request) -> web.Response:
+        self._world.webhooks.hook = await read(request, Hook)
+        return reply(self._world.webhooks.state())
 
     async def reset(self, _: web.Request) -> web.Response:
         self._world.reset()

@@ -39,6 +39,7 @@ class Target(StrEnum):
     REFUND = "provider.refund"
     FIND = "provider.find"
     LIST = "provider.list"
+    WEBHOOK = "provider.webhook"
     GRANT = "library.grant"
     REVOKE = "library.revoke"
     SHELVES = "library.list"
@@ -58,6 +59,18 @@ class Kind(StrEnum):
     HOLD_BEFORE = "hold_before"
     HOLD_AFTER = "hold_after"
     MALFORMED = "malformed"
+    # of webhooks alone
+    DUPLICATE = "duplicate"
+    REORDER = "reorder"
+    DROP = "drop"
+    WRONG_SIGNATURE = "wrong_signature"
+    BEFORE_ANSWER = "before_answer"
+
+
+_OF_WEBHOOKS: Final = frozenset(
+    {Kind.DUPLICATE, Kind.REORDER, Kind.DROP, Kind.WRONG_SIGNATURE, Kind.BEFORE_ANSWER}
+)
+_OF_BOTH: Final = frozenset({Kind.DELAY, Kind.HOLD_BEFORE})
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
@@ -94,6 +107,8 @@ class Faults:
 
     def add(self, fault: Fault) -> None:
         """Set a fault; those set earlier for the same target come first."""
+        if not _fits(fault):
+            raise RefusalError(400, "fault_misplaced", f"{fault.target} cannot {fault.kind}")
         if len(self.active) >= MAX_FAULTS:
             raise RefusalError(
                 429, "too_many_faults", f"{MAX_FAULTS} faults at most; DELETE /control/faults"
@@ -149,6 +164,13 @@ class Faults:
     async def pause(self, seconds: float) -> None:
         """Wait, but not longer than the server runs."""
         await _wait(self._closing, seconds)
+
+
+def _fits(fault: Fault) -> bool:
+    """Tell whether an operation can fail in this way; webhooks fail in ways of their own."""
+    if fault.target is Target.WEBHOOK:
+        return fault.kind in _OF_WEBHOOKS | _OF_BOTH
+    return fault.kind not in _OF_WEBHOOKS
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
 import msgspec
@@ -14,6 +14,7 @@ from msgspec import Meta
 from simulator.faults import Decorator, Faults, Target, failing
 from simulator.records import Records
 from simulator.replies import RefusalError, encode, idempotency_key, query, read, reply
+from simulator.webhooks import Webhooks
 
 PREFIX: Final = "/provider/v1"
 
@@ -55,6 +56,13 @@ class NewRefund(msgspec.Struct, forbid_unknown_fields=True):
     amount: Amount
 
 
+class Completion(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /control/charges/{id}/complete: how a charge ends without a request."""
+
+    outcome: Literal["succeeded", "declined", "canceled"] = "succeeded"
+    late: bool = False
+
+
 class Charge(msgspec.Struct, kw_only=True):
     """A charge as the provider keeps it; times are seconds since 1970."""
 
@@ -63,6 +71,7 @@ class Charge(msgspec.Struct, kw_only=True):
     status: str
     amount: int
     currency: str
+    capture: bool
     amount_captured: int
     amount_refunded: int = 0
     failure_code: str | None
@@ -103,10 +112,11 @@ class RefundFilter(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class SimPay:
-    """The provider's books."""
+    """The provider's books; every change is told by webhook."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, webhooks: Webhooks) -> None:
         self._records = records
+        self.webhooks = webhooks
         self.clear()
 
     def clear(self) -> None:
@@ -146,6 +156,7 @@ class SimPay:
             status=status,
             amount=order.amount,
             currency=order.currency,
+            capture=order.capture,
             amount_captured=order.amount if status == "succeeded" else 0,
             failure_code=failure_code,
             idempotency_key=key,
@@ -154,7 +165,7 @@ class SimPay:
         )
         self.charges[charge.id] = charge
         self._by_key[key] = charge
-        return charge
+        return self._changed(charge)
 
     def capture(self, charge: Charge, amount: int | None) -> Charge:
         """Take the authorized money, or a part of it; the rest is let go."""
@@ -163,14 +174,30 @@ class SimPay:
         if (amount or charge.amount) > charge.amount:
             raise RefusalError(400, "amount_too_large", f"{charge.amount} is authorized")
         charge.status, charge.amount_captured = "succeeded", amount or charge.amount
-        return charge
+        return self._changed(charge)
 
     def cancel(self, charge: Charge) -> Charge:
         """Let an uncaptured charge go."""
         if charge.status not in ("authorized", "requires_action"):
             raise RefusalError(409, "charge_not_cancelable", f"the charge is {charge.status}")
         charge.status = "canceled"
-        return charge
+        return self._changed(charge)
+
+    def complete(self, charge: Charge, end: Completion) -> Charge:
+        """Let the buyer, or the provider itself, end a charge outside of any request of ours.
+
+        Only `late` ends one that has ended: a success that comes after the refusal.
+        """
+        if charge.status != "requires_action" and not (end.late and not charge.amount_captured):
+            raise RefusalError(409, "charge_not_open", f"the charge is {charge.status}")
+        status: str = end.outcome
+        if status == "succeeded" and not charge.capture:
+            status = "authorized"
+        charge.status = status
+        charge.amount_captured = charge.amount if status == "succeeded" else 0
+        charge.failure_code = "card_declined" if status == "declined" else None
+        self._records.changed()
+        return self._changed(charge)
 
     def refund(self, charge: Charge, amount: int, key: str) -> Refund:
         """Give captured money back."""
@@ -188,6 +215,7 @@ class SimPay:
         )
         self.refunds[refund.id] = refund
         self._by_key[key] = refund
+        self.webhooks.announce("refund.succeeded", refund)
         return refund
 
     def charge(self, charge_id: str) -> Charge:
@@ -196,6 +224,10 @@ class SimPay:
             return self.charges[charge_id]
         except KeyError:
             raise RefusalError(404, "charge_not_found", f"no charge {charge_id}") from None
+
+    def _changed(self, charge: Charge) -> Charge:
+        self.webhooks.announce(f"charge.{charge.status}", charge)
+        return charge
 
     def find_charges(self, wanted: ChargeFilter) -> dict[str, Any]:
         """Return a page of charges."""
@@ -266,19 +298,21 @@ class Handlers:
 
     async def create(self, request: web.Request) -> web.Response:
         order = await read(request, NewCharge)
-        return self._once(request, order, lambda key: self._books.create(order, key))
+        return await self._once(request, order, lambda key: self._books.create(order, key))
 
     async def capture(self, request: web.Request) -> web.Response:
         charge, body = self._charge(request), await read(request, Capture)
-        return self._once(request, body, lambda _: self._books.capture(charge, body.amount))
+        return await self._once(request, body, lambda _: self._books.capture(charge, body.amount))
 
     async def cancel(self, request: web.Request) -> web.Response:
         charge, body = self._charge(request), await read(request, Nothing)
-        return self._once(request, body, lambda _: self._books.cancel(charge))
+        return await self._once(request, body, lambda _: self._books.cancel(charge))
 
     async def refund(self, request: web.Request) -> web.Response:
         charge, body = self._charge(request), await read(request, NewRefund)
-        return self._once(request, body, lambda key: self._books.refund(charge, body.amount, key))
+        return await self._once(
+            request, body, lambda key: self._books.refund(charge, body.amount, key)
+        )
 
     async def find_charges(self, request: web.Request) -> web.Response:
         return reply(self._books.find_charges(query(request, ChargeFilter)))
@@ -292,9 +326,10 @@ class Handlers:
     def _charge(self, request: web.Request) -> Charge:
         return self._books.charge(request.match_info["id"])
 
-    def _once(
+    async def _once(
         self, request: web.Request, body: Any, act: Callable[[str], Charge | Refund]
     ) -> web.Response:
         key = idempotency_key(request)
         made, replayed = self._books.once(key, request.path, body, lambda: act(key))
+        await self._books.webhooks.send_urgent()
         return reply(made, replayed=replayed)

@@ -17,6 +17,7 @@ JWT_SECRET: Final = "a secret for tests that is longer than 32 bytes"
 SIMULATOR_SECRETS: Final = {
     "SIMULATOR_API_KEY": "simulator-key-of-the-tests",
     "LIBRARY_TOKEN": "library-token-of-the-tests",
+    "SIMULATOR_WEBHOOK_SECRETS": "webhook-secret-of-the-tests",
 }
 QUICK: Final = {
     "WORKER_POLL_S": "0.05",  # tests wait for what workers do

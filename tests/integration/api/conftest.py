@@ -14,7 +14,7 @@ from service.app import build
 from service.http.state import CONTEXT
 from service.settings import load
 from service.usecases.context import Context
-from service.workers import completer, expiry, outbox
+from service.workers import completer, expiry, inbox, outbox
 from simulator.client import Control
 from tests.support.services import ADMIN, QUICK, READ_WRITE, bearer, settings
 
@@ -67,6 +67,10 @@ class Api:
         while found := await outbox.run_once(self.context):
             total += found
         return total
+
+    async def process(self) -> int:
+        """Run the inbox worker once; return how much it found."""
+        return await inbox.run_once(self.context)
 
     async def expire(self) -> int:
         """Run the expiry worker once; return how much it found."""

@@ -25,6 +25,7 @@ async def test_a_charge_tells_everything(simpay: Caller, new_charge: Body) -> No
         "status": "succeeded",
         "amount": 1999,
         "currency": "EUR",
+        "capture": True,
         "amount_captured": 1999,
         "amount_refunded": 0,
         "failure_code": None,
