@@ -12,7 +12,7 @@ and so find out.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 from service.errors import OverloadedError, ServiceError, StoreUnavailableError
 from service.store.database import ConnectionLostError, ContentionError
@@ -80,13 +80,18 @@ class Batcher(Generic[Item, Outcome]):
         if len(self._running) < self._lanes:
             lane = asyncio.create_task(self._work(), name="batch lane")
             self._running.add(lane)  # a task that nothing refers to can be garbage-collected
-            lane.add_done_callback(self._running.discard)
+            lane.add_done_callback(self._running.discard)  # one canceled before its first step
 
     async def _work(self) -> None:
-        while self._waiting:
-            batch = self._take()
-            self._observe(len(batch), len(self._waiting))
-            await self._resolve(batch)
+        try:
+            while self._waiting:
+                batch = self._take()
+                self._observe(len(batch), len(self._waiting))
+                await self._resolve(batch)
+        finally:
+            # In the step that sees the queue empty: an item that comes before a done callback ran
+            # would take this lane for one that works, and wait for ever.
+            self._running.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _take(self) -> list[Entry[Item, Outcome]]:
         batch: list[Entry[Item, Outcome]] = []

@@ -200,3 +200,23 @@ async def _kill_and_use(db: Database) -> None:
             (f"%{tag}%",),
         )
     await victim
+
+
+async def test_an_item_that_comes_in_the_moment_a_lane_ends_is_not_forgotten() -> None:
+    ended = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        ended.set()  # whoever waits for it runs right after the lane's last step
+        return items
+
+    batcher: Batcher[int, int] = Batcher(
+        run, conflict_keys=lambda _item: (), max_items=1, max_queue=9, lanes=1
+    )
+
+    async def late() -> int:
+        await ended.wait()
+        return await batcher.submit(2)
+
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(late(), batcher.submit(1)) == [2, 1]
+    await batcher.close(timeout_s=5)
