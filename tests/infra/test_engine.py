@@ -38,7 +38,7 @@ def test_a_stack_lives_and_ends(stack: str, engine: Engine, tmp_path: Path) -> N
     assert made.changes == planned.changes
     assert policy.violations(load(tmp_path / "out" / stack)) == []
 
-    for _ in range(2):
+    for _ in range(2 if stack == "prod" else 1):  # a preview itself changes nothing
         assert engine.run("preview", stack).unchanged
     assert engine.run("refresh", stack).unchanged
 
