@@ -13,6 +13,27 @@ from simulator.client import Control
 from tests.support.databases import Databases, databases_on
 from tests.support.services import SIMULATOR_SECRETS, Services, services, settings
 
+RESILIENCE = "resilience"
+"""Name of the property in which a resilience test says how far it went."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options here, as pytest reads those of no deeper file."""
+    parser.addoption(
+        "--resilience",
+        choices=("short", "long"),
+        default="short",
+        help="how far tests/resilience goes: a minute, or until every corner was seen",
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the resilience tests went through, also when they ran in other processes."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            if name == RESILIENCE and report.when == "call":
+                terminalreporter.write_line(f"{RESILIENCE}: {value}")
+
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:

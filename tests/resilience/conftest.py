@@ -1,0 +1,45 @@
+"""What the resilience tests share: forked processes on a clock that a test moves."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.embedded import Valkey
+from simulator.client import Control
+from tests.support.forks import Forks, SharedClock
+from tests.support.services import settings
+
+Say = Callable[[str], None]
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Say:
+    """Give a function whose words stand in the summary of the run."""
+    return lambda words: record_property("resilience", words)
+
+
+@pytest.fixture(scope="session")
+def depth(request: pytest.FixtureRequest) -> str:
+    """Give "short" or "long": the option `--resilience`."""
+    return str(request.config.getoption("--resilience"))
+
+
+@pytest.fixture
+def shared_clock() -> SharedClock:
+    return SharedClock()
+
+
+@pytest.fixture
+def forks(
+    database_url: str,
+    valkey: Valkey,
+    simulator: Control,
+    shared_clock: SharedClock,
+    tmp_path: Path,
+) -> Iterator[Forks]:
+    """Give a starter of processes on a database of their own."""
+    environ = settings(database_url=database_url, redis_url=valkey.url, simulator_url=simulator.url)
+    starter = Forks(tmp_path, environ, shared_clock)
+    yield starter
+    starter.close()
