@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -19,7 +19,7 @@ from service.integrations.library import Library
 from service.logs import correlation_id, get_logger
 from service.metrics import Metrics
 from service.outbound import Outbound, Outcome
-from service.providers.simulator import SimulatorProvider
+from service.providers.connect import Remote, connect
 from service.settings import Secret, Settings
 from service.store import begin_payments, inbox, orders, payments, settle_payments
 from service.store.batch import Batcher
@@ -27,7 +27,7 @@ from service.store.cache import Cache
 from service.store.database import Database
 from service.store.schema import require_schema
 from service.usecases.context import Clock, Context, utc_now
-from service.workers import completer, expiry, gauges, outbox
+from service.workers import completer, expiry, gauges, outbox, reconciliation
 from service.workers import inbox as inbox_worker
 from service.workers.loop import Worker, run
 
@@ -46,6 +46,8 @@ REMOTE_CONNECTIONS: Final = 100
 
 EXPIRY_POLL_S: Final = 5.0
 BACKLOG_POLL_S: Final = 5.0
+RECONCILIATION_POLL_S: Final = 5.0
+"""How soon a run that an operator asks for begins."""
 INVARIANTS_POLL_S: Final = 60.0
 """The invariants read whole tables; once a minute is soon enough for a page."""
 
@@ -77,11 +79,20 @@ async def _draining(app: web.Application) -> None:
 async def _parts(
     settings: Settings, metrics: Metrics, now: Clock, app: web.Application
 ) -> AsyncIterator[None]:
+    async with parts(settings, metrics, now) as context:
+        app[CONTEXT] = context
+        app[LIFECYCLE].checks["database"] = partial(require_schema, context.db)
+        yield
+
+
+@asynccontextmanager
+async def parts(settings: Settings, metrics: Metrics, now: Clock) -> AsyncIterator[Context]:
+    """Make the parts that use cases touch, of an app or of a command, and close them at the end."""
     async with AsyncExitStack() as stack:
         db = await _database(stack, settings, metrics)
         cache = _cache(stack, settings, metrics)
         remote = partial(_remote, stack, settings.integration_timeout_s)
-        app[CONTEXT] = Context(
+        yield Context(
             settings=settings,
             metrics=metrics,
             now=now,
@@ -94,7 +105,7 @@ async def _parts(
                 stack, settings, metrics, db, settle_payments.settle_payments, settle_payments
             ),
             receive_events=_batcher(stack, settings, metrics, db, inbox.receive_events, inbox),
-            providers={"simulator": _simulator(stack, settings, metrics)},
+            providers=await connect(settings, metrics, _to_providers(stack, settings)),
             game_catalog=GameCatalog(
                 remote(settings.game_catalog_url, None, _integration(metrics, "game_catalog")),
                 cache,
@@ -108,8 +119,6 @@ async def _parts(
                 )
             ),
         )
-        app[LIFECYCLE].checks["database"] = partial(require_schema, db)
-        yield
 
 
 async def _database(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Database:
@@ -160,21 +169,10 @@ def _batcher(
     return batcher
 
 
-def _simulator(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> SimulatorProvider:
-    def observe(operation: str, outcome: Outcome, duration_s: float) -> None:
-        labels = {"provider": SimulatorProvider.name, "operation": operation}
-        metrics.inc(m.PROVIDER_REQUESTS, outcome=outcome, **labels)
-        metrics.observe(m.PROVIDER_DURATION, duration_s, **labels)
-
-    return SimulatorProvider(
-        _remote(
-            stack,
-            settings.provider_timeout_s,
-            settings.simulator_url,
-            settings.simulator_api_key,
-            observe,
-        )
-    )
+def _to_providers(stack: AsyncExitStack, settings: Settings) -> Remote:
+    # A place in the bulkhead is a connection: what is admitted never waits for one.
+    connections = settings.provider_max_in_flight
+    return partial(_remote, stack, settings.provider_timeout_s, connections=connections)
 
 
 def _integration(metrics: Metrics, integration: str) -> Callable[[str, Outcome, float], None]:
@@ -192,9 +190,11 @@ def _remote(
     url: str,
     token: Secret | None,
     observe: Callable[[str, Outcome, float], None],
+    *,
+    connections: int = REMOTE_CONNECTIONS,
 ) -> Outbound:
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=REMOTE_CONNECTIONS),
+        connector=aiohttp.TCPConnector(limit=connections),
         cookie_jar=aiohttp.DummyCookieJar(),
     )
     stack.push_async_callback(session.close)
@@ -215,6 +215,7 @@ def _workers(ctx: Context) -> Iterable[Worker]:
     yield Worker("inbox", partial(inbox_worker.run_once, ctx), poll_s)
     yield Worker("inbox backlog", partial(inbox_worker.measure, ctx), BACKLOG_POLL_S)
     yield Worker("expiry", partial(expiry.run_once, ctx), EXPIRY_POLL_S)
+    yield Worker("reconciliation", partial(reconciliation.run_once, ctx), RECONCILIATION_POLL_S)
     yield Worker("backlog", partial(gauges.measure_backlog, ctx), BACKLOG_POLL_S)
     yield Worker("invariants", partial(gauges.measure_invariants, ctx), INVARIANTS_POLL_S)
 

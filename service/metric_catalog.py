@@ -176,6 +176,24 @@ PROVIDER_DURATION: Final = Metric(
     "seconds",
     LATENCY_BUCKETS_S,
 )
+PROVIDER_IN_FLIGHT: Final = Metric(
+    "payment_provider_in_flight_gauge",
+    "gauge",
+    "Payments and operations that hold a place at a provider in this process.",
+    ("provider",),
+)
+PROVIDER_FAILOVERS: Final = Metric(
+    "payment_provider_failovers_total",
+    "counter",
+    "Payments that went on to another provider, by the one that surely did nothing.",
+    ("provider",),
+)
+BREAKER_STATE: Final = Metric(
+    "payment_provider_breaker_state_gauge",
+    "gauge",
+    "1 for the state that the provider's circuit breaker is in, 0 for the others.",
+    ("provider", "state"),
+)
 INTEGRATION_REQUESTS: Final = Metric(
     "integration_requests_total",
     "counter",

@@ -15,6 +15,7 @@ import prometheus_client as prometheus
 from service.domain.money import CURRENCIES
 from service.domain.reconciliation import DifferenceKind
 from service.metric_catalog import (
+    BREAKER_STATE,
     BUILD_INFO,
     CATALOG,
     EVENT_LOOP_LAG,
@@ -47,6 +48,7 @@ _OWN_VALUES: Final[dict[tuple[str, str], Sequence[str]]] = {
     (GRANTS_GIVEN_UP.name, "reason"): ("refused", "overdue"),
     (RECONCILIATION_DIFFERENCES.name, "kind"): tuple(DifferenceKind),
     (UNRESOLVED_PAYMENTS.name, "status"): ("processing", "unknown", "review"),
+    (BREAKER_STATE.name, "state"): ("closed", "open", "half_open"),
 }
 """Values of labels that mean another thing on another metric."""
 

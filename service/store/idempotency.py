@@ -22,6 +22,23 @@ async def drop_claim(db: Database, resource_ids: Sequence[UUID]) -> None:
     )
 
 
+async def free_unanswered(db: Database, payment_id: UUID) -> bool:
+    """Free the key of a payment that failed without an answer; False if another was faster.
+
+    Only a payment that is handed on to another provider fails like that.
+    """
+    rows = await db.fetch(
+        """
+        DELETE FROM idempotency_keys k USING payments p
+        WHERE k.resource_id = %s AND k.recovery_point = 'started' AND k.response_status IS NULL
+          AND p.id = k.resource_id AND p.status = 'failed'
+        RETURNING 1
+        """,
+        (payment_id,),
+    )
+    return bool(rows)
+
+
 async def take_over_key(
     db: Database, caller: str, key: str, *, at: datetime, until: datetime
 ) -> bool:

@@ -1,13 +1,13 @@
 """What every use case works with; the composition root makes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
 from service.metrics import Metrics
-from service.providers.port import Provider
+from service.providers.registry import Providers
 from service.settings import Settings
 from service.store.batch import Batcher
 from service.store.begin_payments import BeginOutcome, BeginPayment
@@ -36,6 +36,6 @@ class Context:
     begin_payments: Batcher[BeginPayment, BeginOutcome]
     settle_payments: Batcher[SettlePayment, SettleOutcome]
     receive_events: Batcher[NewEvent, bool]
-    providers: Mapping[str, Provider]
+    providers: Providers
     game_catalog: GameCatalog
     library: Library

@@ -19,6 +19,7 @@ from service.logs import bind, get_logger
 from service.store import idempotency
 from service.store import operations as store
 from service.store.operations import BeginOperation, BeginOperationOutcome, BegunOperation
+from service.store.payments import PaymentRow
 from service.usecases.answer import Answer
 from service.usecases.context import Context
 from service.usecases.payments import get_payment
@@ -54,6 +55,11 @@ async def operate_on(ctx: Context, command: Operate) -> Answer:
     """
     payment = await get_payment(ctx, command.payment_id, command.user_id)
     bind(payment_id=str(payment.id), provider=payment.provider)
+    with ctx.providers[payment.provider].admit():
+        return await _operate_on(ctx, command, payment)
+
+
+async def _operate_on(ctx: Context, command: Operate, payment: PaymentRow) -> Answer:
     item = _begin_item(ctx, command)
     outcome = await _begin(ctx, item)
     match outcome.kind:

@@ -1,7 +1,8 @@
 """Pay an order: one statement, one call to the provider, one statement."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -23,6 +24,7 @@ from service.errors import (
 )
 from service.ids import new_id
 from service.logs import bind
+from service.providers.port import NotSentError, OutcomeUnknownError
 from service.store import idempotency
 from service.store import payments as store
 from service.store.begin_payments import BeginOutcome, BeginPayment, Begun
@@ -30,7 +32,8 @@ from service.store.payments import EventRow, LedgerRow, PaymentRow
 from service.usecases.answer import Answer
 from service.usecases.context import Context
 from service.usecases.resolve import charge, fail_unsent, resume
-from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt
+from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt, Settled
+from service.views import PaymentView, payment_view
 
 MAX_BEGINS: Final = 3
 """`again` means that another request claimed the key in the same moment; the next look sees it."""
@@ -54,30 +57,20 @@ async def pay(ctx: Context, command: Pay) -> Answer:
 
     201 with the payment as it ended, also if it failed; 202 while the outcome is not known.
     """
-    started = time.perf_counter()
-    item = _begin_item(ctx, command)
-    bind(payment_id=str(item.payment_id), provider=item.provider)
+    started, names = time.perf_counter(), _candidates(ctx, command)
     with ctx.metrics.in_progress(m.ACTIVE_PAYMENTS):
-        outcome = await _begin(ctx, item)
-        match outcome.kind:
-            case Begun.CREATED:
-                settled = await charge(ctx, _attempt(item, outcome))
-            case Begun.LOST_GAME:
-                settled = await fail_unsent(ctx, _attempt(item, outcome), AlreadyOwnedError.code)
-            case Begun.REPLAY:
-                return _stored(outcome)
-            case Begun.RESUME:
-                return await _resume(ctx, command, outcome)
-            case _:
-                raise await _refusal(ctx, item, outcome)
-        duration_s = time.perf_counter() - started
-        ctx.metrics.observe(
-            m.PAYMENT_DURATION,
-            duration_s,
-            status=settled.metric_status,
-            provider=item.provider,
-        )
-        return settled.answer
+        while True:
+            name = ctx.providers.choose(names)
+            names.remove(name)
+            with ctx.providers[name].admit():
+                paid = await _pay_through(ctx, command, name, names)
+            if isinstance(paid, Answer):
+                return paid
+            if paid is not None:
+                duration_s = time.perf_counter() - started
+                labels = {"status": paid.metric_status, "provider": name}
+                ctx.metrics.observe(m.PAYMENT_DURATION, duration_s, **labels)
+                return paid.answer
 
 
 async def get_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentRow:
@@ -86,6 +79,21 @@ async def get_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentRo
     if payment is None or payment.user_id != user_id:
         raise NotFoundError("No such payment")
     return payment
+
+
+async def show_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentView:
+    """Return the user's payment; if it waits for the buyer, with what the buyer has to do.
+
+    That is asked for each time: its secret is not ours to keep. A provider that does not answer
+    leaves it out.
+    """
+    payment = await get_payment(ctx, payment_id, user_id)
+    action = None
+    if payment.status == PaymentStatus.REQUIRES_ACTION and payment.provider_ref is not None:
+        with suppress(NotSentError, OutcomeUnknownError):
+            found = await ctx.providers[payment.provider].get_charge(payment.provider_ref)
+            action = found.next_action
+    return payment_view(payment, action)
 
 
 async def list_payments(
@@ -106,10 +114,36 @@ async def ledger_entries(ctx: Context, payment_id: UUID) -> list[LedgerRow]:
     return await store.ledger_entries(ctx.db, payment_id)
 
 
-def _begin_item(ctx: Context, command: Pay) -> BeginPayment:
-    provider = command.provider or ctx.settings.default_provider
-    if provider not in ctx.providers:
+def _candidates(ctx: Context, command: Pay) -> list[str]:
+    """Return the providers that may make the payment: the one that is named, or all."""
+    if command.provider is None:
+        return list(ctx.providers)
+    if command.provider not in ctx.providers:
         raise ProviderUnknownError(f"Configured providers: {', '.join(sorted(ctx.providers))}")
+    return [command.provider]
+
+
+async def _pay_through(
+    ctx: Context, command: Pay, provider: str, others: Sequence[str]
+) -> Settled | Answer | None:
+    """Pay with one provider; None if it surely did nothing and one of `others` may try."""
+    item = _begin_item(ctx, command, provider)
+    bind(payment_id=str(item.payment_id), provider=provider)
+    outcome = await _begin(ctx, item)
+    match outcome.kind:
+        case Begun.CREATED:
+            return await charge(ctx, _attempt(item, outcome), others)
+        case Begun.LOST_GAME:
+            return await fail_unsent(ctx, _attempt(item, outcome), AlreadyOwnedError.code)
+        case Begun.REPLAY:
+            return _stored(outcome)
+        case Begun.RESUME:
+            return await _resume(ctx, command, outcome)
+        case _:
+            raise await _refusal(ctx, item, outcome)
+
+
+def _begin_item(ctx: Context, command: Pay, provider: str) -> BeginPayment:
     now = ctx.now()
     return BeginPayment(
         payment_id=new_id(),
@@ -177,6 +211,8 @@ async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> Answer:
     payment = await store.get_payment(ctx.db, outcome.resource_id)
     if payment is None:  # it died before it made one
         await idempotency.drop_claim(ctx.db, [outcome.resource_id])
+        return await pay(ctx, command)
+    if await idempotency.free_unanswered(ctx.db, payment.id):  # it died between two providers
         return await pay(ctx, command)
     return await resume(ctx, payment.id, payment.id)
 

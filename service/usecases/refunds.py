@@ -69,6 +69,11 @@ async def refund(ctx: Context, command: Refund) -> Answer:
     """
     payment = await get_payment(ctx, command.payment_id, command.user_id)
     bind(payment_id=str(payment.id), provider=payment.provider)
+    with ctx.providers[payment.provider].admit():
+        return await _refund(ctx, command, payment)
+
+
+async def _refund(ctx: Context, command: Refund, payment: PaymentRow) -> Answer:
     item = _begin_item(ctx, command)
     outcome = await _begin(ctx, item)
     match outcome.kind:

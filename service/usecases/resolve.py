@@ -4,20 +4,23 @@ The same code serves the request, its repeat after a crash, and the completer. N
 transaction open while the provider is asked.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, cast
 from uuid import UUID
 
+from service import metric_catalog as m
 from service.domain.payment import (
     CaptureMethod,
     Charge,
+    ChargeOutcome,
     PaymentStatus,
     Verdict,
     judge,
     judge_operation,
     judge_silence,
 )
-from service.errors import ProviderUnavailableError
+from service.errors import IdempotencyKeyInFlightError, ProviderUnavailableError
 from service.logs import get_logger
 from service.providers.port import (
     ChargeRequest,
@@ -31,23 +34,52 @@ from service.store import payments as store
 from service.store.payments import DueAttempt
 from service.usecases.answer import Answer
 from service.usecases.context import Context
-from service.usecases.settle import Attempt, Settled, present_answer, settle
+from service.usecases.settle import (
+    IN_FLIGHT_RETRY_AFTER_S,
+    Attempt,
+    Settled,
+    present_answer,
+    settle,
+)
 
 _log = get_logger(__name__)
 
 PROVIDER_RETRY_AFTER_S: Final = 5
 
 
-async def charge(ctx: Context, attempt: Attempt) -> Settled:
-    """Charge for the first time."""
+async def charge(ctx: Context, attempt: Attempt, others: Sequence[str] = ()) -> Settled | None:
+    """Charge for the first time; None if one of `others` may make the payment instead.
+
+    That is so only if this provider has surely done nothing. Its payment has failed then, and the
+    request's key is free for the next one.
+    """
     provider = ctx.providers[attempt.payment.provider]
     try:
         result = await provider.charge(_charge_request(attempt))
-    except NotSentError:
+    except NotSentError as error:
+        if ctx.providers.any_usable(others):
+            return await _hand_on(ctx, attempt, str(error))
         return await fail_unsent(ctx, attempt, "provider_unavailable")
     except OutcomeUnknownError as error:
         return await _settle_silence(ctx, attempt, str(error))
     return await _settle_answer(ctx, attempt, result)
+
+
+async def _hand_on(ctx: Context, attempt: Attempt, reason: str) -> Settled | None:
+    """Fail the payment without an answer and free its key; both or a crash in between are safe.
+
+    After a crash the key leads to a failed payment without an answer: the request's repeat then
+    frees it and begins anew. Whoever comes second frees nothing and makes nothing.
+    """
+    verdict = Verdict(PaymentStatus.FAILED, 0, "provider_unavailable", "failed")
+    settled = await settle(ctx, attempt, verdict, keep_answer=False)
+    if not settled.applied:
+        return settled
+    if not await idempotency.free_unanswered(ctx.db, attempt.payment.id):
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    ctx.metrics.inc(m.PROVIDER_FAILOVERS, provider=attempt.payment.provider)
+    _log.warning("payment_handed_on", provider=attempt.payment.provider, reason=reason)
+    return None
 
 
 async def fail_unsent(ctx: Context, attempt: Attempt, failure_code: str) -> Settled:
@@ -101,12 +133,23 @@ async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> Answer:
 
 async def _find_or_repeat(provider: Provider, attempt: Attempt) -> Charge:
     if attempt.operation != "charge":
-        return await _operate(provider, attempt)
+        return await _find_or_operate(provider, attempt)
     if attempt.payment.provider_ref is not None:
         # The charge was made under an earlier attempt's key: to repeat it would make another one.
         return await provider.get_charge(attempt.payment.provider_ref)
     request = _charge_request(attempt)
     return await provider.find_charge(request) or await provider.charge(request)
+
+
+async def _find_or_operate(provider: Provider, attempt: Attempt) -> Charge:
+    """Look where the charge is, and repeat the operation only if it is still held.
+
+    A provider may keep an error as the answer to a key although the operation was done.
+    """
+    found = await provider.get_charge(attempt.payment.provider_ref or "")
+    if found.outcome in (ChargeOutcome.SUCCEEDED, ChargeOutcome.CANCELED):
+        return found
+    return await _operate(provider, attempt)
 
 
 async def _operate(provider: Provider, attempt: Attempt) -> Charge:

@@ -21,7 +21,7 @@ from service.providers.port import (
 )
 from service.providers.stripe import StripeProvider
 from tests.integration.providers.conftest import Calls, Connect
-from tests.integration.providers.recorded import (
+from tests.support.recorded import (
     Recorded,
     error,
     intent,

@@ -1,7 +1,7 @@
 """A small HTTP server that answers as Stripe does, one by one, and keeps what it was asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +27,7 @@ class Recorded:
 
     url: str = ""
     answers: list[tuple[int, Any] | str] = field(default_factory=list)
+    otherwise: "Callable[[Asked], tuple[int, Any]] | None" = None
     asked: list[Asked] = field(default_factory=list)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -45,7 +46,7 @@ class Recorded:
             dict(request.headers),
         )
         self.asked.append(asked)
-        match self.answers.pop(0):
+        match self._next(asked):
             case "reset":
                 assert request.transport is not None
                 request.transport.abort()
@@ -58,6 +59,11 @@ class Recorded:
             case (int(status), body):
                 return web.json_response(body, status=status)
         raise AssertionError("no such answer")
+
+    def _next(self, asked: Asked) -> tuple[int, Any] | str:
+        if self.answers or self.otherwise is None:
+            return self.answers.pop(0)
+        return self.otherwise(asked)
 
 
 @asynccontextmanager
@@ -97,6 +103,14 @@ def intent(status: str, **more: Any) -> dict[str, Any]:
         "status": status,
         **more,
     }
+
+
+def paid(asked: Asked) -> tuple[int, Any]:
+    """Answer a charge as Stripe does when all is well, with what was asked for."""
+    minor = int(asked.form["amount"])
+    key = asked.headers["Idempotency-Key"]
+    done = intent("succeeded", id=f"pi_{key}", amount=minor, amount_received=minor)
+    return 200, {**done, "currency": asked.form["currency"]}
 
 
 def error(kind: str, code: str | None = None, **more: Any) -> dict[str, Any]:

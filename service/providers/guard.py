@@ -1,0 +1,109 @@
+"""What stands between the service and every provider: breaker, repeats, and a bound on both."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final, TypeVar
+
+from service.domain.payment import Charge
+from service.errors import OverloadedError
+from service.providers.breaker import Breaker
+from service.providers.port import (
+    ChargeRequest,
+    HeldRequest,
+    NotSentError,
+    Provider,
+    ProviderCharge,
+    RefundRequest,
+    RefundResult,
+)
+
+Answer = TypeVar("Answer")
+
+TRIES: Final = 3
+"""Of a call that surely reached nobody: enough to bridge a pod that is replaced."""
+
+FIRST_PAUSE_S: Final = 0.1
+"""Pauses are random up to 0.1 s, then 0.2 s ("full jitter"), so that callers do not march in step;
+together they stay far below a buyer's patience and the next provider's chance."""
+
+RETRY_AFTER_S: Final = 1
+
+
+class GuardedProvider:
+    """A provider that is called at most so often at a time, and left alone while it is down."""
+
+    def __init__(self, provider: Provider, breaker: Breaker, *, max_in_flight: int) -> None:
+        self.name = provider.name
+        self.breaker = breaker
+        self.in_flight = 0
+        self._provider = provider
+        self._max_in_flight = max_in_flight
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether one more payment or operation may begin."""
+        return self.in_flight < self._max_in_flight
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Hold a place for one payment or operation; raise OverloadedError if there is none.
+
+        It is taken before anything is written, so that what is refused was not begun.
+        """
+        if not self.has_room:
+            raise OverloadedError(retry_after_s=RETRY_AFTER_S)
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    async def charge(self, request: ChargeRequest) -> Charge:
+        """Charge, or authorize when `capture` is False."""
+        return await self._call(lambda: self._provider.charge(request))
+
+    async def find_charge(self, request: ChargeRequest) -> Charge | None:
+        """Return what the provider has under `attempt_id`; None if it has seen no such attempt."""
+        return await self._call(lambda: self._provider.find_charge(request))
+
+    async def get_charge(self, charge_ref: str) -> Charge:
+        """Return a charge that the provider has named before, as it stands now."""
+        return await self._call(lambda: self._provider.get_charge(charge_ref))
+
+    async def capture(self, request: HeldRequest) -> Charge:
+        """Capture an authorized charge in full."""
+        return await self._call(lambda: self._provider.capture(request))
+
+    async def cancel(self, request: HeldRequest) -> Charge:
+        """Give up a charge that is authorized or waits for the buyer."""
+        return await self._call(lambda: self._provider.cancel(request))
+
+    async def refund(self, request: RefundRequest) -> RefundResult:
+        """Pay back a part or all of a captured charge."""
+        return await self._call(lambda: self._provider.refund(request))
+
+    async def find_refund(self, request: RefundRequest) -> RefundResult | None:
+        """Return what the provider has under `refund_id`; None if it has seen no such refund."""
+        return await self._call(lambda: self._provider.find_refund(request))
+
+    def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """Yield the charges of a window; a reader with a schedule of its own is not guarded."""
+        return self._provider.list_charges(since, until)
+
+    async def _call(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Call; again only if nobody was reached. An unknown outcome is the completer's."""
+        for repeat in range(1, TRIES):
+            try:
+                return await self._once(call)
+            except NotSentError as error:
+                if not error.passing:
+                    raise
+            await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2 ** (repeat - 1)))  # noqa: S311
+        return await self._once(call)
+
+    async def _once(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        async with self.breaker.guard():
+            return await call()
