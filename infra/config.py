@@ -24,8 +24,9 @@ STACKS: Final[tuple[Stack, ...]] = get_args(Stack)
 
 RENDER_DIR_VARIABLE: Final = "COINSLOT_RENDER_DIR"
 """Environment variable with another parent folder for rendered stacks; for checks and tests."""
-RENDER_DIR: Final = "infra/rendered"
-"""Relative, so that a clone in another folder is no change."""
+RENDER_DIR: Final = "rendered"
+"""Relative, so that a clone in another folder is no change. The engine runs plugins in the
+program's folder, which is infra/."""
 
 Quantity = Annotated[
     str,

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pulumi
@@ -20,6 +20,8 @@ from infra.components.workload import Workload, WorkloadArgs
 from infra.config import StackConfig
 from service.settings import Settings
 
+PROGRAM_DIR: Final = PurePosixPath("infra")
+"""Where relative folders start from, seen from the repository's root."""
 POD_SECURITY_LEVEL: Final = "restricted"
 
 
@@ -57,13 +59,14 @@ class Platform(pulumi.ComponentResource):
         migration = Migration(MigrationArgs(self._scope, pod, args.migrations), self._inside)
         self._after(migration)
         api = self._servers(pod)
+        rendering = config.target == "render"
         self.outputs = {
             "namespace": config.namespace,
             "image": config.image.reference,
             "migration": migration.job_name,
             "service": f"http://{api.service_name}.{config.namespace}.svc:{labels.SERVICE_PORT}",
             "dashboards": sorted(args.dashboards),
-            "rendered": config.render_directory or None,
+            "rendered": str(PROGRAM_DIR / config.render_directory) if rendering else None,
         }
         self.register_outputs(self.outputs)
 

@@ -26,7 +26,7 @@ def test_every_committed_stack_is_valid(stack: str) -> None:
     loaded = config(stack)
 
     assert loaded.namespace == f"coinslot-{stack}"
-    assert loaded.render_directory == f"infra/rendered/{stack}"
+    assert loaded.render_directory == f"rendered/{stack}"
     assert loaded.api.autoscaling.min_replicas == 3
 
 

@@ -70,11 +70,12 @@ def test_rendering_puts_placeholders_where_values_would_be() -> None:
 
 def test_rendering_keeps_the_cluster_of_this_machine_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/somebody/elses")
-    resources, _ = run(config("prod"))
+    resources, outputs = run(config("prod"))
 
+    assert outputs["rendered"] == "infra/rendered/prod"
     (provider,) = [r for r in resources if r.type == "pulumi:providers:kubernetes"]
     assert "kubeconfig" not in provider.inputs
-    assert provider.inputs["renderYamlToDirectory"] == "infra/rendered/prod"
+    assert provider.inputs["renderYamlToDirectory"] == "rendered/prod"
 
 
 def test_another_setting_rolls_the_pods_and_leaves_the_migration_alone() -> None:
