@@ -17,7 +17,8 @@ from typing import Final
 import jwt
 import msgspec
 
-from service.settings import MIN_HS256_KEY_BYTES, Settings
+from service.jwt_keys import MIN_HS256_KEY_BYTES
+from service.settings import Settings
 
 DEV_FOLDER: Final = Path(__file__).parents[1] / ".state" / "dev"
 SECRET_FILE: Final = "jwt-secret"  # noqa: S105  a file's name

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
+from service.jwt_keys import MIN_HS256_KEY_BYTES, read_keys
+
 PROVIDERS: Final = ("simulator", "stripe")
 """Payment providers that the service can speak to."""
 
 MIN_WEBHOOK_SECRET: Final = 16
 """Characters of a webhook secret; a shorter one could be guessed from one delivery."""
-
-MIN_HS256_KEY_BYTES: Final = 32  # RFC 7518, 3.2: the key is at least as long as the hash
 
 
 class Secret:
@@ -81,6 +81,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Bearer tokens
     jwt_secret: Secret
+    """Checks tokens without a `kid`, by HS256."""
+    jwt_keys: Secret = Secret("")
+    """Checks tokens with one: service/jwt_keys.py. Take a new key in before tokens name it."""
     jwt_issuer: str = "coinslot"
     jwt_audience: str = "coinslot-api"
 
@@ -226,6 +229,10 @@ def _across(values: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"JWT_SECRET has fewer than {MIN_HS256_KEY_BYTES} bytes; HS256 needs that many"
         )
+    try:
+        read_keys(values.get("jwt_keys", Secret("")).reveal())
+    except ValueError as error:
+        problems.append(f"JWT_KEYS is ***: {error}")
     try:
         networks(values.get("trusted_proxies", ""))
     except ValueError as error:

@@ -1,7 +1,8 @@
 """Bearer tokens: who calls, and what the call may do. The only import of aiohttp-jwt.
 
-aiohttp-jwt decodes; this module adds what it leaves open: a scheme in any case (RFC 9110, 11.1),
-`exp` and `sub` required, scopes checked, and refusals that don't say what was wrong with a token.
+A token's `kid` chooses the key, and the key brings its one algorithm. aiohttp-jwt decodes; this
+module adds what it leaves open: a scheme in any case (RFC 9110, 11.1), `exp` and `sub` required,
+scopes checked, and refusals that don't say what was wrong with a token.
 """
 
 import logging
@@ -12,19 +13,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import jwt
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
 from aiohttp_jwt import JWTMiddleware
 
 from service import logs
 from service.errors import ScopeMissingError, UnauthenticatedError
 from service.http.problem import CHALLENGE
+from service.jwt_keys import VerificationKey, read_keys
 from service.settings import Settings
-
-ALGORITHMS: Final = ("HS256",)
-"""Pinned: with a choice left open, the token's sender would choose how it is checked."""
 
 CACHED_TOKENS: Final = 4_096
 """Users active at a time, in one process; a token of 300 bytes and its claims cost about 1 KB."""
+
+MAX_TOKEN: Final = 4_096
+"""Characters; a token of ours has 300, one signed by RSA 600."""
 
 MAX_SUBJECT: Final = 128
 """Longest user id; it is stored with every order."""
@@ -48,14 +52,11 @@ class Authenticator:
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._decode = JWTMiddleware(
-            settings.jwt_secret.reveal(),
-            request_property=_CLAIMS,
-            token_getter=_token,
-            algorithms=list(ALGORITHMS),
-            audience=settings.jwt_audience,
-            issuer=settings.jwt_issuer,
-        )
+        unnamed = VerificationKey("", "HS256", settings.jwt_secret.reveal())
+        self._keys = {
+            key.kid: (key.alg, _decoder(key, settings))
+            for key in (unnamed, *read_keys(settings.jwt_keys.reveal()))
+        }
         self._verified: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
         # It logs a traceback for every bad token; one line, `token_refused`, says it better.
         logging.getLogger("aiohttp_jwt.middleware").disabled = True
@@ -92,7 +93,7 @@ class Authenticator:
             self._verified.move_to_end(token)
             return known[0]
         self._verified.pop(token, None)
-        found = await self._verify(request)
+        found = await self._verify(request, token)
         if found is None:
             return None
         self._verified[token] = found
@@ -100,9 +101,9 @@ class Authenticator:
             self._verified.popitem(last=False)
         return found[0]
 
-    async def _verify(self, request: web.Request) -> tuple[Caller, float] | None:
+    async def _verify(self, request: web.Request, token: str) -> tuple[Caller, float] | None:
         try:
-            await self._decode(request, _decoded)
+            await self._decoder_of(token)(request, _decoded)
             return _caller_of(request[_CLAIMS])
         except Exception as error:  # noqa: BLE001
             # A token is hostile until verified. A line break in its header becomes one in the
@@ -110,6 +111,32 @@ class Authenticator:
             request[CHALLENGE] = f'{_REALM}, error="invalid_token"'
             _log.warning("token_refused", reason=str(error)[:200])
             return None
+
+    def _decoder_of(self, token: str) -> Middleware:
+        """Return what checks this token; raise for one that names no key, or another algorithm."""
+        if len(token) > MAX_TOKEN:
+            raise ValueError("the token is too long")
+        header = jwt.get_unverified_header(token)
+        kid = header.get("kid", "")
+        if kid not in self._keys or (not kid and "kid" in header):
+            raise ValueError("the kid is not known")
+        algorithm, decoder = self._keys[kid]
+        if header.get("alg") != algorithm:
+            raise ValueError("the alg is not the key's")
+        return decoder
+
+
+def _decoder(key: VerificationKey, settings: Settings) -> Middleware:
+    decoder: Middleware = JWTMiddleware(
+        key.key,
+        request_property=_CLAIMS,
+        token_getter=_token,
+        # Pinned: with a choice left open, the token's sender would choose how it is checked.
+        algorithms=[key.alg],
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+    )
+    return decoder
 
 
 def _token(request: web.Request) -> str | None:

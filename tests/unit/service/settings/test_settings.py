@@ -96,6 +96,7 @@ def test_every_secret_is_known_as_one() -> None:
         "database_url",
         "redis_url",
         "jwt_secret",
+        "jwt_keys",
         "simulator_api_key",
         "stripe_api_key",
         "simulator_webhook_secrets",

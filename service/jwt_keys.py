@@ -1,0 +1,144 @@
+"""The keys that bearer tokens are checked with; several live at a time, so that they can rotate.
+
+JWT_KEYS is a list of `{"kid": …, "alg": …, "key": …}`: `alg` is HS256, RS256 or ES256, `key` the
+shared secret or the public key in PEM. Or it is a JWK Set (RFC 7517, 5) of public keys, each with
+its `kid` and `alg`. An algorithm belongs to its key, never to the token (RFC 8725, 3.1).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+from msgspec import Meta
+
+MIN_HS256_KEY_BYTES: Final = 32  # RFC 7518, 3.2: the key is at least as long as the hash
+MIN_RSA_BITS: Final = 2_048  # RFC 7518, 3.3
+MAX_KEYS: Final = 16
+"""Live at a time: a new one, the one before, and room for several issuers."""
+
+Algorithm = Literal["HS256", "RS256", "ES256"]
+Kid = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}(?!\n)$")]
+
+
+class _Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kid: Kid
+    alg: Algorithm
+    key: str
+
+
+class _Jwk(msgspec.Struct, frozen=True):
+    """What a key of a set must say; the rest is read by the library."""
+
+    kid: Kid
+    alg: Literal["RS256", "ES256"]
+    kty: Literal["RSA", "EC"]
+
+
+class _JwkSet(msgspec.Struct, frozen=True):
+    keys: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """One key: the secret of HS256, or a public key in PEM. A token names it by its `kid`."""
+
+    kid: str
+    alg: Algorithm
+    key: str = field(repr=False)
+
+
+def read_keys(text: str) -> tuple[VerificationKey, ...]:
+    """Return the keys in `text`, which may be empty; raise ValueError naming the wrong one.
+
+    The message never holds a key.
+    """
+    if not text:
+        return ()
+    keys = tuple(_from_set(text) if text.lstrip().startswith("{") else _from_list(text))
+    if len(keys) > MAX_KEYS:
+        raise ValueError(f"there are {len(keys)} keys; keep at most {MAX_KEYS}")
+    kids = [key.kid for key in keys]
+    if repeated := {kid for kid in kids if kids.count(kid) > 1}:
+        raise ValueError(f"several keys have the kid {', '.join(sorted(repeated))}; rename them")
+    return keys
+
+
+def _from_list(text: str) -> list[VerificationKey]:
+    given = _decoded(text, tuple[_Given, ...])
+    return [VerificationKey(each.kid, each.alg, _CHECKS[each.alg](each)) for each in given]
+
+
+def _from_set(text: str) -> list[VerificationKey]:
+    return [_from_jwk(jwk, index) for index, jwk in enumerate(_decoded(text, _JwkSet).keys)]
+
+
+def _from_jwk(jwk: Mapping[str, Any], index: int) -> VerificationKey:
+    try:
+        named = msgspec.convert(jwk, _Jwk)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"the key number {index + 1} of the set: {error}") from None
+    if "d" in jwk:
+        raise ValueError(f"the key {named.kid} is a private one; give its public part")
+    try:
+        public = jwt.PyJWK(dict(jwk), named.alg).key.public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        raise ValueError(f"the key {named.kid} is no {named.alg} key") from None
+    given = _Given(named.kid, named.alg, public.decode())
+    return VerificationKey(given.kid, given.alg, _CHECKS[given.alg](given))
+
+
+def _decoded(text: str, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError("it is not JSON") from None
+
+
+def _secret(given: _Given) -> str:
+    if len(given.key.encode()) < MIN_HS256_KEY_BYTES:
+        raise ValueError(f"the key {given.kid} has fewer than {MIN_HS256_KEY_BYTES} bytes")
+    if "-----BEGIN" in given.key:
+        # Everybody knows a public key: as a secret it would let everybody sign.
+        raise ValueError(f"the key {given.kid} is in PEM; its alg is RS256 or ES256, not HS256")
+    return given.key
+
+
+def _rsa(given: _Given) -> str:
+    key = _public(given)
+    if not isinstance(key, RSAPublicKey) or key.key_size < MIN_RSA_BITS:
+        raise ValueError(f"the key {given.kid} is no RSA key of {MIN_RSA_BITS} bits or more")
+    return given.key
+
+
+def _ec(given: _Given) -> str:
+    key = _public(given)
+    if not isinstance(key, EllipticCurvePublicKey) or key.curve.name != SECP256R1.name:
+        raise ValueError(f"the key {given.kid} is no key on the curve P-256")
+    return given.key
+
+
+def _public(given: _Given) -> object:
+    try:
+        return load_pem_public_key(given.key.encode())
+    except ValueError:
+        raise ValueError(f"the key {given.kid} is no public key in PEM") from None
+
+
+_CHECKS: Final[Mapping[Algorithm, Callable[[_Given], str]]] = {
+    "HS256": _secret,
+    "RS256": _rsa,
+    "ES256": _ec,
+}
