@@ -88,5 +88,5 @@ async def replay(
         if rows:
             await admin_actions.record(transaction, action)
             return "done", OutboxRow(*rows[0])
-        known = await transaction.fetch("SELECT FROM outbox WHERE id = %s", (message_id,))
+        known = await transaction.fetch("SELECT 1 FROM outbox WHERE id = %s", (message_id,))
         return ("given_up" if known else "not_found"), None

@@ -114,7 +114,7 @@ async def claim(db: Database, item: Claim) -> RunRow | None:
         )
         if not (await transaction.fetch(_WAITING, values))[0][0]:
             return None
-        if await transaction.fetch("SELECT FROM reconciliation_runs WHERE status = 'running'"):
+        if await transaction.fetch("SELECT 1 FROM reconciliation_runs WHERE status = 'running'"):
             return None
         rows = await transaction.fetch(_TAKE, values) or await transaction.fetch(_MAKE, values)
         # What runs left that did not come to their end.

@@ -247,6 +247,8 @@ async def test_a_run_whose_process_is_gone_is_failed_and_repeated(
     await api.simulator.fault("provider.list", "hold_before", times=1)
     dying = asyncio.create_task(reconciliation.run_once(api.context))
     await api.simulator.until_held("provider.list")
+    await operator.call("POST", "/v1/admin/reconciliation/runs", json={"note": "another"})
+    assert await reconciliation.run_once(api.context) == 0  # it waits for the one that runs
     dying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await dying
