@@ -1,0 +1,1 @@
+"""How fast the service is: ratios measured in alternating rounds. Run it with `make bench`."""
