@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-import psutil  # type: ignore[import-untyped]  # in the wheel's own requirements, without types
+import psutil
 import psycopg2
 from psycopg2 import sql
 

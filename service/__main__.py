@@ -1,4 +1,4 @@
-"""One image, three roles: `python -m service api | worker | migrate`."""
+"""One image, three roles: `python -m service api | worker | migrate`, and `admin` for operators."""
 
 import argparse
 import errno
@@ -9,7 +9,6 @@ from typing import Final
 from aiohttp import web
 
 from service import logs
-from service.app import build
 from service.settings import Settings, SettingsError, load
 from service.store.migrate import MigrationError, apply
 
@@ -21,9 +20,15 @@ EXIT_FAILED: Final = 1
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a role until it is told to stop; return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["admin"]:
+        from service.admin import cli  # noqa: PLC0415  no role pays for what only it needs
+
+        return cli.main(arguments[1:])
     parser = argparse.ArgumentParser(
         prog="python -m service",
         description="The payment service. Its settings are environment variables.",
+        epilog="python -m service admin --help: look at payments and decide on them.",
     )
     parser.add_argument("role", choices=("api", "worker", "migrate"))
     role = parser.parse_args(arguments).role
@@ -48,6 +53,8 @@ def _migrate(settings: Settings) -> int:
 
 
 def _serve(settings: Settings, role: str) -> int:
+    from service.app import build  # noqa: PLC0415  the role `migrate` starts faster without it
+
     app = build(settings, "api" if role == "api" else "worker")
     try:
         web.run_app(

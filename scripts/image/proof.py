@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
-import psutil  # type: ignore[import-untyped]  # in the wheel's own requirements, without types
+import psutil
 
 from scripts import embedded, platform, token
 from scripts.client import Client, UnexpectedAnswerError

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Final, Generic, TypeVar, cast
 
 from service.errors import OverloadedError, ServiceError, StoreUnavailableError
-from service.store.database import ConnectionLostError, ContentionError
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -25,7 +24,6 @@ Run = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]]
 LOST_RETRIES: Final = 4
 LOST_PAUSE_S: Final = 0.25
 """Doubling pauses of 0.25 to 2 s bridge a restart of PostgreSQL and stay below a request's time."""
-CONTENTION_RETRIES: Final = 3
 RETRY_AFTER_S: Final = 1
 
 
@@ -132,20 +130,14 @@ class Batcher(Generic[Item, Outcome]):
 
     async def _run_surely(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """Run until the outcome is known, within bounds."""
-        pause_s, lost, contended = LOST_PAUSE_S, 0, 0
-        while True:
+        pause_s = LOST_PAUSE_S
+        for _ in range(LOST_RETRIES):
             try:
                 return await self._run(items)
-            except (ConnectionLostError, StoreUnavailableError):
-                lost += 1
-                if lost > LOST_RETRIES:
-                    raise
+            except StoreUnavailableError:  # a lost connection is one of these
                 await asyncio.sleep(pause_s)
                 pause_s *= 2
-            except ContentionError as error:
-                contended += 1
-                if contended > CONTENTION_RETRIES:
-                    raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error
+        return await self._run(items)
 
 
 def _fail(batch: Sequence[Entry[Item, Outcome]], error: BaseException) -> None:

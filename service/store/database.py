@@ -5,9 +5,9 @@ prepared on every connection and run by name with one JSON parameter: a list of 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import aiopg
 import msgspec
@@ -30,9 +30,13 @@ _SCANS: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 SERVER_TIMEOUT_EXTRA_S: Final = 2.0
 """The server gives up this much later than the client: a backstop for statements left alone."""
 
+CONTENTION_RETRIES: Final = 4
+"""One deadlock is chance; four in a row mean that the database has no time for us."""
+
 RETRY_AFTER_S: Final = 1
 """A restart of PostgreSQL or a fail-over takes seconds; clients are asked to come back soon."""
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 _encode = msgspec.json.Encoder().encode
@@ -110,10 +114,14 @@ class Database:
     async def fetch(self, sql: str, parameters: Parameters = None) -> list[Row]:
         """Run one statement, which is one transaction, and return its rows.
 
-        Raises RefusedError, ContentionError, ConnectionLostError or StoreUnavailableError.
+        Raises RefusedError, ConnectionLostError or StoreUnavailableError.
         """
-        async with self._connection() as connection, _translated():
-            return await _run(connection, sql, parameters)
+
+        async def once() -> list[Row]:
+            async with self._connection() as connection, _translated():
+                return await _run(connection, sql, parameters)
+
+        return await _repeat_contended(once)
 
     async def read(self, sql: str, parameters: Parameters = None) -> list[Row]:
         """Run a statement that only reads, once more if the connection had broken while idle."""
@@ -135,7 +143,10 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
-        """Run several statements as one transaction; an error, a timeout or a cancel undoes it."""
+        """Run several statements as one transaction; an error, a timeout or a cancel undoes it.
+
+        Raises ContentionError too: `transact` repeats what lost a deadlock.
+        """
         async with self._connection() as connection, _translated():
             await _run(connection, "BEGIN", None)
             try:
@@ -145,6 +156,18 @@ class Database:
                 if not connection.closed:
                     await _run(connection, "ROLLBACK", None)
                 raise
+
+    async def transact(self, work: Callable[["Transaction"], Awaitable[T]]) -> T:
+        """Run `work` as one transaction and return its result; again if it lost a deadlock.
+
+        `work` does nothing but SQL, so that doing it again is safe.
+        """
+
+        async def once() -> T:
+            async with self.transaction() as transaction:
+                return await work(transaction)
+
+        return await _repeat_contended(once)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["aiopg.Connection"]:
@@ -167,6 +190,16 @@ class Transaction:
     async def fetch(self, sql: str, parameters: Parameters = None) -> list[Row]:
         """Run one statement of the transaction and return its rows."""
         return await _run(self._connection, sql, parameters)
+
+
+async def _repeat_contended(run: Callable[[], Awaitable[T]]) -> T:
+    """Run again what lost a deadlock: it was undone, and the winner is gone by now."""
+    for _ in range(CONTENTION_RETRIES):
+        try:
+            return await run()
+        except ContentionError:
+            continue
+    raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S)
 
 
 async def _run(connection: "aiopg.Connection", sql: str, parameters: Parameters) -> list[Row]:

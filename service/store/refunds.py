@@ -210,8 +210,7 @@ async def begin_refund(db: Database, item: BeginRefund) -> BeginRefundOutcome:
 
 async def settle_refund(db: Database, item: SettleRefund) -> bool:
     """Settle a refund that is still open; False if another was faster."""
-    async with db.transaction() as transaction:
-        return await settle_refund_within(transaction, item)
+    return await db.transact(lambda transaction: settle_refund_within(transaction, item))
 
 
 async def settle_refund_within(transaction: Transaction, item: SettleRefund) -> bool:

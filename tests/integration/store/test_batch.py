@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
 
 import pytest
 
@@ -15,7 +16,7 @@ from service.store.begin_payments import (
     begin_payments,
     conflict_keys,
 )
-from service.store.database import Database, RefusedError
+from service.store.database import Database, RefusedError, Transaction
 from tests.integration.store.conftest import Shop, begin_item
 
 
@@ -218,5 +219,27 @@ async def test_an_item_that_comes_in_the_moment_a_lane_ends_is_not_forgotten() -
         return await batcher.submit(2)
 
     async with asyncio.timeout(5):
-        assert await asyncio.gather(late(), batcher.submit(1)) == [2, 1]
+        assert list(await asyncio.gather(late(), batcher.submit(1))) == [2, 1]
     await batcher.close(timeout_s=5)
+
+
+async def test_what_loses_a_deadlock_is_done_again(shop: Shop) -> None:
+    first, second = await shop.order(), await shop.order()
+    met = asyncio.Barrier(2)
+    tries: list[int] = []
+
+    async def lock_both(transaction: Transaction, ids: tuple[UUID, UUID]) -> str:
+        tries.append(1)
+        lock = "SELECT id FROM orders WHERE id = %s FOR UPDATE"
+        await transaction.fetch(lock, (ids[0],))
+        if len(tries) <= 2:  # the first time both hold one and want the other's
+            await met.wait()
+        await transaction.fetch(lock, (ids[1],))
+        return "done"
+
+    results = await asyncio.gather(
+        shop.db.transact(lambda t: lock_both(t, (first.id, second.id))),
+        shop.db.transact(lambda t: lock_both(t, (second.id, first.id))),
+    )
+    assert list(results) == ["done", "done"]
+    assert len(tries) == 3
