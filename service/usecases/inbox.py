@@ -15,13 +15,10 @@ from msgspec.structs import replace
 from service import metric_catalog as m
 from service.domain.payment import (
     CLOSED,
-    CaptureMethod,
     Charge,
     ChargeOutcome,
     Operation,
     PaymentStatus,
-    judge,
-    judge_operation,
 )
 from service.domain.refund import RefundStatus
 from service.errors import MalformedRequestError, NotFoundError, ServiceError, WebhookRefusedError
@@ -37,7 +34,8 @@ from service.store.payments import PaymentRow
 from service.usecases import orphans
 from service.usecases.context import Context
 from service.usecases.refunds import resolve_refund
-from service.usecases.settle import Attempt, settle
+from service.usecases.resolve import settle_answer
+from service.usecases.settle import Attempt
 from service.webhooks import events, signature
 
 _log = get_logger(__name__)
@@ -198,32 +196,31 @@ async def _charge(ctx: Context, event: InboxEvent) -> str:
 async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge: Charge) -> str:
     due = await payments.open_attempt(ctx.db, payment.id)
     if due is None:
-        attempt = await _reopen(ctx, event, payment, charge)
+        attempt = await reopen(ctx, event.event_id, payment, charge)
         if attempt is None:
             return NO_NEWS
-        return await _settle(ctx, attempt, charge)
+        return await settle_news(ctx, attempt, charge)
     attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks)
     if attempt.operation != "charge":
         return await _settle_operation(ctx, attempt, charge)
     if due.payment.provider_ref is None and event.attempt_id != attempt.id:
         # The attempt under way will name its own charge; then this one is known to be another.
         raise NotYetError("the charge is of another attempt")
-    return await _settle(ctx, attempt, charge)
+    return await settle_news(ctx, attempt, charge)
 
 
 async def _settle_operation(ctx: Context, attempt: Attempt, charge: Charge) -> str:
     if charge.outcome is _FITS.get(attempt.operation):
-        return await _settle(ctx, attempt, charge)
+        return await settle_news(ctx, attempt, charge)
     if charge.outcome in (ChargeOutcome.AUTHORIZED, ChargeOutcome.REQUIRES_ACTION):
         return NO_NEWS  # the operation has not happened yet
     raise NotYetError(f"{attempt.operation} is under way, and the charge is {charge.outcome}")
 
 
-async def _reopen(
-    ctx: Context, event: InboxEvent, payment: PaymentRow, charge: Charge
-) -> Attempt | None:
+async def reopen(ctx: Context, cause: str, payment: PaymentRow, charge: Charge) -> Attempt | None:
     """Give a payment that waits for the buyer or for us an attempt; None if nothing changed.
 
+    `cause` is the event or whatever else brought the news. Raises NotYetError.
     A charge that the provider has given up is a cancellation. Any other news of a payment that
     waits for the buyer makes it `processing` again.
     """
@@ -239,7 +236,7 @@ async def _reopen(
         status=status,
         operation="cancel" if canceled else "charge",
         process=process,
-        cause=event.event_id,
+        cause=cause,
         correlation_id=correlation_id(),
         at=now,
         until=now + timedelta(seconds=REOPEN_LEASE_S),
@@ -259,12 +256,7 @@ def _is_news(status: PaymentStatus, outcome: ChargeOutcome) -> bool:
     raise NotYetError(f"the payment is {status} and has no attempt")  # it has just been settled
 
 
-async def _settle(ctx: Context, attempt: Attempt, charge: Charge) -> str:
-    if attempt.operation == "charge":
-        method = cast("CaptureMethod", attempt.payment.capture_method)
-        verdict = judge(charge, attempt.amount, method)
-    else:
-        held = PaymentStatus(attempt.payment.status)
-        verdict = judge_operation(attempt.operation, charge, held, attempt.amount)
-    await settle(ctx, attempt, verdict, charge.provider_ref)
+async def settle_news(ctx: Context, attempt: Attempt, charge: Charge) -> str:
+    """Settle an attempt by what the provider says of its charge now."""
+    await settle_answer(ctx, attempt, charge)
     return SETTLED

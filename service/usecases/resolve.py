@@ -62,7 +62,7 @@ async def charge(ctx: Context, attempt: Attempt, others: Sequence[str] = ()) -> 
         return await fail_unsent(ctx, attempt, "provider_unavailable")
     except OutcomeUnknownError as error:
         return await _settle_silence(ctx, attempt, str(error))
-    return await _settle_answer(ctx, attempt, result)
+    return await settle_answer(ctx, attempt, result)
 
 
 async def _hand_on(ctx: Context, attempt: Attempt, reason: str) -> Settled | None:
@@ -99,7 +99,7 @@ async def operate(ctx: Context, attempt: Attempt) -> Settled:
         raise ProviderUnavailableError(retry_after_s=PROVIDER_RETRY_AFTER_S) from error
     except OutcomeUnknownError as error:
         return await _settle_silence(ctx, attempt, str(error))
-    return await _settle_answer(ctx, attempt, result)
+    return await settle_answer(ctx, attempt, result)
 
 
 async def resolve(ctx: Context, due: DueAttempt) -> Answer:
@@ -116,7 +116,7 @@ async def resolve(ctx: Context, due: DueAttempt) -> Answer:
     except (NotSentError, OutcomeUnknownError) as error:
         attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks + 1)
         return (await _settle_silence(ctx, attempt, str(error))).answer
-    return (await _settle_answer(ctx, attempt, result)).answer
+    return (await settle_answer(ctx, attempt, result)).answer
 
 
 async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> Answer:
@@ -158,7 +158,8 @@ async def _operate(provider: Provider, attempt: Attempt) -> Charge:
     return await call(request)
 
 
-async def _settle_answer(ctx: Context, attempt: Attempt, result: Charge) -> Settled:
+async def settle_answer(ctx: Context, attempt: Attempt, result: Charge) -> Settled:
+    """Settle an attempt by what the provider says of its charge."""
     if attempt.operation == "charge":
         method = cast("CaptureMethod", attempt.payment.capture_method)
         verdict = judge(result, attempt.amount, method)
