@@ -1,0 +1,284 @@
+"""Random customers, random faults, crashes and leaps of time; afterwards the money must be right.
+
+Hypothesis writes the stories and shortens those that end badly. The API is a process of its own
+that is really killed; the database, the cache, the simulator and HTTP are real.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from scripts.embedded import Valkey
+from simulator.client import Control
+from tests.resilience.conftest import Say
+from tests.resilience.shop import Ask, Shop
+from tests.support import services
+from tests.support.databases import Databases
+from tests.support.forks import Forks, SharedClock
+from tests.support.services import SIMULATOR_SECRETS
+
+T = TypeVar("T")
+PART_MINOR = 300
+EXAMPLES = {"short": 15, "long": 400}
+STEPS = {"short": 30, "long": 60}
+IMPATIENT = {
+    "PROVIDER_TIMEOUT_S": "0.3",  # a time-out is a fault's point, not its length
+    "INTEGRATION_TIMEOUT_S": "0.3",
+    "BREAKER_OPEN_S": "0.05",  # a breaker that opens would keep the faults behind it from us
+}
+FAULTS = st.one_of(
+    st.tuples(
+        st.sampled_from([f"provider.{call}" for call in ("charge", "capture", "refund", "find")]),
+        st.sampled_from(
+            (
+                *("timeout_before", "timeout_after", "reset_before", "reset_after"),
+                *("status", "malformed", "wrong_amount"),
+            )
+        ),
+    ),
+    st.tuples(
+        st.sampled_from(("library.grant", "library.revoke")),
+        st.sampled_from(("timeout_before", "timeout_after", "reset_after", "status")),
+    ),
+)
+Order = tuple[str, str]
+"""A user and an order's id."""
+
+Request = tuple[str, str, Ask]
+"""A user, a key and what is asked."""
+
+ORDERS = Bundle("orders")
+REQUESTS = Bundle("requests")
+WHO = st.integers(0, 1)
+GAMES = st.lists(st.integers(1, 20), min_size=1, max_size=2, unique=True)
+PAYING = st.sampled_from(("pay", "pay", "authorize", "authorize", "decline"))
+CHANGING = st.sampled_from(("capture", "cancel", "refund"))
+TARGETS = {"capture": "provider.capture", "cancel": "provider.cancel", "refund": "provider.refund"}
+
+
+class Scene:
+    """Makes shops: one for all stories, and a new one after a story that ended badly."""
+
+    def __init__(self, databases: Databases, environ: dict[str, str], folder: Path) -> None:
+        self._databases, self._environ, self._folder = databases, environ, folder
+        self.runner = asyncio.Runner()
+        self.users = count(1)
+        self.steps = self.crashes = self.stories = 0
+        self.outcomes: Counter[str] = Counter()
+        self._shops: list[tuple[Any, Shop]] = []
+
+    def shop(self) -> Shop:
+        """Return a shop whose books are right."""
+        self.stories += 1
+        if not self._shops:
+            database = self._databases.fresh()
+            environ = {**self._environ, "DATABASE_URL": database.__enter__()}
+            simulator = Control(
+                environ["SIMULATOR_URL"], library_token=SIMULATOR_SECRETS["LIBRARY_TOKEN"]
+            )
+            self.run(simulator.reset())
+            forks = Forks(self._folder, environ, SharedClock())
+            self._shops.append((database, self.run(Shop.open(forks, simulator))))
+        return self._shops[-1][1]
+
+    def run(self, action: Awaitable[T]) -> T:
+        """Do something asynchronous now."""
+
+        async def act() -> T:
+            return await action
+
+        return self.runner.run(act())
+
+    def left(self, shop: Shop, *, well: bool) -> None:
+        """Count a story, and give up a shop that it has spoilt."""
+        self.steps, self.crashes = self.steps + shop.steps, self.crashes + shop.crashes
+        self.outcomes += shop.outcomes
+        shop.steps, shop.crashes, shop.outcomes = 0, 0, Counter()
+        if not well:
+            self.close()
+
+    def close(self) -> None:
+        """End the shop that is open."""
+        while self._shops:
+            database, shop = self._shops.pop()
+            self.run(shop.close())
+            database.__exit__(None, None, None)
+
+
+class Story(RuleBasedStateMachine):
+    """What can happen in a shop."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__()
+        self.scene, self.shop, self.well = scene, scene.shop(), False
+        story = next(scene.users)
+        self.users = [f"ada-{story}", f"bob-{story}"]
+        self.keys = count(1)
+
+    def do(self, action: Awaitable[T]) -> T:
+        """Do one step."""
+        self.shop.steps += 1
+        return self.scene.run(action)
+
+    @rule(target=ORDERS, who=WHO, games=GAMES)
+    def order(self, who: int, games: list[int]) -> Any:
+        """Order games; some want the same again."""
+        user = self.users[who]
+        made = self.do(self.shop.order(user, [f"game-{game}" for game in games]))
+        return (user, made) if made else multiple()
+
+    @rule(target=ORDERS, who=WHO, games=GAMES, kind=PAYING)
+    def buy(self, who: int, games: list[int], kind: str) -> Any:
+        """Order games and pay them in one go, as most do."""
+        user = self.users[who]
+        made = self.do(self.shop.order(user, [f"game-{game}" for game in games]))
+        if not made:
+            return multiple()
+        self.do(self.shop.ask(*self.request((user, made), kind)))
+        return user, made
+
+    @rule(target=REQUESTS, order=ORDERS, kind=PAYING)
+    def pay(self, order: Order, kind: str) -> Request:
+        """Pay an order, for the first time or not."""
+        return self.asked(order, kind)
+
+    @rule(target=REQUESTS, order=ORDERS, kind=CHANGING)
+    def change(self, order: Order, kind: str) -> Request:
+        """Capture, cancel or refund an order's payment, whether that can be done or not."""
+        return self.asked(order, kind)
+
+    @rule(request=REQUESTS, twice=st.booleans())
+    def ask_again(self, request: Request, twice: Any) -> None:
+        """Send the same request under the same key; two at once as an impatient click does."""
+
+        async def again() -> None:
+            await asyncio.gather(*(self.shop.ask(*request) for _ in range(2 if twice else 1)))
+
+        self.do(again())
+
+    @rule(order=ORDERS)
+    def cancel_order(self, order: Order) -> None:
+        """Let a customer think better of it."""
+        user, order_id = order
+        path = f"/v1/orders/{order_id}/cancel"
+        self.do(self.shop.ask(user, path, lambda customer: customer.call("POST", path)))
+
+    @rule(fault=FAULTS, times=st.integers(1, 3))
+    def fail(self, fault: tuple[str, str], times: int) -> None:
+        """Tell the provider or the Library to fail."""
+        self.do(self.shop.simulator.fault(*fault, times=times))
+
+    @rule()
+    def calm(self) -> None:
+        """End the faults, and let go on what was held on its way."""
+        self.do(self.shop.simulator.clear_faults())
+        self.do(self.shop.simulator.release())
+
+    @rule(seconds=st.sampled_from((1, 31, 150, 3_600, 2 * 86_400, 7 * 86_400)))
+    def work(self, seconds: int) -> None:
+        """Let time pass, a moment or a week, and the workers do what is due."""
+        self.shop.forks.clock.forward(seconds=seconds)
+        self.do(self.shop.work())
+
+    @rule(
+        target=REQUESTS,
+        order=ORDERS,
+        kind=st.one_of(PAYING, CHANGING),
+        moment=st.sampled_from(("hold_before", "hold_after")),
+        later=st.booleans(),
+    )
+    def crash(self, order: Order, kind: str, moment: str, later: Any) -> Request:
+        """Kill the API while the provider has its call, which goes on now or much later."""
+        request = self.request(order, kind)
+        target = TARGETS.get(kind, "provider.charge")
+        self.do(self.shop.crash_during(*request, target=target, moment=moment))
+        if not later:
+            self.do(self.shop.simulator.release())
+        return request
+
+    def asked(self, order: Order, kind: str) -> Request:
+        """Ask, and return the request so that it can be repeated."""
+        request = self.request(order, kind)
+        self.do(self.shop.ask(*request))
+        return request
+
+    def request(self, order: Order, kind: str) -> Request:
+        """Return who asks, under which key, and the request."""
+        user, order_id = order
+        key = f"{user}-{next(self.keys)}"
+        if kind in ("pay", "authorize", "decline"):
+            method = "pm_declined" if kind == "decline" else "pm_ok"
+            capture = "manual" if kind == "authorize" else "automatic"
+            return (
+                user,
+                key,
+                lambda customer: customer.pay(
+                    order_id, key=key, payment_method=method, capture=capture
+                ),
+            )
+        payment = self.scene.run(self.shop.payment(user, order_id))
+        subject = payment or order_id  # which no payment has as its id
+        if kind == "refund":
+            return user, key, lambda customer: customer.refund(subject, PART_MINOR, key=key)
+        if kind == "capture":
+            return user, key, lambda customer: customer.capture(subject, key=key)
+        return user, key, lambda customer: customer.cancel(subject, key=key)
+
+    def teardown(self) -> None:
+        """Nothing is stuck, and all books agree."""
+        try:
+            self.scene.run(self.shop.settle())
+            self.scene.run(self.shop.audit())
+            self.well = True
+        finally:
+            self.scene.left(self.shop, well=self.well)
+
+
+@pytest.fixture
+def scene(
+    databases: Databases, valkey: Valkey, simulator_url: str, tmp_path: Path
+) -> Iterator[Scene]:
+    environ = services.settings(database_url="", redis_url=valkey.url, simulator_url=simulator_url)
+    made = Scene(databases, {**environ, **IMPATIENT}, tmp_path)
+    yield made
+    with suppress(Exception):  # the test has said what was wrong
+        made.close()
+    made.runner.close()
+
+
+@pytest.mark.timeout(3_600)
+def test_stories(scene: Scene, depth: str, say: Say) -> None:
+    run_state_machine_as_test(
+        lambda: Story(scene),  # type: ignore[arg-type]  # whatever makes one will do
+        settings=settings(
+            max_examples=EXAMPLES[depth],
+            stateful_step_count=STEPS[depth],
+            derandomize=depth == "short",  # a build is no lottery; the long form is
+            database=None,
+            deadline=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(scene.outcomes.items()))
+    say(
+        f"{scene.stories} stories, {scene.steps} steps, {scene.crashes} times kill -9;"
+        f" answers: {outcomes}"
+    )
+    told = {"succeeded", "failed", "unknown", "authorized", "canceled", "illegal_transition"}
+    assert told <= set(scene.outcomes), "the stories have become too tame"
