@@ -61,7 +61,7 @@ fmt: ## format, and fix what the linter can fix
 # --- generate and deploy it ------------------------------------------------------------------
 
 .PHONY: render
-render: ## regenerate alerts/generated, dashboards/generated and infra/rendered
+render: ## regenerate alerts/generated, dashboards/generated, docs/reference, infra/rendered
 	$(BOOTSTRAP) venv pulumi
 	@$(PYTHON) -m scripts.render
 

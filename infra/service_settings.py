@@ -11,7 +11,8 @@ import msgspec
 
 from infra import labels
 from infra.reading import unknown_keys
-from service.settings import MIN_HS256_KEY_BYTES, Settings, SettingsError, env_name, load
+from service.jwt_keys import MIN_HS256_KEY_BYTES
+from service.settings import Settings, SettingsError, env_name, load
 from service.settings import secret_fields as _secret_fields
 
 Scalar = str | int | float

@@ -1,4 +1,4 @@
-"""Regenerate every generated file: alert rules, dashboards, and the manifests of every stack.
+"""Regenerate every generated file: alert rules, dashboards, reference pages, stacks' manifests.
 
 With --check nothing in the clone is touched: everything is rendered into a temporary folder, and
 the exit code is 1, with a diff, when what is committed is something else. 2 means that rendering
@@ -18,7 +18,11 @@ from typing import Final
 from infra.config import STACKS
 from scripts.engine import ROOT, Engine, EngineFailedError, EngineMissingError
 
-GENERATORS: Final = {"alerts": "alerts/generated", "dashboards": "dashboards/generated"}
+GENERATORS: Final = {
+    "alerts": "alerts/generated",
+    "dashboards": "dashboards/generated",
+    "scripts.reference": "docs/reference",
+}
 """Module to folder: `python -m <module> --out <folder>`."""
 RENDERED: Final = "infra/rendered"
 GENERATOR_TIMEOUT_S: Final = 60.0  # milliseconds of work; a minute is for a machine that is swamped

@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from service import metric_catalog as m
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
+from service.events import ORPHAN_REACHED
 from service.ids import new_id
 from service.logs import correlation_id, get_logger
 from service.providers.port import (
@@ -108,7 +109,7 @@ async def _settle(ctx: Context, orphan: OrphanRow, result: RefundResult) -> None
         status, ref, error = "review", None, result.failure_code or "amount_mismatch"
     if await store.settle(ctx.db, orphan, status, refund_ref=ref, error=error, at=ctx.now()):
         say = _log.warning if status == "refunded" else _log.error
-        say(f"orphan_capture_{status}", **_facts(orphan.id), failure_code=error)
+        say(ORPHAN_REACHED[status], **_facts(orphan.id), failure_code=error)
 
 
 async def _put_off(ctx: Context, orphan: OrphanRow, reason: str) -> None:

@@ -19,6 +19,7 @@ from service.errors import (
     ServiceError,
     StoreUnavailableError,
 )
+from service.events import REFUND_REACHED
 from service.ids import new_id
 from service.logs import bind, correlation_id, get_logger
 from service.providers.port import (
@@ -192,7 +193,7 @@ async def _settle(
     answer = Answer(202 if status in _UNDECIDED else 201, encode(refund_view(row)))
     item = settlement(due, row, provider_ref, answer, next_check_at)
     if await store.settle_refund(ctx.db, item):
-        _log.info(f"refund_{status}", refund_id=str(row.id), amount_minor=row.amount_minor)
+        _log.info(REFUND_REACHED[status], refund_id=str(row.id), amount_minor=row.amount_minor)
         return answer
     stored = await idempotency.stored_answer(ctx.db, row.id)
     if stored is None:

@@ -15,6 +15,7 @@ from service.domain import ledger
 from service.domain.money import Money
 from service.domain.payment import NextAction, Operation, PaymentStatus, Verdict, metric_status
 from service.errors import IdempotencyKeyInFlightError
+from service.events import PAYMENT_REACHED
 from service.ids import new_id
 from service.logs import correlation_id, get_logger
 from service.slo import HIGH_VALUE_MINOR
@@ -179,7 +180,7 @@ def announce(
     if status == PaymentStatus.FAILED and payment.amount_minor >= HIGH_VALUE_MINOR:
         ctx.metrics.inc(m.PAYMENT_FAILURES_HIGH_VALUE, provider=payment.provider)
     _log.info(
-        f"payment_{payment.status}",
+        PAYMENT_REACHED[payment.status],
         payment_id=str(payment.id),
         user_id=payment.user_id,
         provider=payment.provider,

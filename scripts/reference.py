@@ -1,0 +1,132 @@
+"""Write the reference pages: what the service logs, how it fails, which states things go through.
+
+    python -m scripts.reference --out docs/reference
+
+Each page is made from what the service itself runs on, so it can't say anything else.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from service import errors, events
+from service.domain import order, payment, refund
+from service.errors import ServiceError
+from service.http.routes import ROUTES
+
+MADE: Final = "<!-- Made by `make render`; edit {source} instead. -->"
+
+KINDS: Final[Mapping[events.Kind, str]] = {
+    "payment": "Orders, payments and refunds: what happened to the money.",
+    "audit": "What people did, and whether the books are right.",
+    "integration": "Providers, the Library, the Game Catalog.",
+    "security": "Who was turned away, and why.",
+    "performance": "What requests took.",
+    "service": "The process itself.",
+}
+
+States = Mapping[Any, Iterable[StrEnum]]
+MACHINES: Final[tuple[tuple[str, States, Sequence[StrEnum]], ...]] = (
+    ("Orders", order.TRANSITIONS, (order.OrderStatus.PENDING,)),
+    ("Payments", payment.TRANSITIONS, sorted(payment.FIRST)),
+    ("Refunds", refund.TRANSITIONS, (refund.RefundStatus.PENDING,)),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pages into --out; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.reference", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
+    folder: Path = parser.parse_args(arguments).out
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+def pages() -> dict[str, str]:
+    """Return file name to text."""
+    made = {"events.md": _events(), "errors.md": _errors(), "states.md": _states()}
+    return {name: "\n".join(lines) + "\n" for name, lines in made.items()}
+
+
+def _events() -> Iterator[str]:
+    yield from _head("Log events", "service/events.py")
+    yield "One JSON object a line; `event` is one of these names. Any line may also carry:"
+    yield ""
+    yield from _table(("Field", "Holds"), ((f"`{n}`", text) for n, text in events.COMMON.items()))
+    for kind, about in KINDS.items():
+        yield from ("", f"## {kind.capitalize()}", "", about, "")
+        yield from _table(
+            ("Event", "Level", "Meaning", "Fields"),
+            (
+                (
+                    f"`{event.name}`",
+                    ", ".join(event.levels),
+                    event.meaning,
+                    ", ".join(f"`{name}`" for name in event.fields),
+                )
+                for event in sorted(events.CATALOGUE.values(), key=lambda event: event.name)
+                if event.kind == kind
+            ),
+        )
+    yield from ("", "## Fields", "")
+    yield from _table(("Field", "Holds"), ((f"`{n}`", text) for n, text in events.FIELDS.items()))
+
+
+def _errors() -> Iterator[str]:
+    yield from _head("Errors", "service/errors.py")
+    yield "Every error is a problem document (RFC 9457); `code` is stable and for programs."
+    yield ""
+    yield from _table(
+        ("Status", "Code", "Title", "Meaning", "Operations"),
+        (
+            (
+                str(error.status),
+                f"`{error.code}`",
+                error.title,
+                " ".join((error.__doc__ or "").split()),
+                _operations(error),
+            )
+            for error in sorted(_kinds(), key=lambda error: (error.status, error.code))
+        ),
+    )
+
+
+def _operations(error: type[ServiceError]) -> str:
+    names = [f"`{route.operation_id}`" for route in ROUTES if error in route.every_error]
+    return "all" if len(names) == len(ROUTES) else ", ".join(names)
+
+
+def _kinds() -> Iterator[type[ServiceError]]:
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, ServiceError) and kind is not ServiceError:
+            yield kind
+
+
+def _states() -> Iterator[str]:
+    yield from _head("States", "TRANSITIONS in service/domain")
+    yield "The database refuses every other step as well."
+    for title, transitions, first in MACHINES:
+        yield from ("", f"## {title}", "", "```mermaid", "stateDiagram-v2")
+        yield from (f"    [*] --> {status}" for status in first)
+        for status, following in transitions.items():
+            steps = [f"    {status} --> {after}" for after in sorted(following)]
+            yield from steps or [f"    {status} --> [*]"]
+        yield "```"
+
+
+def _head(title: str, source: str) -> tuple[str, ...]:
+    return MADE.format(source=source), f"# {title}", ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    for row in (head, ["---"] * len(head), *rows):
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

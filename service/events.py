@@ -1,0 +1,252 @@
+"""The catalogue of log events: each name once, with its kind, levels, meaning and own fields.
+
+A test holds every log call of the service to it, and docs/reference/events.md is made from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from service.domain.payment import PaymentStatus
+from service.domain.refund import RefundStatus
+
+Kind = Literal["payment", "audit", "performance", "integration", "security", "service"]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a line with this `event` says; `levels` are those that it can have."""
+
+    name: str
+    kind: Kind
+    levels: tuple[Level, ...]
+    meaning: str
+    fields: tuple[str, ...] = ()
+
+
+def _event(kind: Kind, level: str, name: str, meaning: str, fields: str = "") -> Event:
+    levels: dict[str, Level] = {
+        "debug": "debug", "info": "info", "warning": "warning", "error": "error",
+    }  # fmt: skip
+    chosen = tuple(levels[each] for each in level.split("|"))
+    return Event(name, kind, chosen, meaning, tuple(fields.split()))
+
+
+COMMON: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "time": "UTC, RFC 3339, to the microsecond",
+        "level": "debug, info, warning or error",
+        "event": "the name in this catalogue",
+        "module": "the module that wrote the line",
+        "correlation_id": "of the request or the background work, kept over all it causes",
+        "trace_id": "of the caller's W3C traceparent, if there was one",
+        "user_id": "the token's subject, once it is known",
+        "payment_id": "the payment that the work is about",
+        "refund_id": "the refund that the work is about",
+        "provider": "the payment provider",
+        "exception": "the traceback of an error that nobody foresaw",
+    }
+)
+"""Fields that any line may carry; they are bound to the work at hand."""
+
+FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "actor": "the operator who asked for it",
+        "address": "the client's address, or its IPv6 network",
+        "amount_minor": "minor units of `currency`",
+        "applied": "the migrations that were applied",
+        "attempts": "deliveries tried so far",
+        "charges": "charges compared",
+        "check": "the part that was asked",
+        "checks": "looks at the outcome so far",
+        "code": "the error's code",
+        "count": "how many",
+        "currency": "ISO 4217",
+        "differences": "differences found",
+        "duplicate": "whether it was there already",
+        "duration_ms": "milliseconds",
+        "error": "what went wrong, without secrets",
+        "event_type": "the provider's name of the event",
+        "failure_code": "why it failed; null if it did not",
+        "failures": "failures in a row",
+        "grants": "grants compared",
+        "invariant": "the invariant's name",
+        "kind": "the kind of difference",
+        "message": "the library's own words",
+        "message_id": "the outbox message",
+        "method": "the HTTP method",
+        "operation_id": "the operation in the OpenAPI document",
+        "order_id": "the order",
+        "orphan_id": "the capture that belongs to no payment of ours",
+        "outcome": "how it came out",
+        "payment_status": "the status of the payment that it should belong to",
+        "payments": "payments compared",
+        "policy": "the rate limit's name",
+        "provider_ref": "the provider's own id",
+        "reason": "why",
+        "refund_minor": "minor units of `currency`",
+        "result": "what came of it",
+        "route": "the route's template, never the path itself",
+        "run_id": "the reconciliation run",
+        "scope": "the scope that the operation needs",
+        "source": "whose books were compared",
+        "state": "closed, half-open or opened",
+        "status": "the HTTP status",
+        "status_code": "the HTTP status",
+        "subject": "what the difference is about",
+        "topic": "the outbox topic",
+        "total_minor": "minor units of the order's currency",
+        "violations": "rows that break it",
+        "wait_s": "seconds until the next try",
+        "worker": "the worker's name",
+    }
+)
+"""What an event's own fields hold."""
+
+PAYMENT_REACHED: Final[Mapping[str, str]] = MappingProxyType(
+    {status.value: f"payment_{status}" for status in PaymentStatus}
+)
+REFUND_REACHED: Final[Mapping[str, str]] = MappingProxyType(
+    {status.value: f"refund_{status}" for status in RefundStatus}
+)
+ORPHAN_REACHED: Final[Mapping[str, str]] = MappingProxyType(
+    {status: f"orphan_capture_{status}" for status in ("refunded", "review")}
+)
+"""The event of each status: the only names that are put together."""
+
+_REACHED: Final = (
+    *(
+        _event("payment", "info", name, f"A payment is {status.replace('_', ' ')}.",
+               "payment_id user_id provider amount_minor currency failure_code")
+        for status, name in PAYMENT_REACHED.items()
+    ),
+    *(
+        _event("payment", "info", name, f"A refund is {status}.", "refund_id amount_minor")
+        for status, name in REFUND_REACHED.items()
+    ),
+)  # fmt: skip
+
+_PAYMENT: Final = (
+    _event("payment", "info", "order_created", "An order was made.", "order_id total_minor"),
+    _event("payment", "info", "order_canceled", "An order was canceled.", "order_id"),
+    _event("payment", "info", "orders_expired", "Unpaid orders ran out.", "count"),
+    _event("payment", "info", "held_payments_expire", "Holds that ran out are given up.", "count"),
+    _event("payment", "warning", "payment_outcome_unknown",
+           "A call may or may not have reached the provider; it will be asked.", "reason checks"),
+    _event("payment", "warning", "refund_outcome_unknown",
+           "A refund may or may not have reached the provider; it will be asked.", "reason checks"),
+    _event("payment", "info", "payment_taken_up", "The completer looks at a payment.", "checks"),
+    _event("payment", "info", "payment_action_pending",
+           "The buyer still has to act at the provider.", "reason"),
+    _event("payment", "info", "refund_taken_up", "The completer looks at a refund.", "checks"),
+    _event("payment", "warning", "payment_handed_on",
+           "A provider took nothing, so the next one is asked.", "provider reason"),
+    _event("payment", "error", "grant_given_up", "A paid game can't be granted and is refunded.",
+           "reason error refund_minor currency"),
+    _event("payment", "error", "orphan_capture_recorded",
+           "Money was taken for a payment that is closed; it goes back.",
+           "orphan_id payment_status provider_ref amount_minor currency"),
+    _event("payment", "warning", "orphan_hold_released",
+           "A hold of a closed payment was released.", "provider_ref outcome"),
+    _event("payment", "warning", "orphan_capture_put_off",
+           "Giving it back is tried again later.",
+           "orphan_id reason wait_s"),
+    _event("payment", "warning", ORPHAN_REACHED["refunded"], "The money went back.",
+           "orphan_id failure_code"),
+    _event("payment", "error", ORPHAN_REACHED["review"],
+           "It did not go back; a person looks at it.", "orphan_id failure_code"),
+)  # fmt: skip
+
+_AUDIT: Final = (
+    _event("audit", "warning", "payment_resolved_by_operator",
+           "A person decided what became of a payment.", "actor outcome"),
+    _event("audit", "warning", "refund_resolved_by_operator",
+           "A person decided what became of a refund.", "actor outcome"),
+    _event("audit", "warning", "outbox_replayed_by_operator",
+           "A person sent an outbox message again.", "message_id actor"),
+    _event("audit", "error", "money_invariant_broken", "Rows break a money invariant.",
+           "invariant violations"),
+    _event("audit", "info", "reconciliation_requested", "A run was asked for.", "run_id actor"),
+    _event("audit", "info", "reconciliation_started", "A run began.", "run_id actor"),
+    _event("audit", "warning", "reconciliation_taken_over",
+           "Another worker's run is carried on.", "run_id"),
+    _event("audit", "info", "reconciliation_finished", "A run ended.",
+           "run_id charges payments grants differences error"),
+    _event("audit", "error", "reconciliation_failed", "A run could not be ended.",
+           "run_id charges payments grants differences error"),
+    _event("audit", "warning", "reconciliation_difference", "The books disagree.",
+           "kind source subject payment_id"),
+    _event("audit", "info", "reconciliation_differences_closed", "Differences are gone.",
+           "source count"),
+)  # fmt: skip
+
+_INTEGRATION: Final = (
+    _event("integration", "info", "webhook_received", "A provider's webhook was taken in.",
+           "provider event_type duplicate"),
+    _event("integration", "info", "webhook_processed", "A webhook was acted on.",
+           "event_type result"),
+    _event("integration", "warning", "webhook_put_off", "It is tried again later.",
+           "event_type reason wait_s"),
+    _event("integration", "error", "webhook_parked", "It failed too often; a person looks at it.",
+           "event_type reason"),
+    _event("integration", "error", "webhook_malformed",
+           "A webhook was signed well and can't be read.", "provider reason"),
+    _event("integration", "info", "outbox_delivered", "A message reached its service.",
+           "topic attempts"),
+    _event("integration", "warning", "outbox_put_off", "A message is tried again later.",
+           "topic reason wait_s"),
+    _event("integration", "warning", "provider_breaker_changed",
+           "A provider is left alone, tried, or used again.", "provider state"),
+    _event("integration", "warning", "readiness_failed", "A part does not answer.", "check error"),
+)  # fmt: skip
+
+_SECURITY: Final = (
+    _event("security", "warning", "token_refused", "A bearer token is not valid.", "reason"),
+    _event("security", "warning", "scope_missing", "A token doesn't allow the operation.", "scope"),
+    _event("security", "warning", "rate_limited", "A user or an address asks too often.",
+           "policy address"),
+    _event("security", "warning", "webhook_refused",
+           "A webhook's signature or time is wrong.", "provider reason"),
+)  # fmt: skip
+
+_PERFORMANCE: Final = (
+    _event("performance", "debug|info", "http_request",
+           "A request was answered; probes and scrapes at debug.",
+           "method route status duration_ms"),
+    _event("performance", "warning", "http_request_canceled",
+           "The drain ended before the request did.", "method route"),
+)  # fmt: skip
+
+_SERVICE: Final = (
+    _event("service", "info", "started", "All parts run."),
+    _event("service", "info", "draining", "No new work is taken; the process ends soon."),
+    _event("service", "info", "migrated", "The schema is up to date.", "applied"),
+    _event("service", "error", "migration_failed", "The schema is as it was.", "error"),
+    _event("service", "error", "port_in_use", "Something else listens there.", "error"),
+    _event("service", "error", "unexpected_error", "A defect of ours; the client got a 500.",
+           "method"),
+    _event("service", "error", "unexpected_http_error",
+           "The framework raised what we have no words for.", "status reason"),
+    _event("service", "error", "undeclared_error",
+           "An operation answered with an error that its document doesn't name.",
+           "operation_id code"),
+    _event("service", "error", "undeclared_status",
+           "An operation answered with a status that its document doesn't name.",
+           "operation_id status_code"),
+    _event("service", "error", "worker_failed", "A worker's round failed; it goes on.",
+           "worker failures"),
+    _event("service", "error", "work_item_failed", "One item failed; the others go on."),
+    _event("service", "debug|info|warning|error", "library_log",
+           "A line of a library, in its own words.", "message"),
+)  # fmt: skip
+
+CATALOGUE: Final = {
+    event.name: event
+    for group in (
+        _REACHED, _PAYMENT, _AUDIT, _PERFORMANCE, _INTEGRATION, _SECURITY, _SERVICE,
+    )
+    for event in group
+}  # fmt: skip
+"""Every event by its name."""
