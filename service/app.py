@@ -27,7 +27,7 @@ from service.store.cache import Cache
 from service.store.database import Database
 from service.store.schema import require_schema
 from service.usecases.context import Clock, Context, utc_now
-from service.workers import completer, expiry, gauges, outbox, reconciliation
+from service.workers import actions, completer, expiry, gauges, outbox, reconciliation
 from service.workers import inbox as inbox_worker
 from service.workers.loop import Worker, run
 
@@ -214,6 +214,7 @@ def _workers(ctx: Context) -> Iterable[Worker]:
     yield Worker("completer", partial(completer.run_once, ctx), poll_s)
     yield Worker("inbox", partial(inbox_worker.run_once, ctx), poll_s)
     yield Worker("inbox backlog", partial(inbox_worker.measure, ctx), BACKLOG_POLL_S)
+    yield Worker("actions", partial(actions.run_once, ctx), actions.POLL_S)
     yield Worker("expiry", partial(expiry.run_once, ctx), EXPIRY_POLL_S)
     yield Worker("reconciliation", partial(reconciliation.run_once, ctx), RECONCILIATION_POLL_S)
     yield Worker("backlog", partial(gauges.measure_backlog, ctx), BACKLOG_POLL_S)

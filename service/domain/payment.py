@@ -148,12 +148,12 @@ def judge_operation(
 def judge_silence(operation: Operation, present: PaymentStatus, *, last_check: bool) -> Verdict:
     """Return what becomes of a payment when nobody knows what the provider did.
 
-    A charge is `unknown` and never failed by guess; an operation leaves the payment held. After
-    the last look of the schedule a person decides.
+    A charge under way is `unknown` and never failed by guess; a held payment stays held. After the
+    last look of the schedule a person decides.
     """
     if last_check:
         return Verdict(_S.REVIEW, 0, "outcome_unknown", "failed")
-    status = _S.UNKNOWN if operation == "charge" else present
+    status = _S.UNKNOWN if operation == "charge" and present is not _S.AUTHORIZED else present
     return Verdict(status, 0, "outcome_unknown", "unknown")
 
 

@@ -122,6 +122,27 @@ async def ledger_entries(db: Database, payment_id: UUID) -> list[LedgerRow]:
     return [LedgerRow(*row) for row in rows]
 
 
+async def waiting_for_buyers(
+    db: Database, *, since: datetime, before: datetime, limit: int
+) -> list[PaymentRow]:
+    """Return payments that wait for their buyer and changed from `since` to `before`, newest first.
+
+    One that has an open attempt is being looked after already.
+    """
+    rows = await db.read(
+        f"""
+        SELECT {_COLUMNS} FROM payments p
+        WHERE p.status = 'requires_action' AND p.provider_ref IS NOT NULL
+          AND p.updated_at >= %(since)s AND p.updated_at < %(before)s
+          AND NOT EXISTS (SELECT FROM payment_attempts a
+                          WHERE a.payment_id = p.id AND a.status IN ('pending', 'unknown'))
+        ORDER BY p.updated_at DESC LIMIT %(limit)s
+        """,  # noqa: S608  constants only; values are parameters
+        {"since": since, "before": before, "limit": limit},
+    )
+    return [PaymentRow(*row) for row in rows]
+
+
 async def claim_due_attempts(
     db: Database, *, at: datetime, until: datetime, limit: int
 ) -> list[DueAttempt]:
