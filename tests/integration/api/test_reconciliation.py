@@ -217,7 +217,8 @@ async def test_long_lists_are_walked_page_by_page(
     api.clock.forward(**HOUR)
     found = await run(api, operator)
     assert (found["charges"], found["differences"]) == (110, 110)
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         path = f"/v1/admin/reconciliation/differences?limit=40&kind=missing_here{cursor}"
         page = await operator.read(path)

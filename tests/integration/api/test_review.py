@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -122,7 +123,7 @@ async def test_an_operator_and_the_completer_do_not_both_decide(
     ],
 )
 async def test_success_needs_evidence(
-    api: Api, ada: Client, operator: Client, evidence: dict[str, object], field: str
+    api: Api, ada: Client, operator: Client, evidence: dict[str, Any], field: str
 ) -> None:
     payment = await payment_in_review(api, ada)
     reply = (await resolve(operator, "payment", payment["id"], "succeeded", **evidence)).expect(422)

@@ -1,0 +1,193 @@
+"""The operators' command line as a process: it needs the database, and no API."""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from simulator.client import Control
+from tests.integration.api.conftest import (  # noqa: F401  fixtures
+    Api,
+    Start,
+    ada,
+    api,
+    clock,
+    start_api,
+)
+from tests.integration.api.operators import GIVE_UP_LOOKING, payment_in_review, refund_in_review
+from tests.support.services import settings
+
+TIMEOUT_S = 60
+WHY = ["--as", "olga", "--note", "seen at the provider"]
+
+
+@dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Cli:
+    environ: Mapping[str, str]
+
+    async def __call__(self, *arguments: str, **environ: str) -> Ended:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "service", "admin", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**self.environ, **environ},
+        )
+        async with asyncio.timeout(TIMEOUT_S):
+            out, err = await process.communicate()
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def cli(database_url: str, simulator: Control) -> Cli:
+    """Run commands with the database and the outside world of this test."""
+    environ = settings(database_url=database_url, redis_url="", simulator_url=simulator.url)
+    return Cli({**environ, "RECONCILIATION_GRACE_S": "0.001"})
+
+
+@pytest.fixture
+async def shop(start_api: Start) -> Api:  # noqa: F811  a fixture
+    return await start_api(**GIVE_UP_LOOKING)
+
+
+async def test_a_payment_is_seen_and_decided(shop: Api, cli: Cli) -> None:
+    async with shop.client() as customer:
+        payment = await payment_in_review(shop, customer)
+    queue = await cli("review", "--json")
+    assert [(i["kind"], i["id"]) for i in queue.body["items"]] == [("payment", payment["id"])]
+    decision = ("resolve", "payment", payment["id"], "succeeded", *WHY, "--provider-ref", "ch_1")
+    done = await cli(*decision)
+    assert (done.code, done.out) == (0, f"payment {payment['id']} is succeeded\n")
+    again = await cli(*decision)
+    assert (again.code, again.out) == (1, "")
+    assert again.err == "service admin: The payment is not in review, or no longer\n"
+    detail = (await cli("payment", payment["id"], "--json")).body
+    assert detail["payment"]["captured"] == payment["amount"]
+    [action] = detail["actions"]
+    assert (action["actor"], action["reason"]) == ("cli:olga", "seen at the provider")
+    await shop.sound()
+
+
+async def test_a_decision_is_repeated_safely_under_a_key(shop: Api, cli: Cli) -> None:
+    async with shop.client() as customer:
+        refund = await refund_in_review(shop, customer)
+    decision = ("resolve", "refund", refund["id"], "failed", *WHY, "--key", "k1")
+    assert (await cli(*decision)).code == 0
+    again = await cli(*decision)
+    assert again.out == f"refund {refund['id']} is failed; decided before under this key\n"
+    await shop.sound()
+
+
+async def test_what_a_pipe_gets_is_plain(shop: Api, cli: Cli) -> None:
+    async with shop.client() as customer:
+        payment = await payment_in_review(shop, customer)
+    lines = (await cli("review")).out.splitlines()
+    assert lines[0].split("\t")[:3] == ["kind", "id", "payment"]
+    assert lines[1].split("\t")[:3] == ["payment", payment["id"], payment["id"]]
+    assert "\x1b" not in (await cli("payment", payment["id"])).out
+
+
+async def test_a_message_is_sent_once_more(shop: Api, cli: Cli) -> None:
+    async with shop.client() as customer:
+        order = await customer.order(["game-1"])
+        (await customer.pay(order["id"])).expect(201)
+    await shop.deliver()
+    [message] = (await cli("outbox", "--state", "delivered", "--json")).body["messages"]
+    assert (await cli("replay", str(message["id"]), *WHY)).code == 0
+    assert await shop.deliver() == 1
+    missing = await cli("replay", "999", *WHY)
+    assert (missing.code, missing.err) == (1, "service admin: No such message\n")
+
+
+async def test_the_books_are_compared_here_and_now(shop: Api, cli: Cli, simulator: Control) -> None:
+    async with shop.client() as customer:
+        order = await customer.order(["game-1"])
+        (await customer.pay(order["id"])).expect(201)
+    await shop.deliver()
+    await asyncio.sleep(1.1)  # the provider's clock has whole seconds, and lists end before now
+    found = await cli("reconcile", *WHY, "--json")
+    assert (found.code, found.body["status"], found.body["charges"]) == (0, "succeeded", 1)
+    await simulator.fault("provider.list", "wrong_amount", times=1)
+    found = await cli("reconcile", *WHY)
+    assert (found.code, "differences\t1" in found.out) == (3, True)
+    listed = await cli("differences", "--json")
+    assert listed.code == 3
+    assert [d["kind"] for d in listed.body["differences"]] == ["amount_differs"]
+    await simulator.fault("provider.list", "status", status=500, times=None)
+    failed = await cli("reconcile", *WHY)
+    assert (failed.code, "status\tfailed" in failed.out) == (1, True)
+
+
+async def test_the_money_is_checked(shop: Api, cli: Cli) -> None:
+    good = await cli("invariants", "--json")
+    assert (good.code, set(good.body["invariants"].values())) == (0, {0})
+    async with shop.client() as customer:
+        order = await customer.order(["game-1"])
+        (await customer.pay(order["id"])).expect(201)
+    async with shop.context.db.transaction() as transaction:
+        await transaction.fetch("ALTER TABLE payment_events DISABLE TRIGGER USER")
+        await transaction.fetch("UPDATE payment_events SET event = 'x' WHERE seq = 1")
+    broken = await cli("invariants")
+    assert broken.code == 3
+    assert "broken_event_chains\t1\tbroken" in broken.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["resolve", "payment", "7", "failed", *WHY], "invalid UUID value"),
+        (["resolve", "payment", str(uuid4()), "failed", "--note", "x"], "--as"),
+        (["resolve", "payment", str(uuid4()), "paid", *WHY], "invalid choice"),
+        (["resolve", "payment", str(uuid4()), "failed", "--as", "olga", "--note", ""], "note"),
+        (["review", "--limit", "0"], "give 1 to 1000"),
+        ([], "COMMAND"),
+    ],
+)
+async def test_wrong_arguments_are_said(cli: Cli, arguments: list[str], says: str) -> None:
+    ended = await cli(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+
+
+async def test_what_is_missing_is_said(cli: Cli, empty_database_url: str) -> None:
+    nowhere = await cli("payment", str(uuid4()))
+    assert (nowhere.code, nowhere.err) == (1, "service admin: No such payment\n")
+    unset = await cli("review", DATABASE_URL="")
+    assert (unset.code, "DATABASE_URL is not set" in unset.err) == (2, True)
+    down = await cli("review", DATABASE_URL="postgresql://u:hunter2@127.0.0.1:1/x")
+    assert (down.code, down.err) == (
+        1,
+        "service admin: The database does not answer; see whether DATABASE_URL is right and the "
+        "role migrate has run\n",
+    )
+    old = await cli("review", DATABASE_URL=empty_database_url)
+    assert old.code == 1
+    assert "migrate" in old.err
+    assert "Traceback" not in old.err
+
+
+async def test_help_names_every_command(cli: Cli) -> None:
+    ended = await cli("--help")
+    assert ended.code == 0
+    for command in (
+        *("review", "resolve", "outbox", "replay"),
+        *("reconcile", "differences", "invariants", "payment"),
+    ):
+        assert re.search(rf"^    {command}\s", ended.out, re.MULTILINE)
