@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from service import metric_catalog as m
+from service import series
 from service.http import frame
 from service.http.ops import LIFECYCLE
 from service.http.routes import ROUTES
@@ -57,6 +58,7 @@ _log = get_logger(__name__)
 def build(settings: Settings, role: Role, now: Clock = utc_now) -> web.Application:
     """Return the app of a role; its parts start and stop with it. `now` is its clock."""
     metrics = Metrics(version=settings.version, role=role)
+    series.declare(metrics, settings.provider_names)
     app = frame.build(settings, metrics, ROUTES if role == "api" else ())
     app.cleanup_ctx.append(partial(_parts, settings, metrics, now))
     if role == "worker":
