@@ -107,7 +107,7 @@ async def parts(settings: Settings, metrics: Metrics, now: Clock) -> AsyncIterat
                 stack, settings, metrics, db, settle_payments.settle_payments, settle_payments
             ),
             receive_events=_batcher(stack, settings, metrics, db, inbox.receive_events, inbox),
-            providers=await connect(settings, metrics, _to_providers(stack, settings)),
+            providers=connect(settings, metrics, _to_providers(stack, settings)),
             game_catalog=GameCatalog(
                 remote(settings.game_catalog_url, None, _integration(metrics, "game_catalog")),
                 cache,

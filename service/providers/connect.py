@@ -22,7 +22,7 @@ class Remote(Protocol):
         """Return it; it is closed with the process."""
 
 
-async def connect(settings: Settings, metrics: Metrics, remote: Remote) -> Providers:
+def connect(settings: Settings, metrics: Metrics, remote: Remote) -> Providers:
     """Return the configured providers, the most wanted first."""
     makers: dict[str, Callable[[], Provider]] = {
         "simulator": lambda: SimulatorProvider(
@@ -42,12 +42,12 @@ async def connect(settings: Settings, metrics: Metrics, remote: Remote) -> Provi
         ),
     }
     return Providers(
-        [await _guarded(settings, metrics, makers[name]()) for name in settings.provider_names]
+        [_guarded(settings, metrics, makers[name]()) for name in settings.provider_names]
     )
 
 
-async def _guarded(settings: Settings, metrics: Metrics, provider: Provider) -> GuardedProvider:
-    breaker = await Breaker.make(
+def _guarded(settings: Settings, metrics: Metrics, provider: Provider) -> GuardedProvider:
+    breaker = Breaker(
         provider.name, failures=settings.breaker_failures, open_s=settings.breaker_open_s
     )
     guarded = GuardedProvider(provider, breaker, max_in_flight=settings.provider_max_in_flight)

@@ -97,13 +97,9 @@ class GuardedProvider:
         """Call; again only if nobody was reached. An unknown outcome is the completer's."""
         for repeat in range(1, TRIES):
             try:
-                return await self._once(call)
+                return await self.breaker.call(call)
             except NotSentError as error:
                 if not error.passing:
                     raise
             await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2 ** (repeat - 1)))  # noqa: S311
-        return await self._once(call)
-
-    async def _once(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
-        async with self.breaker.guard():
-            return await call()
+        return await self.breaker.call(call)

@@ -29,6 +29,7 @@ class Recorded:
     answers: list[tuple[int, Any] | str] = field(default_factory=list)
     otherwise: "Callable[[Asked], tuple[int, Any]] | None" = None
     asked: list[Asked] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def will(self, *answers: tuple[int, Any] | str) -> None:
@@ -46,6 +47,7 @@ class Recorded:
             dict(request.headers),
         )
         self.asked.append(asked)
+        self.arrived.set()
         match self._next(asked):
             case "reset":
                 assert request.transport is not None

@@ -102,14 +102,12 @@ def scripted() -> Scripted:
 
 
 @pytest.fixture
-async def provider(scripted: Scripted) -> GuardedProvider:
-    return await guarded(scripted)
+def provider(scripted: Scripted) -> GuardedProvider:
+    return guarded(scripted)
 
 
-async def guarded(
-    scripted: Scripted, *, failures: int = 3, max_in_flight: int = 2
-) -> GuardedProvider:
-    breaker = await Breaker.make(scripted.name, failures=failures, open_s=OPEN_S)
+def guarded(scripted: Scripted, *, failures: int = 3, max_in_flight: int = 2) -> GuardedProvider:
+    breaker = Breaker(scripted.name, failures=failures, open_s=OPEN_S)
     return GuardedProvider(cast("Provider", scripted), breaker, max_in_flight=max_in_flight)
 
 
@@ -276,9 +274,7 @@ async def test_every_call_is_guarded(provider: GuardedProvider, scripted: Script
 async def test_the_first_provider_that_would_take_a_payment_is_chosen() -> None:
     names = ["first", "second", "third"]
     made = {name: Scripted(name) for name in names}
-    providers = Providers(
-        [await guarded(one, failures=1, max_in_flight=1) for one in made.values()]
-    )
+    providers = Providers([guarded(one, failures=1, max_in_flight=1) for one in made.values()])
     assert list(providers) == names
     assert len(providers) == 3
     assert providers.choose(names) == "first"
