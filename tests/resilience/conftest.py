@@ -7,6 +7,7 @@ import pytest
 
 from scripts.embedded import Valkey
 from simulator.client import Control
+from tests.integration.api.conftest import clock, start_api  # noqa: F401  fixtures
 from tests.support.forks import Forks, SharedClock
 from tests.support.services import settings
 
