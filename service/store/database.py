@@ -23,10 +23,11 @@ CONNECTION_SETTINGS: Final = (
     "SET enable_seqscan = off",
     "SET enable_hashjoin = off",
     "SET enable_mergejoin = off",
+    "SET enable_bitmapscan = off",  # a page of a list is read in its order, up to its limit
     "SET jit = off",
     "SET TIME ZONE 'UTC'",
 )
-_SCANS: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_SCANS: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan")
 SERVER_TIMEOUT_EXTRA_S: Final = 2.0
 """The server gives up this much later than the client: a backstop for statements left alone."""
 
