@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -17,6 +18,7 @@ from service.usecases.context import Context
 from service.workers import completer, expiry, inbox, outbox
 from simulator.client import Control
 from tests.support.services import ADMIN, QUICK, READ_WRITE, bearer, settings
+from tests.support.webhooks import Hook
 
 SHORT = {
     "PROVIDER_TIMEOUT_S": "0.5",  # a fault's time-out need not take as long as a real one
@@ -124,3 +126,10 @@ async def ada(api: Api) -> AsyncIterator[Client]:
     """Give a customer."""
     async with api.client() as client:
         yield client
+
+
+@pytest.fixture
+async def hook(api: Api) -> AsyncIterator[Hook]:
+    """Give a sender of webhooks."""
+    async with aiohttp.ClientSession() as session:
+        yield Hook(api.url, session)
