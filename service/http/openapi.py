@@ -10,23 +10,43 @@ from aiohttp import hdrs, web
 from service.errors import ServiceError
 from service.http import problem
 from service.http.endpoint import Endpoint, Nothing
+from service.http.examples import ID, WORDS, example_of
 from service.http.middleware import CORRELATION_ID
-from service.http.parse import IDEMPOTENCY_KEY
+from service.http.parse import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED
 from service.http.ratelimit import LIMIT, POLICY
 
 PATH: Final = "/openapi.json"
 _SCHEMAS: Final = "#/components/schemas/{name}"
 _JSON: Final = "application/json"
-_RETRY: Final = (hdrs.RETRY_AFTER,)
+_ALSO: Final = {
+    401: (hdrs.WWW_AUTHENTICATE,),
+    403: (hdrs.WWW_AUTHENTICATE,),
+    409: (hdrs.RETRY_AFTER,),  # a request under the same key is still running
+    429: (hdrs.RETRY_AFTER,),
+    503: (hdrs.RETRY_AFTER,),
+}
+"""Headers that errors of a status may have beside those of every answer."""
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 HEADERS: Final = {
     CORRELATION_ID: ("string", "Finds this request in the logs."),
     POLICY: ("string", 'The quotas that apply, e.g. `"user";q=600;w=60`: 600 requests in 60 s.'),
     LIMIT: ("string", 'What is left of them, e.g. `"user";r=599;t=1`: 599, all again after 1 s.'),
+    IDEMPOTENT_REPLAYED: ("string", "`true` on the repeated answer of an earlier request."),
+    hdrs.WWW_AUTHENTICATE: ("string", "Why the token was not taken (RFC 6750)."),
     hdrs.RETRY_AFTER: ("integer", "Seconds to wait before the next try."),
 }
 """Of answers, with their type and what they say."""
+
+STATUSES: Final = {
+    200: "Done, or as asked",
+    201: "Made",
+    202: "Taken; the outcome is not known yet",
+    204: "Done; there is nothing to say",
+}
+"""What an answer means, where no error is meant."""
+
+CORRELATION: Final = WORDS["correlation_id"]
 
 Json = dict[str, Any]
 
@@ -97,17 +117,27 @@ def _operation(endpoint: Endpoint, schemas: Json) -> Json:
         operation["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
     operation["parameters"].append({"$ref": "#/components/parameters/CorrelationId"})
     if endpoint.body is not Nothing:
-        schema = {} if endpoint.body is bytes else _ref(endpoint.body)
-        operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
+        operation["requestBody"] = {"required": True, "content": {_JSON: _request(endpoint)}}
     return operation
+
+
+def _request(endpoint: Endpoint) -> Json:
+    if endpoint.body is bytes:  # signed as it is, so only its sender knows its form
+        return {
+            "schema": {"type": "object"},
+            "example": {"id": "evt_1", "type": "charge.succeeded"},
+        }
+    return {"schema": _ref(endpoint.body), "example": example_of(endpoint.body)}
 
 
 def _responses(endpoint: Endpoint) -> Json:
     responses: Json = {}
     for status, kind in endpoint.responses.items():
-        answer: Json = {"description": endpoint.summary, "headers": _answer_headers()}
+        more = (IDEMPOTENT_REPLAYED,) if endpoint.idempotent else ()
+        headers = _answer_headers(*more)
+        answer: Json = {"description": STATUSES[status], "headers": headers}
         if kind is not None:
-            answer["content"] = {_JSON: {"schema": _ref(kind)}}
+            answer["content"] = {_JSON: {"schema": _ref(kind), "example": example_of(kind)}}
         responses[str(status)] = answer
     by_status: dict[int, list[type[ServiceError]]] = {}
     for error in endpoint.every_error:
@@ -122,7 +152,7 @@ def _problem(errors: Sequence[type[ServiceError]]) -> Json:
     content = {"schema": _ref(problem.Problem), "examples": examples}
     return {
         "description": "; ".join(f"`{error.code}`: {error.title}" for error in errors),
-        "headers": _answer_headers(*_RETRY if errors[0].status in (429, 503) else ()),
+        "headers": _answer_headers(*_ALSO.get(errors[0].status, ())),
         "content": {problem.CONTENT_TYPE: content},
     }
 
@@ -138,6 +168,7 @@ def _path_parameters(endpoint: Endpoint) -> list[Json]:
             "in": "path",
             "required": True,
             "schema": uuid if name.endswith("_id") else word,
+            "example": ID if name.endswith("_id") else WORDS.get(name, name),
         }
         for name in _PARAMETER.findall(endpoint.path)
     ]
@@ -146,9 +177,16 @@ def _path_parameters(endpoint: Endpoint) -> list[Json]:
 def _query_parameters(endpoint: Endpoint, schemas: Json) -> list[Json]:
     (_,), found = msgspec.json.schema_components([endpoint.query], ref_template=_SCHEMAS)
     own = found.pop(endpoint.query.__name__)
+    examples = example_of(endpoint.query)
     schemas.update({name: schema for name, schema in found.items() if name not in schemas})
     return [
-        {"name": name, "in": "query", "required": name in own["required"], "schema": schema}
+        {
+            "name": name,
+            "in": "query",
+            "required": name in own["required"],
+            "schema": schema,
+            "example": examples[name],
+        }
         for name, schema in own["properties"].items()
     ]
 
@@ -162,6 +200,7 @@ def _parameters() -> Json:
             "description": "Chosen by the client, one for each intent; a repeat gets the answer "
             "of the first request, and never acts twice.",
             "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
+            "example": "order-0198f3c2-first-try",
         },
         "CorrelationId": {
             "name": CORRELATION_ID,
@@ -169,6 +208,7 @@ def _parameters() -> Json:
             "required": False,
             "description": "Carried through logs, providers and integrations; made if missing.",
             "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+            "example": CORRELATION,
         },
     }
 
@@ -191,7 +231,7 @@ def _error_examples(endpoints: Sequence[Endpoint]) -> Mapping[str, Json]:
 
 
 def _example(error: type[ServiceError]) -> Any:
-    return msgspec.to_builtins(problem.describe(error(), "0198f3c27b4e7d0a9c51f2e88a6d4b13"))
+    return msgspec.to_builtins(problem.describe(error(), CORRELATION))
 
 
 def _ref(kind: type) -> Json:

@@ -25,6 +25,7 @@ MAX_DETAIL: Final = 200
 """Characters of a detail: it quotes the client's own input, which may be long."""
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+IDEMPOTENT_REPLAYED: Final = "Idempotent-Replayed"
 
 _JSON: Final = "application/json"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")  # visible ASCII

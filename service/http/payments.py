@@ -2,6 +2,7 @@
 
 from service.domain.payment import Operation
 from service.http.endpoint import Call, Nothing, Reply
+from service.http.parse import IDEMPOTENT_REPLAYED
 from service.http.schemas import (
     CreatePayment,
     CreateRefund,
@@ -15,7 +16,7 @@ from service.usecases import operations, payments, refunds
 from service.usecases.answer import Answer
 from service.views import event_view, payment_view, refund_view
 
-REPLAYED = {"Idempotent-Replayed": "true"}
+REPLAYED = {IDEMPOTENT_REPLAYED: "true"}
 
 
 async def create_payment(call: Call[CreatePayment, Nothing]) -> Reply:

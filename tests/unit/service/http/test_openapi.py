@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from service.errors import ServiceError
-from service.http.endpoint import Endpoint
+from service.http.endpoint import Endpoint, Nothing
 from service.http.openapi import document
 from service.http.routes import ROUTES
 from tests.unit.service.http.sample_api import Client, Slow, table
@@ -87,3 +88,60 @@ async def test_a_real_problem_fits_the_described_one(
     Draft202012Validator(schema).validate(problem)
     for example in served["components"]["examples"].values():
         Draft202012Validator(schema).validate(example["value"])
+
+
+DOCUMENT = document(ROUTES, "1")
+OPERATIONS = [
+    pytest.param(operation, id=operation["operationId"])
+    for item in DOCUMENT["paths"].values()
+    for operation in item.values()
+]
+
+
+def check(schema: dict[str, Any], value: Any) -> None:
+    whole = {**schema, "components": DOCUMENT["components"]}
+    validator = Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    assert [error.message for error in validator.iter_errors(value)] == []
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_request_and_answer_has_an_example_that_fits(operation: dict[str, Any]) -> None:
+    answers = operation["responses"].values()
+    for content in [operation.get("requestBody", {}), *answers]:
+        for media in content.get("content", {}).values():
+            if "examples" in media:
+                names = [each["$ref"].rsplit("/", 1)[1] for each in media["examples"].values()]
+                values = [DOCUMENT["components"]["examples"][name]["value"] for name in names]
+            else:
+                values = [media["example"]]
+            assert values
+            for value in values:
+                check(media["schema"], value)
+    for parameter in operation["parameters"]:
+        found = parameter
+        if "$ref" in parameter:
+            found = DOCUMENT["components"]["parameters"][parameter["$ref"].rsplit("/", 1)[1]]
+        check(found["schema"], found["example"])
+
+
+@pytest.mark.parametrize("endpoint", ROUTES, ids=lambda endpoint: endpoint.operation_id)
+def test_the_example_of_a_request_is_taken_by_the_parser(endpoint: Endpoint) -> None:
+    operation = DOCUMENT["paths"][endpoint.path][endpoint.method.lower()]
+    if endpoint.body not in (bytes, Nothing):
+        example = operation["requestBody"]["content"]["application/json"]["example"]
+        msgspec.convert(example, endpoint.body)
+    given = {
+        each["name"]: str(each["example"])
+        for each in operation["parameters"]
+        if each.get("in") == "query"
+    }
+    msgspec.convert(given, endpoint.query, strict=False)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_header_of_an_answer_is_described(operation: dict[str, Any]) -> None:
+    for status, answer in operation["responses"].items():
+        assert {"X-Correlation-ID", "RateLimit", "RateLimit-Policy"} <= set(answer["headers"])
+        assert ("Retry-After" in answer["headers"]) == (status in {"409", "429", "503"})
+        for name in answer["headers"]:
+            assert DOCUMENT["components"]["headers"][name]["description"].endswith(".")

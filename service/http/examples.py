@@ -1,0 +1,114 @@
+"""Examples for the OpenAPI document, made from the types: a field's name says what it could hold.
+
+A test validates each against its schema, so a field that needs a word of its own is found there.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import inspect as kinds
+
+ID: Final = "0198f3c2-7b4e-7d0a-9c51-f2e88a6d4b13"
+AT: Final = "2026-11-23T21:02:03.456789Z"
+
+WORDS: Final[Mapping[str, Any]] = {
+    "account": "customer_receivable",
+    "action": "resolve_payment",
+    "actor": "operator-1",
+    "amount": 1999,
+    "captured": 1999,
+    "charge_ref": "ch_7d0a9c51",
+    "charges": 120,
+    "checks": 1,
+    "claimed_status": "succeeded",
+    "correlation_id": "0198f3c27b4e7d0a9c51f2e88a6d4b13",
+    "currency": "EUR",
+    "event": "payment_succeeded",
+    "event_id": "evt_9c51f2e8",
+    "game_id": "game-1",
+    "grants": 120,
+    "kind": "payment",
+    "limit": 20,
+    "method": "POST",
+    "note": "The provider's dashboard shows the charge as paid",
+    "operation": "charge",
+    "payment_method": "pm_ok",
+    "payments": 120,
+    "provider": "simulator",
+    "provider_ref": "ch_7d0a9c51",
+    "quantity": 1,
+    "reason": "requested_by_customer",
+    "source": "provider",
+    "subject": "payment",
+    "subject_id": ID,
+    "times_seen": 1,
+    "title": "The Long Dark Tea-Time",
+    "topic": "library.grant",
+    "total": 1999,
+    "type": "charge.succeeded",
+    "unit_price": 1999,
+    "user_id": "u1",
+    "NextActionView.type": "redirect",
+    "NextActionView.redirect_url": "https://bank.example/confirm/7d0a9c51",
+    "OrderView.status": "pending",
+    "PaymentView.status": "succeeded",
+    "PaymentView.capture": "automatic",
+    "RefundView.status": "succeeded",
+    "AttemptView.status": "succeeded",
+    "EntitlementView.status": "granted",
+    "ReconciliationRunView.status": "finished",
+    "EventView.data": {"status": "succeeded"},
+    "Invariants.invariants": {"ledger_unbalanced": 0, "refunds_exceed_captured": 0},
+}
+"""By field, or by type and field where the name alone doesn't say it."""
+
+OFTEN_NULL: Final = frozenset(
+    {"failure_code", "next_action", "next_cursor", "error", "error_code", "last_error",
+     "resolved_at", "given_up_at", "client_secret"}
+)  # fmt: skip
+"""Fields that say most when they are shown empty."""
+
+
+def example_of(kind: Any) -> Any:
+    """Return what an instance of `kind` looks like in JSON."""
+    return _example(kinds.type_info(kind), "", "")
+
+
+def _example(found: kinds.Type, owner: str, name: str) -> Any:
+    match found:
+        case kinds.StructType(cls=cls, fields=fields):
+            owner = cls.__name__
+            return {each.encode_name: _example(each.type, owner, each.name) for each in fields}
+        case kinds.UnionType(types=types):
+            chosen = [each for each in types if not isinstance(each, kinds.NoneType)]
+            return None if name in OFTEN_NULL else _example(chosen[0], owner, name)
+        case kinds.Metadata(type=inner):
+            return _example(inner, owner, name)
+        case kinds.VarTupleType(item_type=item) | kinds.ListType(item_type=item):
+            return [_example(item, owner, name)]
+    return _plain(found, owner, name)
+
+
+def _plain(found: kinds.Type, owner: str, name: str) -> Any:
+    word = WORDS.get(f"{owner}.{name}", WORDS.get(name))
+    match found:
+        case kinds.LiteralType(values=values):
+            return word if word in values else values[0]
+        case kinds.EnumType(cls=cls):
+            return next(iter(cls)).value
+        case kinds.IntType(ge=least):
+            return word if isinstance(word, int) else least or 0
+        case kinds.DictType():
+            return word if isinstance(word, dict) else {}
+        case kinds.StrType() | kinds.AnyType():
+            return word if isinstance(word, str) else name
+    return _FIXED[type(found)]
+
+
+_FIXED: Final[Mapping[type[kinds.Type], Any]] = {
+    kinds.UUIDType: ID,
+    kinds.DateTimeType: AT,
+    kinds.BoolType: True,
+    kinds.FloatType: 1.5,
+    kinds.RawType: {},
+}
