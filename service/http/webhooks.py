@@ -1,5 +1,6 @@
 """Webhooks of payment providers: kept, acknowledged, and processed by a worker."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from msgspec import Meta
 
 from service.http.endpoint import Call, Nothing, Reply
 from service.http.state import CONTEXT
-from service.usecases import inbox
+from service.usecases import inbox, orphans
 from service.usecases.inbox import Delivery
 from service.webhooks.signature import HEADER
 
@@ -39,6 +40,27 @@ class ParkedEvents(msgspec.Struct, frozen=True):
     events: tuple[ParkedEvent, ...]
 
 
+class OrphanCapture(msgspec.Struct, frozen=True):
+    """A charge that took money and pays nothing; `amount` is in minor units of `currency`."""
+
+    id: UUID
+    payment_id: UUID
+    provider: str
+    provider_ref: str
+    status: str
+    amount: int
+    currency: str
+    refund_ref: str | None
+    last_error: str | None
+    created_at: datetime
+
+
+class OrphanCaptures(msgspec.Struct, frozen=True):
+    """Orphan captures, the latest first; at most a hundred."""
+
+    orphans: tuple[OrphanCapture, ...]
+
+
 async def receive_webhook(call: Call[bytes, Nothing]) -> Reply:
     """Keep an event of a provider; its signature stands for a caller."""
     delivery = Delivery(
@@ -67,3 +89,24 @@ async def list_parked(call: Call[Nothing, Nothing]) -> Reply:
         for row in found
     ]
     return Reply(200, ParkedEvents(tuple(shown)))
+
+
+async def list_orphans(call: Call[Nothing, Nothing]) -> Reply:
+    """List the charges that took money for nothing, and whether it was given back."""
+    found = await orphans.newest(call.app(CONTEXT))
+    shown = [
+        OrphanCapture(
+            row.id,
+            row.payment_id,
+            row.provider,
+            row.provider_ref,
+            row.status,
+            row.amount_minor,
+            row.currency,
+            row.refund_ref,
+            row.last_error,
+            row.created_at,
+        )
+        for row in found
+    ]
+    return Reply(200, OrphanCaptures(tuple(shown)))

@@ -32,6 +32,8 @@ MAX_RETRY_S: Final = 3_600.0
 MAX_ATTEMPTS: Final = 20
 """With doubling from 5 s to an hour that is half a day; then a person gives the money back."""
 
+SHOWN: Final = 100
+
 RECORDED: Final = "orphan_recorded"
 RELEASED: Final = "hold_released"
 NO_NEWS: Final = "no_news"
@@ -64,6 +66,11 @@ async def give_back(ctx: Context, orphan: OrphanRow) -> None:
         await _put_off(ctx, orphan, str(error))
         return
     await _settle(ctx, orphan, result)
+
+
+async def newest(ctx: Context) -> list[OrphanRow]:
+    """Return orphans, the latest first."""
+    return await store.newest(ctx.db, limit=SHOWN)
 
 
 async def _record(ctx: Context, payment: PaymentRow, charge_ref: str, charge: Charge) -> str:

@@ -147,7 +147,8 @@ async def test_an_event_without_a_payment_is_left_to_people_after_days(
 
 
 async def test_parked_events_are_for_operators(ada: Client) -> None:
-    assert (await ada.call("GET", "/v1/admin/webhooks/parked")).status == 403
+    for path in ("/v1/admin/webhooks/parked", "/v1/admin/orphan-captures"):
+        assert (await ada.call("GET", path)).status == 403
 
 
 async def test_late_money_for_a_canceled_payment_is_given_back(
@@ -232,6 +233,13 @@ async def test_an_orphan_that_cannot_be_refunded_is_left_to_people(
     await api.process()
     [orphan] = await orphans(api.context.db)
     assert (orphan["status"], orphan["last_error"]) == ("review", "scripted_fault")
+    async with api.client("auditor", ADMIN) as auditor:
+        [shown] = (await auditor.read("/v1/admin/orphan-captures"))["orphans"]
+    assert (shown["id"], shown["status"], shown["amount"]) == (
+        orphan["id"],
+        "review",
+        order["total"],
+    )
     await api.sound()
 
 
