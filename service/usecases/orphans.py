@@ -30,7 +30,7 @@ _log = get_logger(__name__)
 FIRST_RETRY_S: Final = 5.0
 MAX_RETRY_S: Final = 3_600.0
 MAX_ATTEMPTS: Final = 20
-"""With doubling from 5 s to an hour that is half a day; then a person gives the money back."""
+"""With doubling from 5 s to an hour that is ten hours; then a person gives the money back."""
 
 SHOWN: Final = 100
 
