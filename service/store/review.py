@@ -14,7 +14,9 @@ from service.store.refunds import SettleRefund, settle_refund_within
 from service.store.settle_payments import SettleOutcome, SettlePayment, settle_within
 
 KEY_TAKEN = "idempotency_keys_pkey"
-REF_TAKEN = frozenset({"payments_provider_provider_ref_key", "refunds_provider_ref"})
+ORPHAN = "orphan_pays_nothing"
+REF_TAKEN = frozenset({"payments_provider_provider_ref_key", "refunds_provider_ref", ORPHAN})
+"""What refuses a reference that stands for something else already."""
 
 
 class ReviewRow(msgspec.Struct, frozen=True):
@@ -99,6 +101,8 @@ async def decide_payment(
     """
 
     async def settle(transaction: Transaction) -> SettleOutcome:
+        if settlement.captured_minor:
+            await _refuse_orphan(transaction, settlement)
         await transaction.fetch(
             "INSERT INTO payment_attempts"
             " (id, payment_id, operation, status, next_check_at, created_at)"
@@ -119,6 +123,17 @@ async def decide_refund(
         return SettleOutcome(await settle_refund_within(transaction, settlement), None)
 
     return await _decide(db, decision, _REFUND, settle)
+
+
+async def _refuse_orphan(transaction: Transaction, settlement: SettlePayment) -> None:
+    """Raise RefusedError for a charge that is on its way back to the buyer."""
+    orphans = await transaction.fetch(
+        "SELECT 1 FROM orphan_captures o JOIN payments p ON p.provider = o.provider"
+        " WHERE p.id = %s AND o.provider_ref = %s",
+        (settlement.payment_id, settlement.provider_ref),
+    )
+    if orphans:
+        raise RefusedError("the charge is given back as an orphan", ORPHAN)
 
 
 _PAYMENT = "SELECT p.status FROM payments p WHERE p.id = %s FOR UPDATE"

@@ -190,7 +190,9 @@ def _refusal(kind: Decided, noun: str) -> ServiceError:
         case Decided.NOT_IN_REVIEW:
             return IllegalTransitionError(f"The {noun} is not in review, or no longer")
         case Decided.REF_TAKEN:
-            return _invalid("$.evidence.provider_ref", f"belongs to another {noun}")
+            return _invalid(
+                "$.evidence.provider_ref", f"belongs to another {noun}, or is being given back"
+            )
         case _:
             return IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
 

@@ -216,3 +216,19 @@ async def test_the_trail_cannot_be_changed_and_a_change_would_show(
         await transaction.fetch("UPDATE admin_actions SET actor = 'x'")
     broken = await db.fetch("SELECT subject_id FROM invariant_broken_admin_chains")
     assert broken == [(payment["id"],)]
+
+
+async def test_a_charge_on_its_way_back_pays_nothing(
+    api: Api, ada: Client, operator: Client
+) -> None:
+    payment = await payment_in_review(api, ada)
+    await api.context.db.fetch(
+        "INSERT INTO orphan_captures (id, provider, provider_ref, payment_id, amount_minor,"
+        " currency, next_attempt_at, correlation_id, created_at, updated_at)"
+        " VALUES (%s, 'simulator', 'ch_1', %s, 1, 'EUR', now(), '', now(), now())",
+        (str(uuid4()), payment["id"]),
+    )
+    refused = await resolve(operator, "payment", payment["id"], "succeeded", provider_ref="ch_1")
+    assert refused.expect(422).body["errors"][0]["field"] == "$.evidence.provider_ref"
+    (await resolve(operator, "payment", payment["id"], "failed")).expect(200)
+    await api.sound()
