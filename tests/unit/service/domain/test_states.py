@@ -118,3 +118,24 @@ def test_a_pending_refund_counts_as_spent() -> None:
 def test_an_order_without_items_has_no_total() -> None:
     with pytest.raises(ValueError, match="at least one item"):
         order.total([])
+
+
+@pytest.mark.parametrize(
+    ("operation", "present", "status"),
+    [
+        ("charge", PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN),
+        ("charge", PaymentStatus.UNKNOWN, PaymentStatus.UNKNOWN),
+        ("charge", PaymentStatus.AUTHORIZED, PaymentStatus.AUTHORIZED),
+        ("capture", PaymentStatus.AUTHORIZED, PaymentStatus.AUTHORIZED),
+        ("cancel", PaymentStatus.REQUIRES_ACTION, PaymentStatus.REQUIRES_ACTION),
+    ],
+)
+def test_silence_is_never_a_failure_and_always_a_legal_step(
+    operation: payment.Operation, present: PaymentStatus, status: PaymentStatus
+) -> None:
+    verdict = payment.judge_silence(operation, present, last_check=False)
+    assert (verdict.status, verdict.attempt) == (status, "unknown")
+    assert status == present or status in payment.TRANSITIONS[present]
+    last = payment.judge_silence(operation, present, last_check=True)
+    assert last.status is PaymentStatus.REVIEW
+    assert PaymentStatus.REVIEW in payment.TRANSITIONS[present]
