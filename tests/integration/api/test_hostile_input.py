@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ Strategy = st.SearchStrategy[Any]
 AN_ORDER: Final = "00000000-0000-4000-8000-000000000001"
 """Stands for an order that exists; the test puts its id here."""
 
+NAMED: Final = re.compile(r"\{(\w+)\}")
 IDS: Final = st.uuids().map(str) | st.just(AN_ORDER)
 KEYS: Final = st.sampled_from(["k1", "k2", "k3"]) | st.text("a~ \t\u00e9", min_size=1, max_size=300)
 
@@ -63,8 +65,8 @@ def texts(schema: Schema) -> Strategy:
 
 
 def objects(schema: Schema) -> Strategy:
-    fields = {name: fitting(each) for name, each in schema["properties"].items()}
-    required = schema["required"]
+    fields = {name: fitting(each) for name, each in schema.get("properties", {}).items()}
+    required = schema.get("required", [])
     return st.fixed_dictionaries(
         {name: fields[name] for name in required},
         optional={name: each for name, each in fields.items() if name not in required},
@@ -86,7 +88,8 @@ def requests(draw: st.DrawFn) -> tuple[Endpoint, str, dict[str, str], dict[str, 
     endpoint = draw(st.sampled_from(ROUTES))
     operation = DOCUMENT["paths"][endpoint.path][endpoint.method.lower()]
     identifier = draw(IDS)
-    path = endpoint.path.format_map({"order_id": identifier, "payment_id": identifier})
+    word = draw(st.sampled_from(["simulator", "stripe", "1", "no-such-thing"]))
+    path = NAMED.sub(lambda found: identifier if found[1].endswith("_id") else word, endpoint.path)
     known = {item["name"]: item["schema"] for item in operation["parameters"] if "name" in item}
     query = {
         name: str(draw(fitting(schema) | st.text()))
