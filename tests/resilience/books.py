@@ -12,6 +12,8 @@ UNFINISHED = """
     UNION ALL SELECT 'payment', id::text FROM payments WHERE status IN ('processing', 'unknown')
     UNION ALL SELECT topic, id::text FROM outbox
         WHERE delivered_at IS NULL AND given_up_at IS NULL
+    UNION ALL SELECT 'webhook', event_id FROM webhook_inbox WHERE status = 'pending'
+    UNION ALL SELECT 'orphan', id::text FROM orphan_captures WHERE status = 'pending'
 """
 BROKEN = "SELECT invariant, violations::text FROM money_invariants WHERE violations > 0"
 INVARIANT_VIEWS = """
