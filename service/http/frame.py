@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from service.http import openapi
+from service.http import docs, openapi
 from service.http.auth import Authenticator
 from service.http.endpoint import Endpoint, add_endpoints
 from service.http.middleware import deadline, observe
@@ -41,4 +41,5 @@ def build(
         app.middlewares.append(limited(app, settings, metrics, authenticator))
         add_endpoints(app, endpoints, authenticator)
         openapi.add_route(app, endpoints, settings.version)
+        docs.add_route(app, endpoints, settings.version)
     return app
