@@ -86,6 +86,7 @@ ROUTES: Final = (
         idempotent=True, responses={201: RefundView, 202: RefundView},
         errors=(
             e.NotFoundError, e.IllegalTransitionError, e.RefundExceedsCapturedError,
+            e.ProviderUnavailableError,
             *_KEY_ERRORS, *_BUSY,
         ),
     ),

@@ -1,8 +1,13 @@
 """The configured providers, by name and in order of preference."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
+from service.errors import ProviderUnavailableError
 from service.providers.guard import GuardedProvider
+
+RETRY_AFTER_S: Final = 60
+"""A deployment with other settings takes about a minute."""
 
 
 class Providers(Mapping[str, GuardedProvider]):
@@ -12,7 +17,19 @@ class Providers(Mapping[str, GuardedProvider]):
         self._by_name = {provider.name: provider for provider in providers}
 
     def __getitem__(self, name: str) -> GuardedProvider:
-        return self._by_name[name]
+        """Return the provider; raise ProviderUnavailableError for one that is not configured.
+
+        Payments outlive settings: one made through it can't be captured or refunded for now.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise ProviderUnavailableError(
+                f"{name} is not configured here", retry_after_s=RETRY_AFTER_S
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)

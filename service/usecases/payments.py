@@ -18,6 +18,7 @@ from service.errors import (
     LivePaymentExistsError,
     NotFoundError,
     OrderNotPayableError,
+    ProviderUnavailableError,
     ProviderUnknownError,
     ServiceError,
     StoreUnavailableError,
@@ -90,7 +91,7 @@ async def show_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentV
     payment = await get_payment(ctx, payment_id, user_id)
     action = None
     if payment.status == PaymentStatus.REQUIRES_ACTION and payment.provider_ref is not None:
-        with suppress(NotSentError, OutcomeUnknownError):
+        with suppress(NotSentError, OutcomeUnknownError, ProviderUnavailableError):
             found = await ctx.providers[payment.provider].get_charge(payment.provider_ref)
             action = found.next_action
     return payment_view(payment, action)

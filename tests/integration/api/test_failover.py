@@ -257,3 +257,20 @@ async def test_the_buyer_learns_what_to_do_next(start_api: Start, stripe: Record
         assert (await ada.read(path))["next_action"] is None  # Stripe does not answer now
         timeline = await ada.read(f"{path}/timeline")
         assert waiting["client_secret"] not in str(timeline)
+
+
+async def test_payments_of_a_provider_that_is_no_longer_configured_wait_for_it(
+    start_api: Start, stripe: Recorded
+) -> None:
+    before = await start_api(**BOTH, DEFAULT_PROVIDER="stripe", STRIPE_URL=stripe.url)
+    async with before.client() as ada:
+        order = await ada.order(["game-1"])
+        payment = (await ada.pay(order["id"])).expect(201).body
+    after = await start_api()
+    async with after.client() as ada:
+        refused = (await ada.refund(payment["id"])).expect(503)
+        assert refused.body["code"] == "provider_unavailable"
+        assert "Retry-After" in refused.headers
+        shown = await ada.read(f"/v1/payments/{payment['id']}")
+        assert (shown["provider"], shown["refund_pending"]) == ("stripe", 0)
+    await after.sound()
