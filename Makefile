@@ -86,17 +86,21 @@ load: ## a locust run with report and verdict: PROFILE=smoke|standard
 	$(BOOTSTRAP) venv
 	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE))
 
+.PHONY: bench
+bench: ## payments a second against pgbench, in alternating rounds; needs wrk
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m bench
+
 # --- still to come ---------------------------------------------------------------------------
 
-.PHONY: diff cluster cluster-test cluster-down stress soak bench
+.PHONY: diff cluster cluster-test cluster-down stress soak
 diff: ## (not built yet) what a change does to the cluster: STACK=staging BASE=main
 cluster: ## (not built yet) a real local Kubernetes with the stack local
 cluster-test: ## (not built yet) the tests that need it
 cluster-down: ## (not built yet) remove it
 stress: ## (not built yet) find the knee of the load curve
 soak: ## (not built yet) find leaks in a long run
-bench: ## (not built yet) ratios against pgbench and peers
-diff cluster cluster-test cluster-down stress soak bench:
+diff cluster cluster-test cluster-down stress soak:
 	@echo "make $@ is not built yet" >&2; exit 2
 
 .PHONY: help

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -31,6 +32,10 @@ OUT: Final = Path("build") / "bench" / "report.json"
 HIGHEST_RATE: Final = 8_000
 """Payments a second that no side reaches here; as many orders are made for each second."""
 
+DRAIN_TIMEOUT_S: Final = 20.0
+"""A request ends within REQUEST_TIMEOUT_S, 15 s; those of a round must not end in the next."""
+
+DRAIN_POLL_S: Final = 0.5
 SHOWN: Final = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
 
 
@@ -112,9 +117,12 @@ class Bench:
 
     def _drained(self) -> int:
         """Return the payments when no request that wrk left behind is under way any more."""
-        count = orders.paid(self._url)
-        while (now := orders.paid(self._url)) != count:
+        deadline, count = time.monotonic() + DRAIN_TIMEOUT_S, -1
+        while (now := orders.paid(self._url)) != count or orders.under_way(self._url):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"payments were still under way after {DRAIN_TIMEOUT_S:g} s")
             count = now
+            time.sleep(DRAIN_POLL_S)
         return count
 
     def _cpu(self) -> dict[str, float]:
@@ -146,9 +154,9 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of each side in each round")
+    parser.add_argument("--seconds", type=int, default=10, help="of each side in each round")
     parser.add_argument("--connections", type=int, nargs="+", default=[64, 1_000])
-    parser.add_argument("--processes", type=int, default=1, help="of the API (%(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="of the API (%(default)s)")
     parser.add_argument("--history", type=int, default=20_000, help="payments that are there")
     parser.add_argument("--out", type=Path, default=OUT)
     return parser
@@ -158,6 +166,8 @@ def _run(options: argparse.Namespace) -> Report:
     with ExitStack() as stack:
         bench = _start(stack, options)
         load_before = os.getloadavg()[0]
+        for connections in options.connections:
+            bench.service(connections)  # connections, caches and plans are made; not counted
         for number in range(options.rounds):
             done = bench.round()
             ratios = ", ".join(

@@ -44,10 +44,24 @@ def user(number: int) -> str:
 
 def paid(database_url: str) -> int:
     """Return the number of payments that succeeded and are booked, of all rounds."""
+    return _count(
+        database_url,
+        "SELECT count(*) FROM payments p JOIN ledger_transactions t ON t.payment_id = p.id"
+        " WHERE p.user_id LIKE 'bench-%' AND p.status = 'succeeded'",
+    )
+
+
+def under_way(database_url: str) -> int:
+    """Return the number of payments that have begun and not ended."""
+    return _count(
+        database_url,
+        "SELECT count(*) FROM payments"
+        " WHERE user_id LIKE 'bench-%' AND status IN ('processing', 'unknown')",
+    )
+
+
+def _count(database_url: str, query: str) -> int:
     with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM payments p JOIN ledger_transactions t ON t.payment_id = p.id"
-            " WHERE p.user_id LIKE 'bench-%' AND p.status = 'succeeded'"
-        )
+        cursor.execute(query)
         (count,) = cursor.fetchone() or (0,)
     return int(count)

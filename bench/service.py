@@ -6,7 +6,7 @@ Real processes, real HTTP on both sides of it, real tokens; every payment is of 
 import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -121,7 +121,10 @@ def _together(loads: Sequence[Load]) -> Load:
 def cpu_s(pid: int) -> float:
     """Return the CPU seconds of a process and of its children, also of those that have ended."""
     process = psutil.Process(pid)
+    alive = []
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile, and is counted below
+            alive.append(child.cpu_times())
     times = process.cpu_times()
-    alive = [child.cpu_times() for child in process.children()]
     own = times.user + times.system + times.children_user + times.children_system
     return float(own + sum(each.user + each.system for each in alive))
