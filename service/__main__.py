@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from service import logs
+from service import garbage, logs
 from service.settings import Settings, SettingsError, load
 from service.store.migrate import MigrationError, apply
 
@@ -56,6 +56,7 @@ def _serve(settings: Settings, role: str) -> int:
     from service.app import build  # noqa: PLC0415  the role `migrate` starts faster without it
 
     app = build(settings, "api" if role == "api" else "worker")
+    garbage.calm()
     try:
         web.run_app(
             app,
