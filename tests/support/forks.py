@@ -88,7 +88,10 @@ class Forks:
         process.start()
         fork = Fork(f"http://{LOOPBACK}:{port}", process, log)
         self.running.append(fork)
-        await eventually(lambda: _is_ready(fork), timeout_s=READY_TIMEOUT_S)
+        try:
+            await eventually(lambda: _is_ready(fork), timeout_s=READY_TIMEOUT_S)
+        except TimeoutError as error:
+            raise TimeoutError(f"{role} is not ready {error}; it says:\n{tail(log)}") from error
         return fork
 
     def close(self) -> None:
