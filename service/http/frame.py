@@ -7,6 +7,7 @@ from aiohttp import web
 
 from service.http import docs, openapi
 from service.http.auth import Authenticator
+from service.http.compress import compressed
 from service.http.endpoint import Endpoint, add_endpoints
 from service.http.middleware import deadline, observe
 from service.http.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, event_loop_lag
@@ -27,7 +28,12 @@ def build(
     """
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
-        middlewares=[observe(metrics), problems, deadline(settings.request_timeout_s)],
+        middlewares=[
+            observe(metrics),
+            compressed,
+            problems,
+            deadline(settings.request_timeout_s),
+        ],
         # A client that hangs up must not stop a payment half-way; the default, made explicit.
         handler_args={"handler_cancellation": False, "access_log": None},
     )

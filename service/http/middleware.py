@@ -25,6 +25,18 @@ QUIET: Final = re.compile(r"/health/|/metrics$")
 RETRY_AFTER_TIMEOUT_S: Final = 2
 """Long enough for the shielded writes of the first request, which go on, to be through."""
 
+_SAFE: Final = (
+    (hdrs.SERVER, "coinslot"),  # not which Python and which library
+    (hdrs.CACHE_CONTROL, "no-store"),  # answers belong to one user
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("X-Frame-Options", "DENY"),  # for browsers that don't know frame-ancestors
+    ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+)
+"""What every answer says to a browser that it ends up in, unless it says another thing itself."""
+
 _METHODS: Final = hdrs.METH_ALL
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT: Final = re.compile(
@@ -101,9 +113,8 @@ def deadline(timeout_s: float) -> Middleware:
 def _dress(answer: web.StreamResponse, identifier: str) -> None:
     headers = answer.headers
     headers[CORRELATION_ID] = identifier
-    headers[hdrs.SERVER] = "coinslot"  # not which Python and which library
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")  # answers belong to one user
+    for name, value in _SAFE:
+        headers.setdefault(name, value)
 
 
 def _count(metrics: Metrics, request: web.Request, status: int, duration_s: float) -> None:
