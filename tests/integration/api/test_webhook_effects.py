@@ -4,10 +4,11 @@ import asyncio
 import json
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from scripts.client import Client
-from tests.integration.api.conftest import Api
+from tests.integration.api.conftest import Api, Start
 from tests.support.services import ADMIN
 from tests.support.webhooks import (
     SECRET,
@@ -97,13 +98,30 @@ async def test_a_crash_after_the_action_is_taken_up_by_the_completer(
     await api.sound()
 
 
-async def test_a_crash_between_the_ack_and_the_work_loses_nothing(
-    api: Api, ada: Client, hook: Hook
-) -> None:
+async def test_a_crash_in_the_middle_of_the_work_loses_nothing(start_api: Start) -> None:
+    api = await start_api(PROVIDER_TIMEOUT_S="10")  # it dies first, however slow the machine
+    async with api.client() as ada, aiohttp.ClientSession() as session:
+        payment = await unknown_payment(api.simulator, ada)
+        await Hook(api.url, session).send(await charge_event(api.simulator))
+        await api.simulator.fault("provider.find", "hold_before")
+        working = asyncio.create_task(api.process())
+        await api.simulator.until_held("provider.find")
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        assert await status_of(ada, payment) == "unknown"
+        assert await api.process() == 0  # the dead worker's lease still runs
+        api.clock.forward(minutes=4)
+        assert await api.process() == 1
+        assert await status_of(ada, payment) == "succeeded"
+    await api.sound()
+
+
+async def test_a_silent_provider_is_asked_again(api: Api, ada: Client, hook: Hook) -> None:
     payment = await unknown_payment(api.simulator, ada)
     await hook.send(await charge_event(api.simulator))
     await api.simulator.fault("provider.find", "timeout_before", times=1)
-    await api.process()  # the provider is silent: as good as dead
+    assert await api.process() == 1
     assert await status_of(ada, payment) == "unknown"
     api.clock.forward(seconds=5)
     assert await api.process() == 1
