@@ -135,7 +135,8 @@ def judge_operation(
     A refused operation leaves the payment as it is; an answer that doesn't fit goes to review.
     """
     if charge.outcome in (ChargeOutcome.REJECTED, ChargeOutcome.DECLINED):
-        return Verdict(held, 0, charge.failure_code or f"{operation}_rejected", "failed")
+        status = _S.REVIEW if operation == "expire" else held  # nobody would ask again
+        return Verdict(status, 0, charge.failure_code or f"{operation}_rejected", "failed")
     if operation == "capture":
         if charge.outcome is ChargeOutcome.SUCCEEDED and charge.amount == asked:
             return Verdict(_S.SUCCEEDED, asked.minor)

@@ -145,7 +145,8 @@ def read(body: Any, kind: type[msgspec.Struct]) -> Any:
 def charge_of(intent: Intent) -> Charge:
     """Return what a PaymentIntent says of the charge; raise OutcomeUnknownError while open."""
     outcome = OUTCOMES.get(intent.status)
-    if outcome is None:
+    unconfirmed = outcome is ChargeOutcome.DECLINED and intent.last_payment_error is None
+    if outcome is None or unconfirmed:  # made, and its confirmation may be under way
         raise OutcomeUnknownError(f"the payment is {intent.status}", answered=True)
     minor = intent.amount_received if outcome is ChargeOutcome.SUCCEEDED else intent.amount
     trouble = intent.last_payment_error

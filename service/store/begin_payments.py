@@ -87,7 +87,14 @@ recorded AS (
 )
 SELECT c.payment_id,
        CASE
-           WHEN k.resource_id = c.payment_id THEN 'created'  -- ours: the statement was repeated
+           WHEN k.resource_id = c.payment_id THEN CASE  -- ours: the statement was repeated
+               WHEN NOT EXISTS (SELECT FROM payments p WHERE p.id = c.payment_id)
+                   THEN 'lost_order'
+               WHEN (SELECT count(*) FROM entitlements e WHERE e.payment_id = c.payment_id) <
+                    (SELECT count(*) FROM order_items oi WHERE oi.order_id = c.order_id)
+                   THEN 'lost_game'
+               ELSE 'created'
+           END
            WHEN k.fingerprint <> decode(c.fingerprint, 'hex') THEN 'key_reused'
            WHEN k.response_status IS NOT NULL THEN 'replay'
            WHEN k.locked_until > c.at THEN 'in_flight'

@@ -111,8 +111,12 @@ async def begin_operation(db: Database, item: BeginOperation) -> BeginOperationO
     return BeginOperationOutcome(BegunOperation(kind), resource_id, status, body)
 
 
-async def expire_held(db: Database, *, before: datetime, at: datetime, limit: int) -> int:
+async def expire_held(
+    db: Database, *, before: datetime, idle_before: datetime, at: datetime, limit: int
+) -> int:
     """Give payments that were held since `before` an attempt to give them up; return how many.
+
+    Those that wait for the buyer hold nothing but our game, and end at `idle_before`.
 
     The completer takes the attempts up.
     """
@@ -120,7 +124,9 @@ async def expire_held(db: Database, *, before: datetime, at: datetime, limit: in
         """
         WITH due AS (
             SELECT p.id FROM payments p
-            WHERE p.status IN ('authorized', 'requires_action') AND p.updated_at < %(before)s
+            WHERE p.status IN ('authorized', 'requires_action')
+              AND p.updated_at < CASE p.status
+                  WHEN 'authorized' THEN %(before)s ELSE %(idle_before)s END
               AND NOT EXISTS (
                 SELECT FROM payment_attempts a
                 WHERE a.payment_id = p.id AND a.status IN ('pending', 'unknown'))
@@ -136,6 +142,6 @@ async def expire_held(db: Database, *, before: datetime, at: datetime, limit: in
         FROM attempted t
         RETURNING payment_id
         """,
-        {"before": before, "at": at, "limit": limit},
+        {"before": before, "idle_before": idle_before, "at": at, "limit": limit},
     )
     return len(rows)

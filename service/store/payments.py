@@ -20,6 +20,12 @@ _LAST_CORRELATION: Final = """
      ORDER BY e.seq DESC LIMIT 1)
 """
 
+# A payment that another one was faster to reserve a game than: its provider was never asked.
+_LACKS_GAME: Final = """
+    ((SELECT count(*) FROM entitlements e WHERE e.payment_id = p.id) <
+     (SELECT count(*) FROM order_items i WHERE i.order_id = p.order_id))
+"""
+
 GET_NAME: Final = "get_payment"
 GET_SQL: Final = f"SELECT {_COLUMNS} FROM payments p WHERE p.id = $1::uuid"  # noqa: S608  constants only
 
@@ -73,6 +79,7 @@ class DueAttempt(msgspec.Struct, frozen=True):
     operation: Operation
     checks: int
     correlation_id: str
+    lacks_game: bool
     payment: PaymentRow
 
 
@@ -157,7 +164,7 @@ async def claim_due_attempts(
             UPDATE payment_attempts a SET next_check_at = %(until)s
             FROM due WHERE a.id = due.id
             RETURNING a.id, a.payment_id, a.operation, a.checks)
-        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_COLUMNS}
+        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, {_COLUMNS}
         FROM taken t JOIN payments p ON p.id = t.payment_id
         """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit},
@@ -176,7 +183,7 @@ async def claim_attempt(
             WHERE a.payment_id = %(payment)s AND a.status IN ('pending', 'unknown')
               AND a.next_check_at <= %(at)s
             RETURNING a.id, a.payment_id, a.operation, a.checks)
-        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_COLUMNS}
+        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, {_COLUMNS}
         FROM taken t JOIN payments p ON p.id = t.payment_id
         """,  # noqa: S608  constants only; values are parameters
         {"payment": payment_id, "at": at, "until": until},
@@ -188,7 +195,7 @@ async def open_attempt(db: Database, payment_id: UUID) -> DueAttempt | None:
     """Return the attempt of a payment that has no outcome yet, without taking it."""
     rows = await db.read(
         f"""
-        SELECT a.id, a.operation, a.checks, {_LAST_CORRELATION}, {_COLUMNS}
+        SELECT a.id, a.operation, a.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, {_COLUMNS}
         FROM payment_attempts a JOIN payments p ON p.id = a.payment_id
         WHERE a.payment_id = %s AND a.status IN ('pending', 'unknown')
         """,  # noqa: S608  constants only; values are parameters
@@ -198,5 +205,7 @@ async def open_attempt(db: Database, payment_id: UUID) -> DueAttempt | None:
 
 
 def _due(row: Row) -> DueAttempt:
-    attempt_id, operation, checks, correlation_id, *payment = row
-    return DueAttempt(attempt_id, operation, checks, correlation_id, PaymentRow(*payment))
+    attempt_id, operation, checks, correlation_id, lacks_game, *payment = row
+    return DueAttempt(
+        attempt_id, operation, checks, correlation_id, lacks_game, PaymentRow(*payment)
+    )

@@ -203,7 +203,17 @@ SELECT count(*) FROM settled
 
 async def begin_refund(db: Database, item: BeginRefund) -> BeginRefundOutcome:
     """Begin a refund; the payment's row lock makes concurrent ones queue up."""
-    rows = await db.fetch(_BEGIN, msgspec.structs.asdict(item))
+
+    async def begin(transaction: Transaction) -> list[Row]:
+        # In a statement before, so that the next one sees what was written during the wait: also
+        # the key of the same request, which would else be told that too little is left.
+        await transaction.fetch(
+            "SELECT 1 FROM payments WHERE id = %s AND user_id = %s FOR UPDATE",
+            (item.payment_id, item.caller),
+        )
+        return await transaction.fetch(_BEGIN, msgspec.structs.asdict(item))
+
+    rows = await db.transact(begin)
     kind, resource_id, status, body = rows[0]
     return BeginRefundOutcome(BegunRefund(kind), resource_id, status, body)
 

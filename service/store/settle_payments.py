@@ -48,7 +48,8 @@ changed AS (
         captured_minor = s.captured_minor,
         provider_ref = coalesce(s.provider_ref, p.provider_ref),
         failure_code = s.failure_code,
-        updated_at = s.at
+        -- since when it stands so: a refused operation puts off no expiry
+        updated_at = CASE WHEN p.status = s.status THEN p.updated_at ELSE s.at END
     FROM settled s WHERE p.id = s.payment_id
     RETURNING p.id, p.order_id, p.status
 ),

@@ -78,7 +78,10 @@ async def expire_held(ctx: Context) -> int:
     """Begin to give up payments that were held too long; the completer does the rest."""
     now = ctx.now()
     before = now - timedelta(seconds=ctx.settings.authorization_ttl_s)
-    begun = await store.expire_held(ctx.db, before=before, at=now, limit=EXPIRE_BATCH)
+    idle_before = now - timedelta(seconds=ctx.settings.order_ttl_s)
+    begun = await store.expire_held(
+        ctx.db, before=before, idle_before=idle_before, at=now, limit=EXPIRE_BATCH
+    )
     if begun:
         _log.info("held_payments_expire", count=begun)
     return begun

@@ -3,13 +3,14 @@
 A payment that is closed is never opened again: its order may be canceled, or paid by another one.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from service import metric_catalog as m
 from service.domain.money import Money
-from service.domain.payment import Charge, ChargeOutcome
+from service.domain.payment import CLOSED, Charge, ChargeOutcome
 from service.events import ORPHAN_REACHED
 from service.ids import new_id
 from service.logs import correlation_id, get_logger
@@ -21,6 +22,7 @@ from service.providers.port import (
     RefundResult,
 )
 from service.store import orphans as store
+from service.store import payments
 from service.store.orphans import NewOrphan, OrphanRow
 from service.store.payments import PaymentRow
 from service.usecases.context import Context
@@ -52,6 +54,17 @@ async def look(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
             return await _release(ctx, payment, charge_ref)
         case _:
             return NO_NEWS
+
+
+async def look_if_closed(ctx: Context, payment_id: UUID, charge_ref: str) -> None:
+    """Look at a charge whose settlement came second, if the first one closed its payment.
+
+    No webhook need come for that. Silence leaves it to the webhook and to reconciliation.
+    """
+    payment = await payments.get_payment(ctx.db, payment_id)
+    if payment is not None and payment.status in CLOSED:
+        with suppress(NotSentError, OutcomeUnknownError):
+            await look(ctx, payment, charge_ref)
 
 
 async def give_back(ctx: Context, orphan: OrphanRow) -> None:

@@ -30,6 +30,7 @@ from service.providers.port import (
 )
 from service.store import idempotency
 from service.store import refunds as store
+from service.store.database import RefusedError
 from service.store.payments import PaymentRow
 from service.store.refunds import (
     BeginRefund,
@@ -96,12 +97,13 @@ async def list_refunds(ctx: Context, payment_id: UUID, user_id: str) -> list[Ref
 
 async def resolve_refund(ctx: Context, due: DueRefund) -> Answer:
     """Ask the provider what became of a refund; if it has no record, send it under the same key."""
-    provider, request = ctx.providers[due.provider], _request(due)
+    request = _request(due)
     try:
+        provider = ctx.providers[due.provider]
         result = await provider.find_refund(request) or await provider.refund(request)
-    except (NotSentError, OutcomeUnknownError) as error:
+        return await _settle_result(ctx, due, result)
+    except (NotSentError, OutcomeUnknownError, RefusedError) as error:
         return await _settle_unknown(ctx, due, str(error), checks=due.checks + 1)
-    return await _settle_result(ctx, due, result)
 
 
 def _begin_item(ctx: Context, command: Refund) -> BeginRefund:

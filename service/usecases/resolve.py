@@ -20,7 +20,11 @@ from service.domain.payment import (
     judge_operation,
     judge_silence,
 )
-from service.errors import IdempotencyKeyInFlightError, ProviderUnavailableError
+from service.errors import (
+    AlreadyOwnedError,
+    IdempotencyKeyInFlightError,
+    ProviderUnavailableError,
+)
 from service.logs import get_logger
 from service.providers.port import (
     ChargeRequest,
@@ -31,6 +35,7 @@ from service.providers.port import (
 )
 from service.store import idempotency
 from service.store import payments as store
+from service.store.database import RefusedError
 from service.store.payments import DueAttempt
 from service.usecases.answer import Answer
 from service.usecases.context import Context
@@ -110,13 +115,14 @@ async def resolve(ctx: Context, due: DueAttempt) -> Answer:
     with the first request.
     """
     attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks)
-    provider = ctx.providers[due.payment.provider]
+    if attempt.operation == "charge" and due.lacks_game:
+        return (await fail_unsent(ctx, attempt, AlreadyOwnedError.code)).answer
     try:
-        result = await _find_or_repeat(provider, attempt)
-    except (NotSentError, OutcomeUnknownError) as error:
+        result = await _find_or_repeat(ctx.providers[due.payment.provider], attempt)
+        return (await settle_answer(ctx, attempt, result)).answer
+    except (NotSentError, OutcomeUnknownError, RefusedError) as error:
         attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks + 1)
         return (await _settle_silence(ctx, attempt, str(error))).answer
-    return (await settle_answer(ctx, attempt, result)).answer
 
 
 async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> Answer:

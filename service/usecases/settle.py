@@ -22,6 +22,7 @@ from service.slo import HIGH_VALUE_MINOR
 from service.store import idempotency
 from service.store.payments import PaymentRow
 from service.store.settle_payments import EntryRow, SettleOutcome, SettlePayment
+from service.usecases import orphans
 from service.usecases.answer import Answer
 from service.usecases.context import Context
 from service.views import encode, payment_view
@@ -32,6 +33,7 @@ MAX_UNKNOWN_WAIT_S: Final = 3_600.0
 """Looks at an unknown outcome are never further apart than an hour."""
 
 IN_FLIGHT_RETRY_AFTER_S: Final = 2
+_TOOK_MONEY: Final = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.AUTHORIZED})
 CREATED, OK, ACCEPTED = 201, 200, 202
 
 
@@ -88,6 +90,8 @@ async def settle(
     outcome = await ctx.settle_payments.submit(item)
     status = metric_status(verdict)
     if not outcome.applied:
+        if provider_ref is not None and verdict.status in _TOOK_MONEY:
+            await orphans.look_if_closed(ctx, payment.id, provider_ref)
         answer = await present_answer(ctx, attempt.resource_id)
         return Settled(answer, status, applied=False)
     if verdict.status != attempt.payment.status:
