@@ -242,4 +242,4 @@ async def test_what_loses_a_deadlock_is_done_again(shop: Shop) -> None:
         shop.db.transact(lambda t: lock_both(t, (second.id, first.id))),
     )
     assert list(results) == ["done", "done"]
-    assert len(tries) == 3
+    assert len(tries) in {3, 4}  # the server breaks a deadlock by ending one side, or both at once

@@ -110,7 +110,7 @@ async def test_requests_that_wait_share_a_round_trip(
 
 
 async def test_it_refills_evenly(valkey: Valkey, connect: Connect) -> None:
-    quotas, demands = connect(valkey.url), ((key(), Quota(20, 1)),)
+    quotas, demands = connect(valkey.url), ((key(), Quota(20, 20)),)  # one a second
     assert await allowed(quotas, demands, 30) == 20
     (refused,) = await quotas.take(demands)
     await asyncio.sleep(refused.retry_us / 1e6 + 0.005)  # what is tested is the passing of time
