@@ -16,12 +16,12 @@ from service.errors import (
 )
 from service.ids import new_id
 from service.logs import bind, get_logger
-from service.store import idempotency
 from service.store import operations as store
 from service.store.operations import BeginOperation, BeginOperationOutcome, BegunOperation
 from service.store.payments import PaymentRow
 from service.usecases.answer import Answer
 from service.usecases.context import Context
+from service.usecases.keys import take_over
 from service.usecases.payments import get_payment
 from service.usecases.resolve import operate, resume
 from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt
@@ -112,13 +112,7 @@ async def _begin(ctx: Context, item: BeginOperation) -> BeginOperationOutcome:
 
 
 async def _resume(ctx: Context, command: Operate, resource_id: UUID) -> Answer:
-    now = ctx.now()
-    until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
-    owned = await idempotency.take_over_key(
-        ctx.db, command.user_id, command.key, at=now, until=until
-    )
-    if not owned:
-        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    await take_over(ctx, command.user_id, command.key)
     return await resume(ctx, command.payment_id, resource_id)
 
 

@@ -32,6 +32,7 @@ from service.store.begin_payments import BeginOutcome, BeginPayment, Begun
 from service.store.payments import EventRow, LedgerRow, PaymentRow
 from service.usecases.answer import Answer
 from service.usecases.context import Context
+from service.usecases.keys import take_over
 from service.usecases.resolve import charge, fail_unsent, resume
 from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt, Settled
 from service.views import PaymentView, payment_view
@@ -202,13 +203,9 @@ def _stored(outcome: BeginOutcome) -> Answer:
 
 async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> Answer:
     """Own the key of a request that is gone, and finish what it began."""
-    now = ctx.now()
-    until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
-    owned = await idempotency.take_over_key(
-        ctx.db, command.user_id, command.key, at=now, until=until
-    )
-    if not owned or outcome.resource_id is None:
-        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    await take_over(ctx, command.user_id, command.key)
+    if outcome.resource_id is None:
+        raise StoreUnavailableError  # a key always stands for something
     payment = await store.get_payment(ctx.db, outcome.resource_id)
     if payment is None:  # it died before it made one
         await idempotency.drop_claim(ctx.db, [outcome.resource_id])

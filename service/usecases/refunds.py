@@ -42,6 +42,7 @@ from service.store.refunds import (
 )
 from service.usecases.answer import Answer
 from service.usecases.context import Context
+from service.usecases.keys import take_over
 from service.usecases.payments import get_payment
 from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, MAX_UNKNOWN_WAIT_S
 from service.views import encode, refund_view
@@ -148,15 +149,9 @@ async def _send(ctx: Context, due: DueRefund) -> Answer:
 
 
 async def _resume(ctx: Context, command: Refund, outcome: BeginRefundOutcome) -> Answer:
-    now = ctx.now()
-    until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
-    owned = await idempotency.take_over_key(
-        ctx.db, command.user_id, command.key, at=now, until=until
-    )
-    if not owned:
-        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    lease = await take_over(ctx, command.user_id, command.key)
     due = await store.claim_due_refunds(
-        ctx.db, at=now, until=until, limit=1, refund_id=outcome.resource_id
+        ctx.db, at=lease.at, until=lease.until, limit=1, refund_id=outcome.resource_id
     )
     if not due:
         raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
