@@ -1,6 +1,7 @@
 """Fixtures of every test: real servers, started once a session (and xdist worker)."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from scripts.platform import start_simulator, until_ready
 from simulator.client import Control
 from tests.support.databases import Databases, databases_on
 from tests.support.services import SIMULATOR_SECRETS, Services, services, settings
+
+# A shell's background job ignores SIGINT, and so would every process that a test starts and
+# interrupts: what is ignored stays so over an exec, what is handled does not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 RESILIENCE = "resilience"
 """Name of the property in which a resilience test says how far it went."""

@@ -57,10 +57,10 @@ class Told:
         assert await self._api.process() > 0
 
 
-async def pay(ada: Client, stripe: Recorded, status: str) -> tuple[Json, Json]:
+async def pay(ada: Client, stripe: Recorded, status: str, **more: Any) -> tuple[Json, Json]:
     """Pay by Stripe; return the payment and the PaymentIntent as it stands then."""
     order = await ada.order(["game-1"])
-    made = _of(order["total"], status)
+    made = _of(order["total"], status, **more)
     stripe.will((200, made))
     payment = (await ada.pay(order["id"], provider="stripe", payment_method="pm_x")).expect(201)
     sent = stripe.asked[-1].form
@@ -131,7 +131,8 @@ async def test_a_late_success_at_stripe_is_given_back(
     api: Api, ada: Client, stripe: Recorded, told: Told
 ) -> None:
     """A declined PaymentIntent can be confirmed again, with another card."""
-    payment, made = await pay(ada, stripe, "requires_payment_method")
+    trouble = {"type": "card_error", "code": "card_declined"}
+    payment, made = await pay(ada, stripe, "requires_payment_method", last_payment_error=trouble)
     assert payment["status"] == "failed"
     done = made | {"status": "succeeded", "amount_received": made["amount"]}
     back = refund("succeeded", amount=made["amount"], payment_intent=made["id"])
