@@ -1,4 +1,4 @@
-"""Refunds: their states and what is left to refund."""
+"""Refunds: their states."""
 
 from enum import StrEnum
 from typing import Final
@@ -22,8 +22,3 @@ TRANSITIONS: Final[dict[RefundStatus, frozenset[RefundStatus]]] = {
     _S.SUCCEEDED: frozenset(),
     _S.FAILED: frozenset(),
 }
-
-
-def refundable_minor(captured_minor: int, refunded_minor: int, pending_minor: int) -> int:
-    """Return what may still be refunded, in minor units; a pending refund counts as spent."""
-    return captured_minor - refunded_minor - pending_minor

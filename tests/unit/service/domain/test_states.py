@@ -111,10 +111,6 @@ def test_every_movement_sums_to_zero() -> None:
     }
 
 
-def test_a_pending_refund_counts_as_spent() -> None:
-    assert refund.refundable_minor(100, 30, 60) == 10
-
-
 def test_an_order_without_items_has_no_total() -> None:
     with pytest.raises(ValueError, match="at least one item"):
         order.total([])
