@@ -133,6 +133,8 @@ _PAYMENT: Final = (
     _event("payment", "info", "order_canceled", "An order was canceled.", "order_id"),
     _event("payment", "info", "orders_expired", "Unpaid orders ran out.", "count"),
     _event("payment", "info", "held_payments_expire", "Holds that ran out are given up.", "count"),
+    _event("payment", "warning", "idempotency_keys_freed",
+           "Requests died and came to nothing; their keys may be used again.", "count"),
     _event("payment", "warning", "payment_outcome_unknown",
            "A call may or may not have reached the provider; it will be asked.", "reason checks"),
     _event("payment", "warning", "refund_outcome_unknown",

@@ -65,6 +65,32 @@ async def stored_answer(db: Database, resource_id: UUID) -> tuple[int, str] | No
     return (rows[0][0], rows[0][1]) if rows else None
 
 
+async def free_abandoned(db: Database, *, at: datetime, limit: int) -> int:
+    """Free the keys of requests that died after they had come to nothing; return how many.
+
+    Nothing is live behind such a key: no payment or one that failed without an answer, no refund,
+    no attempt under way. All other keys are answered by whoever settles what is behind them. A
+    request that is not dead but late finds its key gone, and goes no further.
+    """
+    rows = await db.fetch(
+        """
+        DELETE FROM idempotency_keys k USING (
+            SELECT s.caller, s.key FROM idempotency_keys s
+            WHERE s.recovery_point = 'started' AND s.locked_until <= %(at)s
+              AND NOT EXISTS (SELECT FROM refunds r WHERE r.id = s.resource_id)
+              AND NOT EXISTS (SELECT FROM payments p
+                              WHERE p.id = s.resource_id AND p.status <> 'failed')
+              AND NOT EXISTS (SELECT FROM payment_attempts a
+                              WHERE a.id = s.resource_id AND a.status IN ('pending', 'unknown'))
+            ORDER BY s.locked_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED) dead
+        WHERE k.caller = dead.caller AND k.key = dead.key
+        RETURNING 1
+        """,
+        {"at": at, "limit": limit},
+    )
+    return len(rows)
+
+
 async def reap(db: Database, *, before: datetime, limit: int) -> int:
     """Forget keys that were answered before `before`; return how many.
 

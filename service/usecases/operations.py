@@ -22,7 +22,7 @@ from service.store.payments import PaymentRow
 from service.usecases.answer import Answer
 from service.usecases.context import Context
 from service.usecases.keys import take_over
-from service.usecases.payments import get_payment
+from service.usecases.payments import get_payment, with_next_action
 from service.usecases.resolve import operate, resume
 from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt
 
@@ -56,7 +56,7 @@ async def operate_on(ctx: Context, command: Operate) -> Answer:
     payment = await get_payment(ctx, command.payment_id, command.user_id)
     bind(payment_id=str(payment.id), provider=payment.provider)
     with ctx.providers[payment.provider].admit():
-        return await _operate_on(ctx, command, payment)
+        return await with_next_action(ctx, await _operate_on(ctx, command, payment))
 
 
 async def _operate_on(ctx: Context, command: Operate, payment: PaymentRow) -> Answer:

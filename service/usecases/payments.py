@@ -8,9 +8,10 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from service import metric_catalog as m
-from service.domain.payment import CaptureMethod, PaymentStatus
+from service.domain.payment import CaptureMethod, NextAction, PaymentStatus
 from service.errors import (
     AlreadyOwnedError,
     IdempotencyKeyInFlightError,
@@ -35,7 +36,9 @@ from service.usecases.context import Context
 from service.usecases.keys import take_over
 from service.usecases.resolve import charge, fail_unsent, resume
 from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt, Settled
-from service.views import PaymentView, payment_view
+from service.views import PaymentView, encode, payment_view
+
+_read_view: Final = msgspec.json.Decoder(PaymentView).decode
 
 MAX_BEGINS: Final = 3
 """`again` means that another request claimed the key in the same moment; the next look sees it."""
@@ -67,12 +70,12 @@ async def pay(ctx: Context, command: Pay) -> Answer:
             with ctx.providers[name].admit():
                 paid = await _pay_through(ctx, command, name, names)
             if isinstance(paid, Answer):
-                return paid
+                return await with_next_action(ctx, paid)
             if paid is not None:
                 duration_s = time.perf_counter() - started
                 labels = {"status": paid.metric_status, "provider": name}
                 ctx.metrics.observe(m.PAYMENT_DURATION, duration_s, **labels)
-                return paid.answer
+                return await with_next_action(ctx, paid.answer)
 
 
 async def get_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentRow:
@@ -90,12 +93,21 @@ async def show_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentV
     leaves it out.
     """
     payment = await get_payment(ctx, payment_id, user_id)
-    action = None
-    if payment.status == PaymentStatus.REQUIRES_ACTION and payment.provider_ref is not None:
-        with suppress(NotSentError, OutcomeUnknownError, ProviderUnavailableError):
-            found = await ctx.providers[payment.provider].get_charge(payment.provider_ref)
-            action = found.next_action
-    return payment_view(payment, action)
+    return payment_view(payment, await _next_action(ctx, payment))
+
+
+async def with_next_action(ctx: Context, answer: Answer) -> Answer:
+    """Add to a kept answer what the buyer has to do, if that is still to be done."""
+    if not answer.replayed:
+        return answer
+    view = _read_view(answer.body)
+    if view.status != PaymentStatus.REQUIRES_ACTION:
+        return answer
+    payment = await store.get_payment(ctx.db, view.id)
+    if payment is None:
+        return answer
+    action = payment_view(payment, await _next_action(ctx, payment)).next_action
+    return replace(answer, body=encode(replace(view, next_action=action)))
 
 
 async def list_payments(
@@ -114,6 +126,14 @@ async def timeline(ctx: Context, payment_id: UUID, user_id: str) -> list[EventRo
 async def ledger_entries(ctx: Context, payment_id: UUID) -> list[LedgerRow]:
     """Return the ledger entries of any payment: for operators."""
     return await store.ledger_entries(ctx.db, payment_id)
+
+
+async def _next_action(ctx: Context, payment: PaymentRow) -> NextAction | None:
+    if payment.status != PaymentStatus.REQUIRES_ACTION or payment.provider_ref is None:
+        return None
+    with suppress(NotSentError, OutcomeUnknownError, ProviderUnavailableError):
+        return (await ctx.providers[payment.provider].get_charge(payment.provider_ref)).next_action
+    return None
 
 
 def _candidates(ctx: Context, command: Pay) -> list[str]:

@@ -85,8 +85,11 @@ async def settle(
         failure_code=verdict.failure_code,
         updated_at=ctx.now(),
     )
-    answer = Answer(_http_status(attempt, verdict), encode(payment_view(payment, next_action)))
-    item = settlement(ctx, attempt, verdict, payment, answer if keep_answer else None)
+    status_code = _http_status(attempt, verdict)
+    answer = Answer(status_code, encode(payment_view(payment, next_action)))
+    # What is kept knows nothing of what the buyer does next: it holds the provider's secret.
+    kept = Answer(status_code, encode(payment_view(payment))) if next_action else answer
+    item = settlement(ctx, attempt, verdict, payment, kept if keep_answer else None)
     outcome = await ctx.settle_payments.submit(item)
     status = metric_status(verdict)
     if not outcome.applied:
@@ -100,7 +103,7 @@ async def settle(
 
 
 async def present_answer(ctx: Context, resource_id: UUID) -> Answer:
-    """Return what is stored for the request; somebody else settled it."""
+    """Return what is stored for the request, without what the buyer does next."""
     stored = await idempotency.stored_answer(ctx.db, resource_id)
     if stored is not None:
         return Answer(stored[0], stored[1].encode(), replayed=True)

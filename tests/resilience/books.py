@@ -14,6 +14,7 @@ UNFINISHED = """
         WHERE delivered_at IS NULL AND given_up_at IS NULL
     UNION ALL SELECT 'webhook', event_id FROM webhook_inbox WHERE status = 'pending'
     UNION ALL SELECT 'orphan', id::text FROM orphan_captures WHERE status = 'pending'
+    UNION ALL SELECT 'key', key FROM idempotency_keys WHERE recovery_point = 'started'
 """
 BROKEN = "SELECT invariant, violations::text FROM money_invariants WHERE violations > 0"
 INVARIANT_VIEWS = """

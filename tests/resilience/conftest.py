@@ -1,15 +1,17 @@
 """What the resilience tests share: forked processes on a clock that a test moves."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from scripts.embedded import Valkey
 from simulator.client import Control
 from tests.integration.api.conftest import clock, start_api  # noqa: F401  fixtures
 from tests.support.forks import Forks, SharedClock
 from tests.support.services import settings
+from tests.support.taps import Gate, http_tap, postgres_tap
 
 Say = Callable[[str], None]
 
@@ -44,3 +46,23 @@ def forks(
     starter = Forks(tmp_path, environ, shared_clock)
     yield starter
     starter.close()
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+async def tapped(forks: Forks, gate: Gate) -> AsyncIterator[dict[str, str]]:
+    """Give settings that lead a process to its servers through taps."""
+    database, provider = URL(forks.environ["DATABASE_URL"]), URL(forks.environ["SIMULATOR_URL"])
+    async with (
+        postgres_tap(gate, str(database.host), database.port or 0).opened() as statements,
+        http_tap(gate, str(provider.host), provider.port or 0).opened() as calls,
+    ):
+        plain = database.with_port(statements.listens_at) % {"sslmode": "disable"}
+        yield {
+            "DATABASE_URL": str(plain.update_query(gssencmode="disable")),
+            "SIMULATOR_URL": str(provider.with_port(calls.listens_at)).rstrip("/"),
+        }

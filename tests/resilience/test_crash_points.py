@@ -6,12 +6,10 @@ customer asks again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import aiohttp
 import pytest
-from yarl import URL
 
 from scripts.client import Client
 from simulator.client import Control
@@ -19,33 +17,13 @@ from tests.resilience.books import broken_invariants, until_finished
 from tests.resilience.conftest import Say
 from tests.resilience.flows import Authorize, Cancel, Capture, Flow, Pay, Refund
 from tests.support.forks import Fork, Forks
-from tests.support.taps import Gate, Point, http_tap, postgres_tap
+from tests.support.taps import Gate, Point
 from tests.support.waiting import eventually
 
 DONE = (200, 201)
 BEYOND_EVERY_LOCK_S = 150  # a dead request's key and attempt (30 s), a dead completer's lease (120)
 MAX_POINTS = 40  # no flow has so many; without it a flow that never ends would be killed for ever
 FLOWS = (Pay, Authorize, Capture, Cancel, Refund)
-
-
-@pytest.fixture
-def gate() -> Gate:
-    return Gate()
-
-
-@pytest.fixture
-async def tapped(forks: Forks, gate: Gate) -> AsyncIterator[dict[str, str]]:
-    """Give settings that lead a process to its servers through taps."""
-    database, provider = URL(forks.environ["DATABASE_URL"]), URL(forks.environ["SIMULATOR_URL"])
-    async with (
-        postgres_tap(gate, str(database.host), database.port or 0).opened() as statements,
-        http_tap(gate, str(provider.host), provider.port or 0).opened() as calls,
-    ):
-        plain = database.with_port(statements.listens_at) % {"sslmode": "disable"}
-        yield {
-            "DATABASE_URL": str(plain.update_query(gssencmode="disable")),
-            "SIMULATOR_URL": str(provider.with_port(calls.listens_at)).rstrip("/"),
-        }
 
 
 async def killed_at(api: Fork, gate: Gate, wanted: int, flow: Flow, user: str, key: str) -> str:

@@ -242,7 +242,7 @@ async def test_the_buyer_learns_what_to_do_next(start_api: Start, stripe: Record
         waiting = intent(
             "requires_action", amount=order["total"], next_action={"type": "use_stripe_sdk"}
         )
-        stripe.will((200, waiting), (200, waiting), (500, error("api_error")))
+        stripe.will(*[(200, waiting)] * 3, (500, error("api_error")))
         payment = (await ada.pay(order["id"], key=key)).expect(201).body
         assert payment["status"] == "requires_action"
         action = {

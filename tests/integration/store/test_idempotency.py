@@ -1,0 +1,91 @@
+"""Keys that nobody answers: freed when nothing is live behind them, and never before."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from service.ids import new_id
+from service.store import idempotency
+from service.store.begin_payments import BeginPayment, Begun
+from service.store.operations import BeginOperation, begin_operation
+from service.store.refunds import begin_refund
+from service.store.settle_payments import settle_payments
+from tests.integration.store.conftest import LOCK, NOW, Shop, begin_item, settlement
+from tests.integration.store.test_refunds import begin as refund_of
+
+LATER = NOW + LOCK
+
+
+async def handed_on(shop: Shop) -> BeginPayment:
+    """Leave a payment that failed without an answer: the next provider was to make it."""
+    item = begin_item(await shop.order())
+    await shop.begin(item)
+    done = replace(settlement(item, 0, status="failed"), response_status=None, response_body=None)
+    await settle_payments(shop.db, [done])
+    return item
+
+
+async def begun(shop: Shop) -> None:
+    await shop.begin(begin_item(await shop.order()))
+
+
+async def refunding(shop: Shop) -> None:
+    await begin_refund(shop.db, refund_of(await shop.paid(), 100))
+
+
+async def capturing(shop: Shop) -> None:
+    item = begin_item(await shop.order())
+    await shop.begin(item)
+    await settle_payments(shop.db, [settlement(item, 0, status="authorized")])
+    await begin_operation(shop.db, capture_of(item))
+
+
+def capture_of(item: BeginPayment) -> BeginOperation:
+    return BeginOperation(
+        attempt_id=new_id(), payment_id=item.payment_id, operation="capture",
+        allowed=["authorized"], caller=item.caller, key=new_id().hex, fingerprint=b"\x01",
+        correlation_id="c", at=NOW, locked_until=LATER,
+    )  # fmt: skip
+
+
+async def test_a_key_whose_payment_failed_without_an_answer_is_freed(shop: Shop) -> None:
+    item = await handed_on(shop)
+    early = NOW + LOCK - timedelta(seconds=1)
+    assert await idempotency.free_abandoned(shop.db, at=early, limit=10) == 0
+    assert await idempotency.free_abandoned(shop.db, at=LATER, limit=10) == 1
+    again = replace(item, payment_id=new_id(), attempt_id=new_id())
+    assert [outcome.kind for outcome in await shop.begin(again)] == [Begun.CREATED]
+    assert await shop.violations() == {}
+
+
+async def test_a_request_that_was_only_late_finds_its_key_gone(shop: Shop) -> None:
+    item = await handed_on(shop)
+    await idempotency.free_abandoned(shop.db, at=LATER, limit=10)
+    again = replace(item, payment_id=new_id(), attempt_id=new_id())
+    await shop.begin(again)
+    assert not await idempotency.free_unanswered(shop.db, item.payment_id)
+    assert not await idempotency.take_over_key(shop.db, item.caller, item.key, at=NOW, until=LATER)
+
+
+async def test_a_key_that_made_nothing_is_freed(shop: Shop) -> None:
+    await shop.db.fetch(
+        "INSERT INTO idempotency_keys (caller, key, fingerprint, resource_id, locked_until,"
+        " created_at) VALUES ('u1', 'k', '', gen_random_uuid(), %s, %s)",
+        (LATER, NOW),
+    )
+    assert await idempotency.free_abandoned(shop.db, at=LATER, limit=10) == 1
+
+
+@pytest.mark.parametrize("live", [begun, refunding, capturing])
+async def test_a_key_with_something_live_behind_it_is_kept(
+    shop: Shop, live: Callable[[Shop], Awaitable[None]]
+) -> None:
+    await live(shop)
+    assert await idempotency.free_abandoned(shop.db, at=LATER, limit=10) == 0
+
+
+async def test_answered_keys_are_kept(shop: Shop) -> None:
+    await shop.paid()
+    assert await idempotency.free_abandoned(shop.db, at=LATER, limit=10) == 0
