@@ -2,6 +2,7 @@
 # `make` alone lists them.
 
 STACK ?= local
+BASE ?= main
 USER_ID ?= u1
 SCOPES ?= payments:read payments:write
 # Two test processes: more than one core's worth of waiting, little enough for a laptop's memory.
@@ -74,6 +75,11 @@ preview up destroy refresh:
 	$(BOOTSTRAP) venv pulumi
 	@$(PYTHON) -m scripts.stack $@ $(STACK)
 
+.PHONY: diff
+diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"
+	$(BOOTSTRAP) venv pulumi
+	@$(PYTHON) -m scripts.diff $(STACK) --base $(BASE) $(ARGS)
+
 .PHONY: image
 image: ## build the container image and let a container of it pay a payment
 	$(BOOTSTRAP) venv image
@@ -93,14 +99,13 @@ bench: ## payments a second against pgbench, in alternating rounds; needs wrk
 
 # --- still to come ---------------------------------------------------------------------------
 
-.PHONY: diff cluster cluster-test cluster-down stress soak
-diff: ## (not built yet) what a change does to the cluster: STACK=staging BASE=main
+.PHONY: cluster cluster-test cluster-down stress soak
 cluster: ## (not built yet) a real local Kubernetes with the stack local
 cluster-test: ## (not built yet) the tests that need it
 cluster-down: ## (not built yet) remove it
 stress: ## (not built yet) find the knee of the load curve
 soak: ## (not built yet) find leaks in a long run
-diff cluster cluster-test cluster-down stress soak:
+cluster cluster-test cluster-down stress soak:
 	@echo "make $@ is not built yet" >&2; exit 2
 
 .PHONY: help

@@ -32,3 +32,9 @@ def done(console: Console, what: str, seconds: float, detail: str = "") -> None:
 def complain(program: str, error: object) -> None:
     """Print an error to stderr."""
     sys.stderr.write(f"{program}: {error}\n")
+
+
+def note(text: str) -> None:
+    """Tell on stderr what goes on: stdout belongs to the result."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -9,17 +9,17 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
+from scripts.events import Event, EventLog
 
-Operation = Literal["preview", "up", "refresh", "destroy"]
+Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 BINARIES: Final = ROOT / ".venv" / "bin"
@@ -30,6 +30,7 @@ ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
     "up": ("up", "--yes", "--skip-preview"),
     "refresh": ("refresh", "--yes", "--skip-preview"),
     "destroy": ("destroy", "--yes", "--skip-preview"),
+    "drift": ("refresh", "--preview-only"),
 }
 RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\b", re.MULTILINE)
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
@@ -54,6 +55,7 @@ class Outcome:
     stack: str
     changes: Mapping[str, int]
     seconds: float
+    events: Sequence[Event] = field(default=(), repr=False)
 
     @property
     def unchanged(self) -> bool:
@@ -74,24 +76,29 @@ class Engine:
     config_file: Path | None = None
     """Another file with the stack's settings."""
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    root: Path = ROOT
+    """The tree whose program and settings are used; the tools are always this clone's."""
+    listen: Callable[[Event], None] | None = None
+    """Is told each event of an operation as it happens, in a thread of its own."""
 
-    def run(self, operation: Operation, stack: str) -> Outcome:
+    def run(self, operation: Operation, stack: str, message: str = "") -> Outcome:
         """Run one operation to its end; raise EngineMissingError or EngineFailedError.
 
-        A stack that doesn't exist yet is made first.
+        A stack that doesn't exist yet is made first. `message` stands in the stack's history.
         """
-        self._init(stack)
+        self.init(stack)
         began = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "events.json"
-            arguments = [*ARGUMENTS[operation], "--stack", stack, "--event-log", str(log)]
+        with EventLog(self.listen) as log:
+            arguments = [*ARGUMENTS[operation], "--stack", stack, "--event-log", str(log.path)]
             if self.config_file:
                 arguments += ["--config-file", str(self.config_file)]
+            if message:
+                arguments += ["--message", message]
             code = self._wait(self._start(arguments, self._extra(operation, stack)))
-            if code:
-                raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
-            changes = _changes(log)
-        return Outcome(operation, stack, changes, round(time.monotonic() - began, 1))
+        if code:
+            raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
+        seconds = round(time.monotonic() - began, 1)
+        return Outcome(operation, stack, _changes(log.events), seconds, log.events)
 
     def exists(self, stack: str) -> bool:
         """Say whether the backend knows the stack."""
@@ -103,7 +110,24 @@ class Engine:
         state: dict[str, Any] = json.loads(self._ask("stack", "export", "--stack", stack))
         return state
 
-    def _init(self, stack: str) -> None:
+    def history(self, stack: str) -> list[dict[str, Any]]:
+        """Return what was done to the stack, the newest first, as `pulumi stack history` does."""
+        if not self.exists(stack):
+            return []
+        found: list[dict[str, Any]] = json.loads(
+            self._ask("stack", "history", "--stack", stack, "--json")
+        )
+        return found
+
+    def set_secrets(self, stack: str, values: Mapping[str, str]) -> None:
+        """Write values into the stack's file, encrypted; `values` are paths to texts."""
+        if values:
+            self.init(stack)
+            pairs = [word for key, text in values.items() for word in ("--secret", f"{key}={text}")]
+            self._ask("config", "set-all", "--stack", stack, "--path", *pairs)
+
+    def init(self, stack: str) -> None:
+        """Make the stack, if it is not there, without resources."""
         if not self.exists(stack):
             self._ask("stack", "init", stack, "--no-select")
 
@@ -111,7 +135,7 @@ class Engine:
         try:
             done = subprocess.run(
                 self._command(arguments),
-                cwd=ROOT,
+                cwd=self.root,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -125,8 +149,8 @@ class Engine:
 
     def _extra(self, operation: Operation, stack: str) -> dict[str, str]:
         """Return variables for one operation only."""
-        file = self.config_file or ROOT / f"Pulumi.{stack}.yaml"
-        if operation == "refresh" and RENDERS.search(file.read_text(encoding="utf-8")):
+        file = self.config_file or self.root / f"Pulumi.{stack}.yaml"
+        if operation in ("refresh", "drift") and RENDERS.search(file.read_text(encoding="utf-8")):
             # The official provider would look for a cluster; with this it keeps what it rendered.
             # Set for an update, the same variable makes it crash (4.34).
             return {"PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "true"}
@@ -137,7 +161,7 @@ class Engine:
     ) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             self._command([*arguments, "--color", "auto"]),
-            cwd=ROOT,
+            cwd=self.root,
             env={**self._environment(), **extra},
             stdin=subprocess.DEVNULL,
             stdout=self.output,
@@ -166,6 +190,9 @@ class Engine:
         # The event log is the engine's machine-readable report, as its Automation API reads it.
         environment = {**self.environ, "PULUMI_DEBUG_COMMANDS": "true"}
         environment["PATH"] = os.pathsep.join((str(BINARIES), environment.get("PATH", "")))
+        if self.root != ROOT:
+            # The venv knows this clone as an editable package; the other tree's own comes first.
+            environment["PYTHONPATH"] = str(self.root)
         if self.backend:
             self.backend.mkdir(parents=True, exist_ok=True)
             environment["PULUMI_BACKEND_URL"] = self.backend.resolve().as_uri()
@@ -175,10 +202,9 @@ class Engine:
         return environment
 
 
-def _changes(log: Path) -> dict[str, int]:
-    """Return the counts of the last summary in an event log."""
-    for line in reversed(log.read_text().splitlines()):
-        event = json.loads(line).get("summaryEvent")
-        if event:
-            return dict(event.get("resourceChanges", {}))
+def _changes(events: Sequence[Event]) -> dict[str, int]:
+    """Return the counts of the last summary."""
+    for event in reversed(events):
+        if summary := event.get("summaryEvent"):
+            return dict(summary.get("resourceChanges", {}))
     raise EngineFailedError("the engine ended without a summary")

@@ -1,0 +1,36 @@
+"""What a reviewer should think about before a change is applied, in words to act on.
+
+Each rule is a small function over the changes of a stack, with an id and a severity:
+
+- high: an outage, a lost alarm, an open door, or pods that don't start
+- medium: less margin than before, or something happens once that is worth watching
+- low: good to know
+"""
+
+from typing import Final
+
+from infra.review.risks import capacity, exposure, lifecycle, monitoring, pods, secrets
+from infra.review.risks.rule import SEVERITIES, Risk, Rule, Scene, Severity
+
+__all__ = ["RULES", "SEVERITIES", "Risk", "Rule", "Severity", "risks"]
+
+from collections.abc import Sequence
+
+from infra.policy.objects import Stack
+from infra.review.pairing import Change
+
+RULES: Final[tuple[Rule, ...]] = (
+    *lifecycle.RULES,
+    *secrets.RULES,
+    *exposure.RULES,
+    *capacity.RULES,
+    *pods.RULES,
+    *monitoring.RULES,
+)
+
+
+def risks(changes: Sequence[Change], before: Stack, after: Stack) -> list[Risk]:
+    """Return what the rules find, the most severe first."""
+    scene = Scene(changes, before, after)
+    found = [risk for rule in RULES for risk in rule.find(scene)]
+    return sorted(found, key=lambda risk: (SEVERITIES.index(risk.severity), risk.object))

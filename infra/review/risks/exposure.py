@@ -1,0 +1,142 @@
+"""Doors: who may reach the pods, and whom they may reach."""
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from infra.policy.objects import Object
+from infra.review.fields import canonical, dig
+from infra.review.pairing import Change
+from infra.review.risks.rule import Finding, Rule, Scene
+
+WORLD_PREFIX: Final = 8
+"""A range this wide or wider is nobody's own network; but for the one of RFC 1918."""
+OWN_NETWORK: Final = ipaddress.ip_network("10.0.0.0/8")
+DIRECTIONS: Final = {"egress": "to", "ingress": "from"}
+
+
+def opened_to_the_world(scene: Scene) -> Iterator[Finding]:
+    """Name flows to everywhere that were not allowed before."""
+    for change, direction, where, wide in _opened(scene):
+        if wide:
+            yield change.title, f"NetworkPolicy opens {direction} {DIRECTIONS[direction]} {where}"
+
+
+def opened(scene: Scene) -> Iterator[Finding]:
+    """Name narrower flows that were not allowed before."""
+    for change, direction, where, wide in _opened(scene):
+        if not wide:
+            yield change.title, f"NetworkPolicy opens {direction} {DIRECTIONS[direction]} {where}"
+
+
+def closed(scene: Scene) -> Iterator[Finding]:
+    """Name flows that are no longer allowed by a policy: what uses them fails."""
+    for change in scene.of("NetworkPolicy"):
+        for direction in DIRECTIONS:
+            gone = _flows(change.old, direction).keys() - _flows(change.new, direction).keys()
+            for where in sorted(gone):
+                yield (
+                    change.title,
+                    f"NetworkPolicy closes {direction} {DIRECTIONS[direction]} {where}",
+                )
+
+
+def default_deny_removed(scene: Scene) -> Iterator[Finding]:
+    """Name directions in which a policy without rules no longer denies."""
+    for change in scene.of("NetworkPolicy"):
+        for direction in sorted(_denied(change.old) - _denied(change.new)):
+            yield change.title, f"{direction} is no longer denied by default: everything is open"
+
+
+def wider_selection(scene: Scene) -> Iterator[Finding]:
+    """Name policies that hold for other pods than before."""
+    for change in scene.kept("NetworkPolicy"):
+        if dig(change.old, "spec.podSelector") != dig(change.new, "spec.podSelector"):
+            yield change.title, "NetworkPolicy applies to other pods than before"
+
+
+def published(scene: Scene) -> Iterator[Finding]:
+    """Name Services that can be reached from outside the cluster now."""
+    for change in scene.of("Service"):
+        old, new = (dig(side, "spec.type") or "ClusterIP" for side in (change.old, change.new))
+        if new in ("NodePort", "LoadBalancer") and new != old:
+            yield change.title, f"Service is published outside the cluster (type {new})"
+
+
+def rights_granted(scene: Scene) -> Iterator[Finding]:
+    """Name roles and bindings that give somebody a right in the cluster."""
+    for change in scene.of("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"):
+        if change.after is not None:
+            yield change.title, f"{change.action} a {change.kind}: read which rights it gives"
+
+
+def _opened(scene: Scene) -> Iterator[tuple[Change, str, str, bool]]:
+    for change in scene.of("NetworkPolicy"):
+        for direction in DIRECTIONS:
+            old, new = (_flows(side, direction) for side in (change.old, change.new))
+            for where in sorted(new.keys() - old.keys()):
+                yield change, direction, where, new[where]
+
+
+def _flows(policy: Object, direction: str) -> dict[str, bool]:
+    """Return each allowed flow in words, and whether it is one to everywhere."""
+    flows: dict[str, bool] = {}
+    for rule in dig(policy, f"spec.{direction}") or ():
+        for peer in rule.get(DIRECTIONS[direction]) or [{}]:
+            for port in rule.get("ports") or [{}]:
+                flows[f"{_peer(peer)}{_port(port)}"] = _wide(peer)
+    return flows
+
+
+def _peer(peer: Mapping[str, Any]) -> str:
+    if not peer:
+        return "everywhere"
+    if "ipBlock" in peer:
+        block = peer["ipBlock"]
+        return str(block["cidr"]) + "".join(f" except {each}" for each in block.get("except", ()))
+    selectors = [
+        f"{kind} {_selected(peer[key])}"
+        for key, kind in (("namespaceSelector", "namespace"), ("podSelector", "pods"))
+        if key in peer
+    ]
+    return ", ".join(selectors)
+
+
+def _selected(selector: Mapping[str, Any]) -> str:
+    plain = selector.get("matchLabels") or {}
+    expressions: Sequence[Any] = selector.get("matchExpressions") or ()
+    words = [f"{key.rpartition('/')[2]}={value}" for key, value in plain.items()]
+    return " ".join([*words, *map(canonical, expressions)]) or "any"
+
+
+def _port(port: Mapping[str, Any]) -> str:
+    if "port" not in port:
+        return " on every port"
+    last = f"-{port['endPort']}" if "endPort" in port else ""
+    protocol = port.get("protocol", "TCP")
+    return f":{port['port']}{last}" + ("" if protocol == "TCP" else f"/{protocol}")
+
+
+def _wide(peer: Mapping[str, Any]) -> bool:
+    if "ipBlock" in peer:
+        network = ipaddress.ip_network(peer["ipBlock"]["cidr"], strict=False)
+        return network.prefixlen <= WORLD_PREFIX and network != OWN_NETWORK
+    return not peer or peer.get("namespaceSelector") == {}
+
+
+def _denied(policy: Object) -> set[str]:
+    spec = policy.get("spec") or {}
+    if not spec or spec.get("podSelector") or spec.get("egress") or spec.get("ingress"):
+        return set()
+    return set(spec.get("policyTypes") or ())
+
+
+RULES: Final = (
+    Rule("network-opened-to-the-world", "high", opened_to_the_world),
+    Rule("default-deny-removed", "high", default_deny_removed),
+    Rule("service-published", "high", published),
+    Rule("rights-granted", "high", rights_granted),
+    Rule("network-opened", "medium", opened),
+    Rule("network-closed", "medium", closed),
+    Rule("network-selection-changed", "medium", wider_selection),
+)

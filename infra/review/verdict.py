@@ -1,0 +1,53 @@
+"""The outcome of a comparison: what a report shows and what an exit code is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from infra import policy
+from infra.policy.objects import Stack
+from infra.review.pairing import Action, Change
+from infra.review.risks import SEVERITIES, Risk, Severity
+
+ACTIONS: Final[tuple[Action, ...]] = ("created", "changed", "replaced", "deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a change does to one stack; risks come with the worst first."""
+
+    stack: str
+    changes: Sequence[Change]
+    risks: Sequence[Risk]
+    violations: Sequence[tuple[str, bool]]
+    """What the policies say against the new side, and whether they did not before."""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many objects each action touches."""
+        return {
+            action: sum(change.action == action for change in self.changes) for action in ACTIONS
+        }
+
+    def risk_counts(self) -> dict[Severity, int]:
+        """Return how many risks there are of each severity."""
+        return {level: sum(risk.severity == level for risk in self.risks) for level in SEVERITIES}
+
+    def reaches(self, severity: Severity) -> bool:
+        """Say whether there is a risk at least this severe; a new violation is a high one."""
+        worse = SEVERITIES[: SEVERITIES.index(severity) + 1]
+        return any(risk.severity in worse for risk in self.risks) or any(
+            new for _, new in self.violations
+        )
+
+
+def violations(stack: Stack) -> list[str]:
+    """Return what the policies of this tree say against a side.
+
+    A side so different that a rule stumbles over it is a finding, and not the report's end.
+    """
+    if not stack.objects:
+        return []
+    try:
+        return [str(violation) for violation in policy.violations(stack)]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        return [f"the policies can't judge these objects: {type(error).__name__}: {error}"]

@@ -1,0 +1,146 @@
+"""The two sides of a comparison: a state of the repository, written out and rendered.
+
+Each side runs its own program with the tools of this clone (engine, provider, packages). A
+throw-away state, a passphrase of its own and placeholders for every secret: no key is needed.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from infra.labels import PLACEHOLDER, PROJECT
+from infra.policy.objects import Stack, load
+from scripts.engine import ROOT, Engine, EngineFailedError
+
+GIT_TIMEOUT_S: Final = 60.0  # local work on a small repository
+SHORT: Final = 10
+ENCRYPTION: Final = ("encryptionsalt", "encryptedkey", "secretsprovider")
+"""Keys of a stack's file that say how its secrets are encrypted."""
+SECRET_VALUES: Final = f"{PROJECT}:secretValues"
+TARGET: Final = f"{PROJECT}:target"
+
+
+class SideError(Exception):
+    """A side could not be made; the message says which one and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A state of the repository: `tree` is a git object, `name` says what it is."""
+
+    name: str
+    tree: str
+    commit: str
+    dirty: bool = False
+
+    def __str__(self) -> str:
+        changes = " with uncommitted changes" if self.dirty else ""
+        return f"{self.name} ({self.commit[:SHORT]}{changes})"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A clone, and the questions that are asked of its git."""
+
+    root: Path = ROOT
+
+    def side(self, revision: str) -> Side:
+        """Return the state of a commit; raise SideError."""
+        commit = self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        return Side(revision, commit, commit)
+
+    def base(self, revision: str, head: str) -> Side:
+        """Return where `head` left `revision`: what came later there is not this change's doing."""
+        commit = self.side(revision).commit
+        try:
+            commit = self.git("merge-base", commit, head)
+        except SideError:  # a shallow clone, or histories that never met: the commit as it is
+            return Side(revision, commit, commit)
+        return Side(revision, commit, commit)
+
+    def working_tree(self) -> Side:
+        """Return the files as they are now, those that are not committed yet included."""
+        commit = self.git("rev-parse", "HEAD")
+        with tempfile.TemporaryDirectory() as folder:
+            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+            self.git("read-tree", "HEAD", extra=index)
+            self.git("add", "--all", ".", extra=index)
+            tree = self.git("write-tree", extra=index)
+        dirty = tree != self.git("rev-parse", "HEAD^{tree}")
+        return Side("working tree", tree, commit, dirty=dirty)
+
+    @contextmanager
+    def exported(self, side: Side) -> Iterator[Path]:
+        """Write a side's files into a folder that is there as long as the context is."""
+        with tempfile.TemporaryDirectory(prefix="coinslot-side-") as folder:
+            archive = Path(folder) / "side.tar"
+            self.git("archive", "--output", str(archive), side.tree)
+            root = Path(folder) / "tree"
+            root.mkdir()
+            command = ("tar", "-xf", str(archive), "-C", str(root))
+            subprocess.run(command, check=True, timeout=GIT_TIMEOUT_S)
+            # A language host that honours Pulumi.yaml's virtualenv looks for it here.
+            (root / ".venv").symlink_to(ROOT / ".venv")
+            yield root
+
+    def git(self, *arguments: str, extra: dict[str, str] | None = None) -> str:
+        """Return what git says; raise SideError with its own words."""
+        try:
+            done = subprocess.run(
+                ("git", *arguments),
+                cwd=self.root,
+                env={**os.environ, **(extra or {})},
+                capture_output=True,
+                text=True,
+                timeout=GIT_TIMEOUT_S,
+                check=True,
+            )
+        except FileNotFoundError as error:
+            raise SideError("git is not installed") from error
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.strip() or f"no such commit: {arguments[-1].partition('^')[0]}"
+            raise SideError(f"git {arguments[0]}: {said}") from error
+        return done.stdout.strip()
+
+
+def rendered(root: Path, stack: str, name: str) -> Stack:
+    """Return the objects of a stack, rendered by the program below `root`; raise SideError.
+
+    A side that has no such stack has no objects.
+    """
+    if not (root / f"Pulumi.{stack}.yaml").is_file():
+        return Stack([])
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
+        keys = without_secrets(root / f"Pulumi.{stack}.yaml")
+        engine = Engine(
+            root=root, backend=Path(folder) / "state", render_dir=Path(folder) / "out", output=log
+        )
+        try:
+            engine.set_secrets(stack, {f"{SECRET_VALUES}.{key}": PLACEHOLDER for key in keys})
+            engine.run("up", stack)
+        except EngineFailedError as error:
+            log.seek(0)
+            raise SideError(f"{stack} of {name} does not render: {error}\n{log.read()}") from error
+        return load(Path(folder) / "out" / stack)
+
+
+def without_secrets(file: Path) -> list[str]:
+    """Take a stack's secrets out of its file, and the cluster; return the secrets' names.
+
+    The file is a copy. What is left can be rendered by anybody.
+    """
+    document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for key in ENCRYPTION:
+        document.pop(key, None)
+    config = document.get("config") or {}
+    config[TARGET] = "render"
+    secret = list(config.pop(SECRET_VALUES, None) or {})
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return secret

@@ -1,0 +1,131 @@
+"""`make diff` against real branches: ten planted risks are named, and what it can't do it says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.review import report
+from scripts import diff
+from tests.support.clones import Clone, clone
+
+TIMEOUT_S = 600  # two renderings of a few seconds each, on a machine that is busy
+STACK_FILE = "Pulumi.staging.yaml"
+PODS, WORKLOAD = "infra/components/pods.py", "infra/components/workload.py"
+API = "Deployment coinslot-api"
+PLANTED = {
+    ("image-changed", API),
+    ("limits-lowered", API),
+    ("hpa-maximum-lowered", "HorizontalPodAutoscaler coinslot-api"),
+    ("replicas-lowered", "Deployment coinslot-worker"),
+    ("network-opened-to-the-world", "NetworkPolicy coinslot-allow-services"),
+    ("pdb-loosened", "PodDisruptionBudget coinslot-api"),
+    ("probe-removed", API),
+    ("privileges-raised", API),
+    ("object-replaced", "Service coinslot-api"),
+    ("alert-removed", "PrometheusRule coinslot"),
+}
+
+
+def plant(made: Clone) -> None:
+    """Change ten things that a reviewer must hear of."""
+    made.edit(STACK_FILE, "tag: 0.1.0", "tag: 0.2.0")
+    made.edit(
+        STACK_FILE,
+        '      limits: {cpu: "1", memory: 384Mi}\n  coinslot:worker:\n    resources:',
+        "      limits: {cpu: 500m, memory: 384Mi}\n    autoscaling: {maxReplicas: 10}\n"
+        "  coinslot:worker:\n    replicas: 1\n    resources:",
+    )
+    made.edit(
+        STACK_FILE,
+        "    services:\n",
+        "    services:\n      anywhere: {cidr: 0.0.0.0/0, port: 443}\n",
+    )
+    made.edit(WORKLOAD, "MIN_AVAILABLE: Final = 2", "MIN_AVAILABLE: Final = 1")
+    made.edit(WORKLOAD, 'type="ClusterIP",', 'type="ClusterIP", cluster_ip="None",')
+    made.edit(
+        PODS, 'readiness_probe=_probe("ready"', 'readiness_probe=None if http else _probe("ready"'
+    )
+    made.edit(PODS, "read_only_root_filesystem=True", "read_only_root_filesystem=False")
+    made.edit(
+        "alerts/__init__.py",
+        "    return [area.document() for area in AREAS]",
+        "    first, *others = [area.document() for area in AREAS]\n"
+        '    return [{**first, "rules": first["rules"][:-1]}, *others]',
+    )
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Clone:
+    return clone(tmp_path)
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_ten_planted_risks_are_all_named(made: Clone, tmp_path: Path) -> None:
+    made.git("switch", "--quiet", "--create", "risky")
+    plant(made)
+    made.commit("Ten bad ideas")
+    comment = tmp_path / "comment.md"
+
+    done = made.run(
+        "scripts.diff",
+        *("staging", "--base", "main", "--json", "--fail-on", "high"),
+        *("--markdown", str(comment)),
+    )
+
+    assert done.code == diff.RISKY, done.err
+    (stack,) = json.loads(done.out)["stacks"]
+    named = {(risk["rule"], risk["object"]) for risk in stack["risks"]}
+    assert PLANTED - named == set()
+    assert any(violation["new"] for violation in stack["violations"])
+    assert "main" in json.loads(done.out)["sides"]
+    written = comment.read_text()
+    assert written.startswith(report.MARKER)
+    for rule, _ in PLANTED:
+        assert f"`{rule}`" in written
+    assert "NetworkPolicy opens egress to 0.0.0.0/0:443" in written
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_what_is_not_committed_counts_and_later_work_on_the_base_does_not(made: Clone) -> None:
+    made.git("switch", "--quiet", "--create", "mine")
+    made.git("switch", "--quiet", "main")
+    made.edit(STACK_FILE, "maxConnections: 500", "maxConnections: 400")
+    made.commit("Somebody else's work")
+    made.git("switch", "--quiet", "mine")
+    made.edit("infra/labels.py", "SERVICE_PORT: Final = 80\n", "SERVICE_PORT: Final = 81\n")
+
+    done = made.run("scripts.diff", "staging")
+
+    assert done.code == 0, done.err
+    assert "working tree" in done.out
+    assert "with uncommitted changes" in done.out
+    assert "port 80 removed: clients that use it fail" in done.out
+    assert "database-connections" not in done.out
+    assert "\x1b[" not in done.out
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_a_side_that_does_not_render_is_named_with_the_reason(made: Clone) -> None:
+    made.edit(STACK_FILE, "maxConnections: 500", "maxConections: 500")
+
+    done = made.run("scripts.diff", "staging")
+
+    assert done.code == diff.FAILED
+    assert "staging of working tree" in done.err
+    assert "did you mean coinslot:database.maxConnections?" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("staging", "--base", "nowhere"), diff.FAILED, "no such commit: nowhere"),
+        (("dev",), diff.USAGE, "invalid choice: 'dev'"),
+        (("staging", "--fail-on", "some"), diff.USAGE, "invalid choice: 'some'"),
+    ],
+)
+def test_wrong_usage_is_told(made: Clone, arguments: tuple[str, ...], code: int, said: str) -> None:
+    done = made.run("scripts.diff", *arguments)
+    assert (done.code, "Traceback" in done.err) == (code, False)
+    assert said in done.err
