@@ -50,7 +50,7 @@ fresh: ## fail when `make render` would change a committed file
 
 .PHONY: test
 test: ## every test that needs no cluster
-	$(BOOTSTRAP) venv pulumi promtool stripe-mock
+	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score
 	$(PYTHON) -m pytest -n $(WORKERS) --ignore=tests/cluster
 
 .PHONY: fmt

@@ -1,5 +1,8 @@
 """Names, labels and annotations of the Kubernetes objects, typed once."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from typing import Final
 
 PROJECT: Final = "coinslot"
@@ -8,6 +11,14 @@ API: Final = "api"
 WORKER: Final = "worker"
 MIGRATE: Final = "migrate"
 """Roles of the one image: arguments of `python -m service`, and the components' names."""
+
+POSTGRESQL: Final = "postgresql"
+VALKEY: Final = "valkey"
+SIMULATOR: Final = "simulator"
+"""What the stack `local` brings along; the names of the components, their ports and Services."""
+POSTGRESQL_PORT: Final = 5432
+VALKEY_PORT: Final = 6379
+SIMULATOR_PORT: Final = 8090
 
 HTTP_PORT_NAME: Final = "http"
 HTTP_PORT: Final = 8080
@@ -18,6 +29,17 @@ COMPONENT: Final = "app.kubernetes.io/component"
 INSTANCE: Final = "app.kubernetes.io/instance"
 VERSION: Final = "app.kubernetes.io/version"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+
+NOT_PUBLIC: Final = (
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+)
+"""What is no internet: the cluster, its neighbours, and the cloud's own metadata server."""
 
 NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """The API server puts this label on every namespace."""
@@ -37,6 +59,9 @@ DATABASE_CONNECTIONS: Final = "coinslot.dev/database-connections"
 DASHBOARD: Final = "grafana_dashboard"
 """Grafana's sidecar loads the ConfigMaps that have this label."""
 
+ADAPTER_RULES: Final = "coinslot.dev/prometheus-adapter-rules"
+"""On the ConfigMap whose rules prometheus-adapter is to be given, under ADAPTER_FILE."""
+ADAPTER_FILE: Final = "config.yaml"
 
 PLACEHOLDER: Final = "placeholder-filled-in-on-a-cluster"
 """What stands in a rendered Secret; long enough for any check of a value's length."""
@@ -60,3 +85,9 @@ def selector(component: str) -> dict[str, str]:
 def common(stack: str) -> dict[str, str]:
     """Return the labels of every object of a stack."""
     return {NAME: PROJECT, INSTANCE: namespace_name(stack), MANAGED_BY: "pulumi"}
+
+
+def checksum(values: Mapping[str, str]) -> str:
+    """Return what CONFIG_CHECKSUM holds: a short hash of the values, whatever their order."""
+    text = json.dumps(dict(values), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -46,9 +46,10 @@ def secret_names() -> tuple[str, ...]:
     return tuple(env_name(name) for name in _secret_fields())
 
 
-def required_secret_names() -> tuple[str, ...]:
-    """Return those secret variables without which the service does not start."""
+def required_secret_names(chosen: Mapping[str, Scalar]) -> tuple[str, ...]:
+    """Return those secret variables without which the service does not start as it is set."""
     required = {field.name for field in msgspec.structs.fields(Settings) if field.required}
+    required |= {f"{name}_api_key" for name in str(chosen.get("providers", "")).split(",")}
     return tuple(env_name(name) for name in _secret_fields() if name in required)
 
 

@@ -1,7 +1,5 @@
 """What the pods are configured with: a ConfigMap, a Secret, and the marks that roll the pods."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,7 +39,7 @@ class Configuration(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.name = labels.resource_name("config")
         self.rollout_marks = {
-            labels.CONFIG_CHECKSUM: checksum(args.plain),
+            labels.CONFIG_CHECKSUM: labels.checksum(args.plain),
             labels.SECRET_REVISION: str(args.secret_revision),
         }
         k8s.core.v1.ConfigMap(
@@ -62,9 +60,3 @@ class Configuration(pulumi.ComponentResource):
                 opts=child,
             )
         self.register_outputs({})
-
-
-def checksum(values: Mapping[str, str]) -> str:
-    """Return a short hash of the values, whatever their order."""
-    text = json.dumps(dict(values), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra import labels
+
 MONITORING_API: Final = "monitoring.coreos.com/v1"
 
 
@@ -25,10 +27,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ServiceMonitor:
-    """What Prometheus scrapes: the Services of `namespace` whose labels match."""
+    """What Prometheus scrapes: the Services of `namespace` that belong to these components."""
 
     namespace: str
-    match_labels: Mapping[str, str]
+    components: Sequence[str]
     endpoints: Sequence[Endpoint]
 
     kind = "ServiceMonitor"
@@ -36,7 +38,12 @@ class ServiceMonitor:
     def spec(self) -> dict[str, Any]:
         """Return the object's `spec`."""
         return {
-            "selector": {"matchLabels": dict(self.match_labels)},
+            "selector": {
+                "matchLabels": {labels.NAME: labels.PROJECT},
+                "matchExpressions": [
+                    {"key": labels.COMPONENT, "operator": "In", "values": list(self.components)}
+                ],
+            },
             "namespaceSelector": {"matchNames": [self.namespace]},
             "endpoints": [endpoint.document() for endpoint in self.endpoints],
         }

@@ -17,7 +17,7 @@ from infra import labels
 from infra.components import pods
 from infra.components.scope import Scope
 from infra.components.workload import service_account
-from infra.config import Amounts, Resources
+from infra.sections import Amounts, Resources
 
 BACKOFF_LIMIT: Final = 3
 """The database may be restarting; a migration that fails four times needs a person."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
+import yaml
 
 from infra import labels
+from infra.components import flows
 from infra.components.custom_resources import (
     MONITORING_API,
     Endpoint,
@@ -15,13 +17,15 @@ from infra.components.custom_resources import (
     ServiceMonitor,
 )
 from infra.components.scope import Scope
+from service.metric_catalog import Metric
 
 
 @dataclass(frozen=True, slots=True)
 class MonitoringArgs:
     """`groups` are rule groups, `dashboards` Grafana documents by uid.
 
-    `prometheus_labels` are what the cluster's Prometheus selects monitors and rules by.
+    `prometheus_labels` are what the cluster's Prometheus selects monitors and rules by;
+    `scaled_by` are the gauges that autoscalers read.
     """
 
     scope: Scope
@@ -29,22 +33,22 @@ class MonitoringArgs:
     prometheus_labels: Mapping[str, str]
     groups: Sequence[Mapping[str, Any]]
     dashboards: Mapping[str, str]
+    scaled_by: Sequence[Metric]
 
 
 class Monitoring(pulumi.ComponentResource):
-    """ServiceMonitor, PrometheusRule and a ConfigMap for each dashboard."""
+    """ServiceMonitor, PrometheusRule, a ConfigMap for each dashboard, the adapter's rules."""
 
     def __init__(self, args: MonitoringArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("coinslot:k8s:Monitoring", "monitoring", None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
         endpoint = Endpoint(labels.HTTP_PORT_NAME, "/metrics", args.scrape_interval)
-        self._custom(
-            ServiceMonitor(args.scope.namespace, {labels.NAME: labels.PROJECT}, [endpoint])
-        )
+        self._custom(ServiceMonitor(args.scope.namespace, flows.SERVERS, [endpoint]))
         self._custom(PrometheusRule(args.groups))
         for uid, document in args.dashboards.items():
             self._dashboard(uid, document)
+        self._adapter_rules()
         self.register_outputs({})
 
     def _custom(self, wanted: ServiceMonitor | PrometheusRule) -> None:
@@ -67,3 +71,38 @@ class Monitoring(pulumi.ComponentResource):
             data={f"{uid}.json": document},
             opts=self._child,
         )
+
+    def _adapter_rules(self) -> None:
+        """Say how prometheus-adapter answers for the metrics that autoscalers read.
+
+        The key is the file's name in the adapter's own chart, which takes such a ConfigMap as
+        `rules.existing`; an adapter that others share is given the rules by them.
+        """
+        scope = self._args.scope
+        rules = [adapter_rule(metric, scope.namespace) for metric in self._args.scaled_by]
+        k8s.core.v1.ConfigMap(
+            "adapter-rules",
+            metadata=scope.metadata(
+                labels.resource_name("adapter-rules"), extra_labels={labels.ADAPTER_RULES: "1"}
+            ),
+            data={labels.ADAPTER_FILE: yaml.safe_dump({"rules": rules}, sort_keys=False)},
+            opts=self._child,
+        )
+
+
+def adapter_rule(metric: Metric, namespace: str) -> dict[str, Any]:
+    """Return the rule that serves a gauge for each pod of a namespace.
+
+    https://github.com/kubernetes-sigs/prometheus-adapter/blob/master/docs/config.md
+    """
+    return {
+        "seriesQuery": f'{metric.name}{{namespace="{namespace}",pod!=""}}',
+        "resources": {
+            "overrides": {
+                "namespace": {"resource": "namespace"},
+                "pod": {"resource": "pod"},
+            }
+        },
+        "name": {"as": metric.name},
+        "metricsQuery": "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)",
+    }

@@ -10,14 +10,17 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra import labels, service_settings
+from infra.coherence import database_parts
 from infra.components.configuration import Configuration, ConfigurationArgs
+from infra.components.local_dependencies import DependenciesArgs, LocalDependencies
 from infra.components.migration import Migration, MigrationArgs
 from infra.components.monitoring import Monitoring, MonitoringArgs
 from infra.components.network import Network, NetworkArgs
 from infra.components.pods import PodArgs
 from infra.components.scope import Scope
 from infra.components.workload import Workload, WorkloadArgs
-from infra.config import StackConfig
+from infra.sections import Dependencies, StackConfig
+from service.metric_catalog import ACTIVE_PAYMENTS
 from service.settings import Settings
 
 PROGRAM_DIR: Final = PurePosixPath("infra")
@@ -56,6 +59,8 @@ class Platform(pulumi.ComponentResource):
         self._monitoring()
         pod = self._pod(configuration)
         self._after(configuration)
+        if config.dependencies:
+            self._after(self._dependencies(config.dependencies))
         migration = Migration(MigrationArgs(self._scope, pod, args.migrations), self._inside)
         self._after(migration)
         api = self._servers(pod)
@@ -126,11 +131,32 @@ class Platform(pulumi.ComponentResource):
             if config.missing_secrets:
                 names = ", ".join(config.missing_secrets)
                 pulumi.log.warn(f"a cluster will need coinslot:secretValues of {names}", self)
-            return dict.fromkeys(service_settings.required_secret_names(), labels.PLACEHOLDER)
+            return dict.fromkeys(config.needed_secrets, labels.PLACEHOLDER)
         return {name: pulumi.Output.secret(text) for name, text in config.secret_values.items()}
 
+    def _dependencies(self, images: Dependencies) -> LocalDependencies:
+        api = f"http://{labels.resource_name(labels.API)}:{labels.SERVICE_PORT}"
+        return LocalDependencies(
+            DependenciesArgs(
+                scope=self._scope,
+                images=images,
+                database=self._database(),
+                secret=self._config.secrets.name,
+                webhook_url=f"{api}/v1/webhooks/simulator",
+            ),
+            self._inside,
+        )
+
+    def _database(self) -> dict[str, pulumi.Input[str]]:
+        """Return user, password and name of the database, as the service's own URL has them."""
+        config = self._config
+        if config.target == "render":
+            return dict.fromkeys(("user", "password", "database"), labels.PLACEHOLDER)
+        parts = database_parts(config.secret_values["DATABASE_URL"])
+        return {name: pulumi.Output.secret(text) for name, text in parts.items()}
+
     def _pod(self, configuration: Configuration) -> PodArgs:
-        required = service_settings.required_secret_names()
+        required = self._config.needed_secrets
         return PodArgs(
             image=self._config.image.reference,
             config_map=configuration.name,
@@ -179,6 +205,7 @@ class Platform(pulumi.ComponentResource):
                 prometheus_labels=monitoring.prometheus_labels,
                 groups=self._args.groups,
                 dashboards=self._args.dashboards,
+                scaled_by=[ACTIVE_PAYMENTS],
             ),
             self._inside,
         )

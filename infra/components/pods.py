@@ -10,7 +10,7 @@ from typing import Final
 import pulumi_kubernetes as k8s
 
 from infra import labels
-from infra.config import Amounts, Resources
+from infra.sections import Amounts, Resources
 
 UID: Final = 10_001
 """The user and group that the image is built for; it has no account on any node."""
@@ -65,7 +65,7 @@ def template(
             restart_policy=role.restart_policy,
             priority_class_name=pod.priority_class,
             termination_grace_period_seconds=role.grace_s,
-            security_context=_pod_security(),
+            security_context=pod_security(),
             containers=[_container(pod, role)],
             volumes=[
                 core.VolumeArgs(
@@ -92,16 +92,14 @@ def _container(pod: PodArgs, role: RoleArgs) -> k8s.core.v1.ContainerArgs:
         ports=[core.ContainerPortArgs(name=labels.HTTP_PORT_NAME, container_port=labels.HTTP_PORT)]
         if http
         else None,
-        resources=core.ResourceRequirementsArgs(
-            requests=_amounts(role.resources.requests), limits=_amounts(role.resources.limits)
-        ),
+        resources=requirements(role.resources),
         # The migrations take as long as they take; the worst start of a server is a cold node.
         startup_probe=_probe("startup", period_s=2, failures=30) if http else None,
         readiness_probe=_probe("ready", period_s=5, failures=2) if http else None,
         # Three failures: a restart heals little and costs much, so it comes late.
         liveness_probe=_probe("live", period_s=10, failures=3) if http else None,
         lifecycle=_pre_stop(role.pre_stop_s) if role.pre_stop_s else None,
-        security_context=_container_security(),
+        security_context=container_security(),
         volume_mounts=[core.VolumeMountArgs(name=TMP, mount_path="/tmp")],  # noqa: S108  a pod's own
     )
 
@@ -114,6 +112,13 @@ def _secret_variable(pod: PodArgs, name: str) -> k8s.core.v1.EnvVarArgs:
                 name=pod.secret, key=name, optional=pod.secret_variables[name] or None
             )
         ),
+    )
+
+
+def requirements(resources: Resources) -> k8s.core.v1.ResourceRequirementsArgs:
+    """Return what a container is promised and may use."""
+    return core.ResourceRequirementsArgs(
+        requests=_amounts(resources.requests), limits=_amounts(resources.limits)
     )
 
 
@@ -140,7 +145,8 @@ def _pre_stop(seconds: int) -> k8s.core.v1.LifecycleArgs:
     )
 
 
-def _pod_security() -> k8s.core.v1.PodSecurityContextArgs:
+def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
+    """Return the security context of every pod."""
     return core.PodSecurityContextArgs(
         run_as_non_root=True,
         run_as_user=UID,
@@ -150,7 +156,8 @@ def _pod_security() -> k8s.core.v1.PodSecurityContextArgs:
     )
 
 
-def _container_security() -> k8s.core.v1.SecurityContextArgs:
+def container_security() -> k8s.core.v1.SecurityContextArgs:
+    """Return the security context of every container."""
     return core.SecurityContextArgs(
         allow_privilege_escalation=False,
         read_only_root_filesystem=True,

@@ -10,7 +10,7 @@ import pulumi_kubernetes as k8s
 from infra import labels
 from infra.components import pods
 from infra.components.scope import Scope
-from infra.config import Autoscaling, Resources
+from infra.sections import SURGE_PERCENT, Autoscaling, Resources
 from service.metric_catalog import ACTIVE_PAYMENTS
 
 PRE_STOP_S: Final = 5
@@ -22,7 +22,6 @@ MIN_READY_S: Final = 5
 PROGRESS_DEADLINE_S: Final = 300
 """A rollout that has not moved for five minutes has failed."""
 REVISIONS: Final = 5
-MAX_SURGE: Final = "25%"
 SCALE_DOWN_WINDOW_S: Final = 300
 """Load swings within minutes; pods that go too early come back cold."""
 MIN_AVAILABLE: Final = 2
@@ -79,7 +78,7 @@ class Workload(pulumi.ComponentResource):
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
                     type="RollingUpdate",
                     rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(
-                        max_unavailable=0, max_surge=MAX_SURGE
+                        max_unavailable=0, max_surge=f"{SURGE_PERCENT}%"
                     ),
                 ),
                 min_ready_seconds=MIN_READY_S,

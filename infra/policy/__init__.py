@@ -1,37 +1,96 @@
-"""Rules across the objects of a stack, as plain functions over rendered objects.
+"""The rules that every stack keeps: the judge of tests, previews and reports.
 
-Each rule takes a `Stack` and yields what is wrong, in sentences. Tests run them over every stack;
-each is proved there by an example that breaks it.
+A rule is a plain function over a stack's objects (`infra/policy/rules.py`), with an id, a reason,
+and an example that breaks it in tests/infra/test_policy.py. What is let pass is in `waivers.py`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import Final
 
-from infra.policy import capacity, network, pods, references
+from infra.policy import capacity, network, pods, references, security
 from infra.policy.objects import Stack
-
-Rule = Callable[[Stack], Iterator[str]]
+from infra.policy.rules import Rule, Violation, Waiver, judge
+from infra.policy.waivers import WAIVERS
 
 RULES: Final[tuple[Rule, ...]] = (
     capacity.budget_below_minimum,
+    capacity.budget_exists,
+    capacity.more_than_one_pod,
     capacity.replicas_left_to_autoscaler,
+    capacity.scale_in_range,
     capacity.connections_fit,
     network.denied_by_default,
+    network.flows_have_ends,
     network.names_resolve,
-    network.database_reachable,
+    network.stores_reachable,
     network.services_reachable,
     network.scrape_reaches_pods,
-    pods.locked_down,
+    network.services_inside,
     pods.bounded,
+    pods.image_fixed,
+    pods.image_pinned_in_prod,
+    pods.probed,
+    pods.liveness_differs,
+    pods.spread_out,
+    pods.rolls_without_loss,
     pods.time_to_drain,
     pods.settings_complete,
+    pods.variables_once,
+    pods.ports_plain,
+    pods.jobs_end,
+    pods.jobs_expire,
+    pods.priority_in_prod,
+    pods.configuration_rolls_pods,
     references.selectors_select,
+    references.selectors_apart,
+    references.service_ports_exist,
     references.monitored_ports_exist,
+    references.scaled_metric_served,
     references.named_objects_exist,
     references.namespace_explicit,
+    references.names_unique,
+    references.versions_stable,
+    references.labelled,
+    references.dashboards_found,
+    security.host_namespaces_apart,
+    security.no_privileges,
+    security.privileges_fixed,
+    security.capabilities_dropped,
+    security.volumes_of_pods_only,
+    security.host_ports_closed,
+    security.user_is_not_root,
+    security.system_calls_filtered,
+    security.kernel_settings_safe,
+    security.probes_stay_home,
+    security.root_read_only,
+    security.no_token,
+    security.own_account,
+    security.no_roles,
+    security.namespace_restricted,
+    security.secrets_by_reference,
 )
 
 
-def violations(stack: Stack) -> list[str]:
-    """Return what is wrong with the stack, each with the rule that says so."""
-    return [f"{rule.__name__}: {problem}" for rule in RULES for problem in rule(stack)]
+def review(
+    stack: Stack, waivers: tuple[Waiver, ...] = WAIVERS, today: date | None = None
+) -> list[Violation]:
+    """Return everything that the rules find, the waived findings with their waiver.
+
+    A waiver that has expired or covers nothing is a finding itself. Only waivers of our own rules
+    count; those of other checkers are judged where these run.
+    """
+    own = {rule.id for rule in RULES}
+    mine = tuple(w for w in waivers if w.rule in own and stack.name in w.stacks)
+    return list(judge(_found(stack), mine, today or datetime.now(UTC).date()))
+
+
+def violations(stack: Stack) -> list[Violation]:
+    """Return what has to be mended; each has a rule, a severity, an object and a message."""
+    return [violation for violation in review(stack) if violation.waiver is None]
+
+
+def _found(stack: Stack) -> Iterator[Violation]:
+    for rule in RULES:
+        for title, text in rule.check(stack):
+            yield Violation(rule.id, rule.severity, title, text)

@@ -5,65 +5,114 @@ from collections.abc import Iterator
 
 from infra import labels
 from infra.policy.objects import Object, Stack, selects, title
+from infra.policy.rules import Problem, rule
+
+SMALLEST_SCALE = 3
+"""With a budget of two, one pod can always go."""
+LARGEST_SCALE = 20
 
 
-def budget_below_minimum(stack: Stack) -> Iterator[str]:
-    """Refuse a disruption budget that keeps every pod: no node could be drained."""
+@rule("A disruption budget that keeps every pod blocks the drain of a node for ever.")
+def budget_below_minimum(stack: Stack) -> Iterator[Problem]:
+    """Keep a disruption budget below the smallest scale, and let broken pods be evicted."""
     for budget in stack.of("PodDisruptionBudget"):
         spec = budget["spec"]
         if spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
-            yield f"{title(budget)} lets broken pods block a node's drain"
+            yield title(budget), "lets broken pods block a node's drain"
+        if spec.get("maxUnavailable") in (0, "0", "0%"):
+            yield title(budget), "lets no pod go, so no node can be drained"
         for deployment in stack.of("Deployment"):
             if not selects(spec["selector"], _pod_labels(deployment)):
                 continue
-            fewest, kept = _replicas(stack, deployment)[0], spec.get("minAvailable", 0)
-            if kept >= fewest:
-                yield f"{title(budget)} keeps {kept} pods, and there may be only {fewest}"
+            fewest, kept = replicas(stack, deployment)[0], spec.get("minAvailable", 0)
+            if isinstance(kept, str):
+                yield title(budget), f"counts in percent ({kept}), which rounds up to every pod"
+            elif kept >= fewest:
+                yield title(budget), f"keeps {kept} pods, and there may be only {fewest}"
 
 
-def replicas_left_to_autoscaler(stack: Stack) -> Iterator[str]:
-    """Refuse a fixed number under an autoscaler: each update would reset its work."""
+@rule("Without a budget, draining two nodes at once can take every pod.")
+def budget_exists(stack: Stack) -> Iterator[Problem]:
+    """Give every Deployment a disruption budget."""
+    for deployment in stack.of("Deployment"):
+        budgets = stack.of("PodDisruptionBudget")
+        if not any(selects(b["spec"]["selector"], _pod_labels(deployment)) for b in budgets):
+            yield title(deployment), "has no disruption budget"
+
+
+@rule("One pod is an outage at each restart, eviction and node failure.")
+def more_than_one_pod(stack: Stack) -> Iterator[Problem]:
+    """Run every Deployment with two pods or more."""
+    for deployment in stack.of("Deployment"):
+        fewest, _ = replicas(stack, deployment)
+        if fewest < 2:  # noqa: PLR2004  one more than one
+            yield title(deployment), f"runs with {fewest} pod"
+
+
+@rule("Each update would reset the number of pods that the autoscaler has chosen.")
+def replicas_left_to_autoscaler(stack: Stack) -> Iterator[Problem]:
+    """Refuse a fixed number of pods under an autoscaler, and an autoscaler of nothing."""
     for scaler in stack.of("HorizontalPodAutoscaler"):
         target = scaler["spec"]["scaleTargetRef"]
         deployment = stack.named(target["kind"], target["name"])
         if deployment is None:
-            yield f"{title(scaler)} scales {target['name']}, which is not there"
+            yield title(scaler), f"scales {target['name']}, which is not there"
         elif "replicas" in deployment["spec"]:
-            yield f"{title(deployment)} sets replicas, and {title(scaler)} owns them"
+            yield title(deployment), f"sets replicas, and {title(scaler)} owns them"
 
 
-def connections_fit(stack: Stack) -> Iterator[str]:
+@rule("Fewer than three leave no room for a rollout and a drain; more than 20 drown the database.")
+def scale_in_range(stack: Stack) -> Iterator[Problem]:
+    """Let an autoscaler move between 3 and 20 pods, by CPU, memory and a metric of our own."""
+    for scaler in stack.of("HorizontalPodAutoscaler"):
+        spec = scaler["spec"]
+        low, high = spec.get("minReplicas", 1), spec["maxReplicas"]
+        if not SMALLEST_SCALE <= low < high <= LARGEST_SCALE:
+            yield (
+                title(scaler),
+                f"moves between {low} and {high}, not in {SMALLEST_SCALE} to {LARGEST_SCALE}",
+            )
+        kinds = [metric["type"] for metric in spec.get("metrics", ())]
+        if sorted(kinds) != ["Pods", "Resource", "Resource"]:
+            yield title(scaler), "doesn't scale by CPU, memory and a metric of the pods"
+
+
+@rule("A pod that finds no connection free turns payments away, at the worst moment: full load.")
+def connections_fit(stack: Stack) -> Iterator[Problem]:
     """Count all pods of a rollout at full scale, each with a full pool, against the database."""
     for config in stack.of("ConfigMap"):
         allowed = config["metadata"].get("annotations", {}).get(labels.DATABASE_CONNECTIONS)
         if allowed is None:
             continue
         pool = int(config["data"]["DB_POOL_SIZE"])
-        most = sum(_most_pods(stack, deployment) for deployment in stack.of("Deployment"))
+        owners = {pod.owner for pod in stack.pods() if pod.runs_service}
+        most = sum(_most_pods(stack, d) for d in stack.of("Deployment") if title(d) in owners)
         migrations = sum(1 for _ in stack.of("Job"))
         needed = most * pool + migrations
         if needed > int(allowed):
             yield (
-                f"{most} pods with {pool} connections and {migrations} migration need {needed}; "
-                f"the database has {allowed} for them"
+                title(config),
+                f"gives each of {most} pods {pool} connections; with {migrations} migration they "
+                f"need {needed}, and the database has {allowed} for them",
             )
 
 
 def _most_pods(stack: Stack, deployment: Object) -> int:
     """Return how many pods there are at once, in a rollout at full scale."""
-    most = _replicas(stack, deployment)[1]
+    most = replicas(stack, deployment)[1]
     surge = str(deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"])
     if surge.endswith("%"):
         return most + math.ceil(most * int(surge.removesuffix("%")) / 100)
     return most + int(surge)
 
 
-def _replicas(stack: Stack, deployment: Object) -> tuple[int, int]:
+def replicas(stack: Stack, deployment: Object) -> tuple[int, int]:
+    """Return the fewest and the most pods of a Deployment."""
     for scaler in stack.of("HorizontalPodAutoscaler"):
         if scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]:
-            return scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]
-    replicas = deployment["spec"].get("replicas", 1)
-    return replicas, replicas
+            return scaler["spec"].get("minReplicas", 1), scaler["spec"]["maxReplicas"]
+    number = deployment["spec"].get("replicas", 1)
+    return number, number
 
 
 def _pod_labels(deployment: Object) -> dict[str, str]:

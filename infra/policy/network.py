@@ -1,19 +1,28 @@
-"""Rules about flows: everything is denied, and what the pods need is let through."""
+"""Rules about flows: everything is denied, and what the pods need is let through, no more."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from infra import labels
 from infra.policy.objects import Object, Pod, Stack, selects, title
+from infra.policy.rules import Problem, rule
 from service.settings import PROVIDERS
 
-DNS_PORT = 53
-DATABASE_FLOW = labels.resource_name("allow-database")
-DEFAULT_PORTS = {"http": 80, "https": 443}
-BOTH = {"Ingress", "Egress"}
+DNS_PORT: Final = 53
+DATABASE_FLOW: Final = labels.resource_name("allow-database")
+CACHE_FLOW: Final = labels.resource_name("allow-cache")
+SCRAPE_FLOW: Final = labels.resource_name("allow-scrape")
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+BOTH: Final = {"Ingress", "Egress"}
+SIDES: Final = {"ingress": "from", "egress": "to"}
+HTTPS_PORT: Final = 443
+WIDEST_PREFIX: Final = 8
+"""A range wider than this, a 10.0.0.0/8, is no longer a network of ours."""
 
 
-def denied_by_default(stack: Stack) -> Iterator[str]:
+@rule("What is not denied is open: an intruder's first step is to look around.")
+def denied_by_default(stack: Stack) -> Iterator[Problem]:
     """Demand a policy without rules over every pod, in both directions."""
     for pod in stack.pods():
         denied: set[str] = set()
@@ -22,40 +31,65 @@ def denied_by_default(stack: Stack) -> Iterator[str]:
             if not spec.get("podSelector") and not (spec.get("ingress") or spec.get("egress")):
                 denied |= set(spec["policyTypes"])
         if denied != BOTH:
-            yield f"{pod.owner}: {', '.join(sorted(BOTH - denied))} is not denied by default"
+            yield pod.owner, f"can be reached or reach out: {_listed(BOTH - denied)} is not denied"
 
 
-def names_resolve(stack: Stack) -> Iterator[str]:
-    """Let every pod reach the cluster's DNS, by UDP and by TCP."""
+@rule("A rule without an end is a hole with a name.")
+def flows_have_ends(stack: Stack) -> Iterator[Problem]:
+    """Give every allowed flow its peers and its ports; the internet only by 443, and outwards."""
+    for policy in stack.of("NetworkPolicy"):
+        for direction, side in SIDES.items():
+            for allowed in policy["spec"].get(direction, ()):
+                peers, ports = allowed.get(side, ()), allowed.get("ports", ())
+                if not (peers and ports):
+                    yield title(policy), f"allows {direction} without naming peers and ports"
+                safe = direction == "egress" and all(p["port"] == HTTPS_PORT for p in ports)
+                for peer in peers:
+                    if _is_everybody(peer) and not (safe and _is_internet(peer)):
+                        yield title(policy), f"allows {direction} of everybody"
+
+
+def _is_everybody(peer: Mapping[str, Any]) -> bool:
+    if "ipBlock" in peer:
+        return int(peer["ipBlock"]["cidr"].partition("/")[2]) < WIDEST_PREFIX
+    return not any(peer.get(name) for name in ("namespaceSelector", "podSelector"))
+
+
+def _is_internet(peer: Mapping[str, Any]) -> bool:
+    return set(peer.get("ipBlock", {}).get("except", ())) >= set(labels.NOT_PUBLIC)
+
+
+@rule("A pod that can't resolve names can do nothing, and says so only at run time.")
+def names_resolve(stack: Stack) -> Iterator[Problem]:
+    """Let every pod of the service reach the cluster's DNS, by UDP and by TCP."""
     for pod in stack.pods():
-        open_ports = {
-            (port["protocol"], port["port"])
-            for rule in _rules(stack, pod, "egress")
-            for port in rule.get("ports", ())
-        }
+        open_ports = {(port["protocol"], port["port"]) for port in _ports(stack, pod, "egress")}
         for protocol in ("UDP", "TCP"):
-            if (protocol, DNS_PORT) not in open_ports:
-                yield f"{pod.owner} can't reach DNS by {protocol}"
+            if pod.runs_service and (protocol, DNS_PORT) not in open_ports:
+                yield pod.owner, f"can't reach DNS by {protocol}"
 
 
-def database_reachable(stack: Stack) -> Iterator[str]:
-    """Let every pod that has the database's URL through to the database."""
+@rule("The default is denial, so what is used must be let through.")
+def stores_reachable(stack: Stack) -> Iterator[Problem]:
+    """Let every pod that has the database's or the cache's URL through to it."""
+    flows = (("DATABASE_URL", DATABASE_FLOW, True), ("REDIS_URL", CACHE_FLOW, False))
     for pod in stack.pods():
         variables = {variable["name"] for variable in pod.container.get("env", ())}
-        flows = {policy["metadata"]["name"] for policy in _policies(stack, pod)}
-        if "DATABASE_URL" in variables and DATABASE_FLOW not in flows:
-            yield f"{pod.owner} uses the database, and no policy lets it through"
+        open_flows = {policy["metadata"]["name"] for policy in _policies(stack, pod)}
+        for variable, flow, by_all in flows:
+            needed = variable in variables and (by_all or pod.serves)
+            if needed and flow not in open_flows:
+                yield pod.owner, f"has {variable}, and {flow} doesn't let it through"
 
 
-def services_reachable(stack: Stack) -> Iterator[str]:
+@rule("The default is denial, so what is called must be let through.")
+def services_reachable(stack: Stack) -> Iterator[Problem]:
     """Let every pod through to the ports that its settings name in URLs."""
     for pod in stack.pods():
-        open_ports = {
-            port["port"] for rule in _rules(stack, pod, "egress") for port in rule.get("ports", ())
-        }
+        open_ports = {port["port"] for port in _ports(stack, pod, "egress")}
         for name, port in sorted(_called_ports(stack.settings(pod)).items()):
-            if pod.container.get("ports") and port not in open_ports:
-                yield f"{pod.owner} calls {name} on port {port}, and no policy lets it through"
+            if pod.serves and port not in open_ports:
+                yield pod.owner, f"calls {name} on port {port}, and no policy lets it through"
 
 
 def _called_ports(settings: Mapping[str, str]) -> dict[str, int]:
@@ -73,20 +107,33 @@ def _called_ports(settings: Mapping[str, str]) -> dict[str, int]:
     return ports
 
 
-def scrape_reaches_pods(stack: Stack) -> Iterator[str]:
+@rule("A target that can't be scraped is a service without alerts.")
+def scrape_reaches_pods(stack: Stack) -> Iterator[Problem]:
     """Let Prometheus through to every pod that a ServiceMonitor leads it to."""
     for monitor in stack.of("ServiceMonitor"):
         for service in stack.of("Service"):
             if not selects(monitor["spec"]["selector"], service["metadata"]["labels"]):
                 continue
-            for pod in stack.pods():
-                if selects(service["spec"]["selector"], pod.labels) and not _scraped(stack, pod):
-                    yield f"{pod.owner} is monitored, and no policy lets the scrape through"
+            for pod in stack.selected(service["spec"]["selector"]):
+                flows = {policy["metadata"]["name"] for policy in _policies(stack, pod)}
+                if SCRAPE_FLOW not in flows:
+                    yield pod.owner, "is monitored, and no policy lets the scrape through"
 
 
-def _scraped(stack: Stack, pod: Pod) -> bool:
-    policy = labels.resource_name("allow-scrape")
-    return any(found["metadata"]["name"] == policy for found in _policies(stack, pod))
+@rule("The API is reached through the ingress, which has TLS and knows the client's address.")
+def services_inside(stack: Stack) -> Iterator[Problem]:
+    """Keep every Service inside the cluster, and an Ingress behind TLS."""
+    for service in stack.of("Service"):
+        spec = service["spec"]
+        if spec.get("type") != "ClusterIP" or spec.get("externalIPs"):
+            yield title(service), "can be reached from outside of the cluster"
+    for ingress in stack.of("Ingress"):
+        if not ingress["spec"].get("tls"):
+            yield title(ingress), "takes requests without TLS"
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _policies(stack: Stack, pod: Pod) -> Iterator[Object]:
@@ -97,6 +144,7 @@ def _policies(stack: Stack, pod: Pod) -> Iterator[Object]:
             yield policy
 
 
-def _rules(stack: Stack, pod: Pod, direction: str) -> Iterator[Object]:
+def _ports(stack: Stack, pod: Pod, direction: str) -> Iterator[Object]:
     for policy in _policies(stack, pod):
-        yield from policy["spec"].get(direction, ())
+        for allowed in policy["spec"].get(direction, ()):
+            yield from allowed.get("ports", ())

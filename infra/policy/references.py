@@ -1,20 +1,43 @@
-"""Rules about objects that name or select each other."""
+"""Rules about objects that name or select each other, and about names themselves."""
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any, Final
 
-from infra.policy.objects import Object, Stack, selects, title
+import yaml
+
+from infra import labels
+from infra.policy.objects import Object, Pod, Stack, selects, title
+from infra.policy.rules import Problem, rule
+
+VERSIONS: Final = {
+    "ConfigMap": "v1",
+    "Deployment": "apps/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "Job": "batch/v1",
+    "Namespace": "v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "Secret": "v1",
+    "Service": "v1",
+    "ServiceAccount": "v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+}
+"""The kinds that we use, in their stable versions; a new one is added here on purpose."""
+LABELS: Final = (labels.NAME, labels.INSTANCE, labels.MANAGED_BY)
 
 
-def selectors_select(stack: Stack) -> Iterator[str]:
+@rule("A selector of nothing does nothing, and no server says so.")
+def selectors_select(stack: Stack) -> Iterator[Problem]:
     """Let every selector find a pod, and a Deployment its own."""
-    every_pod = [pod.labels for pod in stack.pods()]
     for obj, selector in _selectors(stack):
-        if not any(selects(selector, found) for found in every_pod):
-            yield f"{title(obj)} selects no pod"
+        if not stack.selected(selector):
+            yield title(obj), "selects no pod"
     for deployment in stack.of("Deployment"):
         spec = deployment["spec"]
         if not selects(spec["selector"], spec["template"]["metadata"]["labels"]):
-            yield f"{title(deployment)} doesn't select its own pods"
+            yield title(deployment), "doesn't select its own pods"
 
 
 def _selectors(stack: Stack) -> Iterator[tuple[Object, Object]]:
@@ -26,8 +49,34 @@ def _selectors(stack: Stack) -> Iterator[tuple[Object, Object]]:
         yield policy, policy["spec"]["podSelector"]
 
 
-def monitored_ports_exist(stack: Stack) -> Iterator[str]:
-    """Follow a ServiceMonitor to a Service, to its port, and to a pod that listens on it."""
+@rule("Pods of two Deployments behind one selector are counted, ended and called as one.")
+def selectors_apart(stack: Stack) -> Iterator[Problem]:
+    """Let a Deployment, a Service and a budget select the pods of one owner."""
+    for obj in stack.of("Deployment", "Service", "PodDisruptionBudget"):
+        owners = {pod.owner for pod in stack.selected(obj["spec"]["selector"])}
+        if len(owners) > 1:
+            yield title(obj), f"selects the pods of {', '.join(sorted(owners))}"
+
+
+@rule("A Service whose port no pod has answers nobody.")
+def service_ports_exist(stack: Stack) -> Iterator[Problem]:
+    """Find every Service's port at the pods that it selects."""
+    for service in stack.of("Service"):
+        for port in service["spec"]["ports"]:
+            for pod in stack.selected(service["spec"]["selector"]):
+                target = port.get("targetPort", port["port"])
+                if target not in _listens(pod):
+                    yield pod.owner, f"has no port {target}, which {title(service)} uses"
+
+
+def _listens(pod: Pod) -> set[Any]:
+    ports = pod.container.get("ports", ())
+    return {found.get("name") for found in ports} | {found["containerPort"] for found in ports}
+
+
+@rule("A monitor of nothing is silent, and silence looks like health.")
+def monitored_ports_exist(stack: Stack) -> Iterator[Problem]:
+    """Follow a ServiceMonitor to a Service and to the port that it scrapes."""
     for monitor in stack.of("ServiceMonitor"):
         services = [
             service
@@ -35,43 +84,94 @@ def monitored_ports_exist(stack: Stack) -> Iterator[str]:
             if selects(monitor["spec"]["selector"], service["metadata"]["labels"])
         ]
         if not services:
-            yield f"{title(monitor)} finds no Service"
+            yield title(monitor), "finds no Service"
         for endpoint in monitor["spec"]["endpoints"]:
             for service in services:
-                yield from _port_problems(stack, service, endpoint["port"])
+                names = {port.get("name") for port in service["spec"]["ports"]}
+                if endpoint["port"] not in names:
+                    yield title(service), f"has no port {endpoint['port']}, which is scraped"
 
 
-def _port_problems(stack: Stack, service: Object, name: str) -> Iterator[str]:
-    ports = [port for port in service["spec"]["ports"] if port["name"] == name]
-    if not ports:
-        yield f"{title(service)} has no port {name}, which is scraped"
-    for port in ports:
-        for pod in stack.pods():
-            listens = {found.get("name") for found in pod.container.get("ports", ())}
-            if selects(service["spec"]["selector"], pod.labels) and (
-                port["targetPort"] not in listens
-            ):
-                yield f"{pod.owner} has no port {port['targetPort']}, which {title(service)} uses"
+@rule("An autoscaler that can't read its metric neither grows nor shrinks.")
+def scaled_metric_served(stack: Stack) -> Iterator[Problem]:
+    """Serve every metric of the pods that an autoscaler uses by a rule of prometheus-adapter."""
+    served = {rule["name"]["as"] for rule in _adapter_rules(stack)}
+    for scaler in stack.of("HorizontalPodAutoscaler"):
+        for metric in scaler["spec"].get("metrics", ()):
+            name = metric.get("pods", {}).get("metric", {}).get("name")
+            if name and name not in served:
+                yield title(scaler), f"scales by {name}, which no rule of the adapter serves"
 
 
-def named_objects_exist(stack: Stack) -> Iterator[str]:
-    """Find every ConfigMap and ServiceAccount that a pod names."""
+def _adapter_rules(stack: Stack) -> Iterator[Any]:
+    for config in stack.of("ConfigMap"):
+        if labels.ADAPTER_RULES in config["metadata"].get("labels", {}):
+            yield from yaml.safe_load(config["data"][labels.ADAPTER_FILE])["rules"]
+
+
+@rule("A pod that names what is not there never starts.")
+def named_objects_exist(stack: Stack) -> Iterator[Problem]:
+    """Find every ConfigMap, ServiceAccount and priority of a mount that a pod names."""
     for pod in stack.pods():
-        names = [("ServiceAccount", pod.spec["serviceAccountName"])]
-        names += [
-            ("ConfigMap", source["configMapRef"]["name"])
-            for source in pod.container.get("envFrom", ())
-            if "configMapRef" in source
-        ]
-        for kind, name in names:
+        for kind, name in _named(pod):
             if stack.named(kind, name) is None:
-                yield f"{pod.owner} names {kind} {name}, which is not there"
+                yield pod.owner, f"names {kind} {name}, which is not there"
 
 
-def namespace_explicit(stack: Stack) -> Iterator[str]:
+def _named(pod: Pod) -> Iterator[tuple[str, str]]:
+    yield "ServiceAccount", pod.spec.get("serviceAccountName", "default")
+    for source in pod.container.get("envFrom", ()):
+        if "configMapRef" in source:
+            yield "ConfigMap", source["configMapRef"]["name"]
+    for volume in pod.spec.get("volumes", ()):
+        if "configMap" in volume:
+            yield "ConfigMap", volume["configMap"]["name"]
+
+
+@rule("Where no namespace is named, whoever applies the file decides, by accident.")
+def namespace_explicit(stack: Stack) -> Iterator[Problem]:
     """Place every object in the stack's one namespace, explicitly."""
     namespaces = {obj["metadata"]["name"] for obj in stack.of("Namespace")}
     for obj in stack.objects:
         place = obj["metadata"].get("namespace")
         if obj["kind"] != "Namespace" and place not in namespaces:
-            yield f"{title(obj)} is in namespace {place}, not in {', '.join(sorted(namespaces))}"
+            yield title(obj), f"is in namespace {place}, not in {', '.join(sorted(namespaces))}"
+
+
+@rule("Of two objects with one name the second overwrites the first.")
+def names_unique(stack: Stack) -> Iterator[Problem]:
+    """Name each object of a kind once."""
+    for name, count in Counter(title(obj) for obj in stack.objects).items():
+        if count > 1:
+            yield name, f"is there {count} times"
+
+
+@rule("A beta API is gone after a few releases of Kubernetes, and the upgrade fails.")
+def versions_stable(stack: Stack) -> Iterator[Problem]:
+    """Use known kinds in their stable versions."""
+    for obj in stack.objects:
+        wanted = VERSIONS.get(obj["kind"])
+        if obj["apiVersion"] != wanted:
+            yield title(obj), f"is of {obj['apiVersion']}, and {wanted or 'no version'} is stable"
+
+
+@rule("By labels people and tools find what belongs together, also in an emergency.", "advisory")
+def labelled(stack: Stack) -> Iterator[Problem]:
+    """Put name, instance and managed-by on every object, component and version on pods."""
+    for obj in stack.objects:
+        missing = [key for key in LABELS if not obj["metadata"].get("labels", {}).get(key)]
+        if missing:
+            yield title(obj), f"has no label {', '.join(missing)}"
+    for pod in stack.pods():
+        missing = [key for key in (*LABELS, labels.COMPONENT) if not pod.labels.get(key)]
+        if missing:
+            yield pod.owner, f"has pods without label {', '.join(missing)}"
+
+
+@rule("Without its label a dashboard is a ConfigMap that nobody shows.")
+def dashboards_found(stack: Stack) -> Iterator[Problem]:
+    """Let Grafana's sidecar find every dashboard."""
+    for config in stack.of("ConfigMap"):
+        is_dashboard = any('"schemaVersion"' in text for text in config.get("data", {}).values())
+        if is_dashboard and labels.DASHBOARD not in config["metadata"].get("labels", {}):
+            yield title(config), f"is a dashboard without the label {labels.DASHBOARD}"

@@ -162,6 +162,62 @@ def _stripe_mock() -> Tool:
     )
 
 
+def _kubeconform() -> Tool:
+    version = "0.8.0"
+    release = f"{GITHUB}/yannh/kubeconform/releases/download/v{version}"
+    return Tool(
+        name="kubeconform",
+        version=version,
+        binaries=("kubeconform",),
+        minimum=version,
+        version_arguments=("-v",),
+        remedy=f"install kubeconform {version} or newer, or Go 1.25 or newer",
+        download=Download(
+            archive=f"{release}/kubeconform-{system()}-{machine()}.tar.gz",
+            checksums=f"{release}/CHECKSUMS",
+            files=("kubeconform",),
+            usually="5 s",
+        ),
+        go=(
+            GoProgram(
+                folder="kubeconform",
+                package="github.com/yannh/kubeconform/cmd/kubeconform",
+                binary="kubeconform",
+                ldflags=f"-s -w -X main.version=v{version}",
+            ),
+        ),
+        go_usually="10 s",
+    )
+
+
+def _kube_score() -> Tool:
+    version = "1.20.0"
+    release = f"{GITHUB}/zegl/kube-score/releases/download/v{version}"
+    return Tool(
+        name="kube-score",
+        version=version,
+        binaries=("kube-score",),
+        minimum=version,  # an older one has fewer checks
+        version_arguments=("version",),
+        remedy=f"install kube-score {version} or newer, or Go 1.25 or newer",
+        download=Download(
+            archive=f"{release}/kube-score_{version}_{system()}_{machine()}.tar.gz",
+            checksums=f"{release}/checksums.txt",
+            files=("kube-score",),
+            usually="5 s",
+        ),
+        go=(
+            GoProgram(
+                folder="kube-score",
+                package="github.com/zegl/kube-score/cmd/kube-score",
+                binary="kube-score",
+                ldflags=f"-s -w -X main.version={version}",
+            ),
+        ),
+        go_usually="1 min on 2 cores, once per machine",
+    )
+
+
 def _image_tools() -> Tool:
     return Tool(
         name="image-tools",
@@ -178,4 +234,6 @@ def _image_tools() -> Tool:
 PULUMI: Final = _pulumi()
 PROMTOOL: Final = _promtool()
 STRIPE_MOCK: Final = _stripe_mock()
+KUBECONFORM: Final = _kubeconform()
+KUBE_SCORE: Final = _kube_score()
 IMAGE_TOOLS: Final = _image_tools()

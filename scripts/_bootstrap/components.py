@@ -124,6 +124,14 @@ COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
         "Stripe's own API double, for tests",
         lambda place: tools.ensure(catalogue.STRIPE_MOCK, place),
     ),
+    "kubeconform": (
+        "checks manifests against the API server's schemas",
+        lambda place: tools.ensure(catalogue.KUBECONFORM, place),
+    ),
+    "kube-score": (
+        "a checklist for manifests",
+        lambda place: tools.ensure(catalogue.KUBE_SCORE, place),
+    ),
     "image": ("builds images: Docker if an engine answers, else buildah and debootstrap", image),
 }
-DEFAULT: Final = ("venv", "pulumi", "promtool", "stripe-mock")
+DEFAULT: Final = ("venv", "pulumi", "promtool", "stripe-mock", "kubeconform", "kube-score")

@@ -49,7 +49,7 @@ def test_an_unknown_key_inside_a_mapping_is_named_with_its_path() -> None:
 def test_a_key_like_no_other_gets_the_list() -> None:
     (_, line) = problems("prod", zzz="1")
 
-    assert line.startswith("coinslot:zzz is not known; known: api, database, image, ")
+    assert line.startswith("coinslot:zzz is not known; known: api, database, dependencies, image, ")
 
 
 def test_a_wrong_type_is_named_with_what_is_allowed() -> None:
@@ -112,12 +112,13 @@ def test_plain_text_secrets_are_refused_and_not_repeated() -> None:
 
 def test_missing_secret_values_are_listed_on_a_cluster_only() -> None:
     secrets = {"source": "stack"}
-    (_, line) = problems("prod", ("secretValues",), target="cluster", secrets=secrets)
+    (_, line) = problems("staging", ("secretValues",), target="cluster", secrets=secrets)
 
-    names = ", ".join(service_settings.required_secret_names())
-    assert line == f"coinslot:secretValues lacks {names}"
-    rendering = config("prod", secrets=secrets)  # a preview in a fresh clone needs none
-    assert rendering.missing_secrets == service_settings.required_secret_names()
+    names = ("DATABASE_URL", "JWT_SECRET", "SIMULATOR_API_KEY", "LIBRARY_TOKEN")
+    assert line == f"coinslot:secretValues lacks {', '.join(names)}"
+    rendering = config("staging", secrets=secrets)  # a preview in a fresh clone needs none
+    assert rendering.missing_secrets == names
+    assert "STRIPE_API_KEY" in config("prod", secrets=secrets).missing_secrets
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_a_peer_is_a_range_or_a_namespace(database: dict[str, Any]) -> None:
     network = json.loads(raw_config("prod")["network"]) | {"database": database}
 
     assert problems("prod", network=network)[1:] == [
-        "coinslot:network.database needs a cidr or a namespace, and not both"
+        "coinslot:network.database needs one of cidr, namespace and internet: true"
     ]
 
 
@@ -136,7 +137,8 @@ def test_bounds_that_cross_are_refused() -> None:
     api["autoscaling"] = {"minReplicas": 9, "maxReplicas": 5}
 
     assert problems("prod", api=api)[1:] == [
-        "coinslot:api.autoscaling.minReplicas is 9, above maxReplicas 5"
+        "coinslot:api.autoscaling.minReplicas is 9, not below maxReplicas 5; "
+        "an autoscaler needs room"
     ]
 
 
@@ -153,7 +155,7 @@ def test_bounds_that_cross_are_refused() -> None:
 def test_service_settings_are_checked_by_the_service_itself(
     settings: dict[str, Any], said: str
 ) -> None:
-    (_, line) = problems("prod", settings=settings)
+    (_, line) = problems("staging", settings=settings)
 
     assert said in line
 

@@ -1,17 +1,26 @@
 """What the Pulumi program asks for, seen without an engine."""
 
+import dataclasses
+import importlib
+import inspect
+import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import pulumi
 import pytest
+import yaml
 
-from infra import labels, service_settings
+import infra.components
+from infra import labels
 from infra.config import STACKS
 from infra.offline_provider.wire import SECRET_SIGNATURE, SIGNATURE_KEY
-from tests.infra.program import MIGRATIONS, Registered, config, run
+from service.metric_catalog import ACTIVE_PAYMENTS
+from tests.infra.program import MIGRATIONS, ROOT, Registered, config, run
 
-SECRET_VALUES = dict.fromkeys(service_settings.required_secret_names(), "s3cr3t-" * 6)
+SECRET_VALUES = dict.fromkeys(config("prod").needed_secrets, "s3cr3t-" * 6)
+IMAGE = {"repository": "ghcr.io/a/b", "tag": "9", "digest": f"sha256:{'0' * 64}"}
 
 
 def one(resources: Sequence[Registered], kind: str, name: str) -> Registered:
@@ -25,6 +34,93 @@ def test_every_resource_is_inside_a_component(stack: str) -> None:
 
     top = [r.type for r in resources if r.parents in ([], ["pulumi:pulumi:Stack"])]
     assert top == ["coinslot:k8s:Platform"]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_is_made_by_a_component_of_ours(stack: str) -> None:
+    resources, _ = run(config(stack))
+
+    for resource in resources:
+        if resource.type.startswith("kubernetes:"):
+            assert resource.parents[-1].startswith("coinslot:k8s:"), resource.urn
+
+
+def test_objects_are_made_nowhere_but_in_the_components() -> None:
+    """A constructor of the SDK anywhere else would be an object outside of a component."""
+    makers = {
+        path.relative_to(ROOT).parent.as_posix()
+        for path in (ROOT / "infra").rglob("*.py")
+        if "pulumi_kubernetes" in path.read_text() and "offline_provider" not in path.parts
+    }
+
+    assert makers == {"infra/components"}
+
+
+def components() -> list[type[pulumi.ComponentResource]]:
+    for module in pkgutil.iter_modules(infra.components.__path__, "infra.components."):
+        importlib.import_module(module.name)
+    return [
+        kind
+        for kind in pulumi.ComponentResource.__subclasses__()
+        if kind.__module__.startswith("infra.components.")
+    ]
+
+
+@pytest.mark.parametrize("component", components(), ids=lambda c: c.__name__)
+def test_every_component_takes_one_frozen_args_object(
+    component: type[pulumi.ComponentResource],
+) -> None:
+    hints = get_type_hints(component.__init__)
+    names = list(inspect.signature(component.__init__).parameters)
+
+    assert names in (["self", "args"], ["self", "args", "opts"])
+    assert dataclasses.is_dataclass(hints["args"])
+    params: Any = vars(hints["args"])["__dataclass_params__"]
+    assert params.frozen
+
+
+def test_only_local_brings_its_servers_along() -> None:
+    for stack in STACKS:
+        resources, _ = run(config(stack))
+        found = {r.name for r in resources if r.type == "kubernetes:apps/v1:Deployment"}
+        own = {"api", "worker"}
+        assert found == (own | {"postgresql", "valkey", "simulator"} if stack == "local" else own)
+
+
+def test_the_local_database_is_set_up_as_the_service_will_ask_for_it() -> None:
+    url = "postgresql://shop:p%40ss@coinslot-postgresql:5432/money"
+    settings = config(
+        "local",
+        target="cluster",
+        secrets={"source": "stack"},
+        secretValues={
+            **dict.fromkeys(config("local").needed_secrets, "x" * 32),
+            "DATABASE_URL": url,
+        },
+    )
+    resources, _ = run(settings)
+
+    secret = one(resources, "Secret", "postgresql").inputs["stringData"]
+    assert secret[SIGNATURE_KEY] == SECRET_SIGNATURE
+    assert secret["value"] == {"user": "shop", "password": "p@ss", "database": "money"}
+    assert "p@ss" not in str([r for r in resources if r.type != "kubernetes:core/v1:Secret"])
+    references = {
+        variable["name"]: variable["valueFrom"]["secretKeyRef"]
+        for variable in _container(one(resources, "Deployment", "postgresql"))["env"]
+        if "valueFrom" in variable
+    }
+    assert references["POSTGRES_PASSWORD"] == {"name": "coinslot-postgresql", "key": "password"}
+
+
+def test_the_adapter_serves_what_the_autoscaler_reads() -> None:
+    resources, _ = run(config("staging"))
+    (file,) = one(resources, "ConfigMap", "adapter-rules").inputs["data"].values()
+    (rule,) = yaml.safe_load(file)["rules"]
+    metrics = one(resources, "HorizontalPodAutoscaler", "api").inputs["spec"]["metrics"]
+
+    (pods,) = [m["pods"] for m in metrics if m["type"] == "Pods"]
+    assert rule["name"]["as"] == pods["metric"]["name"] == ACTIVE_PAYMENTS.name
+    assert rule["seriesQuery"] == ('active_payments_gauge{namespace="coinslot-staging",pod!=""}')
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -49,7 +145,11 @@ def test_an_existing_secret_is_named_and_not_made() -> None:
 
 def test_encrypted_values_reach_the_secret_on_a_cluster() -> None:
     settings = config(
-        "prod", target="cluster", secrets={"source": "stack"}, secretValues=SECRET_VALUES
+        "prod",
+        target="cluster",
+        image=IMAGE,
+        secrets={"source": "stack"},
+        secretValues=SECRET_VALUES,
     )
     resources, outputs = run(settings)
 
@@ -80,7 +180,8 @@ def test_rendering_keeps_the_cluster_of_this_machine_out(monkeypatch: pytest.Mon
 
 def test_another_setting_rolls_the_pods_and_leaves_the_migration_alone() -> None:
     before, _ = run(config("prod"))
-    after, _ = run(config("prod", settings={"log_level": "debug"}))
+    chosen = config("prod").settings
+    after, _ = run(config("prod", settings={**chosen, "log_level": "warning"}))
 
     assert _marks(before, "api") != _marks(after, "api")
     assert _marks(before, "worker") != _marks(after, "worker")
@@ -106,12 +207,9 @@ def test_the_migration_is_named_by_its_image_and_its_files(tmp_path: Path) -> No
 
 
 def test_a_digest_pins_the_image() -> None:
-    digest = f"sha256:{'0' * 64}"
-    resources, outputs = run(
-        config("prod", image={"repository": "ghcr.io/a/b", "tag": "9", "digest": digest})
-    )
+    resources, outputs = run(config("prod", image=IMAGE))
 
-    assert outputs["image"] == f"ghcr.io/a/b:9@{digest}"
+    assert outputs["image"] == f"ghcr.io/a/b:9@{IMAGE['digest']}"
     assert _container(one(resources, "Deployment", "worker"))["image"] == outputs["image"]
 
 

@@ -1,7 +1,6 @@
 """The rules across objects: every stack keeps them, and a broken example of each is caught."""
 
-import copy
-from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,188 +8,113 @@ import pytest
 from infra import policy
 from infra.config import STACKS
 from infra.policy.objects import Stack, load
-from tests.infra.program import ROOT
+from infra.policy.rules import Waiver
+from infra.policy.waivers import WAIVERS
+from tests.infra.broken_doors import DOORS
+from tests.infra.broken_stacks import BREAKS
+from tests.infra.stacks import BUDGET, WORKER, container, copied, drop, pod, rendered
 
-Break = Callable[[Stack], None]
-API, WORKER, CONFIG = "coinslot-api", "coinslot-worker", "coinslot-config"
-
-
-def rendered(stack: str) -> Stack:
-    """Return the committed manifests; another test compares them with what the engine renders."""
-    return load(ROOT / "infra" / "rendered" / stack)
-
-
-def get(stack: Stack, kind: str, name: str) -> Any:
-    found = stack.named(kind, name)
-    assert found is not None, f"{kind} {name}"
-    return found
-
-
-def pod(stack: Stack, name: str = API) -> Any:
-    return get(stack, "Deployment", name)["spec"]["template"]["spec"]
-
-
-def container(stack: Stack, name: str = API) -> Any:
-    return pod(stack, name)["containers"][0]
-
-
-def drop(stack: Stack, kind: str, name: str) -> None:
-    stack.objects.remove(get(stack, kind, name))  # type: ignore[attr-defined]
+EXAMPLES = {**BREAKS, **DOORS}
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_stack_keeps_every_rule(stack: str) -> None:
-    assert policy.violations(rendered(stack)) == []
+    assert [str(violation) for violation in policy.violations(rendered(stack))] == []
 
 
-BREAKS: dict[str, tuple[Break, str]] = {
-    "a budget as large as the smallest scale": (
-        lambda s: get(s, "PodDisruptionBudget", API)["spec"].update(minAvailable=3),
-        "budget_below_minimum: PodDisruptionBudget coinslot-api keeps 3 pods",
-    ),
-    "a budget that broken pods can hold": (
-        lambda s: get(s, "PodDisruptionBudget", API)["spec"].pop("unhealthyPodEvictionPolicy"),
-        "budget_below_minimum: PodDisruptionBudget coinslot-api lets broken pods",
-    ),
-    "replicas under an autoscaler": (
-        lambda s: get(s, "Deployment", API)["spec"].update(replicas=3),
-        "replicas_left_to_autoscaler: Deployment coinslot-api sets replicas",
-    ),
-    "an autoscaler of nothing": (
-        lambda s: drop(s, "Deployment", API),
-        "replicas_left_to_autoscaler: HorizontalPodAutoscaler coinslot-api scales",
-    ),
-    "pools that outgrow the database": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(DB_POOL_SIZE="18"),
-        "connections_fit: 28 pods with 18 connections and 1 migration need 505; the database has",
-    ),
-    "no default denial": (
-        lambda s: drop(s, "NetworkPolicy", "coinslot-deny-all"),
-        "denied_by_default: Deployment coinslot-api: Egress, Ingress is not denied",
-    ),
-    "no way to DNS": (
-        lambda s: drop(s, "NetworkPolicy", "coinslot-allow-dns"),
-        "names_resolve: Deployment coinslot-api can't reach DNS by UDP",
-    ),
-    "no way to the database": (
-        lambda s: drop(s, "NetworkPolicy", "coinslot-allow-database"),
-        "database_reachable: Job coinslot-migrate-",
-    ),
-    "a service on a closed port": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(LIBRARY_URL="https://lib.example"),
-        "services_reachable: Deployment coinslot-worker calls LIBRARY_URL on port 443",
-    ),
-    "a provider in use on a closed port": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(PROVIDERS="simulator,stripe"),
-        "services_reachable: Deployment coinslot-api calls STRIPE_URL on port 443",
-    ),
-    "no way in for Prometheus": (
-        lambda s: drop(s, "NetworkPolicy", "coinslot-allow-scrape"),
-        "scrape_reaches_pods: Deployment coinslot-worker is monitored",
-    ),
-    "a writable root": (
-        lambda s: container(s)["securityContext"].pop("readOnlyRootFilesystem"),
-        "locked_down: Deployment coinslot-api: the root filesystem is writable",
-    ),
-    "a pod that may be root": (
-        lambda s: container(s)["securityContext"].pop("runAsUser"),
-        "locked_down: Deployment coinslot-api: it may run as root",
-    ),
-    "a capability": (
-        lambda s: container(s)["securityContext"]["capabilities"].update(drop=["NET_RAW"]),
-        "locked_down: Deployment coinslot-api: capabilities are left",
-    ),
-    "growing privileges": (
-        lambda s: container(s)["securityContext"].update(allowPrivilegeEscalation=True),
-        "locked_down: Deployment coinslot-api: privileges can grow",
-    ),
-    "unfiltered system calls": (
-        lambda s: container(s)["securityContext"].pop("seccompProfile"),
-        "locked_down: Deployment coinslot-api: system calls are not filtered",
-    ),
-    "a token": (
-        lambda s: pod(s).pop("automountServiceAccountToken"),
-        "locked_down: Deployment coinslot-api: it carries a token",
-    ),
-    "the default account": (
-        lambda s: pod(s).update(serviceAccountName="default"),
-        "locked_down: Deployment coinslot-api: it uses the default account",
-    ),
-    "no limit of storage": (
-        lambda s: container(s)["resources"]["limits"].pop("ephemeral-storage"),
-        "bounded: Deployment coinslot-api has no limits of ephemeral-storage",
-    ),
-    "an image that moves": (
-        lambda s: container(s, WORKER).update(image="ghcr.io/coinslot/coinslot:latest"),
-        "bounded: Deployment coinslot-worker runs ghcr.io/coinslot/coinslot:latest",
-    ),
-    "too little time to drain": (
-        lambda s: pod(s).update(terminationGracePeriodSeconds=25),
-        "time_to_drain: Deployment coinslot-api is killed after 25 s and needs 25 s",
-    ),
-    "no hook before the stop": (
-        lambda s: container(s).pop("lifecycle"),
-        "time_to_drain: Deployment coinslot-api stops while requests still arrive",
-    ),
-    "a setting that nobody gives": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].pop("JWT_ISSUER"),
-        "settings_complete: Job coinslot-migrate-",
-    ),
-    "a secret in a ConfigMap": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(JWT_SECRET="x"),
-        "settings_complete: Deployment coinslot-api has the secret JWT_SECRET in plain text",
-    ),
-    "a secret that nobody gives": (
-        lambda s: container(s)["env"].pop(0),
-        "settings_complete: Deployment coinslot-api is not given DATABASE_URL",
-    ),
-    "a Service of nobody": (
-        lambda s: get(s, "Service", API)["spec"]["selector"].update(tier="gone"),
-        "selectors_select: Service coinslot-api selects no pod",
-    ),
-    "a Deployment of other pods": (
-        lambda s: get(s, "Deployment", API)["spec"]["selector"]["matchLabels"].update(a="b"),
-        "selectors_select: Deployment coinslot-api doesn't select its own pods",
-    ),
-    "a monitor of nothing": (
-        lambda s: get(s, "ServiceMonitor", "coinslot")["spec"].update(
-            selector={"matchLabels": {"a": "b"}}
-        ),
-        "monitored_ports_exist: ServiceMonitor coinslot finds no Service",
-    ),
-    "a monitored port that no Service has": (
-        lambda s: get(s, "ServiceMonitor", "coinslot")["spec"]["endpoints"][0].update(port="ops"),
-        "monitored_ports_exist: Service coinslot-api has no port ops",
-    ),
-    "a Service's port that no pod has": (
-        lambda s: container(s)["ports"][0].update(name="web"),
-        "monitored_ports_exist: Deployment coinslot-api has no port http",
-    ),
-    "an account that is not there": (
-        lambda s: drop(s, "ServiceAccount", API),
-        "named_objects_exist: Deployment coinslot-api names ServiceAccount coinslot-api",
-    ),
-    "an object in another namespace": (
-        lambda s: get(s, "Service", API)["metadata"].update(namespace="default"),
-        "namespace_explicit: Service coinslot-api is in namespace default",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BREAKS)
+@pytest.mark.parametrize("case", EXAMPLES)
 def test_a_broken_example_is_caught(case: str) -> None:
-    damage, said = BREAKS[case]
-    stack = Stack(copy.deepcopy(list(rendered("staging").objects)))
+    damage, said = EXAMPLES[case]
+    stack = copied("staging")
     damage(stack)
 
-    found = policy.violations(stack)
+    found = [str(violation) for violation in policy.violations(stack)]
     assert any(problem.startswith(said) for problem in found), found
 
 
-def test_every_rule_has_a_broken_example() -> None:
-    proved = {said.partition(":")[0] for _, said in BREAKS.values()}
+def test_prod_is_held_to_more() -> None:
+    stack = copied("prod")
+    pod(stack).pop("priorityClassName")
+    found = policy.review(stack, waivers=())
 
-    assert proved == {rule.__name__ for rule in policy.RULES}
+    said = {str(violation) for violation in found}
+    assert "priority-in-prod: Deployment coinslot-api has no priority class" in said
+    assert any(v.rule == "image-pinned-in-prod" for v in found)  # until there is a digest to name
+    container(stack).update(image=f"ghcr.io/a/b:1@sha256:{'0' * 64}")
+    owners = {
+        v.object for v in policy.review(stack, waivers=()) if v.rule == "image-pinned-in-prod"
+    }
+    assert "Deployment coinslot-worker" in owners
+    assert "Deployment coinslot-api" not in owners
+
+
+def test_every_rule_has_a_broken_example_and_a_reason() -> None:
+    proved = {said.partition(":")[0] for _, said in EXAMPLES.values()}
+
+    assert proved | {"priority-in-prod", "image-pinned-in-prod"} == {r.id for r in policy.RULES}
+    for rule in policy.RULES:
+        assert len(rule.why) > 30, rule.id
+        assert rule.what.endswith("."), rule.id
+
+
+def test_no_broken_example_needs_a_broken_stack() -> None:
+    """The examples start from a stack that keeps every rule, or they would prove nothing."""
+    assert policy.violations(copied("staging")) == []
+
+
+TODAY = date(2026, 6, 1)
+
+
+def waiver(**changes: Any) -> Waiver:
+    given = {
+        "rule": "budget-exists",
+        "object": "Deployment coinslot-w*",
+        "reason": "a try",
+        "expires": TODAY,
+        "stacks": ("staging",),
+    }
+    return Waiver(**{**given, **changes})
+
+
+def said_with(stack: Stack, *waivers: Waiver) -> list[str]:
+    kept = tuple(w for w in WAIVERS if w.rule == "jobs-expire")
+    return [str(v) for v in policy.review(stack, (*kept, *waivers), TODAY) if v.waiver is None]
+
+
+def test_a_waiver_lets_a_finding_pass_and_is_shown_with_it() -> None:
+    stack = copied("staging")
+    drop(stack, BUDGET, WORKER)
+
+    assert said_with(stack, waiver()) == []
+    (waived,) = [v for v in policy.review(stack, (waiver(),), TODAY) if v.waiver]
+    assert (waived.rule, waived.object) == ("budget-exists", "Deployment coinslot-worker")
+    assert waived.waiver == waiver()
+
+
+def test_a_waiver_ends() -> None:
+    stack = copied("staging")
+    drop(stack, BUDGET, WORKER)
+
+    assert said_with(stack, waiver(expires=date(2026, 5, 31))) == [
+        "waivers-hold: The waiver of budget-exists for Deployment coinslot-w* expired on "
+        "2026-05-31: mend what it covers (a try)"
+    ]
+
+
+def test_a_waiver_that_covers_nothing_is_to_be_removed() -> None:
+    assert said_with(copied("staging"), waiver()) == [
+        "waivers-hold: The waiver of budget-exists for Deployment coinslot-w* covers nothing: "
+        "remove it"
+    ]
+    assert said_with(copied("staging"), waiver(stacks=("prod",))) == []
+
+
+@pytest.mark.parametrize("given", WAIVERS, ids=lambda w: f"{w.rule} {w.object}")
+def test_a_committed_waiver_has_a_reason_and_ends_within_a_year(given: Waiver) -> None:
+    assert len(given.reason) > 30
+    assert set(given.stacks) <= set(STACKS)
+    assert given.expires <= datetime.now(UTC).date() + timedelta(days=366)
+    assert given.rule in {rule.id for rule in policy.RULES} or given.rule.startswith("kube-score/")
 
 
 def test_an_empty_folder_is_an_error_and_no_success(tmp_path: Any) -> None:

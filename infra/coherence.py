@@ -1,0 +1,248 @@
+"""What must fit together in a stack's settings that are right one by one.
+
+Each function yields sentences that name the key, what is wrong, and what to do.
+"""
+
+import math
+from collections.abc import Collection, Iterator
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from infra import labels, service_settings
+from infra.quantities import amount
+from infra.reading import unknown_keys
+from infra.sections import SURGE_PERCENT, Peer, Resources, StackConfig
+from service.settings import Settings, env_name, networks
+
+SETTINGS: Final = "coinslot:settings"
+WIDEST_TRUST: Final = 8
+"""Bits of the widest network that is believed: 10.0.0.0/8."""
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+CALLED: Final = ("library", "game_catalog")
+"""Whose URL the service calls whatever the providers are."""
+
+ORDERED: Final[tuple[tuple[str, str, float, str], ...]] = (
+    ("db_statement_timeout_s", "request_timeout_s", 1, "a request ends after its statement"),
+    ("cache_timeout_s", "request_timeout_s", 1, "a lost cache costs speed and no request"),
+    ("integration_timeout_s", "request_timeout_s", 1, "a request ends after what it waits for"),
+    ("provider_timeout_s", "request_timeout_s", 1, "a charge is answered before the request ends"),
+    ("request_timeout_s", "idempotency_lock_s", 2, "an owner of a key that lost it is surely gone"),
+    ("request_timeout_s", "shutdown_drain_s", 1, "a pod that stops ends the requests that it has"),
+    ("integration_timeout_s", "outbox_lease_s", 2, "no two workers send one message"),
+    (
+        "reconciliation_interval_s",
+        "reconciliation_window_s",
+        1,
+        "no payment falls between two runs",
+    ),
+    ("reconciliation_grace_s", "reconciliation_window_s", 1, "there is something to compare"),
+)
+"""Seconds that must be smaller (times the factor) than others, and why."""
+
+
+def problems(config: StackConfig, secret_keys: Collection[str]) -> list[str]:
+    """Return everything that does not fit together. `secret_keys` are encrypted in the file."""
+    found = [*_bounds(config), *_peers(config), *_secrets(config, secret_keys)]
+    service = list(
+        service_settings.problems(config.stack, config.image.tag, config.settings, SETTINGS)
+    )
+    if service:
+        return [*found, *service]
+    plain = service_settings.plain_values(config.stack, config.image.tag, config.settings)
+    settings = service_settings.parsed(plain)
+    found += [*_connections(config, settings), *_timeouts(settings), *_calls(config, settings)]
+    if config.stack != "local":
+        found += [*_shared(config, settings)]
+    if config.stack == "prod":
+        found += [*_production(config, settings)]
+    return [*found, *_dependencies(config)]
+
+
+def _bounds(config: StackConfig) -> Iterator[str]:
+    scaling = config.api.autoscaling
+    if scaling.min_replicas >= scaling.max_replicas:
+        yield (
+            f"coinslot:api.autoscaling.minReplicas is {scaling.min_replicas}, not below "
+            f"maxReplicas {scaling.max_replicas}; an autoscaler needs room"
+        )
+    for where, resources in (
+        ("coinslot:api.resources", config.api.resources),
+        ("coinslot:worker.resources", config.worker.resources),
+    ):
+        yield from _above_limit(where, resources)
+
+
+def _above_limit(where: str, resources: Resources) -> Iterator[str]:
+    for key in ("cpu", "memory", "ephemeral_storage"):
+        asked, most = getattr(resources.requests, key), getattr(resources.limits, key)
+        if amount(asked) > amount(most):
+            yield (
+                f"{where}.requests.{_camel(key)} is {asked}, above limits.{_camel(key)} {most}; "
+                "lower the one or raise the other"
+            )
+
+
+def _peers(config: StackConfig) -> Iterator[str]:
+    for where, peer in _named_peers(config):
+        if [peer.cidr is None, peer.namespace is None, not peer.internet].count(False) != 1:
+            yield f"{where} needs one of cidr, namespace and internet: true"
+    for where, peer in list(_named_peers(config))[:2]:
+        if peer.internet:
+            yield f"{where} is on the internet; name the range of addresses that it has (cidr)"
+
+
+def _named_peers(config: StackConfig) -> Iterator[tuple[str, Peer]]:
+    network = config.network
+    yield "coinslot:network.database", network.database
+    yield "coinslot:network.cache", network.cache
+    for name, peer in network.services.items():
+        yield f"coinslot:network.services.{name}", peer
+
+
+def _secrets(config: StackConfig, secret_keys: Collection[str]) -> Iterator[str]:
+    source, given = config.secrets.source, config.secret_values
+    if source == "placeholder" and config.target == "cluster":
+        yield (
+            "coinslot:secrets.source is placeholder, which no pod can run with; with "
+            "coinslot:target: cluster use existing or stack"
+        )
+    if source == "placeholder" and config.stack != "local":
+        yield (
+            f"coinslot:secrets.source is placeholder, and {config.stack} is no stack to play with; "
+            "use existing or stack"
+        )
+    if given and source != "stack":
+        yield f"coinslot:secretValues needs coinslot:secrets.source: stack, and it is {source}"
+    if given and "secretValues" not in secret_keys:
+        yield (
+            "coinslot:secretValues is in plain text; set each value by `pulumi config set "
+            f"--secret --path 'coinslot:secretValues.NAME' -s {config.stack}`"
+        )
+    names = service_settings.secret_names()
+    yield from unknown_keys(given, names, "coinslot:secretValues.")
+    if config.missing_secrets and config.target == "cluster":
+        yield f"coinslot:secretValues lacks {', '.join(config.missing_secrets)}"
+
+
+def _connections(config: StackConfig, settings: Settings) -> Iterator[str]:
+    """Count every pod of a rollout at full scale, and the migration's one connection."""
+    wanted = (config.api.autoscaling.max_replicas, config.worker.replicas)
+    pods = sum(most + math.ceil(most * SURGE_PERCENT / 100) for most in wanted)
+    needed, free = pods * settings.db_pool_size + 1, config.database.available
+    if needed > free:
+        yield (
+            f"{SETTINGS}.db_pool_size is {settings.db_pool_size}: {pods} pods, at full scale and "
+            f"in a rollout, need {needed} connections, and coinslot:database leaves "
+            f"{max(free, 0)}; take at most {max((free - 1) // pods, 0)}, lower "
+            "coinslot:api.autoscaling.maxReplicas or raise coinslot:database.maxConnections"
+        )
+
+
+def _timeouts(settings: Settings) -> Iterator[str]:
+    for lower, upper, factor, why in ORDERED:
+        small, large = getattr(settings, lower), getattr(settings, upper)
+        if small * factor > large or (factor == 1 and small == large):
+            times = f" times {factor:g}" if factor != 1 else ""
+            yield (
+                f"{SETTINGS}.{lower} is {small:g} s, which{times} is not below {upper}, "
+                f"{large:g} s: {why} only then; lower the one or raise the other"
+            )
+
+
+def _calls(config: StackConfig, settings: Settings) -> Iterator[str]:
+    """Let the network's peers have the ports of the URLs that are called."""
+    ports = {peer.port for peer in config.network.services.values()}
+    for name in (*settings.provider_names, *CALLED):
+        url = urlsplit(getattr(settings, f"{name}_url"))
+        port = url.port or DEFAULT_PORTS[url.scheme]
+        if port not in ports:
+            yield (
+                f"{SETTINGS}.{name}_url is on port {port}, and no peer of "
+                "coinslot:network.services has it; add one, or the pods can't reach it"
+            )
+
+
+def _shared(config: StackConfig, settings: Settings) -> Iterator[str]:
+    """Yield what is wrong on a cluster that others reach."""
+    if config.dependencies:
+        yield (
+            f"coinslot:dependencies is for the stack local: {config.stack} has a database and a "
+            "cache of its own; remove it"
+        )
+    if config.image.repository.startswith("localhost"):
+        yield f"coinslot:image.repository is {config.image.repository}; name a registry"
+    if settings.rate_limit_address and not settings.trusted_proxies:
+        yield (
+            f"{SETTINGS}.trusted_proxies is empty: behind the ingress every client has its "
+            "address, and rate_limit_address counts them as one; name the network of the "
+            "cluster's pods"
+        )
+    for network in networks(settings.trusted_proxies):
+        if network.prefixlen < WIDEST_TRUST or not network.is_private:
+            yield (
+                f"{SETTINGS}.trusted_proxies has {network}: any client there can pretend to be "
+                "another; name the network of the cluster's pods"
+            )
+    if not settings.stripe_url.startswith("https:"):
+        yield f"{SETTINGS}.stripe_url is {settings.stripe_url}; the key needs https"
+
+
+def _production(config: StackConfig, settings: Settings) -> Iterator[str]:
+    """Yield what is right anywhere but where money moves."""
+    if "simulator" in settings.provider_names:
+        yield (
+            f"{SETTINGS}.providers names simulator: it answers and moves no money; name stripe "
+            "alone, in default_provider as well"
+        )
+    if settings.log_level == "debug":
+        yield f"{SETTINGS}.log_level is debug, which writes far more than is kept; use info"
+    for name in ("rate_limit_user", "rate_limit_address", "rate_limit_webhooks"):
+        if getattr(settings, name) == 0:
+            yield f"{SETTINGS}.{name} is 0, which is no limit at all; give one"
+    if config.target == "cluster" and not config.image.digest:
+        yield (
+            "coinslot:image.digest is missing: a tag can be pushed again; give the digest that ran "
+            "in staging"
+        )
+
+
+def _dependencies(config: StackConfig) -> Iterator[str]:
+    """Let what a stack brings along be what its pods are told to use."""
+    if not config.dependencies or config.stack != "local":
+        return
+    for where, peer, port in (
+        ("coinslot:network.database", config.network.database, labels.POSTGRESQL_PORT),
+        ("coinslot:network.cache", config.network.cache, labels.VALKEY_PORT),
+    ):
+        if (peer.namespace, peer.port) != (config.namespace, port):
+            yield (
+                f"{where} is elsewhere; with coinslot:dependencies it is "
+                f"{{namespace: {config.namespace}, port: {port}}}"
+            )
+    if config.secrets.source == "existing":
+        yield (
+            "coinslot:secrets.source is existing, and the database of coinslot:dependencies is set "
+            "up with the password in DATABASE_URL; use stack"
+        )
+    url = config.secret_values.get("DATABASE_URL")
+    host = labels.resource_name(labels.POSTGRESQL)
+    if url and (urlsplit(url).hostname != host or not all(database_parts(url).values())):
+        yield (
+            f"coinslot:secretValues.{env_name('database_url')} has no user, password or database, "
+            f"or another host; with coinslot:dependencies it is postgresql://USER:PASSWORD@{host}/NAME"
+        )
+
+
+def database_parts(url: str) -> dict[str, str]:
+    """Return user, password and database of a URL; what is missing is empty."""
+    parts = urlsplit(url)
+    return {
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "database": unquote(parts.path.removeprefix("/")),
+    }
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)

@@ -1,0 +1,115 @@
+"""NetworkPolicies in the words of this platform: roles, peers, named ports."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra import labels
+from infra.components.scope import Scope
+from infra.sections import Peer
+
+DNS_NAMESPACE: Final = "kube-system"
+DNS_PORT: Final = 53
+DNS_LABELS: Final = {"k8s-app": "kube-dns"}
+"""The label of the cluster's DNS pods, whatever implements them."""
+SERVERS: Final = (labels.API, labels.WORKER)
+ROLES: Final = (*SERVERS, labels.MIGRATE)
+
+net = k8s.networking.v1
+
+
+def allow(
+    scope: Scope,
+    flow: str,
+    components: Sequence[str],
+    opts: pulumi.ResourceOptions,
+    *,
+    ingress: Sequence[k8s.networking.v1.NetworkPolicyIngressRuleArgs] | None = None,
+    egress: Sequence[k8s.networking.v1.NetworkPolicyEgressRuleArgs] | None = None,
+) -> None:
+    """Make the policy that lets one flow through to or from the pods of these components."""
+    net.NetworkPolicy(
+        flow,
+        metadata=scope.metadata(labels.resource_name(f"allow-{flow}")),
+        spec=net.NetworkPolicySpecArgs(
+            pod_selector=_components(components),
+            policy_types=["Ingress" if ingress else "Egress"],
+            ingress=ingress,
+            egress=egress,
+        ),
+        opts=opts,
+    )
+
+
+def from_namespace(namespace: str) -> k8s.networking.v1.NetworkPolicyIngressRuleArgs:
+    """Take requests of any pod of another namespace."""
+    return net.NetworkPolicyIngressRuleArgs(
+        from_=[_namespace(namespace)], ports=[_port(labels.HTTP_PORT_NAME)]
+    )
+
+
+def from_pods(
+    components: Sequence[str], port: int | str
+) -> k8s.networking.v1.NetworkPolicyIngressRuleArgs:
+    """Take connections of the stack's own pods."""
+    there = net.NetworkPolicyPeerArgs(pod_selector=_components(components))
+    return net.NetworkPolicyIngressRuleArgs(from_=[there], ports=[_port(port)])
+
+
+def to_pods(
+    components: Sequence[str], port: int | str
+) -> k8s.networking.v1.NetworkPolicyEgressRuleArgs:
+    """Open connections to the stack's own pods."""
+    there = net.NetworkPolicyPeerArgs(pod_selector=_components(components))
+    return net.NetworkPolicyEgressRuleArgs(to=[there], ports=[_port(port)])
+
+
+def to_peer(peer: Peer) -> k8s.networking.v1.NetworkPolicyEgressRuleArgs:
+    """Open connections to a range of addresses, to a namespace, or to the outside."""
+    if peer.internet:
+        there = net.NetworkPolicyPeerArgs(
+            ip_block=net.IPBlockArgs(cidr="0.0.0.0/0", except_=list(labels.NOT_PUBLIC))
+        )
+    elif peer.cidr is not None:
+        there = net.NetworkPolicyPeerArgs(ip_block=net.IPBlockArgs(cidr=peer.cidr))
+    else:
+        there = _namespace(peer.namespace or "")
+    return net.NetworkPolicyEgressRuleArgs(to=[there], ports=[_port(peer.port)])
+
+
+def dns() -> list[k8s.networking.v1.NetworkPolicyEgressRuleArgs]:
+    """Ask the cluster's DNS."""
+    return [
+        net.NetworkPolicyEgressRuleArgs(
+            to=[_namespace(DNS_NAMESPACE, DNS_LABELS)],
+            ports=[_port(DNS_PORT, "UDP"), _port(DNS_PORT, "TCP")],
+        )
+    ]
+
+
+def _components(names: Sequence[str]) -> k8s.meta.v1.LabelSelectorArgs:
+    return k8s.meta.v1.LabelSelectorArgs(
+        match_labels={labels.NAME: labels.PROJECT},
+        match_expressions=[
+            k8s.meta.v1.LabelSelectorRequirementArgs(
+                key=labels.COMPONENT, operator="In", values=list(names)
+            )
+        ],
+    )
+
+
+def _namespace(
+    name: str, pods: Mapping[str, str] | None = None
+) -> k8s.networking.v1.NetworkPolicyPeerArgs:
+    return net.NetworkPolicyPeerArgs(
+        namespace_selector=k8s.meta.v1.LabelSelectorArgs(
+            match_labels={labels.NAMESPACE_NAME: name}
+        ),
+        pod_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pods) if pods else None,
+    )
+
+
+def _port(port: int | str, protocol: str = "TCP") -> k8s.networking.v1.NetworkPolicyPortArgs:
+    return net.NetworkPolicyPortArgs(port=port, protocol=protocol)

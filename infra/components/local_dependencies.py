@@ -1,0 +1,260 @@
+"""What the service needs and a cluster elsewhere has: PostgreSQL, Valkey, the outside world.
+
+For the stack `local` only. One pod each and no disk: what they hold is thrown away with them.
+Any image will do that keeps to the contract of its publisher's: `postgres` takes POSTGRES_USER,
+POSTGRES_PASSWORD, POSTGRES_DB and PGDATA, `valkey` the server's command line; the simulator's
+runs `python -m simulator`. None of them may need root, or write outside of the folders given here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra import labels
+from infra.components import flows, pods
+from infra.components.scope import Scope
+from infra.components.workload import service_account
+from infra.sections import Amounts, Dependencies, Resources
+
+SMALL: Final = Resources(
+    requests=Amounts(cpu="50m", memory="64Mi", ephemeral_storage="256Mi"),
+    limits=Amounts(cpu="1", memory="512Mi", ephemeral_storage="2Gi"),
+)
+"""PostgreSQL takes 30 MiB when idle; the rest is for a load test on one machine."""
+GRACE_S: Final = 30
+MIN_READY_S: Final = 1
+PROGRESS_DEADLINE_S: Final = 180
+"""Pulling three images and an initdb on a slow machine."""
+REVISIONS: Final = 2
+LINKS: Final = ("user", "password", "database")
+PGDATA: Final = "/data/pgdata"
+
+core = k8s.core.v1
+
+
+@dataclass(frozen=True, slots=True)
+class DependenciesArgs:
+    """`database` holds user, password and name of the database; `secret` the service's secrets.
+
+    `webhook_url` is where the simulator announces what happened to a charge.
+    """
+
+    scope: Scope
+    images: Dependencies
+    database: Mapping[str, pulumi.Input[str]]
+    secret: str
+    webhook_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """One pod that listens on one port. `folders` are the only ones that it can write to."""
+
+    name: str
+    image: str
+    port: int
+    args: Sequence[str] | None = None
+    env: Sequence[k8s.core.v1.EnvVarArgs] = ()
+    folders: Mapping[str, str] | None = None
+    ready_path: str | None = None
+
+
+class LocalDependencies(pulumi.ComponentResource):
+    """Three small servers that only the service can reach."""
+
+    def __init__(self, args: DependenciesArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("coinslot:k8s:LocalDependencies", "dependencies", None, opts)
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self)
+        credentials = self._credentials()
+        for server in (_postgresql(args, credentials), _valkey(args), _simulator(args)):
+            self._serve(server)
+        self._webhooks()
+        self.register_outputs({})
+
+    def _credentials(self) -> str:
+        """Make the Secret that PostgreSQL is set up with, out of the service's own URL."""
+        name = labels.resource_name(labels.POSTGRESQL)
+        core.Secret(
+            labels.POSTGRESQL,
+            metadata=self._args.scope.metadata(name, labels.POSTGRESQL),
+            type="Opaque",
+            string_data={part: self._args.database[part] for part in LINKS},
+            opts=self._child,
+        )
+        return name
+
+    def _serve(self, server: _Server) -> None:
+        scope, name = self._args.scope, labels.resource_name(server.name)
+        account = service_account(scope, server.name, self._child)
+        k8s.apps.v1.Deployment(
+            server.name,
+            metadata=scope.metadata(name, server.name),
+            spec=k8s.apps.v1.DeploymentSpecArgs(
+                replicas=1,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=labels.selector(server.name)),
+                # Two at once would be two databases behind one name.
+                strategy=k8s.apps.v1.DeploymentStrategyArgs(type="Recreate"),
+                min_ready_seconds=MIN_READY_S,
+                progress_deadline_seconds=PROGRESS_DEADLINE_S,
+                revision_history_limit=REVISIONS,
+                template=_template(server, scope),
+            ),
+            opts=pulumi.ResourceOptions.merge(
+                self._child, pulumi.ResourceOptions(depends_on=[account])
+            ),
+        )
+        core.Service(
+            server.name,
+            metadata=scope.metadata(name, server.name),
+            spec=core.ServiceSpecArgs(
+                type="ClusterIP",
+                selector=labels.selector(server.name),
+                ports=[
+                    core.ServicePortArgs(
+                        name=server.name, port=server.port, target_port=server.name, protocol="TCP"
+                    )
+                ],
+            ),
+            opts=self._child,
+        )
+        clients = flows.SERVERS if server.name != labels.POSTGRESQL else flows.ROLES
+        self._allow(server.name, server.name, ingress=[flows.from_pods(clients, server.name)])
+
+    def _webhooks(self) -> None:
+        """Let the simulator call the API, which it finds by name."""
+        self._allow(
+            "webhooks-out",
+            labels.SIMULATOR,
+            egress=[flows.to_pods([labels.API], labels.HTTP_PORT_NAME), *flows.dns()],
+        )
+        self._allow(
+            "webhooks-in",
+            labels.API,
+            ingress=[flows.from_pods([labels.SIMULATOR], labels.HTTP_PORT_NAME)],
+        )
+
+    def _allow(
+        self,
+        flow: str,
+        component: str,
+        *,
+        ingress: Sequence[k8s.networking.v1.NetworkPolicyIngressRuleArgs] | None = None,
+        egress: Sequence[k8s.networking.v1.NetworkPolicyEgressRuleArgs] | None = None,
+    ) -> None:
+        flows.allow(
+            self._args.scope, flow, [component], self._child, ingress=ingress, egress=egress
+        )
+
+
+def _postgresql(args: DependenciesArgs, credentials: str) -> _Server:
+    variables = dict(zip(("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"), LINKS, strict=True))
+    return _Server(
+        name=labels.POSTGRESQL,
+        image=args.images.postgresql,
+        port=labels.POSTGRESQL_PORT,
+        env=[
+            core.EnvVarArgs(name="PGDATA", value=PGDATA),
+            *(_from_secret(name, credentials, key) for name, key in variables.items()),
+        ],
+        folders={"data": "/data", "run": "/var/run/postgresql"},
+    )
+
+
+def _valkey(args: DependenciesArgs) -> _Server:
+    return _Server(
+        name=labels.VALKEY,
+        image=args.images.valkey,
+        port=labels.VALKEY_PORT,
+        # A cache: nothing is saved. Who may connect is up to the NetworkPolicy; it has no password.
+        args=["valkey-server", "--save", "", "--appendonly", "no", "--protected-mode", "no"],
+    )
+
+
+def _simulator(args: DependenciesArgs) -> _Server:
+    secrets = ("SIMULATOR_API_KEY", "LIBRARY_TOKEN", "SIMULATOR_WEBHOOK_SECRETS")
+    return _Server(
+        name=labels.SIMULATOR,
+        image=args.images.simulator,
+        port=labels.SIMULATOR_PORT,
+        args=["--host", "0.0.0.0", "--port", str(labels.SIMULATOR_PORT)],  # noqa: S104  a pod's own
+        env=[
+            core.EnvVarArgs(name="SIMULATOR_WEBHOOK_URL", value=args.webhook_url),
+            *(
+                _from_secret(name, args.secret, name, optional=name.endswith("_SECRETS"))
+                for name in secrets
+            ),
+        ],
+        ready_path="/health/ready",
+    )
+
+
+def _from_secret(
+    variable: str, secret: str, key: str, *, optional: bool = False
+) -> k8s.core.v1.EnvVarArgs:
+    return core.EnvVarArgs(
+        name=variable,
+        value_from=core.EnvVarSourceArgs(
+            secret_key_ref=core.SecretKeySelectorArgs(
+                name=secret, key=key, optional=optional or None
+            )
+        ),
+    )
+
+
+def _template(server: _Server, scope: Scope) -> k8s.core.v1.PodTemplateSpecArgs:
+    folders = {pods.TMP: "/tmp", **(server.folders or {})}  # noqa: S108  a pod's own
+    return core.PodTemplateSpecArgs(
+        metadata=k8s.meta.v1.ObjectMetaArgs(
+            labels={**scope.labels, **labels.selector(server.name)}
+        ),
+        spec=core.PodSpecArgs(
+            service_account_name=labels.resource_name(server.name),
+            automount_service_account_token=False,
+            enable_service_links=False,
+            termination_grace_period_seconds=GRACE_S,
+            security_context=pods.pod_security(),
+            containers=[_container(server, folders)],
+            volumes=[
+                core.VolumeArgs(
+                    name=name, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit="1Gi")
+                )
+                for name in folders
+            ],
+        ),
+    )
+
+
+def _container(server: _Server, folders: Mapping[str, str]) -> k8s.core.v1.ContainerArgs:
+    return core.ContainerArgs(
+        name=server.name,
+        image=server.image,
+        image_pull_policy="IfNotPresent",
+        args=list(server.args) if server.args else None,
+        env=list(server.env) or None,
+        ports=[core.ContainerPortArgs(name=server.name, container_port=server.port)],
+        resources=pods.requirements(SMALL),
+        startup_probe=_probe(server, server.ready_path, period_s=2, failures=60),
+        readiness_probe=_probe(server, server.ready_path, period_s=3, failures=2),
+        # Life is a port that answers: slow is not dead.
+        liveness_probe=_probe(server, None, period_s=10, failures=6),
+        security_context=pods.container_security(),
+        volume_mounts=[
+            core.VolumeMountArgs(name=name, mount_path=path) for name, path in folders.items()
+        ],
+    )
+
+
+def _probe(
+    server: _Server, path: str | None, *, period_s: int, failures: int
+) -> k8s.core.v1.ProbeArgs:
+    return core.ProbeArgs(
+        http_get=core.HTTPGetActionArgs(path=path, port=server.name) if path else None,
+        tcp_socket=None if path else core.TCPSocketActionArgs(port=server.name),
+        period_seconds=period_s,
+        timeout_seconds=2,
+        failure_threshold=failures,
+    )

@@ -1,0 +1,217 @@
+"""The settings of a stack, as types: what can be said in a Pulumi.<stack>.yaml, and no more.
+
+The keys are those of the file under the project's name, in camelCase. What single values may be is
+said here; what must fit together is in infra/coherence.py.
+"""
+
+from typing import Annotated, Final, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from infra import labels, service_settings
+
+Stack = Literal["local", "staging", "prod"]
+STACKS: Final[tuple[Stack, ...]] = get_args(Stack)
+
+Quantity = Annotated[
+    str,
+    Meta(
+        pattern=r"^([1-9][0-9]*)(m|Ki|Mi|Gi)?$",
+        description="a Kubernetes quantity such as 250m, 2, 512Mi",
+    ),
+]
+Name = Annotated[
+    str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="a Kubernetes name")
+]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+ImageName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+:(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+        description="an image with a tag, not latest",
+    ),
+]
+Percent = Annotated[int, Meta(ge=1, le=100)]
+Cidr = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$", description="an IPv4 range such as 10.0.0.0/16"
+    ),
+]
+
+
+SURGE_PERCENT: Final = 25
+"""How many pods more than wanted a rollout may have; they need connections, too."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A mapping in a stack's file."""
+
+
+class Image(Section, frozen=True):
+    """The image of all roles. A digest, once there is one, pins the bytes."""
+
+    repository: Annotated[str, Meta(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+$")]
+    tag: Annotated[
+        str,
+        Meta(
+            pattern=r"^(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+            description="a tag of at most 63 characters, not latest",
+        ),
+    ]
+    digest: Annotated[str, Meta(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
+
+    @property
+    def reference(self) -> str:
+        """Return what a container's `image` field takes."""
+        suffix = f"@{self.digest}" if self.digest else ""
+        return f"{self.repository}:{self.tag}{suffix}"
+
+
+class Amounts(Section, frozen=True):
+    """An amount of each resource that a container uses."""
+
+    cpu: Quantity
+    memory: Quantity
+    ephemeral_storage: Quantity = "64Mi"
+
+
+class Resources(Section, frozen=True):
+    """What a container is promised, and what it may use at most."""
+
+    requests: Amounts
+    limits: Amounts
+
+
+class Autoscaling(Section, frozen=True):
+    """Bounds and targets of the HorizontalPodAutoscaler; any metric above its target adds pods."""
+
+    min_replicas: Annotated[int, Meta(ge=3, le=20)] = 3
+    max_replicas: Annotated[int, Meta(ge=3, le=20)] = 20
+    cpu_percent: Percent = 70
+    memory_percent: Percent = 80
+    active_payments: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    """Payment requests being handled by one pod, on average."""
+
+
+class Api(Section, frozen=True):
+    """The pods that answer HTTP."""
+
+    resources: Resources
+    autoscaling: Autoscaling = Autoscaling()
+
+
+class Worker(Section, frozen=True):
+    """The pods that do the background work; two share it by SKIP LOCKED."""
+
+    resources: Resources
+    replicas: Annotated[int, Meta(ge=1, le=20)] = 2
+
+
+class Peer(Section, frozen=True):
+    """One side of a network flow: one of the three, and a port."""
+
+    port: Port
+    cidr: Cidr | None = None
+    """A range of addresses."""
+    namespace: Name | None = None
+    """A namespace of this cluster."""
+    internet: bool = False
+    """Any public address: for what has no fixed ones."""
+
+
+class Network(Section, frozen=True):
+    """Who may talk to the pods, and to whom they may talk; everything else is denied."""
+
+    ingress_namespace: Name
+    monitoring_namespace: Name
+    database: Peer
+    cache: Peer
+    services: dict[str, Peer]
+    """The provider, the Library, the Game Catalog: name to peer."""
+
+
+class Database(Section, frozen=True):
+    """What the PostgreSQL server of the stack allows; the pods' pools must fit into it."""
+
+    max_connections: Annotated[int, Meta(ge=10, le=10_000)]
+    reserved_connections: Annotated[int, Meta(ge=3, le=1_000)] = 10
+    """Kept free for superusers, backups and people."""
+
+    @property
+    def available(self) -> int:
+        """Return how many connections all pods together may use."""
+        return self.max_connections - self.reserved_connections
+
+
+class Dependencies(Section, frozen=True):
+    """Images of what a stack brings along because nobody else does; for `local` only."""
+
+    postgresql: ImageName
+    valkey: ImageName
+    simulator: ImageName
+
+
+class Secrets(Section, frozen=True):
+    """Where the pods' secret values come from.
+
+    `existing`: a Secret of this name that somebody else looks after. `stack`: encrypted values in
+    the stack's file (`secretValues`). `placeholder`: no values at all; rendering only.
+    """
+
+    source: Literal["existing", "stack", "placeholder"]
+    name: Name = "coinslot-secrets"
+    revision: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    """Raise it after the values changed, to roll the pods."""
+
+
+class Monitoring(Section, frozen=True):
+    """How Prometheus finds the pods and the rules."""
+
+    scrape_interval: Annotated[
+        str, Meta(pattern=r"^[1-9][0-9]*s$", description="seconds such as 15s")
+    ] = "15s"
+    prometheus_labels: dict[str, str] = {}
+    """Labels that the Prometheus object selects ServiceMonitors and rules by."""
+
+
+class StackConfig(Section, frozen=True):
+    """All settings of one stack."""
+
+    target: Literal["render", "cluster"]
+    """`render` writes manifests to a folder; `cluster` talks to the kubeconfig's cluster."""
+    image: Image
+    api: Api
+    worker: Worker
+    database: Database
+    network: Network
+    secrets: Secrets
+    monitoring: Monitoring = Monitoring()
+    settings: dict[str, str | int | float] = {}
+    """Fields of service/settings.py that differ from their defaults, under their own names."""
+    secret_values: dict[str, str] = {}
+    """Values of the service's secret settings, for `secrets.source: stack` only; encrypted."""
+    priority_class: Name | None = None
+    dependencies: Dependencies | None = None
+
+    stack: Stack = "local"
+    render_directory: str = ""
+    """Where the manifests go; empty unless the target is `render`."""
+
+    @property
+    def namespace(self) -> str:
+        """Return the namespace that holds the stack."""
+        return labels.namespace_name(self.stack)
+
+    @property
+    def needed_secrets(self) -> tuple[str, ...]:
+        """Return the secret variables without which this stack's pods do not start."""
+        return service_settings.required_secret_names(self.settings)
+
+    @property
+    def missing_secrets(self) -> tuple[str, ...]:
+        """Return the secret variables that a cluster needs and the stack's file does not hold."""
+        if self.secrets.source != "stack":
+            return ()
+        return tuple(name for name in self.needed_secrets if name not in self.secret_values)

@@ -1,0 +1,173 @@
+"""A broken example for each rule about flows, and about what an intruder could do."""
+
+from infra import labels
+from tests.infra.stacks import (
+    CONFIG,
+    FLOW,
+    WORKER,
+    Break,
+    add,
+    container,
+    context,
+    drop,
+    get,
+    pod,
+    spec,
+)
+
+INTERNET = {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(labels.NOT_PUBLIC)}}
+# What is done to staging, the rule that sees it, and what it says.
+DOORS: dict[str, tuple[Break, str]] = {
+    "no default denial": (
+        lambda s: drop(s, FLOW, "coinslot-deny-all"),
+        "denied-by-default: Deployment coinslot-api can be reached or reach out: Egress, Ingress",
+    ),
+    "a flow to anywhere": (
+        lambda s: spec(s, FLOW, "coinslot-allow-cache")["egress"][0].pop("to"),
+        "flows-have-ends: NetworkPolicy coinslot-allow-cache allows egress without naming peers",
+    ),
+    "a flow by any port": (
+        lambda s: spec(s, FLOW, "coinslot-allow-ingress")["ingress"][0].pop("ports"),
+        "flows-have-ends: NetworkPolicy coinslot-allow-ingress allows ingress without naming",
+    ),
+    "a flow to the whole world": (
+        lambda s: spec(s, FLOW, "coinslot-allow-services")["egress"][0].update(
+            to=[{"ipBlock": {"cidr": "0.0.0.0/0"}}], ports=[{"port": 443, "protocol": "TCP"}]
+        ),
+        "flows-have-ends: NetworkPolicy coinslot-allow-services allows egress of everybody",
+    ),
+    "a flow to the internet by another port": (
+        lambda s: spec(s, FLOW, "coinslot-allow-services")["egress"][0].update(to=[INTERNET]),
+        "flows-have-ends: NetworkPolicy coinslot-allow-services allows egress of everybody",
+    ),
+    "a flow from every namespace": (
+        lambda s: spec(s, FLOW, "coinslot-allow-scrape")["ingress"][0].update(
+            {"from": [{"namespaceSelector": {}}]}
+        ),
+        "flows-have-ends: NetworkPolicy coinslot-allow-scrape allows ingress of everybody",
+    ),
+    "no way to DNS": (
+        lambda s: drop(s, FLOW, "coinslot-allow-dns"),
+        "names-resolve: Deployment coinslot-api can't reach DNS by UDP",
+    ),
+    "no way to the database": (
+        lambda s: drop(s, FLOW, "coinslot-allow-database"),
+        "stores-reachable: Job coinslot-migrate-",
+    ),
+    "no way to the cache": (
+        lambda s: drop(s, FLOW, "coinslot-allow-cache"),
+        "stores-reachable: Deployment coinslot-worker has REDIS_URL",
+    ),
+    "a service on a closed port": (
+        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(LIBRARY_URL="https://lib.example"),
+        "services-reachable: Deployment coinslot-worker calls LIBRARY_URL on port 443",
+    ),
+    "a provider in use on a closed port": (
+        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(PROVIDERS="simulator,stripe"),
+        "services-reachable: Deployment coinslot-api calls STRIPE_URL on port 443",
+    ),
+    "no way in for Prometheus": (
+        lambda s: drop(s, FLOW, "coinslot-allow-scrape"),
+        "scrape-reaches-pods: Deployment coinslot-worker is monitored",
+    ),
+    "a Service for the world": (
+        lambda s: spec(s, "Service").update(type="LoadBalancer"),
+        "services-inside: Service coinslot-api can be reached from outside",
+    ),
+    "an Ingress without TLS": (
+        lambda s: add(
+            s, {"apiVersion": "v1", "kind": "Ingress", "metadata": {"name": "i"}, "spec": {}}
+        ),
+        "services-inside: Ingress i takes requests without TLS",
+    ),
+    "the host's network": (
+        lambda s: pod(s).update(hostNetwork=True),
+        "host-namespaces-apart: Deployment coinslot-api sets hostNetwork",
+    ),
+    "a privileged container that runs first": (
+        lambda s: pod(s).update(
+            initContainers=[{**container(s), "securityContext": {"privileged": True}}]
+        ),
+        "no-privileges: Deployment coinslot-api is privileged",
+    ),
+    "growing privileges": (
+        lambda s: context(s).update(allowPrivilegeEscalation=True),
+        "privileges-fixed: Deployment coinslot-api lets privileges grow",
+    ),
+    "a capability": (
+        lambda s: context(s)["capabilities"].update(drop=["NET_RAW"]),
+        "capabilities-dropped: Deployment coinslot-api has capabilities left",
+    ),
+    "a capability that comes back": (
+        lambda s: context(s)["capabilities"].update(add=["NET_ADMIN"]),
+        "capabilities-dropped: Deployment coinslot-api has capabilities left",
+    ),
+    "a folder of the node": (
+        lambda s: pod(s)["volumes"].append({"name": "h", "hostPath": {"path": "/"}}),
+        "volumes-of-pods-only: Deployment coinslot-api mounts a hostPath",
+    ),
+    "a port of the node": (
+        lambda s: container(s)["ports"][0].update(hostPort=8080),
+        "host-ports-closed: Deployment coinslot-api takes port 8080 of its node",
+    ),
+    "a pod that may be root": (
+        lambda s: (context(s).pop("runAsUser"), pod(s)["securityContext"].update(runAsUser=0)),
+        "user-is-not-root: Deployment coinslot-api may run as root: runAsUser",
+    ),
+    "unfiltered system calls": (
+        lambda s: context(s).update(seccompProfile={"type": "Unconfined"}),
+        "system-calls-filtered: Deployment coinslot-api has its system calls unfiltered",
+    ),
+    "no AppArmor": (
+        lambda s: context(s).update(appArmorProfile={"type": "Unconfined"}),
+        "system-calls-filtered: Deployment coinslot-api switches AppArmor off",
+    ),
+    "a type of SELinux": (
+        lambda s: context(s).update(seLinuxOptions={"type": "spc_t"}),
+        "system-calls-filtered: Deployment coinslot-api chooses SELinux options",
+    ),
+    "a setting of the kernel": (
+        lambda s: pod(s)["securityContext"].update(
+            sysctls=[{"name": "kernel.msgmax", "value": "1"}]
+        ),
+        "kernel-settings-safe: Deployment coinslot-api sets kernel.msgmax",
+    ),
+    "a probe of another host": (
+        lambda s: container(s)["livenessProbe"]["httpGet"].update(host="169.254.169.254"),
+        "probes-stay-home: Deployment coinslot-api sends the kubelet's probes elsewhere",
+    ),
+    "a writable root": (
+        lambda s: context(s).pop("readOnlyRootFilesystem"),
+        "root-read-only: Deployment coinslot-api has a writable root filesystem",
+    ),
+    "a token": (
+        lambda s: pod(s).pop("automountServiceAccountToken"),
+        "no-token: Deployment coinslot-api carries a token",
+    ),
+    "an account that hands out tokens": (
+        lambda s: get(s, "ServiceAccount", WORKER).pop("automountServiceAccountToken"),
+        "no-token: ServiceAccount coinslot-worker hands out tokens",
+    ),
+    "the default account": (
+        lambda s: pod(s).update(serviceAccountName="default"),
+        "own-account: Deployment coinslot-api uses the default account",
+    ),
+    "rights": (
+        lambda s: add(
+            s, {"apiVersion": "v1", "kind": "ClusterRoleBinding", "metadata": {"name": "b"}}
+        ),
+        "no-roles: ClusterRoleBinding b grants rights",
+    ),
+    "a namespace that takes any pod": (
+        lambda s: get(s, "Namespace", "coinslot-staging")["metadata"].update(labels={}),
+        "namespace-restricted: Namespace coinslot-staging enforces the pod security standard None",
+    ),
+    "a password in plain sight": (
+        lambda s: container(s)["env"].append({"name": "SMTP_PASSWORD", "value": "x"}),
+        "secrets-by-reference: Deployment coinslot-api has SMTP_PASSWORD in plain text",
+    ),
+    "a token in a ConfigMap": (
+        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(SHOP_TOKEN="x"),
+        "secrets-by-reference: ConfigMap coinslot-config holds SHOP_TOKEN in plain text",
+    ),
+}

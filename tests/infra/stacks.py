@@ -1,0 +1,53 @@
+"""Rendered stacks, and hands to damage them with."""
+
+import copy
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from infra.policy.objects import Stack, load
+from tests.infra.program import ROOT
+
+Break = Callable[[Stack], Any]
+API, WORKER, CONFIG = "coinslot-api", "coinslot-worker", "coinslot-config"
+SCALER, BUDGET, FLOW = "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"
+
+
+@cache
+def rendered(stack: str) -> Stack:
+    """Return the committed manifests; another test compares them with what the engine renders."""
+    return load(ROOT / "infra" / "rendered" / stack)
+
+
+def get(stack: Stack, kind: str, name: str) -> Any:
+    found = stack.named(kind, name)
+    assert found is not None, f"{kind} {name}"
+    return found
+
+
+def pod(stack: Stack, name: str = API) -> Any:
+    return get(stack, "Deployment", name)["spec"]["template"]["spec"]
+
+
+def container(stack: Stack, name: str = API) -> Any:
+    return pod(stack, name)["containers"][0]
+
+
+def context(stack: Stack, name: str = API) -> Any:
+    return container(stack, name)["securityContext"]
+
+
+def spec(stack: Stack, kind: str, name: str = API) -> Any:
+    return get(stack, kind, name)["spec"]
+
+
+def add(stack: Stack, obj: Any) -> None:
+    stack.objects.append(obj)  # type: ignore[attr-defined]
+
+
+def drop(stack: Stack, kind: str, name: str) -> None:
+    stack.objects.remove(get(stack, kind, name))  # type: ignore[attr-defined]
+
+
+def copied(stack: str) -> Stack:
+    return Stack(copy.deepcopy(list(rendered(stack).objects)))

@@ -1,0 +1,186 @@
+"""Settings that are right one by one and wrong together: the file, the key, the remedy."""
+
+import json
+from typing import Any
+
+import pytest
+
+from infra.coherence import ORDERED
+from infra.config import STACKS, StackConfigError, load
+from tests.infra.program import config, raw_config
+
+LOCAL_URL = "postgresql://u:p@coinslot-postgresql:5432/coinslot"
+
+
+def refused(stack: str, **changes: Any) -> str:
+    """Return what is said about a stack's file in which some mappings are extended."""
+    raw = raw_config(stack)
+    for key, value in changes.items():
+        old = json.loads(raw.get(key, "{}")) if isinstance(value, dict) else {}
+        raw[key] = json.dumps(_merged(old, value)) if isinstance(value, dict) else value
+    with pytest.raises(StackConfigError) as caught:
+        load(stack, raw, ("secretValues",))
+    return str(caught.value)
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+
+
+TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
+    "an autoscaler without room": (
+        "prod",
+        {"api": {"autoscaling": {"minReplicas": 5, "maxReplicas": 5}}},
+        "coinslot:api.autoscaling.minReplicas is 5, not below maxReplicas 5; an autoscaler needs",
+    ),
+    "a request above its limit": (
+        "prod",
+        {"worker": {"resources": {"requests": {"memory": "1Gi"}}}},
+        "coinslot:worker.resources.requests.memory is 1Gi, above limits.memory 512Mi; lower the",
+    ),
+    "a request above its limit in other units": (
+        "prod",
+        {"api": {"resources": {"requests": {"cpu": "1001m"}}}},
+        "coinslot:api.resources.requests.cpu is 1001m, above limits.cpu 1",
+    ),
+    "pools that outgrow the database": (
+        "prod",
+        {"settings": {"db_pool_size": 18}},
+        "coinslot:settings.db_pool_size is 18: 28 pods, at full scale and in a rollout, need 505 "
+        "connections, and coinslot:database leaves 490; take at most 17, lower",
+    ),
+    "a database that shrinks": (
+        "prod",
+        {"database": {"maxConnections": 200}},
+        "coinslot:settings.db_pool_size is 8: 28 pods, at full scale and in a rollout, need 225",
+    ),
+    "a URL on a port that no flow allows": (
+        "staging",
+        {"settings": {"library_url": "https://library.example"}},
+        "coinslot:settings.library_url is on port 443, and no peer of coinslot:network.services",
+    ),
+    "a provider that can't be reached": (
+        "staging",
+        {"settings": {"providers": "simulator,stripe"}},
+        "coinslot:settings.stripe_url is on port 443, and no peer of coinslot:network.services",
+    ),
+    "a peer that is two": (
+        "prod",
+        {"network": {"services": {"stripe": {"cidr": "10.0.0.0/8"}}}},
+        "coinslot:network.services.stripe needs one of cidr, namespace and internet: true",
+    ),
+    "a database on the internet": (
+        "prod",
+        {"network": {"database": {"cidr": None, "internet": True}}},
+        "coinslot:network.database is on the internet; name the range of addresses",
+    ),
+    "placeholders outside of local": (
+        "staging",
+        {"secrets": {"source": "placeholder"}},
+        "coinslot:secrets.source is placeholder, and staging is no stack to play with; use",
+    ),
+    "servers of its own outside of local": (
+        "staging",
+        {"dependencies": {"postgresql": "a/b:1", "valkey": "a/b:1", "simulator": "a/b:1"}},
+        "coinslot:dependencies is for the stack local: staging has a database and a cache of its",
+    ),
+    "an image of this machine": (
+        "staging",
+        {"image": {"repository": "localhost/coinslot"}},
+        "coinslot:image.repository is localhost/coinslot; name a registry",
+    ),
+    "nobody believed behind an ingress": (
+        "prod",
+        {"settings": {"trusted_proxies": ""}},
+        "coinslot:settings.trusted_proxies is empty: behind the ingress every client has its",
+    ),
+    "everybody believed": (
+        "prod",
+        {"settings": {"trusted_proxies": "10.0.0.0/8,0.0.0.0/0"}},
+        "coinslot:settings.trusted_proxies has 0.0.0.0/0: any client there can pretend",
+    ),
+    "a key in plain text": (
+        "staging",
+        {"settings": {"stripe_url": "http://api.stripe.com"}},
+        "coinslot:settings.stripe_url is http://api.stripe.com; the key needs https",
+    ),
+    "simulated money in prod": (
+        "prod",
+        {
+            "settings": {"providers": "stripe,simulator"},
+            "network": {"services": {"simulator": {"namespace": "sim", "port": 8090}}},
+        },
+        "coinslot:settings.providers names simulator: it answers and moves no money; name stripe",
+    ),
+    "debug logs in prod": (
+        "prod",
+        {"settings": {"log_level": "debug"}},
+        "coinslot:settings.log_level is debug, which writes far more than is kept; use info",
+    ),
+    "no limit in prod": (
+        "prod",
+        {"settings": {"rate_limit_webhooks": 0}},
+        "coinslot:settings.rate_limit_webhooks is 0, which is no limit at all; give one",
+    ),
+    "a tag alone on prod's cluster": (
+        "prod",
+        {"target": "cluster"},
+        "coinslot:image.digest is missing: a tag can be pushed again; give the digest that ran",
+    ),
+    "own servers and a database elsewhere": (
+        "local",
+        {"network": {"database": {"namespace": "shared"}}},
+        "coinslot:network.database is elsewhere; with coinslot:dependencies it is {namespace: "
+        "coinslot-local, port: 5432}",
+    ),
+    "own servers and somebody else's password": (
+        "local",
+        {"secrets": {"source": "existing"}},
+        "coinslot:secrets.source is existing, and the database of coinslot:dependencies is set up",
+    ),
+    "own servers and a URL that leads elsewhere": (
+        "local",
+        {"secrets": {"source": "stack"}, "secretValues": {"DATABASE_URL": "postgresql://u@db/x"}},
+        "coinslot:secretValues.DATABASE_URL has no user, password or database, or another host",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOGETHER)
+def test_what_does_not_fit_together_is_refused(case: str) -> None:
+    stack, changes, said = TOGETHER[case]
+    found = refused(stack, **changes)
+
+    assert found.startswith(f"Pulumi.{stack}.yaml has 1 problem:\n"), found
+    assert f"\n  {said}" in found
+
+
+@pytest.mark.parametrize(("lower", "upper", "factor", "_why"), ORDERED)
+def test_seconds_that_do_not_add_up_are_refused(
+    lower: str, upper: str, factor: float, _why: str
+) -> None:
+    much = 40_000 if lower.startswith("reconciliation") else 300
+    settings = {lower: much, upper: much * factor - 1}
+    if upper.startswith("reconciliation_window"):
+        settings = {lower: 80_000, upper: 80_000}
+    said = refused("staging", settings=settings)
+
+    assert f"coinslot:settings.{lower} is {settings[lower]} s, which" in said
+    assert f"is not below {upper}, {settings[upper]:g} s: " in said
+
+
+def test_a_secret_url_is_not_repeated() -> None:
+    said = refused(
+        "local",
+        secrets={"source": "stack"},
+        secretValues={"DATABASE_URL": "postgresql://u:hunter2@db/x"},
+    )
+
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_committed_stacks_fit_together(stack: str) -> None:
+    assert config(stack).stack == stack
