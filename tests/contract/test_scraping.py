@@ -14,6 +14,7 @@ from alerts.model import EVALUATION_INTERVAL, SERVICE
 from alerts.promql import Pattern
 from dashboards import documents
 from dashboards.lint import walk
+from infra.policy.objects import selects
 
 ROOT = Path(__file__).parents[2]
 STACKS = ("local", "prod", "staging")
@@ -35,8 +36,7 @@ def only(stack: str, kind: str) -> Object:
 
 
 def selected(monitor: Object, service: Object) -> bool:
-    wanted = monitor["spec"]["selector"]["matchLabels"].items()
-    return bool(wanted <= service["metadata"]["labels"].items())
+    return selects(monitor["spec"]["selector"], service["metadata"]["labels"])
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -89,7 +89,7 @@ def test_a_new_violation_is_marked_and_counts_as_high() -> None:
     assert review.reaches("high")
     assert not compare("staging", after, after).reaches("high")
     text = "\n".join(line.text for line in report.lines(review, SIDES))
-    assert "    NEW    budget_below_minimum" in text
+    assert "    NEW    budget-below-minimum" in text
     assert "**(new)**" in report.markdown([review], SIDES)
 
 
