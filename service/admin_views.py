@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.admin_actions import AdminActionRow
+from service.store.audit_seals import SealRow
 from service.store.outbox_review import OutboxRow
 from service.store.payment_detail import AttemptRow, EntitlementRow
 from service.store.reconciliation import DifferenceRow
@@ -128,6 +129,19 @@ class ReconciliationRunView(msgspec.Struct, frozen=True):
     error: str | None
 
 
+class AuditSealView(msgspec.Struct, frozen=True):
+    """A sealed interval of the audit trails; `hash` covers it and the seal before."""
+
+    id: int
+    first_position: int
+    last_position: int
+    entries: int
+    chains: int
+    root: str
+    hash: str
+    sealed_at: datetime
+
+
 class PaymentDetailView(msgspec.Struct, frozen=True):
     """A payment with all that belongs to it, each list oldest first."""
 
@@ -175,6 +189,11 @@ def run_view(row: RunRow) -> ReconciliationRunView:
 def difference_view(row: DifferenceRow) -> DifferenceView:
     """Return a difference."""
     return msgspec.convert(row, DifferenceView, from_attributes=True)
+
+
+def seal_view(row: SealRow) -> AuditSealView:
+    """Return a seal."""
+    return msgspec.convert(row, AuditSealView, from_attributes=True)
 
 
 def detail_view(detail: PaymentDetail) -> PaymentDetailView:

@@ -27,8 +27,9 @@ from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
 from service.store.schema import require_schema
+from service.usecases.audit import Rounds
 from service.usecases.context import Clock, Context, utc_now
-from service.workers import actions, completer, expiry, gauges, outbox, reconciliation
+from service.workers import actions, audit, completer, expiry, gauges, outbox, reconciliation
 from service.workers import inbox as inbox_worker
 from service.workers.loop import Worker, run
 
@@ -219,6 +220,8 @@ def _workers(ctx: Context) -> Iterable[Worker]:
     yield Worker("actions", partial(actions.run_once, ctx), actions.POLL_S)
     yield Worker("expiry", partial(expiry.run_once, ctx), EXPIRY_POLL_S)
     yield Worker("reconciliation", partial(reconciliation.run_once, ctx), RECONCILIATION_POLL_S)
+    yield Worker("audit seals", partial(audit.seal_once, ctx), audit.SEAL_POLL_S)
+    yield Worker("audit check", partial(audit.check_once, ctx, Rounds()), audit.CHECK_POLL_S)
     yield Worker("backlog", partial(gauges.measure_backlog, ctx), BACKLOG_POLL_S)
     yield Worker("invariants", partial(gauges.measure_invariants, ctx), INVARIANTS_POLL_S)
 

@@ -283,6 +283,28 @@ INVARIANT_VIOLATIONS: Final = Metric(
     "Rows that break a money invariant; anything but 0 is an incident.",
     ("invariant",),
 )
+AUDIT_SEAL_LAG: Final = Metric(
+    "audit_seal_lag_seconds",
+    "gauge",
+    "Age of the oldest entry of the audit trails that no seal covers.",
+    (),
+    "seconds",
+)
+AUDIT_LAST_SEAL: Final = Metric(
+    "audit_last_seal_gauge",
+    "gauge",
+    "Number of the newest seal of the audit trails; one that goes back means that seals are gone.",
+)
+AUDIT_FAULTS: Final = Metric(
+    "audit_faults_gauge",
+    "gauge",
+    "Faults that this process has found in the sealed audit trails; anything but 0 is an incident.",
+)
+AUDIT_SEALS_CHECKED: Final = Metric(
+    "audit_seals_checked_total",
+    "counter",
+    "Seals of the audit trails that this process has checked, in endless rounds.",
+)
 WEBHOOK_REQUESTS: Final = Metric(
     "webhook_requests_total",
     "counter",

@@ -147,6 +147,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How far back one looks: three days, so that a weekend without runs is made up for."""
     reconciliation_grace_s: Seconds = 900.0
     """What is younger is still in flight and not compared."""
+    audit_seal_interval_s: Seconds = 60.0
+    """Time between two seals of the audit trails: what is cut off before its seal doesn't show."""
     worker_poll_s: Seconds = 0.5
     """Pause of a worker that found nothing to do."""
     outbox_batch: Annotated[int, Meta(ge=1, le=1_000)] = 50

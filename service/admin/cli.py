@@ -12,6 +12,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TextIO
 from uuid import UUID
 
@@ -19,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from service import logs
-from service.admin import commands
+from service.admin import audit, commands
 from service.admin.output import Output, plain
 from service.app import parts
 from service.domain.reconciliation import DifferenceKind
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     acting.add_argument("--note", required=True, help="why, for the audit trail")
     add = top.add_subparsers(title="commands", required=True, metavar="COMMAND").add_parser
     _add_looking(add, [every, paged], [every])
+    _add_audit(add, [every, paged], [every])
     _add_acting(add, [every, acting])
     return top
 
@@ -120,6 +122,21 @@ def _add_looking(add: Any, paged: list[Any], plain_: list[Any]) -> None:
     payment = add("payment", parents=plain_, help="show all that is known of a payment")
     payment.add_argument("id", type=UUID)
     payment.set_defaults(command=commands.show_payment)
+
+
+def _add_audit(add: Any, paged: list[Any], plain_: list[Any]) -> None:
+    top = add("audit", help="check the audit trails against their seals")
+    add = top.add_subparsers(title="commands", required=True, metavar="COMMAND").add_parser
+    seals = add("seals", parents=paged, help="list the seals, newest first")
+    seals.add_argument("--before", type=int, metavar="ID", help="the last id of the page before")
+    seals.set_defaults(command=audit.show_seals)
+
+    verify = add("verify", parents=plain_, help="check that the trails are as they were sealed")
+    verify.add_argument("--since", type=audit.moment, metavar="TIME",
+                        help="leave out what was sealed before (ISO 8601, UTC)")  # fmt: skip
+    verify.add_argument("--anchors", type=Path, metavar="FILE",
+                        help="a worker's log: its seals must be those of the database")  # fmt: skip
+    verify.set_defaults(command=audit.verify)
 
 
 def _add_acting(add: Any, parents: list[Any]) -> None:

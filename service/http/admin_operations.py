@@ -1,8 +1,8 @@
-"""The outbox and reconciliation over HTTP, for operators."""
+"""The outbox, reconciliation and the seals of the audit trails over HTTP, for operators."""
 
 from typing import Final
 
-from service.admin_views import difference_view, message_view, run_view
+from service.admin_views import difference_view, message_view, run_view, seal_view
 from service.errors import NotFoundError
 from service.http.admin_schemas import (
     DifferencePage,
@@ -12,10 +12,12 @@ from service.http.admin_schemas import (
     PageQuery,
     Reason,
     RunPage,
+    SealPage,
+    SealQuery,
 )
 from service.http.endpoint import Call, Nothing, Reply
 from service.http.state import CONTEXT
-from service.usecases import admin_outbox, reconcile
+from service.usecases import admin_outbox, audit, reconcile
 
 MAX_ID_DIGITS: Final = 18
 """Any message's id has fewer: bigint ends at 19 digits."""
@@ -78,6 +80,15 @@ async def list_differences(call: Call[Nothing, DifferenceQuery]) -> Reply:
     page = found[: query.limit]
     cursor = page[-1].id if len(found) > query.limit else None
     return Reply(200, DifferencePage(tuple(map(difference_view, page)), cursor))
+
+
+async def list_seals(call: Call[Nothing, SealQuery]) -> Reply:
+    """List seals of the audit trails, newest first."""
+    query = call.query
+    found = await audit.list_seals(call.app(CONTEXT), before=query.cursor, limit=query.limit + 1)
+    page = found[: query.limit]
+    cursor = page[-1].id if len(found) > query.limit else None
+    return Reply(200, SealPage(tuple(map(seal_view, page)), cursor))
 
 
 def _number(word: str) -> int:

@@ -71,4 +71,9 @@ ADMIN_ROUTES: Final = (
         summary="List differences between the books", tag="admin",
         responses={200: s.DifferencePage}, errors=_BUSY,
     ),
+    Endpoint(
+        method="GET", path="/v1/admin/audit/seals", handler=admin_operations.list_seals,
+        scope=ADMIN, operation_id="listAuditSeals", tag="admin",
+        summary="List the seals of the audit trails", responses={200: s.SealPage}, errors=_BUSY,
+    ),
 )  # fmt: skip

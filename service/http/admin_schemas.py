@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from service.admin_views import (
+    AuditSealView,
     DifferenceView,
     OutboxMessageView,
     ReconciliationRunView,
@@ -86,6 +87,13 @@ class DifferenceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 20
 
 
+class SealQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page of seals."""
+
+    cursor: Annotated[int, Meta(ge=1, le=2**62)] | None = None
+    limit: Limit = 20
+
+
 class ReviewPage(msgspec.Struct, frozen=True):
     """Payments and refunds in review, oldest first; `next_cursor` is null on the last page."""
 
@@ -112,3 +120,10 @@ class DifferencePage(msgspec.Struct, frozen=True):
 
     differences: tuple[DifferenceView, ...]
     next_cursor: UUID | None
+
+
+class SealPage(msgspec.Struct, frozen=True):
+    """Seals, newest first; `next_cursor` is null on the last page."""
+
+    seals: tuple[AuditSealView, ...]
+    next_cursor: int | None
