@@ -20,7 +20,7 @@ _COLUMNS: Final = """
     encode(hash, 'hex'), sealed_at
 """
 
-# The trigger works out the rest (migration 0013).
+# The trigger works out the rest (migration 0016).
 _SEAL: Final = (
     "INSERT INTO audit_seals (last_position, sealed_at) VALUES (%s, %s) RETURNING"  # noqa: S608
     + _COLUMNS
@@ -90,7 +90,7 @@ async def _last_position(transaction: Transaction, due: datetime, limit: int) ->
 async def _older_have_ended(transaction: Transaction, wait_s: float) -> bool:
     """Wait until this transaction, which takes its id here, is the oldest one that runs.
 
-    Whoever took a position before had an id before (migration 0013), so what then is committed up
+    Whoever took a position before had an id before (migration 0016), so what then is committed up
     to that position is all that ever will be. Each look is a snapshot of its own.
     """
     [(own,)] = await transaction.fetch("SELECT pg_current_xact_id()::text")

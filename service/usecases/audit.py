@@ -51,6 +51,12 @@ class Rounds:
     faulty: dict[int, int] = field(default_factory=dict)
     """Faults by the id of the last seal of the part in which they were."""
 
+    def checked(self, last: int, faults: int) -> None:
+        """Replace what was known of the part up to `last`."""
+        kept = {seal: n for seal, n in self.faulty.items() if not self.after < seal <= last}
+        self.faulty = kept | ({last: faults} if faults else {})
+        self.after = last
+
 
 async def seal(ctx: Context) -> int:
     """Seal what is due and say so; return how many entries, if more are waiting, else 0.
@@ -92,12 +98,7 @@ async def list_seals(ctx: Context, *, before: int | None, limit: int) -> list[Se
 async def check_next(ctx: Context, rounds: Rounds) -> None:
     """Check the next part of the round, and that the newest seal seen so far is still there."""
     gone = await audit_trail.compare_anchors(ctx.db, [rounds.newest] if rounds.newest else [])
-    part = await audit_trail.next_part(ctx.db, after=rounds.after, entries=PART_ENTRIES)
-    found: list[Fault] = []
-    if part:
-        found = await audit_trail.faults_within(ctx.db, after=rounds.after, last=part.last)
-        ctx.metrics.inc(m.AUDIT_SEALS_CHECKED, part.seals)
-    _note(rounds, part.last if part else None, len(found))
+    found = await _check_part(ctx, rounds)
     if not gone:
         newest = await audit_seals.list_seals(ctx.db, before=None, limit=1)
         rounds.newest = Anchor(newest[0].id, newest[0].hash) if newest else None
@@ -108,17 +109,18 @@ async def check_next(ctx: Context, rounds: Rounds) -> None:
         )
 
 
-def _note(rounds: Rounds, last: int | None, faults: int) -> None:
-    """Replace what was known of the part up to `last`; the round begins anew after the end."""
-    if last is None:
-        kept = {seal: n for seal, n in rounds.faulty.items() if seal <= rounds.after}
-        rounds.faulty, rounds.after = kept, 0
-        return
-    for seal in [seal for seal in rounds.faulty if rounds.after < seal <= last]:
-        del rounds.faulty[seal]
-    if faults:
-        rounds.faulty[last] = faults
-    rounds.after = last
+async def _check_part(ctx: Context, rounds: Rounds) -> list[Fault]:
+    part = await audit_trail.next_part(ctx.db, after=rounds.after, entries=PART_ENTRIES)
+    if part is None:  # the round is over; what was beyond its end is there no longer
+        rounds.faulty = {last: n for last, n in rounds.faulty.items() if last <= rounds.after}
+        rounds.after = 0
+        part = await audit_trail.next_part(ctx.db, after=0, entries=PART_ENTRIES)
+    if part is None:
+        return []
+    found = await audit_trail.faults_within(ctx.db, after=rounds.after, last=part.last)
+    ctx.metrics.inc(m.AUDIT_SEALS_CHECKED, part.seals)
+    rounds.checked(part.last, len(found))
+    return found
 
 
 async def verify(

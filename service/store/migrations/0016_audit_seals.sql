@@ -32,16 +32,19 @@ CREATE VIEW audit_entries AS
 CREATE VIEW audit_broken_entries AS
     SELECT e.position, 'payment/' || e.payment_id AS chain, e.seq
     FROM payment_events e
-    LEFT JOIN payment_events p ON p.payment_id = e.payment_id AND p.seq = e.seq - 1
-    WHERE e.hash <> event_hash(coalesce(p.hash, ''), e.payment_id, e.seq, e.at, e.event, e.data,
-                               e.correlation_id)
+    WHERE e.hash <> event_hash(
+        coalesce((SELECT p.hash FROM payment_events p
+                  WHERE p.payment_id = e.payment_id AND p.seq = e.seq - 1), ''),
+        e.payment_id, e.seq, e.at, e.event, e.data, e.correlation_id)
     UNION ALL
     SELECT a.position, 'decisions/' || a.subject || '/' || a.subject_id, a.seq
     FROM admin_actions a
-    LEFT JOIN admin_actions p
-        ON p.subject = a.subject AND p.subject_id = a.subject_id AND p.seq = a.seq - 1
-    WHERE a.hash <> admin_action_hash(coalesce(p.hash, ''), a.subject, a.subject_id, a.seq, a.at,
-                                      a.actor, a.action, a.reason, a.evidence, a.correlation_id);
+    WHERE a.hash <> admin_action_hash(
+        coalesce((SELECT p.hash FROM admin_actions p
+                  WHERE p.subject = a.subject AND p.subject_id = a.subject_id
+                    AND p.seq = a.seq - 1), ''),
+        a.subject, a.subject_id, a.seq, a.at, a.actor, a.action, a.reason, a.evidence,
+        a.correlation_id);
 
 -- What an interval holds of each chain.
 CREATE FUNCTION audit_digests(first_position bigint, last_position bigint)

@@ -71,10 +71,10 @@ async def test_a_seal_is_due_by_time_or_by_size(shop: Shop) -> None:
     for _ in range(3):
         await payment(shop)
     assert await seal(shop.db, limit=2)
-    wait = {"at": NOW, "due": NOW - timedelta(seconds=1), "wait_s": 10.0}
-    assert await audit_seals.seal(shop.db, limit=2, **wait) is None
+    before = NOW - timedelta(seconds=1)
+    assert await audit_seals.seal(shop.db, at=NOW, due=before, limit=2, wait_s=10) is None
     await payment(shop)
-    by_size = await audit_seals.seal(shop.db, limit=2, **wait)
+    by_size = await audit_seals.seal(shop.db, at=NOW, due=before, limit=2, wait_s=10)
     assert by_size
     assert by_size.entries == 2
 
