@@ -6,10 +6,12 @@ Migrations only go forward: expand in one release, contract in a later one.
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from yoyo import get_backend, read_migrations
 from yoyo.exceptions import LockTimeout
+from yoyo.migrations import topological_sort
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_TIMEOUT_S = 60  # another run's migrations take seconds; a minute means it is stuck
@@ -35,6 +37,8 @@ def apply(database_url: str) -> Sequence[str]:
     return names
 
 
+@cache  # every probe of readiness asks
 def newest() -> str:
-    """Return the name of the last migration of this release."""
-    return max(path.stem for path in MIGRATIONS.glob("*.sql"))
+    """Return the migration of this release that is applied last; its number need not be highest."""
+    *_, last = topological_sort(read_migrations(str(MIGRATIONS)))
+    return str(last.id)
