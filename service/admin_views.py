@@ -8,6 +8,7 @@ import msgspec
 
 from service.store.admin_actions import AdminActionRow
 from service.store.audit_seals import SealRow
+from service.store.inbox import EventRow as InboxRow
 from service.store.outbox_review import OutboxRow
 from service.store.payment_detail import AttemptRow, EntitlementRow
 from service.store.reconciliation import DifferenceRow
@@ -17,17 +18,23 @@ from service.usecases.admin_payment import PaymentDetail
 from service.views import (
     EventView,
     LedgerEntryView,
+    OrphanCapture,
     PaymentView,
     RefundView,
     event_view,
     ledger_view,
+    orphan_view,
     payment_view,
     refund_view,
 )
 
 
 class ReviewItemView(msgspec.Struct, frozen=True):
-    """A payment or refund in review; `provider_ref` is its own name at the provider."""
+    """Something that waits for a person; `provider_ref` is its own name at the provider.
+
+    `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work), or
+    `grant_refund` (the failed refund of a paid order that can't be granted; `amount` is left).
+    """
 
     kind: str
     id: UUID
@@ -56,6 +63,23 @@ class OutboxMessageView(msgspec.Struct, frozen=True):
     given_up_at: datetime | None
     correlation_id: str
     created_at: datetime
+
+
+class ParkedEvent(msgspec.Struct, frozen=True):
+    """An event that found no payment of ours within three days.
+
+    `status` is `parked`, or what an operator has made of it: `pending` or `dismissed`.
+    """
+
+    provider: str
+    event_id: str
+    type: str
+    status: str
+    charge_ref: str
+    payment_id: UUID | None
+    claimed_status: str | None
+    attempts: int
+    last_error: str | None
 
 
 class AttemptView(msgspec.Struct, frozen=True):
@@ -150,6 +174,7 @@ class PaymentDetailView(msgspec.Struct, frozen=True):
     payment: PaymentView
     attempts: tuple[AttemptView, ...]
     refunds: tuple[RefundView, ...]
+    orphans: tuple[OrphanCapture, ...]
     entitlements: tuple[EntitlementView, ...]
     ledger: tuple[LedgerEntryView, ...]
     events: tuple[EventView, ...]
@@ -181,6 +206,11 @@ def message_view(row: OutboxRow) -> OutboxMessageView:
     return msgspec.convert(row, OutboxMessageView, from_attributes=True)
 
 
+def parked_view(row: InboxRow) -> ParkedEvent:
+    """Return a parked event."""
+    return msgspec.convert(row, ParkedEvent, from_attributes=True)
+
+
 def run_view(row: RunRow) -> ReconciliationRunView:
     """Return a reconciliation run."""
     return msgspec.convert(row, ReconciliationRunView, from_attributes=True)
@@ -204,6 +234,7 @@ def detail_view(detail: PaymentDetail) -> PaymentDetailView:
         payment=payment_view(detail.payment),
         attempts=tuple(map(_attempt_view, detail.attempts)),
         refunds=tuple(map(refund_view, detail.refunds)),
+        orphans=tuple(map(orphan_view, detail.orphans)),
         entitlements=tuple(map(_entitlement_view, detail.entitlements)),
         ledger=tuple(map(ledger_view, detail.ledger)),
         events=tuple(map(event_view, detail.events)),

@@ -8,6 +8,7 @@ import msgspec
 
 from service.domain.payment import NextAction, PaymentStatus
 from service.store.orders import OrderRow
+from service.store.orphans import OrphanRow
 from service.store.payments import EventRow, LedgerRow, PaymentRow
 from service.store.refunds import RefundRow
 
@@ -78,6 +79,21 @@ class RefundView(msgspec.Struct, frozen=True):
     failure_code: str | None
     created_at: datetime
     updated_at: datetime
+
+
+class OrphanCapture(msgspec.Struct, frozen=True):
+    """A charge that took money and pays nothing; `amount` is in minor units of `currency`."""
+
+    id: UUID
+    payment_id: UUID
+    provider: str
+    provider_ref: str
+    status: str
+    amount: int
+    currency: str
+    refund_ref: str | None
+    last_error: str | None
+    created_at: datetime
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -156,6 +172,22 @@ def refund_view(row: RefundRow) -> RefundView:
         failure_code=row.failure_code,
         created_at=row.created_at,
         updated_at=row.updated_at,
+    )
+
+
+def orphan_view(row: OrphanRow) -> OrphanCapture:
+    """Return the orphan capture as the API shows it."""
+    return OrphanCapture(
+        id=row.id,
+        payment_id=row.payment_id,
+        provider=row.provider,
+        provider_ref=row.provider_ref,
+        status=row.status,
+        amount=row.amount_minor,
+        currency=row.currency,
+        refund_ref=row.refund_ref,
+        last_error=row.last_error,
+        created_at=row.created_at,
     )
 
 

@@ -98,9 +98,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_looking(add: Any, paged: list[Any], plain_: list[Any]) -> None:
-    review = add("review", parents=paged, help="list payments and refunds in review")
+    review = add("review", parents=paged, help="list what waits for a person")
     review.add_argument("--after", type=UUID, metavar="ID", help="the last id of the page before")
     review.set_defaults(command=commands.show_review)
+
+    orphans = add("orphans", parents=plain_, help="list charges that pay nothing")
+    orphans.set_defaults(command=commands.show_orphans)
+
+    parked = add("parked", parents=plain_, help="list events that found no payment")
+    parked.set_defaults(command=commands.show_parked)
 
     outbox = add("outbox", parents=paged, help="list messages to the Library")
     states = ("stuck", "pending", "delivered", "given_up")
@@ -150,6 +156,8 @@ def _add_acting(add: Any, parents: list[Any]) -> None:
     resolve.add_argument("--key", help="an idempotency key, to repeat the command safely")
     resolve.set_defaults(command=commands.resolve)
 
+    _add_giving_back(add, parents)
+
     replay = add("replay", parents=parents, help="send a message of the outbox once more")
     replay.add_argument("message", type=int)
     replay.set_defaults(command=commands.replay)
@@ -158,6 +166,28 @@ def _add_acting(add: Any, parents: list[Any]) -> None:
     reconcile.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="SECONDS",
                            help="for the end of the run (%(default)g)")  # fmt: skip
     reconcile.set_defaults(command=commands.run_reconciliation)
+
+
+def _add_giving_back(add: Any, parents: list[Any]) -> None:
+    kind_help = "an orphan capture in review, or a failed refund of what can't be granted"
+    retry = add("retry", parents=parents, help="have a refund tried again")
+    record = add("record", parents=parents, help="book a refund that was made otherwise")
+    record.add_argument("--provider-ref", required=True, metavar="REF",
+                        help="the refund's id at the provider, or the transfer's")  # fmt: skip
+    record.add_argument("--amount", type=int, metavar="MINOR",
+                        help="what was given back, in minor units")  # fmt: skip
+    for verb, command in (("retry", retry), ("record", record)):
+        command.add_argument("kind", choices=("orphan", "refund"), help=kind_help)
+        command.add_argument("id", type=UUID)
+        command.add_argument("--key", help="an idempotency key, to repeat the command safely")
+        command.set_defaults(command=commands.give_back, verb=verb)
+
+    again = add("replay-event", parents=parents, help="have a parked event looked at once more")
+    dismiss = add("dismiss-event", parents=parents, help="dismiss a parked event for good")
+    for command, is_again in ((again, True), (dismiss, False)):
+        command.add_argument("provider")
+        command.add_argument("event", help="the event's id")
+        command.set_defaults(command=commands.end_parked, again=is_again)
 
 
 def _limit(text: str) -> int:

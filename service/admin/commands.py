@@ -15,15 +15,28 @@ from service.admin_views import (
     detail_view,
     difference_view,
     message_view,
+    parked_view,
     review_view,
     run_view,
 )
 from service.domain.money import Money
 from service.http.admin_schemas import EvidenceBody
 from service.store.reconciliation_runs import RunRow
-from service.usecases import admin_outbox, admin_payment, oversight, reconcile, review
+from service.usecases import (
+    admin_inbox,
+    admin_outbox,
+    admin_payment,
+    giving_back,
+    inbox,
+    orphans,
+    oversight,
+    reconcile,
+    review,
+)
 from service.usecases.answer import Answer
 from service.usecases.context import Context
+from service.usecases.decisions import Command, Evidence
+from service.views import orphan_view
 
 OK: Final = 0
 FAILED: Final = 1
@@ -55,22 +68,25 @@ async def show_review(ctx: Context, arguments: Arguments, out: Output) -> int:
 
 async def resolve(ctx: Context, arguments: Arguments, out: Output) -> int:
     """Decide on a payment or refund in review."""
-    given = {
-        "note": arguments.note,
-        "provider_ref": arguments.provider_ref,
-        "amount": arguments.amount,
-    }
-    evidence = msgspec.convert(given, EvidenceBody)
     command = review.Resolve(
-        actor=actor(arguments),
-        subject_id=arguments.id,
-        outcome=arguments.outcome,
-        evidence=review.Evidence(evidence.note, evidence.provider_ref, evidence.amount),
-        key=arguments.key or str(uuid4()),
-        fingerprint=_fingerprint(arguments.kind, arguments.id, arguments.outcome, evidence),
+        **msgspec.structs.asdict(_command(arguments, arguments.outcome)), outcome=arguments.outcome
     )
     decide = review.resolve_payment if arguments.kind == "payment" else review.resolve_refund
     return _answered(await decide(ctx, command), arguments, out)
+
+
+async def give_back(ctx: Context, arguments: Arguments, out: Output) -> int:
+    """Have a refund tried again, or book it as made otherwise."""
+    decide = _GIVING_BACK[arguments.verb, arguments.kind]
+    return _answered(await decide(ctx, _command(arguments, arguments.verb)), arguments, out)
+
+
+_GIVING_BACK: Final = {
+    ("retry", "orphan"): giving_back.retry_orphan,
+    ("record", "orphan"): giving_back.record_orphan,
+    ("retry", "refund"): giving_back.retry_refund,
+    ("record", "refund"): giving_back.record_refund,
+}
 
 
 async def show_outbox(ctx: Context, arguments: Arguments, out: Output) -> int:
@@ -99,6 +115,55 @@ async def replay(ctx: Context, arguments: Arguments, out: Output) -> int:
     )
     if not out.document(message_view(row)):
         out.say(f"message {row.id} ({row.topic}) is due now; the worker sends it")
+    return OK
+
+
+async def show_orphans(ctx: Context, _arguments: Arguments, out: Output) -> int:
+    """Print charges that pay nothing."""
+    found = list(map(orphan_view, await orphans.newest(ctx)))
+    if not out.document({"orphans": found}):
+        out.table(
+            "Orphan captures",
+            ("id", "status", "payment", "provider", "ref", "amount", "refund", "last error"),
+            [
+                (i.id, i.status, i.payment_id, i.provider, i.provider_ref,
+                 Money(i.amount, i.currency), i.refund_ref, i.last_error)
+                for i in found
+            ],
+        )  # fmt: skip
+    return OK
+
+
+async def show_parked(ctx: Context, _arguments: Arguments, out: Output) -> int:
+    """Print events that found no payment."""
+    found = list(map(parked_view, await inbox.list_parked(ctx)))
+    if not out.document({"events": found}):
+        names = [
+            "provider",
+            "event_id",
+            "type",
+            "charge_ref",
+            "payment_id",
+            "claimed_status",
+            "last_error",
+        ]
+        out.table("Parked events", names, [[getattr(i, name) for name in names] for i in found])
+    return OK
+
+
+async def end_parked(ctx: Context, arguments: Arguments, out: Output) -> int:
+    """Have a parked event looked at once more, or dismiss it."""
+    row = await admin_inbox.end_parked(
+        ctx,
+        arguments.provider,
+        arguments.event,
+        again=arguments.again,
+        actor=actor(arguments),
+        reason=arguments.note,
+    )
+    if not out.document(parked_view(row)):
+        what = "due now; the worker looks at it" if arguments.again else "dismissed"
+        out.say(f"event {row.event_id} of {row.provider} is {what}")
     return OK
 
 
@@ -163,6 +228,22 @@ def actor(arguments: Arguments) -> str:
     return f"cli:{arguments.actor}"
 
 
+def _command(arguments: Arguments, verb: str) -> Command:
+    given = {
+        "note": arguments.note,
+        "provider_ref": getattr(arguments, "provider_ref", None),
+        "amount": getattr(arguments, "amount", None),
+    }
+    evidence = msgspec.convert(given, EvidenceBody)
+    return Command(
+        actor=actor(arguments),
+        subject_id=arguments.id,
+        evidence=Evidence(evidence.note, evidence.provider_ref, evidence.amount),
+        key=arguments.key or str(uuid4()),
+        fingerprint=_fingerprint(arguments.kind, arguments.id, verb, evidence),
+    )
+
+
 def _fingerprint(*parts: Any) -> bytes:
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
@@ -201,6 +282,7 @@ def _print_payment(detail: PaymentDetailView, out: Output) -> None:
     out.facts(f"Payment {payment.id}", facts)
     _print_list(out, "Attempts", detail.attempts, "id operation status checks error_code")
     _print_list(out, "Refunds", detail.refunds, "id status amount reason failure_code")
+    _print_list(out, "Orphans", detail.orphans, "id status amount provider_ref refund_ref")
     _print_list(out, "Games", detail.entitlements, "game_id quantity status id")
     _print_list(out, "Ledger", detail.ledger, "at kind account amount currency")
     _print_list(out, "Events", detail.events, "seq at event data")

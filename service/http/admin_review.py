@@ -1,5 +1,9 @@
 """The review queue over HTTP: what waits for a person, and the person's decision."""
 
+from typing import Any
+
+import msgspec
+
 from service.admin_views import detail_view, review_view
 from service.http.admin_schemas import (
     EvidenceBody,
@@ -13,10 +17,11 @@ from service.http.payments import REPLAYED
 from service.http.state import CONTEXT
 from service.usecases import admin_payment, review
 from service.usecases.answer import Answer
+from service.usecases.decisions import Command, Evidence
 
 
 async def list_review(call: Call[Nothing, PageQuery]) -> Reply:
-    """List payments and refunds in review, oldest first."""
+    """List what waits for a person, oldest first."""
     query = call.query
     found = await review.list_review(call.app(CONTEXT), after=query.cursor, limit=query.limit + 1)
     page = found[: query.limit]
@@ -32,33 +37,32 @@ async def get_payment(call: Call[Nothing, Nothing]) -> Reply:
 
 async def resolve_payment(call: Call[ResolvePayment, Nothing]) -> Reply:
     """Decide on a payment in review."""
-    command = review.Resolve(
-        actor=call.caller.user_id,
-        subject_id=call.ids["payment_id"],
-        outcome=call.body.outcome,
-        evidence=_evidence(call.body.evidence),
-        key=call.idempotency_key,
-        fingerprint=call.fingerprint,
-    )
-    return _reply(await review.resolve_payment(call.app(CONTEXT), command))
+    command = _resolve(call, "payment_id")
+    return reply_of(await review.resolve_payment(call.app(CONTEXT), command))
 
 
 async def resolve_refund(call: Call[ResolveRefund, Nothing]) -> Reply:
     """Decide on a refund in review."""
-    command = review.Resolve(
+    command = _resolve(call, "refund_id")
+    return reply_of(await review.resolve_refund(call.app(CONTEXT), command))
+
+
+def command_of(call: Call[Any, Nothing], subject: str, evidence: EvidenceBody) -> Command:
+    """Return who decides what about the subject whose id is in the path, and on what evidence."""
+    return Command(
         actor=call.caller.user_id,
-        subject_id=call.ids["refund_id"],
-        outcome=call.body.outcome,
-        evidence=_evidence(call.body.evidence),
+        subject_id=call.ids[subject],
+        evidence=Evidence(evidence.note, evidence.provider_ref, evidence.amount),
         key=call.idempotency_key,
         fingerprint=call.fingerprint,
     )
-    return _reply(await review.resolve_refund(call.app(CONTEXT), command))
 
 
-def _evidence(body: EvidenceBody) -> review.Evidence:
-    return review.Evidence(body.note, body.provider_ref, body.amount)
-
-
-def _reply(answer: Answer) -> Reply:
+def reply_of(answer: Answer) -> Reply:
+    """Return an answer as HTTP, marked if it was given before."""
     return Reply(answer.status, answer.body, REPLAYED if answer.replayed else {})
+
+
+def _resolve(call: Call[Any, Nothing], subject: str) -> review.Resolve:
+    command = command_of(call, subject, call.body.evidence)
+    return review.Resolve(**msgspec.structs.asdict(command), outcome=call.body.outcome)

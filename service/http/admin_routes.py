@@ -4,10 +4,11 @@ from typing import Final
 
 from service import admin_views as v
 from service import errors as e
+from service.http import admin_giving_back as giving_back
 from service.http import admin_operations, admin_review
 from service.http import admin_schemas as s
 from service.http.endpoint import Endpoint
-from service.views import PaymentView, RefundView
+from service.views import OrphanCapture, PaymentView, RefundView
 
 ADMIN: Final = "payments:admin"
 _BUSY: Final = (e.OverloadedError, e.StoreUnavailableError, e.RequestTimeoutError)
@@ -75,5 +76,53 @@ ADMIN_ROUTES: Final = (
         method="GET", path="/v1/admin/audit/seals", handler=admin_operations.list_seals,
         scope=ADMIN, operation_id="listAuditSeals", tag="admin",
         summary="List the seals of the audit trails", responses={200: s.SealPage}, errors=_BUSY,
+    ),
+    Endpoint(
+        method="GET", path="/v1/admin/webhooks/parked", handler=giving_back.list_parked,
+        scope=ADMIN, operation_id="listParkedWebhooks", tag="admin",
+        summary="List the events that found no payment",
+        responses={200: s.ParkedEvents}, errors=_BUSY,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/webhooks/replay", handler=giving_back.replay_event,
+        scope=ADMIN, operation_id="replayParkedWebhook", tag="admin",
+        summary="Have a parked event looked at once more",
+        responses={200: v.ParkedEvent}, errors=_RESOLVE_ERRORS,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/webhooks/dismiss", handler=giving_back.dismiss_event,
+        scope=ADMIN, operation_id="dismissParkedWebhook", tag="admin",
+        summary="Dismiss a parked event for good",
+        responses={200: v.ParkedEvent}, errors=_RESOLVE_ERRORS,
+    ),
+    Endpoint(
+        method="GET", path="/v1/admin/orphan-captures", handler=giving_back.list_orphans,
+        scope=ADMIN, operation_id="listOrphanCaptures", tag="admin",
+        summary="List the charges that pay nothing",
+        responses={200: s.OrphanCaptures}, errors=_BUSY,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/orphan-captures/{orphan_id}/retry",
+        handler=giving_back.retry_orphan, scope=ADMIN, operation_id="retryOrphanCapture",
+        summary="Have the refund of an orphan capture in review tried again", tag="admin",
+        idempotent=True, responses={202: OrphanCapture}, errors=_RESOLVE_ERRORS,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/orphan-captures/{orphan_id}/record",
+        handler=giving_back.record_orphan, scope=ADMIN, operation_id="recordOrphanCapture",
+        summary="Book an orphan capture in review as given back otherwise", tag="admin",
+        idempotent=True, responses={200: OrphanCapture}, errors=_RESOLVE_ERRORS,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/refunds/{refund_id}/retry",
+        handler=giving_back.retry_refund, scope=ADMIN, operation_id="retryRefund",
+        summary="Refund an order that can't be granted again, after a refund that failed",
+        tag="admin", idempotent=True, responses={202: RefundView}, errors=_RESOLVE_ERRORS,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/refunds/{refund_id}/record",
+        handler=giving_back.record_refund, scope=ADMIN, operation_id="recordRefund",
+        summary="Book a refund of an order that can't be granted as made otherwise",
+        tag="admin", idempotent=True, responses={200: RefundView}, errors=_RESOLVE_ERRORS,
     ),
 )  # fmt: skip

@@ -10,11 +10,13 @@ from service.admin_views import (
     AuditSealView,
     DifferenceView,
     OutboxMessageView,
+    ParkedEvent,
     ReconciliationRunView,
     ReviewItemView,
 )
 from service.domain.reconciliation import DifferenceKind
 from service.http.schemas import Amount, Cursor, Limit
+from service.views import OrphanCapture
 
 Note = Annotated[
     str,
@@ -63,6 +65,22 @@ class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: Note
 
 
+class GivenBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How money was given back otherwise; `evidence.provider_ref` names the refund or transfer."""
+
+    evidence: EvidenceBody
+
+
+class ParkedEventRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A parked event, and why an operator decides on it."""
+
+    provider: Annotated[str, Meta(min_length=1, max_length=64, examples=["simulator"])]
+    event_id: Annotated[
+        str, Meta(pattern=r"^[\x20-\x7e]{1,255}(?!\n)$", examples=["evt_1Pgc76B7WZ01zgkW"])
+    ]
+    note: Note
+
+
 class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which page."""
 
@@ -94,8 +112,20 @@ class SealQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 20
 
 
+class ParkedEvents(msgspec.Struct, frozen=True):
+    """Parked events, the latest first; at most a hundred."""
+
+    events: tuple[ParkedEvent, ...]
+
+
+class OrphanCaptures(msgspec.Struct, frozen=True):
+    """Orphan captures, the latest first; at most a hundred."""
+
+    orphans: tuple[OrphanCapture, ...]
+
+
 class ReviewPage(msgspec.Struct, frozen=True):
-    """Payments and refunds in review, oldest first; `next_cursor` is null on the last page."""
+    """What waits for a person, oldest first; `next_cursor` is null on the last page."""
 
     items: tuple[ReviewItemView, ...]
     next_cursor: UUID | None

@@ -107,18 +107,6 @@ ROUTES: Final = (
         errors=(e.WebhookRefusedError, *_BUSY),
     ),
     Endpoint(
-        method="GET", path="/v1/admin/webhooks/parked", handler=webhooks.list_parked,
-        scope=ADMIN, operation_id="listParkedWebhooks",
-        summary="List the events that found no payment", tag="admin",
-        responses={200: webhooks.ParkedEvents}, errors=_BUSY,
-    ),
-    Endpoint(
-        method="GET", path="/v1/admin/orphan-captures", handler=webhooks.list_orphans,
-        scope=ADMIN, operation_id="listOrphanCaptures",
-        summary="List the charges that pay nothing", tag="admin",
-        responses={200: webhooks.OrphanCaptures}, errors=_BUSY,
-    ),
-    Endpoint(
         method="GET", path="/v1/admin/ledger", handler=admin.get_ledger, scope=ADMIN,
         operation_id="getLedger", summary="Read a payment's ledger entries", tag="admin",
         responses={200: s.LedgerEntries}, errors=_BUSY,

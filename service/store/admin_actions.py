@@ -7,7 +7,9 @@ import msgspec
 
 from service.store.database import Database, Transaction
 
-Subject = Literal["payment", "refund", "outbox", "reconciliation"]
+Subject = Literal[
+    "payment", "refund", "outbox", "reconciliation", "orphan_capture", "webhook_event"
+]
 
 
 class AdminAction(msgspec.Struct, frozen=True):

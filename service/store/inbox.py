@@ -68,6 +68,12 @@ class InboxEvent(msgspec.Struct, frozen=True):
     received_at: datetime
 
 
+EVENT_COLUMNS: Final = """
+    provider, event_id, type, status, outcome, charge_ref, payment_id, claimed_status, attempts,
+    last_error, received_at, ended_at
+"""
+
+
 class EventRow(msgspec.Struct, frozen=True):
     """An event as people see it."""
 
@@ -152,8 +158,7 @@ async def park(db: Database, event: InboxEvent, *, error: str, at: datetime) -> 
 async def parked(db: Database, *, limit: int) -> list[EventRow]:
     """Return the events that were left to people, the latest first."""
     rows = await db.read(
-        "SELECT provider, event_id, type, status, outcome, charge_ref, payment_id,"
-        " claimed_status, attempts, last_error, received_at, ended_at FROM webhook_inbox"
+        f"SELECT {EVENT_COLUMNS} FROM webhook_inbox"  # noqa: S608  constants only
         " WHERE status = 'parked' ORDER BY ended_at DESC LIMIT %s",
         (limit,),
     )

@@ -10,12 +10,15 @@ from service.store.database import Database
 
 _COLUMNS: Final = """
     o.id, o.provider, o.provider_ref, o.payment_id, o.amount_minor, o.currency, o.status,
-    o.attempts, o.last_error, o.refund_ref, o.correlation_id, o.created_at
+    o.attempts, o.last_error, o.refund_ref, o.correlation_id, o.created_at, o.retry_keys
 """
 
 
 class OrphanRow(msgspec.Struct, frozen=True):
-    """An orphan capture; its id is the idempotency key of its refund."""
+    """An orphan capture; its id is the idempotency key of its refund's first try.
+
+    `retry_keys` are those of the tries that operators have asked for, the last one being tried.
+    """
 
     id: UUID
     provider: str
@@ -29,6 +32,7 @@ class OrphanRow(msgspec.Struct, frozen=True):
     refund_ref: str | None
     correlation_id: str
     created_at: datetime
+    retry_keys: list[UUID]
 
 
 class NewOrphan(msgspec.Struct, frozen=True):
@@ -146,9 +150,35 @@ async def settle(
     return bool(rows[0][0])
 
 
-async def exists(db: Database, orphan_id: UUID) -> bool:
-    """Return whether there is an orphan of this id."""
-    return bool(await db.read("SELECT 1 FROM orphan_captures WHERE id = %s", (orphan_id,)))
+async def get(db: Database, orphan_id: UUID) -> OrphanRow | None:
+    """Return the orphan."""
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM orphan_captures o WHERE o.id = %s",  # noqa: S608  constants only
+        (orphan_id,),
+    )
+    return OrphanRow(*rows[0]) if rows else None
+
+
+async def of_payment(db: Database, payment_id: UUID) -> list[OrphanRow]:
+    """Return the orphans of a payment, oldest first."""
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM orphan_captures o WHERE o.payment_id = %s ORDER BY o.id",  # noqa: S608  constants only
+        (payment_id,),
+    )
+    return [OrphanRow(*row) for row in rows]
+
+
+async def is_refunded_by(db: Database, refund_id: UUID, provider: str, charge_ref: str) -> bool:
+    """Return whether an orphan's charge is being given back by a refund of this key."""
+    rows = await db.read(
+        """
+        SELECT 1 FROM orphan_captures o
+        WHERE o.provider = %(provider)s AND o.provider_ref = %(ref)s
+          AND %(refund)s::uuid = ANY (o.id || o.retry_keys)
+        """,
+        {"provider": provider, "ref": charge_ref, "refund": refund_id},
+    )
+    return bool(rows)
 
 
 async def unrefunded(db: Database) -> dict[str, int]:

@@ -1,26 +1,23 @@
-"""What waits for a person, and what the person decides: one transaction a decision."""
+"""What waits for a person, and decisions on payments and refunds in review."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 import msgspec
 
-from service.store import admin_actions
-from service.store.admin_actions import AdminAction
 from service.store.database import Database, RefusedError, Transaction
+from service.store.decisions import ORPHAN, Decision, DecisionOutcome, decide
 from service.store.refunds import SettleRefund, settle_refund_within
 from service.store.settle_payments import SettleOutcome, SettlePayment, settle_within
 
-KEY_TAKEN = "idempotency_keys_pkey"
-ORPHAN = "orphan_pays_nothing"
-REF_TAKEN = frozenset({"payments_provider_provider_ref_key", "refunds_provider_ref", ORPHAN})
-"""What refuses a reference that stands for something else already."""
-
 
 class ReviewRow(msgspec.Struct, frozen=True):
-    """A payment or refund in review; `provider_ref` is its own name at the provider."""
+    """Something that waits for a person; `provider_ref` is its own name at the provider.
+
+    `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work), or
+    `grant_refund` (a refund of a paid order that can't be granted, which failed; the amount is
+    what is left to refund).
+    """
 
     kind: str
     id: UUID
@@ -36,42 +33,8 @@ class ReviewRow(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-class Decided(StrEnum):
-    """What came of a decision."""
-
-    DONE = "done"
-    REPLAY = "replay"
-    KEY_REUSED = "key_reused"
-    IN_FLIGHT = "in_flight"
-    NOT_FOUND = "not_found"
-    NOT_IN_REVIEW = "not_in_review"
-    REF_TAKEN = "ref_taken"
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """An operator's decision: the request's key, its answer, and the entry of the audit trail."""
-
-    subject_id: UUID
-    action_id: UUID
-    caller: str
-    key: str
-    fingerprint: bytes
-    response_status: int
-    response_body: str
-    action: AdminAction
-
-
-class DecisionOutcome(msgspec.Struct, frozen=True):
-    """What came of it; the stored answer if it is a replay, the settlement if it is done."""
-
-    kind: Decided
-    response_status: int | None = None
-    response_body: str | None = None
-    settled: SettleOutcome | None = None
-
-
 async def list_review(db: Database, *, after: UUID | None, limit: int) -> list[ReviewRow]:
-    """Return payments and refunds in review, oldest first, from `after` on (exclusive)."""
+    """Return what waits for a person, oldest first, from `after` on (exclusive)."""
     rows = await db.read(
         """
         (SELECT 'payment', p.id, p.id, p.order_id, p.user_id, p.provider, p.provider_ref,
@@ -84,6 +47,24 @@ async def list_review(db: Database, *, after: UUID | None, limit: int) -> list[R
                 r.amount_minor, r.currency, r.failure_code, r.created_at, r.updated_at
          FROM refunds r JOIN payments p ON p.id = r.payment_id
          WHERE r.status = 'review' AND (%(after)s::uuid IS NULL OR r.id > %(after)s::uuid)
+         ORDER BY r.id LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'orphan_capture', o.id, p.id, p.order_id, p.user_id, o.provider, o.provider_ref,
+                o.amount_minor, o.currency, o.last_error, o.created_at, o.updated_at
+         FROM orphan_captures o JOIN payments p ON p.id = o.payment_id
+         WHERE o.status = 'review' AND (%(after)s::uuid IS NULL OR o.id > %(after)s::uuid)
+         ORDER BY o.id LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'grant_refund', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
+                p.captured_minor - p.refunded_minor - p.refund_pending_minor, r.currency,
+                r.failure_code, r.created_at, r.updated_at
+         FROM (SELECT DISTINCT payment_id FROM outbox WHERE given_up_at IS NOT NULL) g
+         JOIN payments p ON p.id = g.payment_id
+             AND p.captured_minor > p.refunded_minor + p.refund_pending_minor
+         CROSS JOIN LATERAL (
+             SELECT * FROM refunds f WHERE f.payment_id = p.id AND f.status = 'failed'
+                 AND f.reason = 'grant_failed' ORDER BY f.id DESC LIMIT 1) r
+         WHERE %(after)s::uuid IS NULL OR r.id > %(after)s::uuid
          ORDER BY r.id LIMIT %(limit)s)
         ORDER BY 2 LIMIT %(limit)s
         """,
@@ -111,7 +92,7 @@ async def decide_payment(
         )
         return await settle_within(transaction, settlement)
 
-    return await _decide(db, decision, _PAYMENT, settle)
+    return await decide(db, decision, _PAYMENT, settle)
 
 
 async def decide_refund(
@@ -122,7 +103,7 @@ async def decide_refund(
     async def settle(transaction: Transaction) -> SettleOutcome:
         return SettleOutcome(await settle_refund_within(transaction, settlement), None)
 
-    return await _decide(db, decision, _REFUND, settle)
+    return await decide(db, decision, _REFUND, settle)
 
 
 async def _refuse_orphan(transaction: Transaction, settlement: SettlePayment) -> None:
@@ -145,66 +126,3 @@ WITH payment AS MATERIALIZED (
 SELECT r.status FROM payment p JOIN refunds r ON r.payment_id = p.id
 WHERE r.id = %s FOR UPDATE OF r
 """
-
-
-async def _decide(
-    db: Database,
-    decision: Decision,
-    lock: str,
-    settle: Callable[[Transaction], Awaitable[SettleOutcome]],
-) -> DecisionOutcome:
-    try:
-        async with db.transaction() as transaction:
-            ids = [decision.subject_id] * lock.count("%s")
-            found = await transaction.fetch(lock, ids)  # operators at once queue up here
-            if (refusal := await _refusal(transaction, decision, found)) is not None:
-                return refusal
-            await _keep_answer(transaction, decision)
-            settled = await settle(transaction)
-            await admin_actions.record(transaction, decision.action)
-            return DecisionOutcome(Decided.DONE, settled=settled)
-    except RefusedError as error:
-        if error.constraint == KEY_TAKEN:  # by a request on another subject in the same moment
-            return DecisionOutcome(Decided.IN_FLIGHT)
-        if error.constraint in REF_TAKEN:
-            return DecisionOutcome(Decided.REF_TAKEN)
-        raise
-
-
-async def _refusal(
-    transaction: Transaction, decision: Decision, found: list[tuple[str]]
-) -> DecisionOutcome | None:
-    known = await transaction.fetch(
-        "SELECT fingerprint, response_status, response_body FROM idempotency_keys"
-        " WHERE caller = %s AND key = %s",
-        (decision.caller, decision.key),
-    )
-    if known:
-        fingerprint, status, body = known[0]
-        if bytes(fingerprint) != decision.fingerprint:
-            return DecisionOutcome(Decided.KEY_REUSED)
-        if status is None:
-            return DecisionOutcome(Decided.IN_FLIGHT)
-        return DecisionOutcome(Decided.REPLAY, status, body)
-    if not found:
-        return DecisionOutcome(Decided.NOT_FOUND)
-    return None if found[0][0] == "review" else DecisionOutcome(Decided.NOT_IN_REVIEW)
-
-
-async def _keep_answer(transaction: Transaction, decision: Decision) -> None:
-    await transaction.fetch(
-        """
-        INSERT INTO idempotency_keys (caller, key, fingerprint, resource_id, recovery_point,
-                                      response_status, response_body, created_at)
-        VALUES (%s, %s, %s, %s, 'finished', %s, %s, %s)
-        """,
-        (
-            decision.caller,
-            decision.key,
-            decision.fingerprint,
-            decision.action_id,
-            decision.response_status,
-            decision.response_body,
-            decision.action.at,
-        ),
-    )

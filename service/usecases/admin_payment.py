@@ -5,8 +5,16 @@ from uuid import UUID
 import msgspec
 
 from service.errors import NotFoundError
-from service.store import outbox_review, payment_detail, payments, reconciliation, refunds
+from service.store import (
+    orphans,
+    outbox_review,
+    payment_detail,
+    payments,
+    reconciliation,
+    refunds,
+)
 from service.store.admin_actions import AdminActionRow, Subject, list_actions
+from service.store.orphans import OrphanRow
 from service.store.outbox_review import OutboxRow
 from service.store.payment_detail import AttemptRow, EntitlementRow
 from service.store.payments import EventRow, LedgerRow, PaymentRow
@@ -21,6 +29,7 @@ class PaymentDetail(msgspec.Struct, frozen=True):
     payment: PaymentRow
     attempts: list[AttemptRow]
     refunds: list[RefundRow]
+    orphans: list[OrphanRow]
     entitlements: list[EntitlementRow]
     ledger: list[LedgerRow]
     events: list[EventRow]
@@ -35,16 +44,19 @@ async def payment_with_all(ctx: Context, payment_id: UUID) -> PaymentDetail:
     if payment is None:
         raise NotFoundError("No such payment")
     found = await refunds.list_refunds(ctx.db, payment_id)
+    strays = await orphans.of_payment(ctx.db, payment_id)
     messages = await outbox_review.messages_of_payment(ctx.db, payment_id)
     subjects: list[tuple[Subject, str]] = [
         ("payment", str(payment_id)),
         *(("refund", str(refund.id)) for refund in found),
         *(("outbox", str(message.id)) for message in messages),
+        *(("orphan_capture", str(orphan.id)) for orphan in strays),
     ]
     return PaymentDetail(
         payment=payment,
         attempts=await payment_detail.list_attempts(ctx.db, payment_id),
         refunds=found,
+        orphans=strays,
         entitlements=await payment_detail.list_entitlements(ctx.db, payment_id),
         ledger=await payments.ledger_entries(ctx.db, payment_id),
         events=await payments.timeline(ctx.db, payment_id),

@@ -167,7 +167,9 @@ async def _apply(ctx: Context, event: InboxEvent) -> str:
 async def _refund(ctx: Context, event: InboxEvent) -> str:
     due = await store.find_refund(ctx.db, event)
     if due is None:
-        if event.refund_id is not None and await orphan_store.exists(ctx.db, event.refund_id):
+        if event.refund_id is not None and await orphan_store.is_refunded_by(
+            ctx.db, event.refund_id, event.provider, event.charge_ref
+        ):
             return NO_NEWS  # its own worker asks until it knows
         raise NotYetError("no refund of ours")
     bind(payment_id=str(due.refund.payment_id), refund_id=str(due.refund.id))

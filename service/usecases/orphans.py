@@ -18,6 +18,7 @@ from service.providers.port import (
     HeldRequest,
     NotSentError,
     OutcomeUnknownError,
+    Provider,
     RefundRequest,
     RefundResult,
 )
@@ -69,16 +70,29 @@ async def look_if_closed(ctx: Context, payment_id: UUID, charge_ref: str) -> Non
 
 async def give_back(ctx: Context, orphan: OrphanRow) -> None:
     """Refund an orphan. It is one refund to the provider, however often it is asked for."""
-    request = RefundRequest(
-        orphan.id, orphan.provider_ref, Money(orphan.amount_minor, orphan.currency)
-    )
-    provider = ctx.providers[orphan.provider]
     try:
-        result = await provider.find_refund(request) or await provider.refund(request)
+        result = await _refund(ctx.providers[orphan.provider], orphan)
     except (NotSentError, OutcomeUnknownError) as error:
         await _put_off(ctx, orphan, str(error))
         return
     await _settle(ctx, orphan, result)
+
+
+async def _refund(provider: Provider, orphan: OrphanRow) -> RefundResult:
+    """Find the refund, or make it under the newest key.
+
+    One of an earlier try is found too, should it have been made after all. That the charge is given
+    back once the provider sees to as well: all of it is refunded, and there is no more.
+    """
+    amount = Money(orphan.amount_minor, orphan.currency)
+    requests = [
+        RefundRequest(key, orphan.provider_ref, amount) for key in (orphan.id, *orphan.retry_keys)
+    ]
+    for request in requests:
+        found = await provider.find_refund(request)
+        if found is not None and (found.succeeded or request is requests[-1]):
+            return found
+    return await provider.refund(requests[-1])
 
 
 async def newest(ctx: Context) -> list[OrphanRow]:

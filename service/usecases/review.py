@@ -1,35 +1,27 @@
-"""What waits for a person: payments and refunds in review, and their resolution with evidence."""
+"""What waits for a person, and the resolution of payments and refunds in review with evidence."""
 
 from typing import Literal
 from uuid import UUID
 
-import msgspec
 from msgspec.structs import replace
 
 from service.domain.payment import PaymentStatus, Verdict
 from service.domain.refund import RefundStatus
-from service.errors import (
-    FieldError,
-    IdempotencyKeyInFlightError,
-    IdempotencyKeyReusedError,
-    IllegalTransitionError,
-    NotFoundError,
-    ServiceError,
-    ValidationFailedError,
-)
+from service.errors import NotFoundError
 from service.ids import new_id
 from service.logs import bind, correlation_id, get_logger
 from service.store import payments as payment_store
 from service.store import refunds as refund_store
 from service.store import review as store
-from service.store.admin_actions import AdminAction, Subject
+from service.store.decisions import Decided
 from service.store.payments import PaymentRow
 from service.store.refunds import DueRefund, RefundRow
-from service.store.review import Decided, Decision, DecisionOutcome, ReviewRow
+from service.store.review import ReviewRow
 from service.usecases import refunds
 from service.usecases.answer import Answer
 from service.usecases.context import Context
-from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt, announce, settlement
+from service.usecases.decisions import Command, answered, decision, invalid
+from service.usecases.settle import Attempt, announce, settlement
 from service.views import encode, payment_view, refund_view
 
 _log = get_logger(__name__)
@@ -39,27 +31,14 @@ MISMATCHES = frozenset({"amount_mismatch", "capture_mismatch"})
 """Reviews in which the provider named another amount: who says `succeeded` must name it too."""
 
 
-class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the operator found at the provider; `amount_minor` is what was captured there."""
+class Resolve(Command, frozen=True, kw_only=True):
+    """A decision on a payment or refund in review."""
 
-    note: str
-    provider_ref: str | None = None
-    amount_minor: int | None = None
-
-
-class Resolve(msgspec.Struct, frozen=True):
-    """An operator's decision on a payment or refund; `fingerprint` is the request's SHA-256."""
-
-    actor: str
-    subject_id: UUID
     outcome: Literal["succeeded", "failed", "canceled"]
-    evidence: Evidence
-    key: str
-    fingerprint: bytes
 
 
 async def list_review(ctx: Context, *, after: UUID | None, limit: int) -> list[ReviewRow]:
-    """Return payments and refunds in review, oldest first."""
+    """Return what waits for a person, oldest first."""
     return await store.list_review(ctx.db, after=after, limit=limit)
 
 
@@ -78,34 +57,38 @@ async def resolve_payment(ctx: Context, command: Resolve) -> Answer:
     resolved = _resolved(ctx, command, payment, verdict)
     answer = Answer(OK, encode(payment_view(resolved)))
     item = settlement(ctx, Attempt(new_id(), "review", payment), verdict, resolved, None)
-    outcome = await store.decide_payment(ctx.db, _decision(ctx, command, answer, "payment"), item)
+    outcome = await store.decide_payment(
+        ctx.db, decision(ctx, command, answer, "payment", f"resolve_{command.outcome}"), item
+    )
     if outcome.kind is Decided.DONE and outcome.settled is not None:
         announce(ctx, resolved, outcome.settled)
         _log.warning("payment_resolved_by_operator", actor=command.actor, outcome=command.outcome)
-    return _answer(outcome, answer, "payment")
+    return answered(outcome, answer, "payment")
 
 
 async def resolve_refund(ctx: Context, command: Resolve) -> Answer:
     """Settle a refund in review; 200 with the refund. Raises as resolve_payment."""
     if command.outcome == "canceled":
-        raise _invalid("$.outcome", "a refund has succeeded or failed")
+        raise invalid("$.outcome", "a refund has succeeded or failed")
     refund = await refund_store.get_refund(ctx.db, command.subject_id)
     payment = await payment_store.get_payment(ctx.db, refund.payment_id) if refund else None
     if refund is None or payment is None:
         raise NotFoundError("No such refund")
     bind(payment_id=str(payment.id), provider=payment.provider)
     if command.evidence.amount_minor not in (None, refund.amount_minor):
-        raise _invalid("$.evidence.amount", f"the refund is of {refund.amount_minor}")
+        raise invalid("$.evidence.amount", f"the refund is of {refund.amount_minor}")
     row = _resolved_refund(ctx, command, refund)
     answer = Answer(OK, encode(refund_view(row)))
     due = DueRefund(0, correlation_id(), payment.provider, payment.provider_ref or "", refund)
     item = replace(
         refunds.settlement(due, row, command.evidence.provider_ref), of_status=[RefundStatus.REVIEW]
     )
-    outcome = await store.decide_refund(ctx.db, _decision(ctx, command, answer, "refund"), item)
+    outcome = await store.decide_refund(
+        ctx.db, decision(ctx, command, answer, "refund", f"resolve_{command.outcome}"), item
+    )
     if outcome.kind is Decided.DONE:
         _log.warning("refund_resolved_by_operator", actor=command.actor, outcome=command.outcome)
-    return _answer(outcome, answer, "refund")
+    return answered(outcome, answer, "refund")
 
 
 def _check(command: Resolve, payment: PaymentRow) -> None:
@@ -113,15 +96,15 @@ def _check(command: Resolve, payment: PaymentRow) -> None:
     evidence = command.evidence
     known = payment.provider_ref
     if known is not None and evidence.provider_ref not in (None, known):
-        raise _invalid("$.evidence.provider_ref", f"the provider's charge is {known}")
+        raise invalid("$.evidence.provider_ref", f"the provider's charge is {known}")
     if command.outcome != "succeeded":
         return
     if known is None and evidence.provider_ref is None:
-        raise _invalid("$.evidence.provider_ref", "needed: refunds are made on the charge")
+        raise invalid("$.evidence.provider_ref", "needed: refunds are made on the charge")
     if evidence.amount_minor is None and payment.failure_code in MISMATCHES:
-        raise _invalid("$.evidence.amount", "needed: the provider named another amount before")
+        raise invalid("$.evidence.amount", "needed: the provider named another amount before")
     if evidence.amount_minor not in (None, payment.amount_minor):
-        raise _invalid(
+        raise invalid(
             "$.evidence.amount",
             f"the payment is of {payment.amount_minor}; give another amount back at the provider"
             " and resolve as failed",
@@ -149,53 +132,3 @@ def _resolved(ctx: Context, command: Resolve, payment: PaymentRow, verdict: Verd
 def _resolved_refund(ctx: Context, command: Resolve, refund: RefundRow) -> RefundRow:
     failure_code = None if command.outcome == "succeeded" else "review_failed"
     return replace(refund, status=command.outcome, failure_code=failure_code, updated_at=ctx.now())
-
-
-def _decision(ctx: Context, command: Resolve, answer: Answer, subject: Subject) -> Decision:
-    return Decision(
-        subject_id=command.subject_id,
-        action_id=new_id(),
-        caller=command.actor,
-        key=command.key,
-        fingerprint=command.fingerprint,
-        response_status=answer.status,
-        response_body=answer.body.decode(),
-        action=AdminAction(
-            subject=subject,
-            subject_id=str(command.subject_id),
-            at=ctx.now(),
-            actor=command.actor,
-            action=f"resolve_{command.outcome}",
-            reason=command.evidence.note,
-            evidence=msgspec.to_builtins(command.evidence),
-            correlation_id=correlation_id(),
-        ),
-    )
-
-
-def _answer(outcome: DecisionOutcome, answer: Answer, noun: str) -> Answer:
-    if outcome.kind is Decided.DONE:
-        return answer
-    if outcome.kind is Decided.REPLAY and outcome.response_status and outcome.response_body:
-        return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)
-    raise _refusal(outcome.kind, noun)
-
-
-def _refusal(kind: Decided, noun: str) -> ServiceError:
-    match kind:
-        case Decided.KEY_REUSED:
-            return IdempotencyKeyReusedError()
-        case Decided.NOT_FOUND:
-            return NotFoundError(f"No such {noun}")
-        case Decided.NOT_IN_REVIEW:
-            return IllegalTransitionError(f"The {noun} is not in review, or no longer")
-        case Decided.REF_TAKEN:
-            return _invalid(
-                "$.evidence.provider_ref", f"belongs to another {noun}, or is being given back"
-            )
-        case _:
-            return IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
-
-
-def _invalid(path: str, detail: str) -> ValidationFailedError:
-    return ValidationFailedError(fields=(FieldError(path, detail),))

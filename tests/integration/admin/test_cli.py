@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from simulator.client import Control
@@ -21,7 +22,9 @@ from tests.integration.api.conftest import (  # noqa: F401  fixtures
     start_api,
 )
 from tests.integration.api.operators import GIVE_UP_LOOKING, payment_in_review, refund_in_review
+from tests.integration.api.test_giving_back import orphan_in_review, parked, ungranted
 from tests.support.services import settings
+from tests.support.webhooks import Hook
 
 TIMEOUT_S = 60
 WHY = ["--as", "olga", "--note", "seen at the provider"]
@@ -116,6 +119,43 @@ async def test_a_message_is_sent_once_more(shop: Api, cli: Cli) -> None:
     assert (missing.code, missing.err) == (1, "service admin: No such message\n")
 
 
+async def test_money_that_could_not_be_given_back(shop: Api, cli: Cli) -> None:
+    async with shop.client() as customer, aiohttp.ClientSession() as session:
+        orphan = await orphan_in_review(shop, customer, Hook(shop.url, session))
+        failed = await ungranted(shop, customer)
+    queue = (await cli("review", "--json")).body["items"]
+    assert {(i["kind"], i["id"]) for i in queue} == {
+        ("orphan_capture", orphan["id"]), ("grant_refund", failed["id"]),
+    }  # fmt: skip
+    again = await cli("retry", "orphan", orphan["id"], *WHY)
+    assert (again.code, again.out) == (0, f"orphan {orphan['id']} is pending\n")
+    await shop.process()
+    [shown] = (await cli("orphans", "--json")).body["orphans"]
+    assert shown["status"] == "refunded"
+    late = await cli("record", "orphan", orphan["id"], *WHY, "--provider-ref", "tr_1")
+    assert late.err == "service admin: The orphan capture is not in review, or no longer\n"
+    done = await cli("record", "refund", failed["id"], *WHY, "--provider-ref", "tr_1")
+    assert (done.code, done.out.endswith("is succeeded\n")) == (0, True)
+    assert (await cli("record", "refund", failed["id"], *WHY)).code == 2
+    assert (await cli("review", "--json")).body["items"] == []
+    await shop.sound()
+
+
+async def test_parked_events_are_decided(shop: Api, cli: Cli) -> None:
+    async with aiohttp.ClientSession() as session:
+        record = {"id": "ch_x", "object": "charge", "status": "succeeded"}
+        event = await parked(shop, Hook(shop.url, session), record)
+    assert event in (await cli("parked")).out
+    assert (await cli("replay-event", "simulator", event, *WHY)).code == 0
+    early = await cli("dismiss-event", "simulator", event, *WHY)
+    assert (early.code, early.err) == (
+        1, "service admin: The event is not parked, or no longer\n",
+    )  # fmt: skip
+    await shop.process()
+    done = await cli("dismiss-event", "simulator", event, *WHY)
+    assert (done.code, done.out) == (0, f"event {event} of simulator is dismissed\n")
+
+
 async def test_the_books_are_compared_here_and_now(shop: Api, cli: Cli, simulator: Control) -> None:
     async with shop.client() as customer:
         order = await customer.order(["game-1"])
@@ -187,7 +227,8 @@ async def test_help_names_every_command(cli: Cli) -> None:
     ended = await cli("--help")
     assert ended.code == 0
     for command in (
-        *("review", "resolve", "outbox", "replay"),
+        *("review", "resolve", "outbox", "replay", "orphans", "retry", "record"),
+        *("parked", "replay-event", "dismiss-event"),
         *("reconcile", "differences", "invariants", "payment"),
     ):
         assert re.search(rf"^    {command}\s", ended.out, re.MULTILINE)

@@ -1,0 +1,171 @@
+"""Money that could not be given back: an operator has it tried again, or says how it was done.
+
+`retry` tries the refund once more. `record` books it as done, on the operator's evidence: a refund
+made at the provider's dashboard, or a transfer. Of two operators one decides.
+"""
+
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from service.domain.refund import RefundStatus
+from service.errors import NotFoundError
+from service.ids import new_id
+from service.logs import bind, correlation_id, get_logger
+from service.store import giving_back as store
+from service.store import orphans as orphan_store
+from service.store import payments as payment_store
+from service.store import refunds as refund_store
+from service.store.decisions import Decided, DecisionOutcome
+from service.store.giving_back import EndOrphan, RefundAgain
+from service.store.orphans import OrphanRow
+from service.store.refunds import DueRefund, RefundRow, SettleRefund
+from service.usecases import refunds
+from service.usecases.answer import Answer
+from service.usecases.context import Context
+from service.usecases.decisions import Command, answered, decision, invalid
+from service.views import encode, orphan_view, refund_view
+
+_log = get_logger(__name__)
+
+OK, ACCEPTED = 200, 202
+UNGRANTED = "a failed refund of what can't be granted"
+
+
+async def retry_orphan(ctx: Context, command: Command) -> Answer:
+    """Have the refund of an orphan in review tried again; 202 with the orphan.
+
+    Raises NotFoundError, IllegalTransitionError and the errors of idempotency keys.
+    """
+    orphan = await _orphan(ctx, command.subject_id)
+    again = replace(orphan, status="pending", attempts=0)
+    item = EndOrphan(
+        id=orphan.id,
+        provider=orphan.provider,
+        status="pending",
+        event="orphan_capture_retried",
+        refund_ref=None,
+        retry_keys=[new_id()],
+        correlation_id=correlation_id(),
+        at=ctx.now(),
+    )
+    return await _end_orphan(ctx, command, again, item, ACCEPTED)
+
+
+async def record_orphan(ctx: Context, command: Command) -> Answer:
+    """Book an orphan in review as given back; 200 with the orphan. Raises as retry_orphan."""
+    orphan = await _orphan(ctx, command.subject_id)
+    ref = _reference(command, orphan.amount_minor)
+    done = replace(orphan, status="refunded", refund_ref=ref, last_error=None)
+    item = EndOrphan(
+        id=orphan.id,
+        provider=orphan.provider,
+        status="refunded",
+        event="orphan_capture_refunded",
+        refund_ref=ref,
+        retry_keys=[],
+        correlation_id=correlation_id(),
+        at=ctx.now(),
+    )
+    return await _end_orphan(ctx, command, done, item, OK)
+
+
+async def retry_refund(ctx: Context, command: Command) -> Answer:
+    """Begin a refund in place of a failed one of an order that can't be granted; 202 with it.
+
+    The completer sends it. Raises as retry_orphan.
+    """
+    due = await _refund_in_place(ctx, command.subject_id)
+    answer = Answer(ACCEPTED, encode(refund_view(due.refund)))
+    kept = decision(ctx, command, answer, "refund", "retry")
+    outcome = await store.refund_again(ctx.db, kept, _again(due))
+    return _told(outcome, answer, command, "refund_retried_by_operator")
+
+
+async def record_refund(ctx: Context, command: Command) -> Answer:
+    """Book a refund of an order that can't be granted as made; 200 with it. Raises as before."""
+    due = await _refund_in_place(ctx, command.subject_id)
+    ref = _reference(command, due.refund.amount_minor)
+    done = replace(due.refund, status=RefundStatus.SUCCEEDED)
+    answer = Answer(OK, encode(refund_view(done)))
+    settlement: SettleRefund = refunds.settlement(due, done, ref)
+    kept = decision(ctx, command, answer, "refund", "record")
+    outcome = await store.refund_again(ctx.db, kept, _again(due), settlement)
+    return _told(outcome, answer, command, "refund_recorded_by_operator")
+
+
+async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
+    orphan = await orphan_store.get(ctx.db, orphan_id)
+    if orphan is None:
+        raise NotFoundError("No such orphan capture")
+    bind(payment_id=str(orphan.payment_id), provider=orphan.provider)
+    return orphan
+
+
+async def _end_orphan(
+    ctx: Context, command: Command, row: OrphanRow, item: EndOrphan, status: int
+) -> Answer:
+    answer = Answer(status, encode(orphan_view(row)))
+    action = "retry" if item.status == "pending" else "record"
+    kept = decision(ctx, command, answer, "orphan_capture", action)
+    outcome = await store.end_orphan(ctx.db, kept, item)
+    if outcome.kind is Decided.DONE:
+        _log.warning(
+            "orphan_capture_decided_by_operator",
+            orphan_id=str(row.id),
+            actor=command.actor,
+            outcome=row.status,
+        )
+    return answered(outcome, answer, "orphan capture")
+
+
+async def _refund_in_place(ctx: Context, refund_id: UUID) -> DueRefund:
+    """Return a new refund of all that is left, in place of one that failed."""
+    failed = await refund_store.get_refund(ctx.db, refund_id)
+    payment = await payment_store.get_payment(ctx.db, failed.payment_id) if failed else None
+    if failed is None or payment is None or failed.reason != "grant_failed":
+        raise NotFoundError(f"No such refund: only {UNGRANTED} can be tried again")
+    bind(payment_id=str(payment.id), provider=payment.provider)
+    now = ctx.now()
+    row = RefundRow(
+        id=new_id(),
+        payment_id=payment.id,
+        status=RefundStatus.PENDING,
+        # What is left as we look; the store refuses if that is 0 or has changed since.
+        amount_minor=(
+            payment.captured_minor - payment.refunded_minor - payment.refund_pending_minor
+        ),
+        currency=payment.currency,
+        reason=failed.reason,
+        failure_code=None,
+        created_at=now,
+        updated_at=now,
+    )
+    return DueRefund(0, correlation_id(), payment.provider, payment.provider_ref or "", row)
+
+
+def _again(due: DueRefund) -> RefundAgain:
+    return RefundAgain(
+        refund_id=due.refund.id,
+        payment_id=due.refund.payment_id,
+        provider=due.provider,
+        amount_minor=due.refund.amount_minor,
+        correlation_id=due.correlation_id,
+        at=due.refund.created_at,
+    )
+
+
+def _reference(command: Command, amount_minor: int) -> str:
+    evidence = command.evidence
+    # Nothing is left if it was decided before: then this is a repeat, or is refused for that.
+    if amount_minor and evidence.amount_minor not in (None, amount_minor):
+        raise invalid("$.evidence.amount", f"what is to be given back is {amount_minor}")
+    if evidence.provider_ref is None:
+        raise invalid("$.evidence.provider_ref", "needed: name the refund or the transfer")
+    return evidence.provider_ref
+
+
+def _told(outcome: DecisionOutcome, answer: Answer, command: Command, event: str) -> Answer:
+    if outcome.kind is Decided.DONE:
+        _log.warning(event, actor=command.actor)
+    return answered(outcome, answer, "refund", UNGRANTED)
