@@ -53,6 +53,16 @@ test: ## every test that needs no cluster
 	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score
 	$(PYTHON) -m pytest -n $(WORKERS) --ignore=tests/cluster
 
+.PHONY: coverage
+coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
+	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score
+	@$(PYTHON) -m scripts.coverage -n $(WORKERS) --ignore=tests/cluster $(TESTS)
+
+.PHONY: audit
+audit: ## what the image carries: advisories, hashes, licences, a bill of materials, the image's files
+	$(BOOTSTRAP) venv image
+	@$(PYTHON) -m scripts.audit $(if $(IMAGE),--image $(IMAGE))
+
 .PHONY: fmt
 fmt: ## format, and fix what the linter can fix
 	$(BOOTSTRAP) venv
@@ -93,8 +103,8 @@ load: ## a locust run with report and verdict: PROFILE=smoke|standard
 	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE))
 
 .PHONY: bench
-bench: ## payments a second against pgbench, in alternating rounds; needs wrk
-	$(BOOTSTRAP) venv
+bench: ## payments a second against pgbench, in alternating rounds
+	$(BOOTSTRAP) venv wrk
 	@$(PYTHON) -m bench
 
 # --- still to come ---------------------------------------------------------------------------

@@ -231,9 +231,20 @@ def _image_tools() -> Tool:
     )
 
 
+def _wrk() -> Tool:
+    return Tool(
+        name="wrk",
+        version="debian",
+        binaries=("wrk",),
+        remedy="install wrk, or be root on Debian or Ubuntu",
+        debian=Debian(packages=("wrk",), binaries=("usr/bin/wrk",), usually="5 s"),
+    )
+
+
 PULUMI: Final = _pulumi()
 PROMTOOL: Final = _promtool()
 STRIPE_MOCK: Final = _stripe_mock()
 KUBECONFORM: Final = _kubeconform()
 KUBE_SCORE: Final = _kube_score()
 IMAGE_TOOLS: Final = _image_tools()
+WRK: Final = _wrk()

@@ -132,6 +132,7 @@ COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
         "a checklist for manifests",
         lambda place: tools.ensure(catalogue.KUBE_SCORE, place),
     ),
+    "wrk": ("the load generator of `make bench`", lambda place: tools.ensure(catalogue.WRK, place)),
     "image": ("builds images: Docker if an engine answers, else buildah and debootstrap", image),
 }
 DEFAULT: Final = ("venv", "pulumi", "promtool", "stripe-mock", "kubeconform", "kube-score")

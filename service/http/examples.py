@@ -11,6 +11,14 @@ from msgspec import inspect as kinds
 ID: Final = "0198f3c2-7b4e-7d0a-9c51-f2e88a6d4b13"
 AT: Final = "2026-11-23T21:02:03.456789Z"
 
+SIGNATURE: Final = f"t=1795644990,v1={'5257a869' * 8}"
+WEBHOOK: Final = {
+    "id": "evt_9c51f2e8",
+    "type": "charge.succeeded",
+    "data": {"object": {"object": "charge", "id": "ch_7d0a9c51", "status": "succeeded"}},
+}
+"""A provider's event; of it only the references count."""
+
 WORDS: Final[Mapping[str, Any]] = {
     "account": "customer_receivable",
     "action": "resolve_payment",

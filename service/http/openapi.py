@@ -10,10 +10,13 @@ from aiohttp import hdrs, web
 from service.errors import ServiceError
 from service.http import problem
 from service.http.endpoint import Endpoint, Nothing
-from service.http.examples import ID, WORDS, example_of
+from service.http.examples import ID, SIGNATURE, WEBHOOK, WORDS, example_of
+from service.http.links import links_of
 from service.http.middleware import CORRELATION_ID
 from service.http.parse import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED
 from service.http.ratelimit import LIMIT, POLICY
+from service.webhooks.signature import HEADER as SIGNATURE_HEADER
+from service.webhooks.signature import MAX_HEADER
 
 PATH: Final = "/openapi.json"
 _SCHEMAS: Final = "#/components/schemas/{name}"
@@ -115,6 +118,8 @@ def _operation(endpoint: Endpoint, schemas: Json) -> Json:
         operation["description"] = f"Needs the scope `{endpoint.scope}`."
     if endpoint.idempotent:
         operation["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if endpoint.body is bytes:
+        operation["parameters"].append({"$ref": "#/components/parameters/Signature"})
     operation["parameters"].append({"$ref": "#/components/parameters/CorrelationId"})
     if endpoint.body is not Nothing:
         operation["requestBody"] = {"required": True, "content": {_JSON: _request(endpoint)}}
@@ -122,11 +127,11 @@ def _operation(endpoint: Endpoint, schemas: Json) -> Json:
 
 
 def _request(endpoint: Endpoint) -> Json:
-    if endpoint.body is bytes:  # signed as it is, so only its sender knows its form
-        return {
-            "schema": {"type": "object"},
-            "example": {"id": "evt_1", "type": "charge.succeeded"},
-        }
+    if endpoint.body is bytes:  # signed as it is; beyond this only its sender knows its form
+        inner: Json = {"type": "object", "required": ["object"]}
+        data = {**inner, "properties": {"object": {"type": "object"}}}
+        schema = {"type": "object", "required": ["data"], "properties": {"data": data}}
+        return {"schema": schema, "example": WEBHOOK}
     return {"schema": _ref(endpoint.body), "example": example_of(endpoint.body)}
 
 
@@ -138,6 +143,8 @@ def _responses(endpoint: Endpoint) -> Json:
         answer: Json = {"description": STATUSES[status], "headers": headers}
         if kind is not None:
             answer["content"] = {_JSON: {"schema": _ref(kind), "example": example_of(kind)}}
+        if links := links_of(endpoint.operation_id):
+            answer["links"] = links
         responses[str(status)] = answer
     by_status: dict[int, list[type[ServiceError]]] = {}
     for error in endpoint.every_error:
@@ -206,9 +213,19 @@ def _parameters() -> Json:
             "name": CORRELATION_ID,
             "in": "header",
             "required": False,
-            "description": "Carried through logs, providers and integrations; made if missing.",
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+            "description": "Carried through logs, providers and integrations; made if it is "
+            "missing, or not 1 to 64 letters, digits, dots, dashes and underscores.",
+            "schema": {"type": "string"},
             "example": CORRELATION,
+        },
+        "Signature": {
+            "name": SIGNATURE_HEADER,
+            "in": "header",
+            "required": True,
+            "description": "`t=<Unix seconds>,v1=<HMAC-SHA256 of t, a dot and the body>`: Stripe's "
+            "scheme, for every provider; a `v1` for each secret that is live at the sender.",
+            "schema": {"type": "string", "maxLength": MAX_HEADER},
+            "example": SIGNATURE,
         },
     }
 

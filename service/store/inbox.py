@@ -197,7 +197,7 @@ async def find_refund(db: Database, event: InboxEvent) -> DueRefund | None:
     """Return the refund of an event, whatever its status."""
     rows = await db.read(
         """
-        SELECT r.checks, p.provider, p.provider_ref, r.id, r.payment_id, r.status,
+        SELECT r.checks, p.provider, p.user_id, p.provider_ref, r.id, r.payment_id, r.status,
             r.amount_minor, r.currency, r.reason, r.failure_code, r.created_at, r.updated_at
         FROM refunds r JOIN payments p ON p.id = r.payment_id
         WHERE p.provider = %(provider)s AND r.id = coalesce(
@@ -208,8 +208,9 @@ async def find_refund(db: Database, event: InboxEvent) -> DueRefund | None:
     )
     if not rows:
         return None
-    checks, provider, charge_ref, *refund = rows[0]
-    return DueRefund(checks, event.correlation_id, provider, charge_ref, RefundRow(*refund))
+    checks, provider, user_id, charge_ref, *refund = rows[0]
+    row = RefundRow(*refund)
+    return DueRefund(checks, event.correlation_id, provider, user_id, charge_ref, row)
 
 
 class Reopen(msgspec.Struct, frozen=True):

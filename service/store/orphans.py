@@ -10,7 +10,8 @@ from service.store.database import Database
 
 _COLUMNS: Final = """
     o.id, o.provider, o.provider_ref, o.payment_id, o.amount_minor, o.currency, o.status,
-    o.attempts, o.last_error, o.refund_ref, o.correlation_id, o.created_at, o.retry_keys
+    o.attempts, o.last_error, o.refund_ref, o.correlation_id, o.created_at, o.retry_keys,
+    (SELECT p.user_id FROM payments p WHERE p.id = o.payment_id)
 """
 
 
@@ -33,6 +34,7 @@ class OrphanRow(msgspec.Struct, frozen=True):
     correlation_id: str
     created_at: datetime
     retry_keys: list[UUID]
+    user_id: str
 
 
 class NewOrphan(msgspec.Struct, frozen=True):

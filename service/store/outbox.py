@@ -19,6 +19,8 @@ class Message(msgspec.Struct, frozen=True):
     id: int
     topic: str
     payment_id: UUID
+    user_id: str
+    provider: str
     correlation_id: str
     attempts: int
     created_at: datetime
@@ -52,9 +54,9 @@ async def claim(db: Database, *, at: datetime, until: datetime, limit: int) -> l
                 AND e.delivered_at IS NULL AND e.given_up_at IS NULL)
             ORDER BY o.next_attempt_at, o.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
         UPDATE outbox o SET attempts = o.attempts + 1, next_attempt_at = %(until)s
-        FROM due WHERE o.id = due.id
-        RETURNING o.id, o.topic, o.payment_id, o.correlation_id, o.attempts,
-            o.created_at
+        FROM due, payments p WHERE o.id = due.id AND p.id = o.payment_id
+        RETURNING o.id, o.topic, o.payment_id, p.user_id, p.provider, o.correlation_id,
+            o.attempts, o.created_at
         """,
         {"at": at, "until": until, "limit": limit},
     )

@@ -73,6 +73,7 @@ class DueRefund(msgspec.Struct, frozen=True):
     checks: int
     correlation_id: str
     provider: str
+    user_id: str
     charge_ref: str
     refund: RefundRow
 
@@ -272,7 +273,7 @@ async def claim_due_refunds(
             RETURNING r.*)
         SELECT r.checks, (SELECT e.correlation_id FROM payment_events e
                 WHERE e.payment_id = p.id ORDER BY e.seq DESC LIMIT 1),
-            p.provider, p.provider_ref, {_COLUMNS}
+            p.provider, p.user_id, p.provider_ref, {_COLUMNS}
         FROM taken r JOIN payments p ON p.id = r.payment_id
         """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit, "only": refund_id},
@@ -281,6 +282,6 @@ async def claim_due_refunds(
 
 
 def _due(row: Row) -> DueRefund:
-    checks, correlation_id, provider, charge_ref, *refund = row
+    checks, correlation_id, provider, user_id, charge_ref, *refund = row
     rest: list[Any] = list(refund)
-    return DueRefund(checks, correlation_id, provider, charge_ref, RefundRow(*rest))
+    return DueRefund(checks, correlation_id, provider, user_id, charge_ref, RefundRow(*rest))

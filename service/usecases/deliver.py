@@ -32,7 +32,12 @@ async def deliver(ctx: Context, message: Message) -> bool:
     A crash between the Library's answer and our record delivers it again, which changes nothing:
     grants carry our id.
     """
-    with bind_correlation(message.correlation_id, payment_id=str(message.payment_id)):
+    with bind_correlation(
+        message.correlation_id,
+        payment_id=str(message.payment_id),
+        user_id=message.user_id,
+        provider=message.provider,
+    ):
         try:
             await _send(ctx, message)
         except LibraryError as error:

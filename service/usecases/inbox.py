@@ -172,8 +172,9 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
         ):
             return NO_NEWS  # its own worker asks until it knows
         raise NotYetError("no refund of ours")
-    bind(payment_id=str(due.refund.payment_id), refund_id=str(due.refund.id))
-    if due.refund.status not in _OPEN_REFUNDS:
+    refund = due.refund
+    bind(payment_id=str(refund.payment_id), refund_id=str(refund.id), user_id=due.user_id)
+    if refund.status not in _OPEN_REFUNDS:
         return NO_NEWS
     await resolve_refund(ctx, due)
     return SETTLED

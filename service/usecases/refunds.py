@@ -135,7 +135,8 @@ async def _due(ctx: Context, refund_id: UUID, payment: PaymentRow) -> DueRefund:
     row = await store.get_refund(ctx.db, refund_id)
     if row is None or payment.provider_ref is None:
         raise StoreUnavailableError  # it was written a moment ago, for a captured payment
-    return DueRefund(0, correlation_id(), payment.provider, payment.provider_ref, row)
+    provider, user_id = payment.provider, payment.user_id
+    return DueRefund(0, correlation_id(), provider, user_id, payment.provider_ref, row)
 
 
 async def _send(ctx: Context, due: DueRefund) -> Answer:

@@ -79,7 +79,8 @@ async def resolve_refund(ctx: Context, command: Resolve) -> Answer:
         raise invalid("$.evidence.amount", f"the refund is of {refund.amount_minor}")
     row = _resolved_refund(ctx, command, refund)
     answer = Answer(OK, encode(refund_view(row)))
-    due = DueRefund(0, correlation_id(), payment.provider, payment.provider_ref or "", refund)
+    charge_ref = payment.provider_ref or ""
+    due = DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, refund)
     item = replace(
         refunds.settlement(due, row, command.evidence.provider_ref), of_status=[RefundStatus.REVIEW]
     )

@@ -50,6 +50,7 @@ async def _refund(ctx: Context, due: DueRefund) -> None:
         due.correlation_id,
         payment_id=str(due.refund.payment_id),
         refund_id=str(due.refund.id),
+        user_id=due.user_id,
         provider=due.provider,
     ):
         _log.info("refund_taken_up", checks=due.checks)

@@ -52,6 +52,9 @@ async def _event(ctx: Context, event: InboxEvent) -> None:
 
 async def _orphan(ctx: Context, orphan: OrphanRow) -> None:
     with bind_correlation(
-        orphan.correlation_id, provider=orphan.provider, payment_id=str(orphan.payment_id)
+        orphan.correlation_id,
+        provider=orphan.provider,
+        payment_id=str(orphan.payment_id),
+        user_id=orphan.user_id,
     ):
         await orphans.give_back(ctx, orphan)

@@ -1,6 +1,7 @@
 """Real processes of the service and of the simulator, for tests that look from outside."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ QUICK: Final = {
     "RATE_LIMIT_USER": "1000000",  # a test is a user in a hurry; its own tests lower the limits
     "RATE_LIMIT_ADDRESS": "1000000",
 }
+MEASURING: Final = ("COVERAGE_PROCESS_CONFIG",)
+"""How coverage.py tells a child process to measure too: `make coverage`."""
+
 READ_WRITE: Final = "payments:read payments:write"
 ADMIN: Final = f"{READ_WRITE} payments:admin"
 
@@ -105,4 +109,5 @@ def settings(*, database_url: str, redis_url: str, simulator_url: str) -> dict[s
         "GAME_CATALOG_URL": simulator_url,
         **SIMULATOR_SECRETS,
         **QUICK,
+        **{name: os.environ[name] for name in MEASURING if name in os.environ},
     }

@@ -91,11 +91,10 @@ async def test_a_real_problem_fits_the_described_one(
 
 
 DOCUMENT = document(ROUTES, "1")
-OPERATIONS = [
-    pytest.param(operation, id=operation["operationId"])
-    for item in DOCUMENT["paths"].values()
-    for operation in item.values()
+OPERATION_OBJECTS = [
+    operation for item in DOCUMENT["paths"].values() for operation in item.values()
 ]
+OPERATIONS = [pytest.param(each, id=each["operationId"]) for each in OPERATION_OBJECTS]
 
 
 def check(schema: dict[str, Any], value: Any) -> None:
@@ -145,3 +144,18 @@ def test_every_header_of_an_answer_is_described(operation: dict[str, Any]) -> No
         assert ("Retry-After" in answer["headers"]) == (status in {"409", "429", "503"})
         for name in answer["headers"]:
             assert DOCUMENT["components"]["headers"][name]["description"].endswith(".")
+
+
+def test_every_link_leads_to_an_operation_and_fills_what_it_takes() -> None:
+    operations = {each["operationId"]: each for each in OPERATION_OBJECTS}
+    answers = [answer for each in OPERATION_OBJECTS for answer in each["responses"].values()]
+    links = [link for answer in answers for link in answer.get("links", {}).values()]
+    assert len(links) > 20
+    for link in links:
+        target = operations[link["operationId"]]
+        parameters, body = link.get("parameters", {}), link.get("requestBody", {})
+        assert set(parameters) <= {each.get("name") for each in target["parameters"]}, link
+        if body:
+            assert set(body) <= set(target["requestBody"]["content"]["application/json"]["example"])
+        for value in (*parameters.values(), *body.values()):
+            assert value.startswith("$response.body#/"), link

@@ -1,0 +1,197 @@
+"""An audit finds what is planted, and never takes silence for "clean"."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.audit import __main__ as verb
+from scripts.audit import image, lock, services
+from scripts.audit.findings import EXIT_CLEAN, EXIT_FOUND, EXIT_NOT_ASKED, Audit, Check
+from scripts.audit.lock import Pinned
+
+HASH = "0" * 64
+GOOD = f"""# a comment
+msgspec==0.22.0 \\
+    --hash=sha256:{HASH} \\
+    --hash=sha256:{HASH}
+    # via something
+"""
+INSIDE = {
+    **{kind: [] for kind in ("setuid", "compilers", "installers", "secrets", "settings")},
+    "files": ["9000"],
+    "user": ["10001", "10001"],
+}
+
+
+def test_the_lock_of_the_image_is_pinned_and_licensed() -> None:
+    text = verb.LOCK.read_text()
+    assert lock.check_pins(text).found == ()
+    assert lock.check_licences(text, lock.installed_licence).found == ()
+    assert len(lock.read(text)[0]) > 20
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "aiohttp>=3 --hash=sha256:" + HASH,
+        "aiohttp==3.14.5",
+        "aiohttp==3.14.5 --hash=md5:" + "0" * 32,
+        "aiohttp @ https://example.com/aiohttp.whl",
+        "git+https://example.com/aiohttp",
+        "-e ./aiohttp",
+        "--extra-index-url https://example.com/simple",
+        "aiohttp==3.* --hash=sha256:" + HASH,
+    ],
+)
+def test_a_line_that_is_not_pinned_is_found(bad: str) -> None:
+    assert lock.check_pins(GOOD).found == ()
+    found = lock.check_pins(GOOD + bad + "\n").found
+    assert len(found) == 1
+    assert bad[:10] in found[0]
+
+
+def test_a_package_that_is_locked_twice_is_found() -> None:
+    assert lock.check_pins(GOOD + GOOD).found == ("msgspec is locked twice",)
+
+
+@pytest.mark.parametrize(
+    ("licence", "fine"),
+    [
+        ("MIT", True),
+        ("Apache 2", True),
+        ("GPL-3.0-only OR MIT", True),
+        ("Apache-2.0 AND MIT", True),
+        ("Apache-2.0 AND GPL-3.0-only", False),
+        ("AGPL-3.0-only", False),
+        ("(MIT AND GPL-3.0-only)", False),
+        ("LGPL with exceptions", False),
+        ("", False),
+    ],
+)
+def test_a_licence_that_is_not_allowed_is_found(licence: str, *, fine: bool) -> None:
+    found = lock.check_licences(GOOD, lambda _package: licence).found
+    assert (found == ()) is fine
+    assert lock.allowed("psycopg2-binary", "LGPL with exceptions")
+
+
+def test_the_licence_of_another_version_counts_for_nothing() -> None:
+    assert lock.installed_licence(Pinned("msgspec", "0.0.1")) == ""
+    assert lock.installed_licence(Pinned("no-such-package", "1")) == ""
+
+
+def answering(answer: Any) -> services.Run:
+    def run(_arguments: Sequence[str]) -> str:
+        return answer if isinstance(answer, str) else json.dumps(answer)
+
+    return run
+
+
+CLEAN = {"name": "aiohttp", "version": "1", "vulns": []}
+HURT = {**CLEAN, "vulns": [{"id": "PYSEC-1", "fix_versions": ["2"]}]}
+SKIPPED = {"name": "aiohttp", "skip_reason": "Dependency not found"}
+
+
+def test_an_advisory_is_found_also_by_a_service_that_does_not_know_all() -> None:
+    found = services.check_advisories(Path("x"), 2, answering({"dependencies": [HURT, SKIPPED]}))
+    assert found.found == ("aiohttp 1: PYSEC-1 (mended in 2)",)
+    clean = services.check_advisories(Path("x"), 1, answering({"dependencies": [CLEAN]}))
+    assert (clean.found, clean.not_asked) == ((), "")
+
+
+@pytest.mark.parametrize("answer", ["", "no json", "[]", {"dependencies": [CLEAN, SKIPPED]}])
+def test_no_answer_is_not_a_clean_one(answer: Any) -> None:
+    check = services.check_advisories(Path("x"), 2, answering(answer))
+    assert "no advisory service knows these packages" in check.not_asked
+    assert Audit([check]).exit_code == EXIT_NOT_ASKED
+
+
+def test_a_withdrawn_release_is_found() -> None:
+    about = {"name": "aiohttp", "version": "1"}
+    taken = {"metadata": about, "is_yanked": True}
+    kept = {"metadata": about, "is_yanked": False}
+    check = services.check_withdrawn(Path("x"), 1, answering({"install": [taken, kept]}))
+    assert check.found == ("aiohttp 1 was withdrawn",)
+    assert services.check_withdrawn(Path("x"), 1, answering({"install": [kept]})).found == ()
+    assert services.check_withdrawn(Path("x"), 1, answering("")).not_asked
+
+
+def test_the_exit_code_tells_found_from_not_asked() -> None:
+    clean, found = Check("a", "1 thing"), Check("b", "1 thing", ("bad",))
+    asked = Check("c", "1 thing", not_asked="nobody there")
+    assert Audit([clean]).exit_code == EXIT_CLEAN
+    assert Audit([clean, asked]).exit_code == EXIT_NOT_ASKED
+    assert Audit([asked, found]).exit_code == EXIT_FOUND
+    assert [line[:9].strip() for line in Audit([clean, found, asked]).lines()] == [
+        *("ok", "FOUND", "", "NOT ASKED", "")
+    ]
+
+
+def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
+    planted = {
+        "usr/bin/gcc-12": "",
+        "usr/bin/pip3.11": "",
+        "usr/lib/python3/dist-packages/setuptools/__init__.py": "",
+        "opt/coinslot/.env": "",
+        "opt/coinslot/note.txt": f"-----BEGIN RSA PRIVATE KEY-----\n{'A' * 64}\n",
+        "bin/su": "",
+        "etc/ssl/certs/a.pem": f"-----BEGIN CERTIFICATE-----\n{'A' * 64}\n",
+        "usr/bin/cat": "",
+        "proc/1/bin/gcc": "",
+    }
+    for name, content in planted.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    (tmp_path / "bin/su").chmod(0o4755)
+    seen = subprocess.run(
+        [sys.executable, str(image.LOOK), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"], "STRIPE_API_KEY": "x", "PORT": "1"},
+    ).stdout
+    found = json.loads(seen.removeprefix("LOOK "))
+    assert found["setuid"] == ["/bin/su"]
+    assert found["compilers"] == ["/usr/bin/gcc-12"]
+    assert sorted(found["installers"]) == [
+        "/usr/bin/pip3.11",
+        "/usr/lib/python3/dist-packages/setuptools",
+    ]
+    assert sorted(found["secrets"]) == ["/opt/coinslot/.env", "/opt/coinslot/note.txt"]
+    assert found["settings"] == ["STRIPE_API_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"setuid": ["/bin/su"]}, "/bin/su runs with its owner's rights"),
+        ({"user": ["0", "0"]}, "runs as 0:0"),
+        ({"settings": ["JWT_SECRET"]}, "JWT_SECRET is a secret's setting"),
+        ({"files": ["3"]}, "only 3 files were seen"),
+    ],
+)
+def test_an_image_is_judged_by_what_is_inside(change: dict[str, list[str]], words: str) -> None:
+    assert image.judge(INSIDE).found == ()
+    (found,) = image.judge({**INSIDE, **change}).found
+    assert words in found
+
+
+def test_the_verb_writes_a_bill_and_fails_for_a_planted_line(tmp_path: Path) -> None:
+    planted = tmp_path / "runtime.txt"
+    planted.write_text(verb.LOCK.read_text() + "requests==2.0\n")
+    command = [sys.executable, "-m", "scripts.audit", "--offline", "--no-image", "--json"]
+    done = subprocess.run(
+        [*command, "--lock", str(planted)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == EXIT_FOUND, done.stderr
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert checks["pins"]["found"] == ["not pinned by version and sha256: requests==2.0"]
+    assert checks["licences"]["found"] == []
+    bill = json.loads(verb.BILL.read_text())
+    assert bill["bomFormat"] == "CycloneDX"
+    assert {"aiohttp", "redis"} <= {each["name"] for each in bill["components"]}
