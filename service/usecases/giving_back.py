@@ -141,7 +141,8 @@ async def _refund_in_place(ctx: Context, refund_id: UUID) -> DueRefund:
         created_at=now,
         updated_at=now,
     )
-    return DueRefund(0, correlation_id(), payment.provider, payment.provider_ref or "", row)
+    charge_ref = payment.provider_ref or ""
+    return DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, row)
 
 
 def _again(due: DueRefund) -> RefundAgain:
