@@ -107,4 +107,24 @@ SELECT refund_id, 'status_differs', 'simulator', 'ch_' || n, payment_id, '{}', '
     ledger_id, CASE WHEN n <= %(rows)s - 10000 THEN at END
 FROM past WHERE n %% 10 = 0;
 
+-- Three endpoints, two of which were told. They are disabled: a benchmark has nobody to tell.
+INSERT INTO webhook_endpoints (id, url, event_types, description, status, disabled_reason, secret_key,
+    created_at, updated_at)
+SELECT uuidv7(), 'https://merchant-' || n || '.example/hook', '{payment.succeeded}', '',
+    CASE n WHEN 3 THEN 'closed' ELSE 'disabled' END, CASE WHEN n < 3 THEN 'operator' END,
+    'k1', now(), now()
+FROM generate_series(1, 3) AS n;
+
+INSERT INTO webhook_events (id, type, payment_id, body, correlation_id, created_at)
+SELECT ledger_id, 'payment.succeeded', payment_id, '{}', 'c-' || n, at
+FROM past WHERE status = 'succeeded';
+
+INSERT INTO webhook_deliveries (endpoint_id, event_id, status, attempts, next_attempt_at,
+    created_at, ended_at)
+SELECT e.id, ledger_id, s.status, 1, at, at, CASE s.status WHEN 'pending' THEN NULL ELSE at END
+FROM past CROSS JOIN (SELECT id FROM webhook_endpoints WHERE status = 'disabled') e
+CROSS JOIN LATERAL (SELECT CASE WHEN n <= %(rows)s - 1500 THEN 'succeeded'
+    ELSE (ARRAY['pending', 'exhausted'])[n %% 2 + 1] END AS status) s
+WHERE past.status = 'succeeded';
+
 RESET session_replication_role;

@@ -12,7 +12,8 @@ from infra import labels, service_settings
 from infra.quantities import amount
 from infra.reading import unknown_keys
 from infra.sections import SURGE_PERCENT, Peer, Resources, StackConfig
-from service.settings import Settings, env_name, networks
+from service.addresses import networks
+from service.settings import Settings, env_name
 
 SETTINGS: Final = "coinslot:settings"
 WIDEST_TRUST: Final = 8

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from service import addresses
+
 PROJECT: Final = "coinslot"
 
 API: Final = "api"
@@ -30,15 +32,7 @@ INSTANCE: Final = "app.kubernetes.io/instance"
 VERSION: Final = "app.kubernetes.io/version"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
-NOT_PUBLIC: Final = (
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-)
+NOT_PUBLIC: Final = tuple(map(str, addresses.NOT_PUBLIC_V4))
 """What is no internet: the cluster, its neighbours, and the cloud's own metadata server."""
 
 NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"

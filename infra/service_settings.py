@@ -24,6 +24,9 @@ DERIVED: Final[Mapping[str, str]] = {
 }
 """Fields that follow from something else, and from what."""
 
+FORMED: Final = {"JWT_KEYS": "", "WEBHOOK_MASTER_KEYS": ""}
+"""Secrets that have a form to hold, and may be empty."""
+
 _STAND_IN: Final = "x" * MIN_HS256_KEY_BYTES
 """Satisfies every check of a secret, where only the other settings are looked at."""
 
@@ -55,7 +58,7 @@ def required_secret_names(chosen: Mapping[str, Scalar]) -> tuple[str, ...]:
 
 def parsed(values: Mapping[str, str]) -> Settings:
     """Return the settings as a pod with these plain values reads them; raise SettingsError."""
-    secrets = dict.fromkeys(secret_names(), _STAND_IN) | {"JWT_KEYS": ""}  # it has a form to hold
+    secrets = dict.fromkeys(secret_names(), _STAND_IN) | FORMED
     return load({**values, **secrets})
 
 

@@ -5,6 +5,7 @@ shows, the demo walks through, the load test loads and the end-to-end tests brea
 """
 
 import asyncio
+import hashlib
 import os
 import secrets
 import socket
@@ -238,6 +239,9 @@ def _port_of(url: str) -> str:
 def _secrets(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     jwt_secret = environ.get("JWT_SECRET", "").strip() or ensure_secret(folder)
     made = {name: secrets.token_urlsafe(24) for name in SHARED_SECRETS}
+    # from the kept secret, so that endpoints registered in one run can be signed for in the next
+    master = hashlib.sha256(f"webhooks {jwt_secret}".encode()).hexdigest()
+    made["WEBHOOK_MASTER_KEYS"] = f"dev:{master}"
     return {**made, **{n: v for n in made if (v := environ.get(n))}, "JWT_SECRET": jwt_secret}
 
 

@@ -6,6 +6,7 @@ Each page is made from what the service itself runs on, so it can't say anything
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -15,7 +16,9 @@ from typing import Any, Final
 from service import errors, events
 from service.domain import order, payment, refund
 from service.errors import ServiceError
+from service.http.examples import AT, example_of
 from service.http.routes import ROUTES
+from service.webhooks import catalogue
 
 MADE: Final = "<!-- Made by `make render`; edit {source} instead. -->"
 
@@ -49,7 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def pages() -> dict[str, str]:
     """Return file name to text."""
-    made = {"events.md": _events(), "errors.md": _errors(), "states.md": _states()}
+    made = {
+        "events.md": _events(),
+        "errors.md": _errors(),
+        "states.md": _states(),
+        "webhooks.md": _webhooks(),
+    }
     return {name: "\n".join(lines) + "\n" for name, lines in made.items()}
 
 
@@ -117,6 +125,24 @@ def _states() -> Iterator[str]:
             steps = [f"    {status} --> {after}" for after in sorted(following)]
             yield from steps or [f"    {status} --> [*]"]
         yield "```"
+
+
+def _webhooks() -> Iterator[str]:
+    yield from _head("Webhooks to merchants", "service/webhooks/catalogue.py")
+    yield "How to receive them: [merchant-webhooks.md](../merchant-webhooks.md). Amounts are minor"
+    yield "units of `currency`; `timestamp` is when it happened, not when it was sent."
+    yield ""
+    rows = [(f"`{name}`", f"[{event.data.__name__}](#{event.data.__name__.lower()})", event.meaning)
+            for name, event in catalogue.CATALOGUE.items()]  # fmt: skip
+    test = (f"`{catalogue.TEST}`", "[TestData](#testdata)", "An operator tries the endpoint.")
+    yield from _table(("Type", "Data", "Sent when"), [*rows, test])
+    shapes: dict[type, str] = {}
+    for type_, event in catalogue.CATALOGUE.items():
+        shapes.setdefault(event.data, type_)
+    for kind, sent_as in {**shapes, catalogue.TestData: catalogue.TEST}.items():
+        yield from ("", f"## {kind.__name__}", "", " ".join((kind.__doc__ or "").split()), "")
+        sample = {"type": sent_as, "timestamp": AT, "data": example_of(kind)}
+        yield from ("```json", json.dumps(sample, indent=2), "```")
 
 
 def _head(title: str, source: str) -> tuple[str, ...]:

@@ -14,7 +14,10 @@ from service.store.payment_detail import AttemptRow, EntitlementRow
 from service.store.reconciliation import DifferenceRow
 from service.store.reconciliation_runs import RunRow
 from service.store.review import ReviewRow
+from service.store.webhook_deliveries import DeliveryRow
+from service.store.webhook_endpoints import EndpointRow
 from service.usecases.admin_payment import PaymentDetail
+from service.usecases.send_webhooks import message_id
 from service.views import (
     EventView,
     LedgerEntryView,
@@ -166,6 +169,43 @@ class AuditSealView(msgspec.Struct, frozen=True):
     sealed_at: datetime
 
 
+class EndpointView(msgspec.Struct, frozen=True):
+    """A merchant's endpoint. `failing_since` is when tries began to fail without a success since.
+
+    `disabled_reason` is operator, gone (it answered 410) or failing (for days).
+    """
+
+    id: UUID
+    url: str
+    event_types: tuple[str, ...]
+    description: str
+    status: str
+    disabled_reason: str | None
+    failing_since: datetime | None
+    secret_version: int
+    previous_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class DeliveryView(msgspec.Struct, frozen=True):
+    """An event on its way to an endpoint; its receiver knows it by `webhook_id`."""
+
+    id: int
+    endpoint_id: UUID
+    webhook_id: str
+    type: str
+    payment_id: UUID | None
+    status: str
+    attempts: int
+    next_attempt_at: datetime
+    last_status: int | None
+    last_error: str | None
+    correlation_id: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
 class PaymentDetailView(msgspec.Struct, frozen=True):
     """A payment with all that belongs to it, each list oldest first."""
 
@@ -224,6 +264,17 @@ def difference_view(row: DifferenceRow) -> DifferenceView:
 def seal_view(row: SealRow) -> AuditSealView:
     """Return a seal."""
     return msgspec.convert(row, AuditSealView, from_attributes=True)
+
+
+def endpoint_view(row: EndpointRow) -> EndpointView:
+    """Return a merchant's endpoint, without anything of its secret."""
+    return msgspec.convert(row, EndpointView, from_attributes=True)
+
+
+def delivery_view(row: DeliveryRow) -> DeliveryView:
+    """Return a delivery to a merchant."""
+    values = msgspec.structs.asdict(row) | {"webhook_id": message_id(row.event_id)}
+    return msgspec.convert(values, DeliveryView)
 
 
 def detail_view(detail: PaymentDetail) -> PaymentDetailView:

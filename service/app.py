@@ -11,12 +11,14 @@ from aiohttp import web
 
 from service import metric_catalog as m
 from service import series
+from service.egress import public_connector
 from service.http import frame
 from service.http.ops import LIFECYCLE
 from service.http.routes import ROUTES
 from service.http.state import CONTEXT
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
+from service.integrations.merchants import Merchants
 from service.logs import correlation_id, get_logger
 from service.metrics import Metrics
 from service.outbound import Outbound, Outcome
@@ -29,7 +31,16 @@ from service.store.database import Database
 from service.store.schema import require_schema
 from service.usecases.audit import Rounds
 from service.usecases.context import Clock, Context, utc_now
-from service.workers import actions, audit, completer, expiry, gauges, outbox, reconciliation
+from service.workers import (
+    actions,
+    audit,
+    completer,
+    expiry,
+    gauges,
+    merchant_webhooks,
+    outbox,
+    reconciliation,
+)
 from service.workers import inbox as inbox_worker
 from service.workers.loop import Worker, run
 
@@ -121,6 +132,7 @@ async def parts(settings: Settings, metrics: Metrics, now: Clock) -> AsyncIterat
                     _integration(metrics, "library"),
                 )
             ),
+            merchants=_merchants(stack, settings),
         )
 
 
@@ -211,13 +223,25 @@ def _remote(
     )
 
 
-def _workers(ctx: Context) -> Iterable[Worker]:
+def _merchants(stack: AsyncExitStack, settings: Settings) -> Merchants:
+    session = aiohttp.ClientSession(
+        connector=public_connector(settings.webhook_networks),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,  # nothing of an answer is looked at
+    )
+    stack.push_async_callback(session.close)
+    return Merchants(session, settings.webhook_timeout_s)
+
+
+def _workers(ctx: Context, sender: merchant_webhooks.Sender) -> Iterable[Worker]:
     poll_s = ctx.settings.worker_poll_s
     yield Worker("outbox", partial(outbox.run_once, ctx), poll_s)
     yield Worker("completer", partial(completer.run_once, ctx), poll_s)
     yield Worker("inbox", partial(inbox_worker.run_once, ctx), poll_s)
     yield Worker("inbox backlog", partial(inbox_worker.measure, ctx), BACKLOG_POLL_S)
     yield Worker("actions", partial(actions.run_once, ctx), actions.POLL_S)
+    yield Worker("merchant webhooks", sender.run_once, poll_s)
+    yield Worker("webhook backlog", partial(merchant_webhooks.measure, ctx), BACKLOG_POLL_S)
     yield Worker("expiry", partial(expiry.run_once, ctx), EXPIRY_POLL_S)
     yield Worker("reconciliation", partial(reconciliation.run_once, ctx), RECONCILIATION_POLL_S)
     seal_poll_s = min(audit.SEAL_POLL_S, ctx.settings.audit_seal_interval_s)
@@ -229,10 +253,15 @@ def _workers(ctx: Context) -> Iterable[Worker]:
 
 async def _work(app: web.Application) -> AsyncIterator[None]:
     ctx, stop = app[CONTEXT], asyncio.Event()
-    tasks = [asyncio.create_task(run(worker, stop), name=worker.name) for worker in _workers(ctx)]
+    sender = merchant_webhooks.Sender(ctx)
+    workers = _workers(ctx, sender)
+    tasks = [asyncio.create_task(run(worker, stop), name=worker.name) for worker in workers]
     yield
     stop.set()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + ctx.settings.shutdown_drain_s
     _done, late = await asyncio.wait(tasks, timeout=ctx.settings.shutdown_drain_s)
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
+    await sender.close(deadline - loop.time())

@@ -123,6 +123,18 @@ class WebhookRefusedError(ServiceError):
     status, code, title = 400, "webhook_refused", "The webhook's signature is not valid"
 
 
+class WebhookUrlTakenError(ServiceError):
+    """An endpoint that is not closed has this URL; its secret can be rotated, not shown again."""
+
+    status, code, title = 409, "webhook_url_taken", "Another endpoint has this URL"
+
+
+class WebhooksNotSetUpError(ServiceError):
+    """WEBHOOK_MASTER_KEYS is empty, so that no secret can be made."""
+
+    status, code, title = 409, "webhooks_not_set_up", "Merchant webhooks are not set up here"
+
+
 class OrderNotPayableError(ServiceError):
     """The order is paid, canceled or expired."""
 

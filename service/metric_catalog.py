@@ -342,6 +342,45 @@ ORPHANS_UNREFUNDED: Final = Metric(
     "Orphan captures that are not given back: pending, or in review by people.",
     ("state",),
 )
+MERCHANT_WEBHOOKS: Final = Metric(
+    "merchant_webhooks_total",
+    "counter",
+    "Tries to deliver to merchants, by outcome; refused means that the address is not public.",
+    ("outcome",),
+)
+MERCHANT_WEBHOOK_DURATION: Final = Metric(
+    "merchant_webhook_duration_seconds",
+    "histogram",
+    "Duration of a try to deliver to a merchant.",
+    (),
+    "seconds",
+    LATENCY_BUCKETS_S,
+)
+MERCHANT_WEBHOOK_BACKLOG: Final = Metric(
+    "merchant_webhook_deliveries_gauge",
+    "gauge",
+    "Deliveries to merchants that are pending, at enabled endpoints, or exhausted.",
+    ("state",),
+)
+MERCHANT_WEBHOOK_LAG: Final = Metric(
+    "merchant_webhook_lag_seconds",
+    "gauge",
+    "How late the most overdue delivery to a merchant is; a planned wait is not late.",
+    (),
+    "seconds",
+)
+MERCHANT_WEBHOOK_ENDPOINTS: Final = Metric(
+    "merchant_webhook_endpoints_gauge",
+    "gauge",
+    "Merchants' endpoints: enabled and well, failing (enabled, the last try failed), disabled.",
+    ("state",),
+)
+MERCHANT_WEBHOOK_DISABLED: Final = Metric(
+    "merchant_webhook_endpoints_disabled_total",
+    "counter",
+    "Endpoints that the service stopped sending to, by reason: gone (410) or failing for days.",
+    ("reason",),
+)
 CACHE_REQUESTS: Final = Metric(
     "cache_requests_total",
     "counter",

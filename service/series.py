@@ -30,6 +30,10 @@ def declare(metrics: Metrics, providers: Iterable[str]) -> None:
         metrics.declare(
             m.INTEGRATION_REQUESTS, integration=integration, operation=operation, outcome=outcome
         )
+    for outcome in ("ok", "error", "timeout", "refused"):
+        metrics.declare(m.MERCHANT_WEBHOOKS, outcome=outcome)
+    for reason in ("gone", "failing"):
+        metrics.declare(m.MERCHANT_WEBHOOK_DISABLED, reason=reason)
     for provider in providers:
         _declare_provider(metrics, provider)
 

@@ -5,13 +5,14 @@ here and not given a value there fails a test.
 """
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
+from service.addresses import Network, networks
 from service.jwt_keys import MIN_HS256_KEY_BYTES, read_keys
+from service.webhook_secrets import read_master_keys
 
 PROVIDERS: Final = ("simulator", "stripe")
 """Payment providers that the service can speak to."""
@@ -124,6 +125,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     game_catalog_url: Url = "http://127.0.0.1:8090"
     integration_timeout_s: Seconds = 3.0
 
+    # Webhooks to merchants
+    webhook_master_keys: Secret = Secret("")
+    """What their secrets are made from (service/webhook_secrets.py), the newest first; empty: no
+    endpoint can be registered. A key is needed for as long as a secret is made by it."""
+    webhook_timeout_s: Annotated[float, Meta(gt=0, le=30)] = 20.0
+    """For a whole request; Standard Webhooks recommends 15 to 30 s."""
+    webhook_endpoint_requests: Annotated[int, Meta(ge=1, le=100)] = 8
+    """Requests under way, a process and an endpoint; what is more waits its turn."""
+    webhook_disable_after_s: Annotated[float, Meta(ge=60, le=2_592_000)] = 432_000.0
+    """An endpoint of which every try has failed for five days is not sent to any more."""
+    webhook_retention_s: Annotated[float, Meta(ge=604_800, le=31_536_000)] = 2_592_000.0
+    """Events can be sent again for 30 days; at least a week, as tries go on for three days."""
+    webhook_url_schemes: Literal["https", "http+https"] = "https"
+    """`http+https`, and any port, for `local` only."""
+    webhook_private_networks: str = ""
+    """Networks (CIDR), separated by commas, that may be sent to as well; for `local` only."""
+
     # Behaviour
     order_ttl_s: Seconds = 1_800.0
     """An unpaid order expires after this."""
@@ -163,6 +181,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         names = dict.fromkeys((self.default_provider, *self.providers.split(",")))
         return tuple(names)
 
+    @property
+    def webhook_keys(self) -> dict[str, bytes]:
+        """Return the master keys by name, the one for new secrets first."""
+        return read_master_keys(self.webhook_master_keys.reveal())
+
+    @property
+    def webhook_networks(self) -> tuple[Network, ...]:
+        """Return the networks that merchants' webhooks may reach beside all public addresses."""
+        return networks(self.webhook_private_networks)
+
     def webhook_secrets(self, provider: str) -> tuple[str, ...]:
         """Return the live secrets of a provider's webhooks; none for a provider we don't know."""
         secrets = {
@@ -174,11 +202,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
-
-
-def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Return the networks of a comma-separated list; raise ValueError naming what is none."""
-    return tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
 
 
 class SettingsError(Exception):
@@ -225,7 +248,7 @@ def _decode_secret(kind: type, value: Any) -> Any:
 
 
 def _across(values: Mapping[str, Any]) -> list[str]:
-    problems = _provider_problems(values) + _webhook_problems(values)
+    problems = _provider_problems(values) + _webhook_problems(values) + _merchant_problems(values)
     secret = values.get("jwt_secret")
     if secret is not None and len(secret.reveal().encode()) < MIN_HS256_KEY_BYTES:
         problems.append(
@@ -266,6 +289,30 @@ def _webhook_problems(values: Mapping[str, Any]) -> list[str]:
             for item in _listed(values.get(name, Secret("")).reveal())
         )
     ]
+
+
+def _merchant_problems(values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    try:
+        read_master_keys(values.get("webhook_master_keys", Secret("")).reveal())
+    except ValueError as error:
+        problems.append(f"WEBHOOK_MASTER_KEYS is ***: {error}")
+    private = values.get("webhook_private_networks", "")
+    try:
+        networks(private)
+    except ValueError as error:
+        problems.append(f"WEBHOOK_PRIVATE_NETWORKS: {error}; give networks such as 127.0.0.0/8")
+    if values.get("environment", "local") != "local":
+        lax = {
+            "WEBHOOK_PRIVATE_NETWORKS": bool(private),
+            "WEBHOOK_URL_SCHEMES": values.get("webhook_url_schemes", "https") != "https",
+        }
+        problems += [
+            f"{name} is for ENVIRONMENT=local only; unset it"
+            for name, is_set in lax.items()
+            if is_set
+        ]
+    return problems
 
 
 def _wrong(name: str, raw: str, kind: Any, error: Exception) -> str:

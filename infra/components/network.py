@@ -1,6 +1,7 @@
 """Who talks to whom: everything is denied, then the flows that are needed are allowed by name."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -9,6 +10,9 @@ from infra import labels
 from infra.components import flows
 from infra.components.scope import Scope
 from infra.sections import Network as Peers
+from infra.sections import Peer
+
+MERCHANTS: Final = Peer(port=443, internet=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Network(pulumi.ComponentResource):
         if peers.services:
             called = [flows.to_peer(peer) for peer in peers.services.values()]
             flows.allow(scope, "services", servers, child, egress=called)
+        # Only workers send them; the service itself refuses the same addresses as this flow.
+        flows.allow(scope, "webhooks", (labels.WORKER,), child, egress=[flows.to_peer(MERCHANTS)])
         clients = flows.from_namespace(peers.ingress_namespace)
         flows.allow(scope, "ingress", (labels.API,), child, ingress=[clients])
         prometheus = flows.from_namespace(peers.monitoring_namespace)

@@ -25,6 +25,7 @@ RULES: Final[tuple[Rule, ...]] = (
     network.names_resolve,
     network.stores_reachable,
     network.services_reachable,
+    network.merchants_reachable,
     network.scrape_reaches_pods,
     network.services_inside,
     pods.bounded,

@@ -12,6 +12,7 @@ from service.settings import PROVIDERS
 DNS_PORT: Final = 53
 DATABASE_FLOW: Final = labels.resource_name("allow-database")
 CACHE_FLOW: Final = labels.resource_name("allow-cache")
+WEBHOOKS_FLOW: Final = labels.resource_name("allow-webhooks")
 SCRAPE_FLOW: Final = labels.resource_name("allow-scrape")
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 BOTH: Final = {"Ingress", "Egress"}
@@ -86,7 +87,9 @@ def stores_reachable(stack: Stack) -> Iterator[Problem]:
 def services_reachable(stack: Stack) -> Iterator[Problem]:
     """Let every pod through to the ports that its settings name in URLs."""
     for pod in stack.pods():
-        open_ports = {port["port"] for port in _ports(stack, pod, "egress")}
+        # What lets webhooks out to the internet leads to no service of ours.
+        found = _ports(stack, pod, "egress", but=WEBHOOKS_FLOW)
+        open_ports = {port["port"] for port in found}
         for name, port in sorted(_called_ports(stack.settings(pod)).items()):
             if pod.serves and port not in open_ports:
                 yield pod.owner, f"calls {name} on port {port}, and no policy lets it through"
@@ -105,6 +108,18 @@ def _called_ports(settings: Mapping[str, str]) -> dict[str, int]:
             url = urlsplit(value)
             ports[name] = url.port or DEFAULT_PORTS[url.scheme]
     return ports
+
+
+@rule("A merchant who is never told finds out from a buyer.")
+def merchants_reachable(stack: Stack) -> Iterator[Problem]:
+    """Let workers out to the internet for webhooks, and give nobody else that flow."""
+    for pod in stack.pods():
+        flows = {policy["metadata"]["name"] for policy in _policies(stack, pod)}
+        sends = pod.labels.get(labels.COMPONENT) == labels.WORKER
+        if sends and WEBHOOKS_FLOW not in flows:
+            yield pod.owner, "sends webhooks, and no policy lets them out"
+        if WEBHOOKS_FLOW in flows and not sends:
+            yield pod.owner, "sends no webhooks, and a policy would let them out"
 
 
 @rule("A target that can't be scraped is a service without alerts.")
@@ -144,7 +159,9 @@ def _policies(stack: Stack, pod: Pod) -> Iterator[Object]:
             yield policy
 
 
-def _ports(stack: Stack, pod: Pod, direction: str) -> Iterator[Object]:
+def _ports(stack: Stack, pod: Pod, direction: str, *, but: str = "") -> Iterator[Object]:
     for policy in _policies(stack, pod):
+        if policy["metadata"]["name"] == but:
+            continue
         for allowed in policy["spec"].get(direction, ()):
             yield from allowed.get("ports", ())

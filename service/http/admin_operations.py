@@ -38,7 +38,7 @@ async def replay_message(call: Call[Reason, Nothing]) -> Reply:
     """Send a message once more."""
     message = await admin_outbox.replay(
         call.app(CONTEXT),
-        _number(call.words["message"]),
+        number(call.words["message"], "No such message"),
         actor=call.caller.user_id,
         reason=call.body.note,
     )
@@ -91,7 +91,8 @@ async def list_seals(call: Call[Nothing, SealQuery]) -> Reply:
     return Reply(200, SealPage(tuple(map(seal_view, page)), cursor))
 
 
-def _number(word: str) -> int:
+def number(word: str, missing: str) -> int:
+    """Return the id in a path; one that can't be any names nothing: NotFoundError."""
     if not (word.isascii() and word.isdecimal() and len(word) <= MAX_ID_DIGITS):
-        raise NotFoundError("No such message")
+        raise NotFoundError(missing)
     return int(word)

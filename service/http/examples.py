@@ -53,6 +53,11 @@ WORDS: Final[Mapping[str, Any]] = {
     "title": "The Long Dark Tea-Time",
     "topic": "library.grant",
     "total": 1999,
+    "url": "https://shop.example/hooks/payments",
+    "webhook_id": "msg_0198f3c27b4e7d0a9c51f2e88a6d4b13",
+    "delivery": "7",
+    "description": "the shop's order service",
+    "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
     "type": "charge.succeeded",
     "unit_price": 1999,
     "user_id": "u1",
@@ -65,6 +70,18 @@ WORDS: Final[Mapping[str, Any]] = {
     "AttemptView.status": "succeeded",
     "EntitlementView.status": "granted",
     "ReconciliationRunView.status": "finished",
+    "EndpointView.status": "enabled",
+    "EndpointView.event_types": "payment.succeeded",
+    "PaymentData.status": "succeeded",
+    "RefundData.status": "succeeded",
+    "RefundData.payment_captured": 1999,
+    "RefundData.payment_refunded": 1999,
+    "OrderData.status": "fulfilled",
+    "DeliveryView.type": "payment.succeeded",
+    "DeliveryView.status": "succeeded",
+    "DeliveryView.last_status": 200,
+    "DeliveryView.attempts": 1,
+    "DeliveryView.id": 7,
     "EventView.data": {"status": "succeeded"},
     "Invariants.invariants": {"ledger_unbalanced": 0, "refunds_exceed_captured": 0},
 }
@@ -72,7 +89,7 @@ WORDS: Final[Mapping[str, Any]] = {
 
 OFTEN_NULL: Final = frozenset(
     {"failure_code", "next_action", "next_cursor", "error", "error_code", "last_error",
-     "resolved_at", "given_up_at", "client_secret"}
+     "resolved_at", "given_up_at", "client_secret", "disabled_reason", "failing_since"}
 )  # fmt: skip
 """Fields that say most when they are shown empty."""
 

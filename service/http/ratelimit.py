@@ -15,12 +15,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from service import logs
 from service import metric_catalog as m
+from service.addresses import networks
 from service.errors import RateLimitedError
 from service.http.address import locator
 from service.http.auth import Authenticator
 from service.http.middleware import QUIET, route_of
 from service.metrics import Metrics
-from service.settings import Settings, networks
+from service.settings import Settings
 from service.store.cache import Cache
 from service.store.quotas import CACHE, Count, Demand, Quota, Quotas, seconds
 

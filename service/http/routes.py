@@ -6,6 +6,7 @@ from service import errors as e
 from service.http import admin, orders, payments, webhooks
 from service.http import schemas as s
 from service.http.admin_routes import ADMIN_ROUTES
+from service.http.admin_webhook_routes import WEBHOOK_ROUTES
 from service.http.endpoint import Endpoint
 from service.views import OrderView, PaymentView, RefundView
 
@@ -112,4 +113,5 @@ ROUTES: Final = (
         responses={200: s.LedgerEntries}, errors=_BUSY,
     ),
     *ADMIN_ROUTES,
+    *WEBHOOK_ROUTES,
 )  # fmt: skip

@@ -8,7 +8,13 @@ import msgspec
 from service.store.database import Database, Transaction
 
 Subject = Literal[
-    "payment", "refund", "outbox", "reconciliation", "orphan_capture", "webhook_event"
+    "payment",
+    "refund",
+    "outbox",
+    "reconciliation",
+    "orphan_capture",
+    "webhook_event",
+    "webhook_endpoint",
 ]
 
 

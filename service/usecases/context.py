@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
+from service.integrations.merchants import Merchants
 from service.metrics import Metrics
 from service.providers.registry import Providers
 from service.settings import Settings
@@ -39,3 +40,4 @@ class Context:
     providers: Providers
     game_catalog: GameCatalog
     library: Library
+    merchants: Merchants

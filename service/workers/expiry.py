@@ -1,4 +1,4 @@
-"""Ends what has waited too long: orders, payments that are held, idempotency keys."""
+"""Ends what has waited too long: orders, payments that are held, idempotency keys, old events."""
 
 from datetime import timedelta
 from typing import Final
@@ -8,6 +8,7 @@ from service.store import idempotency
 from service.usecases.context import Context
 from service.usecases.operations import expire_held
 from service.usecases.orders import expire_orders
+from service.usecases.send_webhooks import reap as reap_webhooks
 
 BATCH: Final = 200
 
@@ -16,7 +17,8 @@ _log = get_logger(__name__)
 
 async def run_once(ctx: Context) -> int:
     """Expire what is due; return how much."""
-    return await expire_orders(ctx, BATCH) + await expire_held(ctx) + await _end_keys(ctx)
+    ended = await expire_orders(ctx, BATCH) + await expire_held(ctx)
+    return ended + await _end_keys(ctx) + await reap_webhooks(ctx)
 
 
 async def _end_keys(ctx: Context) -> int:

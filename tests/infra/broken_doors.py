@@ -58,6 +58,22 @@ DOORS: dict[str, tuple[Break, str]] = {
         lambda s: drop(s, FLOW, "coinslot-allow-cache"),
         "stores-reachable: Deployment coinslot-worker has REDIS_URL",
     ),
+    "no way out for webhooks": (
+        lambda s: drop(s, FLOW, "coinslot-allow-webhooks"),
+        "merchants-reachable: Deployment coinslot-worker sends webhooks, and no policy",
+    ),
+    "a way out for the API": (
+        lambda s: spec(s, FLOW, "coinslot-allow-webhooks")["podSelector"]["matchExpressions"][0][
+            "values"
+        ].append("api"),
+        "merchants-reachable: Deployment coinslot-api sends no webhooks, and a policy",
+    ),
+    "a way out to the cloud's metadata": (
+        lambda s: spec(s, FLOW, "coinslot-allow-webhooks")["egress"][0]["to"][0]["ipBlock"][
+            "except"
+        ].remove("169.254.0.0/16"),
+        "flows-have-ends: NetworkPolicy coinslot-allow-webhooks allows egress of everybody",
+    ),
     "a service on a closed port": (
         lambda s: get(s, "ConfigMap", CONFIG)["data"].update(LIBRARY_URL="https://lib.example"),
         "services-reachable: Deployment coinslot-worker calls LIBRARY_URL on port 443",

@@ -13,6 +13,8 @@ UNFINISHED = """
     UNION ALL SELECT topic, id::text FROM outbox
         WHERE delivered_at IS NULL AND given_up_at IS NULL
     UNION ALL SELECT 'webhook', event_id FROM webhook_inbox WHERE status = 'pending'
+    UNION ALL SELECT 'merchant webhook', id::text FROM webhook_deliveries
+        WHERE status = 'pending'
     UNION ALL SELECT 'orphan', id::text FROM orphan_captures WHERE status = 'pending'
     UNION ALL SELECT 'key', key FROM idempotency_keys WHERE recovery_point = 'started'
 """

@@ -86,18 +86,30 @@ OWN: Final[dict[str, dict[str, Any]]] = {
     "reconciliation.expected_grants": {"since": NOW - DAY, "after": (first_id(NOW - DAY), "")},
     "reconciliation_runs.request": {"run_id": new_id},
     "reconciliation_runs.claim": {"run_id": new_id},
+    "webhook_endpoints.create": {"url": lambda: new_id().hex},
+    "webhook_endpoints.change": {"url": lambda: new_id().hex, "status": "enabled"},
     "refunds.settle_refund": {"entries": "[]"},
 }
 """What a function must be given for its statement to be run and not refused."""
 
 KNOWN_SQL: Final = """
 SELECT p.id, p.order_id, p.user_id AS caller, p.provider, p.provider_ref, a.id AS attempt_id,
-    r.id AS refund_id, k.key, o.id AS message_id, d.last_run_id AS run_id, w.event_id, e.game_id
+    r.id AS refund_id, k.key, o.id AS message_id, d.last_run_id AS run_id, w.event_id, e.game_id,
+    wd.id AS delivery_id, wd.endpoint_id
 FROM payments p JOIN payment_attempts a ON a.payment_id = p.id
 JOIN refunds r ON r.payment_id = p.id JOIN idempotency_keys k ON k.resource_id = p.id
 JOIN outbox o ON o.payment_id = p.id JOIN reconciliation_differences d ON d.payment_id = p.id
+JOIN webhook_events v ON v.payment_id = p.id JOIN webhook_deliveries wd ON wd.event_id = v.id
 JOIN webhook_inbox w ON w.payment_id = p.id JOIN entitlements e ON e.payment_id = p.id
 ORDER BY p.id OFFSET {offset} LIMIT 1
+"""
+
+
+A_LISTENER: Final = """
+INSERT INTO webhook_endpoints (id, url, event_types, description, secret_key, created_at,
+    updated_at)
+VALUES (%s, 'https://merchant.example/', '{payment.succeeded,order.fulfilled,refund.succeeded}', '',
+    'k1', %s, %s)
 """
 
 
@@ -120,8 +132,13 @@ def past(databases: Databases) -> Iterator[Past]:
 
 async def _grow(url: str) -> list[Plan]:
     async with Explained.open(url, PREPARED) as explained:
+        await explained.db.fetch(A_LISTENER, (new_id(), NOW, NOW))
         await _a_batch_of_payments(explained, "early")
         fill(url, ROWS)
+        await explained.db.fetch(
+            "UPDATE webhook_endpoints SET status = 'enabled', disabled_reason = NULL"
+            " WHERE status = 'disabled'"
+        )
         await _a_batch_of_payments(explained, "late")
         for _ in range(SEALS):
             assert await audit_seals.seal(explained.db, at=NOW, due=NOW, limit=500, wait_s=60)
@@ -211,6 +228,7 @@ def test_plans_from_when_tables_were_empty_read_by_index(past: Past) -> None:
         "outbox",
         "refunds",
     }
+    assert read >= {"webhook_endpoints"}  # by those who tell merchants
     wrong = bad(past.grown, read)
     assert not wrong
 

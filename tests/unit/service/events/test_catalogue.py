@@ -144,7 +144,7 @@ def test_calls_are_read_as_they_are() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["events.md", "errors.md", "states.md"])
+@pytest.mark.parametrize("name", ["events.md", "errors.md", "states.md", "webhooks.md"])
 def test_the_committed_pages_are_what_the_service_says(name: str) -> None:
     committed = ROOT.parent / "docs" / "reference" / name
     assert committed.read_text() == pages()[name], "run `make render`"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from service.addresses import networks
 from service.http.address import locator
-from service.settings import networks
 
 PROXIES = networks("10.0.0.0/8, fd00::/8")
 CLIENT = "203.0.113.7"

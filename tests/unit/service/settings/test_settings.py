@@ -101,6 +101,7 @@ def test_every_secret_is_known_as_one() -> None:
         "stripe_api_key",
         "simulator_webhook_secrets",
         "stripe_webhook_secrets",
+        "webhook_master_keys",
         "library_token",
     }
 
