@@ -48,6 +48,11 @@ fresh: ## fail when `make render` would change a committed file
 	$(BOOTSTRAP) venv pulumi
 	@$(PYTHON) -m scripts.render --check
 
+.PHONY: policy
+policy: ## judge the rendered manifests: our rules, kube-score, kubeconform; STACK=local|staging|prod|all
+	$(BOOTSTRAP) venv kubeconform kube-score
+	@$(PYTHON) -m scripts.policy $(if $(filter command line,$(origin STACK)),$(STACK),all)
+
 .PHONY: test
 test: ## every test that needs no cluster
 	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score
@@ -75,6 +80,11 @@ fmt: ## format, and fix what the linter can fix
 render: ## regenerate alerts/generated, dashboards/generated, docs/reference, infra/rendered
 	$(BOOTSTRAP) venv pulumi
 	@$(PYTHON) -m scripts.render
+
+.PHONY: schemas
+schemas: ## renew infra/schemas from the Kubernetes versions that scripts/schemas.py names; needs Go
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.schemas
 
 .PHONY: preview up destroy refresh
 preview: ## what `make up` would change: STACK=local|staging|prod

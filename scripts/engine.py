@@ -25,8 +25,11 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 BINARIES: Final = ROOT / ".venv" / "bin"
 PASSPHRASE: Final = "development"  # noqa: S105  guards a state that holds no secret of anybody's
 
+POLICY_PACK: Final = ROOT / "infra" / "policy" / "pack"
+"""The engine asks it about each preview; after the fact it would be too late."""
+
 ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
-    "preview": ("preview",),
+    "preview": ("preview", "--policy-pack", str(POLICY_PACK)),
     "up": ("up", "--yes", "--skip-preview"),
     "refresh": ("refresh", "--yes", "--skip-preview"),
     "destroy": ("destroy", "--yes", "--skip-preview"),

@@ -120,7 +120,7 @@ def differences(committed: Files, wanted: Files) -> Iterator[str]:
         )
 
 
-def report(diff: Sequence[str], count: int) -> int:
+def report(diff: Sequence[str], count: int, remedy: str = "make render") -> int:
     """Print the verdict of a check; return its exit code."""
     if not diff:
         print(f"render: {count} generated files are fresh")
@@ -128,7 +128,7 @@ def report(diff: Sequence[str], count: int) -> int:
     print(*diff[:SHOWN_LINES], sep="\n", file=sys.stderr)
     if len(diff) > SHOWN_LINES:
         print(f"… and {len(diff) - SHOWN_LINES} lines more", file=sys.stderr)
-    print("render: generated files are stale: run `make render` and commit", file=sys.stderr)
+    print(f"render: generated files are stale: run `{remedy}` and commit", file=sys.stderr)
     return 1
 
 

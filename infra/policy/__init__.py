@@ -5,7 +5,7 @@ and an example that breaks it in tests/infra/test_policy.py. What is let pass is
 """
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Final
 
 from infra.policy import capacity, network, pods, references, security
@@ -81,9 +81,7 @@ def review(
     A waiver that has expired or covers nothing is a finding itself. Only waivers of our own rules
     count; those of other checkers are judged where these run.
     """
-    own = {rule.id for rule in RULES}
-    mine = tuple(w for w in waivers if w.rule in own and stack.name in w.stacks)
-    return list(judge(_found(stack), mine, today or datetime.now(UTC).date()))
+    return [found for rule in RULES for found in examine(rule, stack, waivers, today)]
 
 
 def violations(stack: Stack) -> list[Violation]:
@@ -91,7 +89,10 @@ def violations(stack: Stack) -> list[Violation]:
     return [violation for violation in review(stack) if violation.waiver is None]
 
 
-def _found(stack: Stack) -> Iterator[Violation]:
-    for rule in RULES:
-        for title, text in rule.check(stack):
-            yield Violation(rule.id, rule.severity, title, text)
+def examine(
+    rule: Rule, stack: Stack, waivers: tuple[Waiver, ...] = WAIVERS, today: date | None = None
+) -> Iterator[Violation]:
+    """Yield what one rule finds, and what is wrong with its waivers."""
+    mine = tuple(w for w in waivers if w.rule == rule.id and stack.name in w.stacks)
+    found = (Violation(rule.id, rule.severity, title, text) for title, text in rule.check(stack))
+    return judge(found, mine, today)

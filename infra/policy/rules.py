@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
@@ -81,9 +81,10 @@ WAIVER_RULE: Final = "waivers-hold"
 
 
 def judge(
-    found: Iterator[Violation], waivers: tuple[Waiver, ...], today: date
+    found: Iterator[Violation], waivers: tuple[Waiver, ...], today: date | None = None
 ) -> Iterator[Violation]:
     """Yield the findings, those that a waiver covers with it, then the waivers that are wrong."""
+    day = today or datetime.now(UTC).date()
     used: set[Waiver] = set()
     for violation in found:
         waiver = next((w for w in waivers if w.covers(violation.rule, violation.object)), None)
@@ -98,6 +99,6 @@ def judge(
         where = f"The waiver of {waiver.rule} for {waiver.object}"
         if waiver not in used:
             yield Violation(WAIVER_RULE, "mandatory", where, "covers nothing: remove it")
-        elif today > waiver.expires:
+        elif day > waiver.expires:
             said = f"expired on {waiver.expires}: mend what it covers ({waiver.reason})"
             yield Violation(WAIVER_RULE, "mandatory", where, said)

@@ -30,6 +30,39 @@ WAIVERS: Final[tuple[Waiver, ...]] = (
         expires=date(2027, 9, 30),
         stacks=("local",),
     ),
+    Waiver(
+        rule="kube-score/container-image-pull-policy",
+        object="*",
+        reason="A tag is never pushed twice, so what a node has is right; asking the registry at "
+        "each start would let its outage stop a pod from coming back.",
+        expires=date(2027, 9, 30),
+        stacks=ALL,
+    ),
+    Waiver(
+        rule="kube-score/deployment-replicas",
+        object="Deployment coinslot-*",
+        reason="One machine: see more-than-one-pod.",
+        expires=date(2027, 9, 30),
+        stacks=("local",),
+    ),
+    Waiver(
+        rule="kube-score/deployment-strategy",
+        object="Deployment coinslot-*",
+        reason="Two databases at once would be worse than none: see rolls-without-loss.",
+        expires=date(2027, 9, 30),
+        stacks=("local",),
+    ),
+    *(
+        Waiver(
+            rule="kube-score/pod-probes-identical",
+            object=f"Deployment coinslot-{server}",
+            reason="A connection is all that can be asked for without a client in the image; for "
+            "life it is asked ten times more patiently (see liveness-differs).",
+            expires=date(2027, 9, 30),
+            stacks=("local",),
+        )
+        for server in ("postgresql", "valkey")
+    ),
     *(
         Waiver(
             rule=rule,

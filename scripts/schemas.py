@@ -1,0 +1,223 @@
+"""Write the schemas that manifests are checked against, from what the API server itself publishes.
+
+Each supported Kubernetes version's OpenAPI document and the Prometheus operator's definitions come
+out of their Go modules; only the kinds that we use are kept, and unknown fields are refused. With
+--check nothing is written: exit code 1 says that what is committed is something else, 2 that a
+module can't be had.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from infra.policy.references import VERSIONS
+from scripts import console
+from scripts.render import differences, files_below, report, write
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FOLDER: Final = "infra/schemas"
+DOWNLOAD_TIMEOUT_S: Final = 600.0  # 50 MB a version, once
+GROUP_KIND: Final = "x-kubernetes-group-version-kind"
+META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+SHARED: Final = "_definitions.json"
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A Go module with its checksum, which the Go command itself has verified."""
+
+    path: str
+    version: str
+    checksum: str
+
+    def __str__(self) -> str:
+        return f"{self.path}@{self.version}"
+
+
+KUBERNETES: Final = (
+    Module("k8s.io/kubernetes", "v1.33.13", "h1:bmH31xUdSzeA5vk0wZAK9MZp11mdLuzUSeKk0qN3hPQ="),
+    Module("k8s.io/kubernetes", "v1.34.4", "h1:Yy6R4QB8C9kJPp25GFqEvX5XQwY5qzKeqD0Xx6oAcmk="),
+    Module("k8s.io/kubernetes", "v1.35.4", "h1:o/8dBC/pHVpYoGV4OAIytAlNPZbdYVTXJHoYvXC4qzM="),
+)
+"""The versions that the manifests must be right for."""
+OPERATOR: Final = Module(
+    "github.com/prometheus-operator/prometheus-operator",
+    "v0.85.0",
+    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+)
+OPERATOR_GROUP: Final = "monitoring.coreos.com"
+OPERATOR_FOLDER: Final = f"prometheus-operator-{OPERATOR.version}"
+
+
+class ModuleError(Exception):
+    """A module can't be had, or is not the one that is expected."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write or compare; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.schemas", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare only; change nothing")
+    options = parser.parse_args(arguments)
+    try:
+        wanted = {f"{FOLDER}/{name}": text for name, text in generate().items()}
+    except ModuleError as error:
+        console.complain("schemas", error)
+        return 2
+    committed = files_below(ROOT, [FOLDER])
+    if options.check:
+        return report(list(differences(committed, wanted)), len(wanted), "make schemas")
+    changed = write(ROOT, committed, wanted)
+    print(f"schemas: {len(wanted)} files, {changed} changed")
+    return 0
+
+
+def generate() -> dict[str, str]:
+    """Return file name to text of every schema; raise ModuleError."""
+    files: dict[str, str] = {}
+    for module in KUBERNETES:
+        console.note(f"schemas: {module}")
+        document = json.loads(
+            (_folder(module) / "api/openapi-spec/swagger.json").read_text(encoding="utf-8")
+        )
+        for name, text in _kinds(document["definitions"]):
+            files[f"{module.version}/{name}"] = text
+    console.note(f"schemas: {OPERATOR}")
+    folder = _folder(OPERATOR) / "example/prometheus-operator-crd"
+    for kind, version in VERSIONS.items():
+        if version.startswith(OPERATOR_GROUP):
+            path = folder / f"{OPERATOR_GROUP}_{kind.lower()}s.yaml"
+            definition = yaml.safe_load(path.read_text(encoding="utf-8"))
+            for name, text in _custom_kinds(definition["spec"]):
+                files[f"{OPERATOR_FOLDER}/{name}"] = text
+    return files
+
+
+def _folder(module: Module) -> Path:
+    """Return where the Go command keeps the module; raise ModuleError."""
+    try:
+        done = subprocess.run(
+            ("go", "mod", "download", "-json", str(module)),
+            capture_output=True,
+            text=True,
+            timeout=DOWNLOAD_TIMEOUT_S,
+            check=False,
+            cwd="/",  # no module of ours takes part
+        )
+        found = json.loads(done.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        raise ModuleError(f"{module} can't be had: {error}; install Go") from error
+    if "Dir" not in found:
+        raise ModuleError(f"{module} can't be had: {found.get('Error', done.stderr)}")
+    if found["Sum"] != module.checksum:
+        raise ModuleError(f"{module} has the checksum {found['Sum']}, not {module.checksum}")
+    return Path(found["Dir"])
+
+
+def _kinds(definitions: Mapping[str, Schema]) -> Iterator[tuple[str, str]]:
+    """Yield a file for each built-in kind, and one with all that they refer to."""
+    strict = {name: narrowed(schema) for name, schema in definitions.items()}
+    strict[QUANTITY] = {"type": ["string", "number"]}
+    used = {META}
+    for name, schema in definitions.items():
+        for found in schema.get(GROUP_KIND, ()):
+            group, version, kind = found["group"], found["version"], found["kind"]
+            if VERSIONS.get(kind) == "/".join(part for part in (group, version) if part):
+                yield file_name(group, version, kind), _text({"$ref": _shared(name)})
+                used.add(name)
+    reached = _reached(strict, used)
+    yield SHARED, _text({"definitions": {name: strict[name] for name in sorted(reached)}})
+
+
+def _reached(definitions: Mapping[str, Schema], start: set[str]) -> set[str]:
+    reached: set[str] = set()
+    waiting = list(start)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += _references(definitions[name])
+    return reached
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(target := schema.get("$ref"), str):
+            yield target.rpartition("/")[2]
+        for value in schema.values():
+            yield from _references(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _references(value)
+
+
+def _custom_kinds(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    kind = spec["names"]["kind"]
+    for version in spec["versions"]:
+        if VERSIONS.get(kind) == f"{spec['group']}/{version['name']}":
+            schema = narrowed(version["schema"]["openAPIV3Schema"])
+            schema["properties"]["metadata"] = {"type": "object"}
+            yield file_name(spec["group"], version["name"], kind), _text(schema)
+
+
+def file_name(group: str, version: str, kind: str) -> str:
+    """Return the name under which kubeconform looks for a kind."""
+    parts = [kind.lower(), group.partition(".")[0], version]
+    return "-".join(part for part in parts if part) + ".json"
+
+
+def _shared(name: str) -> str:
+    return f"{SHARED}#/definitions/{name}"
+
+
+def narrowed(schema: Any) -> Any:
+    """Return a schema without words, in which an object has no fields but those that it names."""
+    if isinstance(schema, list):
+        return [narrowed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
+        return {"type": ["string", "integer"]}
+    kept: Schema = {}
+    for key, value in schema.items():
+        if key == "properties":
+            kept[key] = {name: narrowed(part) for name, part in value.items()}
+        elif key == "$ref":
+            kept[key] = f"#/definitions/{value.rpartition('/')[2]}"
+        elif not (key.startswith("x-kubernetes-") or key in ("description", "format")):
+            kept[key] = narrowed(value)
+    is_open = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+    if "properties" in kept and not is_open:
+        kept["additionalProperties"] = False
+    if kept.pop("nullable", False):
+        kept["type"] = [kept["type"], "null"]
+    return kept
+
+
+def _text(schema: Schema) -> str:
+    """Return JSON with one definition or property a line: small, and still a diff to read."""
+    lines = []
+    for key, value in schema.items():
+        if isinstance(value, dict) and key in ("definitions", "properties"):
+            inner = ",\n".join(f"  {json.dumps(k)}: {_line(value[k])}" for k in sorted(value))
+            lines.append(f"{json.dumps(key)}: {{\n{inner}\n}}")
+        else:
+            lines.append(f"{json.dumps(key)}: {_line(value)}")
+    return "{" + ",\n".join(lines) + "}\n"
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
