@@ -33,7 +33,7 @@ class AnchorsError(Exception):
 
 
 class Verdict(msgspec.Struct):
-    """What a verification has gone through and found."""
+    """What a verification has gone through and found; of very many faults some are not counted."""
 
     seals: int = 0
     entries: int = 0
@@ -143,4 +143,5 @@ def _print(verdict: Verdict, out: Output) -> None:
     kinds = Counter(fault.fault for fault in verdict.faults)
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     beyond = verdict.faults_found - len(verdict.faults)
-    out.say(f"{told}{f', and {beyond} more' if beyond else ''}; docs/admin.md explains each")
+    others = f", and at least {beyond} more" if beyond else ""
+    out.say(f"{told}{others}; docs/admin.md explains each")

@@ -4,7 +4,7 @@ It works on the database directly, so that it can repair what keeps the API from
 settings are the service's environment variables.
 
 Exit codes: 0 done; 1 refused or not possible; 2 wrong arguments or settings; 3 done, and it found
-what should not be (a broken invariant, a difference).
+what should not be (a broken invariant, a difference, a changed audit trail).
 """
 
 import argparse
