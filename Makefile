@@ -53,6 +53,11 @@ policy: ## judge the rendered manifests: our rules, kube-score, kubeconform; STA
 	$(BOOTSTRAP) venv kubeconform kube-score
 	@$(PYTHON) -m scripts.policy $(if $(filter command line,$(origin STACK)),$(STACK),all)
 
+.PHONY: parity
+parity: ## every difference between staging and prod; one without a declared reason fails
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.parity
+
 .PHONY: test
 test: ## every test that needs no cluster
 	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score
