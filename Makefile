@@ -53,6 +53,11 @@ policy: ## judge the rendered manifests: our rules, kube-score, kubeconform; STA
 	$(BOOTSTRAP) venv kubeconform kube-score
 	@$(PYTHON) -m scripts.policy $(if $(filter command line,$(origin STACK)),$(STACK),all)
 
+.PHONY: migrations
+migrations: ## refuse what the release before can't live with, or what locks a table for long
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.migrations
+
 .PHONY: parity
 parity: ## every difference between staging and prod; one without a declared reason fails
 	$(BOOTSTRAP) venv
