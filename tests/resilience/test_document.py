@@ -20,6 +20,7 @@ from service.http.endpoint import Endpoint
 from service.http.routes import ROUTES
 from tests.resilience.books import BROKEN, rows
 from tests.resilience.conftest import Say
+from tests.support.merchant import MASTER
 from tests.support.services import ADMIN, Service, Services, bearer
 
 HOOKS: Final = Path(__file__).with_name("schemathesis_hooks.py")
@@ -169,6 +170,7 @@ def sound(run: Run, api: Service, answers: Iterable[Answer]) -> None:
 async def test_the_service_keeps_what_its_document_promises(
     start_service: Services, tmp_path: Path, depth: str, say: Say
 ) -> None:
+    start_service.environ["WEBHOOK_MASTER_KEYS"] = MASTER
     api, _worker = await asyncio.gather(start_service("api"), start_service("worker"))
     tool = Schemathesis(api, tmp_path, TIMEOUT_S[depth])
     token = bearer("fuzz", ADMIN, ttl_s=7_200)
