@@ -96,14 +96,17 @@ schemas: ## renew infra/schemas from the Kubernetes versions that scripts/schema
 	$(BOOTSTRAP) venv
 	@$(PYTHON) -m scripts.schemas
 
-.PHONY: preview up destroy refresh
+.PHONY: preview up destroy refresh drift releases rollback
 preview: ## what `make up` would change: STACK=local|staging|prod
-up: ## make it so: STACK=local|staging|prod
+up: ## make it so, and record the release: STACK=local|staging|prod
 destroy: ## remove it: STACK=local|staging|prod
-refresh: ## read the real state: STACK=local|staging|prod
-preview up destroy refresh:
+refresh: ## take over what is really there: STACK=local|staging|prod
+drift: ## what is no longer as it was applied; exit code 3 if anything: STACK=local|staging|prod
+releases: ## what was released: STACK=local|staging|prod
+rollback: ## apply an earlier release again: STACK=… TO=<number or commit>
+preview up destroy refresh drift releases rollback:
 	$(BOOTSTRAP) venv pulumi
-	@$(PYTHON) -m scripts.stack $@ $(STACK)
+	@$(PYTHON) -m scripts.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(ARGS)
 
 .PHONY: diff
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"
