@@ -65,12 +65,12 @@ parity: ## every difference between staging and prod; one without a declared rea
 
 .PHONY: test
 test: ## every test that needs no cluster
-	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score
+	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score actionlint
 	$(PYTHON) -m pytest -n $(WORKERS) --ignore=tests/cluster
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
-	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score
+	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score actionlint
 	@$(PYTHON) -m scripts.coverage -n $(WORKERS) --ignore=tests/cluster $(TESTS)
 
 .PHONY: audit
@@ -112,6 +112,11 @@ preview up destroy refresh drift releases rollback:
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"
 	$(BOOTSTRAP) venv pulumi
 	@$(PYTHON) -m scripts.diff $(STACK) --base $(BASE) $(ARGS)
+
+.PHONY: pr-comment
+pr-comment: ## put FILE=diff.md of `make diff` on the pull request PR=123, as the one comment
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.comment "$(PR)" "$(FILE)"
 
 .PHONY: image
 image: ## build the container image and let a container of it pay a payment
