@@ -88,6 +88,8 @@ class View:
             self._fail(broken["metadata"])
         elif said := event.get("diagnosticEvent"):
             self._say(said)
+        elif judged := event.get("policyEvent"):
+            self._judge(judged)
         if self._task is not None:
             self._bar.update(self._task, description=self._waiting())
 
@@ -124,6 +126,13 @@ class View:
         self.failed |= severity == "error"
         style = "bold red" if severity == "error" else "yellow"
         self._print(f"  {severity}: {text}", style)
+
+    def _judge(self, judged: Mapping[str, Any]) -> None:
+        mandatory = judged.get("enforcementLevel") == "mandatory"
+        self.failed |= mandatory
+        text = " ".join(str(judged.get("message", "")).split())
+        style = "bold red" if mandatory else "yellow"
+        self._print(f"  policy {judged.get('policyName')}: {text}", style)
 
     def _taken(self, resource: Mapping[str, Any]) -> tuple[str, float]:
         now = self._clock()

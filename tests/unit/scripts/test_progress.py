@@ -65,6 +65,13 @@ def test_a_failure_and_an_error_are_told_and_chatter_is_not() -> None:
     )
 
 
+def test_a_violated_policy_is_told() -> None:
+    judged = {"policyName": "no-token", "message": "it carries\na token", "color": "never"}
+    assert shown({"policyEvent": {**judged, "enforcementLevel": "mandatory"}}) == (
+        "  policy no-token: it carries a token\n"
+    )
+
+
 def test_a_search_for_drift_has_its_own_words() -> None:
     assert shown(ended("update"), changes=False) == ""
 
