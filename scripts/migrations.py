@@ -65,9 +65,9 @@ MARKS: Final[dict[Kind, tuple[str, ...]]] = {
 }
 MARK: Final = re.compile(r"^\s*--\s*(contract|expands|locks):\s*(\S.*)$")
 OUTSIDE_TRANSACTION: Final = re.compile(
-    r"^--\s*transactional:\s*false\b", re.MULTILINE | re.IGNORECASE
+    r"\A(?:\s*--[^\n]*\n)*?--\s*transactional:\s*false\b", re.IGNORECASE
 )
-"""yoyo's own word for a migration that runs outside of a transaction, as CONCURRENTLY needs it."""
+"""yoyo's own word, among a file's first comments, for what runs outside of a transaction."""
 
 
 class SquawkError(Exception):
