@@ -27,6 +27,9 @@ DERIVED: Final[Mapping[str, str]] = {
 FORMED: Final = {"JWT_KEYS": "", "WEBHOOK_MASTER_KEYS": ""}
 """Secrets that have a form to hold, and may be empty."""
 
+MIGRATE_ONLY: Final = frozenset({env_name("migration_database_url")})
+"""Secrets of the migration Job alone: who serves requests never holds the owner's login."""
+
 _STAND_IN: Final = "x" * MIN_HS256_KEY_BYTES
 """Satisfies every check of a secret, where only the other settings are looked at."""
 

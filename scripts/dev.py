@@ -94,8 +94,12 @@ def _port(environ: Mapping[str, str], variable: str, default: int) -> int:
 
 def _write_settings(running: Platform) -> None:
     """Leave the addresses and secrets of this run where other programs can source them."""
-    names = ("DATABASE_URL", "REDIS_URL", "SIMULATOR_URL", "SIMULATOR_API_KEY", "LIBRARY_TOKEN")
-    lines = [f"export {name}='{running.environ[name]}'\n" for name in names]
+    names = (
+        *("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL"),
+        *("SIMULATOR_URL", "SIMULATOR_API_KEY", "LIBRARY_TOKEN"),
+    )
+    given = {name: running.environ[name] for name in names if name in running.environ}
+    lines = [f"export {name}='{value}'\n" for name, value in given.items()]
     path = running.folder / SETTINGS_FILE
     path.touch(mode=0o600)
     path.write_text("".join(lines))

@@ -26,9 +26,11 @@ import psycopg2
 from psycopg2 import sql
 
 from scripts.processes import Child, spawn
+from service.store.roles import SERVICE_ROLE
 
 LOOPBACK: Final = "127.0.0.1"
 USER: Final = "coinslot"
+SERVICE_LOGIN: Final = "coinslot_app"
 DATABASE: Final = "coinslot"
 START_TIMEOUT_S: Final = 60.0  # recovery after a crash takes seconds; a loaded machine more
 INITDB_TIMEOUT_S: Final = 120.0  # one to two seconds when the disk is idle
@@ -81,12 +83,36 @@ class Postgres:
         finally:
             connection.close()
 
+    def ensure_login(self, name: str, password: str) -> None:
+        """Create a login for the service, a role that owns nothing, or give it this password."""
+        for statement in (
+            sql.SQL("CREATE ROLE {role} NOLOGIN").format(role=sql.Identifier(SERVICE_ROLE)),
+            sql.SQL("CREATE ROLE {name} LOGIN").format(name=sql.Identifier(name)),
+        ):
+            # Roles are the server's: they may be there, or be made at this moment.
+            with suppress(psycopg2.errors.DuplicateObject, psycopg2.errors.UniqueViolation):
+                self.execute(statement)
+        parts = {
+            "role": sql.Identifier(SERVICE_ROLE),
+            "name": sql.Identifier(name),
+            "password": sql.Literal(password),
+        }
+        self.execute(sql.SQL("ALTER ROLE {name} PASSWORD {password}").format(**parts))
+        self.execute(sql.SQL("GRANT {role} TO {name}").format(**parts))
+
     def ensure_database(self, name: str) -> None:
         """Create a database unless it is there."""
         with suppress(psycopg2.errors.DuplicateDatabase):
             self.execute(
                 sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)), database="postgres"
             )
+
+
+def as_login(url: str, name: str, password: str) -> str:
+    """Return a URL of PostgreSQL with another login."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{name}:{password}@{host}"))
 
 
 @dataclass(frozen=True)

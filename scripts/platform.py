@@ -21,7 +21,7 @@ import aiohttp
 
 from scripts import embedded
 from scripts.client import Client
-from scripts.embedded import LOOPBACK, free_port
+from scripts.embedded import LOOPBACK, SERVICE_LOGIN, Postgres, as_login, free_port
 from scripts.processes import Child, ProcessDiedError, spawn
 from scripts.token import DEFAULT_SCOPES, ensure_secret, make
 from simulator.client import Control
@@ -203,8 +203,20 @@ def _start_servers(
     with _timed(report, "Valkey") as where:
         cache = stack.enter_context(embedded.valkey(running.folder / "valkey", environ=environ))
         where.append("in memory" if cache.child else "from REDIS_URL")
-    running.environ |= {"DATABASE_URL": database.url(), "REDIS_URL": cache.url}
+    running.environ |= _logins(database) | {"REDIS_URL": cache.url}
     running.children |= {c.name: c for c in (database.child, cache.child) if c is not None}
+
+
+def _logins(database: Postgres) -> dict[str, str]:
+    """Return who enters the database as whom: a server of our own has a login for the service."""
+    if database.child is None:
+        return {"DATABASE_URL": database.url()}  # beside MIGRATION_DATABASE_URL, if that is set
+    password = secrets.token_urlsafe(embedded.PASSWORD_BYTES)
+    database.ensure_login(SERVICE_LOGIN, password)
+    return {
+        "DATABASE_URL": as_login(database.url(), SERVICE_LOGIN, password),
+        "MIGRATION_DATABASE_URL": database.url(),
+    }
 
 
 async def _migrate(running: Platform) -> str:

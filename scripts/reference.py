@@ -1,4 +1,4 @@
-"""Write the reference pages: log events, errors, states of things, the rules of the stacks.
+"""Write the reference pages: what the service logs, how it fails, which states things go through.
 
     python -m scripts.reference --out docs/reference
 
@@ -13,9 +13,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from infra.parity import EXPECTED
-from infra.policy import RULES
-from infra.policy.waivers import WAIVERS
 from service import errors, events
 from service.domain import order, payment, refund
 from service.errors import ServiceError
@@ -59,7 +56,6 @@ def pages() -> dict[str, str]:
         "events.md": _events(),
         "errors.md": _errors(),
         "states.md": _states(),
-        "policy.md": _policy(),
         "webhooks.md": _webhooks(),
     }
     return {name: "\n".join(lines) + "\n" for name, lines in made.items()}
@@ -147,29 +143,6 @@ def _webhooks() -> Iterator[str]:
         yield from ("", f"## {kind.__name__}", "", " ".join((kind.__doc__ or "").split()), "")
         sample = {"type": sent_as, "timestamp": AT, "data": example_of(kind)}
         yield from ("```json", json.dumps(sample, indent=2), "```")
-
-
-def _policy() -> Iterator[str]:
-    yield from _head("Policy", "infra/policy and infra/parity.py")
-    yield "Every stack keeps these rules. A mandatory one stops a preview; tests demand all."
-    yield ""
-    yield from _table(
-        ("Rule", "Demands", "Because", "Severity"),
-        ((f"`{rule.id}`", rule.what, rule.why, rule.severity) for rule in RULES),
-    )
-    yield from ("", "## Waivers", "", "What is let pass, and until when.", "")
-    yield from _table(
-        ("Rule", "Objects", "Stacks", "Until", "Because"),
-        ((f"`{w.rule}`", w.object, ", ".join(w.stacks), str(w.expires), w.reason) for w in WAIVERS),
-    )
-    yield from ("", "## Staging and prod", "", "Where they differ, and why (`make parity`).", "")
-    yield from _table(
-        ("Differs", "At", "Because"),
-        (
-            (", ".join(f"`{path}`" for path in e.paths), ", ".join(e.places), e.reason)
-            for e in EXPECTED
-        ),
-    )
 
 
 def _head(title: str, source: str) -> tuple[str, ...]:

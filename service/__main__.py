@@ -44,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _migrate(settings: Settings) -> int:
     log = logs.get_logger(__name__)
     try:
-        applied = apply(settings.database_url.reveal())
+        url = settings.migration_database_url or settings.database_url
+        applied = apply(url.reveal())
     except MigrationError as error:
         log.error("migration_failed", error=str(error))  # noqa: TRY400  the message says it all
         return EXIT_FAILED

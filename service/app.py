@@ -1,7 +1,7 @@
 """The composition root: the only place where the parts are made and put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final, Literal
@@ -24,7 +24,7 @@ from service.metrics import Metrics
 from service.outbound import Outbound, Outcome
 from service.providers.connect import Remote, connect
 from service.settings import Secret, Settings
-from service.store import begin_payments, inbox, orders, payments, settle_payments
+from service.store import begin_payments, inbox, orders, payments, roles, settle_payments
 from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
@@ -95,8 +95,28 @@ async def _parts(
 ) -> AsyncIterator[None]:
     async with parts(settings, metrics, now) as context:
         app[CONTEXT] = context
-        app[LIFECYCLE].checks["database"] = partial(require_schema, context.db)
+        app[LIFECYCLE].checks["database"] = _database_check(context.db)
         yield
+
+
+def _database_check(db: Database) -> Callable[[], Awaitable[None]]:
+    """Return what tells whether the database is ready, and the first time who we are there."""
+    looked = False
+
+    async def check() -> None:
+        nonlocal looked
+        await require_schema(db)
+        if looked:
+            return
+        looked = True
+        if await roles.owns_tables(db):
+            _log.warning(
+                "database_login_owns_tables",
+                error="make a login for the service, IN ROLE coinslot_service, and give the"
+                " owner's URL to the role migrate only, as MIGRATION_DATABASE_URL",
+            )
+
+    return check
 
 
 @asynccontextmanager

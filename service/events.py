@@ -270,6 +270,8 @@ _PERFORMANCE: Final = (
 
 _SERVICE: Final = (
     _event("service", "info", "started", "All parts run."),
+    _event("service", "warning", "database_login_owns_tables",
+           "DATABASE_URL may switch the guards off; give the service a login of its own.", "error"),
     _event("service", "info", "draining", "No new work is taken; the process ends soon."),
     _event("service", "info", "migrated", "The schema is up to date.", "applied"),
     _event("service", "error", "migration_failed", "The schema is as it was.", "error"),

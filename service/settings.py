@@ -65,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # PostgreSQL, the source of truth
     database_url: Secret
+    """Of a login that may do what the service does (docs/security.md); not the owner's."""
+    migration_database_url: Secret = Secret("")
+    """The owner's, for the role `migrate` alone; empty: `database_url` is the owner's too."""
     db_pool_size: Count = 8
     """Connections for single statements, a process."""
     db_batch_connections: Annotated[int, Meta(ge=1, le=16)] = 2

@@ -11,7 +11,7 @@ from scripts import embedded
 from scripts.embedded import Postgres, Valkey
 from scripts.platform import start_simulator, until_ready
 from simulator.client import Control
-from tests.support.databases import Databases, databases_on
+from tests.support.databases import Databases, Urls, databases_on
 from tests.support.services import SIMULATOR_SECRETS, Services, services, settings
 
 # A shell's background job ignores SIGINT, and so would every process that a test starts and
@@ -55,17 +55,33 @@ def databases(postgres: Postgres) -> Iterator[Databases]:
 
 
 @pytest.fixture
-def database_url(databases: Databases) -> Iterator[str]:
+def database(databases: Databases) -> Iterator[Urls]:
     """Give a migrated database without rows, of this test alone."""
-    with databases.fresh() as url:
-        yield url
+    with databases.fresh() as urls:
+        yield urls
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, database: Urls) -> str:
+    """Give the database of this test as the service enters it: as a role that owns nothing.
+
+    A test of what must hold even against the owner is marked `as_owner`.
+    """
+    as_owner = request.node.get_closest_marker("as_owner") is not None
+    return database.owner if as_owner else database.service
+
+
+@pytest.fixture
+def owner_url(database: Urls) -> str:
+    """Give the same database as its owner enters it."""
+    return database.owner
 
 
 @pytest.fixture(scope="module")
 def module_database_url(databases: Databases) -> Iterator[str]:
     """Give a migrated database that the tests of a module share."""
-    with databases.fresh() as url:
-        yield url
+    with databases.fresh() as urls:
+        yield urls.service
 
 
 @pytest.fixture

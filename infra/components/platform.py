@@ -128,9 +128,10 @@ class Platform(pulumi.ComponentResource):
         if config.secrets.source == "existing":
             return None
         if config.target == "render":
-            # What the stack holds beyond its needs, too: a reviewer sees keys come and go.
-            names = dict.fromkeys((*config.needed_secrets, *sorted(config.secret_values)))
-            return dict.fromkeys(names, labels.PLACEHOLDER)
+            if config.missing_secrets:
+                names = ", ".join(config.missing_secrets)
+                pulumi.log.warn(f"a cluster will need coinslot:secretValues of {names}", self)
+            return dict.fromkeys(config.needed_secrets, labels.PLACEHOLDER)
         return {name: pulumi.Output.secret(text) for name, text in config.secret_values.items()}
 
     def _dependencies(self, images: Dependencies) -> LocalDependencies:
@@ -161,7 +162,9 @@ class Platform(pulumi.ComponentResource):
             config_map=configuration.name,
             secret=self._config.secrets.name,
             secret_variables={
-                name: name not in required for name in service_settings.secret_names()
+                name: name not in required
+                for name in service_settings.secret_names()
+                if name not in service_settings.MIGRATE_ONLY
             },
             rollout_marks=configuration.rollout_marks,
             version=self._config.image.tag,

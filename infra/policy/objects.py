@@ -50,6 +50,11 @@ class Pod:
         return self.component in ROLES
 
     @property
+    def migrates(self) -> bool:
+        """Say whether it changes the schema, as the database's owner."""
+        return self.component == labels.MIGRATE
+
+    @property
     def serves(self) -> bool:
         """Say whether it runs until it is told to stop."""
         return self.kind not in ("Job", "CronJob")

@@ -7,6 +7,7 @@ from infra import labels
 from infra.policy.objects import Object, Pod, Stack, selects, title
 from infra.policy.rules import Problem, rule
 from infra.quantities import amount
+from infra.service_settings import MIGRATE_ONLY
 from service.settings import Settings, env_name, secret_fields
 
 RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
@@ -171,6 +172,9 @@ def settings_complete(stack: Stack) -> Iterator[Problem]:
         for name in sorted(secret):
             if name in values or "value" in variables.get(name, {}):
                 yield pod.owner, f"has the secret {name} in plain text"
+            elif name in MIGRATE_ONLY and not pod.migrates:
+                if name in variables:
+                    yield pod.owner, f"is given {name}, which is for the migration Job alone"
             elif name not in variables:
                 yield pod.owner, f"is not given {name}"
 

@@ -32,6 +32,8 @@ def apply(database_url: str) -> Sequence[str]:
             backend.apply_migrations(missing)
     except LockTimeout as error:
         raise MigrationError(f"another migration holds the lock: {error}") from error
+    except backend.DatabaseError as error:
+        raise MigrationError(str(error).strip()) from error
     finally:
         backend.connection.close()
     return names

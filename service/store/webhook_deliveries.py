@@ -316,7 +316,7 @@ async def reap(db: Database, *, before: datetime, limit: int) -> int:
         """
         DELETE FROM webhook_events v USING (
             SELECT id FROM webhook_events WHERE created_at < %(before)s
-            ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) old
+            ORDER BY created_at LIMIT %(limit)s) old
         WHERE v.id = old.id RETURNING v.id
         """,
         {"before": before, "limit": limit},

@@ -13,6 +13,8 @@ import pytest
 from tests.support.services import ADMIN, Service, Services
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.as_owner
+
 OFTEN = {"AUDIT_SEAL_INTERVAL_S": "0.2"}
 VICTIM = "(SELECT payment_id FROM payment_events ORDER BY position LIMIT 1)"
 HIDE_A_PAYMENT = f"""

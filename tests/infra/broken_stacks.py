@@ -133,6 +133,15 @@ BREAKS: dict[str, tuple[Break, str]] = {
         lambda s: container(s)["env"].pop(0),
         "settings-complete: Deployment coinslot-api is not given DATABASE_URL",
     ),
+    "the owner's login for who serves": (
+        lambda s: container(s)["env"].append(
+            {
+                "name": "MIGRATION_DATABASE_URL",
+                "valueFrom": {"secretKeyRef": {"name": "x", "key": "MIGRATION_DATABASE_URL"}},
+            }
+        ),
+        "settings-complete: Deployment coinslot-api is given MIGRATION_DATABASE_URL, which is for",
+    ),
     "a variable with two values": (
         lambda s: container(s)["env"].append({"name": "LOG_LEVEL", "value": "debug"}),
         "variables-once: Deployment coinslot-api is given LOG_LEVEL twice",

@@ -90,7 +90,7 @@ class Scene:
         self.stories += 1
         if not self._shops:
             database = self._databases.fresh()
-            environ = {**self._environ, "DATABASE_URL": database.__enter__()}
+            environ = {**self._environ, "DATABASE_URL": database.__enter__().service}
             simulator = Control(
                 environ["SIMULATOR_URL"], library_token=SIMULATOR_SECRETS["LIBRARY_TOKEN"]
             )

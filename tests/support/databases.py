@@ -2,15 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 from psycopg2 import sql
 
-from scripts.embedded import Postgres
+from scripts.embedded import Postgres, as_login
 from service.store import migrate
 
 MAINTENANCE: Final = "postgres"  # every server has it, and nobody drops it
+
+
+class Urls(NamedTuple):
+    """Two ways into one database: as the service, which may do little, and as the owner."""
+
+    service: str
+    owner: str
 
 
 class Databases:
@@ -19,16 +26,19 @@ class Databases:
     def __init__(self, server: Postgres) -> None:
         self._server = server
         self._template: str | None = None
+        self._login = f"test_{uuid4().hex}"
+        self._password = uuid4().hex
 
     @contextmanager
-    def fresh(self) -> Iterator[str]:
-        """Give the URL of a database with this release's schema and no rows."""
+    def fresh(self) -> Iterator[Urls]:
+        """Give a database with this release's schema and no rows."""
         if self._template is None:
             template = self._create(template="template1")
             migrate.apply(self._server.url(template))
+            self._server.ensure_login(self._login, self._password)
             self._template = template
         with self._dropped_after(self._create(template=self._template)) as url:
-            yield url
+            yield Urls(as_login(url, self._login, self._password), url)
 
     @contextmanager
     def empty(self) -> Iterator[str]:
@@ -40,6 +50,7 @@ class Databases:
         """Remove the template."""
         if self._template is not None:
             self._drop(self._template)
+            self._run("DROP ROLE {}", self._login)
 
     @contextmanager
     def _dropped_after(self, name: str) -> Iterator[str]:

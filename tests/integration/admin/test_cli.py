@@ -175,6 +175,7 @@ async def test_the_books_are_compared_here_and_now(shop: Api, cli: Cli, simulato
     assert (failed.code, "status\tfailed" in failed.out) == (1, True)
 
 
+@pytest.mark.as_owner
 async def test_the_money_is_checked(shop: Api, cli: Cli) -> None:
     good = await cli("invariants", "--json")
     assert (good.code, set(good.body["invariants"].values())) == (0, {0})

@@ -23,10 +23,10 @@ def waiting(amount: int) -> dict[str, Any]:
     return intent("requires_action", amount=amount, client_secret=SECRET, next_action=action)
 
 
-def dump(database_url: str) -> str:
+def dump(owner_url: str) -> str:
     """Return all that the database holds, as text."""
     done = subprocess.run(
-        [postgres_program("pg_dump"), "--inserts", database_url],
+        [postgres_program("pg_dump"), "--inserts", owner_url],
         capture_output=True,
         text=True,
         check=True,
@@ -35,9 +35,9 @@ def dump(database_url: str) -> str:
     return done.stdout
 
 
-def kept(database_url: str) -> list[str]:
+def kept(owner_url: str) -> list[str]:
     """Return the secrets that the database holds."""
-    text = dump(database_url)
+    text = dump(owner_url)
     assert "requires_action" in text  # it is the right database, and the payment is in it
     return [secret for secret in SECRETS if secret in text]
 
@@ -57,7 +57,7 @@ async def api(start_api: Start, stripe: Recorded) -> Api:
 
 
 async def test_a_secret_is_shown_again_and_kept_nowhere(
-    ada: Client, stripe: Recorded, database_url: str
+    ada: Client, stripe: Recorded, owner_url: str
 ) -> None:
     order, key = await ada.order(["game-1"]), str(uuid4())
     now = waiting(order["total"])
@@ -66,18 +66,18 @@ async def test_a_secret_is_shown_again_and_kept_nowhere(
     assert first.body["next_action"] == {
         "type": "redirect_to_url", "redirect_url": PAGE, "client_secret": SECRET,
     }  # fmt: skip
-    assert kept(database_url) == []
+    assert kept(owner_url) == []
 
     stripe.will((200, now), (500, error("api_error")))
     again = (await ada.pay(order["id"], key=key)).expect(201)
     assert (again.replayed, again.body) == (True, first.body)
     away = (await ada.pay(order["id"], key=key)).expect(201)  # Stripe does not answer now
     assert away.body == {**first.body, "next_action": None}
-    assert kept(database_url) == []
+    assert kept(owner_url) == []
 
 
 async def test_a_secret_is_gone_when_the_payment_has_moved_on(
-    ada: Client, stripe: Recorded, database_url: str
+    ada: Client, stripe: Recorded, owner_url: str
 ) -> None:
     order, key = await ada.order(["game-1"]), str(uuid4())
     amount = order["total"]
@@ -91,4 +91,4 @@ async def test_a_secret_is_gone_when_the_payment_has_moved_on(
     again = (await ada.pay(order["id"], key=key)).expect(201)
     assert (again.replayed, again.body) == (True, {**first, "next_action": None})
     assert len(stripe.asked) == asked  # there is nothing to ask for
-    assert kept(database_url) == []
+    assert kept(owner_url) == []

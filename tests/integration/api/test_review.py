@@ -202,6 +202,7 @@ async def test_what_is_not_there_is_not_found(operator: Client, kind: str) -> No
     assert (await operator.call("GET", f"/v1/admin/payments/{missing}")).status == 404
 
 
+@pytest.mark.as_owner
 async def test_the_trail_cannot_be_changed_and_a_change_would_show(
     api: Api, ada: Client, operator: Client
 ) -> None:

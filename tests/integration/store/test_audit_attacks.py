@@ -19,6 +19,8 @@ from service.usecases.context import Context
 from tests.integration.store.conftest import NOW, Shop
 from tests.support.services import settings
 
+pytestmark = pytest.mark.as_owner
+
 MINUTE = timedelta(minutes=1)
 GUARDED = ("payment_events", "admin_actions", "audit_seals")
 

@@ -3,12 +3,16 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from scripts import embedded
 from scripts.embedded import postgres_program
 from service.app import PREPARED
 from service.store.database import Database
 from tests.integration.store.conftest import Shop
 from tests.integration.store.test_audit_seals import faults, payment, seal
+
+pytestmark = pytest.mark.as_owner
 
 AHEAD = 500
 """Transactions by which the old server is ahead, beyond what a new one begins with."""
@@ -25,6 +29,9 @@ async def test_a_restored_trail_is_sealed_on(shop: Shop, database_url: str, tmp_
     dump = tmp_path / "dump.sql"
     run("pg_dump", "--no-owner", "--file", str(dump), database_url)
     with embedded.postgres(tmp_path / "new", durable=False, environ={}) as server:
+        server.ensure_login(
+            embedded.SERVICE_LOGIN, "x"
+        )  # a dump names roles and does not make them
         run("psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", str(dump), server.url())
         restored = await Database.open(server.url(), size=4, timeout_s=5.0, prepared=PREPARED)
         try:

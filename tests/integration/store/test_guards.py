@@ -10,6 +10,8 @@ from service.store.database import RefusedError
 from service.store.settle_payments import settle_payments
 from tests.integration.store.conftest import Shop, begin_item, settlement
 
+pytestmark = pytest.mark.as_owner
+
 Machine = tuple[Mapping[Any, Collection[Any]], Collection[Any]]
 TRANSITIONS: dict[str, Machine] = {
     "order": (order.TRANSITIONS, {order.OrderStatus.PENDING}),

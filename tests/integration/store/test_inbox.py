@@ -14,6 +14,8 @@ from service.store.orphans import NewOrphan
 from service.store.settle_payments import settle_payments
 from tests.integration.store.conftest import NOW, Shop, begin_item, settlement
 
+pytestmark = pytest.mark.as_owner
+
 LEASE = timedelta(minutes=1)
 
 

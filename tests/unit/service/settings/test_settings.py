@@ -94,6 +94,7 @@ def test_providers_that_cannot_be_used_are_refused(environ: dict[str, str], sent
 def test_every_secret_is_known_as_one() -> None:
     assert set(settings.secret_fields()) == {
         "database_url",
+        "migration_database_url",
         "redis_url",
         "jwt_secret",
         "jwt_keys",
