@@ -166,6 +166,8 @@ async def _database(stack: AsyncExitStack, settings: Settings, metrics: Metrics)
     stack.push_async_callback(db.close)
     metrics.read_at_scrape(m.DB_POOL_CONNECTIONS, lambda: db.in_use, state="in_use")
     metrics.read_at_scrape(m.DB_POOL_CONNECTIONS, lambda: db.free, state="free")
+    metrics.set(m.DB_POOL_LIMIT, settings.db_pool_size)
+    metrics.set(m.DB_BATCH_QUEUE_LIMIT, settings.db_batch_queue)
     return db
 
 
@@ -188,9 +190,8 @@ def _batcher(
 ) -> Batcher[Any, Any]:
     name = statement.__name__
 
-    def observe(size: int, waiting: int) -> None:
+    def observe(size: int) -> None:
         metrics.observe(m.DB_BATCH_SIZE, size, statement=name)
-        metrics.set(m.DB_BATCH_QUEUE, waiting, statement=name)
 
     batcher: Batcher[Any, Any] = Batcher(
         partial(statement, db),
@@ -200,6 +201,8 @@ def _batcher(
         lanes=settings.db_batch_connections,
         observe=observe,
     )
+    # Not set when a batch is taken: while the database hangs, none is, and the queue grows.
+    metrics.read_at_scrape(m.DB_BATCH_QUEUE, lambda: batcher.waiting, statement=name)
     stack.push_async_callback(batcher.close, settings.shutdown_drain_s)
     return batcher
 
@@ -274,8 +277,16 @@ def _workers(ctx: Context, sender: merchant_webhooks.Sender) -> Iterable[Worker]
 async def _work(app: web.Application) -> AsyncIterator[None]:
     ctx, stop = app[CONTEXT], asyncio.Event()
     sender = merchant_webhooks.Sender(ctx)
-    workers = _workers(ctx, sender)
-    tasks = [asyncio.create_task(run(worker, stop), name=worker.name) for worker in workers]
+
+    def succeeded(worker: Worker) -> None:
+        ctx.metrics.set(m.WORKER_LAST_ROUND, ctx.now().timestamp(), worker=worker.name)
+
+    workers = list(_workers(ctx, sender))
+    for worker in workers:
+        succeeded(worker)  # so that one which never gets through a round shows, too
+    tasks = [
+        asyncio.create_task(run(worker, stop, succeeded), name=worker.name) for worker in workers
+    ]
     yield
     stop.set()
     loop = asyncio.get_running_loop()

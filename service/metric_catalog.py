@@ -247,6 +247,19 @@ UNRESOLVED_PAYMENTS: Final = Metric(
     "Payments in processing, unknown or review, from the database.",
     ("status",),
 )
+UNRESOLVED_PAYMENTS_AGE: Final = Metric(
+    "payments_unresolved_oldest_seconds",
+    "gauge",
+    "How long the longest of them has been in that status; 0 if none is.",
+    ("status",),
+    "seconds",
+)
+UNRESOLVED_REFUNDS: Final = Metric(
+    "refunds_unresolved_gauge",
+    "gauge",
+    "Refunds that are pending, unknown or in review, from the database.",
+    ("status",),
+)
 PAID_NOT_GRANTED: Final = Metric(
     "paid_not_granted_gauge",
     "gauge",
@@ -326,7 +339,7 @@ WEBHOOK_INBOX: Final = Metric(
 WEBHOOK_INBOX_LAG: Final = Metric(
     "webhook_inbox_lag_seconds",
     "gauge",
-    "Age of the oldest pending event in the inbox.",
+    "How long the oldest event that is due has waited for a worker.",
     (),
     "seconds",
 )
@@ -393,11 +406,21 @@ DB_POOL_CONNECTIONS: Final = Metric(
     "Database connections of this process, by state.",
     ("state",),
 )
+DB_POOL_LIMIT: Final = Metric(
+    "db_pool_connections_limit_gauge",
+    "gauge",
+    "Database connections that this process may have.",
+)
 DB_BATCH_QUEUE: Final = Metric(
     "db_batch_queue_gauge",
     "gauge",
     "Writes waiting for a batch, by statement.",
     ("statement",),
+)
+DB_BATCH_QUEUE_LIMIT: Final = Metric(
+    "db_batch_queue_limit_gauge",
+    "gauge",
+    "Writes that may wait for a batch of one statement; one more is refused.",
 )
 DB_BATCH_SIZE: Final = Metric(
     "db_batch_size",
@@ -406,6 +429,13 @@ DB_BATCH_SIZE: Final = Metric(
     ("statement",),
     "",
     (1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
+)
+WORKER_LAST_ROUND: Final = Metric(
+    "worker_last_round_timestamp_seconds",
+    "gauge",
+    "When a worker of this process last ended a round without an error, in Unix time.",
+    ("worker",),
+    "seconds",
 )
 EVENT_LOOP_LAG: Final = Metric(
     "event_loop_lag_seconds",

@@ -33,6 +33,8 @@ from service.metric_catalog import (
     PAYMENTS,
     RECONCILIATION_DIFFERENCES,
     UNRESOLVED_PAYMENTS,
+    UNRESOLVED_PAYMENTS_AGE,
+    UNRESOLVED_REFUNDS,
     Metric,
 )
 
@@ -56,6 +58,8 @@ _OWN_VALUES: Final[dict[tuple[str, str], Sequence[str]]] = {
     (MERCHANT_WEBHOOK_ENDPOINTS.name, "state"): ("enabled", "failing", "disabled"),
     (MERCHANT_WEBHOOK_DISABLED.name, "reason"): ("gone", "failing"),
     (UNRESOLVED_PAYMENTS.name, "status"): ("processing", "unknown", "review"),
+    (UNRESOLVED_PAYMENTS_AGE.name, "status"): ("processing", "unknown", "review"),
+    (UNRESOLVED_REFUNDS.name, "status"): ("pending", "unknown", "review"),
     (BREAKER_STATE.name, "state"): ("closed", "open", "half_open"),
 }
 """Values of labels that mean another thing on another metric."""

@@ -42,7 +42,7 @@ class Batcher(Generic[Item, Outcome]):
         max_items: int,
         max_queue: int,
         lanes: int,
-        observe: Callable[[int, int], None] = lambda _size, _waiting: None,
+        observe: Callable[[int], None] = lambda _size: None,
     ) -> None:
         self._run = run
         self._conflict_keys = conflict_keys
@@ -53,6 +53,11 @@ class Batcher(Generic[Item, Outcome]):
         self._waiting: deque[Entry[Item, Outcome]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        """Items that no batch has taken yet."""
+        return len(self._waiting)
 
     async def submit(self, item: Item) -> Outcome:
         """Return the item's outcome; raise OverloadedError at once when the queue is full.
@@ -84,7 +89,7 @@ class Batcher(Generic[Item, Outcome]):
         try:
             while self._waiting:
                 batch = self._take()
-                self._observe(len(batch), len(self._waiting))
+                self._observe(len(batch))
                 await self._resolve(batch)
         finally:
             # In the step that sees the queue empty: an item that comes before a done callback ran

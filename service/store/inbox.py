@@ -169,8 +169,8 @@ async def backlog(db: Database, at: datetime) -> InboxBacklog:
     """Return how much is not processed."""
     rows = await db.read(
         "SELECT (SELECT count(*) FROM webhook_inbox WHERE status = 'pending'),"
-        " (SELECT extract(epoch FROM %s - min(received_at))::float8 FROM webhook_inbox"
-        "  WHERE status = 'pending'),"
+        " (SELECT greatest(extract(epoch FROM %s - min(next_attempt_at))::float8, 0)"
+        "  FROM webhook_inbox WHERE status = 'pending'),"
         " (SELECT count(*) FROM webhook_inbox WHERE status = 'parked')",
         (at,),
     )

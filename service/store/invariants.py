@@ -13,6 +13,8 @@ class Backlog(msgspec.Struct, frozen=True):
     outbox: dict[str, int]
     outbox_oldest_s: float
     unresolved: dict[str, int]
+    unresolved_oldest_s: dict[str, float]
+    unresolved_refunds: dict[str, int]
     paid_not_granted: int
 
 
@@ -30,8 +32,14 @@ async def backlog(db: Database, *, at: datetime, grant_deadline: datetime) -> Ba
         (at,),
     )
     unresolved = await db.read(
-        "SELECT status, count(*) FROM payments"
-        " WHERE status IN ('processing', 'unknown', 'review') GROUP BY status"
+        "SELECT status, count(*), extract(epoch FROM %s - min(updated_at))::float8 FROM payments"
+        " WHERE status IN ('processing', 'unknown', 'review') GROUP BY status",
+        (at,),
+    )
+    refunds = await db.read(
+        "SELECT status, count(*) FROM refunds WHERE status IN ('pending', 'unknown')"
+        " GROUP BY status"
+        " UNION ALL SELECT status, count(*) FROM refunds WHERE status = 'review' GROUP BY status"
     )
     late = await db.read(
         "SELECT (SELECT count(*) FROM outbox o"
@@ -44,6 +52,8 @@ async def backlog(db: Database, *, at: datetime, grant_deadline: datetime) -> Ba
     return Backlog(
         outbox={topic: int(count) for topic, count, _ in outbox},
         outbox_oldest_s=max((age for _, _, age in outbox), default=0.0),
-        unresolved={status: int(count) for status, count in unresolved},
+        unresolved={status: int(count) for status, count, _ in unresolved},
+        unresolved_oldest_s={status: age for status, _, age in unresolved},
+        unresolved_refunds={status: int(count) for status, count in refunds},
         paid_not_granted=int(late[0][0]),
     )

@@ -10,6 +10,7 @@ from service.usecases.context import Context
 
 TOPICS: Final = (GRANT, REVOKE)
 UNRESOLVED: Final = ("processing", "unknown", "review")
+UNRESOLVED_REFUNDS: Final = ("pending", "unknown", "review")
 _log = get_logger(__name__)
 
 
@@ -20,6 +21,11 @@ async def measure_backlog(ctx: Context) -> int:
         ctx.metrics.set(m.OUTBOX_PENDING, backlog.outbox.get(topic, 0), topic=topic)
     for status in UNRESOLVED:
         ctx.metrics.set(m.UNRESOLVED_PAYMENTS, backlog.unresolved.get(status, 0), status=status)
+        oldest_s = backlog.unresolved_oldest_s.get(status, 0)
+        ctx.metrics.set(m.UNRESOLVED_PAYMENTS_AGE, oldest_s, status=status)
+    for status in UNRESOLVED_REFUNDS:
+        refunds = backlog.unresolved_refunds.get(status, 0)
+        ctx.metrics.set(m.UNRESOLVED_REFUNDS, refunds, status=status)
     ctx.metrics.set(m.OUTBOX_LAG, backlog.outbox_oldest_s)
     ctx.metrics.set(m.PAID_NOT_GRANTED, backlog.paid_not_granted)
     return 0

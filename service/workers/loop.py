@@ -29,14 +29,18 @@ class Worker:
     poll_s: float
 
 
-async def run(worker: Worker, stop: asyncio.Event) -> None:
-    """Run until `stop` is set; what is under way then is finished first."""
+async def run(worker: Worker, stop: asyncio.Event, succeeded: Callable[[Worker], None]) -> None:
+    """Run until `stop` is set; what is under way then is finished first.
+
+    `succeeded` is called after each round that raised nothing.
+    """
     failures = 0
     while not stop.is_set():
         try:
             with bind_correlation(new_id().hex, worker=worker.name):
                 found = await worker.run_once()
             failures = 0
+            succeeded(worker)
         except Exception:  # noqa: BLE001  a worker outlives whatever one run comes upon
             failures += 1
             found = 0
