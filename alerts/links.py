@@ -15,6 +15,6 @@ def runbook_url(alert_name: str) -> str:
     return f"{RUNBOOK_BASE}/{alert_name}.md"
 
 
-def dashboard_url(uid: str) -> str:
-    """Return the dashboard's path in any Grafana, opened at the namespace of the alert."""
-    return f"/d/{uid}?var-namespace={{{{ $labels.namespace }}}}"
+def dashboard_url(uid: str, namespace: str) -> str:
+    """Return the dashboard's path in any Grafana, opened at a namespace if there is one."""
+    return f"/d/{uid}?var-namespace={namespace}" if namespace else f"/d/{uid}"

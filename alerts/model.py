@@ -1,23 +1,39 @@
 """What an alert is, and how it becomes a Prometheus rule."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from alerts.links import OVERVIEW_DASHBOARD, dashboard_url, runbook_url
-from alerts.promql import Pattern, Source
-from service.metric_catalog import LABEL_VALUES
+from alerts.promql import OneOf, Pattern, Source
+from service.metric_catalog import LABEL_VALUES, Metric
 
 SERVICE_LABEL: Final = "coinslot"
+ROLES: Final = LABEL_VALUES["role"]
 
 EVALUATION_INTERVAL: Final = "30s"
-"""How often rules are evaluated: as often as the service is scraped; more would see nothing new."""
+"""How often rules are evaluated: often enough for the shortest hold, seldom enough for a window."""
+EVALUATION_INTERVAL_S: Final = 30
 
-SERVICE: Final = Source({"job": Pattern(f"coinslot-({'|'.join(LABEL_VALUES['role'])})")})
+JOBS: Final = Pattern(f"{SERVICE_LABEL}-({'|'.join(ROLES)})")
+SERVICE: Final = Source({"job": JOBS})
 """What alerts look at: the service's own jobs, so that a namesake's `payments_total` wakes nobody.
 
 Expressions keep `namespace`, so each stack that one Prometheus watches alerts for itself.
 """
+
+CONTAINERS: Final = Source(
+    {"pod": Pattern(f"{SERVICE_LABEL}-({'|'.join(ROLES)})-.+"), "container": OneOf(ROLES)}
+)
+"""The same service, as those name it who measure containers."""
+
+RULES: Final = Source({})
+"""What other rules have recorded; they have looked at our jobs only."""
+
+STACK: Final = ("namespace",)
+INSTANCE: Final = ("namespace", "pod", "instance")
+"""One process; outside of Kubernetes there is no `pod`."""
 
 
 class Severity(StrEnum):
@@ -45,12 +61,16 @@ class Hold:
     why: str
 
 
+AT_ONCE: Final = "0s"
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One alerting rule.
 
-    `description` may hold `{value}`, the value of the expression, and `{namespace}`, the stack.
-    Neither stands in a label: a label that changes makes a new alert each time.
+    `by` are the labels that its series have. `description` may hold each of them in braces, and
+    `{value}`, the value of the expression. Neither stands in a label that the rule adds: a label
+    that changes makes a new alert each time. `why` is the reason for the threshold.
     """
 
     name: str
@@ -60,38 +80,67 @@ class Alert:
     summary: str
     description: str
     show: Show
+    why: str
+    by: tuple[str, ...] = STACK
     dashboard: str = OVERVIEW_DASHBOARD
 
     def labels(self, area: str) -> dict[str, str]:
         """Return the labels that the rule adds to those of the expression."""
         return {"severity": str(self.severity), "service": SERVICE_LABEL, "area": area}
 
-    def annotations(self, value: str = "", namespace: str = "") -> dict[str, str]:
+    def annotations(
+        self, value: str = "", labels: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         """Return the annotations, as templates or, given a value, as Prometheus renders them."""
+        templates = {label: f"{{{{ $labels.{label} }}}}" for label in self.by}
+        shown = templates if labels is None else {**dict.fromkeys(self.by, ""), **labels}
         value = value or f"{{{{ $value | {self.show} }}}}"
-        templated = namespace or "{{ $labels.namespace }}"
-        link = dashboard_url(self.dashboard)
         return {
             "summary": self.summary,
-            "description": self.description.format(value=value, namespace=templated),
+            "description": self.description.format(value=value, **shown),
+            "why": f"{self.why}; {self._held()}: {self.hold.why}",
             "runbook_url": runbook_url(self.name),
-            "dashboard_url": link.replace("{{ $labels.namespace }}", templated),
+            "dashboard_url": dashboard_url(self.dashboard, shown.get("namespace", "")),
         }
+
+    def _held(self) -> str:
+        return "at once" if self.hold.duration == AT_ONCE else f"held {self.hold.duration}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording rule: `metric` is what it makes, of the kind gauge."""
+
+    metric: Metric
+    expression: str
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """The alerts about one thing; a rule group in Prometheus."""
+    """The rules about one thing; a rule group in Prometheus."""
 
     name: str
-    alerts: tuple[Alert, ...]
+    alerts: tuple[Alert, ...] = ()
+    recordings: tuple[Recording, ...] = ()
+    interval: str = EVALUATION_INTERVAL
+
+    @property
+    def group(self) -> str:
+        """The name of the rule group."""
+        return f"{SERVICE_LABEL}-{self.name}"
+
+    @property
+    def file(self) -> str:
+        """The name of the file that Prometheus reads."""
+        return f"{self.name}.yaml"
 
     def document(self) -> dict[str, Any]:
         """Return the area as one entry of a PrometheusRule's `spec.groups`."""
+        recorded = [{"record": one.metric.name, "expr": one.expression} for one in self.recordings]
         return {
-            "name": f"{SERVICE_LABEL}-{self.name}",
-            "interval": EVALUATION_INTERVAL,
-            "rules": [self._rule(alert) for alert in self.alerts],
+            "name": self.group,
+            "interval": self.interval,
+            "rules": [*recorded, *map(self._rule, self.alerts)],
         }
 
     def _rule(self, alert: Alert) -> dict[str, Any]:

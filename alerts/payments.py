@@ -1,27 +1,85 @@
-"""Alerts about payments that go wrong."""
+"""Alerts about payments that go wrong, slow, or not at all."""
 
 from typing import Final
 
-from alerts.model import SERVICE, Alert, Area, Hold, Severity, Show
-from alerts.promql import OneOf, above, ratio
-from service.metric_catalog import PAYMENTS
-from service.slo import ERROR_STATUSES, PAYMENT_ERROR_RATIO
+from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.promql import OneOf, above, below, both, equal, ratio, times
+from service.metric_catalog import (
+    PAYMENT_DURATION,
+    PAYMENT_FAILURES_HIGH_VALUE,
+    PAYMENTS,
+    UNRESOLVED_PAYMENTS,
+    UNRESOLVED_PAYMENTS_AGE,
+    UNRESOLVED_REFUNDS,
+)
+from service.slo import (
+    ERROR_STATUSES,
+    HIGH_VALUE_FAILURES,
+    HIGH_VALUE_MINOR,
+    PAYMENT_ERROR_RATIO,
+    PAYMENT_LATENCY_P95_S,
+    PAYMENT_PROCESSING_S,
+    PAYMENT_UNKNOWN_S,
+    PAYMENT_VOLUME_DROP,
+    PAYMENT_VOLUME_LEAST,
+    PAYMENTS_STOPPED_LEAST,
+)
 
 HIGH_WINDOW: Final = "5m"
 CRITICAL_WINDOW: Final = "2m"
 """The least in which a rate is sound: four scrapes of 30 s."""
 
+VOLUME_WINDOW: Final = "15m"
+VOLUME_WINDOW_S: Final = 900
+STOPPED_WINDOW: Final = "10m"
+STOPPED_WINDOW_S: Final = 600
+HIGH_VALUE_WINDOW: Final = "15m"
+
+PAID: Final = OneOf(("succeeded", "authorized"))
+
+AS_LONG: Final = Hold(HIGH_WINDOW, "as long as the window, which a lone failure has left by then")
+AS_LONG_AT_NIGHT: Final = Hold(
+    CRITICAL_WINDOW, "as long as the window, so that one failure at night wakes nobody"
+)
+NEARLY: Final = 0.5
+"""Half an event: increase() extrapolates, so that three events may be counted as 2.9 or 3.1."""
+
 
 def error_ratio(window: str) -> str:
     """Return the fraction of payments that end in an error, a namespace; declines are no error."""
-    by = ("namespace",)
     return ratio(
-        SERVICE.rate(PAYMENTS, window, by, status=OneOf(ERROR_STATUSES)),
-        SERVICE.rate(PAYMENTS, window, by),
+        SERVICE.rate(PAYMENTS, window, STACK, status=OneOf(ERROR_STATUSES)),
+        SERVICE.rate(PAYMENTS, window, STACK),
     )
 
 
-_DESCRIPTION: Final = (
+def latency_p95(window: str) -> str:
+    """Return what 19 of 20 payment requests are faster than, in seconds, a namespace."""
+    return SERVICE.quantile(0.95, PAYMENT_DURATION, window, STACK)
+
+
+def volume_drop() -> str:
+    """Return payments a second where they are far fewer than a day and a week ago."""
+    now, yesterday, last_week = (
+        SERVICE.rate(PAYMENTS, VOLUME_WINDOW, STACK, offset) for offset in ("", "1d", "1w")
+    )
+    return both(
+        below(now, times(PAYMENT_VOLUME_DROP.value, yesterday)),
+        below(now, times(PAYMENT_VOLUME_DROP.value, last_week)),
+        above(last_week, PAYMENT_VOLUME_LEAST.value / VOLUME_WINDOW_S),
+    )
+
+
+def stopped() -> str:
+    """Return 0 where nobody has paid, and somebody should have, going by the hour before."""
+    before = SERVICE.rate(PAYMENTS, "1h", STACK, STOPPED_WINDOW, status=PAID)
+    return both(
+        equal(SERVICE.rate(PAYMENTS, STOPPED_WINDOW, STACK, status=PAID), 0),
+        above(before, PAYMENTS_STOPPED_LEAST.value / STOPPED_WINDOW_S),
+    )
+
+
+_ERRORS: Final = (
     "{{value}} of the payments of {{namespace}} in the last {window} failed, or their outcome is "
     "not known (limit {limit:.0%}). Declined cards are not counted."
 )
@@ -29,21 +87,151 @@ _DESCRIPTION: Final = (
 ERROR_RATE_HIGH: Final = Alert(
     name="PaymentErrorRateHigh",
     expression=above(error_ratio(HIGH_WINDOW), PAYMENT_ERROR_RATIO.warning),
-    hold=Hold(HIGH_WINDOW, "as long as the window, which a lone failure has left by then"),
+    hold=AS_LONG,
     severity=Severity.WARNING,
     summary=f"More than {PAYMENT_ERROR_RATIO.warning:.0%} of payments fail",
-    description=_DESCRIPTION.format(window=HIGH_WINDOW, limit=PAYMENT_ERROR_RATIO.warning),
+    description=_ERRORS.format(window=HIGH_WINDOW, limit=PAYMENT_ERROR_RATIO.warning),
     show=Show.PERCENTAGE,
+    why=PAYMENT_ERROR_RATIO.why,
 )
-
 ERROR_RATE_CRITICAL: Final = Alert(
     name="PaymentErrorRateCritical",
     expression=above(error_ratio(CRITICAL_WINDOW), PAYMENT_ERROR_RATIO.critical),
-    hold=Hold(CRITICAL_WINDOW, "as long as the window, so that one failure at night wakes nobody"),
+    hold=AS_LONG_AT_NIGHT,
     severity=Severity.CRITICAL,
     summary=f"More than {PAYMENT_ERROR_RATIO.critical:.0%} of payments fail",
-    description=_DESCRIPTION.format(window=CRITICAL_WINDOW, limit=PAYMENT_ERROR_RATIO.critical),
+    description=_ERRORS.format(window=CRITICAL_WINDOW, limit=PAYMENT_ERROR_RATIO.critical),
     show=Show.PERCENTAGE,
+    why=PAYMENT_ERROR_RATIO.why,
 )
 
-AREA: Final = Area("payments", (ERROR_RATE_HIGH, ERROR_RATE_CRITICAL))
+_SLOW: Final = (
+    "One payment in twenty of {{namespace}} took longer than {{value}} in the last {window} "
+    "(limit {limit:g} s)."
+)
+
+LATENCY_HIGH: Final = Alert(
+    name="PaymentLatencyHigh",
+    expression=above(latency_p95(HIGH_WINDOW), PAYMENT_LATENCY_P95_S.warning),
+    hold=AS_LONG,
+    severity=Severity.WARNING,
+    summary=f"Payments are slow: P95 above {PAYMENT_LATENCY_P95_S.warning:g} s",
+    description=_SLOW.format(window=HIGH_WINDOW, limit=PAYMENT_LATENCY_P95_S.warning),
+    show=Show.DURATION,
+    why=PAYMENT_LATENCY_P95_S.why,
+)
+LATENCY_CRITICAL: Final = Alert(
+    name="PaymentLatencyCritical",
+    expression=above(latency_p95(CRITICAL_WINDOW), PAYMENT_LATENCY_P95_S.critical),
+    hold=AS_LONG_AT_NIGHT,
+    severity=Severity.CRITICAL,
+    summary=f"Payments are too slow to finish: P95 above {PAYMENT_LATENCY_P95_S.critical:g} s",
+    description=_SLOW.format(window=CRITICAL_WINDOW, limit=PAYMENT_LATENCY_P95_S.critical),
+    show=Show.DURATION,
+    why=PAYMENT_LATENCY_P95_S.why,
+)
+
+VOLUME_DROP: Final = Alert(
+    name="PaymentVolumeDrop",
+    expression=volume_drop(),
+    hold=Hold("5m", "the window holds fifteen minutes already; this is for one late scrape of it"),
+    severity=Severity.WARNING,
+    summary="Far fewer payments than usual",
+    description=f"{{namespace}} sees {{value}} payments a second over {VOLUME_WINDOW}, below "
+    f"{PAYMENT_VOLUME_DROP.value:.0%} of yesterday's and of last week's at this time.",
+    show=Show.NUMBER,
+    why=f"{PAYMENT_VOLUME_DROP.why}; only where there were {PAYMENT_VOLUME_LEAST.value:g} "
+    f"{PAYMENT_VOLUME_LEAST.why}",
+)
+STOPPED: Final = Alert(
+    name="PaymentsStopped",
+    expression=stopped(),
+    hold=Hold("2m", "four evaluations; the ten minutes of the window are proof enough"),
+    severity=Severity.CRITICAL,
+    summary="Nobody pays any more",
+    description=f"{{namespace}} has had {{value}} paid payments in {STOPPED_WINDOW}, and many in "
+    "the hour before.",
+    show=Show.NUMBER,
+    why=f"no payment at all where the hour before promised {PAYMENTS_STOPPED_LEAST.value:g} "
+    f"{PAYMENTS_STOPPED_LEAST.why}",
+)
+HIGH_VALUE_FAILING: Final = Alert(
+    name="HighValuePaymentsFailing",
+    expression=above(
+        SERVICE.increase(PAYMENT_FAILURES_HIGH_VALUE, HIGH_VALUE_WINDOW, (*STACK, "provider")),
+        HIGH_VALUE_FAILURES.value - NEARLY,
+    ),
+    hold=Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it"),
+    severity=Severity.WARNING,
+    summary="Expensive orders fail",
+    description=f"{{value}} payments of {HIGH_VALUE_MINOR} minor units or more failed at "
+    f"{{provider}} in {{namespace}} within {HIGH_VALUE_WINDOW}.",
+    show=Show.NUMBER,
+    why=f"{HIGH_VALUE_FAILURES.value:g} {HIGH_VALUE_FAILURES.why}",
+    by=(*STACK, "provider"),
+)
+
+STUCK: Final = Alert(
+    name="PaymentsStuck",
+    expression=above(
+        SERVICE.gauge(UNRESOLVED_PAYMENTS_AGE, "max", STACK, status="processing"),
+        PAYMENT_PROCESSING_S.value,
+    ),
+    hold=Hold("5m", "ten rounds of the completer, should it have come back this minute"),
+    severity=Severity.CRITICAL,
+    summary="A payment hangs in processing and nobody repairs it",
+    description="The oldest payment in processing of {namespace} has been there for {value}.",
+    show=Show.DURATION,
+    why=PAYMENT_PROCESSING_S.why,
+)
+UNKNOWN: Final = Alert(
+    name="PaymentsUnknownForLong",
+    expression=above(
+        SERVICE.gauge(UNRESOLVED_PAYMENTS_AGE, "max", STACK, status="unknown"),
+        PAYMENT_UNKNOWN_S.value,
+    ),
+    hold=Hold("5m", "the next look may just be settling it"),
+    severity=Severity.WARNING,
+    summary="The outcome of a payment has not been known for an hour",
+    description="{namespace} has not known a payment's outcome for {value}.",
+    show=Show.DURATION,
+    why=PAYMENT_UNKNOWN_S.why,
+)
+_REVIEW_HOLD: Final = Hold("15m", "operators who are at work on it need not be told")
+IN_REVIEW: Final = Alert(
+    name="PaymentsInReview",
+    expression=above(SERVICE.gauge(UNRESOLVED_PAYMENTS, "max", STACK, status="review"), 0),
+    hold=_REVIEW_HOLD,
+    severity=Severity.WARNING,
+    summary="Payments wait for a person's decision",
+    description="{value} payments of {namespace} are in review; their games stay reserved.",
+    show=Show.NUMBER,
+    why="each one is a buyer who waits, and nothing but a person can end it",
+)
+REFUNDS_IN_REVIEW: Final = Alert(
+    name="RefundsInReview",
+    expression=above(SERVICE.gauge(UNRESOLVED_REFUNDS, "max", STACK, status="review"), 0),
+    hold=_REVIEW_HOLD,
+    severity=Severity.WARNING,
+    summary="Refunds wait for a person's decision",
+    description="{value} refunds of {namespace} are in review; the buyers wait for their money.",
+    show=Show.NUMBER,
+    why="each one is a buyer's money, and nothing but a person can end it",
+)
+
+AREA: Final = Area(
+    "payments",
+    (
+        ERROR_RATE_HIGH,
+        ERROR_RATE_CRITICAL,
+        LATENCY_HIGH,
+        LATENCY_CRITICAL,
+        VOLUME_DROP,
+        STOPPED,
+        HIGH_VALUE_FAILING,
+        STUCK,
+        UNKNOWN,
+        IN_REVIEW,
+        REFUNDS_IN_REVIEW,
+    ),
+)

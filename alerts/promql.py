@@ -7,7 +7,7 @@ so a rename in the catalog breaks the build and not the on-call night.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from service.metric_catalog import (
     LABEL_VALUES,
@@ -16,6 +16,9 @@ from service.metric_catalog import (
     PAYMENT_DURATION,
     PAYMENT_STATUSES,
     PAYMENTS,
+    UNRESOLVED_PAYMENTS,
+    UNRESOLVED_PAYMENTS_AGE,
+    UNRESOLVED_REFUNDS,
     Metric,
 )
 
@@ -26,6 +29,9 @@ _STATUS_VALUES: Final = {
     PAYMENTS.name: PAYMENT_STATUSES,
     PAYMENT_DURATION.name: PAYMENT_STATUSES,
     ORDERS.name: ORDER_STATUSES,
+    UNRESOLVED_PAYMENTS.name: ("processing", "unknown", "review"),
+    UNRESOLVED_PAYMENTS_AGE.name: ("processing", "unknown", "review"),
+    UNRESOLVED_REFUNDS.name: ("pending", "unknown", "review"),
 }
 
 Aggregation = Literal["sum", "max", "min", "avg", "count"]
@@ -52,6 +58,13 @@ class Pattern:
     regex: str
 
 
+class Over(NamedTuple):
+    """What a gauge came to over a window; `count` is how often it was there."""
+
+    how: Literal["avg", "min", "max", "sum", "count"]
+    window: str
+
+
 Condition = str | OneOf | NoneOf | Pattern
 Conditions = Mapping[str, Condition]
 
@@ -69,13 +82,34 @@ class Source:
 
     scope: Conditions
 
-    def rate(self, metric: Metric, window: str, by: Iterable[str] = (), **where: Condition) -> str:
-        """Return events per second: a counter's, or a histogram's observations."""
-        if metric.kind == "gauge":
-            raise PromQLError(f"{metric.name} is a gauge; rate needs a counter or a histogram")
-        suffix = "_count" if metric.kind == "histogram" else ""
-        series = self._select(metric, suffix, where)
-        return _aggregate("sum", metric, by, f"rate({series}[{window}])")
+    def rate(
+        self,
+        metric: Metric,
+        window: str,
+        by: Iterable[str] = (),
+        offset: str = "",
+        **where: Condition,
+    ) -> str:
+        """Return events per second, `offset` ago: a counter's, or a histogram's observations."""
+        return self._counted("rate", metric, window, by, offset, where)
+
+    def increase(
+        self, metric: Metric, window: str, by: Iterable[str] = (), **where: Condition
+    ) -> str:
+        """Return events in the window; Prometheus extrapolates, so 3 may be 3.1."""
+        return self._counted("increase", metric, window, by, "", where)
+
+    def slower(
+        self, metric: Metric, border: float, window: str, by: Iterable[str] = (), **where: Condition
+    ) -> str:
+        """Return observations per second above `border`, which must be a bucket's, to be exact."""
+        if border not in metric.buckets:
+            raise PromQLError(f"{metric.name} has no bucket that ends at {border}")
+        inside = {**where, "le": f"{float(border)}"}
+        series = self._select(metric, "_bucket", inside)
+        within = _aggregate("sum", metric, by, f"rate({series}[{window}])")
+        every = self._counted("rate", metric, window, by, "", where)
+        return f"({every} - {within})"
 
     def buckets(
         self, metric: Metric, window: str, by: Iterable[str] = (), **where: Condition
@@ -95,19 +129,48 @@ class Source:
         return f"histogram_quantile({q}, {self.buckets(metric, window, by, **where)})"
 
     def gauge(
-        self, metric: Metric, how: Aggregation, by: Iterable[str] = (), **where: Condition
+        self,
+        metric: Metric,
+        how: Aggregation,
+        by: Iterable[str] = (),
+        over: Over | None = None,
+        **where: Condition,
     ) -> str:
-        """Return a gauge aggregated over the pods that export it."""
+        """Return a gauge, as it is or over a window, aggregated over the pods that export it."""
+        return _aggregate(how, metric, by, self.plain(metric, over, **where))
+
+    def plain(self, metric: Metric, over: Over | None = None, **where: Condition) -> str:
+        """Return a gauge, as it is or over a window, with all its labels."""
         if metric.kind != "gauge":
             raise PromQLError(f"{metric.name} is a {metric.kind}, not a gauge")
-        return _aggregate(how, metric, by, self._select(metric, "", where))
+        series = self._select(metric, "", where)
+        return f"{over.how}_over_time({series}[{over.window}])" if over else series
+
+    def _counted(
+        self,
+        function: Literal["rate", "increase"],
+        metric: Metric,
+        window: str,
+        by: Iterable[str],
+        offset: str,
+        where: Conditions,
+    ) -> str:
+        if metric.kind == "gauge":
+            raise PromQLError(
+                f"{metric.name} is a gauge; {function} needs a counter or a histogram"
+            )
+        suffix = "_count" if metric.kind == "histogram" else ""
+        series = f"{self._select(metric, suffix, where)}[{window}]"
+        series += f" offset {offset}" if offset else ""
+        return _aggregate("sum", metric, by, f"{function}({series})")
 
     def _select(self, metric: Metric, suffix: str, where: Conditions) -> str:
         for label, condition in where.items():
             _check(metric, label, condition)
         matchers = {**self.scope, **where}
         inside = ", ".join(_matcher(label, condition) for label, condition in matchers.items())
-        return f"{metric.name}{suffix}{{{inside}}}"
+        name = f"{metric.name}{suffix}"
+        return f"{name}{{{inside}}}" if inside else name
 
 
 def ratio(part: str, whole: str) -> str:
@@ -121,9 +184,49 @@ def total(expression: str, by: Iterable[str] = ()) -> str:
     return f"sum by ({labels}) ({expression})" if labels else f"sum({expression})"
 
 
-def above(expression: str, threshold: float) -> str:
-    """Return the series of `expression` that are greater than `threshold`."""
-    return f"{expression} > {threshold:g}"
+def above(expression: str, limit: float | str) -> str:
+    """Return the series of `expression` that are greater than a number or another expression."""
+    return f"{expression} > {_operand(limit)}"
+
+
+def below(expression: str, limit: float | str) -> str:
+    """Return the series of `expression` that are less than a number or another expression."""
+    return f"{expression} < {_operand(limit)}"
+
+
+def equal(expression: str, number: float) -> str:
+    """Return the series of `expression` that are exactly `number`."""
+    return f"{expression} == {number:g}"
+
+
+def times(factor: float, expression: str) -> str:
+    """Return a multiple of `expression`, which must not be a sum or a comparison."""
+    return f"{factor:g} * {expression}"
+
+
+def age(timestamp: str) -> str:
+    """Return the seconds since a moment in Unix time."""
+    return f"time() - {timestamp}"
+
+
+def both(*conditions: str) -> str:
+    """Return the series of the first condition for which all the others hold, too."""
+    return " and ".join(conditions)
+
+
+def either(*conditions: str) -> str:
+    """Return the series of each condition; where several hold, that of the first."""
+    return " or ".join(f"({condition})" for condition in conditions)
+
+
+def without(condition: str, *others: str) -> str:
+    """Return the series of a condition for which not all of the others are there."""
+    return f"({condition}) unless ({both(*others)})"
+
+
+def absent(series: str) -> str:
+    """Return 1 if there is no such series, and nothing if there is one."""
+    return f"absent({series})"
 
 
 def label_values(metric: Metric) -> dict[str, tuple[str, ...]]:
@@ -134,20 +237,25 @@ def label_values(metric: Metric) -> dict[str, tuple[str, ...]]:
     return known
 
 
+def _operand(limit: float | str) -> str:
+    return limit if isinstance(limit, str) else f"{limit:g}"
+
+
 def _aggregate(how: Aggregation, metric: Metric, by: Iterable[str], expression: str) -> str:
     labels = tuple(by)
     for label in labels:
-        if label not in (*TARGET_LABELS, "le"):
-            _check_label(metric, label)
+        _check_label(metric, label)
     return f"{how} by ({', '.join(labels)}) ({expression})" if labels else f"{how}({expression})"
 
 
 def _matcher(label: str, condition: Condition) -> str:
     match condition:
-        case str():
-            return f'{label}="{condition}"'
+        case str() | OneOf((_,)):
+            return f'{label}="{condition if isinstance(condition, str) else condition.values[0]}"'
         case OneOf(values):
             return f'{label}=~"{_alternatives(values)}"'
+        case NoneOf((value,)):
+            return f'{label}!="{value}"'
         case NoneOf(values):
             return f'{label}!~"{_alternatives(values)}"'
         case Pattern(regex):
@@ -159,7 +267,8 @@ def _alternatives(values: tuple[str, ...]) -> str:
 
 
 def _check_label(metric: Metric, label: str) -> None:
-    if label not in metric.labels:
+    bucket = label == "le" and metric.kind == "histogram"
+    if label not in metric.labels and label not in TARGET_LABELS and not bucket:
         raise PromQLError(
             f"{metric.name} has no label {label!r}; it has {', '.join(metric.labels) or 'none'}"
         )

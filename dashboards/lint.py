@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import promql_parser
 
+from alerts.parsing import parses, walk
 from dashboards.panels import GRID_COLUMNS, REFRESH_ON_TIME_CHANGE, UNITS
 
 Document = dict[str, Any]
@@ -51,22 +52,6 @@ def plain_promql(expression: str) -> str:
     return expression.replace(RATE_INTERVAL, RATE_INTERVAL_STANDIN)
 
 
-def walk(expression: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Yield each node of an expression with its parents, outermost first."""
-    path: list[Any] = []
-    nodes: list[tuple[Any, tuple[Any, ...]]] = []
-
-    def enter(node: Any) -> None:
-        nodes.append((node, tuple(path)))
-        path.append(node)
-
-    def leave(_: Any) -> None:
-        path.pop()
-
-    promql_parser.walk(promql_parser.parse(expression), enter, leave)
-    yield from nodes
-
-
 def well_formed(document: Document) -> Iterator[str]:
     """Yield what Grafana needs of a dashboard as a whole."""
     if document.get("editable") is not False:
@@ -96,7 +81,7 @@ def variables_are_useful(document: Document) -> Iterator[str]:
             yield f"the variable `{name}` is not refreshed when the time range changes"
         if variable["datasource"]["uid"] != "${datasource}":
             yield f"the variable `{name}` does not use ${{datasource}}"
-        if not _parses(re.sub(r"label_values\((.*), \w+\)", r"\1", variable["query"])):
+        if not parses(re.sub(r"label_values\((.*), \w+\)", r"\1", variable["query"])):
             yield f"the variable `{name}` has a query that is not PromQL"
 
 
@@ -136,7 +121,7 @@ def panels_have_their_place(document: Document) -> Iterator[str]:
 def queries_are_sound(document: Document) -> Iterator[str]:
     """Yield queries that Prometheus would refuse, or answer with something misleading."""
     for title, expression in expressions(document):
-        if not _parses(expression):
+        if not parses(expression):
             yield f"{title}: not PromQL: {expression}"
             continue
         for node, parents in walk(expression):
@@ -160,14 +145,6 @@ def _selector_problems(selector: Any, parents: tuple[Any, ...]) -> Iterator[str]
     counts = selector.name.endswith(("_total", "_bucket", "_count", "_sum"))
     if counts and not set(functions) & set(RATES):
         yield f"{selector.name} is a counter and needs a rate"
-
-
-def _parses(expression: str) -> bool:
-    try:
-        promql_parser.parse(expression)
-    except ValueError:
-        return False
-    return True
 
 
 def _unit(panel: Document) -> str:

@@ -33,6 +33,14 @@ class BurnWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """A threshold with one step."""
+
+    value: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold:
     """A two-step threshold; `why` is what a reader of the alert needs to know."""
 
@@ -57,10 +65,10 @@ GRANT_FRESHNESS_S: Final = 300
 """A paid order's games are granted within this many seconds."""
 
 BURN_WINDOWS: Final = (
-    BurnWindow(14.4, "1h", "5m", "critical"),
-    BurnWindow(6.0, "6h", "30m", "critical"),
-    BurnWindow(3.0, "1d", "2h", "warning"),
-    BurnWindow(1.0, "3d", "6h", "warning"),
+    BurnWindow(14.4, "1h", "5m", "critical"),  # 2 % of a month's budget within an hour
+    BurnWindow(6.0, "6h", "30m", "critical"),  # 5 % within six
+    BurnWindow(3.0, "1d", "2h", "warning"),  # 10 % within a day
+    BurnWindow(1.0, "3d", "6h", "warning"),  # 10 % within three
 )
 
 PAYMENT_ERROR_RATIO: Final = Threshold(
@@ -72,6 +80,118 @@ PAYMENT_LATENCY_P95_S: Final = Threshold(
     2.0,
     5.0,
     "buyers give up after a few seconds, and the provider's timeout is 5 s",
+)
+PAYMENT_VOLUME_DROP: Final = Limit(
+    0.4,
+    "less than two fifths both of yesterday's volume and of last week's at this time of day; one "
+    "of them alone may have been a sale",
+)
+PAYMENT_VOLUME_LEAST: Final = Limit(
+    30.0,
+    "payments in the window a week ago: of 30 expected ones fewer than 12 come by chance once in "
+    "fifteen thousand windows, of 10 expected ones far too often",
+)
+PAYMENTS_STOPPED_LEAST: Final = Limit(
+    10.0,
+    "paid payments that ten minutes should have brought, going by the hour before: none of 10 "
+    "comes by chance once in twenty thousand times",
+)
+HIGH_VALUE_FAILURES: Final = Limit(
+    3.0,
+    "failures of expensive orders within a quarter of an hour at one provider; one or two are a "
+    "buyer who tries again",
+)
+PAYMENT_PROCESSING_S: Final = Limit(
+    900.0,
+    "the completer takes a payment up after half a minute; after fifteen nobody is repairing it",
+)
+PAYMENT_UNKNOWN_S: Final = Limit(
+    3_600.0,
+    "the provider has been asked nine times by then; buyers start to write",
+)
+API_ERROR_RATIO: Final = Limit(
+    0.05,
+    "answers with 5xx; the error ratio of payments can't see requests that never became a payment",
+)
+PROVIDER_ERROR_RATIO: Final = Limit(
+    0.5,
+    "half of the calls fail or time out: an outage and no noise, whatever the volume",
+)
+BREAKER_CLOSED_RATIO: Final = Limit(
+    0.5,
+    "the breaker lets calls through for less than half of the time, over all processes; a single "
+    "opening of 5 s is what it is there for",
+)
+INTEGRATION_ERROR_RATIO: Final = Threshold(
+    0.10,
+    0.5,
+    "repeats hide a few per cent from buyers; at one in ten they begin to wait",
+)
+OUTBOX_LAG_S: Final = Limit(
+    float(GRANT_FRESHNESS_S),
+    "the objective for a paid game's arrival, so that the oldest message has missed it",
+)
+PAID_NOT_GRANTED: Final = Threshold(
+    0.0,
+    20.0,
+    "each is a buyer who paid and has nothing; one may be an odd order, twenty are an outage",
+)
+GRANTS_GIVEN_UP: Final = Limit(
+    1.0,
+    "the buyer gets the money back and no game: each one is a sale lost for a reason",
+)
+WEBHOOK_INBOX_LAG_S: Final = Limit(
+    60.0,
+    "due events are taken every half second; a minute is a worker that is stuck or far behind",
+)
+WEBHOOK_REFUSED_RATIO: Final = Limit(
+    0.5,
+    "scanners send a forgery now and then; half of all deliveries is a wrong secret, or an attack",
+)
+RECONCILIATION_OVERDUE_S: Final = Limit(
+    10_800.0,
+    "three times the usual interval: one run may fail and its repeat as well",
+)
+ORPHAN_CAPTURES: Final = Limit(
+    3.0,
+    "within an hour at one provider: a late success happens, three are something systematic",
+)
+CPU_RATIO: Final = Limit(
+    0.8,
+    "of the container's limit; the autoscaler acts at 70 % of the request, so this is what it "
+    "could not mend",
+)
+MEMORY_RATIO: Final = Limit(
+    0.85,
+    "of the container's limit, at which the kernel kills it; the rest is a few minutes of a leak",
+)
+DB_POOL_RATIO: Final = Limit(
+    0.9,
+    "of the pool on average: a statement that finds no free connection waits, and then fails",
+)
+BATCH_QUEUE_RATIO: Final = Limit(
+    0.5,
+    "of what may wait: seconds of work, and the other half fills just as fast",
+)
+EVENT_LOOP_LAG_S: Final = Limit(
+    0.1,
+    "added to every answer, several times over; an idle loop is late by a millisecond",
+)
+CACHE_ERROR_RATIO: Final = Limit(
+    0.5,
+    "a cache that is gone fails every look-up; a slow answer now and then is no loss",
+)
+RESTARTS: Final = Limit(
+    3.0,
+    "within an hour: a node drain restarts a container once, a crash loop goes on",
+)
+WORKER_ROUND_S: Final = Limit(
+    900.0,
+    "every worker but reconciliation ends a round within three minutes, also with others silent",
+)
+BURN_LEAST: Final = Limit(
+    5.0,
+    "bad payments in the long window: a failure or two in a quiet night burn no month's budget",
 )
 HIGH_VALUE_MINOR: Final = 50_000
 """A payment of this many minor units or more is high-value (500.00 in a two-digit currency)."""

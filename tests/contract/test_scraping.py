@@ -5,16 +5,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import promql_parser
 import pytest
 import yaml
 
-from alerts import all_alerts, groups
-from alerts.model import EVALUATION_INTERVAL, SERVICE
-from alerts.promql import Pattern
+from alerts import all_alerts, groups, parsing
+from alerts.lint import SCRAPE_INTERVAL
+from alerts.model import CONTAINERS, EVALUATION_INTERVAL, JOBS
+from alerts.promql import OneOf, Pattern
 from dashboards import documents
-from dashboards.lint import walk
 from infra.policy.objects import selects
+from service.settings import Settings
+from service.slo import RECONCILIATION_OVERDUE_S
 
 ROOT = Path(__file__).parents[2]
 STACKS = ("local", "prod", "staging")
@@ -43,25 +44,49 @@ def selected(monitor: Object, service: Object) -> bool:
 def test_every_job_is_one_that_alerts_look_at(stack: str) -> None:
     monitor = only(stack, "ServiceMonitor")
     jobs = [one["metadata"]["name"] for one in objects(stack, "Service") if selected(monitor, one)]
-    job = SERVICE.scope["job"]
-    assert isinstance(job, Pattern)
     assert sorted(jobs) == ["coinslot-api", "coinslot-worker"]
-    assert all(re.fullmatch(job.regex, name) for name in jobs)
+    assert all(re.fullmatch(JOBS.regex, name) for name in jobs)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_container_is_one_that_alerts_look_at(stack: str) -> None:
+    pods, names = CONTAINERS.scope["pod"], CONTAINERS.scope["container"]
+    assert isinstance(pods, Pattern)
+    assert isinstance(names, OneOf)
+    found = objects(stack, "Deployment")
+    assert len(found) == 2
+    for one in found:
+        assert re.fullmatch(pods.regex, f"{one['metadata']['name']}-6d9f7c5b8-x2x9z")
+        (container,) = one["spec"]["template"]["spec"]["containers"]
+        assert container["name"] in names.values
+        assert {"cpu", "memory"} <= container["resources"]["limits"].keys()
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_reconciliation_is_overdue_only_after_two_runs_were_missed(stack: str) -> None:
+    configured = [one.get("data", {}) for one in objects(stack, "ConfigMap")]
+    default = Settings.__struct_defaults__[
+        Settings.__struct_fields__.index("reconciliation_interval_s")
+        - len(Settings.__struct_fields__)
+    ]
+    intervals = [float(one.get("RECONCILIATION_INTERVAL_S", default)) for one in configured]
+    assert all(RECONCILIATION_OVERDUE_S.value > 2 * interval for interval in intervals)
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_window_holds_enough_scrapes(stack: str) -> None:
     (endpoint,) = only(stack, "ServiceMonitor")["spec"]["endpoints"]
-    interval: timedelta = promql_parser.parse_duration(endpoint["interval"])
+    interval: timedelta = parsing.duration(endpoint["interval"])
     windows = [
         node.range
         for alert in all_alerts()
-        for node, _ in walk(alert.expression)
-        if isinstance(node, promql_parser.MatrixSelector)
+        for node, _ in parsing.walk(alert.expression)
+        if parsing.is_window(node)
     ]
     assert windows
     assert min(windows) >= SCRAPES_A_WINDOW * interval
-    assert promql_parser.parse_duration(EVALUATION_INTERVAL) >= interval
+    assert parsing.duration(EVALUATION_INTERVAL) >= interval
+    assert interval <= SCRAPE_INTERVAL
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -33,19 +33,21 @@ def test_conditions_become_matchers() -> None:
 
 
 def test_a_regular_expression_matches_its_values_and_nothing_else() -> None:
-    assert 'currency=~"A\\\\.B"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=OneOf(("A.B",)))
+    assert 'currency=~"A\\\\.B|C"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=OneOf(("A.B", "C")))
+    assert 'currency="A.B"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=OneOf(("A.B",)))
+    assert 'currency!="EUR"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=NoneOf(("EUR",)))
 
 
 def test_a_histogram_has_a_rate_buckets_and_quantiles() -> None:
-    assert ALL.rate(PAYMENT_DURATION, "5m") == "sum(rate(payment_duration_seconds_count{}[5m]))"
+    assert ALL.rate(PAYMENT_DURATION, "5m") == "sum(rate(payment_duration_seconds_count[5m]))"
     assert ALL.quantile(0.95, PAYMENT_DURATION, "5m", ("provider",)) == (
         "histogram_quantile(0.95, sum by (le, provider) "
-        "(rate(payment_duration_seconds_bucket{}[5m])))"
+        "(rate(payment_duration_seconds_bucket[5m])))"
     )
 
 
 def test_a_gauge_is_aggregated() -> None:
-    assert ALL.gauge(OUTBOX_LAG, "max") == "max(outbox_lag_seconds{})"
+    assert ALL.gauge(OUTBOX_LAG, "max") == "max(outbox_lag_seconds)"
 
 
 def test_arithmetic() -> None:

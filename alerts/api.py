@@ -1,0 +1,31 @@
+"""Alerts about what our own API answers."""
+
+from typing import Final
+
+from alerts.model import SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.promql import NoneOf, Pattern, above, ratio
+from service.metric_catalog import HTTP_REQUESTS
+from service.slo import API_ERROR_RATIO
+
+WINDOW: Final = "5m"
+PROBES: Final = NoneOf(("/health/live", "/health/ready", "/health/startup", "/metrics"))
+"""Answered to machines; a pod that is not ready says so by 503, which is no error of the API."""
+
+ERRORS: Final = Alert(
+    name="ApiErrorsHigh",
+    expression=above(
+        ratio(
+            SERVICE.rate(HTTP_REQUESTS, WINDOW, STACK, status=Pattern("5.."), route=PROBES),
+            SERVICE.rate(HTTP_REQUESTS, WINDOW, STACK, route=PROBES),
+        ),
+        API_ERROR_RATIO.value,
+    ),
+    hold=Hold(WINDOW, "as long as the window, which a lone failure has left by then"),
+    severity=Severity.CRITICAL,
+    summary=f"More than {API_ERROR_RATIO.value:.0%} of requests get a 5xx",
+    description="{value} of the requests to {namespace} were answered with a 5xx.",
+    show=Show.PERCENTAGE,
+    why=API_ERROR_RATIO.why,
+)
+
+AREA: Final = Area("api", (ERRORS,))

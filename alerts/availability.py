@@ -1,0 +1,93 @@
+"""Alerts about processes that are gone, unseen, or only seem to work."""
+
+from typing import Final
+
+from alerts.external_catalog import UP
+from alerts.model import INSTANCE, SERVICE, SERVICE_LABEL, STACK, Alert, Area, Hold, Severity, Show
+from alerts.promql import NoneOf, Over, above, absent, age, equal, without
+from service.metric_catalog import WORKER_LAST_ROUND
+from service.slo import WORKER_ROUND_S
+
+REMEMBERED: Final = "1d"
+"""A stack that was here within a day should be here; one that was removed is silenced that long."""
+
+TARGET: Final = (*STACK, "job", "pod", "instance")
+
+
+def gone(role: str) -> str:
+    """Return the stacks that had a process of the role within a day, and have none that answers."""
+    job = f"{SERVICE_LABEL}-{role}"
+    return without(
+        above(SERVICE.gauge(UP, "count", STACK, Over("count", REMEMBERED), job=job), 0),
+        equal(SERVICE.gauge(UP, "max", STACK, job=job), 1),
+    )
+
+
+_GONE_HOLD: Final = Hold("2m", "four evaluations: a rollout never takes the last process away")
+
+TARGET_DOWN: Final = Alert(
+    name="TargetDown",
+    expression=equal(SERVICE.gauge(UP, "max", TARGET), 0),
+    hold=Hold("5m", "a pod that is moved is gone from the targets by then"),
+    severity=Severity.WARNING,
+    summary="A process does not answer Prometheus",
+    description="{pod} ({instance}) of {job} in {namespace} has not answered; up is {value}.",
+    show=Show.NUMBER,
+    why="0 is Prometheus' own word for a scrape that failed",
+    by=TARGET,
+)
+API_GONE: Final = Alert(
+    name="ApiDown",
+    expression=gone("api"),
+    hold=_GONE_HOLD,
+    severity=Severity.CRITICAL,
+    summary="No API process answers: nobody can pay",
+    description="{namespace} had {value} API processes within a day; now none answers.",
+    show=Show.NUMBER,
+    why="one that answers is enough not to wake anybody; none is an outage",
+)
+WORKER_GONE: Final = Alert(
+    name="WorkerDown",
+    expression=gone("worker"),
+    hold=_GONE_HOLD,
+    severity=Severity.CRITICAL,
+    summary="No worker process answers: nothing is granted or repaired",
+    description="{namespace} had {value} worker processes within a day; now none answers.",
+    show=Show.NUMBER,
+    why="one that answers does the work of all; none leaves paid orders without their games",
+)
+NO_TARGETS: Final = Alert(
+    name="NoTargets",
+    expression=absent(SERVICE.plain(UP)),
+    hold=Hold("10m", "a restart of Prometheus finds its targets within a minute or two"),
+    severity=Severity.CRITICAL,
+    summary="Prometheus knows no process of the service: no other alert can fire",
+    description="There is no target of the service at all (absent: {value}).",
+    show=Show.NUMBER,
+    why="alerts about a service that isn't scraped are silent, which looks like health",
+    by=(),
+)
+STALLED: Final = Alert(
+    name="WorkerStalled",
+    expression=above(
+        age(
+            SERVICE.gauge(
+                WORKER_LAST_ROUND,
+                "max",
+                (*INSTANCE, "worker"),
+                worker=NoneOf(("reconciliation",)),
+            )
+        ),
+        WORKER_ROUND_S.value,
+    ),
+    hold=Hold("2m", "four evaluations; the quarter of an hour is proof enough"),
+    severity=Severity.WARNING,
+    summary="A background worker has not got through a round for a quarter of an hour",
+    description="The worker {worker} of {pod} ({instance}) in {namespace} last ended a round "
+    "{value} ago. What it measures is as old.",
+    show=Show.DURATION,
+    why=f"{WORKER_ROUND_S.why}; a run of reconciliation may take an hour and has its own alert",
+    by=(*INSTANCE, "worker"),
+)
+
+AREA: Final = Area("availability", (TARGET_DOWN, API_GONE, WORKER_GONE, NO_TARGETS, STALLED))

@@ -1,0 +1,140 @@
+"""Alerts about what happens after a payment: grants that go out, webhooks that come in."""
+
+from typing import Final
+
+from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.payments import NEARLY
+from alerts.promql import OneOf, above, ratio
+from service.metric_catalog import (
+    GRANTS_GIVEN_UP,
+    OUTBOX_LAG,
+    PAID_NOT_GRANTED,
+    WEBHOOK_EVENTS,
+    WEBHOOK_INBOX_LAG,
+    WEBHOOK_REQUESTS,
+)
+from service.slo import (
+    GRANT_FRESHNESS_S,
+    OUTBOX_LAG_S,
+    WEBHOOK_INBOX_LAG_S,
+    WEBHOOK_REFUSED_RATIO,
+)
+from service.slo import GRANTS_GIVEN_UP as GIVEN_UP_LIMIT
+from service.slo import PAID_NOT_GRANTED as NOT_GRANTED_LIMIT
+
+GIVEN_UP_WINDOW: Final = "1h"
+PARKED_WINDOW: Final = "6h"
+"""Long enough that the alert of the night is still there for the people of the morning."""
+REFUSED_WINDOW: Final = "10m"
+
+_HAPPENED: Final = Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it")
+_NOT_GRANTED_HOLD: Final = Hold("15m", "time for the relay to heal it, which it mostly does")
+
+OUTBOX_LAGGING: Final = Alert(
+    name="OutboxLagging",
+    expression=above(SERVICE.gauge(OUTBOX_LAG, "max", STACK), OUTBOX_LAG_S.value),
+    hold=Hold("5m", "the longest pause between two tries, so that the next one has been made"),
+    severity=Severity.WARNING,
+    summary="Grants and revokes don't get out",
+    description="The oldest message in the outbox of {namespace} has waited for {value}.",
+    show=Show.DURATION,
+    why=OUTBOX_LAG_S.why,
+)
+NOT_GRANTED: Final = Alert(
+    name="PaidNotGranted",
+    expression=above(SERVICE.gauge(PAID_NOT_GRANTED, "max", STACK), NOT_GRANTED_LIMIT.warning),
+    hold=_NOT_GRANTED_HOLD,
+    severity=Severity.WARNING,
+    summary="Orders are paid and their games are not granted",
+    description=f"{{value}} orders of {{namespace}} were paid more than {GRANT_FRESHNESS_S} s ago "
+    "and have neither their games nor their money back.",
+    show=Show.NUMBER,
+    why=NOT_GRANTED_LIMIT.why,
+)
+MANY_NOT_GRANTED: Final = Alert(
+    name="PaidNotGrantedMany",
+    expression=above(SERVICE.gauge(PAID_NOT_GRANTED, "max", STACK), NOT_GRANTED_LIMIT.critical),
+    hold=_NOT_GRANTED_HOLD,
+    severity=Severity.CRITICAL,
+    summary="Many orders are paid and their games are not granted",
+    description=f"{{value}} orders of {{namespace}} were paid more than {GRANT_FRESHNESS_S} s ago "
+    "and have neither their games nor their money back.",
+    show=Show.NUMBER,
+    why=NOT_GRANTED_LIMIT.why,
+)
+GIVEN_UP: Final = Alert(
+    name="GrantsGivenUp",
+    expression=above(
+        SERVICE.increase(GRANTS_GIVEN_UP, GIVEN_UP_WINDOW, (*STACK, "reason")),
+        GIVEN_UP_LIMIT.value - NEARLY,
+    ),
+    hold=_HAPPENED,
+    severity=Severity.WARNING,
+    summary="Paid games could not be granted and are refunded",
+    description=f"{{value}} grants of {{namespace}} were given up within {GIVEN_UP_WINDOW}, the "
+    "reason: {reason}.",
+    show=Show.NUMBER,
+    why=GIVEN_UP_LIMIT.why,
+    by=(*STACK, "reason"),
+)
+INBOX_LAGGING: Final = Alert(
+    name="WebhookInboxLagging",
+    expression=above(SERVICE.gauge(WEBHOOK_INBOX_LAG, "max", STACK), WEBHOOK_INBOX_LAG_S.value),
+    hold=Hold("5m", "a burst of some thousand events is worked off in less"),
+    severity=Severity.WARNING,
+    summary="Webhooks of providers wait in the inbox",
+    description="An event in the inbox of {namespace} that is due has waited for {value}.",
+    show=Show.DURATION,
+    why=WEBHOOK_INBOX_LAG_S.why,
+)
+PARKED: Final = Alert(
+    name="WebhookEventsParked",
+    expression=above(
+        SERVICE.increase(WEBHOOK_EVENTS, PARKED_WINDOW, (*STACK, "provider"), outcome="parked"),
+        1 - NEARLY,
+    ),
+    hold=_HAPPENED,
+    severity=Severity.WARNING,
+    summary="A webhook could not be processed for three days and was parked",
+    description=f"{{value}} events of {{provider}} were parked in {{namespace}} within "
+    f"{PARKED_WINDOW}.",
+    show=Show.NUMBER,
+    why="an event is parked once, after three days of tries: each one needs a person",
+    by=(*STACK, "provider"),
+)
+REFUSED: Final = Alert(
+    name="WebhooksRefused",
+    expression=above(
+        ratio(
+            SERVICE.rate(
+                WEBHOOK_REQUESTS,
+                REFUSED_WINDOW,
+                (*STACK, "provider"),
+                outcome=OneOf(("refused", "malformed")),
+            ),
+            SERVICE.rate(WEBHOOK_REQUESTS, REFUSED_WINDOW, (*STACK, "provider")),
+        ),
+        WEBHOOK_REFUSED_RATIO.value,
+    ),
+    hold=Hold(REFUSED_WINDOW, "as long as the window: a lone forgery has left it by then"),
+    severity=Severity.WARNING,
+    summary="Webhooks are refused",
+    description="{value} of the deliveries of {provider} to {namespace} were refused: a wrong "
+    "signature, a wrong time, or a body that can't be read.",
+    show=Show.PERCENTAGE,
+    why=WEBHOOK_REFUSED_RATIO.why,
+    by=(*STACK, "provider"),
+)
+
+AREA: Final = Area(
+    "delivery",
+    (
+        OUTBOX_LAGGING,
+        NOT_GRANTED,
+        MANY_NOT_GRANTED,
+        GIVEN_UP,
+        INBOX_LAGGING,
+        PARKED,
+        REFUSED,
+    ),
+)

@@ -1,0 +1,66 @@
+"""Metrics that others export and our alerts need, declared like our own.
+
+CPU and memory are judged by what the kubelet measures for the container against the limit that the
+deployed pod really has: the kernel throttles and kills by these two. The process's own metrics
+know neither its limit nor the page cache that counts against it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from service.metric_catalog import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Who exports metrics that aren't ours, and what has to be so for the alerts to see them."""
+
+    name: str
+    needs: str
+    metrics: tuple[Metric, ...]
+
+
+UP: Final = Metric("up", "gauge", "1 if the last scrape of a target succeeded, else 0.")
+
+CONTAINER_CPU: Final = Metric(
+    "container_cpu_usage_seconds_total",
+    "counter",
+    "CPU time that a container has used.",
+    ("container", "image"),
+    "seconds",
+)
+CONTAINER_MEMORY: Final = Metric(
+    "container_memory_working_set_bytes",
+    "gauge",
+    "Memory of a container that the kernel can't take back; above the limit it is killed.",
+    ("container", "image"),
+    "bytes",
+)
+CONTAINER_LIMITS: Final = Metric(
+    "kube_pod_container_resource_limits",
+    "gauge",
+    "Limits of a container as the pod has them: cores of `cpu`, bytes of `memory`.",
+    ("container", "resource", "unit", "node"),
+)
+CONTAINER_RESTARTS: Final = Metric(
+    "kube_pod_container_status_restarts_total",
+    "counter",
+    "How often a container of a pod was started again.",
+    ("container",),
+)
+
+PROMETHEUS: Final = Exporter("Prometheus", "nothing", (UP,))
+KUBELET: Final = Exporter(
+    "the kubelet (cAdvisor)",
+    "a job that scrapes /metrics/cadvisor of every node",
+    (CONTAINER_CPU, CONTAINER_MEMORY),
+)
+KUBE_STATE_METRICS: Final = Exporter(
+    "kube-state-metrics",
+    "`honorLabels: true`, so that `namespace` and `pod` are those of the pod it tells about",
+    (CONTAINER_LIMITS, CONTAINER_RESTARTS),
+)
+
+EXPORTERS: Final = (PROMETHEUS, KUBELET, KUBE_STATE_METRICS)
+EXTERNAL: Final = tuple(metric for exporter in EXPORTERS for metric in exporter.metrics)
+"""kube-prometheus-stack brings all of them; what is missing is told by an alert of its own."""

@@ -1,0 +1,94 @@
+"""Alerts about the books: what must never be, and what somebody else sees otherwise."""
+
+from typing import Final
+
+from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.payments import NEARLY
+from alerts.promql import above, age
+from service.metric_catalog import (
+    INVARIANT_VIOLATIONS,
+    ORPHAN_CAPTURES,
+    ORPHANS_UNREFUNDED,
+    RECONCILIATION_DIFFERENCES,
+    RECONCILIATION_LAST_RUN,
+)
+from service.slo import ORPHAN_CAPTURES as ORPHANS_LIMIT
+from service.slo import RECONCILIATION_OVERDUE_S
+
+ORPHANS_WINDOW: Final = "1h"
+
+INVARIANT_BROKEN: Final = Alert(
+    name="LedgerInvariantBroken",
+    expression=above(SERVICE.gauge(INVARIANT_VIOLATIONS, "max", (*STACK, "invariant")), 0),
+    hold=Hold(AT_ONCE, "a view reads one snapshot, so it can't see half of a transaction"),
+    severity=Severity.CRITICAL,
+    summary="The books break a rule that the database should hold",
+    description="{value} rows of {namespace} break the invariant {invariant}.",
+    show=Show.NUMBER,
+    why="0 is the only right number: one row means a defect, or a hand in the database",
+    by=(*STACK, "invariant"),
+)
+DIFFERENCE: Final = Alert(
+    name="ReconciliationDifference",
+    expression=above(SERVICE.gauge(RECONCILIATION_DIFFERENCES, "max", (*STACK, "kind")), 0),
+    hold=Hold(AT_ONCE, "what is in flight is not compared, and the next run is an hour away"),
+    severity=Severity.WARNING,
+    summary="Our books differ from a provider's or the Library's",
+    description="{value} differences of the kind {kind} are open in {namespace}.",
+    show=Show.NUMBER,
+    why="each is money or a game in the wrong place, until somebody has looked",
+    by=(*STACK, "kind"),
+)
+OVERDUE: Final = Alert(
+    name="ReconciliationOverdue",
+    expression=above(
+        age(SERVICE.gauge(RECONCILIATION_LAST_RUN, "max", STACK)), RECONCILIATION_OVERDUE_S.value
+    ),
+    hold=Hold("30m", "a new stack has had its first run by then: before it the time is 0"),
+    severity=Severity.WARNING,
+    summary="The books have not been compared for hours",
+    description="The last complete reconciliation of {namespace} ended {value} ago; decades mean "
+    "that there never was one.",
+    show=Show.DURATION,
+    why=RECONCILIATION_OVERDUE_S.why,
+)
+ORPHANS: Final = Alert(
+    name="OrphanCapturesRising",
+    expression=above(
+        SERVICE.increase(ORPHAN_CAPTURES, ORPHANS_WINDOW, (*STACK, "provider")),
+        ORPHANS_LIMIT.value - NEARLY,
+    ),
+    hold=Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it"),
+    severity=Severity.WARNING,
+    summary="A provider takes money for payments that are closed",
+    description=f"{{provider}} captured {{value}} charges for closed payments of {{namespace}} "
+    f"within {ORPHANS_WINDOW}.",
+    show=Show.NUMBER,
+    why=f"{ORPHANS_LIMIT.value:g} {ORPHANS_LIMIT.why}",
+    by=(*STACK, "provider"),
+)
+NOT_GIVEN_BACK: Final = Alert(
+    name="OrphanCaptureNotGivenBack",
+    expression=above(SERVICE.gauge(ORPHANS_UNREFUNDED, "max", STACK, state="pending"), 0),
+    hold=Hold("2h", "the refund is tried at least every hour by then, and two tries have failed"),
+    severity=Severity.WARNING,
+    summary="Money that was taken for nothing is not given back",
+    description="{value} orphan captures of {namespace} wait for their refund.",
+    show=Show.NUMBER,
+    why="each one is a buyer's money that we have no right to",
+)
+ORPHANS_IN_REVIEW: Final = Alert(
+    name="OrphanCaptureInReview",
+    expression=above(SERVICE.gauge(ORPHANS_UNREFUNDED, "max", STACK, state="review"), 0),
+    hold=Hold("15m", "operators who are at work on it need not be told"),
+    severity=Severity.WARNING,
+    summary="Money that was taken for nothing waits for a person",
+    description="{value} orphan captures of {namespace} could not be refunded by themselves.",
+    show=Show.NUMBER,
+    why="the provider has refused the refund, or said nothing for ten hours: a person must act",
+)
+
+AREA: Final = Area(
+    "money",
+    (INVARIANT_BROKEN, DIFFERENCE, OVERDUE, ORPHANS, NOT_GIVEN_BACK, ORPHANS_IN_REVIEW),
+)

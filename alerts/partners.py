@@ -1,0 +1,93 @@
+"""Alerts about those whom we call: payment providers, the Library, the Game Catalog."""
+
+from typing import Final
+
+from alerts.model import SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.promql import OneOf, Over, above, below, ratio
+from service.metric_catalog import BREAKER_STATE, INTEGRATION_REQUESTS, PROVIDER_REQUESTS
+from service.slo import BREAKER_CLOSED_RATIO, INTEGRATION_ERROR_RATIO, PROVIDER_ERROR_RATIO
+
+FAST: Final = "2m"
+SLOW: Final = "5m"
+FAULTS: Final = OneOf(("error", "timeout"))
+PROVIDER: Final = (*STACK, "provider")
+
+_HOLD_FAST: Final = Hold(FAST, "as long as the window, so that one failed call wakes nobody")
+_HOLD_SLOW: Final = Hold(SLOW, "as long as the window, which a lone failure has left by then")
+
+
+def integration_errors(integration: str, window: str) -> str:
+    """Return the fraction of calls to an integration that failed or timed out, a namespace."""
+    return ratio(
+        SERVICE.rate(INTEGRATION_REQUESTS, window, STACK, integration=integration, outcome=FAULTS),
+        SERVICE.rate(INTEGRATION_REQUESTS, window, STACK, integration=integration),
+    )
+
+
+PROVIDER_DOWN: Final = Alert(
+    name="ProviderDown",
+    expression=above(
+        ratio(
+            SERVICE.rate(PROVIDER_REQUESTS, FAST, PROVIDER, outcome=FAULTS),
+            SERVICE.rate(PROVIDER_REQUESTS, FAST, PROVIDER),
+        ),
+        PROVIDER_ERROR_RATIO.value,
+    ),
+    hold=_HOLD_FAST,
+    severity=Severity.CRITICAL,
+    summary="A payment provider does not answer",
+    description="{value} of the calls of {namespace} to {provider} failed or timed out.",
+    show=Show.PERCENTAGE,
+    why=PROVIDER_ERROR_RATIO.why,
+    by=PROVIDER,
+)
+BREAKER_OPEN: Final = Alert(
+    name="ProviderBreakerOpen",
+    expression=below(
+        SERVICE.gauge(BREAKER_STATE, "avg", PROVIDER, Over("avg", SLOW), state="closed"),
+        BREAKER_CLOSED_RATIO.value,
+    ),
+    hold=Hold(SLOW, "as long as the mean is taken over: it has not come back in the meantime"),
+    severity=Severity.WARNING,
+    summary="A payment provider is left alone by its circuit breaker",
+    description="The breaker of {provider} in {namespace} was closed for only {value} of the last "
+    f"{SLOW}.",
+    show=Show.PERCENTAGE,
+    why=BREAKER_CLOSED_RATIO.why,
+    by=PROVIDER,
+)
+LIBRARY_FAILING: Final = Alert(
+    name="LibraryFailing",
+    expression=above(integration_errors("library", SLOW), INTEGRATION_ERROR_RATIO.warning),
+    hold=_HOLD_SLOW,
+    severity=Severity.WARNING,
+    summary="The Library fails: paid games arrive late",
+    description="{value} of the calls of {namespace} to the Library failed or timed out.",
+    show=Show.PERCENTAGE,
+    why=INTEGRATION_ERROR_RATIO.why,
+)
+CATALOG_FAILING: Final = Alert(
+    name="GameCatalogFailing",
+    expression=above(integration_errors("game_catalog", SLOW), INTEGRATION_ERROR_RATIO.warning),
+    hold=_HOLD_SLOW,
+    severity=Severity.WARNING,
+    summary="The Game Catalog fails: some orders can't be made",
+    description="{value} of the calls of {namespace} to the Game Catalog failed or timed out.",
+    show=Show.PERCENTAGE,
+    why=INTEGRATION_ERROR_RATIO.why,
+)
+CATALOG_DOWN: Final = Alert(
+    name="GameCatalogDown",
+    expression=above(integration_errors("game_catalog", FAST), INTEGRATION_ERROR_RATIO.critical),
+    hold=_HOLD_FAST,
+    severity=Severity.CRITICAL,
+    summary="The Game Catalog is down: no orders can be made",
+    description="{value} of the calls of {namespace} to the Game Catalog failed or timed out.",
+    show=Show.PERCENTAGE,
+    why="half of the calls fail: without a price there is no order, and without an order no "
+    "payment, which no error ratio of payments shows",
+)
+
+AREA: Final = Area(
+    "partners", (PROVIDER_DOWN, BREAKER_OPEN, LIBRARY_FAILING, CATALOG_FAILING, CATALOG_DOWN)
+)

@@ -1,0 +1,180 @@
+"""Alerts about what runs short: CPU, memory, connections, queues, the event loop, the cache."""
+
+from typing import Final
+
+from alerts.external_catalog import (
+    CONTAINER_CPU,
+    CONTAINER_LIMITS,
+    CONTAINER_MEMORY,
+    CONTAINER_RESTARTS,
+    UP,
+)
+from alerts.model import (
+    AT_ONCE,
+    CONTAINERS,
+    INSTANCE,
+    SERVICE,
+    STACK,
+    Alert,
+    Area,
+    Hold,
+    Severity,
+    Show,
+)
+from alerts.payments import NEARLY
+from alerts.promql import Over, above, ratio, without
+from service.metric_catalog import (
+    CACHE_REQUESTS,
+    DB_BATCH_QUEUE,
+    DB_BATCH_QUEUE_LIMIT,
+    DB_POOL_CONNECTIONS,
+    DB_POOL_LIMIT,
+    EVENT_LOOP_LAG,
+)
+from service.slo import (
+    BATCH_QUEUE_RATIO,
+    CACHE_ERROR_RATIO,
+    CPU_RATIO,
+    DB_POOL_RATIO,
+    EVENT_LOOP_LAG_S,
+    MEMORY_RATIO,
+    RESTARTS,
+)
+
+WINDOW: Final = "5m"
+RESTART_WINDOW: Final = "1h"
+CONTAINER: Final = (*STACK, "pod", "container")
+
+CPU: Final = Alert(
+    name="CpuHigh",
+    expression=above(
+        ratio(
+            CONTAINERS.rate(CONTAINER_CPU, WINDOW, CONTAINER),
+            CONTAINERS.gauge(CONTAINER_LIMITS, "max", CONTAINER, resource="cpu", unit="core"),
+        ),
+        CPU_RATIO.value,
+    ),
+    hold=Hold("10m", "the autoscaler has had time to add pods and they have had time to start"),
+    severity=Severity.WARNING,
+    summary=f"A container uses more than {CPU_RATIO.value:.0%} of its CPU limit",
+    description="{container} of {pod} in {namespace} uses {value} of its CPU limit.",
+    show=Show.PERCENTAGE,
+    why=CPU_RATIO.why,
+    by=CONTAINER,
+)
+MEMORY: Final = Alert(
+    name="MemoryHigh",
+    expression=above(
+        ratio(
+            CONTAINERS.gauge(CONTAINER_MEMORY, "max", CONTAINER),
+            CONTAINERS.gauge(CONTAINER_LIMITS, "max", CONTAINER, resource="memory", unit="byte"),
+        ),
+        MEMORY_RATIO.value,
+    ),
+    hold=Hold("5m", "a burst's memory is given back by then; a leak's is not"),
+    severity=Severity.WARNING,
+    summary=f"A container uses more than {MEMORY_RATIO.value:.0%} of its memory limit",
+    description="{container} of {pod} in {namespace} uses {value} of its memory limit.",
+    show=Show.PERCENTAGE,
+    why=MEMORY_RATIO.why,
+    by=CONTAINER,
+)
+RESTARTING: Final = Alert(
+    name="PodRestarting",
+    expression=above(
+        CONTAINERS.increase(CONTAINER_RESTARTS, RESTART_WINDOW, CONTAINER),
+        RESTARTS.value - NEARLY,
+    ),
+    hold=Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it"),
+    severity=Severity.WARNING,
+    summary="A container starts again and again",
+    description=f"{{container}} of {{pod}} in {{namespace}} was restarted {{value}} times within "
+    f"{RESTART_WINDOW}.",
+    show=Show.NUMBER,
+    why=f"{RESTARTS.value:g} {RESTARTS.why}",
+    by=CONTAINER,
+)
+METRICS_MISSING: Final = Alert(
+    name="ContainerMetricsMissing",
+    expression=without(
+        above(SERVICE.gauge(UP, "count", STACK), 0),
+        CONTAINERS.gauge(CONTAINER_LIMITS, "count", STACK),
+        CONTAINERS.gauge(CONTAINER_MEMORY, "count", STACK),
+    ),
+    hold=Hold("30m", "an update of the monitoring stack takes less"),
+    severity=Severity.WARNING,
+    summary="CPU, memory and restarts of the pods are not watched",
+    description="Prometheus scrapes {value} targets of {namespace}, and has no metrics of their "
+    "containers.",
+    show=Show.NUMBER,
+    why="the alerts about CPU, memory and restarts can't fire without them, and would not tell",
+)
+POOL: Final = Alert(
+    name="DatabasePoolSaturated",
+    expression=above(
+        ratio(
+            SERVICE.gauge(
+                DB_POOL_CONNECTIONS, "sum", INSTANCE, Over("avg", WINDOW), state="in_use"
+            ),
+            SERVICE.gauge(DB_POOL_LIMIT, "max", INSTANCE),
+        ),
+        DB_POOL_RATIO.value,
+    ),
+    hold=Hold(WINDOW, "as long as the mean is taken over: a batch of slow statements has passed"),
+    severity=Severity.WARNING,
+    summary="A process has no database connections to spare",
+    description="{value} of the connections of {pod} ({instance}) in {namespace} are in use.",
+    show=Show.PERCENTAGE,
+    why=DB_POOL_RATIO.why,
+    by=INSTANCE,
+)
+QUEUE: Final = Alert(
+    name="BatchQueueFilling",
+    expression=above(
+        ratio(
+            SERVICE.gauge(DB_BATCH_QUEUE, "max", INSTANCE),
+            SERVICE.gauge(DB_BATCH_QUEUE_LIMIT, "max", INSTANCE),
+        ),
+        BATCH_QUEUE_RATIO.value,
+    ),
+    hold=Hold("2m", "a failover of the database is over by then, and the queue was there for it"),
+    severity=Severity.CRITICAL,
+    summary="Writes queue up; soon payments are refused",
+    description="A write queue of {pod} ({instance}) in {namespace} is {value} full.",
+    show=Show.PERCENTAGE,
+    why=BATCH_QUEUE_RATIO.why,
+    by=INSTANCE,
+)
+LOOP: Final = Alert(
+    name="EventLoopLagging",
+    expression=above(
+        SERVICE.gauge(EVENT_LOOP_LAG, "max", INSTANCE, Over("avg", WINDOW)), EVENT_LOOP_LAG_S.value
+    ),
+    hold=Hold(WINDOW, "as long as the mean is taken over: not one long step, but many"),
+    severity=Severity.WARNING,
+    summary="A process's event loop is late",
+    description="The event loop of {pod} ({instance}) in {namespace} is {value} late on average.",
+    show=Show.DURATION,
+    why=EVENT_LOOP_LAG_S.why,
+    by=INSTANCE,
+)
+CACHE: Final = Alert(
+    name="CacheLost",
+    expression=above(
+        ratio(
+            SERVICE.rate(CACHE_REQUESTS, WINDOW, STACK, outcome="error"),
+            SERVICE.rate(CACHE_REQUESTS, WINDOW, STACK),
+        ),
+        CACHE_ERROR_RATIO.value,
+    ),
+    hold=Hold(WINDOW, "as long as the window: a failover of the cache is shorter"),
+    severity=Severity.WARNING,
+    summary="The cache does not answer: slower, and rate limits are each pod's own",
+    description="{value} of the look-ups of {namespace} in the cache failed.",
+    show=Show.PERCENTAGE,
+    why=CACHE_ERROR_RATIO.why,
+)
+
+AREA: Final = Area(
+    "resources", (CPU, MEMORY, RESTARTING, METRICS_MISSING, POOL, QUEUE, LOOP, CACHE)
+)

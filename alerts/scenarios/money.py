@@ -1,0 +1,89 @@
+"""Scenarios of the books."""
+
+from typing import Final
+
+from alerts import money as rules
+from alerts.scenarios import (
+    SAMPLES,
+    STEP_S,
+    WORKER_JOB,
+    Firing,
+    Scenario,
+    Series,
+    borders,
+    level,
+    once,
+)
+from service import metric_catalog as m
+
+LONG: Final = 300
+"""Steps: two and a half hours."""
+
+
+def told(metric: m.Metric, value: float, steps: int = SAMPLES, **labels: str) -> tuple[Series, ...]:
+    """Return a gauge of the database: the workers tell it, the API's own stays 0."""
+    return (
+        level(metric, value, steps=steps, job=WORKER_JOB, where=labels),
+        level(metric, 0, steps=steps, where=labels),
+    )
+
+
+def run_at(moment: float) -> tuple[Series, ...]:
+    """Return the time of the last run; the scenario starts at second 0, so most are before it."""
+    return told(m.RECONCILIATION_LAST_RUN, moment, 600)
+
+
+_PROVIDER: Final = {"provider": "simulator"}
+
+SCENARIOS: Final[tuple[Scenario, ...]] = (
+    *borders(
+        rules.INVARIANT_BROKEN,
+        over=told(m.INVARIANT_VIOLATIONS, 1, invariant="ledger_unbalanced"),
+        under=told(m.INVARIANT_VIOLATIONS, 0, invariant="ledger_unbalanced"),
+        value="1",
+        labels={"invariant": "ledger_unbalanced"},
+    ),
+    *borders(
+        rules.DIFFERENCE,
+        over=(
+            *told(m.RECONCILIATION_DIFFERENCES, 1, kind="duplicate_charge"),
+            *told(m.RECONCILIATION_DIFFERENCES, 0, kind="missing_here"),
+        ),
+        under=told(m.RECONCILIATION_DIFFERENCES, 0, kind="duplicate_charge"),
+        value="1",
+        labels={"kind": "duplicate_charge"},
+    ),
+    *borders(
+        rules.OVERDUE,
+        over=run_at(600),
+        under=run_at(3_000),
+        value="3h 30m 30s",
+        starts_s=600 + 10_800 + STEP_S,
+    ),
+    Scenario(
+        rules.ORPHANS,
+        "three within an hour",
+        (once(m.ORPHAN_CAPTURES, 3, where=_PROVIDER),),
+        "20m",
+        (Firing("3", labels=_PROVIDER),),
+    ),
+    Scenario(rules.ORPHANS, "two", (once(m.ORPHAN_CAPTURES, 2, where=_PROVIDER),), "20m"),
+    *borders(
+        rules.NOT_GIVEN_BACK,
+        over=told(m.ORPHANS_UNREFUNDED, 1, LONG, state="pending"),
+        under=(
+            *told(m.ORPHANS_UNREFUNDED, 0, LONG, state="pending"),
+            *told(m.ORPHANS_UNREFUNDED, 1, LONG, state="review"),
+        ),
+        value="1",
+    ),
+    *borders(
+        rules.ORPHANS_IN_REVIEW,
+        over=told(m.ORPHANS_UNREFUNDED, 1, state="review"),
+        under=(
+            *told(m.ORPHANS_UNREFUNDED, 0, state="review"),
+            *told(m.ORPHANS_UNREFUNDED, 1, state="pending"),
+        ),
+        value="1",
+    ),
+)
