@@ -5,13 +5,24 @@ A new area is a module with an `AREA`, a module in `alerts.scenarios`, and a lin
 
 from typing import Any, Final
 
-from alerts import api, availability, budgets, delivery, money, partners, payments, resources
+from alerts import (
+    api,
+    availability,
+    budgets,
+    delivery,
+    money,
+    partners,
+    payments,
+    resources,
+    volume,
+)
 from alerts.model import Alert, Area, Recording
 
 AREAS: Final[tuple[Area, ...]] = (
     budgets.RECORDED,
     budgets.MONTH,
     payments.AREA,
+    volume.AREA,
     budgets.AREA,
     api.AREA,
     partners.AREA,

@@ -15,34 +15,40 @@ from alerts import (
     partners,
     payments,
     resources,
+    volume,
 )
 from alerts.scenarios import Suite
 from alerts.scenarios import api as api_scenarios
 from alerts.scenarios import availability as availability_scenarios
 from alerts.scenarios import budgets as budget_scenarios
 from alerts.scenarios import delivery as delivery_scenarios
+from alerts.scenarios import error_rate as error_rate_scenarios
 from alerts.scenarios import money as money_scenarios
 from alerts.scenarios import partners as partner_scenarios
 from alerts.scenarios import payments as payment_scenarios
 from alerts.scenarios import resources as resource_scenarios
+from alerts.scenarios import volume as volume_scenarios
 
 FOLDER: Final = Path(__file__).parent / "generated"
 RULES: Final = "rules"
 TESTS: Final = "tests"
-DAYS: Final = "5m"
-"""Steps of scenarios over days: a week in steps of 30 s would take promtool minutes."""
+HOURS: Final = "5m"
+DAYS: Final = "15m"
+"""Steps of scenarios over hours and days: a week in steps of 30 s would take promtool minutes."""
 
 SUITES: Final = (
     Suite(budgets.RECORDED, budget_scenarios.SHORT),
     Suite(budgets.MONTH, budget_scenarios.MONTH, needs=(budgets.RECORDED,)),
     Suite(payments.AREA, payment_scenarios.SCENARIOS),
-    Suite(payments.AREA, payment_scenarios.DAYS, "payments-days", DAYS),
+    Suite(payments.AREA, error_rate_scenarios.SCENARIOS, "payments-errors"),
+    Suite(volume.AREA, volume_scenarios.SCENARIOS),
+    Suite(volume.AREA, volume_scenarios.DAYS, "volume-days", HOURS),
     Suite(budgets.AREA, budget_scenarios.SCENARIOS, needs=(budgets.RECORDED,)),
     Suite(budgets.AREA, budget_scenarios.DAYS, "budgets-days", DAYS, needs=(budgets.RECORDED,)),
     Suite(api.AREA, api_scenarios.SCENARIOS),
     Suite(partners.AREA, partner_scenarios.SCENARIOS),
     Suite(delivery.AREA, delivery_scenarios.SCENARIOS),
-    Suite(delivery.AREA, delivery_scenarios.HOURS, "delivery-hours", DAYS),
+    Suite(delivery.AREA, delivery_scenarios.HOURS, "delivery-hours", HOURS),
     Suite(money.AREA, money_scenarios.SCENARIOS),
     Suite(resources.AREA, resource_scenarios.SCENARIOS),
     Suite(availability.AREA, availability_scenarios.SCENARIOS),

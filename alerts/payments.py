@@ -1,9 +1,9 @@
-"""Alerts about payments that go wrong, slow, or not at all."""
+"""Alerts about payments that go wrong, take long, or hang."""
 
 from typing import Final
 
 from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
-from alerts.promql import OneOf, above, below, both, equal, ratio, times
+from alerts.promql import OneOf, above, ratio
 from service.metric_catalog import (
     PAYMENT_DURATION,
     PAYMENT_FAILURES_HIGH_VALUE,
@@ -20,22 +20,13 @@ from service.slo import (
     PAYMENT_LATENCY_P95_S,
     PAYMENT_PROCESSING_S,
     PAYMENT_UNKNOWN_S,
-    PAYMENT_VOLUME_DROP,
-    PAYMENT_VOLUME_LEAST,
-    PAYMENTS_STOPPED_LEAST,
 )
 
 HIGH_WINDOW: Final = "5m"
 CRITICAL_WINDOW: Final = "2m"
 """The least in which a rate is sound: four scrapes of 30 s."""
 
-VOLUME_WINDOW: Final = "15m"
-VOLUME_WINDOW_S: Final = 900
-STOPPED_WINDOW: Final = "10m"
-STOPPED_WINDOW_S: Final = 600
 HIGH_VALUE_WINDOW: Final = "15m"
-
-PAID: Final = OneOf(("succeeded", "authorized"))
 
 AS_LONG: Final = Hold(HIGH_WINDOW, "as long as the window, which a lone failure has left by then")
 AS_LONG_AT_NIGHT: Final = Hold(
@@ -56,27 +47,6 @@ def error_ratio(window: str) -> str:
 def latency_p95(window: str) -> str:
     """Return what 19 of 20 payment requests are faster than, in seconds, a namespace."""
     return SERVICE.quantile(0.95, PAYMENT_DURATION, window, STACK)
-
-
-def volume_drop() -> str:
-    """Return payments a second where they are far fewer than a day and a week ago."""
-    now, yesterday, last_week = (
-        SERVICE.rate(PAYMENTS, VOLUME_WINDOW, STACK, offset) for offset in ("", "1d", "1w")
-    )
-    return both(
-        below(now, times(PAYMENT_VOLUME_DROP.value, yesterday)),
-        below(now, times(PAYMENT_VOLUME_DROP.value, last_week)),
-        above(last_week, PAYMENT_VOLUME_LEAST.value / VOLUME_WINDOW_S),
-    )
-
-
-def stopped() -> str:
-    """Return 0 where nobody has paid, and somebody should have, going by the hour before."""
-    before = SERVICE.rate(PAYMENTS, "1h", STACK, STOPPED_WINDOW, status=PAID)
-    return both(
-        equal(SERVICE.rate(PAYMENTS, STOPPED_WINDOW, STACK, status=PAID), 0),
-        above(before, PAYMENTS_STOPPED_LEAST.value / STOPPED_WINDOW_S),
-    )
 
 
 _ERRORS: Final = (
@@ -131,30 +101,6 @@ LATENCY_CRITICAL: Final = Alert(
     why=PAYMENT_LATENCY_P95_S.why,
 )
 
-VOLUME_DROP: Final = Alert(
-    name="PaymentVolumeDrop",
-    expression=volume_drop(),
-    hold=Hold("5m", "the window holds fifteen minutes already; this is for one late scrape of it"),
-    severity=Severity.WARNING,
-    summary="Far fewer payments than usual",
-    description=f"{{namespace}} sees {{value}} payments a second over {VOLUME_WINDOW}, below "
-    f"{PAYMENT_VOLUME_DROP.value:.0%} of yesterday's and of last week's at this time.",
-    show=Show.NUMBER,
-    why=f"{PAYMENT_VOLUME_DROP.why}; only where there were {PAYMENT_VOLUME_LEAST.value:g} "
-    f"{PAYMENT_VOLUME_LEAST.why}",
-)
-STOPPED: Final = Alert(
-    name="PaymentsStopped",
-    expression=stopped(),
-    hold=Hold("2m", "four evaluations; the ten minutes of the window are proof enough"),
-    severity=Severity.CRITICAL,
-    summary="Nobody pays any more",
-    description=f"{{namespace}} has had {{value}} paid payments in {STOPPED_WINDOW}, and many in "
-    "the hour before.",
-    show=Show.NUMBER,
-    why=f"no payment at all where the hour before promised {PAYMENTS_STOPPED_LEAST.value:g} "
-    f"{PAYMENTS_STOPPED_LEAST.why}",
-)
 HIGH_VALUE_FAILING: Final = Alert(
     name="HighValuePaymentsFailing",
     expression=above(
@@ -226,8 +172,6 @@ AREA: Final = Area(
         ERROR_RATE_CRITICAL,
         LATENCY_HIGH,
         LATENCY_CRITICAL,
-        VOLUME_DROP,
-        STOPPED,
         HIGH_VALUE_FAILING,
         STUCK,
         UNKNOWN,

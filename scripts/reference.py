@@ -1,4 +1,4 @@
-"""Write the reference pages: what the service logs, how it fails, which states things go through.
+"""Write the reference pages: what the service logs, how it fails, what alerts, which states it has.
 
     python -m scripts.reference --out docs/reference
 
@@ -13,6 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from alerts import AREAS, all_recordings
+from alerts.external_catalog import EXPORTERS
+from alerts.model import AT_ONCE, Alert
 from service import errors, events
 from service.domain import order, payment, refund
 from service.errors import ServiceError
@@ -53,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def pages() -> dict[str, str]:
     """Return file name to text."""
     made = {
+        "alerts.md": _alerts(),
         "events.md": _events(),
         "errors.md": _errors(),
         "states.md": _states(),
@@ -143,6 +147,35 @@ def _webhooks() -> Iterator[str]:
         yield from ("", f"## {kind.__name__}", "", " ".join((kind.__doc__ or "").split()), "")
         sample = {"type": sent_as, "timestamp": AT, "data": example_of(kind)}
         yield from ("```json", json.dumps(sample, indent=2), "```")
+
+
+def _alerts() -> Iterator[str]:
+    yield from _head("Alerts", "alerts/*.py and service/slo.py")
+    yield "`critical` wakes someone up; `warning` is looked at in working hours. Each name leads to"
+    yield "its runbook."
+    for area in AREAS:
+        if area.alerts:
+            yield from ("", f"## {area.name.capitalize()}", "")
+            yield from _table(
+                ("Alert", "Severity", "Says", "Why this limit", "For", "Why that long"),
+                map(_alert, area.alerts),
+            )
+    yield from ("", "## What is recorded", "")
+    yield from _table(
+        ("Series, one a namespace", "Is"),
+        ((f"`{rule.metric.name}`", rule.metric.help) for rule in all_recordings()),
+    )
+    yield from ("", "## What others must export", "")
+    yield from _table(
+        ("Metric", "By", "Needs"),
+        ((f"`{one.name}`", who.name, who.needs) for who in EXPORTERS for one in who.metrics),
+    )
+
+
+def _alert(alert: Alert) -> Sequence[str]:
+    hold = "at once" if alert.hold.duration == AT_ONCE else alert.hold.duration
+    link = f"[{alert.name}](../runbooks/{alert.name}.md)"
+    return (link, str(alert.severity), alert.summary, alert.why, hold, alert.hold.why)
 
 
 def _head(title: str, source: str) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from typing import Final
 from alerts.budgets import AVAILABILITY, LATENCY, RATE_WINDOW, fast, slow
 from alerts.model import Alert
 from alerts.scenarios import Firing, Recorded, Scenario, Series, borders, counted, once
-from alerts.scenarios.payments import durations, paid
+from alerts.scenarios.payments import durations
+from alerts.scenarios.volume import paid
 from service.metric_catalog import PAYMENTS
 
 
@@ -55,7 +56,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
 
 
 def rates(bad: str) -> tuple[Series, ...]:
-    """Return recorded rates, a sample each five minutes; one payment a second in all."""
+    """Return recorded rates, a sample each quarter of an hour; one payment a second in all."""
     every = Series(AVAILABILITY.every_rate, (), "1x1000", job="")
     return Series(AVAILABILITY.bad_rate, (), bad, job=""), every
 
@@ -64,21 +65,21 @@ DAYS: Final[tuple[Scenario | Recorded, ...]] = (
     Scenario(
         SLOW,
         "a day at twice the budget, still going on",
-        rates("0x500 0.02x288"),
-        "2d17h40m",
+        rates("0x170 0.02x96"),
+        "2d18h45m",
         (Firing("2%"),),
     ),
     Scenario(
-        SLOW, "a day at four times the budget, over for seven hours", rates("0.02x288 0x84"), "31h"
+        SLOW, "a day at four times the budget, over for seven hours", rates("0.02x96 0x28"), "31h"
     ),
     Scenario(
         FAST,
         "six hours at six times the budget",
-        rates("0x500 0.031x72"),
-        "47h40m",
+        rates("0x170 0.031x24"),
+        "48h45m",
         (Firing("3.1%"),),
     ),
-    Scenario(FAST, "five of these hours", rates("0x500 0.031x60"), "46h40m"),
+    Scenario(FAST, "five of these hours", rates("0x170 0.031x20"), "47h45m"),
 )
 
 SHORT: Final[tuple[Recorded, ...]] = (

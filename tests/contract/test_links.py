@@ -1,19 +1,32 @@
-"""What an alert points at is there, and what is there is pointed at."""
+"""What an alert points at is there, what is there is pointed at, and what it tells to do works."""
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from alerts import all_alerts
+from alerts.known import known_series
 from alerts.links import RUNBOOK_BASE, RUNBOOK_FOLDER, runbook_url
 from alerts.model import Alert
 from dashboards import documents
+from service.admin.cli import parser
+from service.events import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / RUNBOOK_FOLDER
 PARTS = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Afterwards")
 INDEX = "README"
+PAGES = sorted(RUNBOOKS.glob("*.md"))
+
+SHELL = re.compile(r"^ *```sh\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`\n]+)`")
+METRIC = re.compile(r"[a-z_:0-9]+_(?:total|gauge|seconds|bytes|bucket|info)\b(?!\()")
+LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+PLACEHOLDERS = {"PAYMENT_ID": str(UUID(int=1)), "REFUND_ID": str(UUID(int=2)), "MESSAGE": "7"}
 
 
 @pytest.mark.parametrize("alert", all_alerts(), ids=lambda alert: alert.name)
@@ -26,15 +39,58 @@ def test_the_runbook_is_there_and_complete(alert: Alert) -> None:
     assert "```promql" in text
 
 
-@pytest.mark.parametrize("alert", all_alerts(), ids=lambda alert: alert.name)
-def test_the_index_lists_the_runbook(alert: Alert) -> None:
-    index = (RUNBOOKS / f"{INDEX}.md").read_text(encoding="utf-8")
-    assert f"| [{alert.name}]({alert.name}.md) | {alert.severity} |" in index
-
-
 def test_no_runbook_is_left_of_an_alert_that_is_gone() -> None:
-    pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {INDEX}
+    pages = {path.stem for path in PAGES} - {INDEX}
     assert pages == {alert.name for alert in all_alerts()}
+
+
+def test_the_reference_lists_every_runbook() -> None:
+    text = (ROOT / "docs" / "reference" / "alerts.md").read_text(encoding="utf-8")
+    for alert in all_alerts():
+        assert f"| [{alert.name}](../runbooks/{alert.name}.md) | {alert.severity} |" in text
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield what a page tells to type: the lines of its shell blocks, and inline commands."""
+    text = page.read_text(encoding="utf-8")
+    lines = [line for block in SHELL.findall(text) for line in block.splitlines()]
+    lines += [each for each in INLINE.findall(text) if each.startswith(("admin ", "logs "))]
+    for line in lines:
+        words = shlex.split(line.split("|")[0])
+        yield words[1:] if words and words[0].startswith("since=") else words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_on_the_page_would_be_taken(page: Path) -> None:
+    for words in commands(page):
+        name, *arguments = words
+        assert name in {"logs", "admin"}, words
+        if name == "logs":
+            assert set(arguments) <= CATALOGUE.keys(), words
+        else:
+            parser().parse_args([PLACEHOLDERS.get(word, word) for word in arguments])
+
+
+def test_a_wrong_command_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "Wrong.md"
+    for line in ("logs no_such_event", "admin no_such_command", "kubectl delete everything"):
+        page.write_text(f"```sh\n{line}\n```\n")
+        with pytest.raises((AssertionError, SystemExit)):
+            test_every_command_on_the_page_would_be_taken(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_metric_on_the_page_exists(page: Path) -> None:
+    known = set(known_series())
+    families = {name.removesuffix("_count") for name in known if name.endswith("_count")}
+    inline = " ".join(INLINE.findall(page.read_text(encoding="utf-8")))
+    assert set(METRIC.findall(inline)) <= known | families
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_on_the_page_leads_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).is_file(), target
 
 
 @pytest.mark.parametrize("alert", all_alerts(), ids=lambda alert: alert.name)

@@ -1,0 +1,63 @@
+"""Alerts about payments that don't come: what leaves no error anywhere."""
+
+from typing import Final
+
+from alerts.model import SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.promql import OneOf, above, below, both, equal, times
+from service.metric_catalog import PAYMENTS
+from service.slo import PAYMENT_VOLUME_DROP, PAYMENT_VOLUME_LEAST, PAYMENTS_STOPPED_LEAST
+
+VOLUME_WINDOW: Final = "15m"
+VOLUME_WINDOW_S: Final = 900
+STOPPED_WINDOW: Final = "10m"
+STOPPED_WINDOW_S: Final = 600
+
+PAID: Final = OneOf(("succeeded", "authorized"))
+
+
+def volume_drop() -> str:
+    """Return payments a second where they are far fewer than a day and a week ago."""
+    now, yesterday, last_week = (
+        SERVICE.rate(PAYMENTS, VOLUME_WINDOW, STACK, offset) for offset in ("", "1d", "1w")
+    )
+    return both(
+        below(now, times(PAYMENT_VOLUME_DROP.value, yesterday)),
+        below(now, times(PAYMENT_VOLUME_DROP.value, last_week)),
+        above(last_week, PAYMENT_VOLUME_LEAST.value / VOLUME_WINDOW_S),
+    )
+
+
+def stopped() -> str:
+    """Return 0 where nobody has paid, and somebody should have, going by the hour before."""
+    before = SERVICE.rate(PAYMENTS, "1h", STACK, STOPPED_WINDOW, status=PAID)
+    return both(
+        equal(SERVICE.rate(PAYMENTS, STOPPED_WINDOW, STACK, status=PAID), 0),
+        above(before, PAYMENTS_STOPPED_LEAST.value / STOPPED_WINDOW_S),
+    )
+
+
+VOLUME_DROP: Final = Alert(
+    name="PaymentVolumeDrop",
+    expression=volume_drop(),
+    hold=Hold("5m", "the window holds fifteen minutes already; this is for one late scrape of it"),
+    severity=Severity.WARNING,
+    summary="Far fewer payments than usual",
+    description=f"{{namespace}} sees {{value}} payments a second over {VOLUME_WINDOW}, below "
+    f"{PAYMENT_VOLUME_DROP.value:.0%} of yesterday's and of last week's at this time.",
+    show=Show.NUMBER,
+    why=f"{PAYMENT_VOLUME_DROP.why}; only where there were {PAYMENT_VOLUME_LEAST.value:g} "
+    f"{PAYMENT_VOLUME_LEAST.why}",
+)
+STOPPED: Final = Alert(
+    name="PaymentsStopped",
+    expression=stopped(),
+    hold=Hold("2m", "four evaluations; the ten minutes of the window are proof enough"),
+    severity=Severity.CRITICAL,
+    summary="Nobody pays any more",
+    description=f"{{namespace}} has had {{value}} paid payments in {STOPPED_WINDOW}, and many in "
+    "the hour before.",
+    show=Show.NUMBER,
+    why=f"no payment at all where the hour before promised {PAYMENTS_STOPPED_LEAST.value:g} "
+    f"{PAYMENTS_STOPPED_LEAST.why}",
+)
+AREA: Final = Area("volume", (VOLUME_DROP, STOPPED))
