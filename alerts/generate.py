@@ -11,6 +11,7 @@ from alerts import (
     availability,
     budgets,
     delivery,
+    merchants,
     money,
     partners,
     payments,
@@ -23,6 +24,7 @@ from alerts.scenarios import availability as availability_scenarios
 from alerts.scenarios import budgets as budget_scenarios
 from alerts.scenarios import delivery as delivery_scenarios
 from alerts.scenarios import error_rate as error_rate_scenarios
+from alerts.scenarios import merchants as merchant_scenarios
 from alerts.scenarios import money as money_scenarios
 from alerts.scenarios import partners as partner_scenarios
 from alerts.scenarios import payments as payment_scenarios
@@ -49,6 +51,8 @@ SUITES: Final = (
     Suite(partners.AREA, partner_scenarios.SCENARIOS),
     Suite(delivery.AREA, delivery_scenarios.SCENARIOS),
     Suite(delivery.AREA, delivery_scenarios.HOURS, "delivery-hours", HOURS),
+    Suite(merchants.AREA, merchant_scenarios.SCENARIOS),
+    Suite(merchants.AREA, merchant_scenarios.HOURS, "merchants-hours", HOURS),
     Suite(money.AREA, money_scenarios.SCENARIOS),
     Suite(resources.AREA, resource_scenarios.SCENARIOS),
     Suite(availability.AREA, availability_scenarios.SCENARIOS),

@@ -4,8 +4,11 @@ from typing import Final
 
 from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
 from alerts.payments import NEARLY
-from alerts.promql import above, age
+from alerts.promql import Over, above, age, below
 from service.metric_catalog import (
+    AUDIT_FAULTS,
+    AUDIT_LAST_SEAL,
+    AUDIT_SEAL_LAG,
     INVARIANT_VIOLATIONS,
     ORPHAN_CAPTURES,
     ORPHANS_UNREFUNDED,
@@ -13,9 +16,10 @@ from service.metric_catalog import (
     RECONCILIATION_LAST_RUN,
 )
 from service.slo import ORPHAN_CAPTURES as ORPHANS_LIMIT
-from service.slo import RECONCILIATION_OVERDUE_S
+from service.slo import RECONCILIATION_OVERDUE_S, SEAL_LAG_S
 
 ORPHANS_WINDOW: Final = "1h"
+SEALS_WINDOW: Final = "1d"
 
 INVARIANT_BROKEN: Final = Alert(
     name="LedgerInvariantBroken",
@@ -88,7 +92,52 @@ ORPHANS_IN_REVIEW: Final = Alert(
     why="the provider has refused the refund, or said nothing for ten hours: a person must act",
 )
 
+TRAIL_BROKEN: Final = Alert(
+    name="AuditTrailBroken",
+    expression=above(SERVICE.gauge(AUDIT_FAULTS, "max", STACK), 0),
+    hold=Hold(AT_ONCE, "a sealed trail never changes, so there is nothing to wait for"),
+    severity=Severity.CRITICAL,
+    summary="A sealed audit trail is not as it was",
+    description="{value} faults were found in the sealed audit trails of {namespace}.",
+    show=Show.NUMBER,
+    why="0 is the only right number: one fault is a change behind the service's back",
+)
+SEALS_GONE: Final = Alert(
+    name="AuditSealsGone",
+    expression=below(
+        SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK),
+        SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK, Over("max", SEALS_WINDOW)),
+    ),
+    hold=Hold("5m", "workers that have all just started know the number by then"),
+    severity=Severity.CRITICAL,
+    summary="The newest seals of the audit trails are gone",
+    description=f"The newest seal of {{namespace}} is number {{value}}, and was a higher one "
+    f"within {SEALS_WINDOW}.",
+    show=Show.NUMBER,
+    why="the numbers only rise: a lower one is a restored backup, or a hand that hides something",
+)
+SEAL_LAGGING: Final = Alert(
+    name="AuditSealLagging",
+    expression=above(SERVICE.gauge(AUDIT_SEAL_LAG, "max", STACK), SEAL_LAG_S.value),
+    hold=Hold("5m", "five rounds of the sealing worker"),
+    severity=Severity.WARNING,
+    summary="The audit trails are not sealed",
+    description="The oldest entry of {namespace} that no seal covers is {value} old.",
+    show=Show.DURATION,
+    why=SEAL_LAG_S.why,
+)
+
 AREA: Final = Area(
     "money",
-    (INVARIANT_BROKEN, DIFFERENCE, OVERDUE, ORPHANS, NOT_GIVEN_BACK, ORPHANS_IN_REVIEW),
+    (
+        INVARIANT_BROKEN,
+        DIFFERENCE,
+        OVERDUE,
+        ORPHANS,
+        NOT_GIVEN_BACK,
+        ORPHANS_IN_REVIEW,
+        TRAIL_BROKEN,
+        SEALS_GONE,
+        SEAL_LAGGING,
+    ),
 )

@@ -139,6 +139,12 @@ class Source:
         """Return a gauge, as it is or over a window, aggregated over the pods that export it."""
         return _aggregate(how, metric, by, self.plain(metric, over, **where))
 
+    def before(
+        self, metric: Metric, how: Aggregation, by: Iterable[str], offset: str, **where: Condition
+    ) -> str:
+        """Return what a gauge was, `offset` ago, aggregated over the pods."""
+        return _aggregate(how, metric, by, f"{self.plain(metric, None, **where)} offset {offset}")
+
     def plain(self, metric: Metric, over: Over | None = None, **where: Condition) -> str:
         """Return a gauge, as it is or over a window, with all its labels."""
         if metric.kind != "gauge":

@@ -152,6 +152,14 @@ RECONCILIATION_OVERDUE_S: Final = Limit(
     10_800.0,
     "three times the usual interval: one run may fail and its repeat as well",
 )
+MERCHANT_LAG_S: Final = Limit(
+    300.0,
+    "a planned wait is not late, so five minutes are a sender that is stuck or far behind",
+)
+SEAL_LAG_S: Final = Limit(
+    600.0,
+    "ten times the usual interval; what is not sealed could still be changed unseen",
+)
 ORPHAN_CAPTURES: Final = Limit(
     3.0,
     "within an hour at one provider: a late success happens, three are something systematic",

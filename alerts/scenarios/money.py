@@ -86,4 +86,23 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         ),
         value="1",
     ),
+    *borders(
+        rules.TRAIL_BROKEN,
+        over=told(m.AUDIT_FAULTS, 1),
+        under=told(m.AUDIT_FAULTS, 0),
+        value="1",
+    ),
+    *borders(
+        rules.SEALS_GONE,
+        over=(Series(m.AUDIT_LAST_SEAL, (), "7x9 6x60", job=WORKER_JOB),),
+        under=(Series(m.AUDIT_LAST_SEAL, (), "7x9 8x60", job=WORKER_JOB),),
+        value="6",
+        starts_s=300,
+    ),
+    *borders(
+        rules.SEAL_LAGGING,
+        over=told(m.AUDIT_SEAL_LAG, 601),
+        under=told(m.AUDIT_SEAL_LAG, 600),
+        value="10m 1s",
+    ),
 )

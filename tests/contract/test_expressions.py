@@ -32,6 +32,7 @@ def collected() -> Iterator[tuple[str, str]]:
         for expression in FENCE.findall(page.read_text(encoding="utf-8")):
             yield f"page {page.name}", expression.strip()
     yield from autoscaled()
+    yield from adapted()
 
 
 def autoscaled() -> Iterator[tuple[str, str]]:
@@ -40,6 +41,22 @@ def autoscaled() -> Iterator[tuple[str, str]]:
         for metric in yaml.safe_load(path.read_text())["spec"]["metrics"]:
             if metric["type"] == "Pods":
                 yield f"autoscaler {path.parts[-3]}", metric["pods"]["metric"]["name"]
+
+
+def adapted() -> Iterator[tuple[str, str]]:
+    """Yield what the adapter asks Prometheus, its templates filled in as it does."""
+    for path in sorted((ROOT / "infra" / "rendered").rglob("*adapter-rules.yaml")):
+        (text,) = yaml.safe_load(path.read_text())["data"].values()
+        for rule in yaml.safe_load(text)["rules"]:
+            yield f"adapter {path.parts[-3]}", rule["seriesQuery"]
+            name = rule["seriesQuery"].partition("{")[0]
+            for template, value in (
+                ("<<.Series>>", name),
+                ("<<.LabelMatchers>>", 'namespace="coinslot-prod"'),
+                ("<<.GroupBy>>", "pod"),
+            ):
+                rule["metricsQuery"] = rule["metricsQuery"].replace(template, value)
+            yield f"adapter {path.parts[-3]}", rule["metricsQuery"]
 
 
 @pytest.mark.parametrize(
@@ -52,4 +69,4 @@ def test_each_expression_speaks_of_what_is_exported(where: str, expression: str)
 
 def test_all_kinds_of_places_are_looked_at() -> None:
     kinds = {where.split()[0] for where, _ in collected()}
-    assert kinds == {"alert", "recording", "dashboard", "page", "autoscaler"}
+    assert kinds == {"alert", "recording", "dashboard", "page", "autoscaler", "adapter"}

@@ -26,7 +26,14 @@ SHELL = re.compile(r"^ *```sh\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
 METRIC = re.compile(r"[a-z_:0-9]+_(?:total|gauge|seconds|bytes|bucket|info)\b(?!\()")
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
-PLACEHOLDERS = {"PAYMENT_ID": str(UUID(int=1)), "REFUND_ID": str(UUID(int=2)), "MESSAGE": "7"}
+PLACEHOLDERS = {
+    "PAYMENT_ID": str(UUID(int=1)),
+    "REFUND_ID": str(UUID(int=2)),
+    "ORPHAN_ID": str(UUID(int=3)),
+    "ENDPOINT_ID": str(UUID(int=4)),
+    "DELIVERY": "5",
+    "MESSAGE": "7",
+}
 
 
 @pytest.mark.parametrize("alert", all_alerts(), ids=lambda alert: alert.name)
@@ -56,8 +63,9 @@ def commands(page: Path) -> Iterator[list[str]]:
     lines = [line for block in SHELL.findall(text) for line in block.splitlines()]
     lines += [each for each in INLINE.findall(text) if each.startswith(("admin ", "logs "))]
     for line in lines:
-        words = shlex.split(line.split("|")[0])
-        yield words[1:] if words and words[0].startswith("since=") else words
+        first, *more = (shlex.split(part) for part in line.split("|"))
+        yield first[1:] if first and first[0].startswith("since=") else first
+        yield from (words for words in more if words[0] == "admin")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

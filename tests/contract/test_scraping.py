@@ -53,7 +53,11 @@ def test_every_container_is_one_that_alerts_look_at(stack: str) -> None:
     pods, names = CONTAINERS.scope["pod"], CONTAINERS.scope["container"]
     assert isinstance(pods, Pattern)
     assert isinstance(names, OneOf)
-    found = objects(stack, "Deployment")
+    found = [
+        one
+        for one in objects(stack, "Deployment")
+        if re.fullmatch(JOBS.regex, one["metadata"]["name"])
+    ]
     assert len(found) == 2
     for one in found:
         assert re.fullmatch(pods.regex, f"{one['metadata']['name']}-6d9f7c5b8-x2x9z")
