@@ -53,14 +53,24 @@ policy: ## judge the rendered manifests: our rules, kube-score, kubeconform; STA
 	$(BOOTSTRAP) venv kubeconform kube-score
 	@$(PYTHON) -m scripts.policy $(if $(filter command line,$(origin STACK)),$(STACK),all)
 
+.PHONY: migrations
+migrations: ## refuse what the release before can't live with, or what locks a table for long
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.migrations
+
+.PHONY: parity
+parity: ## every difference between staging and prod; one without a declared reason fails
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.parity
+
 .PHONY: test
 test: ## every test that needs no cluster
-	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score
+	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score actionlint
 	$(PYTHON) -m pytest -n $(WORKERS) --ignore=tests/cluster
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
-	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score
+	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score actionlint
 	@$(PYTHON) -m scripts.coverage -n $(WORKERS) --ignore=tests/cluster $(TESTS)
 
 .PHONY: audit
@@ -86,19 +96,27 @@ schemas: ## renew infra/schemas from the Kubernetes versions that scripts/schema
 	$(BOOTSTRAP) venv
 	@$(PYTHON) -m scripts.schemas
 
-.PHONY: preview up destroy refresh
+.PHONY: preview up destroy refresh drift releases rollback
 preview: ## what `make up` would change: STACK=local|staging|prod
-up: ## make it so: STACK=local|staging|prod
+up: ## make it so, and record the release: STACK=local|staging|prod
 destroy: ## remove it: STACK=local|staging|prod
-refresh: ## read the real state: STACK=local|staging|prod
-preview up destroy refresh:
+refresh: ## take over what is really there: STACK=local|staging|prod
+drift: ## what is no longer as it was applied; exit code 3 if anything: STACK=local|staging|prod
+releases: ## what was released: STACK=local|staging|prod
+rollback: ## apply an earlier release again: STACK=… TO=<number or commit>
+preview up destroy refresh drift releases rollback:
 	$(BOOTSTRAP) venv pulumi
-	@$(PYTHON) -m scripts.stack $@ $(STACK)
+	@$(PYTHON) -m scripts.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(ARGS)
 
 .PHONY: diff
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"
 	$(BOOTSTRAP) venv pulumi
 	@$(PYTHON) -m scripts.diff $(STACK) --base $(BASE) $(ARGS)
+
+.PHONY: pr-comment
+pr-comment: ## put FILE=diff.md of `make diff` on the pull request PR=123, as the one comment
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.comment "$(PR)" "$(FILE)"
 
 .PHONY: image
 image: ## build the container image and let a container of it pay a payment

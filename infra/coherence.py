@@ -121,8 +121,6 @@ def _secrets(config: StackConfig, secret_keys: Collection[str]) -> Iterator[str]
         )
     names = service_settings.secret_names()
     yield from unknown_keys(given, names, "coinslot:secretValues.")
-    if config.missing_secrets and config.target == "cluster":
-        yield f"coinslot:secretValues lacks {', '.join(config.missing_secrets)}"
 
 
 def _connections(config: StackConfig, settings: Settings) -> Iterator[str]:

@@ -41,7 +41,34 @@ def from_pulumi() -> StackConfig:
     given: Mapping[str, str] = pulumi_config.get_config_env()
     raw = {key[len(prefix) :]: value for key, value in given.items() if key.startswith(prefix)}
     secret = {key[len(prefix) :] for key in pulumi_config.get_config_secret_keys_env()}
-    return load(pulumi.get_stack(), raw, secret, os.environ)
+    config = load(pulumi.get_stack(), raw, secret, os.environ)
+    _tell_missing_secrets(config, previewing=pulumi.runtime.is_dry_run())
+    return config
+
+
+def _tell_missing_secrets(config: StackConfig, *, previewing: bool) -> None:
+    """Name the secrets that are not set; refuse to bring pods to a cluster without them."""
+    text = missing_secrets(config)
+    if text and config.target == "cluster" and not previewing:
+        raise StackConfigError(text)
+    if text:
+        pulumi.log.warn(text)
+
+
+def missing_secrets(config: StackConfig) -> str:
+    """Return which secrets the stack's file lacks, each with the command that sets it."""
+    names = config.missing_secrets
+    if not names:
+        return ""
+    count = "1 secret" if len(names) == 1 else f"{len(names)} secrets"
+    commands = [
+        f"pulumi config set --secret --path 'coinslot:secretValues.{name}' -s {config.stack}"
+        for name in names
+    ]
+    return (
+        f"Pulumi.{config.stack}.yaml lacks {count} that its pods can't start without; set each by:"
+        "\n  " + "\n  ".join(commands)
+    )
 
 
 def load(

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         head = repository.side(options.head) if options.head else repository.working_tree()
         base = repository.base(options.base, head.commit)
-        stacks = STACKS if options.stack == "all" else (options.stack,)
+        stacks = STACKS if "all" in options.stacks else tuple(dict.fromkeys(options.stacks))
         reviews = _reviews(repository, base, head, stacks)
     except EngineMissingError as error:
         console.complain("diff", error)
@@ -89,8 +89,8 @@ def _base(root: Path, stack: str, side: Side) -> Stack:
 
 
 def _tell(reviews: Sequence[Review], sides: str, options: argparse.Namespace) -> None:
-    if options.markdown:
-        options.markdown.write_text(report.markdown(reviews, sides), encoding="utf-8")
+    for file in options.markdown:
+        file.write_text(report.markdown(reviews, sides), encoding="utf-8")
     if options.json:
         documents = [report.document(review) for review in reviews]
         print(json.dumps({"sides": sides, "stacks": documents}, ensure_ascii=False))
@@ -107,11 +107,18 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stack", choices=(*STACKS, "all"))
+    parser.add_argument("stacks", nargs="+", choices=(*STACKS, "all"), metavar="STACK")
     parser.add_argument("--base", default="main", metavar="REF", help="default: main")
     parser.add_argument("--head", metavar="REF", help="default: the working tree")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a comment for a PR")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write a comment for a pull request; may be given more than once",
+    )
     parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 3 if there is such a risk")
     return parser
 

@@ -1,4 +1,4 @@
-"""Write the reference pages: what the service logs, how it fails, what alerts, which states it has.
+"""Write the reference pages: log events, errors, alerts, states of things, the stacks' rules.
 
     python -m scripts.reference --out docs/reference
 
@@ -16,6 +16,9 @@ from typing import Any, Final
 from alerts import AREAS, all_recordings
 from alerts.external_catalog import EXPORTERS
 from alerts.model import AT_ONCE, Alert
+from infra.parity import EXPECTED
+from infra.policy import RULES
+from infra.policy.waivers import WAIVERS
 from service import errors, events
 from service.domain import order, payment, refund
 from service.errors import ServiceError
@@ -60,6 +63,7 @@ def pages() -> dict[str, str]:
         "events.md": _events(),
         "errors.md": _errors(),
         "states.md": _states(),
+        "policy.md": _policy(),
         "webhooks.md": _webhooks(),
     }
     return {name: "\n".join(lines) + "\n" for name, lines in made.items()}
@@ -176,6 +180,29 @@ def _alert(alert: Alert) -> Sequence[str]:
     hold = "at once" if alert.hold.duration == AT_ONCE else alert.hold.duration
     link = f"[{alert.name}](../runbooks/{alert.name}.md)"
     return (link, str(alert.severity), alert.summary, alert.why, hold, alert.hold.why)
+
+
+def _policy() -> Iterator[str]:
+    yield from _head("Policy", "infra/policy and infra/parity.py")
+    yield "Every stack keeps these rules. A mandatory one stops a preview; tests demand all."
+    yield ""
+    yield from _table(
+        ("Rule", "Demands", "Because", "Severity"),
+        ((f"`{rule.id}`", rule.what, rule.why, rule.severity) for rule in RULES),
+    )
+    yield from ("", "## Waivers", "", "What is let pass, and until when.", "")
+    yield from _table(
+        ("Rule", "Objects", "Stacks", "Until", "Because"),
+        ((f"`{w.rule}`", w.object, ", ".join(w.stacks), str(w.expires), w.reason) for w in WAIVERS),
+    )
+    yield from ("", "## Staging and prod", "", "Where they differ, and why (`make parity`).", "")
+    yield from _table(
+        ("Differs", "At", "Because"),
+        (
+            (", ".join(f"`{path}`" for path in e.paths), ", ".join(e.places), e.reason)
+            for e in EXPECTED
+        ),
+    )
 
 
 def _head(title: str, source: str) -> tuple[str, ...]:

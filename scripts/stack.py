@@ -1,22 +1,45 @@
-"""Preview, update, refresh or destroy one stack with the real engine.
+"""Preview, update, refresh or destroy one stack with the real engine; look for drift, go back.
 
-Exit codes: 0 it worked, 1 the engine failed, 2 wrong usage or a missing tool, 130 after Ctrl-C.
-With --json the last word on stdout is a summary, and the engine speaks on stderr.
+  preview    what `up` would change
+  up         make it so, and record the release in the stack's history
+  refresh    take over into the state what is really there
+  drift      name what is no longer as it was applied; changes nothing
+  releases   list what was released
+  rollback   apply an earlier release again: --to NUMBER or --to COMMIT
+  destroy    remove it
+
+Exit codes: 0 it worked, 1 the engine failed or a rollback was refused, 2 wrong usage or a missing
+tool, 3 there is drift, 130 after Ctrl-C. With --json stdout holds JSON, and all else is on stderr.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from subprocess import TimeoutExpired
 from typing import Final, get_args
 
+from rich.console import Console
+
 from infra.config import STACKS
-from scripts.engine import Engine, EngineFailedError, EngineMissingError, Operation, Outcome
+from scripts import console, drift, releases, rollback
+from scripts.engine import (
+    ROOT,
+    Engine,
+    EngineFailedError,
+    EngineMissingError,
+    Operation,
+    Outcome,
+)
+from scripts.progress import View
+from scripts.releases import SUCCEEDED, Release, ReleaseError
+from scripts.sides import SHORT, Repository, SideError
 
 FAILED: Final = 1
 USAGE: Final = 2
+DRIFTED: Final = 3
 INTERRUPTED: Final = 130
 VERBS: Final = {
     "create": "created",
@@ -30,27 +53,142 @@ VERBS: Final = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one operation; return the exit code."""
     options = _parser().parse_args(arguments)
-    if options.operation == "destroy" and options.stack == "prod" and not options.yes_destroy_prod:
-        print(
-            "stack: destroying prod needs --yes-destroy-prod: "
-            "python -m scripts.stack destroy prod --yes-destroy-prod",
-            file=sys.stderr,
-        )
+    if refused := _refusal(options):
+        console.complain("stack", refused)
         return USAGE
-    engine = Engine(output=sys.stderr if options.json else None)
     try:
-        outcome = engine.run(options.operation, options.stack)
+        return COMMANDS.get(options.operation, _operate)(options)
     except EngineMissingError as error:
-        print(f"stack: {error}", file=sys.stderr)
+        console.complain("stack", error)
         return USAGE
-    except (EngineFailedError, TimeoutExpired) as error:
-        print(f"stack: {error}", file=sys.stderr)
+    except (EngineFailedError, TimeoutExpired, ReleaseError, SideError) as error:
+        console.complain("stack", error)
         return FAILED
     except KeyboardInterrupt:
-        print("stack: interrupted; the state is saved", file=sys.stderr)
+        console.complain("stack", "interrupted; the state is saved")
         return INTERRUPTED
-    print(json.dumps(asdict(outcome)) if options.json else summary(outcome))
+
+
+def _refusal(options: argparse.Namespace) -> str:
+    if options.operation == "destroy" and options.stack == "prod" and not options.yes_destroy_prod:
+        return (
+            "destroying prod needs --yes-destroy-prod: "
+            "python -m scripts.stack destroy prod --yes-destroy-prod"
+        )
+    if options.operation == "rollback" and not options.to:
+        return (
+            f"say which release: make rollback STACK={options.stack} TO=<number or commit>; "
+            f"make releases STACK={options.stack} lists them"
+        )
+    return ""
+
+
+def _operate(options: argparse.Namespace) -> int:
+    record = releases.of_tree(ROOT, options.stack) if options.operation == "up" else None
+    outcome = _run(Engine(), options.operation, options, record)
+    if options.json:
+        print(json.dumps(_document(outcome, record)))
+        return 0
+    print(summary(outcome))
+    if record:
+        print(f"released {record.message.splitlines()[0].removeprefix('release ')}")
     return 0
+
+
+def _run(
+    engine: Engine, operation: Operation, options: argparse.Namespace, record: Release | None = None
+) -> Outcome:
+    """Run the engine behind a view of its progress, or --raw behind nothing."""
+    message = record.message if record else ""
+    if options.raw:
+        engine = replace(engine, output=sys.stderr if options.json else None)
+        return engine.run(operation, options.stack, message)
+    screen = Console(stderr=True, highlight=False) if options.json else console.make()
+    view = View(f"{operation} {options.stack}", screen, changes=operation != "drift")
+    with tempfile.TemporaryFile("w+") as log, view:
+        try:
+            return replace(engine, output=log, listen=view.take).run(
+                operation, options.stack, message
+            )
+        except EngineFailedError:
+            if not view.failed:  # it ended before it could tell why as an event
+                log.seek(0)
+                sys.stderr.write(log.read())
+            raise
+
+
+def _drift(options: argparse.Namespace) -> int:
+    engine = Engine()
+    if not engine.exists(options.stack):
+        raise EngineFailedError(f"there is no stack {options.stack} yet: make up first")
+    outcome = _run(engine, "drift", options)
+    found = drift.found(outcome.events)
+    if options.json:
+        print(json.dumps({"stack": options.stack, "drift": [each.document() for each in found]}))
+        return DRIFTED if found else 0
+    for each in found:
+        print(*each.lines(), sep="\n")
+    what = f"{len(found)} objects are not as applied" if found else "everything is as applied"
+    print(f"drift {options.stack}: {what}, {outcome.seconds:.1f} s")
+    return DRIFTED if found else 0
+
+
+def _releases(options: argparse.Namespace) -> int:
+    found = releases.recorded(Engine().history(options.stack))
+    if options.json:
+        print(json.dumps([asdict(release) for release in found]))
+        return 0
+    if not found:
+        print(f"{options.stack} was never released")
+    for release in found:
+        print(_line(release))
+    return 0
+
+
+def _line(release: Release) -> str:
+    marks = [
+        *([f"back to {release.back_to}"] if release.back_to else ()),
+        *(["uncommitted changes"] if release.dirty else ()),
+        *([release.result.upper()] if release.result != SUCCEEDED else ()),
+    ]
+    return (
+        f"{release.number:>4}  {release.when[:16].replace('T', ' ')}  {release.commit[:SHORT]}  "
+        f"{release.image}  config {release.config}  schema {release.migrations}  {release.who}"
+        + (f"  ({', '.join(marks)})" if marks else "")
+    )
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    repository = Repository()
+    engine = Engine()
+    known = releases.recorded(engine.history(options.stack))
+    to = releases.find(known, options.to)
+    who = releases.of_tree(ROOT, options.stack, repository).who
+    planned = rollback.plan(repository, known, to, who)
+    console.note(f"rollback: to release {to.number}: {_line(to).strip()}")
+    if planned.kept:
+        console.note(f"rollback: these migrations stay, they only add: {', '.join(planned.kept)}")
+    with rollback.tree(repository, planned, options.stack) as root:
+        outcome = _run(replace(engine, root=root), "up", options, planned.record)
+    if options.json:
+        print(json.dumps(_document(outcome, planned.record)))
+        return 0
+    print(summary(outcome))
+    print(
+        f"{options.stack} is back at release {to.number}. Pulumi.{options.stack}.yaml and the code "
+        "here are still newer: the next `make up` goes forward again"
+    )
+    return 0
+
+
+def _document(outcome: Outcome, record: Release | None) -> dict[str, object]:
+    return {
+        "operation": outcome.operation,
+        "stack": outcome.stack,
+        "changes": dict(outcome.changes),
+        "seconds": outcome.seconds,
+        **({"release": asdict(record)} if record else {}),
+    }
 
 
 def summary(outcome: Outcome) -> str:
@@ -62,11 +200,25 @@ def summary(outcome: Outcome) -> str:
     return f"{outcome.operation} {outcome.stack}: {what}{mood}, {outcome.seconds:.1f} s"
 
 
+COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "drift": _drift,
+    "releases": _releases,
+    "rollback": _rollback,
+}
+"""What is more than one run of the engine."""
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.stack", description=__doc__)
-    parser.add_argument("operation", choices=get_args(Operation))
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.stack",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("operation", choices=(*get_args(Operation), "releases", "rollback"))
     parser.add_argument("stack", choices=STACKS)
-    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
+    parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--raw", action="store_true", help="show the engine's own output")
     parser.add_argument(
         "--yes-destroy-prod", action="store_true", help="without it, prod is never destroyed"
     )

@@ -129,6 +129,12 @@ class WebhookUrlTakenError(ServiceError):
     status, code, title = 409, "webhook_url_taken", "Another endpoint has this URL"
 
 
+class WebhookEndpointsFullError(ServiceError):
+    """There are as many endpoints as every event is matched with; close one first."""
+
+    status, code, title = 409, "webhook_endpoints_full", "There are too many endpoints"
+
+
 class WebhooksNotSetUpError(ServiceError):
     """WEBHOOK_MASTER_KEYS is empty, so that no secret can be made."""
 

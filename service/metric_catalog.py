@@ -82,6 +82,8 @@ PAYMENT_STATUSES: Final = (
 
 ORDER_STATUSES: Final = ("pending", "paid", "fulfilled", "canceled", "expired", "refunded")
 
+GRANT_REASONS: Final = ("refused", "overdue")
+
 LABEL_VALUES: Final[dict[str, tuple[str, ...]]] = {
     "provider": ("simulator", "stripe"),
     "operation": (

@@ -12,6 +12,7 @@ from service import metric_catalog as m
 from service.metrics import Metrics
 
 CALL_OUTCOMES: Final = ("ok", "error", "timeout")
+WEBHOOK_OUTCOMES: Final = ("accepted", "duplicate", "ignored", "refused", "malformed", "error")
 PROVIDER_OPERATIONS: Final = ("charge", "capture", "cancel", "refund", "find", "list")
 INTEGRATION_OPERATIONS: Final = (
     ("game_catalog", "get_game"),
@@ -34,6 +35,10 @@ def declare(metrics: Metrics, providers: Iterable[str]) -> None:
         metrics.declare(m.MERCHANT_WEBHOOKS, outcome=outcome)
     for reason in ("gone", "failing"):
         metrics.declare(m.MERCHANT_WEBHOOK_DISABLED, reason=reason)
+    for reason in m.GRANT_REASONS:
+        metrics.declare(m.GRANTS_GIVEN_UP, reason=reason)
+    for outcome in ("ok", "error"):
+        metrics.declare(m.RECONCILIATION_RUNS, outcome=outcome)
     for provider in providers:
         _declare_provider(metrics, provider)
 
@@ -41,6 +46,11 @@ def declare(metrics: Metrics, providers: Iterable[str]) -> None:
 def _declare_provider(metrics: Metrics, provider: str) -> None:
     metrics.declare(m.PAYMENT_FAILURES_HIGH_VALUE, provider=provider)
     metrics.declare(m.ORPHAN_CAPTURES, provider=provider)
+    metrics.declare(m.PROVIDER_FAILOVERS, provider=provider)
+    for outcome in WEBHOOK_OUTCOMES:
+        metrics.declare(m.WEBHOOK_REQUESTS, provider=provider, outcome=outcome)
+    for outcome in ("ok", "error", "parked"):
+        metrics.declare(m.WEBHOOK_EVENTS, provider=provider, outcome=outcome)
     for status in m.PAYMENT_STATUSES:
         metrics.declare(m.PAYMENTS, status=status, provider=provider)
     for operation, outcome in product(PROVIDER_OPERATIONS, CALL_OUTCOMES):

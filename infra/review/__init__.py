@@ -4,7 +4,7 @@
 """
 
 from infra.policy.objects import Stack
-from infra.review.pairing import pairs
+from infra.review.pairing import pairs, unhashed
 from infra.review.risks import RULES, Risk, risks
 from infra.review.verdict import Review, violations
 
@@ -14,10 +14,10 @@ __all__ = ["RULES", "Review", "Risk", "compare"]
 def compare(name: str, before: Stack, after: Stack) -> Review:
     """Return the review of stack `name`: changes, risks by severity, policy violations."""
     changes = pairs(before, after)
-    known, found = violations(before), violations(after)
+    known = {unhashed(text) for text in violations(before)}
     return Review(
         stack=name,
         changes=changes,
         risks=risks(changes, before, after),
-        violations=[(text, text not in known) for text in found],
+        violations=[(text, unhashed(text) not in known) for text in violations(after)],
     )

@@ -18,6 +18,7 @@ Action = Literal["created", "changed", "replaced", "deleted"]
 Identity = tuple[str, str, str, str]
 
 CONTENT_HASH: Final = re.compile(r"-[0-9a-f]{8,64}$")
+HASH_IN_TEXT: Final = re.compile(r"-[0-9a-f]{8,64}\b")
 MUTABLE_CONTENT: Final = frozenset({"ConfigMap", "Secret"})
 """Kinds whose data changes in place: infra/components/platform.py tells the provider so."""
 NO_FIELDS: Final[Mapping[str, Any]] = {}
@@ -71,6 +72,11 @@ class Change:
     def kept(self) -> bool:
         """Say whether it is there on both sides."""
         return self.before is not None and self.after is not None
+
+
+def unhashed(text: str) -> str:
+    """Return a sentence about an object as it reads whatever the hash in its name."""
+    return HASH_IN_TEXT.sub("", text)
 
 
 def identity(obj: Object) -> Identity:

@@ -218,6 +218,31 @@ def _kube_score() -> Tool:
     )
 
 
+def _actionlint() -> Tool:
+    version = "1.7.12"
+    release = f"{GITHUB}/rhysd/actionlint/releases/download/v{version}"
+    return Tool(
+        name="actionlint",
+        version=version,
+        binaries=("actionlint",),
+        remedy="install actionlint, or Go 1.25 or newer",
+        download=Download(
+            archive=f"{release}/actionlint_{version}_{system()}_{machine()}.tar.gz",
+            checksums=f"{release}/actionlint_{version}_checksums.txt",
+            files=("actionlint",),
+        ),
+        go=(
+            GoProgram(
+                folder="actionlint",
+                package="github.com/rhysd/actionlint/cmd/actionlint",
+                binary="actionlint",
+                ldflags=f"-s -w -X github.com/rhysd/actionlint.version={version}",
+            ),
+        ),
+        go_usually="20 s",
+    )
+
+
 def _image_tools() -> Tool:
     return Tool(
         name="image-tools",
@@ -246,5 +271,6 @@ PROMTOOL: Final = _promtool()
 STRIPE_MOCK: Final = _stripe_mock()
 KUBECONFORM: Final = _kubeconform()
 KUBE_SCORE: Final = _kube_score()
+ACTIONLINT: Final = _actionlint()
 IMAGE_TOOLS: Final = _image_tools()
 WRK: Final = _wrk()

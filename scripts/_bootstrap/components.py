@@ -132,7 +132,19 @@ COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
         "a checklist for manifests",
         lambda place: tools.ensure(catalogue.KUBE_SCORE, place),
     ),
+    "actionlint": (
+        "checks the workflows below .github",
+        lambda place: tools.ensure(catalogue.ACTIONLINT, place),
+    ),
     "wrk": ("the load generator of `make bench`", lambda place: tools.ensure(catalogue.WRK, place)),
     "image": ("builds images: Docker if an engine answers, else buildah and debootstrap", image),
 }
-DEFAULT: Final = ("venv", "pulumi", "promtool", "stripe-mock", "kubeconform", "kube-score")
+DEFAULT: Final = (
+    "venv",
+    "pulumi",
+    "promtool",
+    "stripe-mock",
+    "kubeconform",
+    "kube-score",
+    "actionlint",
+)

@@ -19,7 +19,9 @@ WEBHOOK_ROUTES: Final = (
         method="POST", path=ENDPOINTS, handler=w.register_endpoint, scope=ADMIN,
         operation_id="registerWebhookEndpoint", summary="Register a merchant's endpoint",
         tag="merchant webhooks", responses={201: w.EndpointWithSecret},
-        errors=(e.WebhooksNotSetUpError, e.WebhookUrlTakenError, *_BUSY),
+        errors=(
+            e.WebhooksNotSetUpError, e.WebhookUrlTakenError, e.WebhookEndpointsFullError, *_BUSY,
+        ),
     ),
     Endpoint(
         method="GET", path=ENDPOINTS, handler=w.list_endpoints, scope=ADMIN,

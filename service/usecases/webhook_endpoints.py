@@ -13,8 +13,8 @@ from service.errors import (
     FieldError,
     IllegalTransitionError,
     NotFoundError,
-    OverloadedError,
     ValidationFailedError,
+    WebhookEndpointsFullError,
     WebhooksNotSetUpError,
     WebhookUrlTakenError,
 )
@@ -57,7 +57,8 @@ class WithSecret(msgspec.Struct, frozen=True):
 async def register(ctx: Context, item: Register, *, actor: str, reason: str) -> WithSecret:
     """Register an endpoint, enabled.
 
-    Raises WebhooksNotSetUpError, ValidationFailedError, WebhookUrlTakenError or OverloadedError.
+    Raises WebhooksNotSetUpError, ValidationFailedError, WebhookUrlTakenError or
+    WebhookEndpointsFullError.
     """
     keys, key_name = _keys(ctx.settings)
     check_url(item.url, ctx.settings)
@@ -71,7 +72,7 @@ async def register(ctx: Context, item: Register, *, actor: str, reason: str) -> 
     except UrlTakenError:
         raise WebhookUrlTakenError from None
     if row is None:
-        raise OverloadedError(f"There are {store.MAX_ENDPOINTS} endpoints; close one first")
+        raise WebhookEndpointsFullError(f"There are {store.MAX_ENDPOINTS}; close one first")
     _log.warning("webhook_endpoint_registered", endpoint_id=str(row.id), actor=actor)
     return WithSecret(row, webhook_secrets.derive(keys, key_name, row.id, row.secret_version))
 

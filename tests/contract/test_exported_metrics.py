@@ -18,6 +18,7 @@ async def test_the_running_service_exports_the_catalog(start_service: Services) 
     check_families(exported)
     check_labels(exported)
     check_buckets(exported["api"])
+    check_samples(exported)
 
 
 async def after_a_payment(start_service: Services) -> dict[str, str]:
@@ -72,3 +73,21 @@ def check_buckets(text: str) -> None:
         if found is not None:
             assert found == {*metric.buckets, float("inf")}, metric.name
     assert "payment_duration_seconds_bucket" in borders
+
+
+def check_samples(exported: dict[str, str]) -> None:
+    """Find names without series, of which rate() and panels see nothing."""
+    seen = {
+        role: {name for name, _, value in SAMPLE.findall(text) if float(value) >= 0}
+        for role, text in exported.items()
+    }
+    runtime = set(RUNTIME_METRICS) | {"event_loop_lag_seconds"}
+    pools = {"db_pool_connections_gauge", "payment_provider_breaker_state_gauge"}
+    for role, names in seen.items():
+        # What only one of the roles does, it alone need count; the rest is there from the start.
+        own = {"cache_requests_total", "http_requests_total"} if role == "worker" else set()
+        counters = {metric.name for metric in CATALOG if metric.kind == "counter"}
+        assert runtime | pools | counters - own <= names, role
+    assert {"cache_requests_total", "db_batch_queue_gauge", "db_batch_size_count"} <= seen["api"]
+    backlog = {"outbox_pending_gauge", "outbox_lag_seconds", "money_invariant_violations_gauge"}
+    assert backlog | {"payments_unresolved_gauge", "webhook_inbox_gauge"} <= seen["worker"]

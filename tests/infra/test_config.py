@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from infra import service_settings
-from infra.config import STACKS, StackConfigError, load
+from infra.config import (
+    STACKS,
+    StackConfigError,
+    _tell_missing_secrets,
+    load,
+    missing_secrets,
+)
 from service.settings import Settings
 from tests.infra.program import config, raw_config
 
@@ -110,15 +116,38 @@ def test_plain_text_secrets_are_refused_and_not_repeated() -> None:
     assert "hunter2" not in "".join(found)
 
 
-def test_missing_secret_values_are_listed_on_a_cluster_only() -> None:
+def test_missing_secrets_are_named_with_the_commands_that_set_them() -> None:
     secrets = {"source": "stack"}
-    (_, line) = problems("staging", ("secretValues",), target="cluster", secrets=secrets)
-
     names = ("DATABASE_URL", "JWT_SECRET", "SIMULATOR_API_KEY", "LIBRARY_TOKEN")
-    assert line == f"coinslot:secretValues lacks {', '.join(names)}"
-    rendering = config("staging", secrets=secrets)  # a preview in a fresh clone needs none
-    assert rendering.missing_secrets == names
+    lacking = config("staging", secrets=secrets)
+    assert lacking.missing_secrets == names
+    first, *commands = missing_secrets(lacking).splitlines()
+    assert first == (
+        "Pulumi.staging.yaml lacks 4 secrets that its pods can't start without; set each by:"
+    )
+    assert commands == [
+        f"  pulumi config set --secret --path 'coinslot:secretValues.{name}' -s staging"
+        for name in names
+    ]
     assert "STRIPE_API_KEY" in config("prod", secrets=secrets).missing_secrets
+    assert missing_secrets(config("staging")) == ""
+
+
+def test_without_its_secrets_a_stack_is_previewed_and_not_brought_to_a_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warned.append)
+    secrets = {"source": "stack"}
+    lacking = config("staging", target="cluster", secrets=secrets)
+    with pytest.raises(StackConfigError, match="lacks 4 secrets"):
+        _tell_missing_secrets(lacking, previewing=False)
+    assert warned == []
+    _tell_missing_secrets(lacking, previewing=True)
+    _tell_missing_secrets(config("staging", secrets=secrets), previewing=False)
+    assert [text.partition(";")[0] for text in warned] == [
+        "Pulumi.staging.yaml lacks 4 secrets that its pods can't start without"
+    ] * 2
 
 
 @pytest.mark.parametrize(

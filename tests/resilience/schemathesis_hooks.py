@@ -30,6 +30,7 @@ OF_THE_PROVIDER: Final = frozenset({"webhook_refused", "malformed_request"})
 
 CREATE_PAYMENT: Final = "POST /v1/payments"
 WEBHOOKS: Final = "POST /v1/webhooks/{provider}"
+ENDPOINTS: Final = "/v1/admin/webhook-endpoints"
 HELD: Final = ("/capture", "/cancel")
 
 CONFLICT: Final = 409
@@ -37,6 +38,9 @@ TURN: Final = count()
 GAME: Final = count()
 PAID: Final[dict[str, str]] = {}
 """The latest payment that was made here, by the way its money is captured."""
+
+ENDPOINT: Final[dict[str, str]] = {}
+"""The merchant's endpoint that was registered here last."""
 
 SHOPPER: Final = os.environ.get("SHOPPER", "")
 """A token to order and pay with beside what is tried; without one nothing is prepared."""
@@ -74,6 +78,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             sell_what_there_is(case.body)
         elif label == CREATE_PAYMENT and dice(case.body) % 4:
             case.body.pop("provider", None)
+    if ENDPOINTS in label and isinstance(case.body, dict) and case.body.get("url"):
+        case.body["url"] = new_url()  # of text that fits the schema nearly none is a URL
     if SHOPPER and case.meta.phase.name != "stateful" and dice([next(TURN)]) % 4:
         name_what_there_is(label, case, case.operation.base_url.rstrip("/"))
 
@@ -119,10 +125,34 @@ def name_what_there_is(label: str, case: Any, url: str) -> None:
     elif "refund_id" in path:
         refunds = f"{url}/v1/payments/{new_payment(url, 'automatic')}/refunds"
         path["refund_id"] = made(refunds, {"amount": 1}) or path["refund_id"]
+    elif "endpoint_id" in path:
+        path["endpoint_id"] = endpoint = new_endpoint(url)
+        if "delivery" in path:
+            sent = asked("POST", f"{url}{ENDPOINTS}/{endpoint}/test", {"note": "x"})
+            path["delivery"] = str(sent.json()["id"])
     elif "message" in path:
         answer = asked("GET", f"{url}/v1/admin/outbox?state=delivered&limit=1")
         for message in answer.json()["messages"]:
             path["message"] = str(message["id"])
+
+
+def new_url() -> str:
+    """Return an endpoint's URL that none has yet; nobody is there."""
+    return f"https://merchant-{uuid4()}.invalid/"
+
+
+def new_endpoint(url: str) -> str:
+    """Register an endpoint in the place of the one before; return its id."""
+    if before := ENDPOINT.pop("id", ""):
+        requests.post(
+            f"{url}{ENDPOINTS}/{before}/close",
+            json={"note": "x"},
+            headers={"Authorization": f"Bearer {SHOPPER}"},
+            timeout=TIMEOUT_S,
+        )
+    answer = asked("POST", f"{url}{ENDPOINTS}", {"url": new_url(), "note": "x"})
+    ENDPOINT["id"] = str(answer.json()["endpoint"]["id"])
+    return ENDPOINT["id"]
 
 
 def new_order(url: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 from yarl import URL
 
 from scripts import embedded
+from scripts.client import Reply
 from scripts.embedded import Postgres, Valkey
 from scripts.processes import Child
 from simulator.client import Control
@@ -20,9 +21,11 @@ from tests.integration.api.conftest import Api, Start
 from tests.resilience.conftest import Say
 from tests.resilience.load import Load
 from tests.support.databases import databases_on
+from tests.support.waiting import eventually
 from tests.support.wire import Wire
 
 LANES: Final = 8
+QUEUE: Final = 2
 CUTS: Final = 5
 SCHEDULING_S: Final = 4.0
 """What a busy machine may add to any bound; the bounds themselves are far shorter than default."""
@@ -212,3 +215,63 @@ async def test_postgres_restarts_in_mid_load(
             f"PostgreSQL ended by {number.name} under load:"
             f" {load.bought} bought, {dict(load.answers)}"
         )
+
+
+async def test_a_database_that_hangs_is_not_queued_up_for(
+    start_api: Start, wires: AsyncExitStack, database_url: str
+) -> None:
+    wire = await wires.enter_async_context(Wire(URL(database_url)).opened())
+    api = await start_api(
+        DATABASE_URL=wire.url,
+        DB_BATCH_QUEUE=str(QUEUE),
+        DB_BATCH_CONNECTIONS="1",
+        REQUEST_TIMEOUT_S="60",  # who waits is to wait for the database and for nothing else
+        DB_STATEMENT_TIMEOUT_S="30",
+    )
+    async with AsyncExitStack() as stack:
+        users = [await stack.enter_async_context(api.client(f"u{n}")) for n in range(LANES)]
+        orders = [(await user.order(["game-1"]))["id"] for user in users]
+        wire.silence()
+        paying = {
+            asyncio.create_task(user.pay(order, key=order)): number
+            for number, (user, order) in enumerate(zip(users, orders, strict=True))
+        }
+        refused = set[asyncio.Task[Reply]]()
+        async with asyncio.timeout(SCHEDULING_S * 5):
+            while len(refused) < LANES - 2 * QUEUE:  # a queue's worth may be under way
+                done, _ = await asyncio.wait(set(paying) - refused, return_when="FIRST_COMPLETED")
+                refused |= done
+        replies = [task.result().expect(503) for task in refused]
+        assert {reply.body["code"] for reply in replies} == {"overloaded"}
+        assert all(int(reply.headers["Retry-After"]) >= 1 for reply in replies)
+        assert 0 < len(set(paying) - refused) <= 2 * QUEUE
+        await wire.restore()
+        kept = [await task for task in set(paying) - refused]
+        assert {reply.status for reply in kept} <= {201, 503}
+        api.clock.forward(minutes=5)
+        for user, order in zip(users, orders, strict=True):
+            (await user.pay(order, key=order)).expect(201)
+    await each_charged_once(api, LANES)
+
+
+async def test_a_client_that_hangs_up_in_the_middle_has_paid(
+    start_api: Start, simulator: Control
+) -> None:
+    api = await start_api(PROVIDER_TIMEOUT_S="30")
+    async with api.client() as ada:
+        order = await ada.order(["game-1"])
+        await simulator.fault("provider.charge", "hold_after")
+        paying = asyncio.create_task(ada.pay(order["id"]))
+        await simulator.until_held("provider.charge")
+        paying.cancel()  # aiohttp's client closes the connection
+        with pytest.raises(asyncio.CancelledError):
+            await paying
+        await simulator.release()
+
+        async def statuses() -> list[str]:
+            found = await ada.read(f"/v1/payments?order_id={order['id']}")
+            return [payment["status"] for payment in found["payments"]]
+
+        # No worker runs here: it is the request that goes on without its client.
+        await eventually(statuses, lambda seen: seen == ["succeeded"], timeout_s=20)
+    await each_charged_once(api, 1)

@@ -1,11 +1,13 @@
 """Batches on a real PostgreSQL: every pitfall that was met when they were tried."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 import pytest
 
+from service.app import PREPARED
 from service.errors import OverloadedError, StoreUnavailableError
 from service.ids import new_id
 from service.store.batch import Batcher
@@ -243,3 +245,33 @@ async def test_what_loses_a_deadlock_is_done_again(shop: Shop) -> None:
     )
     assert list(results) == ["done", "done"]
     assert len(tries) in {3, 4}  # the server breaks a deadlock by ending one side, or both at once
+
+
+async def test_a_batch_that_only_waits_is_not_garbage() -> None:
+    """The event loop holds tasks weakly: one that nobody else holds ends in mid-statement."""
+    begun = asyncio.Event()
+
+    async def run(_items: Sequence[int]) -> Sequence[int]:
+        begun.set()
+        await asyncio.get_running_loop().create_future()  # known to this task alone
+        return ()
+
+    batcher: Batcher[int, int] = Batcher(
+        run, conflict_keys=lambda _item: (), max_items=1, max_queue=9, lanes=1
+    )
+    caller = asyncio.create_task(batcher.submit(1))
+    async with asyncio.timeout(5):
+        await begun.wait()
+    gc.collect()
+    assert "batch lane" in {task.get_name() for task in asyncio.all_tasks()}
+    await batcher.close(timeout_s=0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+
+
+@pytest.mark.parametrize("name", [name for name in PREPARED if not name.startswith("get_")])
+def test_a_batched_statement_takes_all_its_items_as_one_parameter(name: str) -> None:
+    """Lists are written out item by item (psycopg2); one text of JSON goes as it is."""
+    assert "$1" in PREPARED[name]
+    assert "$2" not in PREPARED[name]

@@ -1,0 +1,203 @@
+"""Check that migrations only expand: the release before goes on working, and nothing waits long.
+
+Two releases share the database while a rollout goes on, and a rollback needs it as it is. A
+statement that takes something away, or that locks a table while it reads all of it, is refused
+unless a comment right before it says why it is safe:
+
+    -- contract: nobody reads it since 0.4      takes away what no running release uses
+    -- expands: the list holds all that the old one held      looks like it takes away, and doesn't
+    -- locks: a handful of rows                 may lock, and not for long
+
+What a statement does is squawk's to say (https://squawkhq.com). Migrations from before the first
+release are not judged: nobody's data was there. Exit codes: 0 they expand, 1 one does not, 2 wrong
+usage or a missing tool.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from scripts import console
+from scripts.engine import BINARIES, ROOT
+
+REFUSED: Final = 1
+USAGE: Final = 2
+FOLDER: Final = ROOT / "service" / "store" / "migrations"
+FIRST_JUDGED: Final = 17
+"""Number of the first migration that may meet somebody's data."""
+POSTGRESQL: Final = "18"
+TIMEOUT_S: Final = 30.0  # milliseconds of work; the rest is for a machine that is swamped
+
+Kind = Literal["contract", "locks"]
+
+LOCKS: Final = frozenset(
+    {
+        "adding-field-with-default",
+        "adding-foreign-key-constraint",
+        "constraint-missing-not-valid",
+        "disallowed-unique-constraint",
+        "require-concurrent-index-creation",
+        "require-concurrent-index-deletion",
+        "require-concurrent-reindex",
+    }
+)
+"""squawk's rules about locks; every other one that is asked is about taking away."""
+NOT_ASKED: Final = (
+    "prefer-robust-stmts",  # a migration is one transaction: it is never half done
+    "prefer-bigint-over-int",
+    "prefer-bigint-over-smallint",
+    "prefer-identity",
+    "prefer-text-field",
+    "prefer-timestamp-tz",
+    "require-lock-timeout",  # for the migrate role to set, once for all
+    "require-statement-timeout",
+)
+"""Style, and what our runner sees to."""
+MARKS: Final[dict[Kind, tuple[str, ...]]] = {
+    "contract": ("contract", "expands"),
+    "locks": ("locks",),
+}
+MARK: Final = re.compile(r"^\s*--\s*(contract|expands|locks):\s*(\S.*)$")
+OUTSIDE_TRANSACTION: Final = re.compile(
+    r"\A(?:\s*--[^\n]*\n)*?--\s*transactional:\s*false\b", re.IGNORECASE
+)
+"""yoyo's own word, among a file's first comments, for what runs outside of a transaction."""
+
+
+class SquawkError(Exception):
+    """squawk is missing or failed; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A statement that is refused; `line` counts from 1."""
+
+    file: str
+    line: int
+    kind: Kind
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.rule}: {self.message}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Judge, print; return the exit code."""
+    options = _parser().parse_args(arguments)
+    paths = options.files or judged(FOLDER)
+    try:
+        found = [finding for path in paths for finding in check(path)]
+    except (OSError, SquawkError) as error:
+        console.complain("migrations", error)
+        return USAGE
+    if options.json:
+        print(json.dumps({"judged": len(paths), "refused": [asdict(one) for one in found]}))
+    else:
+        print(f"migrations: {len(paths)} judged, {len(found)} statements refused")
+        for finding in found:
+            print(f"  {finding}")
+    return REFUSED if found else 0
+
+
+def judged(folder: Path) -> list[Path]:
+    """Return the migrations that may meet somebody's data."""
+    paths = sorted(folder.glob("*.sql"))
+    return [path for path in paths if int(path.stem.partition("_")[0]) >= FIRST_JUDGED]
+
+
+def check(path: Path) -> Iterator[Finding]:
+    """Yield what is refused in a migration, and marks that cover nothing; raise SquawkError."""
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    used: set[int] = set()
+    outside = OUTSIDE_TRANSACTION.search(text)
+    if not outside:
+        yield from _concurrently(path.name, lines)
+    for said in _squawk(path, in_transaction=not outside):
+        kind: Kind = "locks" if said["rule_name"] in LOCKS else "contract"
+        marks = [n for n in _before(lines, said["line"]) if _word(lines[n]) in MARKS[kind]]
+        used.update(marks)
+        if not marks:
+            yield _finding(path, said, kind)
+    for number, line in enumerate(lines):
+        if _word(line) and number not in used:
+            said_of = f"-- {_word(line)}: covers nothing; remove it"
+            yield Finding(path.name, number + 1, "contract", "unused-mark", said_of)
+
+
+def _concurrently(file: str, lines: Sequence[str]) -> Iterator[Finding]:
+    """Yield what PostgreSQL would refuse inside of a transaction; squawk sees some of it only."""
+    for number, line in enumerate(lines, start=1):
+        if re.search(r"(?i)\bCONCURRENTLY\b", line.partition("--")[0]):
+            said = "needs `-- transactional: false` at the head of its file"
+            yield Finding(file, number, "contract", "concurrently-in-transaction", said)
+
+
+def _finding(path: Path, said: Any, kind: Kind) -> Finding:
+    better = f" {said['help']}" if said["help"] else ""
+    words = " or ".join(f"`-- {word}: <reason>`" for word in MARKS[kind])
+    message = f"{said['message']}{better} Or say before it why it is safe: {words}"
+    return Finding(path.name, said["line"] + 1, kind, said["rule_name"], message)
+
+
+def _before(lines: Sequence[str], start: int) -> Iterator[int]:
+    """Yield the numbers of the lines between the statement before and this one's line."""
+    for number in range(start - 1, -1, -1):
+        code = lines[number].partition("--")[0].rstrip()
+        if code.endswith(";"):
+            return
+        yield number
+
+
+def _word(line: str) -> str:
+    match = MARK.match(line)
+    return match[1] if match else ""
+
+
+def _squawk(path: Path, *, in_transaction: bool) -> list[Any]:
+    program = BINARIES / "squawk"
+    if not program.exists():
+        raise SquawkError(f"{program} is missing: run scripts/bootstrap venv")
+    command = [str(program), "--reporter", "json", "--pg-version", POSTGRESQL]
+    command += ["--exclude", ",".join(NOT_ASKED)]
+    command += ["--assume-in-transaction"] if in_transaction else []
+    try:
+        done = subprocess.run(
+            [*command, path],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            cwd="/",  # no settings of a folder take part
+        )
+        found: list[Any] = json.loads(done.stdout)
+    except (subprocess.TimeoutExpired, ValueError) as error:
+        raise SquawkError(f"squawk failed on {path}: {error}") from error
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.migrations",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "files",
+        type=lambda text: Path(text).resolve(),
+        nargs="*",
+        help="SQL files (those of the service from the first release on)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

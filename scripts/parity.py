@@ -1,0 +1,103 @@
+"""List every difference between staging and prod: settings, and fields of rendered objects.
+
+A difference that `infra/parity.py` does not declare with a reason fails, and so does a declaration
+that nothing needs any more. Exit codes: 0 every difference has its reason, 1 one has none or a
+reason has no difference, 2 a stack's file is wrong or its manifests are missing.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from rich.text import Text
+
+from infra import config
+from infra.labels import PROJECT
+from infra.parity import Difference, compare, document
+from infra.policy.objects import Stack, load
+from infra.sections import StackConfig
+from scripts import console
+from scripts.engine import ROOT
+from scripts.render import RENDERED
+
+DIFFERENT: Final = 1
+USAGE: Final = 2
+Side = tuple[StackConfig, Stack]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare, print; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        found, unused = compare(side(options.root, "staging"), side(options.root, "prod"))
+    except (config.StackConfigError, OSError, yaml.YAMLError) as error:
+        console.complain("parity", error)
+        return USAGE
+    if options.json:
+        print(json.dumps(answer(found, unused), ensure_ascii=False))
+    else:
+        screen = console.make()
+        for text, style in lines(found, unused):
+            screen.print(Text(text, style=style), soft_wrap=True)
+    return DIFFERENT if unused or any(not one.reason for one in found) else 0
+
+
+def side(root: Path, stack: str) -> Side:
+    """Return a stack's settings and its rendered objects; raise StackConfigError, OSError."""
+    text = (root / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
+    given = yaml.safe_load(text)["config"]
+    raw = {
+        key.removeprefix(f"{PROJECT}:"): value if isinstance(value, str) else json.dumps(value)
+        for key, value in given.items()
+    }
+    return config.load(stack, raw, ("secretValues",)), load(root / RENDERED / stack)
+
+
+def lines(found: Sequence[Difference], unused: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield what is said, each line with its style: by reason, the undeclared ones last."""
+    undeclared = [one for one in found if not one.reason]
+    reasons = dict.fromkeys(one.reason for one in found if one.reason)
+    yield (
+        f"staging → prod: {len(found)} differences, {len(undeclared)} without a reason",
+        "bold",
+    )
+    for reason in reasons:
+        yield f"  {reason}", "green"
+        for one in found:
+            if one.reason == reason:
+                yield f"    {one}", ""
+    if undeclared:
+        yield "  No reason: make them the same, or declare why not in infra/parity.py", "bold red"
+    for one in undeclared:
+        yield f"    {one}", "red"
+    for reason in unused:
+        yield f"  A reason without a difference; remove it from infra/parity.py: {reason}", "red"
+
+
+def answer(found: Sequence[Difference], unused: Sequence[str]) -> dict[str, Any]:
+    """Return what is said as JSON."""
+    return {
+        "differences": [document(one) for one in found],
+        "unused": list(unused),
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.parity",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, metavar="FOLDER", help="another clone (this one)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""What takes something away from an earlier release, and what doesn't."""
+
+import pytest
+
+from infra.migrations import contractions
+
+CONTRACTING = [
+    ("ALTER TABLE a DROP COLUMN b", "drops a column"),
+    ("DROP TABLE a", "drops a table"),
+    ("DROP FUNCTION f()", "drops a function"),
+    ("ALTER TABLE a DROP CONSTRAINT c", "an ON CONFLICT may need"),
+    ("DROP INDEX CONCURRENTLY i", "an ON CONFLICT may need"),
+    ("ALTER TABLE a RENAME COLUMN b TO c", "renames"),
+    ("alter table a rename to b", "renames"),
+    ("ALTER TABLE a ALTER COLUMN b TYPE bigint", "changes a column's type"),
+    ("ALTER TABLE a ALTER b SET DATA TYPE bigint", "changes a column's type"),
+    ("ALTER TABLE a ALTER COLUMN b SET NOT NULL", "may not write"),
+    ("ALTER TABLE a ALTER COLUMN b DROP DEFAULT", "a default"),
+    ("ALTER TABLE a ADD CONSTRAINT c CHECK (b > 0)", "adds a constraint"),
+    ("ALTER TABLE a ADD UNIQUE (b)", "adds a constraint"),
+    ("CREATE UNIQUE INDEX i ON a (b)", "forbids duplicates"),
+    ("ALTER TABLE a ADD COLUMN b int NOT NULL", "must not be empty"),
+    ("ALTER TABLE a ADD COLUMN b int, ADD COLUMN c text NOT NULL", "must not be empty"),
+    ("TRUNCATE a", "deletes rows"),
+    ("DELETE FROM a WHERE b", "deletes rows"),
+    ("REVOKE SELECT ON a FROM b", "takes a right away"),
+]
+EXPANDING = [
+    "CREATE TABLE a (b int NOT NULL UNIQUE)",
+    "CREATE TABLE a (b int); CREATE UNIQUE INDEX i ON a (b); ALTER TABLE a ADD CHECK (b > 0)",
+    "ALTER TABLE a ADD COLUMN b int",
+    "ALTER TABLE a ADD COLUMN b int NOT NULL DEFAULT 0",
+    "ALTER TABLE a ADD COLUMN b int DEFAULT 0 NOT NULL",
+    "CREATE INDEX CONCURRENTLY i ON a (b)",
+    "CREATE TYPE t AS ENUM ('drop table')",
+    "CREATE FUNCTION f() RETURNS void AS $f$ BEGIN DELETE FROM a; DROP TABLE b; END $f$",
+    "CREATE TRIGGER t BEFORE DELETE OR TRUNCATE ON a EXECUTE FUNCTION f()",
+    "COMMENT ON COLUMN a.b IS 'what a DROP TABLE would take'",
+    "-- DROP TABLE a;\nSELECT 1",
+    "/* DROP TABLE a; */ SELECT 1",
+    "-- expands: nothing wrote to it before this release\nALTER TABLE a ADD CHECK (b > 0)",
+]
+
+
+@pytest.mark.parametrize(("sql", "said"), CONTRACTING)
+def test_a_contraction_is_named_with_its_statement(sql: str, said: str) -> None:
+    (found,) = contractions("0001_x", f"SELECT 1;\n{sql};\n")
+    assert said in found
+    assert sql in found
+
+
+@pytest.mark.parametrize("sql", EXPANDING)
+def test_an_expansion_is_nothing_to_speak_of(sql: str) -> None:
+    assert contractions("0001_x", sql) == []
+
+
+def test_a_reason_holds_for_one_statement_only() -> None:
+    sql = "-- expands: it is empty\nDROP TABLE a;\nDROP TABLE b;"
+    assert contractions("0001_x", sql) == ["drops a table: DROP TABLE b"]
+    assert len(contractions("0001_x", "-- expands:\nDROP TABLE a;")) == 1
