@@ -16,7 +16,7 @@ from service.store import giving_back as store
 from service.store import orphans as orphan_store
 from service.store import payments as payment_store
 from service.store import refunds as refund_store
-from service.store.decisions import Decided, DecisionOutcome
+from service.store.decisions import Decided
 from service.store.giving_back import EndOrphan, RefundAgain
 from service.store.orphans import OrphanRow
 from service.store.refunds import DueRefund, RefundRow, SettleRefund
@@ -79,7 +79,9 @@ async def retry_refund(ctx: Context, command: Command) -> Answer:
     answer = Answer(ACCEPTED, encode(refund_view(due.refund)))
     kept = decision(ctx, command, answer, "refund", "retry")
     outcome = await store.refund_again(ctx.db, kept, _again(due))
-    return _told(outcome, answer, command, "refund_retried_by_operator")
+    if outcome.kind is Decided.DONE:
+        _log.warning("refund_retried_by_operator", actor=command.actor)
+    return answered(outcome, answer, "refund", UNGRANTED)
 
 
 async def record_refund(ctx: Context, command: Command) -> Answer:
@@ -91,7 +93,9 @@ async def record_refund(ctx: Context, command: Command) -> Answer:
     settlement: SettleRefund = refunds.settlement(due, done, ref)
     kept = decision(ctx, command, answer, "refund", "record")
     outcome = await store.refund_again(ctx.db, kept, _again(due), settlement)
-    return _told(outcome, answer, command, "refund_recorded_by_operator")
+    if outcome.kind is Decided.DONE:
+        _log.warning("refund_recorded_by_operator", actor=command.actor)
+    return answered(outcome, answer, "refund", UNGRANTED)
 
 
 async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
@@ -164,9 +168,3 @@ def _reference(command: Command, amount_minor: int) -> str:
     if evidence.provider_ref is None:
         raise invalid("$.evidence.provider_ref", "needed: name the refund or the transfer")
     return evidence.provider_ref
-
-
-def _told(outcome: DecisionOutcome, answer: Answer, command: Command, event: str) -> Answer:
-    if outcome.kind is Decided.DONE:
-        _log.warning(event, actor=command.actor)
-    return answered(outcome, answer, "refund", UNGRANTED)
