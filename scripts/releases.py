@@ -8,6 +8,7 @@ verbs has no record; what the engine itself notes about git then has to do.
 import getpass
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -148,8 +149,8 @@ def _image(config: Mapping[str, Any]) -> str:
 
 
 def _who(repository: Repository) -> str:
-    """Return who releases, by git's settings, else by the system's."""
+    """Return who releases: by git's settings, else who set the workflow off, else the system's."""
     try:
         return f"{repository.git('config', 'user.name')} <{repository.git('config', 'user.email')}>"
     except (SideError, subprocess.SubprocessError):
-        return getpass.getuser()
+        return os.environ.get("GITHUB_ACTOR") or getpass.getuser()

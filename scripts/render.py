@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from infra.config import STACKS
-from scripts.engine import ROOT, Engine, EngineFailedError, EngineMissingError
+from scripts import sides
+from scripts.engine import ROOT, EngineMissingError
 
 GENERATORS: Final = {
     "alerts": "alerts/generated",
@@ -80,13 +81,12 @@ def render(root: Path) -> None:
 
 
 def render_stack(stack: str, directory: Path) -> None:
-    """Render one stack into `directory`/<stack> with a state that is thrown away."""
-    with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory() as backend:
-        try:
-            Engine(backend=Path(backend), render_dir=directory, output=log).run("up", stack)
-        except EngineFailedError as error:
-            log.seek(0)
-            raise RenderError(f"{error}:\n{log.read().strip()}") from error
+    """Render one stack into `directory`/<stack>; its secrets and their keys are not needed."""
+    try:
+        with sides.detached() as root:
+            sides.render(root, stack, directory, "the working tree")
+    except sides.SideError as error:
+        raise RenderError(str(error)) from error
 
 
 def files_below(root: Path, names: Sequence[str]) -> Files:

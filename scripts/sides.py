@@ -5,6 +5,8 @@ throw-away state, a passphrase of its own and placeholders for every secret: no 
 """
 
 import os
+import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ GIT_TIMEOUT_S: Final = 60.0  # local work on a small repository
 SHORT: Final = 10
 ENCRYPTION: Final = ("encryptionsalt", "encryptedkey", "secretsprovider")
 """Keys of a stack's file that say how its secrets are encrypted."""
+STACK_FILE: Final = re.compile(r"^Pulumi\.[a-z]+\.yaml$")
 SECRET_VALUES: Final = f"{PROJECT}:secretValues"
 TARGET: Final = f"{PROJECT}:target"
 
@@ -110,6 +113,18 @@ class Repository:
         return done.stdout.strip()
 
 
+@contextmanager
+def detached(root: Path = ROOT) -> Iterator[Path]:
+    """Give a folder that is the tree at `root`, with copies of the stacks' files to be changed."""
+    with tempfile.TemporaryDirectory(prefix="coinslot-tree-") as folder:
+        for entry in root.iterdir():
+            if STACK_FILE.match(entry.name):
+                shutil.copy(entry, folder)
+            else:
+                (Path(folder) / entry.name).symlink_to(entry)
+        yield Path(folder)
+
+
 def rendered(root: Path, stack: str, name: str) -> Stack:
     """Return the objects of a stack, rendered by the program below `root`; raise SideError.
 
@@ -117,18 +132,26 @@ def rendered(root: Path, stack: str, name: str) -> Stack:
     """
     if not (root / f"Pulumi.{stack}.yaml").is_file():
         return Stack([])
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryDirectory() as folder:
+        render(root, stack, Path(folder), name)
+        return load(Path(folder) / stack)
+
+
+def render(root: Path, stack: str, out: Path, name: str) -> None:
+    """Render a stack into `out`/<stack>, with a state that is thrown away; raise SideError.
+
+    Changes the stack's file below `root`: nobody needs a key, a passphrase or a cluster then.
+    """
+    with tempfile.TemporaryDirectory() as state, tempfile.TemporaryFile("w+") as log:
         keys = without_secrets(root / f"Pulumi.{stack}.yaml")
-        engine = Engine(
-            root=root, backend=Path(folder) / "state", render_dir=Path(folder) / "out", output=log
-        )
+        engine = Engine(root=root, backend=Path(state), render_dir=out, output=log)
         try:
             engine.set_secrets(stack, {f"{SECRET_VALUES}.{key}": PLACEHOLDER for key in keys})
             engine.run("up", stack)
         except EngineFailedError as error:
             log.seek(0)
-            raise SideError(f"{stack} of {name} does not render: {error}\n{log.read()}") from error
-        return load(Path(folder) / "out" / stack)
+            said = f"{error}\n{log.read().strip()}"
+            raise SideError(f"{stack} of {name} does not render: {said}") from error
 
 
 def without_secrets(file: Path) -> list[str]:

@@ -117,6 +117,25 @@ def test_a_side_that_does_not_render_is_named_with_the_reason(made: Clone) -> No
     assert "Traceback" not in done.err
 
 
+@pytest.mark.timeout(TIMEOUT_S)
+def test_for_a_base_that_renders_no_more_its_committed_manifests_stand_in(made: Clone) -> None:
+    program = "infra/__main__.py"
+    made.edit(program, "import pulumi\n", "import pulumi\nimport gone_since_then\n")
+    made.commit("Need a package that is gone")
+    made.git("switch", "--quiet", "--create", "mend")
+    made.edit(program, "import gone_since_then\n", "")
+    made.edit(STACK_FILE, "tag: 0.1.0", "tag: 0.2.0")
+    made.commit("Do without it")
+
+    done = made.run("scripts.diff", "staging", "--json")
+
+    assert done.code == 0, done.err
+    assert "its committed manifests of staging stand in" in done.err
+    assert "gone_since_then" in done.err
+    (stack,) = json.loads(done.out)["stacks"]
+    assert "image-changed" in {risk["rule"] for risk in stack["risks"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -1,6 +1,7 @@
 """Generated files: what is compared, what is written, what is said."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,11 @@ import pytest
 import yaml
 
 from infra.config import STACKS
-from scripts import engine, render, stack
+from scripts import engine, render, sides, stack
 from scripts.engine import Engine, EngineMissingError, Outcome
 from tests.infra.program import ROOT
 
+RENDER_TIMEOUT_S = 300  # one run of the engine, on a busy machine
 CALL_TIMEOUT_S = 60  # one import of the SDK on a busy machine
 
 
@@ -111,3 +113,30 @@ def test_committed_secrets_are_placeholders(name: str) -> None:
     ]
 
     assert len(set(values)) == (1 if name == "local" else 0), json.dumps(values)
+
+
+@pytest.mark.timeout(RENDER_TIMEOUT_S)
+def test_a_stack_is_rendered_without_its_passphrase_its_values_and_its_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    with sides.detached() as root:
+        shutil.copytree(root, tree, symlinks=True)
+    document = yaml.safe_load((tree / "Pulumi.staging.yaml").read_text())
+    document["encryptionsalt"] = "v1:of:another:passphrase"
+    document["secretsprovider"] = "awskms://alias/nobody-here"
+    document["config"] |= {
+        "coinslot:target": "cluster",
+        "coinslot:secrets": {"source": "stack"},
+        "coinslot:secretValues": {"STRIPE_API_KEY": {"secure": "v1:cipher:text"}},
+    }
+    (tree / "Pulumi.staging.yaml").write_text(yaml.safe_dump(document))
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "unknown here")
+    before = (tree / "Pulumi.staging.yaml").read_text()
+
+    with sides.detached(tree) as root:
+        sides.render(root, "staging", tmp_path / "out", "a test")
+
+    (secret,) = (tmp_path / "out" / "staging" / "1-manifest").glob("v1-secret-*.yaml")
+    assert "STRIPE_API_KEY" in yaml.safe_load(secret.read_text())["data"]
+    assert (tree / "Pulumi.staging.yaml").read_text() == before
