@@ -12,6 +12,8 @@ DOLLAR_QUOTED: Final = re.compile(r"(\$\w*\$).*?\1", re.DOTALL)
 STRING: Final = re.compile(r"'(?:[^']|'')*'")
 BLOCK_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 REASON: Final = re.compile(r"^\s*--\s*expands:[ \t]*\S", re.MULTILINE)
+DECLARED: Final = re.compile(r"^\s*--\s*contract:[ \t]*\S", re.MULTILINE)
+"""What its author has declared to take something away (scripts/migrations.py asks for that)."""
 LINE_COMMENT: Final = re.compile(r"--[^\n]*")
 CREATED: Final = re.compile(
     r"\bCREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?([\w.\"]+)", re.IGNORECASE
@@ -61,7 +63,9 @@ def contractions(name: str, sql: str) -> list[str]:
         if REASON.search(statement):
             continue
         plain = " ".join(LINE_COMMENT.sub("", statement).split())
-        if not _of(plain, own):
+        if DECLARED.search(statement):
+            found.append(f"declared as a contraction: {plain[:SHOWN]}")
+        elif not _of(plain, own):
             found += _found(plain)
     return found
 

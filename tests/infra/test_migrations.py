@@ -54,6 +54,11 @@ def test_an_expansion_is_nothing_to_speak_of(sql: str) -> None:
     assert contractions("0001_x", sql) == []
 
 
+def test_what_is_declared_as_a_contraction_is_one_whatever_it_looks_like() -> None:
+    sql = "-- contract: nobody reads it since 0.4\nDROP TRIGGER t ON a;\nSELECT 1;"
+    assert contractions("0001_x", sql) == ["declared as a contraction: DROP TRIGGER t ON a"]
+
+
 def test_a_reason_holds_for_one_statement_only() -> None:
     sql = "-- expands: it is empty\nDROP TABLE a;\nDROP TABLE b;"
     assert contractions("0001_x", sql) == ["drops a table: DROP TABLE b"]
