@@ -40,6 +40,15 @@ class GoProgram:
 
 
 @dataclass(frozen=True)
+class GoFiles:
+    """Files of a module that tools/<folder>/go.mod pins and go.sum vouches for."""
+
+    folder: str
+    module: str
+    files: tuple[str, ...]  # relative to the module's folder
+
+
+@dataclass(frozen=True)
 class Tool:
     """A tool, and its sources in the order in which they are tried after PATH."""
 
@@ -49,10 +58,11 @@ class Tool:
     remedy: str  # what a person can do when no source works
     minimum: str = ""  # lowest version that is accepted on PATH; empty: any
     version_arguments: tuple[str, ...] = ("--version",)
+    where: str = "bin"  # below .tools; what is no program goes elsewhere
     companions: tuple[str, ...] = ()  # must be beside the first binary, or on PATH as well
     download: Download | None = None
     debian: Debian | None = None
-    go: tuple[GoProgram, ...] = ()
+    go: tuple[GoProgram | GoFiles, ...] = ()
     go_usually: str = ""
     platform: str = field(default_factory=lambda: f"{system()}-{machine()}")
 

@@ -8,7 +8,7 @@ from os import environ
 from pathlib import Path
 from typing import Final
 
-from scripts._bootstrap import catalogue, sources, store, tools, venv
+from scripts._bootstrap import catalogue, kubernetes, sources, store, tools, venv
 from scripts._bootstrap.errors import BootstrapError, UnavailableError
 from scripts._bootstrap.tools import Place
 
@@ -28,6 +28,12 @@ def image(place: Place) -> None:
     """Make an image builder ready: a Docker engine that answers, or buildah and debootstrap."""
     if not docker_answers():
         tools.ensure(catalogue.IMAGE_TOOLS, place)
+
+
+def control_plane(place: Place) -> None:
+    """Make a Kubernetes API ready whose Deployments, Jobs and budgets move."""
+    for tool in kubernetes.CONTROL_PLANE:
+        tools.ensure(tool, place)
 
 
 def docker_answers() -> bool:
@@ -75,7 +81,7 @@ def _provider(place: Place) -> None:
     offline = place.root / "infra" / "offline_provider" / PROVIDER
     if not offline.is_file():
         raise BootstrapError(f"{PROVIDER} {version} is not installed, {reason}, {offline} is gone")
-    place.console.say(f"Kubernetes provider: {reason}; using the offline one, in render mode")
+    place.console.say(f"Kubernetes provider: {reason}; using the offline one")
     store.link(link, offline)
     place.stamps.write("provider", version)
 
@@ -137,6 +143,10 @@ COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
         lambda place: tools.ensure(catalogue.ACTIONLINT, place),
     ),
     "wrk": ("the load generator of `make bench`", lambda place: tools.ensure(catalogue.WRK, place)),
+    "control-plane": (
+        "a Kubernetes control plane without nodes, and stand-ins for these, for tests",
+        control_plane,
+    ),
     "image": ("builds images: Docker if an engine answers, else buildah and debootstrap", image),
 }
 DEFAULT: Final = (
@@ -147,4 +157,5 @@ DEFAULT: Final = (
     "kubeconform",
     "kube-score",
     "actionlint",
+    "control-plane",
 )

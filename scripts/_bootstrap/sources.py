@@ -1,6 +1,7 @@
 """The places a tool can come from. Each fills an empty folder or says why it cannot."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from scripts._bootstrap.catalogue import Debian, Download, GoProgram
+from scripts._bootstrap.catalogue import Debian, Download, GoFiles, GoProgram
 from scripts._bootstrap.commands import Commands
 from scripts._bootstrap.console import Step
 from scripts._bootstrap.errors import UnavailableError
@@ -197,21 +198,41 @@ def _write_starter(draft: Path, binary: str) -> None:
     starter.chmod(0o755)
 
 
+GO_ENVIRONMENT: Final = {"GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"}
+
+
 def go_build(
-    programs: tuple[GoProgram, ...], tools: Path, draft: Path, step: Step, commands: Commands
+    parts: tuple[GoProgram | GoFiles, ...],
+    tools: Path,
+    draft: Path,
+    step: Step,
+    commands: Commands,
 ) -> None:
-    """Build the programs from the modules pinned in tools/<folder>/go.mod into `draft`."""
+    """Build or copy the parts from the modules pinned in tools/<folder>/go.mod into `draft`."""
     if not shutil.which("go"):
         raise UnavailableError("there is no Go to build it")
-    for program in programs:
-        _go_program(program, tools / program.folder, draft, step, commands)
+    for part in parts:
+        if isinstance(part, GoProgram):
+            _go_program(part, tools / part.folder, draft, step, commands)
+        else:
+            _go_files(part, tools / part.folder, draft, commands)
+
+
+def _go_files(part: GoFiles, module: Path, draft: Path, commands: Commands) -> None:
+    answer = commands.run(
+        ("go", "-C", module, "mod", "download", "-json", part.module),
+        log=f"{part.folder}.log",
+        timeout=GO_TIMEOUT_SECONDS,
+        env=GO_ENVIRONMENT,
+    )
+    folder = Path(json.loads(answer[answer.index("{") :])["Dir"])  # after lines of progress
+    for file in part.files:
+        shutil.copyfile(folder / file, draft / Path(file).name)
 
 
 def _go_program(
     program: GoProgram, module: Path, draft: Path, step: Step, commands: Commands
 ) -> None:
-    environment = {"GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"}
-
     def go(*arguments: str | Path, counting: str) -> str:
         seen = 0
 
@@ -224,7 +245,7 @@ def _go_program(
             ("go", *arguments),
             log=f"{program.binary}.log",
             timeout=GO_TIMEOUT_SECONDS,
-            env=environment,
+            env=GO_ENVIRONMENT,
             on_line=count,
         )
 

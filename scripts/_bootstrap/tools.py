@@ -40,7 +40,7 @@ def ensure(tool: Tool, place: Place) -> None:
     """
     candidates = [sources.on_path(binary, place.root) for binary in tool.binaries]
     key = _key(tool, place.root, candidates)
-    links = [place.links / binary for binary in tool.binaries]
+    links = [place.root / ".tools" / tool.where / binary for binary in tool.binaries]
     if place.stamps.matches(tool.name, key) and all(link.exists() for link in links):
         return
     found = _accepted(tool, candidates, place) or _cached(tool, place)
