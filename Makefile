@@ -7,6 +7,8 @@ USER_ID ?= u1
 SCOPES ?= payments:read payments:write
 # Two test processes: more than one core's worth of waiting, little enough for a laptop's memory.
 WORKERS ?= 2
+# By groups: the tests of a server that is expensive to start share one process.
+SPREAD := -n $(WORKERS) --dist loadgroup
 
 PYTHON := .venv/bin/python
 BOOTSTRAP := @scripts/bootstrap
@@ -65,13 +67,18 @@ parity: ## every difference between staging and prod; one without a declared rea
 
 .PHONY: test
 test: ## every test that needs no cluster
-	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score actionlint
-	$(PYTHON) -m pytest -n $(WORKERS) --ignore=tests/cluster
+	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score actionlint control-plane
+	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster
+
+.PHONY: cluster-test
+cluster-test: ## the stack local on a real Kubernetes API whose nodes are played: some minutes
+	$(BOOTSTRAP) venv pulumi control-plane
+	$(PYTHON) -m pytest tests/cluster
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
 	$(BOOTSTRAP) venv pulumi promtool stripe-mock kubeconform kube-score actionlint
-	@$(PYTHON) -m scripts.coverage -n $(WORKERS) --ignore=tests/cluster $(TESTS)
+	@$(PYTHON) -m scripts.coverage $(SPREAD) --ignore=tests/cluster $(TESTS)
 
 .PHONY: audit
 audit: ## what the image carries: advisories, hashes, licences, a bill of materials, the image's files
@@ -137,13 +144,12 @@ bench: ## payments a second against pgbench, in alternating rounds
 
 # --- still to come ---------------------------------------------------------------------------
 
-.PHONY: cluster cluster-test cluster-down stress soak
+.PHONY: cluster cluster-down stress soak
 cluster: ## (not built yet) a real local Kubernetes with the stack local
-cluster-test: ## (not built yet) the tests that need it
 cluster-down: ## (not built yet) remove it
 stress: ## (not built yet) find the knee of the load curve
 soak: ## (not built yet) find leaks in a long run
-cluster cluster-test cluster-down stress soak:
+cluster cluster-down stress soak:
 	@echo "make $@ is not built yet" >&2; exit 2
 
 .PHONY: help

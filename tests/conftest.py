@@ -11,7 +11,9 @@ from scripts import embedded
 from scripts.embedded import Postgres, Valkey
 from scripts.platform import start_simulator, until_ready
 from simulator.client import Control
+from tests.support import kubernetes
 from tests.support.databases import Databases, Urls, databases_on
+from tests.support.kubernetes import Cluster
 from tests.support.services import SIMULATOR_SECRETS, Services, services, settings
 
 # A shell's background job ignores SIGINT, and so would every process that a test starts and
@@ -96,6 +98,16 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     """Run a Valkey server; REDIS_URL chooses one that runs already. Tests use their own keys."""
     with embedded.valkey(tmp_path_factory.mktemp("valkey")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Run a Kubernetes control plane and a node that kwok plays.
+
+    Tests that use it are of the xdist group "kubernetes", so that one process runs them all.
+    """
+    with kubernetes.cluster(tmp_path_factory.mktemp("kubernetes")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,13 @@ from typing import Final
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
+from infra.offline_provider.engine_log import EngineLog
 from infra.offline_provider.server import KubernetesProvider
 
 MAX_MESSAGE_BYTES: Final = 400 * 1024 * 1024  # the engine's own limit
 WORKERS: Final = 16  # the engine works on that many objects at a time by default
 ORPHAN_POLL_S: Final = 2.0  # how soon a provider notices that its engine was killed
-GRACE_S: Final = 5.0  # a call writes one small file; this is ample
+GRACE_S: Final = 5.0  # a call writes one small file, or ends its wait at once; this is ample
 
 
 def main() -> int:
@@ -32,7 +33,8 @@ def main() -> int:
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ],
     )
-    provider = KubernetesProvider(metadata.version("pulumi-kubernetes"), stop.set)
+    log = EngineLog(sys.argv[-1])
+    provider = KubernetesProvider(metadata.version("pulumi-kubernetes"), log, stop)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

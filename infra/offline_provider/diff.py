@@ -77,6 +77,11 @@ def prune(live: Any, shape: Any) -> Any:
     return live
 
 
+def touches(path: Path, others: Sequence[Path]) -> bool:
+    """Say whether `path` is one of `others`, above one or below one."""
+    return any(path[: len(other)] == other[: len(path)] for other in others)
+
+
 def render_path(path: Path) -> str:
     """Return a property path as the engine writes it: `spec.ports[0]`, `data["a.b"]`."""
     text = ""

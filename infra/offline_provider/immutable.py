@@ -54,8 +54,3 @@ def immutable_paths(obj: dict[str, Any], *, mutable_content: frozenset[str]) -> 
     if not group and kind in CONTENT and (obj.get("immutable") or kind not in mutable_content):
         paths += CONTENT[kind]
     return paths
-
-
-def forces_replacement(change: Path, immutable: tuple[Path, ...]) -> bool:
-    """Say whether a change at `change` touches one of `immutable`, from above or from below."""
-    return any(change[: len(path)] == path[: len(change)] for path in immutable)

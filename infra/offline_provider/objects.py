@@ -62,6 +62,11 @@ def normalise(obj: Object) -> Object:
     return _encode_string_data(plain) if is_secret(plain) else plain
 
 
+def written(live: Object) -> Object:
+    """Return what an author may have written of an object that is found somewhere."""
+    return normalise({key: value for key, value in live.items() if key != "status"})
+
+
 def _encode_string_data(secret: Object) -> Object:
     texts = secret.pop("stringData", None)
     plain = reveal(texts)

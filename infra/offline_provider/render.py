@@ -1,10 +1,13 @@
 """Render mode: a target that is a folder of manifests."""
 
 import os
-from pathlib import Path
+import pathlib
 
-from infra.offline_provider import manifests
+from infra import labels
+from infra.offline_provider import manifests, objects
+from infra.offline_provider.diff import Path
 from infra.offline_provider.objects import Object
+from infra.offline_provider.target import Changes, Order
 
 
 class RenderTarget:
@@ -13,11 +16,38 @@ class RenderTarget:
     Every object has a file of its own, so calls for different objects may run side by side.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: pathlib.Path) -> None:
         self._directory = directory
 
-    def apply(self, wanted: Object) -> Object:
+    def refusals(self, inputs: Object, _urn: str) -> list[str]:
+        """Return why this object can't be rendered; an empty list means that it can."""
+        if not (inputs.get("apiVersion") and inputs.get("kind")):
+            return ["not a Kubernetes object: the offline provider renders plain objects only"]
+        label = f"{inputs['kind']} {objects.identity(inputs)}".rstrip()
+        faults = []
+        if not objects.metadata(inputs).get("name"):
+            faults.append(f"{label}: set metadata.name; the offline provider invents no names")
+        faults += [
+            f"{label}: {path} is secret, and rendering would write it down in plain text; in "
+            f"render mode put {labels.PLACEHOLDER!r} there"
+            for path in objects.exposed(inputs)
+        ]
+        return faults
+
+    def complete(self, wanted: Object) -> Object:
+        """Add nothing: a folder has no default namespace."""
+        return wanted
+
+    def settle(self, _order: Order, found: Changes) -> tuple[Changes, tuple[Path, ...]]:
+        """Believe every difference: nobody else writes the files."""
+        return found, ()
+
+    def preview(self, _order: Order) -> None:
+        """Know no more than the inputs: they are what the file will hold."""
+
+    def apply(self, order: Order) -> Object:
         """Write the object's manifest, whole or not at all; a file adds nothing to the object."""
+        wanted = order.wanted
         path = self._directory / manifests.path_of(wanted)
         for folder in manifests.FOLDERS:
             (self._directory / folder).mkdir(parents=True, exist_ok=True)
@@ -36,6 +66,6 @@ class RenderTarget:
         except ValueError as error:
             raise ValueError(f"{path}: {error}; restore the file or delete it") from error
 
-    def remove(self, known: Object) -> None:
+    def remove(self, order: Order) -> None:
         """Delete the object's manifest; one that is gone already is no error."""
-        (self._directory / manifests.path_of(known)).unlink(missing_ok=True)
+        (self._directory / manifests.path_of(order.before)).unlink(missing_ok=True)

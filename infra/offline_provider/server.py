@@ -7,18 +7,20 @@ on a refresh. A preview ends before anything is applied.
 # ruff: noqa: N802  the methods are named by the protocol
 
 import functools
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from infra import labels
-from infra.offline_provider import diff, immutable, objects, settings, state, wire
+from infra.offline_provider import diff, immutable, kubeconfig, objects, settings, state, wire
+from infra.offline_provider.engine_log import Log, rich_status
 from infra.offline_provider.objects import Object
 from infra.offline_provider.render import RenderTarget
-from infra.offline_provider.target import Target
+from infra.offline_provider.target import NotReadyError, Order, Target
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -53,11 +55,12 @@ def explained(call: Call[Request, Response]) -> Call[Request, Response]:
 
 
 class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
-    """One configured provider. `on_cancel` is called when the engine wants everything to end."""
+    """One configured provider. `stop` is set when the engine wants everything to end."""
 
-    def __init__(self, version: str, on_cancel: Callable[[], None]) -> None:
+    def __init__(self, version: str, log: Log, stop: threading.Event) -> None:
         self._version = version
-        self._on_cancel = on_cancel
+        self._log = log
+        self._stop = stop
         self._target: Target | None = None
         self._mutable_content: frozenset[str] = frozenset()
 
@@ -79,29 +82,59 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
     def DiffConfig(
         self, request: provider_pb2.DiffRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
-        """Another folder means that every manifest is written again."""
-        found = diff.changes(wire.decode(request.olds), wire.decode(request.news))
-        keys = sorted({str(change.path[0]) for change in found})
+        """Another folder, or another cluster, means that every object is made again there."""
+        olds = wire.reveal(wire.decode(request.olds))
+        news = wire.reveal(wire.decode(request.news))
+        keys = sorted({str(change.path[0]) for change in diff.changes(olds, news)})
         replaces = [key for key in keys if key == settings.RENDER_KEY]
+        if not replaces and not news.get(settings.RENDER_KEY):
+            replaces = self._leads_elsewhere(keys, olds, news)
         return provider_pb2.DiffResponse(changes=_some(keys), diffs=keys, replaces=replaces)
+
+    def _leads_elsewhere(self, keys: list[str], olds: Object, news: Object) -> list[str]:
+        """Return the changed keys that lead to another cluster.
+
+        A kubeconfig that has moved to another path, or is of another machine, is no other cluster.
+        """
+        reaching = [key for key in keys if key in settings.REACHING_KEYS]
+        if not reaching or wire.contains([olds, news], wire.Unknown):
+            return []
+        try:
+            servers = {
+                kubeconfig.find(settings.from_arguments(side)).server for side in (olds, news)
+            }
+        except ValueError as error:
+            self._log.warn("", f"taken for the same cluster as before: {error}")
+            return []
+        return reaching if len(servers) > 1 else []
 
     @explained
     def Configure(
         self, request: provider_pb2.ConfigureRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
         chosen = settings.from_variables(request.variables)
-        self._target = RenderTarget(chosen.directory)
+        self._target = self._target_of(chosen)
         self._mutable_content = chosen.mutable_content
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+
+    def _target_of(self, chosen: settings.ProviderSettings) -> Target:
+        if chosen.directory:
+            return RenderTarget(chosen.directory)
+        # Half a second of imports that rendering does not need.
+        from infra.offline_provider.cluster.target import ClusterTarget  # noqa: PLC0415
+
+        return ClusterTarget(chosen, self._log, self._stop)
 
     @explained
     def Check(
         self, request: provider_pb2.CheckRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
         """Return the object's normal form, or what is wrong with it."""
-        wanted = wire.decode(request.news)
-        failures = [provider_pb2.CheckFailure(reason=reason) for reason in _faults(wanted)]
-        inputs = objects.protect(wire.mark(objects.normalise(wanted), wanted))
+        wanted, target = wire.decode(request.news), self._where()
+        refusals = target.refusals(wanted, request.urn)
+        failures = [provider_pb2.CheckFailure(reason=reason) for reason in refusals]
+        whole = wanted if refusals else target.complete(wanted)
+        inputs = objects.protect(wire.mark(objects.normalise(whole), wanted))
         return provider_pb2.CheckResponse(inputs=wire.encode(inputs), failures=failures)
 
     @explained
@@ -109,14 +142,18 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.DiffRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
         """Compare what is there with what is wanted, property by property."""
-        before = wire.decode(request.olds)
-        wanted = wire.reveal(wire.decode(request.news))
-        there = diff.prune(state.live_of(before), state.inputs_of(before))
+        order = _order(wire.decode(request.news), wire.decode(request.olds), request.urn)
+        wanted = order.wanted
+        there = diff.prune(order.before, state.inputs_of(wire.decode(request.olds)))
+        found = diff.changes(there, wanted)
         fixed = immutable.immutable_paths(wanted, mutable_content=self._mutable_content)
+        if found:
+            found, refused = self._where().settle(order, found)
+            fixed += refused
         replacing: list[str] = []
         detailed: dict[str, provider_pb2.PropertyDiff] = {}
-        for change in diff.changes(there, wanted):
-            replaces = immutable.forces_replacement(change.path, fixed)
+        for change in found:
+            replaces = diff.touches(change.path, fixed)
             replacing += [str(change)] if replaces else []
             detailed[str(change)] = provider_pb2.PropertyDiff(
                 kind=PROPERTY_DIFFS[change.kind, replaces],
@@ -134,33 +171,56 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @explained
     def Create(
-        self, request: provider_pb2.CreateRequest, _context: grpc.ServicerContext
+        self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CreateResponse:
-        if request.preview:
-            return provider_pb2.CreateResponse(properties=request.properties)
         inputs = wire.decode(request.properties)
-        outputs = self._apply(inputs, {})
+        order = _order(inputs, {}, request.urn, request.timeout)
+        if request.preview:
+            outputs = self._preview(order, inputs, {}) or request.properties
+            return provider_pb2.CreateResponse(properties=outputs)
+        outputs = self._apply(order, inputs, {}, context)
         return provider_pb2.CreateResponse(id=objects.identity(inputs), properties=outputs)
 
     @explained
     def Update(
-        self, request: provider_pb2.UpdateRequest, _context: grpc.ServicerContext
+        self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.UpdateResponse:
+        inputs, before = wire.decode(request.news), wire.decode(request.olds)
+        order = _order(inputs, before, request.urn, request.timeout)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=request.news)
-        outputs = self._apply(wire.decode(request.news), wire.decode(request.olds))
+            outputs = self._preview(order, inputs, before) or request.news
+            return provider_pb2.UpdateResponse(properties=outputs)
+        outputs = self._apply(order, inputs, before, context)
         return provider_pb2.UpdateResponse(properties=outputs)
 
-    def _apply(self, inputs: Object, before: Object) -> Any:
-        live = self._where().apply(wire.reveal(inputs))
-        marked = objects.protect(wire.mark(live, inputs))
-        return wire.encode(state.checkpoint(marked, inputs, before))
+    def _preview(self, order: Order, inputs: Object, before: Object) -> struct_pb2.Struct | None:
+        with _discreet(inputs):
+            live = self._where().preview(order)
+        return None if live is None else _outputs(live, inputs, before, order.manager)
+
+    def _apply(
+        self, order: Order, inputs: Object, before: Object, context: grpc.ServicerContext
+    ) -> struct_pb2.Struct:
+        try:
+            with _discreet(inputs):
+                live = self._where().apply(order)
+        except NotReadyError as error:
+            outputs = _outputs(error.live, inputs, before, order.manager)
+            reasons = [wire.redact(reason, inputs) for reason in error.reasons]
+            half_done = provider_pb2.ErrorResourceInitFailed(
+                id=objects.identity(inputs), properties=outputs, reasons=reasons
+            )
+            context.abort_with_status(rich_status("\n".join(reasons), half_done))
+            raise AssertionError("abort raises") from error
+        return _outputs(live, inputs, before, order.manager)
 
     @explained
     def Delete(
         self, request: provider_pb2.DeleteRequest, _context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
-        self._where().remove(state.live_of(wire.decode(request.properties)))
+        known = state.live_of(wire.decode(request.properties))
+        order = Order({}, before=known, urn=request.urn, timeout_s=request.timeout)
+        self._where().remove(order)
         return empty_pb2.Empty()
 
     @explained
@@ -176,16 +236,26 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         live = self._where().read(known)
         if live is None:
             return provider_pb2.ReadResponse()
-        inputs = wire.decode(request.inputs) or objects.protect(objects.normalise(live))
-        marked = objects.protect(wire.mark(live, inputs))
+        inputs = wire.decode(request.inputs) or objects.protect(objects.written(live))
+        manager = state.field_manager(inputs, before)
         return provider_pb2.ReadResponse(
             id=request.id,
-            properties=wire.encode(state.checkpoint(marked, inputs, before)),
+            properties=_outputs(live, inputs, before, manager),
             inputs=wire.encode(inputs),
         )
 
+    def Invoke(
+        self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.InvokeResponse:
+        return _missing(context, f"function {request.tok}")
+
+    def Construct(
+        self, request: provider_pb2.ConstructRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ConstructResponse:
+        return _missing(context, f"component {request.type}")
+
     def Cancel(self, _request: empty_pb2.Empty, _context: grpc.ServicerContext) -> empty_pb2.Empty:
-        self._on_cancel()
+        self._stop.set()
         return empty_pb2.Empty()
 
     def GetPluginInfo(
@@ -199,22 +269,37 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         return self._target
 
 
+def _missing(context: grpc.ServicerContext, what: str) -> NoReturn:
+    text = f"the offline provider has no {what}; see docs/offline-provider.md"
+    context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
+    raise AssertionError("abort raises")
+
+
 def _some(found: Any) -> provider_pb2.DiffResponse.DiffChanges.ValueType:
     response = provider_pb2.DiffResponse
     return response.DIFF_SOME if found else response.DIFF_NONE
 
 
-def _faults(wanted: Object) -> list[str]:
-    """Return why this object can't be rendered; an empty list means that it can."""
-    if not (wanted.get("apiVersion") and wanted.get("kind")):
-        return ["not a Kubernetes object: the offline provider renders plain objects only"]
-    label = f"{wanted['kind']} {objects.identity(wanted)}".rstrip()
-    faults = []
-    if not objects.metadata(wanted).get("name"):
-        faults.append(f"{label}: set metadata.name; the offline provider invents no names")
-    faults += [
-        f"{label}: {path} is secret, and rendering would write it down in plain text; in render "
-        f"mode put {labels.PLACEHOLDER!r} there"
-        for path in objects.exposed(wanted)
-    ]
-    return faults
+def _order(inputs: Object, before: Object, urn: str, timeout_s: float = 0.0) -> Order:
+    return Order(
+        wanted=wire.reveal(inputs),
+        before=state.live_of(before),
+        manager=state.field_manager(inputs, before),
+        urn=urn,
+        timeout_s=timeout_s,
+    )
+
+
+def _outputs(live: Object, inputs: Object, before: Object, manager: str) -> struct_pb2.Struct:
+    """Return what the engine stores, with the secrets marked that the inputs marked."""
+    marked = objects.protect(wire.mark(live, inputs))
+    return wire.encode(state.checkpoint(marked, inputs, before, manager))
+
+
+@contextmanager
+def _discreet(inputs: Object) -> Iterator[None]:
+    """Take the inputs' secrets out of an error's message."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(wire.redact(str(error), inputs)) from None

@@ -18,22 +18,23 @@ OWN_KEYS: Final = (INPUTS_KEY, API_VERSION_KEY, FIELD_MANAGER_KEY)
 FIELD_MANAGER_ANNOTATION: Final = "pulumi.com/patchFieldManager"
 
 
-def checkpoint(live: Object, inputs: Object, before: Mapping[str, Any] | None = None) -> Object:
+def checkpoint(live: Object, inputs: Object, before: Mapping[str, Any], manager: str) -> Object:
     """Return the outputs to store for `live`, which was made from `inputs`.
 
     `before` is the object's state until now; what was fixed at its creation is kept from there.
     """
-    before = before or {}
     return {
         **live,
         INPUTS_KEY: inputs,
         API_VERSION_KEY: before.get(API_VERSION_KEY) or inputs["apiVersion"],
-        FIELD_MANAGER_KEY: before.get(FIELD_MANAGER_KEY) or _field_manager(inputs),
+        FIELD_MANAGER_KEY: manager,
     }
 
 
-def _field_manager(inputs: Object) -> str:
+def field_manager(inputs: Object, before: Mapping[str, Any]) -> str:
     """Return the name under which the API server records our fields; kept for the object's life."""
+    if known := before.get(FIELD_MANAGER_KEY):
+        return str(known)
     annotations = (reveal(inputs.get("metadata")) or {}).get("annotations") or {}
     chosen = annotations.get(FIELD_MANAGER_ANNOTATION)
     return chosen if isinstance(chosen, str) else f"pulumi-kubernetes-{secrets.token_hex(4)}"

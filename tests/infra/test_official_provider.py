@@ -17,7 +17,7 @@ from infra.offline_provider.state import FIELD_MANAGER_KEY
 from scripts.engine import Engine
 from scripts.render import files_below
 from tests.infra.program import ROOT
-from tests.infra.test_offline_provider import EXECUTABLE
+from tests.support.provider import EXECUTABLE
 
 VERSION = metadata.version("pulumi-kubernetes")
 CACHE = Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi")) / "plugins"

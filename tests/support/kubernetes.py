@@ -1,0 +1,108 @@
+"""A Kubernetes API for tests, with one node that kwok plays; `scripts/bootstrap control-plane`.
+
+What kwok makes of a pod is in kwok.yaml: the annotation `fate` chooses.
+"""
+
+import itertools
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from scripts.kubernetes.control_plane import ControlPlane, Options, control_plane, program
+from scripts.processes import spawn
+
+STAGES: Final = Path(__file__).with_name("kwok.yaml")
+DEFINITIONS: Final = Path(__file__).parents[2] / ".tools" / "definitions"
+KUBECTL_TIMEOUT_S: Final = 60.0
+NODE: Final = "node-1"
+WAIT_S: Final = 60.0  # for a controller on a busy machine
+POLL_S: Final = 0.1
+QUICK: Final = {
+    "kube-controller-manager": (
+        "--horizontal-pod-autoscaler-sync-period=1s",  # a test waits for it
+        "--node-monitor-grace-period=1h",  # nobody sends the node's heartbeats
+    ),
+}
+
+Object = dict[str, Any]
+
+
+@dataclass
+class Cluster:
+    """A running control plane with a node, and a person's way in."""
+
+    control_plane: ControlPlane
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.control_plane.kubeconfig
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """Run kubectl; return what it printed, or raise with what it said."""
+        done = subprocess.run(
+            [program("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=KUBECTL_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+        return done.stdout
+
+    def apply(self, *objects: Object) -> None:
+        """Apply objects as a person would."""
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
+        """Return an object, or None if there is none."""
+        where = [f"--namespace={namespace}"] if namespace else []
+        text = self.kubectl("get", kind, name, "--ignore-not-found", "-o", "json", *where)
+        found: Object | None = json.loads(text) if text else None
+        return found
+
+    def namespace(self) -> str:
+        """Make a namespace of its own for a test; return its name."""
+        name = f"test-{next(self._numbers)}"
+        self.kubectl("create", "namespace", name)
+        return name
+
+    def until(self, look: Callable[[], Any], what: str) -> Any:
+        """Look until there is something; return it."""
+        deadline = time.monotonic() + WAIT_S
+        while not (found := look()):
+            assert time.monotonic() < deadline, f"after {WAIT_S:g} s there is no {what}"
+            time.sleep(POLL_S)
+        return found
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """Run a control plane and a node in an empty folder."""
+    with control_plane(folder, Options(arguments=QUICK)) as plane:
+        kwok = spawn(
+            "kwok",
+            [
+                program("kwok"),
+                f"--kubeconfig={plane.kubeconfig}",
+                f"--config={STAGES}",
+                "--manage-all-nodes=true",
+            ],
+            log=folder / "kwok.log",
+        )
+        try:
+            made = Cluster(plane)
+            made.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
+            made.kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=50s")
+            yield made
+        finally:
+            kwok.stop()
