@@ -18,6 +18,7 @@ from alerts import (
     resources,
     volume,
 )
+from alerts.routing import alertmanager
 from alerts.scenarios import Suite
 from alerts.scenarios import api as api_scenarios
 from alerts.scenarios import availability as availability_scenarios
@@ -33,6 +34,7 @@ from alerts.scenarios import volume as volume_scenarios
 
 FOLDER: Final = Path(__file__).parent / "generated"
 RULES: Final = "rules"
+ROUTING_FILE: Final = "alertmanager.yaml"
 TESTS: Final = "tests"
 HOURS: Final = "5m"
 DAYS: Final = "15m"
@@ -65,7 +67,7 @@ def files() -> dict[str, str]:
     """Return the generated files: name to text, the same for the same code."""
     rules = {f"{RULES}/{area.file}": _yaml({"groups": [area.document()]}) for area in AREAS}
     tests = {f"{TESTS}/{suite.file}": _yaml(suite.document(f"../{RULES}")) for suite in SUITES}
-    return {**rules, **tests}
+    return {**rules, **tests, ROUTING_FILE: _yaml(alertmanager())}
 
 
 def write(folder: Path = FOLDER) -> list[Path]:

@@ -87,6 +87,13 @@ SHORT: Final[tuple[Recorded, ...]] = (
     Recorded(AVAILABILITY.every_rate, "all a second", (paid(9_000),), "20m", 300),
     Recorded(AVAILABILITY.error_ratio(RATE_WINDOW), "the ratio", mix(250), "20m", 0.25),
     Recorded(AVAILABILITY.error_ratio("1h"), "the ratio", mix(250), "20m", 0.25),
+    Recorded(
+        LATENCY.every_rate,
+        "all a second",
+        durations(6_750, 2_250, slower_than=2.0, at_most=3.0),
+        "20m",
+        300,
+    ),
     Recorded(LATENCY.error_ratio(RATE_WINDOW), "the ratio", slow_ones(25), "20m", 0.25),
 )
 MONTH: Final[tuple[Recorded, ...]] = (

@@ -147,6 +147,33 @@ def _promtool() -> Tool:
     )
 
 
+def _amtool() -> Tool:
+    version = "0.34.2"
+    release = f"{GITHUB}/prometheus/alertmanager/releases/download/v{version}"
+    archive = f"alertmanager-{version}.{system()}-{machine()}"
+    return Tool(
+        name="amtool",
+        version=version,
+        binaries=("amtool",),
+        minimum="0.27.0",  # the first whose matchers are parsed by the rules of today
+        remedy="install amtool (Alertmanager 0.27 or newer), or Go 1.26 or newer",
+        download=Download(
+            archive=f"{release}/{archive}.tar.gz",
+            checksums=f"{release}/sha256sums.txt",
+            files=(f"{archive}/amtool",),
+        ),
+        go=(
+            GoProgram(
+                folder="alertmanager",
+                package="github.com/prometheus/alertmanager/cmd/amtool",
+                binary="amtool",
+                ldflags=f"-s -w -X github.com/prometheus/common/version.Version={version}",
+            ),
+        ),
+        go_usually="2 min on 2 cores, once per machine",
+    )
+
+
 def _stripe_mock() -> Tool:
     version = "0.203.0"
     release = f"{GITHUB}/stripe/stripe-mock/releases/download/v{version}"
@@ -278,6 +305,7 @@ def _wrk() -> Tool:
 
 PULUMI: Final = _pulumi()
 PROMTOOL: Final = _promtool()
+AMTOOL: Final = _amtool()
 STRIPE_MOCK: Final = _stripe_mock()
 KUBECONFORM: Final = _kubeconform()
 KUBE_SCORE: Final = _kube_score()

@@ -126,6 +126,10 @@ COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
         "checks and tests alert rules",
         lambda place: tools.ensure(catalogue.PROMTOOL, place),
     ),
+    "amtool": (
+        "checks the example of Alertmanager's configuration",
+        lambda place: tools.ensure(catalogue.AMTOOL, place),
+    ),
     "stripe-mock": (
         "Stripe's own API double, for tests",
         lambda place: tools.ensure(catalogue.STRIPE_MOCK, place),
@@ -153,6 +157,7 @@ DEFAULT: Final = (
     "venv",
     "pulumi",
     "promtool",
+    "amtool",
     "stripe-mock",
     "kubeconform",
     "kube-score",

@@ -204,5 +204,13 @@ def test_help_names_every_component_and_the_cache(clone: Clone) -> None:
     process = clone.start("--help")
     output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
-    for word in ("venv", "pulumi", "promtool", "stripe-mock", "image", ".cache}/coinslot"):
+    for word in (
+        "venv",
+        "pulumi",
+        "promtool",
+        "amtool",
+        "stripe-mock",
+        "image",
+        ".cache}/coinslot",
+    ):
         assert word in output

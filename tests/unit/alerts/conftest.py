@@ -1,4 +1,4 @@
-"""promtool, the real one: rules are judged by Prometheus itself."""
+"""promtool and amtool, the real ones: rules and routes are judged by those who run them."""
 
 import os
 import shutil
@@ -11,16 +11,27 @@ import pytest
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 240  # a week of scenarios takes ten seconds; a busy machine may need a few minutes
 
-Promtool = Callable[..., subprocess.CompletedProcess[str]]
+Tool = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def promtool() -> Promtool:
+def promtool() -> Tool:
     """Run promtool with the given arguments; its output is not checked here."""
+    return tool("promtool")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> Tool:
+    """Run amtool with the given arguments; its output is not checked here."""
+    return tool("amtool")
+
+
+def tool(name: str) -> Tool:
+    """Return what runs a tool of this clone, or of the machine; fail if there is none."""
     places = (ROOT / ".tools" / "bin", ROOT / ".venv" / "bin", os.environ.get("PATH", ""))
-    path = shutil.which("promtool", path=os.pathsep.join(map(str, places)))
+    path = shutil.which(name, path=os.pathsep.join(map(str, places)))
     if path is None:
-        pytest.fail("promtool is missing; `scripts/bootstrap promtool` gets it", pytrace=False)
+        pytest.fail(f"{name} is missing; `scripts/bootstrap {name}` gets it", pytrace=False)
     binary = path
 
     def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

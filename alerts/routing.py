@@ -1,0 +1,111 @@
+"""An example of Alertmanager's configuration: who is told, and what need not be told as well.
+
+Typed, so that no alert's name or label is typed twice. The receivers are placeholders.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from alerts import availability, delivery, merchants, partners, payments, volume
+from alerts.model import SERVICE_LABEL, Alert, Severity
+
+PAGER: Final = "pager"
+TICKETS: Final = "tickets"
+
+GROUP_WAIT: Final = "30s"
+"""One evaluation: what one cause sets off comes in one message."""
+GROUP_INTERVAL: Final = "5m"
+REPEAT_PAGE: Final = "1h"
+"""A page that nobody has acted on is forgotten, not handled."""
+REPEAT_TICKET: Final = "12h"
+"""Once a working day, and once more for the next shift."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inhibition:
+    """While `cause` fires, `effects` with the same `equal` labels tell nobody anything new."""
+
+    cause: Alert
+    effects: Sequence[Alert]
+    why: str
+    equal: tuple[str, ...] = ("namespace",)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as an entry of `inhibit_rules`."""
+        names = [alert.name for alert in self.effects]
+        one = f'alertname="{names[0]}"'
+        several = f'alertname=~"{"|".join(names)}"'
+        return {
+            "source_matchers": [f'service="{SERVICE_LABEL}"', f'alertname="{self.cause.name}"'],
+            "target_matchers": [f'service="{SERVICE_LABEL}"', several if names[1:] else one],
+            "equal": list(self.equal),
+        }
+
+
+INHIBITIONS: Final = (
+    Inhibition(
+        payments.ERROR_RATE_CRITICAL,
+        (payments.ERROR_RATE_HIGH,),
+        "the same at a higher limit",
+    ),
+    Inhibition(payments.LATENCY_CRITICAL, (payments.LATENCY_HIGH,), "the same at a higher limit"),
+    Inhibition(volume.STOPPED, (volume.VOLUME_DROP,), "none is fewer than few"),
+    Inhibition(
+        delivery.MANY_NOT_GRANTED,
+        (delivery.NOT_GRANTED, delivery.OUTBOX_LAGGING),
+        "the same at a higher limit, and its way there",
+    ),
+    Inhibition(partners.CATALOG_DOWN, (partners.CATALOG_FAILING,), "the same at a higher limit"),
+    Inhibition(
+        partners.PROVIDER_DOWN,
+        (partners.BREAKER_OPEN,),
+        "the breaker does what it should while its provider is down",
+        ("namespace", "provider"),
+    ),
+    Inhibition(
+        availability.API_GONE,
+        (volume.VOLUME_DROP, volume.STOPPED, availability.TARGET_DOWN),
+        "without an API nobody pays, and each pod is a target that is down",
+    ),
+    Inhibition(
+        availability.WORKER_GONE,
+        (
+            delivery.OUTBOX_LAGGING,
+            delivery.NOT_GRANTED,
+            delivery.MANY_NOT_GRANTED,
+            delivery.INBOX_LAGGING,
+            merchants.LAGGING,
+            payments.STUCK,
+        ),
+        "without workers everything that they do is late",
+    ),
+)
+"""Never a cause that might be wrong about money: those alerts are told whatever else fires."""
+
+
+def alertmanager() -> dict[str, Any]:
+    """Return the example as Alertmanager reads it."""
+    ours = f'service="{SERVICE_LABEL}"'
+    return {
+        "route": {
+            "receiver": TICKETS,
+            "group_by": ["namespace", "area"],
+            "group_wait": GROUP_WAIT,
+            "group_interval": GROUP_INTERVAL,
+            "repeat_interval": REPEAT_TICKET,
+            "routes": [
+                {
+                    "receiver": PAGER,
+                    "matchers": [ours, f'severity="{Severity.CRITICAL}"'],
+                    "repeat_interval": REPEAT_PAGE,
+                },
+                {"receiver": TICKETS, "matchers": [ours, f'severity="{Severity.WARNING}"']},
+            ],
+        },
+        "inhibit_rules": [inhibition.document() for inhibition in INHIBITIONS],
+        "receivers": [
+            {"name": name, "webhook_configs": [{"url": f"https://{name}.example.com/alertmanager"}]}
+            for name in (PAGER, TICKETS)
+        ],
+    }

@@ -1,0 +1,98 @@
+"""A metric of the catalog is made by the service, and has the name that was promised."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service import metric_catalog
+from service.metric_catalog import Metric
+
+ROOT = Path(__file__).parents[2]
+
+PROMISED = {
+    "payments_total": ("status", "provider"),
+    "payment_duration_seconds": ("status", "provider"),
+    "payment_amount_histogram": ("currency",),
+    "active_payments_gauge": (),
+    "orders_total": ("status",),
+    "order_duration_seconds": (),
+    "payment_provider_requests_total": ("provider", "operation", "outcome"),
+    "payment_provider_duration_seconds": ("provider", "operation"),
+    "integration_requests_total": ("integration", "operation", "outcome"),
+    "integration_duration_seconds": ("integration", "operation"),
+    "webhook_requests_total": ("provider", "outcome"),
+}
+"""What others may have built on: these names don't change without a word to them."""
+
+MAKES = {"inc", "set", "observe", "time", "in_progress", "read_at_scrape"}
+"""Methods of service/metrics.py that give a series a value."""
+
+
+def catalog() -> dict[str, Metric]:
+    """Return the metrics by the names that they have in the code."""
+    return {k: v for k, v in vars(metric_catalog).items() if isinstance(v, Metric)}
+
+
+def made(root: Path) -> set[str]:
+    """Return the code's names of all metrics that the service gives a value."""
+    found = set()
+    for path in (root / "service").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            if node.func.attr in MAKES and node.args:
+                first = node.args[0]
+                found.add(str(getattr(first, "attr", getattr(first, "id", ""))))
+    return found
+
+
+def test_the_promised_names_are_kept() -> None:
+    by_name = {metric.name: metric.labels for metric in catalog().values()}
+    assert {name: by_name.get(name) for name in PROMISED} == PROMISED
+
+
+def test_the_service_makes_every_metric() -> None:
+    assert catalog().keys() - made(ROOT) == set()
+
+
+CHANGES = [
+    ("service/metric_catalog.py", '"outbox_lag_seconds"', '"outbox_age_seconds"'),
+    ("service/metric_catalog.py", '("topic", "outcome")', '("subject", "outcome")'),
+    ("service/workers/gauges.py", "ctx.metrics.set(m.OUTBOX_LAG, backlog.outbox_oldest_s)", "pass"),
+]
+"""A metric renamed, a label renamed, a metric dropped from the service."""
+
+FAST_TESTS = (
+    "tests/contract/test_catalog_in_use.py",
+    "tests/contract/test_expressions.py",
+    "tests/contract/test_links.py",
+)
+
+
+@pytest.mark.skipif("COINSLOT_MUTANT" in os.environ, reason="this is the mutant")
+@pytest.mark.parametrize(("file", "old", "new"), CHANGES, ids=["metric", "label", "dropped"])
+@pytest.mark.timeout(300)
+def test_a_rename_fails_a_test(tmp_path: Path, file: str, old: str, new: str) -> None:
+    for folder in ("service", "alerts", "dashboards", "docs", "infra", "scripts", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    text = (tmp_path / file).read_text()
+    assert text.count(old) == 1
+    (tmp_path / file).write_text(text.replace(old, new))
+    done = subprocess.run(
+        (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *FAST_TESTS),
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "COINSLOT_MUTANT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,  # ten seconds by itself; the machine may be swamped
+        check=False,
+    )
+    # 1: a test failed; 2: what uses the label can't even be imported, which names it.
+    assert done.returncode in {1, 2}, done.stdout
+    assert "no module named" not in done.stdout.lower()
