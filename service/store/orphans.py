@@ -82,6 +82,8 @@ settled AS (
     UPDATE orphan_captures o SET status = %(status)s, refund_ref = %(refund_ref)s,
         last_error = %(error)s, updated_at = %(at)s
     FROM payment p WHERE o.id = %(id)s AND o.payment_id = p.id AND o.status = 'pending'
+      AND (%(status)s = 'refunded'
+           OR o.attempts = %(attempts)s AND o.retry_keys = %(retry_keys)s::uuid[])
     RETURNING o.id, o.payment_id
 ),
 recorded AS (
@@ -136,7 +138,11 @@ async def settle(
     error: str | None,
     at: datetime,
 ) -> bool:
-    """End an orphan as `refunded` or leave it to people (`review`); False if it had ended."""
+    """End an orphan as `refunded` or leave it to people (`review`); False if it had ended.
+
+    That money went back is true whoever brings the news. That it can't be given back is not, once
+    a later try is under way: that one may be at the provider while people decide.
+    """
     rows = await db.fetch(
         _SETTLE,
         {
@@ -145,6 +151,8 @@ async def settle(
             "status": status,
             "refund_ref": refund_ref,
             "error": error,
+            "attempts": orphan.attempts,
+            "retry_keys": orphan.retry_keys,
             "correlation_id": orphan.correlation_id,
             "at": at,
         },

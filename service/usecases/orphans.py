@@ -149,8 +149,8 @@ async def _settle(ctx: Context, orphan: OrphanRow, result: RefundResult) -> None
 async def _put_off(ctx: Context, orphan: OrphanRow, reason: str) -> None:
     now, reason = ctx.now(), reason[:500]
     if orphan.attempts >= MAX_ATTEMPTS:
-        await store.settle(ctx.db, orphan, "review", refund_ref=None, error=reason, at=now)
-        _log.error("orphan_capture_review", **_facts(orphan.id), failure_code=reason)
+        if await store.settle(ctx.db, orphan, "review", refund_ref=None, error=reason, at=now):
+            _log.error("orphan_capture_review", **_facts(orphan.id), failure_code=reason)
         return
     wait_s = min(FIRST_RETRY_S * 2 ** min(orphan.attempts - 1, 20), MAX_RETRY_S)
     await store.put_off(ctx.db, orphan.id, until=now + timedelta(seconds=wait_s), error=reason)

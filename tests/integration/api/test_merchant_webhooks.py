@@ -200,6 +200,18 @@ async def test_an_endpoint_may_ask_for_rest(
     assert timedelta(hours=23, minutes=50) < planned <= timedelta(days=1), "a day at most"
 
 
+async def test_a_rest_until_the_end_of_time_is_a_failed_try_like_any(
+    api: Api, ada: Client, operator: Client, shop: Merchant
+) -> None:
+    endpoint, _ = await register(operator, shop.url, "payment.succeeded")
+    never = "Mon, 1 Jan 99999999999 00:00:00 GMT"
+    shop.answers.append(web.Response(status=503, headers={"Retry-After": never}))
+    await buy(api, ada)
+    assert await tell(api) == 1
+    [row] = await deliveries(operator, endpoint)
+    assert (row["attempts"], row["last_status"]) == (1, 503)
+
+
 async def test_a_redirect_is_a_failure_and_is_not_followed(
     api: Api, ada: Client, operator: Client, shop: Merchant
 ) -> None:

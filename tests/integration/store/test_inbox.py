@@ -10,7 +10,7 @@ from service.ids import new_id
 from service.store import inbox, orphans
 from service.store.database import RefusedError
 from service.store.inbox import NewEvent, Reopen
-from service.store.orphans import NewOrphan
+from service.store.orphans import NewOrphan, OrphanRow
 from service.store.settle_payments import settle_payments
 from tests.integration.store.conftest import NOW, Shop, begin_item, settlement
 
@@ -174,6 +174,36 @@ async def test_an_orphan_ends_once(shop: Shop) -> None:
         for _ in range(2)
     ]
     assert ends == [True, False]
+    assert await orphans.unrefunded(shop.db) == {}
+
+
+@pytest.mark.parametrize("again", ["by its lease", "by an operator"])
+async def test_a_late_refusal_leaves_an_orphan_to_the_try_under_way(shop: Shop, again: str) -> None:
+    """People who find it in review book a transfer, while the refund is being made."""
+    await orphans.record(shop.db, await failed_payment(shop))
+    [late] = await orphans.claim_due(shop.db, at=NOW, until=NOW, limit=1)
+    if again == "by an operator":  # another worker's refusal came first; the tries count anew
+        await shop.db.fetch("UPDATE orphan_captures SET status = 'review'")
+        await shop.db.fetch(
+            "UPDATE orphan_captures SET status = 'pending', attempts = 0,"
+            " retry_keys = ARRAY[gen_random_uuid()]"
+        )
+    [now] = await orphans.claim_due(shop.db, at=NOW, until=NOW + LEASE, limit=1)
+
+    async def end(row: OrphanRow, status: str, ref: str | None = None) -> bool:
+        return await orphans.settle(shop.db, row, status, refund_ref=ref, error="e", at=NOW)
+
+    assert not await end(late, "review")
+    assert await orphans.unrefunded(shop.db) == {"pending": 1}
+    assert await end(now, "review")
+    assert await orphans.unrefunded(shop.db) == {"review": 1}
+
+
+async def test_a_late_refund_is_news_all_the_same(shop: Shop) -> None:
+    await orphans.record(shop.db, await failed_payment(shop))
+    [late] = await orphans.claim_due(shop.db, at=NOW, until=NOW, limit=1)
+    await orphans.claim_due(shop.db, at=NOW, until=NOW + LEASE, limit=1)
+    assert await orphans.settle(shop.db, late, "refunded", refund_ref="re_1", error=None, at=NOW)
     assert await orphans.unrefunded(shop.db) == {}
 
 
