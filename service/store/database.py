@@ -31,6 +31,9 @@ _SCANS: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enabl
 SERVER_TIMEOUT_EXTRA_S: Final = 2.0
 """The server gives up this much later than the client: a backstop for statements left alone."""
 
+REPORT_TIMEOUT_S: Final = 60.0
+"""A report reads whole tables, off any buyer's path, and is made once a minute."""
+
 CONTENTION_RETRIES: Final = 4
 """One deadlock is chance; four in a row mean that the database has no time for us."""
 
@@ -132,10 +135,13 @@ class Database:
             return await self.fetch(sql, parameters)
 
     async def report(self, sql: str) -> list[Row]:
-        """Run a query that reads whole tables, with the plans that suit one."""
+        """Run a query that reads whole tables, with the plans and the time that suit one."""
+        server_timeout_ms = int((REPORT_TIMEOUT_S + SERVER_TIMEOUT_EXTRA_S) * 1_000)
+        local = [f"SET LOCAL {name} = on" for name in _SCANS]
+        local.append(f"SET LOCAL statement_timeout = {server_timeout_ms}")
         async with self.transaction() as transaction:
-            await transaction.fetch("; ".join(f"SET LOCAL {name} = on" for name in _SCANS))
-            return await transaction.fetch(sql)
+            await transaction.fetch("; ".join(local))
+            return await transaction.fetch(sql, timeout_s=REPORT_TIMEOUT_S)
 
     async def run_set(self, name: str, items: Sequence[Any]) -> list[Row]:
         """Run the prepared statement `name` over `items` (msgspec structs) as one transaction."""
@@ -188,9 +194,11 @@ class Transaction:
     def __init__(self, connection: "aiopg.Connection") -> None:
         self._connection = connection
 
-    async def fetch(self, sql: str, parameters: Parameters = None) -> list[Row]:
-        """Run one statement of the transaction and return its rows."""
-        return await _run(self._connection, sql, parameters)
+    async def fetch(
+        self, sql: str, parameters: Parameters = None, *, timeout_s: float | None = None
+    ) -> list[Row]:
+        """Run one statement of the transaction and return its rows; the pool's time-out if None."""
+        return await _run(self._connection, sql, parameters, timeout_s)
 
 
 async def _repeat_contended(run: Callable[[], Awaitable[T]]) -> T:
@@ -203,9 +211,14 @@ async def _repeat_contended(run: Callable[[], Awaitable[T]]) -> T:
     raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S)
 
 
-async def _run(connection: "aiopg.Connection", sql: str, parameters: Parameters) -> list[Row]:
+async def _run(
+    connection: "aiopg.Connection",
+    sql: str,
+    parameters: Parameters,
+    timeout_s: float | None = None,
+) -> list[Row]:
     async with connection.cursor() as cursor:
-        await cursor.execute(sql, parameters)
+        await cursor.execute(sql, parameters, timeout=timeout_s)
         return await cursor.fetchall() if cursor.description else []
 
 

@@ -233,6 +233,31 @@ async def test_the_invariants_see_links_that_are_broken(trail: Trail, name: str)
     assert "broken_seals" in await trail.violations()
 
 
+FORGED_IN_ADVANCE = """
+    INSERT INTO payment_events (payment_id, seq, at, event, data, correlation_id, position, hash)
+        SELECT payment_id, 9, at, event, data, correlation_id, 0,
+            event_hash('', payment_id, 9, at, event, data, correlation_id)
+        FROM payment_events WHERE payment_id = '{victim}' AND seq = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "script"),
+    {
+        "changed": CHANGE_ENTRY,
+        "cut off at the beginning and recomputed": (
+            "DELETE FROM payment_events WHERE payment_id = '{victim}' AND seq = 1;" + REBUILD_CHAIN
+        ),
+        "put where no interval reaches": FORGED_IN_ADVANCE,
+    }.items(),
+)
+async def test_the_invariants_see_new_entries_that_break_a_chain(
+    trail: Trail, name: str, script: str
+) -> None:
+    await trail.attack(script)
+    assert "broken_event_chains" in await trail.violations(), name
+
+
 ONLY_BY_ANCHORS: dict[str, tuple[str, set[Told]]] = {
     "the last seals are removed": (
         "DELETE FROM audit_seals WHERE id >= 2",

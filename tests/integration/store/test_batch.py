@@ -18,7 +18,7 @@ from service.store.begin_payments import (
     begin_payments,
     conflict_keys,
 )
-from service.store.database import Database, RefusedError, Transaction
+from service.store.database import SERVER_TIMEOUT_EXTRA_S, Database, RefusedError, Transaction
 from tests.integration.store.conftest import Shop, begin_item
 
 
@@ -275,3 +275,12 @@ def test_a_batched_statement_takes_all_its_items_as_one_parameter(name: str) -> 
     """Lists are written out item by item (psycopg2); one text of JSON goes as it is."""
     assert "$1" in PREPARED[name]
     assert "$2" not in PREPARED[name]
+
+
+async def test_a_report_has_more_time_than_a_statement(database_url: str) -> None:
+    quick = await Database.open(database_url, size=1, timeout_s=0.2, prepared={})
+    longer_s = 0.2 + SERVER_TIMEOUT_EXTRA_S + 0.5
+    assert await quick.report(f"SELECT 1 FROM pg_sleep({longer_s})") == [(1,)]
+    [(left,)] = await quick.fetch("SHOW statement_timeout")
+    assert left == "2200ms", "and the next statement has the usual one"
+    await quick.close()

@@ -234,6 +234,28 @@ def test_plans_from_when_tables_were_empty_read_by_index(past: Past) -> None:
     assert not wrong
 
 
+NEWEST: Final = 20_000
+"""Entries of a trail whose hashes are worked out every minute (migration 0018)."""
+
+
+@pytest.mark.parametrize(
+    ("invariant", "trail"),
+    [
+        ("broken_event_chains", "payment_events"),
+        ("invariant_broken_admin_chains", "admin_actions"),
+    ],
+)
+async def test_every_minute_the_newest_entries_are_checked_not_all(
+    past: Past, invariant: str, trail: str
+) -> None:
+    async with Explained.open(past.url, PREPARED) as explained:
+        await explained.db.report(f"SELECT count(*) FROM {invariant}")
+        scans = [scan for plan in explained.taken() for scan in plan.scans if scan.table == trail]
+    assert scans
+    assert {scan.kind for scan in scans} <= {"Index Scan", "Index Only Scan"}
+    assert max(scan.rows for scan in scans) <= NEWEST
+
+
 async def _a_batch_of_payments(explained: Explained, user: str) -> None:
     """Take 32 payments from the order to the games, and one back."""
     db, shop = explained.db, Shop(explained.db)
