@@ -67,7 +67,7 @@ parity: ## every difference between staging and prod; one without a declared rea
 
 .PHONY: test
 test: ## every test that needs no cluster
-	$(BOOTSTRAP) venv pulumi promtool amtool stripe-mock kubeconform kube-score actionlint control-plane
+	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score actionlint control-plane
 	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster
 
 .PHONY: cluster-test
@@ -77,7 +77,7 @@ cluster-test: ## the stack local on a real Kubernetes API whose nodes are played
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
-	$(BOOTSTRAP) venv pulumi promtool amtool stripe-mock kubeconform kube-score actionlint
+	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score actionlint
 	@$(PYTHON) -m scripts.coverage $(SPREAD) --ignore=tests/cluster $(TESTS)
 
 .PHONY: audit

@@ -117,33 +117,34 @@ def _pulumi() -> Tool:
     )
 
 
-def _promtool() -> Tool:
+def _prometheus_program(binary: str, usually: str) -> Tool:
+    """Return a program of Prometheus; both come from one release, and one Go module."""
     version = "3.16.0"
     release = f"{GITHUB}/prometheus/prometheus/releases/download/v{version}"
     archive = f"prometheus-{version}.{system()}-{machine()}"
     return Tool(
-        name="promtool",
+        name=binary,
         version=version,
-        binaries=("promtool",),
+        binaries=(binary,),
         # Prometheus 3 made range selectors left-open: the same rule test gives other values in 2.
         minimum="3.0.0",
-        remedy="install Prometheus 3 (promtool), or Go 1.26 or newer",
+        remedy=f"install Prometheus 3 ({binary}), or Go 1.26 or newer",
         download=Download(
             archive=f"{release}/{archive}.tar.gz",
             checksums=f"{release}/sha256sums.txt",
-            files=(f"{archive}/promtool",),
+            files=(f"{archive}/{binary}",),
         ),
-        debian=Debian(packages=("prometheus",), binaries=("usr/bin/promtool",), minimum="3.0.0"),
+        debian=Debian(packages=("prometheus",), binaries=(f"usr/bin/{binary}",), minimum="3.0.0"),
         go=(
             GoProgram(
                 folder="promtool",
-                package="github.com/prometheus/prometheus/cmd/promtool",
-                binary="promtool",
+                package=f"github.com/prometheus/prometheus/cmd/{binary}",
+                binary=binary,
                 ldflags=f"-s -w -X github.com/prometheus/common/version.Version={version}",
                 tags="remove_all_sd",  # no service discovery: a third of the packages
             ),
         ),
-        go_usually="2 min on 2 cores, once per machine",
+        go_usually=usually,
     )
 
 
@@ -304,7 +305,8 @@ def _wrk() -> Tool:
 
 
 PULUMI: Final = _pulumi()
-PROMTOOL: Final = _promtool()
+PROMTOOL: Final = _prometheus_program("promtool", "2 min on 2 cores, once per machine")
+PROMETHEUS: Final = _prometheus_program("prometheus", "8 min on 2 cores, once per machine")
 AMTOOL: Final = _amtool()
 STRIPE_MOCK: Final = _stripe_mock()
 KUBECONFORM: Final = _kubeconform()

@@ -130,6 +130,10 @@ COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
         "checks the example of Alertmanager's configuration",
         lambda place: tools.ensure(catalogue.AMTOOL, place),
     ),
+    "prometheus": (
+        "scrapes the service and evaluates the rules in tests; without its UI when built here",
+        lambda place: tools.ensure(catalogue.PROMETHEUS, place),
+    ),
     "stripe-mock": (
         "Stripe's own API double, for tests",
         lambda place: tools.ensure(catalogue.STRIPE_MOCK, place),
@@ -158,6 +162,7 @@ DEFAULT: Final = (
     "pulumi",
     "promtool",
     "amtool",
+    "prometheus",
     "stripe-mock",
     "kubeconform",
     "kube-score",
