@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from alerts.links import ERRORS_DASHBOARD
 from alerts.model import SERVICE, STACK, Alert, Area, Hold, Severity, Show
 from alerts.promql import NoneOf, Pattern, above, ratio
 from service.metric_catalog import HTTP_REQUESTS
@@ -26,6 +27,7 @@ ERRORS: Final = Alert(
     description="{value} of the requests to {namespace} were answered with a 5xx.",
     show=Show.PERCENTAGE,
     why=API_ERROR_RATIO.why,
+    dashboard=ERRORS_DASHBOARD,
 )
 
 AREA: Final = Area("api", (ERRORS,))

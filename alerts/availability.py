@@ -3,6 +3,7 @@
 from typing import Final
 
 from alerts.external_catalog import UP
+from alerts.links import RESOURCES_DASHBOARD, ROLLOUT_DASHBOARD
 from alerts.model import INSTANCE, SERVICE, SERVICE_LABEL, STACK, Alert, Area, Hold, Severity, Show
 from alerts.promql import NoneOf, Over, above, absent, age, equal, without
 from service.metric_catalog import WORKER_LAST_ROUND
@@ -35,6 +36,7 @@ TARGET_DOWN: Final = Alert(
     show=Show.NUMBER,
     why="0 is Prometheus' own word for a scrape that failed",
     by=TARGET,
+    dashboard=ROLLOUT_DASHBOARD,
 )
 API_GONE: Final = Alert(
     name="ApiDown",
@@ -45,6 +47,7 @@ API_GONE: Final = Alert(
     description="{namespace} had {value} API processes within a day; now none answers.",
     show=Show.NUMBER,
     why="one that answers is enough not to wake anybody; none is an outage",
+    dashboard=ROLLOUT_DASHBOARD,
 )
 WORKER_GONE: Final = Alert(
     name="WorkerDown",
@@ -55,6 +58,7 @@ WORKER_GONE: Final = Alert(
     description="{namespace} had {value} worker processes within a day; now none answers.",
     show=Show.NUMBER,
     why="one that answers does the work of all; none leaves paid orders without their games",
+    dashboard=ROLLOUT_DASHBOARD,
 )
 NO_TARGETS: Final = Alert(
     name="NoTargets",
@@ -66,6 +70,7 @@ NO_TARGETS: Final = Alert(
     show=Show.NUMBER,
     why="alerts about a service that isn't scraped are silent, which looks like health",
     by=(),
+    dashboard=ROLLOUT_DASHBOARD,
 )
 STALLED: Final = Alert(
     name="WorkerStalled",
@@ -88,6 +93,7 @@ STALLED: Final = Alert(
     show=Show.DURATION,
     why=f"{WORKER_ROUND_S.why}; a run of reconciliation may take an hour and has its own alert",
     by=(*INSTANCE, "worker"),
+    dashboard=RESOURCES_DASHBOARD,
 )
 
 AREA: Final = Area("availability", (TARGET_DOWN, API_GONE, WORKER_GONE, NO_TARGETS, STALLED))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from alerts.links import OBJECTIVES_DASHBOARD
 from alerts.model import (
     EVALUATION_INTERVAL_S,
     RULES,
@@ -159,6 +160,7 @@ def fast(budget: Budget) -> Alert:
         f"the objective is {promise:.1%} good ones over {budget.objective.window}.",
         show=Show.PERCENTAGE,
         why=_why(PAGE),
+        dashboard=OBJECTIVES_DASHBOARD,
     )
 
 
@@ -175,6 +177,7 @@ def slow(budget: Budget) -> Alert:
         f"the objective is {promise:.1%} good ones over {budget.objective.window}.",
         show=Show.PERCENTAGE,
         why=_why(TICKET),
+        dashboard=OBJECTIVES_DASHBOARD,
     )
 
 

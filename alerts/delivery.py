@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from alerts.links import INTEGRATIONS_DASHBOARD, MONEY_DASHBOARD
 from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
 from alerts.payments import NEARLY
 from alerts.promql import OneOf, above, ratio
@@ -39,6 +40,7 @@ OUTBOX_LAGGING: Final = Alert(
     description="The oldest message in the outbox of {namespace} has waited for {value}.",
     show=Show.DURATION,
     why=OUTBOX_LAG_S.why,
+    dashboard=MONEY_DASHBOARD,
 )
 NOT_GRANTED: Final = Alert(
     name="PaidNotGranted",
@@ -50,6 +52,7 @@ NOT_GRANTED: Final = Alert(
     "and have neither their games nor their money back.",
     show=Show.NUMBER,
     why=NOT_GRANTED_LIMIT.why,
+    dashboard=MONEY_DASHBOARD,
 )
 MANY_NOT_GRANTED: Final = Alert(
     name="PaidNotGrantedMany",
@@ -61,6 +64,7 @@ MANY_NOT_GRANTED: Final = Alert(
     "and have neither their games nor their money back.",
     show=Show.NUMBER,
     why=NOT_GRANTED_LIMIT.why,
+    dashboard=MONEY_DASHBOARD,
 )
 GIVEN_UP: Final = Alert(
     name="GrantsGivenUp",
@@ -76,6 +80,7 @@ GIVEN_UP: Final = Alert(
     show=Show.NUMBER,
     why=GIVEN_UP_LIMIT.why,
     by=(*STACK, "reason"),
+    dashboard=MONEY_DASHBOARD,
 )
 INBOX_LAGGING: Final = Alert(
     name="WebhookInboxLagging",
@@ -86,6 +91,7 @@ INBOX_LAGGING: Final = Alert(
     description="An event in the inbox of {namespace} that is due has waited for {value}.",
     show=Show.DURATION,
     why=WEBHOOK_INBOX_LAG_S.why,
+    dashboard=INTEGRATIONS_DASHBOARD,
 )
 PARKED: Final = Alert(
     name="WebhookEventsParked",
@@ -101,6 +107,7 @@ PARKED: Final = Alert(
     show=Show.NUMBER,
     why="an event is parked once, after three days of tries: each one needs a person",
     by=(*STACK, "provider"),
+    dashboard=INTEGRATIONS_DASHBOARD,
 )
 REFUSED: Final = Alert(
     name="WebhooksRefused",
@@ -124,6 +131,7 @@ REFUSED: Final = Alert(
     show=Show.PERCENTAGE,
     why=WEBHOOK_REFUSED_RATIO.why,
     by=(*STACK, "provider"),
+    dashboard=INTEGRATIONS_DASHBOARD,
 )
 
 AREA: Final = Area(

@@ -8,6 +8,15 @@ RUNBOOK_BASE: Final = f"https://github.com/coinslot/coinslot/blob/main/{RUNBOOK_
 
 OVERVIEW_DASHBOARD: Final = "coinslot-overview"
 """The uid of the dashboard that on-call people see first."""
+PROVIDERS_DASHBOARD: Final = "coinslot-providers"
+INTEGRATIONS_DASHBOARD: Final = "coinslot-integrations"
+MONEY_DASHBOARD: Final = "coinslot-money"
+RESOURCES_DASHBOARD: Final = "coinslot-resources"
+OBJECTIVES_DASHBOARD: Final = "coinslot-objectives"
+ERRORS_DASHBOARD: Final = "coinslot-errors"
+AMOUNTS_DASHBOARD: Final = "coinslot-amounts"
+ACTIVE_DASHBOARD: Final = "coinslot-active"
+ROLLOUT_DASHBOARD: Final = "coinslot-rollout"
 
 
 def runbook_url(alert_name: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from alerts.links import INTEGRATIONS_DASHBOARD
 from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
 from alerts.payments import NEARLY
 from alerts.promql import above
@@ -26,6 +27,7 @@ LAGGING: Final = Alert(
     description="A delivery to a merchant of {namespace} is {value} late.",
     show=Show.DURATION,
     why=MERCHANT_LAG_S.why,
+    dashboard=INTEGRATIONS_DASHBOARD,
 )
 EXHAUSTED: Final = Alert(
     name="MerchantWebhooksExhausted",
@@ -39,6 +41,7 @@ EXHAUSTED: Final = Alert(
     description=f"{{value}} deliveries of {{namespace}} are exhausted, more than {WINDOW} ago.",
     show=Show.NUMBER,
     why="after three days of tries nothing more is sent by itself: each one needs a person",
+    dashboard=INTEGRATIONS_DASHBOARD,
 )
 DISABLED: Final = Alert(
     name="MerchantEndpointDisabled",
@@ -53,6 +56,7 @@ DISABLED: Final = Alert(
     show=Show.NUMBER,
     why="what happens from now on that merchant is never told, until somebody enables it",
     by=(*STACK, "reason"),
+    dashboard=INTEGRATIONS_DASHBOARD,
 )
 
 AREA: Final = Area("merchants", (LAGGING, EXHAUSTED, DISABLED))

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from alerts.links import MONEY_DASHBOARD
 from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
 from alerts.payments import NEARLY
 from alerts.promql import Over, above, age, below
@@ -31,6 +32,7 @@ INVARIANT_BROKEN: Final = Alert(
     show=Show.NUMBER,
     why="0 is the only right number: one row means a defect, or a hand in the database",
     by=(*STACK, "invariant"),
+    dashboard=MONEY_DASHBOARD,
 )
 DIFFERENCE: Final = Alert(
     name="ReconciliationDifference",
@@ -42,6 +44,7 @@ DIFFERENCE: Final = Alert(
     show=Show.NUMBER,
     why="each is money or a game in the wrong place, until somebody has looked",
     by=(*STACK, "kind"),
+    dashboard=MONEY_DASHBOARD,
 )
 OVERDUE: Final = Alert(
     name="ReconciliationOverdue",
@@ -55,6 +58,7 @@ OVERDUE: Final = Alert(
     "that there never was one.",
     show=Show.DURATION,
     why=RECONCILIATION_OVERDUE_S.why,
+    dashboard=MONEY_DASHBOARD,
 )
 ORPHANS: Final = Alert(
     name="OrphanCapturesRising",
@@ -70,6 +74,7 @@ ORPHANS: Final = Alert(
     show=Show.NUMBER,
     why=f"{ORPHANS_LIMIT.value:g} {ORPHANS_LIMIT.why}",
     by=(*STACK, "provider"),
+    dashboard=MONEY_DASHBOARD,
 )
 NOT_GIVEN_BACK: Final = Alert(
     name="OrphanCaptureNotGivenBack",
@@ -80,6 +85,7 @@ NOT_GIVEN_BACK: Final = Alert(
     description="{value} orphan captures of {namespace} wait for their refund.",
     show=Show.NUMBER,
     why="each one is a buyer's money that we have no right to",
+    dashboard=MONEY_DASHBOARD,
 )
 ORPHANS_IN_REVIEW: Final = Alert(
     name="OrphanCaptureInReview",
@@ -90,6 +96,7 @@ ORPHANS_IN_REVIEW: Final = Alert(
     description="{value} orphan captures of {namespace} could not be refunded by themselves.",
     show=Show.NUMBER,
     why="the provider has refused the refund, or said nothing for ten hours: a person must act",
+    dashboard=MONEY_DASHBOARD,
 )
 
 TRAIL_BROKEN: Final = Alert(
@@ -101,6 +108,7 @@ TRAIL_BROKEN: Final = Alert(
     description="{value} faults were found in the sealed audit trails of {namespace}.",
     show=Show.NUMBER,
     why="0 is the only right number: one fault is a change behind the service's back",
+    dashboard=MONEY_DASHBOARD,
 )
 SEALS_GONE: Final = Alert(
     name="AuditSealsGone",
@@ -115,6 +123,7 @@ SEALS_GONE: Final = Alert(
     f"within {SEALS_WINDOW}.",
     show=Show.NUMBER,
     why="the numbers only rise: a lower one is a restored backup, or a hand that hides something",
+    dashboard=MONEY_DASHBOARD,
 )
 SEAL_LAGGING: Final = Alert(
     name="AuditSealLagging",
@@ -125,6 +134,7 @@ SEAL_LAGGING: Final = Alert(
     description="The oldest entry of {namespace} that no seal covers is {value} old.",
     show=Show.DURATION,
     why=SEAL_LAG_S.why,
+    dashboard=MONEY_DASHBOARD,
 )
 
 AREA: Final = Area(

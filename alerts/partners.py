@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from alerts.links import INTEGRATIONS_DASHBOARD, PROVIDERS_DASHBOARD
 from alerts.model import SERVICE, STACK, Alert, Area, Hold, Severity, Show
 from alerts.promql import OneOf, Over, above, below, ratio
 from service.metric_catalog import BREAKER_STATE, INTEGRATION_REQUESTS, PROVIDER_REQUESTS
@@ -40,6 +41,7 @@ PROVIDER_DOWN: Final = Alert(
     show=Show.PERCENTAGE,
     why=PROVIDER_ERROR_RATIO.why,
     by=PROVIDER,
+    dashboard=PROVIDERS_DASHBOARD,
 )
 BREAKER_OPEN: Final = Alert(
     name="ProviderBreakerOpen",
@@ -55,6 +57,7 @@ BREAKER_OPEN: Final = Alert(
     show=Show.PERCENTAGE,
     why=BREAKER_CLOSED_RATIO.why,
     by=PROVIDER,
+    dashboard=PROVIDERS_DASHBOARD,
 )
 LIBRARY_FAILING: Final = Alert(
     name="LibraryFailing",
@@ -65,6 +68,7 @@ LIBRARY_FAILING: Final = Alert(
     description="{value} of the calls of {namespace} to the Library failed or timed out.",
     show=Show.PERCENTAGE,
     why=INTEGRATION_ERROR_RATIO.why,
+    dashboard=INTEGRATIONS_DASHBOARD,
 )
 CATALOG_FAILING: Final = Alert(
     name="GameCatalogFailing",
@@ -75,6 +79,7 @@ CATALOG_FAILING: Final = Alert(
     description="{value} of the calls of {namespace} to the Game Catalog failed or timed out.",
     show=Show.PERCENTAGE,
     why=INTEGRATION_ERROR_RATIO.why,
+    dashboard=INTEGRATIONS_DASHBOARD,
 )
 CATALOG_DOWN: Final = Alert(
     name="GameCatalogDown",
@@ -86,6 +91,7 @@ CATALOG_DOWN: Final = Alert(
     show=Show.PERCENTAGE,
     why="half of the calls fail: without a price there is no order, and without an order no "
     "payment, which no error ratio of payments shows",
+    dashboard=INTEGRATIONS_DASHBOARD,
 )
 
 AREA: Final = Area(

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from alerts.links import ACTIVE_DASHBOARD, ERRORS_DASHBOARD, MONEY_DASHBOARD, OBJECTIVES_DASHBOARD
 from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
 from alerts.promql import OneOf, above, ratio
 from service.metric_catalog import (
@@ -63,6 +64,7 @@ ERROR_RATE_HIGH: Final = Alert(
     description=_ERRORS.format(window=HIGH_WINDOW, limit=PAYMENT_ERROR_RATIO.warning),
     show=Show.PERCENTAGE,
     why=PAYMENT_ERROR_RATIO.why,
+    dashboard=ERRORS_DASHBOARD,
 )
 ERROR_RATE_CRITICAL: Final = Alert(
     name="PaymentErrorRateCritical",
@@ -73,6 +75,7 @@ ERROR_RATE_CRITICAL: Final = Alert(
     description=_ERRORS.format(window=CRITICAL_WINDOW, limit=PAYMENT_ERROR_RATIO.critical),
     show=Show.PERCENTAGE,
     why=PAYMENT_ERROR_RATIO.why,
+    dashboard=ERRORS_DASHBOARD,
 )
 
 _SLOW: Final = (
@@ -89,6 +92,7 @@ LATENCY_HIGH: Final = Alert(
     description=_SLOW.format(window=HIGH_WINDOW, limit=PAYMENT_LATENCY_P95_S.warning),
     show=Show.DURATION,
     why=PAYMENT_LATENCY_P95_S.why,
+    dashboard=OBJECTIVES_DASHBOARD,
 )
 LATENCY_CRITICAL: Final = Alert(
     name="PaymentLatencyCritical",
@@ -99,6 +103,7 @@ LATENCY_CRITICAL: Final = Alert(
     description=_SLOW.format(window=CRITICAL_WINDOW, limit=PAYMENT_LATENCY_P95_S.critical),
     show=Show.DURATION,
     why=PAYMENT_LATENCY_P95_S.why,
+    dashboard=OBJECTIVES_DASHBOARD,
 )
 
 HIGH_VALUE_FAILING: Final = Alert(
@@ -115,6 +120,7 @@ HIGH_VALUE_FAILING: Final = Alert(
     show=Show.NUMBER,
     why=f"{HIGH_VALUE_FAILURES.value:g} {HIGH_VALUE_FAILURES.why}",
     by=(*STACK, "provider"),
+    dashboard=ERRORS_DASHBOARD,
 )
 
 STUCK: Final = Alert(
@@ -129,6 +135,7 @@ STUCK: Final = Alert(
     description="The oldest payment in processing of {namespace} has been there for {value}.",
     show=Show.DURATION,
     why=PAYMENT_PROCESSING_S.why,
+    dashboard=ACTIVE_DASHBOARD,
 )
 UNKNOWN: Final = Alert(
     name="PaymentsUnknownForLong",
@@ -142,6 +149,7 @@ UNKNOWN: Final = Alert(
     description="{namespace} has not known a payment's outcome for {value}.",
     show=Show.DURATION,
     why=PAYMENT_UNKNOWN_S.why,
+    dashboard=ACTIVE_DASHBOARD,
 )
 _REVIEW_HOLD: Final = Hold("15m", "operators who are at work on it need not be told")
 IN_REVIEW: Final = Alert(
@@ -153,6 +161,7 @@ IN_REVIEW: Final = Alert(
     description="{value} payments of {namespace} are in review; their games stay reserved.",
     show=Show.NUMBER,
     why="each one is a buyer who waits, and nothing but a person can end it",
+    dashboard=MONEY_DASHBOARD,
 )
 REFUNDS_IN_REVIEW: Final = Alert(
     name="RefundsInReview",
@@ -163,6 +172,7 @@ REFUNDS_IN_REVIEW: Final = Alert(
     description="{value} refunds of {namespace} are in review; the buyers wait for their money.",
     show=Show.NUMBER,
     why="each one is a buyer's money, and nothing but a person can end it",
+    dashboard=MONEY_DASHBOARD,
 )
 
 AREA: Final = Area(

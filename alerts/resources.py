@@ -9,6 +9,7 @@ from alerts.external_catalog import (
     CONTAINER_RESTARTS,
     UP,
 )
+from alerts.links import RESOURCES_DASHBOARD, ROLLOUT_DASHBOARD
 from alerts.model import (
     AT_ONCE,
     CONTAINERS,
@@ -61,6 +62,7 @@ CPU: Final = Alert(
     show=Show.PERCENTAGE,
     why=CPU_RATIO.why,
     by=CONTAINER,
+    dashboard=RESOURCES_DASHBOARD,
 )
 MEMORY: Final = Alert(
     name="MemoryHigh",
@@ -78,6 +80,7 @@ MEMORY: Final = Alert(
     show=Show.PERCENTAGE,
     why=MEMORY_RATIO.why,
     by=CONTAINER,
+    dashboard=RESOURCES_DASHBOARD,
 )
 RESTARTING: Final = Alert(
     name="PodRestarting",
@@ -93,6 +96,7 @@ RESTARTING: Final = Alert(
     show=Show.NUMBER,
     why=f"{RESTARTS.value:g} {RESTARTS.why}",
     by=CONTAINER,
+    dashboard=ROLLOUT_DASHBOARD,
 )
 METRICS_MISSING: Final = Alert(
     name="ContainerMetricsMissing",
@@ -108,6 +112,7 @@ METRICS_MISSING: Final = Alert(
     "containers.",
     show=Show.NUMBER,
     why="the alerts about CPU, memory and restarts can't fire without them, and would not tell",
+    dashboard=RESOURCES_DASHBOARD,
 )
 POOL: Final = Alert(
     name="DatabasePoolSaturated",
@@ -127,6 +132,7 @@ POOL: Final = Alert(
     show=Show.PERCENTAGE,
     why=DB_POOL_RATIO.why,
     by=INSTANCE,
+    dashboard=RESOURCES_DASHBOARD,
 )
 QUEUE: Final = Alert(
     name="BatchQueueFilling",
@@ -144,6 +150,7 @@ QUEUE: Final = Alert(
     show=Show.PERCENTAGE,
     why=BATCH_QUEUE_RATIO.why,
     by=INSTANCE,
+    dashboard=RESOURCES_DASHBOARD,
 )
 LOOP: Final = Alert(
     name="EventLoopLagging",
@@ -157,6 +164,7 @@ LOOP: Final = Alert(
     show=Show.DURATION,
     why=EVENT_LOOP_LAG_S.why,
     by=INSTANCE,
+    dashboard=RESOURCES_DASHBOARD,
 )
 CACHE: Final = Alert(
     name="CacheLost",
@@ -173,6 +181,7 @@ CACHE: Final = Alert(
     description="{value} of the look-ups of {namespace} in the cache failed.",
     show=Show.PERCENTAGE,
     why=CACHE_ERROR_RATIO.why,
+    dashboard=RESOURCES_DASHBOARD,
 )
 
 AREA: Final = Area(

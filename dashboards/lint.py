@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import promql_parser
 
+from alerts.external_catalog import KUBE_STATE_METRICS, KUBELET
+from alerts.links import RUNBOOK_BASE
 from alerts.parsing import parses, walk
-from dashboards.panels import GRID_COLUMNS, REFRESH_ON_TIME_CHANGE, UNITS
+from dashboards.grafana import GRID_COLUMNS, REFRESH_ON_TIME_CHANGE, UNITS
 
 Document = dict[str, Any]
 Rule = Callable[[Document], Iterator[str]]
@@ -26,6 +28,10 @@ OLDEST_SCHEMA: Final = 36
 
 RETIRED_PANELS: Final = ("graph", "singlestat", "table-old")
 RATES: Final = ("rate", "irate", "increase")
+FOREIGN: Final = {
+    metric.name for exporter in (KUBELET, KUBE_STATE_METRICS) for metric in exporter.metrics
+}
+RUNBOOK: Final = re.compile(rf"{re.escape(RUNBOOK_BASE)}/(\w+)\.md")
 
 
 def problems(document: Document) -> list[str]:
@@ -39,12 +45,14 @@ def panels(document: Document) -> list[Document]:
 
 
 def expressions(document: Document) -> list[tuple[str, str]]:
-    """Return (panel title, PromQL with variables filled in) of each query."""
-    return [
-        (panel["title"], plain_promql(target["expr"]))
+    """Return (title, PromQL with variables filled in) of each query of panels and annotations."""
+    found = [
+        (panel["title"], target["expr"])
         for panel in panels(document)
         for target in panel.get("targets", ())
     ]
+    found += [(event["name"], event["expr"]) for event in document["annotations"]["list"]]
+    return [(title, plain_promql(expression)) for title, expression in found]
 
 
 def plain_promql(expression: str) -> str:
@@ -113,9 +121,31 @@ def panels_have_their_place(document: Document) -> Iterator[str]:
     for panel in document["panels"]:
         if panel["gridPos"]["x"] + panel["gridPos"]["w"] > GRID_COLUMNS:
             yield f"{panel['title']}: sticks out of the grid"
-        references = [target["refId"] for target in panel["targets"]]
+        references = [target["refId"] for target in panel.get("targets", ())]
         if len(references) != len(set(references)):
             yield f"{panel['title']}: two queries have the same refId"
+
+
+def events_are_marked(document: Document) -> Iterator[str]:
+    """Yield what keeps deployments from being seen in every panel."""
+    events = document["annotations"]["list"]
+    if [event["name"] for event in events] != ["Deployments"]:
+        yield "there must be one annotation, and its name `Deployments`"
+    if any(event["datasource"]["uid"] != "${datasource}" for event in events):
+        yield "an annotation does not use ${datasource}"
+
+
+def links_lead_on(document: Document) -> Iterator[str]:
+    """Yield what keeps a reader from the other dashboards and the runbooks."""
+    kinds = {link["type"]: link for link in document["links"]}
+    others = kinds.get("dashboards", {})
+    if not (others.get("tags") == document["tags"] and others.get("includeVars")):
+        yield "there is no link to the dashboards of its tags that passes the variables on"
+    if not str(kinds.get("link", {}).get("url", "")).startswith(RUNBOOK_BASE):
+        yield "there is no link to the runbooks"
+    for panel in panels(document):
+        if not all(RUNBOOK.fullmatch(link["url"]) for link in panel["links"]):
+            yield f"{panel['title']}: links to what is no runbook"
 
 
 def queries_are_sound(document: Document) -> Iterator[str]:
@@ -138,7 +168,9 @@ def _node_problems(node: Any, parents: tuple[Any, ...]) -> Iterator[str]:
 
 def _selector_problems(selector: Any, parents: tuple[Any, ...]) -> Iterator[str]:
     matchers = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
-    for label in ("job", "namespace"):
+    # What others export or rules record comes from jobs of their own, or from none.
+    foreign = selector.name in FOREIGN or ":" in selector.name
+    for label in ("namespace",) if foreign else ("job", "namespace"):
         if matchers.get(label) != f"${label}":
             yield f'{selector.name} is not narrowed down by {label}=~"${label}"'
     functions = [node.func.name for node in parents if isinstance(node, promql_parser.Call)]
@@ -168,5 +200,7 @@ RULES: Final[tuple[Rule, ...]] = (
     variables_are_useful,
     panels_explain_themselves,
     panels_have_their_place,
+    events_are_marked,
+    links_lead_on,
     queries_are_sound,
 )

@@ -3,24 +3,31 @@
 from typing import Final
 
 from alerts.links import OVERVIEW_DASHBOARD
-from alerts.promql import NoneOf, OneOf, Pattern, Source, ratio, total
-from dashboards.panels import (
-    GOOD,
-    Dashboard,
-    Panel,
-    Query,
-    Row,
-    Step,
-    Variable,
-    falling,
-    heatmap,
-    rising,
-    stat,
-    timeseries,
+from alerts.payments import ERROR_RATE_CRITICAL, ERROR_RATE_HIGH, LATENCY_CRITICAL, LATENCY_HIGH
+from alerts.promql import Pattern, total
+from alerts.volume import STOPPED, VOLUME_DROP
+from dashboards.panels import Dashboard, Panel, Query, Row, heatmap, rising, stat, timeseries
+from dashboards.reading import (
+    CURRENCY,
+    ERRORS,
+    LATENCY_STEPS,
+    NEVER,
+    PAID_RATIO,
+    QUANTILES,
+    SHOWN,
+    SUCCESS_RATIO,
+    SUCCESS_STEPS,
+    USUAL,
+    WINDOW,
+    grouped,
+    health,
+    latest,
+    p95,
+    quantiles,
 )
+from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import (
     ACTIVE_PAYMENTS,
-    BUILD_INFO,
     HTTP_REQUESTS,
     INTEGRATION_DURATION,
     INTEGRATION_REQUESTS,
@@ -35,59 +42,15 @@ from service.metric_catalog import (
     PROVIDER_DURATION,
     PROVIDER_REQUESTS,
     UNRESOLVED_PAYMENTS,
-    Metric,
 )
 from service.slo import (
-    ERROR_STATUSES,
     GRANT_FRESHNESS_S,
     HIGH_VALUE_MINOR,
     PAYMENT_AVAILABILITY,
-    PAYMENT_ERROR_RATIO,
     PAYMENT_LATENCY_P95_S,
 )
 
-SHOWN: Final = Source({"namespace": Pattern("$namespace"), "job": Pattern("$job")})
-WINDOW: Final = "$__rate_interval"
-
-ERRORS: Final = OneOf(ERROR_STATUSES)
-NO_ERRORS: Final = NoneOf(ERROR_STATUSES)
-FAULTS: Final = OneOf(("error", "timeout"))
-NO_FAULTS: Final = NoneOf(FAULTS.values)
-
-QUANTILES: Final = (("P50", 0.5), ("P95", 0.95), ("P99", 0.99))
-LATENCY_STEPS: Final = rising(PAYMENT_LATENCY_P95_S.warning, PAYMENT_LATENCY_P95_S.critical)
-SUCCESS_STEPS: Final = falling(PAYMENT_AVAILABILITY.target, 1 - PAYMENT_ERROR_RATIO.warning)
 LAG_STEPS: Final = rising(GRANT_FRESHNESS_S / 5, GRANT_FRESHNESS_S)
-NEVER: Final = (GOOD, Step(1, "red"))
-
-SUCCESS_RATIO: Final = ratio(
-    SHOWN.rate(PAYMENTS, WINDOW, status=NO_ERRORS), SHOWN.rate(PAYMENTS, WINDOW)
-)
-
-
-def grouped(metric: Metric, *by: str) -> Query:
-    """Return the rate of a counter, a line for each value of the labels `by`."""
-    legend = " ".join(f"{{{{{label}}}}}" for label in by)
-    return Query(SHOWN.rate(metric, WINDOW, by), legend)
-
-
-def p95(metric: Metric, *by: str) -> Query:
-    """Return the P95 of a histogram, a line for each value of the labels `by`."""
-    legend = " ".join(f"{{{{{label}}}}}" for label in by)
-    return Query(SHOWN.quantile(0.95, metric, WINDOW, by), legend)
-
-
-def latest(metric: Metric, *by: str) -> Query:
-    """Return a gauge that pods read from the database: one answer a stack, the highest."""
-    legend = " ".join(f"{{{{{label}}}}}" for label in by) or metric.name
-    return Query(total(SHOWN.gauge(metric, "max", ("namespace", *by)), by), legend)
-
-
-def health(metric: Metric, by: str) -> Query:
-    """Return the fraction of calls to others that they answered, whatever the answer was."""
-    answered = SHOWN.rate(metric, WINDOW, (by,), outcome=NO_FAULTS)
-    return Query(ratio(answered, SHOWN.rate(metric, WINDOW, (by,))), f"{{{{{by}}}}}")
-
 
 NOW: Final[tuple[Panel, ...]] = (
     stat(
@@ -103,6 +66,7 @@ NOW: Final[tuple[Panel, ...]] = (
         "Payments that reached a status. A sudden drop hurts as much as errors do.",
         SHOWN.rate(PAYMENTS, WINDOW),
         "per_second",
+        alerts=(VOLUME_DROP, STOPPED),
     ),
     stat(
         "Latency P95",
@@ -143,15 +107,10 @@ PAYMENT_LINES: Final = (
             "No error: the objective's view. Succeeded: the buyer's view, declines included.",
             (
                 Query(SUCCESS_RATIO, "no error"),
-                Query(
-                    ratio(
-                        SHOWN.rate(PAYMENTS, WINDOW, status="succeeded"),
-                        SHOWN.rate(PAYMENTS, WINDOW),
-                    ),
-                    "succeeded",
-                ),
+                Query(PAID_RATIO, "succeeded"),
             ),
             "percent",
+            alerts=(ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
         ),
         timeseries(
             "Volume by status",
@@ -159,15 +118,17 @@ PAYMENT_LINES: Final = (
             (grouped(PAYMENTS, "status"),),
             "per_second",
             stacked=True,
+            alerts=(VOLUME_DROP, STOPPED),
         ),
     ),
     (
         timeseries(
             "Payment latency",
             "From a payment request's arrival to its answer. The lines are the alerts' limits.",
-            (Query(SHOWN.quantile(q, PAYMENT_DURATION, WINDOW), name) for name, q in QUANTILES),
+            quantiles(PAYMENT_DURATION),
             "seconds",
             steps=LATENCY_STEPS,
+            alerts=(LATENCY_HIGH, LATENCY_CRITICAL),
         ),
         timeseries(
             "Payment latency P95 by provider",
@@ -339,17 +300,7 @@ OVERVIEW: Final = Dashboard(
     uid=OVERVIEW_DASHBOARD,
     title="Coinslot / Overview",
     description="Do payments go through, do games arrive, and is the money right?",
-    variables=(
-        # `.*` also matches a Prometheus outside Kubernetes, whose series have no namespace.
-        Variable("namespace", f"label_values({BUILD_INFO.name}, namespace)", ".*"),
-        Variable("job", f'label_values({BUILD_INFO.name}{{namespace=~"$namespace"}}, job)', ".+"),
-        # Minor units of two currencies in one picture would mean nothing, so there is no "All".
-        Variable(
-            "currency",
-            f'label_values({PAYMENT_AMOUNT.name}_count{{namespace=~"$namespace"}}, currency)',
-            None,
-        ),
-    ),
+    variables=(*USUAL, CURRENCY),
     rows=(
         Row("Now", (NOW,)),
         Row("Payments", PAYMENT_LINES),
@@ -358,4 +309,5 @@ OVERVIEW: Final = Dashboard(
         Row("Errors", ERROR_LINES),
         Row("Delivery and money", MONEY_LINES),
     ),
+    events=DEPLOYMENTS,
 )

@@ -1,5 +1,6 @@
 """What an alert points at is there, what is there is pointed at, and what it tells to do works."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from alerts.known import known_series
 from alerts.links import RUNBOOK_BASE, RUNBOOK_FOLDER, runbook_url
 from alerts.model import Alert
 from dashboards import documents
+from dashboards.lint import panels
 from service.admin.cli import parser
 from service.events import CATALOGUE
 
@@ -104,3 +106,17 @@ def test_every_link_on_the_page_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("alert", all_alerts(), ids=lambda alert: alert.name)
 def test_the_dashboard_is_there(alert: Alert) -> None:
     assert alert.dashboard in documents()
+
+
+@pytest.mark.parametrize("alert", all_alerts(), ids=lambda alert: alert.name)
+def test_a_panel_of_the_dashboard_leads_back_to_the_runbook(alert: Alert) -> None:
+    document = json.loads(documents()[alert.dashboard])
+    urls = {link["url"] for panel in panels(document) for link in panel["links"]}
+    assert runbook_url(alert.name) in urls
+
+
+def test_every_runbook_that_a_panel_leads_to_is_one_of_an_alert() -> None:
+    known = {runbook_url(alert.name) for alert in all_alerts()}
+    for text in documents().values():
+        for panel in panels(json.loads(text)):
+            assert {link["url"] for link in panel["links"]} <= known

@@ -11,7 +11,8 @@ from dashboards.__main__ import FOLDER, write
 from dashboards.lint import panels
 from dashboards.panels import panel_id
 
-OVERVIEW = json.loads(documents()[OVERVIEW_DASHBOARD])
+DOCUMENTS = {uid: json.loads(text) for uid, text in documents().items()}
+OVERVIEW = DOCUMENTS[OVERVIEW_DASHBOARD]
 
 QUESTIONS = {
     "success rate and volume": ("Success ratio over time", "Volume by status"),
@@ -32,6 +33,46 @@ def test_the_overview_answers(question: str) -> None:
     assert set(QUESTIONS[question]) <= set(titles)
 
 
+ASKED = {
+    "success rate and volume": ("overview", "Success ratio over time", "Volume by status"),
+    "latency P50, P95, P99": ("objectives", "Latency P50, P95, P99", "Payment durations"),
+    "provider comparison": ("providers", "Provider health", "Breakers by state", "Bulkhead by pod"),
+    "integration health": ("integrations", "Integration health", "Inbox", "Tries by outcome"),
+    "resource trends": (
+        "resources",
+        "CPU of the limit",
+        "Memory of the limit",
+        "Garbage collections",
+        "Event-loop lag",
+        "Pool in use",
+        "Batch size P95",
+        "Cache hits",
+    ),
+    "error analysis": ("errors", "Payment errors by status and provider", "HTTP errors by route"),
+    "amount distribution": ("amounts", "Amounts ($currency)", "Amount quantiles ($currency)"),
+    "active payments": ("active", "Active payments by pod", "Oldest without an outcome"),
+    "SLO and error budget": ("objectives", "Budget of availability", "Burn rate of latency"),
+    "money invariants": (
+        "money",
+        "Money invariants",
+        "Unresolved payments",
+        "Differences by kind",
+        "Orphans open",
+        "Outbox lag",
+        "Seal lag",
+        "Grants given up",
+    ),
+    "rollout view": ("rollout", "Processes by version", "Pods", "Restarts by pod"),
+}
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_the_dashboard_that_is_asked_answers(question: str) -> None:
+    board, *wanted = ASKED[question]
+    titles = [panel["title"] for panel in panels(DOCUMENTS[f"coinslot-{board}"])]
+    assert set(wanted) <= set(titles)
+
+
 def test_a_uid_fits_grafana_and_the_name_of_a_kubernetes_object() -> None:
     for uid, text in documents().items():
         assert json.loads(text)["uid"] == uid
@@ -47,7 +88,7 @@ def test_nothing_is_left_that_grafana_no_longer_reads() -> None:
 
 
 def test_the_lowest_threshold_starts_at_the_bottom() -> None:
-    for panel in panels(OVERVIEW):
+    for panel in (panel for one in DOCUMENTS.values() for panel in panels(one)):
         steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
         assert steps[0]["value"] is None
         values = [step["value"] for step in steps[1:]]
@@ -55,7 +96,7 @@ def test_the_lowest_threshold_starts_at_the_bottom() -> None:
 
 
 def test_a_panel_keeps_its_id_when_others_move() -> None:
-    for panel in OVERVIEW["panels"]:
+    for panel in (panel for one in DOCUMENTS.values() for panel in one["panels"]):
         assert panel["id"] == panel_id(panel["title"])
 
 

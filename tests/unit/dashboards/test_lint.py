@@ -54,7 +54,18 @@ BREAKAGES: dict[str, Callable[[Document], object]] = {
     "overlap": lambda d: panels(d)[0].update(gridPos=panels(d)[1]["gridPos"]),
     "sticks out of the grid": lambda d: panels(d)[5]["gridPos"].update(w=12),
     "two queries have the same refId": lambda d: panels(d)[0]["targets"].append(target(d)),
-    "not PromQL": expression("sum(rate(payments_total{)"),
+    "its name `Deployments`": lambda d: d["annotations"].update(list=[]),
+    "an annotation does not use": lambda d: d["annotations"]["list"][0].update(
+        datasource={"uid": "p"}
+    ),
+    "Deployments: not PromQL": lambda d: d["annotations"]["list"][0].update(expr="count("),
+    "no link to the dashboards": lambda d: d["links"][0].update(includeVars=False),
+    "no link to the runbooks": lambda d: d["links"][1].update(url="/runbooks"),
+    "links to what is no runbook": lambda d: panels(d)[0].update(links=[{"url": "/elsewhere"}]),
+    "container_memory_working_set_bytes is not narrowed down by namespace": expression(
+        'max(container_memory_working_set_bytes{pod=~"coinslot-.+"})'
+    ),
+    "Success ratio: not PromQL": expression("sum(rate(payments_total{)"),
     "a window must be $__rate_interval": expression(
         'sum(rate(payments_total{job=~"$job", namespace=~"$namespace"}[5m]))'
     ),

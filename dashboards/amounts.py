@@ -1,0 +1,93 @@
+"""How much is paid: the distribution of amounts, of one currency at a time."""
+
+from typing import Final
+
+from alerts.links import AMOUNTS_DASHBOARD
+from alerts.payments import HIGH_VALUE_FAILING
+from alerts.promql import Pattern, ratio
+from dashboards.panels import Dashboard, Query, Row, heatmap, stat, timeseries
+from dashboards.reading import (
+    CURRENCY,
+    QUANTILES,
+    SHOWN,
+    USUAL,
+    WINDOW,
+    grouped,
+)
+from dashboards.rollout import DEPLOYMENTS
+from service.metric_catalog import PAYMENT_AMOUNT, PAYMENT_FAILURES_HIGH_VALUE
+from service.slo import HIGH_VALUE_MINOR
+
+CHOSEN: Final = Pattern("$currency")
+
+
+def quantile(q: float) -> str:
+    """Return a quantile of the amounts in the chosen currency, in minor units."""
+    return SHOWN.quantile(q, PAYMENT_AMOUNT, WINDOW, currency=CHOSEN)
+
+
+LINES: Final = (
+    (
+        stat(
+            "Payments per second ($currency)",
+            "Payments that succeeded in this currency.",
+            SHOWN.rate(PAYMENT_AMOUNT, WINDOW, currency=CHOSEN),
+            "per_second",
+        ),
+        stat(
+            "Median amount ($currency)",
+            "Half of the payments are below it, in minor units.",
+            quantile(0.5),
+            "minor",
+        ),
+        stat(
+            "High-value share ($currency)",
+            f"Payments above {HIGH_VALUE_MINOR} minor units.",
+            ratio(
+                SHOWN.slower(PAYMENT_AMOUNT, HIGH_VALUE_MINOR, WINDOW, currency=CHOSEN),
+                SHOWN.rate(PAYMENT_AMOUNT, WINDOW, currency=CHOSEN),
+            ),
+            "percent",
+        ),
+    ),
+    (
+        heatmap(
+            "Amounts ($currency)",
+            "How many payments a second fall into each range, in minor units of the currency.",
+            SHOWN.buckets(PAYMENT_AMOUNT, WINDOW, currency=CHOSEN),
+            "minor",
+        ),
+        timeseries(
+            "Amount quantiles ($currency)",
+            "Half of the payments are below P50, one in a hundred is above P99, in minor units. A "
+            "jump without a sale is a pricing error or fraud.",
+            (Query(quantile(q), name) for name, q in QUANTILES),
+            "minor",
+        ),
+    ),
+    (
+        timeseries(
+            "Payments by currency",
+            "Payments that succeeded, of all currencies.",
+            (grouped(PAYMENT_AMOUNT, "currency"),),
+            "per_second",
+            stacked=True,
+        ),
+        timeseries(
+            "High-value failures",
+            f"Failed payments of {HIGH_VALUE_MINOR} minor units or more, by provider.",
+            (grouped(PAYMENT_FAILURES_HIGH_VALUE, "provider"),),
+            "per_second",
+            alerts=(HIGH_VALUE_FAILING,),
+        ),
+    ),
+)
+
+AMOUNTS: Final = Dashboard(
+    uid=AMOUNTS_DASHBOARD,
+    title="Coinslot / Amounts",
+    description="How much do buyers pay, and does the distribution change?",
+    variables=(*USUAL, CURRENCY),
+    rows=(Row("Amounts", LINES),),
+    events=DEPLOYMENTS,
+)

@@ -1,0 +1,205 @@
+"""What fails, for whom, and whose fault it is."""
+
+from typing import Final
+
+from alerts.api import ERRORS as API_ERRORS
+from alerts.links import ERRORS_DASHBOARD
+from alerts.payments import ERROR_RATE_CRITICAL, ERROR_RATE_HIGH, HIGH_VALUE_FAILING
+from alerts.promql import Pattern, ratio, total
+from dashboards.panels import Dashboard, Query, Row, rising, stat, table, timeseries
+from dashboards.reading import (
+    ERRORS,
+    FAULTS,
+    SHOWN,
+    USUAL,
+    WINDOW,
+    grouped,
+    legend,
+    p95,
+    reached,
+)
+from dashboards.rollout import DEPLOYMENTS
+from service.metric_catalog import (
+    HTTP_DURATION,
+    HTTP_REQUESTS,
+    INTEGRATION_REQUESTS,
+    PAYMENT_FAILURES_HIGH_VALUE,
+    PAYMENTS,
+    PROVIDER_REQUESTS,
+)
+from service.slo import API_ERROR_RATIO, HIGH_VALUE_MINOR, PAYMENT_ERROR_RATIO
+
+ERROR_STEPS: Final = rising(PAYMENT_ERROR_RATIO.warning, PAYMENT_ERROR_RATIO.critical)
+ERROR_RATIO: Final = ratio(
+    SHOWN.rate(PAYMENTS, WINDOW, status=ERRORS), SHOWN.rate(PAYMENTS, WINDOW)
+)
+API_ERROR_SHARE: Final = ratio(
+    SHOWN.rate(HTTP_REQUESTS, WINDOW, status=Pattern("5..")), SHOWN.rate(HTTP_REQUESTS, WINDOW)
+)
+
+NOW: Final = (
+    stat(
+        "Payment error ratio",
+        "Failed, unknown, in review. Declined cards are no error.",
+        ERROR_RATIO,
+        "percent",
+        ERROR_STEPS,
+        (ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
+    ),
+    stat(
+        "Declined ratio",
+        "What buyers' banks refused. A jump: a provider's rules, or stolen cards being tried.",
+        ratio(
+            SHOWN.rate(PAYMENTS, WINDOW, status="declined"),
+            SHOWN.rate(PAYMENTS, WINDOW),
+        ),
+        "percent",
+    ),
+    stat(
+        "API error ratio",
+        "Answers with 5xx; it also sees requests that never became a payment.",
+        API_ERROR_SHARE,
+        "percent",
+        reached(API_ERROR_RATIO.value),
+        (API_ERRORS,),
+    ),
+    stat(
+        "High-value failures per second",
+        f"Failed payments of {HIGH_VALUE_MINOR} minor units or more.",
+        SHOWN.rate(PAYMENT_FAILURES_HIGH_VALUE, WINDOW),
+        "per_second",
+        alerts=(HIGH_VALUE_FAILING,),
+    ),
+)
+
+PAYMENT_LINES: Final = (
+    (
+        timeseries(
+            "Payment errors by status and provider",
+            "What counts against the objective: failed, unknown, in review. One provider only: "
+            "see its health. All of them: look at the database and at the last deployment.",
+            (
+                Query(
+                    SHOWN.rate(PAYMENTS, WINDOW, ("status", "provider"), status=ERRORS),
+                    legend("status", "provider"),
+                ),
+            ),
+            "per_second",
+            stacked=True,
+            alerts=(ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
+        ),
+        timeseries(
+            "Payment error ratio by provider",
+            "Each provider's own errors over its own payments.",
+            (
+                Query(
+                    ratio(
+                        SHOWN.rate(PAYMENTS, WINDOW, ("provider",), status=ERRORS),
+                        SHOWN.rate(PAYMENTS, WINDOW, ("provider",)),
+                    ),
+                    "{{provider}}",
+                ),
+            ),
+            "percent",
+            steps=ERROR_STEPS,
+            alerts=(ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
+        ),
+        timeseries(
+            "High-value failures",
+            f"Failed payments of {HIGH_VALUE_MINOR} minor units or more, by provider.",
+            (grouped(PAYMENT_FAILURES_HIGH_VALUE, "provider"),),
+            "per_second",
+            alerts=(HIGH_VALUE_FAILING,),
+        ),
+    ),
+)
+
+API_LINES: Final = (
+    (
+        timeseries(
+            "HTTP answers by status",
+            "Every answered request by HTTP status, probes included.",
+            (grouped(HTTP_REQUESTS, "status"),),
+            "per_second",
+            stacked=True,
+        ),
+        timeseries(
+            "HTTP errors by route",
+            "4xx and 5xx answers. 401 and 429 are clients' doing; 503 is the service refusing "
+            "work that it could not finish.",
+            (
+                Query(
+                    SHOWN.rate(
+                        HTTP_REQUESTS, WINDOW, ("route", "status"), status=Pattern("[45]..")
+                    ),
+                    legend("status", "route"),
+                ),
+            ),
+            "per_second",
+            alerts=(API_ERRORS,),
+        ),
+    ),
+    (
+        table(
+            "Errors by route, now",
+            "4xx and 5xx answers a second, by method, route and status.",
+            total(
+                SHOWN.rate(
+                    HTTP_REQUESTS, WINDOW, ("method", "route", "status"), status=Pattern("[45]..")
+                ),
+                ("method", "route", "status"),
+            ),
+            "per_second",
+            (API_ERRORS,),
+        ),
+        timeseries(
+            "Latency P95 by route",
+            "A route that is slow for all statuses waits for the database or for others.",
+            (p95(HTTP_DURATION, "method", "route"),),
+            "seconds",
+        ),
+    ),
+)
+
+PARTNER_LINES: Final = (
+    (
+        timeseries(
+            "Faults of providers",
+            "Errors and timeouts of calls: the cause of most payment errors.",
+            (
+                Query(
+                    SHOWN.rate(PROVIDER_REQUESTS, WINDOW, ("provider", "outcome"), outcome=FAULTS),
+                    legend("provider", "outcome"),
+                ),
+            ),
+            "per_second",
+        ),
+        timeseries(
+            "Faults of integrations",
+            "Errors and timeouts of the Library and the Game Catalog.",
+            (
+                Query(
+                    SHOWN.rate(
+                        INTEGRATION_REQUESTS, WINDOW, ("integration", "outcome"), outcome=FAULTS
+                    ),
+                    legend("integration", "outcome"),
+                ),
+            ),
+            "per_second",
+        ),
+    ),
+)
+
+ERROR_ANALYSIS: Final = Dashboard(
+    uid=ERRORS_DASHBOARD,
+    title="Coinslot / Errors",
+    description="What fails, for whom, and whose fault is it?",
+    variables=USUAL,
+    rows=(
+        Row("Now", (NOW,)),
+        Row("Payments", PAYMENT_LINES),
+        Row("API", API_LINES),
+        Row("Partners", PARTNER_LINES),
+    ),
+    events=DEPLOYMENTS,
+)

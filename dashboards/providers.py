@@ -1,0 +1,173 @@
+"""Payment providers side by side: who answers, how fast, and whom the breaker leaves alone."""
+
+from typing import Final
+
+from alerts.links import PROVIDERS_DASHBOARD
+from alerts.partners import BREAKER_OPEN, PROVIDER_DOWN
+from alerts.promql import total
+from dashboards.panels import Dashboard, Query, Row, heatmap, stat, timeseries
+from dashboards.reading import (
+    FAULTS,
+    LATENCY_STEPS,
+    SHOWN,
+    SUCCESS_RATIO,
+    SUCCESS_STEPS,
+    USUAL,
+    WINDOW,
+    by_pod,
+    grouped,
+    health,
+    p95,
+)
+from dashboards.rollout import DEPLOYMENTS
+from service.metric_catalog import (
+    BREAKER_STATE,
+    PAYMENT_DURATION,
+    PAYMENTS,
+    PROVIDER_DURATION,
+    PROVIDER_FAILOVERS,
+    PROVIDER_IN_FLIGHT,
+    PROVIDER_REQUESTS,
+)
+
+NOW: Final = (
+    stat(
+        "Success ratio",
+        "Payments of all providers that did not end in an error. Failover hides one bad provider "
+        "here; the panels below don't.",
+        SUCCESS_RATIO,
+        "percent",
+        SUCCESS_STEPS,
+    ),
+    stat(
+        "Failovers per second",
+        "Payments that went on to another provider. Above 0 for long: one provider is down.",
+        SHOWN.rate(PROVIDER_FAILOVERS, WINDOW),
+        "per_second",
+    ),
+    stat(
+        "Places taken",
+        "Payments and operations that hold a place at a provider, in all processes.",
+        SHOWN.gauge(PROVIDER_IN_FLIGHT, "sum"),
+        "count",
+    ),
+)
+
+COMPARISON: Final = (
+    (
+        timeseries(
+            "Provider health",
+            "Calls that were answered, declines included. What falls here falls for buyers next.",
+            (health(PROVIDER_REQUESTS, "provider"),),
+            "percent",
+            alerts=(PROVIDER_DOWN,),
+        ),
+        timeseries(
+            "Payments by provider and status",
+            "Who handles how much, and with which end. One provider's declines above the others': "
+            "ask it.",
+            (grouped(PAYMENTS, "provider", "status"),),
+            "per_second",
+            stacked=True,
+        ),
+    ),
+    (
+        timeseries(
+            "Provider latency P95",
+            "By operation. What comes near the timeout of a call becomes an unknown outcome.",
+            (p95(PROVIDER_DURATION, "provider", "operation"),),
+            "seconds",
+            steps=LATENCY_STEPS,
+        ),
+        timeseries(
+            "Payment latency P95 by provider",
+            "What the buyer waits for; repeats and failover add to the provider's own latency.",
+            (p95(PAYMENT_DURATION, "provider"),),
+            "seconds",
+            steps=LATENCY_STEPS,
+        ),
+        heatmap(
+            "Provider call durations",
+            "All calls to all providers. Two bands are two providers, or a timeout being hit.",
+            SHOWN.buckets(PROVIDER_DURATION, WINDOW),
+            "seconds",
+        ),
+    ),
+)
+
+CALLS: Final = (
+    (
+        timeseries(
+            "Provider calls by outcome",
+            "A timeout leaves the outcome unknown until the provider is asked again.",
+            (grouped(PROVIDER_REQUESTS, "provider", "operation", "outcome"),),
+            "per_second",
+        ),
+        timeseries(
+            "Provider faults",
+            "Errors and timeouts only. Timeouts of `charge` become payments in `unknown`.",
+            (
+                Query(
+                    SHOWN.rate(
+                        PROVIDER_REQUESTS,
+                        WINDOW,
+                        ("provider", "operation", "outcome"),
+                        outcome=FAULTS,
+                    ),
+                    "{{provider}} {{operation}} {{outcome}}",
+                ),
+            ),
+            "per_second",
+            alerts=(PROVIDER_DOWN,),
+        ),
+    ),
+)
+
+PROTECTION: Final = (
+    (
+        timeseries(
+            "Breakers by state",
+            "How many processes have a provider's breaker in each state. Half-open tries one call; "
+            "all open means that the provider gets no payments at all.",
+            (
+                Query(
+                    total(
+                        SHOWN.gauge(BREAKER_STATE, "sum", ("provider", "state")),
+                        ("provider", "state"),
+                    ),
+                    "{{provider}} {{state}}",
+                ),
+            ),
+            "count",
+            stacked=True,
+            alerts=(BREAKER_OPEN,),
+        ),
+        timeseries(
+            "Bulkhead by pod",
+            "Places that are taken at each provider. At its limit (BULKHEAD settings) a process "
+            "sends payments elsewhere, or refuses them: see docs/providers.md.",
+            (by_pod(PROVIDER_IN_FLIGHT, "provider"),),
+            "count",
+        ),
+        timeseries(
+            "Failovers by provider",
+            "By the provider that surely did nothing, so that another one could be asked.",
+            (grouped(PROVIDER_FAILOVERS, "provider"),),
+            "per_second",
+        ),
+    ),
+)
+
+PROVIDERS: Final = Dashboard(
+    uid=PROVIDERS_DASHBOARD,
+    title="Coinslot / Providers",
+    description="Which provider is healthy and fast, and what protects us from those that are not?",
+    variables=USUAL,
+    rows=(
+        Row("Now", (NOW,)),
+        Row("Comparison", COMPARISON),
+        Row("Calls", CALLS),
+        Row("Breaker, bulkhead, failover", PROTECTION),
+    ),
+    events=DEPLOYMENTS,
+)

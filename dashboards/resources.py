@@ -1,0 +1,276 @@
+"""What the processes run on: CPU, memory, garbage, event loop, connections, batches, cache."""
+
+from typing import Final
+
+from alerts.availability import STALLED
+from alerts.external_catalog import CONTAINER_CPU, CONTAINER_LIMITS, CONTAINER_MEMORY
+from alerts.links import RESOURCES_DASHBOARD
+from alerts.promql import age, ratio
+from alerts.resources import CACHE, CPU, LOOP, MEMORY, METRICS_MISSING, POOL, QUEUE
+from dashboards.panels import Dashboard, Query, Row, timeseries
+from dashboards.reading import (
+    CONTAINERS_SHOWN,
+    SHOWN,
+    USUAL,
+    WINDOW,
+    by_pod,
+    grouped,
+    legend,
+    p95,
+    reached,
+    runtime,
+)
+from dashboards.rollout import DEPLOYMENTS
+from service.metric_catalog import (
+    CACHE_REQUESTS,
+    DB_BATCH_QUEUE,
+    DB_BATCH_QUEUE_LIMIT,
+    DB_BATCH_SIZE,
+    DB_POOL_CONNECTIONS,
+    DB_POOL_LIMIT,
+    EVENT_LOOP_LAG,
+    WORKER_LAST_ROUND,
+)
+from service.slo import (
+    BATCH_QUEUE_RATIO,
+    CACHE_ERROR_RATIO,
+    CPU_RATIO,
+    DB_POOL_RATIO,
+    EVENT_LOOP_LAG_S,
+    MEMORY_RATIO,
+    WORKER_ROUND_S,
+)
+
+CPU_SECONDS: Final = runtime("process_cpu_seconds_total")
+MEMORY_BYTES: Final = runtime("process_resident_memory_bytes")
+OPEN_FILES: Final = runtime("process_open_fds")
+MOST_FILES: Final = runtime("process_max_fds")
+COLLECTIONS: Final = runtime("python_gc_collections_total", "generation")
+COLLECTED: Final = runtime("python_gc_objects_collected_total", "generation")
+
+CONTAINER: Final = ("namespace", "pod", "container")
+PROCESS: Final = ("namespace", "pod", "instance")
+
+CONTAINER_LINES: Final = (
+    (
+        timeseries(
+            "CPU of the limit",
+            "By container, as the kubelet measures it. Above the line the kernel throttles soon; "
+            "the autoscaler acts at 70 % of the request.",
+            (
+                Query(
+                    ratio(
+                        CONTAINERS_SHOWN.rate(CONTAINER_CPU, WINDOW, CONTAINER),
+                        CONTAINERS_SHOWN.gauge(
+                            CONTAINER_LIMITS, "max", CONTAINER, resource="cpu", unit="core"
+                        ),
+                    ),
+                    "{{pod}}",
+                ),
+            ),
+            "percent",
+            steps=reached(CPU_RATIO.value),
+            alerts=(CPU, METRICS_MISSING),
+        ),
+        timeseries(
+            "Memory of the limit",
+            "By container: the working set, at whose limit the kernel kills it.",
+            (
+                Query(
+                    ratio(
+                        CONTAINERS_SHOWN.gauge(CONTAINER_MEMORY, "max", CONTAINER),
+                        CONTAINERS_SHOWN.gauge(
+                            CONTAINER_LIMITS, "max", CONTAINER, resource="memory", unit="byte"
+                        ),
+                    ),
+                    "{{pod}}",
+                ),
+            ),
+            "percent",
+            steps=reached(MEMORY_RATIO.value),
+            alerts=(MEMORY, METRICS_MISSING),
+        ),
+    ),
+)
+
+PROCESS_LINES: Final = (
+    (
+        timeseries(
+            "CPU by process",
+            "In cores, as the process counts it. One is the most that an event loop can use.",
+            (Query(SHOWN.rate(CPU_SECONDS, WINDOW, ("job", "pod")), legend("job", "pod")),),
+            "cores",
+            alerts=(CPU,),
+        ),
+        timeseries(
+            "Memory by process",
+            "Resident memory. A line that only rises under even load is a leak.",
+            (Query(SHOWN.gauge(MEMORY_BYTES, "max", ("job", "pod")), legend("job", "pod")),),
+            "bytes",
+            alerts=(MEMORY,),
+        ),
+        timeseries(
+            "Open files of the limit",
+            "Connections are files. A line that only rises: something is not closed.",
+            (
+                Query(
+                    ratio(
+                        SHOWN.gauge(OPEN_FILES, "max", PROCESS),
+                        SHOWN.gauge(MOST_FILES, "max", PROCESS),
+                    ),
+                    "{{pod}}",
+                ),
+            ),
+            "percent",
+        ),
+    ),
+    (
+        timeseries(
+            "Event-loop lag",
+            "How late each process ran a timer; it is added to every answer, several times over.",
+            (by_pod(EVENT_LOOP_LAG),),
+            "seconds",
+            steps=reached(EVENT_LOOP_LAG_S.value),
+            alerts=(LOOP,),
+        ),
+        timeseries(
+            "Garbage collections",
+            "By generation. Many of generation 2 stop the loop for milliseconds each.",
+            (grouped(COLLECTIONS, "generation"),),
+            "per_second",
+        ),
+        timeseries(
+            "Objects collected",
+            "By generation: what cycles leave behind.",
+            (grouped(COLLECTED, "generation"),),
+            "per_second",
+        ),
+    ),
+    (
+        timeseries(
+            "Since the last round of each worker",
+            "How long ago any process ended a round without an error. Reconciliation's rounds are "
+            "an hour apart.",
+            (Query(age(SHOWN.gauge(WORKER_LAST_ROUND, "max", ("worker",))), "{{worker}}"),),
+            "seconds",
+            steps=reached(WORKER_ROUND_S.value),
+            alerts=(STALLED,),
+        ),
+    ),
+)
+
+DATABASE_LINES: Final = (
+    (
+        timeseries(
+            "Pool in use",
+            "By process. At 100 % statements wait for a connection, and then fail.",
+            (
+                Query(
+                    ratio(
+                        SHOWN.gauge(DB_POOL_CONNECTIONS, "sum", PROCESS, state="in_use"),
+                        SHOWN.gauge(DB_POOL_LIMIT, "max", PROCESS),
+                    ),
+                    "{{pod}}",
+                ),
+            ),
+            "percent",
+            steps=reached(DB_POOL_RATIO.value),
+            alerts=(POOL,),
+        ),
+        timeseries(
+            "Connections by state",
+            "Of all processes. Their sum must stay below the server's max_connections.",
+            (Query(SHOWN.gauge(DB_POOL_CONNECTIONS, "sum", ("state",)), "{{state}}"),),
+            "count",
+            stacked=True,
+        ),
+    ),
+    (
+        timeseries(
+            "Fullest batch queue",
+            "By process. At 100 % payments are refused with 503.",
+            (
+                Query(
+                    ratio(
+                        SHOWN.gauge(DB_BATCH_QUEUE, "max", PROCESS),
+                        SHOWN.gauge(DB_BATCH_QUEUE_LIMIT, "max", PROCESS),
+                    ),
+                    "{{pod}}",
+                ),
+            ),
+            "percent",
+            steps=reached(BATCH_QUEUE_RATIO.value),
+            alerts=(QUEUE,),
+        ),
+        timeseries(
+            "Writes that wait",
+            "For a batch, by statement.",
+            (Query(SHOWN.gauge(DB_BATCH_QUEUE, "sum", ("statement",)), "{{statement}}"),),
+            "count",
+            stacked=True,
+            alerts=(QUEUE,),
+        ),
+        timeseries(
+            "Batch size P95",
+            "Writes that shared one statement. 1 under load: batching does not happen.",
+            (p95(DB_BATCH_SIZE, "statement"),),
+            "count",
+        ),
+    ),
+)
+
+CACHE_LINES: Final = (
+    (
+        timeseries(
+            "Cache look-ups by outcome",
+            "A hit saves a call or a query; an error costs its timeout.",
+            (grouped(CACHE_REQUESTS, "cache", "outcome"),),
+            "per_second",
+            stacked=True,
+        ),
+        timeseries(
+            "Cache hits",
+            "Of the look-ups that were answered. It falls after each rollout of the cache.",
+            (
+                Query(
+                    ratio(
+                        SHOWN.rate(CACHE_REQUESTS, WINDOW, ("cache",), outcome="hit"),
+                        SHOWN.rate(CACHE_REQUESTS, WINDOW, ("cache",)),
+                    ),
+                    "{{cache}}",
+                ),
+            ),
+            "percent",
+        ),
+        timeseries(
+            "Cache errors",
+            "Of all look-ups. Without the cache rate limits are each pod's own.",
+            (
+                Query(
+                    ratio(
+                        SHOWN.rate(CACHE_REQUESTS, WINDOW, outcome="error"),
+                        SHOWN.rate(CACHE_REQUESTS, WINDOW),
+                    ),
+                    "errors",
+                ),
+            ),
+            "percent",
+            steps=reached(CACHE_ERROR_RATIO.value),
+            alerts=(CACHE,),
+        ),
+    ),
+)
+
+RESOURCES: Final = Dashboard(
+    uid=RESOURCES_DASHBOARD,
+    title="Coinslot / Resources",
+    description="What runs short, and where?",
+    variables=USUAL,
+    rows=(
+        Row("Containers", CONTAINER_LINES),
+        Row("Processes", PROCESS_LINES),
+        Row("Database", DATABASE_LINES),
+        Row("Cache", CACHE_LINES),
+    ),
+    events=DEPLOYMENTS,
+)

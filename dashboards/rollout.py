@@ -1,0 +1,149 @@
+"""Which version runs where, and what a new one does to its processes."""
+
+from typing import Final
+
+from alerts.availability import API_GONE, NO_TARGETS, TARGET_DOWN, WORKER_GONE
+from alerts.external_catalog import CONTAINER_RESTARTS, UP
+from alerts.links import ROLLOUT_DASHBOARD
+from alerts.promql import Pattern, age, ratio, without
+from alerts.resources import RESTARTING
+from dashboards.panels import Dashboard, Event, Query, Row, Step, stat, table, timeseries
+from dashboards.reading import (
+    CONTAINERS_SHOWN,
+    SHOWN,
+    SUCCESS_RATIO,
+    SUCCESS_STEPS,
+    USUAL,
+    WINDOW,
+    legend,
+    reached,
+    runtime,
+)
+from service.metric_catalog import BUILD_INFO, HTTP_REQUESTS
+
+MARKED: Final = "10m"
+"""How long after its first scrape a version counts as new: wide enough to see on a day's view."""
+STARTED: Final = runtime("process_start_time_seconds")
+ALL_UP: Final = (Step(None, "red"), Step(1, "green"))
+
+_NEW: Final = without(
+    SHOWN.gauge(BUILD_INFO, "count", ("version",)),
+    SHOWN.before(BUILD_INFO, "count", ("version",), MARKED),
+)
+DEPLOYMENTS: Final = (Event("Deployments", _NEW, "{{version}} starts"),)
+
+NOW: Final = (
+    stat(
+        "Versions",
+        "How many versions run. Two during a rollout; two for longer is a rollout that is stuck.",
+        f"count({SHOWN.gauge(BUILD_INFO, 'count', ('version',))})",
+        "count",
+        reached(2),
+    ),
+    stat(
+        "Processes",
+        "API and worker processes that Prometheus scrapes.",
+        SHOWN.gauge(BUILD_INFO, "count"),
+        "count",
+    ),
+    stat(
+        "Targets up",
+        "The fraction of targets that answered the last scrape.",
+        SHOWN.gauge(UP, "avg"),
+        "percent",
+        ALL_UP,
+        (TARGET_DOWN, NO_TARGETS),
+    ),
+    stat(
+        "Youngest process",
+        "How long ago a process last started. Near 0 again and again: something restarts.",
+        age(SHOWN.gauge(STARTED, "max")),
+        "seconds",
+    ),
+    stat(
+        "Success ratio",
+        "Payments that did not end in an error. If it falls with a version: `make rollback`, "
+        "see docs/deployment.md.",
+        SUCCESS_RATIO,
+        "percent",
+        SUCCESS_STEPS,
+    ),
+)
+
+VERSIONS: Final = (
+    (
+        timeseries(
+            "Processes by version",
+            "A rollout is one version's area that gives way to another's.",
+            (
+                Query(
+                    SHOWN.gauge(BUILD_INFO, "count", ("version", "role")),
+                    legend("role", "version"),
+                ),
+            ),
+            "count",
+            stacked=True,
+        ),
+        table(
+            "Pods",
+            "Each process with its role and version, now.",
+            SHOWN.gauge(BUILD_INFO, "count", ("namespace", "role", "version", "pod", "instance")),
+            "count",
+        ),
+    ),
+)
+
+HEALTH: Final = (
+    (
+        timeseries(
+            "Targets that answer",
+            "By job. None of a job for a minute: nobody can pay, or nothing is granted.",
+            (Query(SHOWN.gauge(UP, "sum", ("job",)), "{{job}}"),),
+            "count",
+            alerts=(TARGET_DOWN, API_GONE, WORKER_GONE, NO_TARGETS),
+        ),
+        timeseries(
+            "Restarts by pod",
+            "Containers that were started again. With a new version: look at its logs first.",
+            (
+                Query(
+                    CONTAINERS_SHOWN.increase(CONTAINER_RESTARTS, WINDOW, ("pod",)),
+                    "{{pod}}",
+                ),
+            ),
+            "count",
+            alerts=(RESTARTING,),
+        ),
+    ),
+    (
+        timeseries(
+            "Age of processes",
+            "Drops to 0 where a process starts.",
+            (Query(age(SHOWN.gauge(STARTED, "max", ("pod", "instance"))), legend("pod")),),
+            "seconds",
+        ),
+        timeseries(
+            "Answers with 5xx by pod",
+            "New pods above old ones: the new version is at fault.",
+            (
+                Query(
+                    ratio(
+                        SHOWN.rate(HTTP_REQUESTS, WINDOW, ("pod",), status=Pattern("5..")),
+                        SHOWN.rate(HTTP_REQUESTS, WINDOW, ("pod",)),
+                    ),
+                    "{{pod}}",
+                ),
+            ),
+            "percent",
+        ),
+    ),
+)
+
+ROLLOUT: Final = Dashboard(
+    uid=ROLLOUT_DASHBOARD,
+    title="Coinslot / Rollout",
+    description="Which version runs where, and is the new one as good as the old one?",
+    variables=USUAL,
+    rows=(Row("Now", (NOW,)), Row("By version", VERSIONS), Row("Health", HEALTH)),
+    events=DEPLOYMENTS,
+)
