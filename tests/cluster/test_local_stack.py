@@ -28,6 +28,8 @@ STACK = "local"
 NAMESPACE = "coinslot-local"
 FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE"
 SECRET = f"{PLANTED} and more than thirty-two bytes"
+FORMED = {"DATABASE_URL": f"postgresql://shop:{PLANTED}@coinslot-postgresql/shop"}
+"""What the stack's own database is made with."""
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def engine(cluster: Cluster, tmp_path: Path) -> Iterator[Engine]:
         chosen = write_settings(engine, tag="0.1.0")["coinslot:settings"]
         engine.init(STACK)
         for name in service_settings.required_secret_names(chosen):
-            set_secret(engine, f"coinslot:secretValues.{name}")
+            set_secret(engine, f"coinslot:secretValues.{name}", FORMED.get(name, SECRET))
         yield engine
 
 
@@ -65,10 +67,10 @@ def write_settings(engine: Engine, **image: str) -> dict[str, Any]:
     return settings
 
 
-def set_secret(engine: Engine, key: str) -> None:
+def set_secret(engine: Engine, key: str, value: str) -> None:
     """Encrypt a value into the stack's file, as its owner would."""
     engine._ask(
-        *("config", "set", "--secret", "--path", key, SECRET, "--stack", STACK),
+        *("config", "set", "--secret", "--path", key, value, "--stack", STACK),
         *("--config-file", str(engine.config_file)),
     )
 

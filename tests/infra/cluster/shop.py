@@ -51,7 +51,11 @@ class Shop:
             backend.mkdir(parents=True)
             self.run("stack", "init", STACK)
         wanted = {
-            "provider": {"kubeconfig": str(self.cluster.kubeconfig), "namespace": self.namespace},
+            "provider": {
+                "kubeconfig": str(self.cluster.kubeconfig),
+                "namespace": self.namespace,
+                "enable_config_map_mutable": True,
+            },
             "objects": self.objects,
         }
         file = self.folder / "objects.json"
