@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from service.domain.money import CURRENCIES, Money
+from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.ids import made_at, new_id
-from service.providers import stripe, stripe_words
+from service.providers import stripe
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
@@ -386,19 +386,3 @@ async def test_the_list_for_reconciliation(provider: StripeProvider, server: Rec
         "limit": "100",
     }
     assert server.asked[1].query["starting_after"] == PI
-
-
-@pytest.mark.parametrize("currency", sorted(CURRENCIES))
-def test_every_currency_of_ours_has_stripe_s_digits(currency: str) -> None:
-    digits = 0 if currency in stripe_words.ZERO_DECIMAL else 2
-    assert CURRENCIES[currency] == digits
-    assert stripe_words.amount_out(Money(1999, currency)) == "1999"
-    assert stripe_words.amount_in(1999, currency.lower()) == Money(1999, currency)
-
-
-def test_a_currency_that_stripe_counts_otherwise_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(CURRENCIES, "KRW", 2)
-    with pytest.raises(ValueError, match="KRW"):
-        stripe_words.amount_out(Money(1999, "KRW"))
