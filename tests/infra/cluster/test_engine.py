@@ -112,8 +112,10 @@ def test_an_object_is_adopted(shop: Shop, cluster: Cluster, namespace: str) -> N
     shop.wants("settings", config_map(namespace, a="1"))
     cluster.apply(config_map(namespace, a="theirs"))
     said = shop.up(fails=True)
-    assert "3 unchanged" in said
     assert f"ConfigMap {namespace}/settings exists already" in said
+    # The error may end the run before the adopted object's turn comes; it is never changed.
+    counts = said.rpartition("Resources:")[2]
+    assert not any(word in counts for word in ("created", "updated", "replaced", "deleted"))
 
 
 def test_what_does_not_work_is_kept_and_mended(
