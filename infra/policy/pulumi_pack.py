@@ -14,6 +14,8 @@ from pulumi_policy import (
     PolicyPack,
     PolicyResource,
     ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
     StackValidationArgs,
     StackValidationPolicy,
 )
@@ -33,10 +35,28 @@ SERVERS: Final = ("status", "data", "stringData")
 """What a server adds, and what is in a Secret: no rule asks for either."""
 
 
-def stack_of(resources: Iterable[PolicyResource]) -> Stack:
-    """Return the objects that the engine is about to make."""
-    wanted = [found for found in resources if found.resource_type.startswith(OBJECTS)]
-    return Stack([_object(found.props) for found in wanted])
+Wanted = dict[str, Mapping[str, Any]]
+
+
+def stack_of(resources: Iterable[PolicyResource], wanted: Wanted) -> Stack:
+    """Return the objects that the engine is about to make, as the program wants them.
+
+    What the engine gives for a whole stack holds what servers and controllers have set, such as
+    the replicas of an autoscaled Deployment; `wanted` holds what the program said, by URN.
+    """
+    found = [each for each in resources if each.resource_type.startswith(OBJECTS)]
+    return Stack([_object(wanted.get(each.urn, each.props)) for each in found])
+
+
+def note(wanted: Wanted) -> ResourceValidationPolicy:
+    """Return a policy that objects to nothing and writes down what the program wants."""
+
+    def validate(args: ResourceValidationArgs, _report: ReportViolation) -> None:
+        wanted[args.urn] = args.props
+
+    return ResourceValidationPolicy(
+        name="note", description="Notes what the program wants.", validate=validate
+    )
 
 
 def _object(props: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,12 +78,12 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def policy(severity: Severity) -> StackValidationPolicy:
+def policy(severity: Severity, wanted: Wanted) -> StackValidationPolicy:
     """Return all rules of a severity as one policy."""
     rules = [rule for rule in RULES if rule.severity == severity]
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        stack = stack_of(args.resources)
+        stack = stack_of(args.resources, wanted)
         urns = {_title(found.props): found.urn for found in args.resources}
         for rule in rules:
             for violation in examine(rule, stack):
@@ -83,4 +103,5 @@ def _title(props: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    PolicyPack(labels.PROJECT, [policy(severity) for severity in LEVELS])
+    noted: Wanted = {}
+    PolicyPack(labels.PROJECT, [note(noted), *(policy(severity, noted) for severity in LEVELS)])

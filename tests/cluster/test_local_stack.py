@@ -26,6 +26,7 @@ pytestmark = [
 
 STACK = "local"
 NAMESPACE = "coinslot-local"
+REPOSITORY = "localhost/coinslot:"
 FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE"
 SECRET = f"{PLANTED} and more than thirty-two bytes"
 FORMED = {"DATABASE_URL": f"postgresql://shop:{PLANTED}@coinslot-postgresql/shop"}
@@ -78,7 +79,8 @@ def set_secret(engine: Engine, key: str, value: str) -> None:
 def images(cluster: Cluster) -> set[str]:
     pods = json.loads(cluster.kubectl("get", "pods", "-n", NAMESPACE, "-o", "json"))["items"]
     running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
-    return {pod["spec"]["containers"][0]["image"] for pod in running}
+    found = {pod["spec"]["containers"][0]["image"] for pod in running}
+    return {image for image in found if image.startswith(REPOSITORY)}  # not the dependencies'
 
 
 def test_the_stack_lives_on_a_cluster(engine: Engine, cluster: Cluster, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def test_what_the_engine_knows_becomes_what_a_manifest_says() -> None:
             resource("coinslot:k8s:Platform", {}),
             resource("kubernetes:apps/v1:Deployment", deployment),
             resource("kubernetes:core/v1:Secret", secret),
-        ]
+        ],
+        {},
     )
 
     assert stack.objects == [
@@ -66,3 +67,11 @@ def test_what_the_engine_knows_becomes_what_a_manifest_says() -> None:
         },
         {"kind": "Secret", "metadata": {"name": "s"}},
     ]
+
+
+def test_what_a_controller_has_set_is_not_what_the_program_wants() -> None:
+    wanted = {"kind": "Deployment", "metadata": {"name": "a"}, "spec": {}}
+    live = {**wanted, "spec": {"replicas": 3.0}}
+    found = resource("kubernetes:apps/v1:Deployment", live)
+
+    assert stack_of([found], {found.urn: wanted}).objects == [wanted]
