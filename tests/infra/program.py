@@ -1,7 +1,9 @@
 """Runs the Pulumi program's platform without an engine, and keeps what it registers."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -74,6 +76,23 @@ def run(
     settings: StackConfig, migrations: Path = MIGRATIONS
 ) -> tuple[list[Registered], dict[str, Any]]:
     """Return what the platform registers for these settings, and its outputs."""
+    with _event_loop():
+        return _run(settings, migrations)
+
+
+@contextmanager
+def _event_loop() -> Iterator[None]:
+    # The SDK takes the thread's loop, and an asynchronous test before this one leaves none.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _run(settings: StackConfig, migrations: Path) -> tuple[list[Registered], dict[str, Any]]:
     monitor = mocks.MockMonitor(Echo())
     mocks.set_mocks(
         monitor.mocks, project="coinslot", stack=settings.stack, preview=False, monitor=monitor

@@ -50,8 +50,8 @@ def plant(made: Clone) -> None:
     made.edit(
         "alerts/__init__.py",
         "    return [area.document() for area in AREAS]",
-        "    first, *others = [area.document() for area in AREAS]\n"
-        '    return [{**first, "rules": first["rules"][:-1]}, *others]',
+        "    *others, last = [area.document() for area in AREAS]\n"
+        '    return [*others, {**last, "rules": last["rules"][:-1]}]',
     )
 
 
