@@ -27,7 +27,7 @@ from service.errors import ServiceError
 from service.ids import new_id
 from service.store import audit_seals, begin_payments, outbox, refunds, settle_payments
 from service.store.begin_payments import Begun
-from service.store.database import Database, RefusedError
+from service.store.database import Database, RefusedError, Transaction
 from service.usecases.reconcile_pages import first_id
 from tests.integration.store.conftest import Shop, begin_item, settlement
 from tests.integration.store.test_refunds import begin as begin_refund
@@ -74,11 +74,21 @@ DAY: Final = timedelta(days=1)
 SEQUENCES: Final = {"audit_positions"}
 """What looks like a table to the server and has one row for ever."""
 
+
+async def _settle_nothing(_transaction: Transaction) -> None:
+    """Stand for a decision's own statements, which are tried where they belong."""
+
+
 OWN: Final[dict[str, dict[str, Any]]] = {
     "audit_seals.seal": {"limit": 500, "wait_s": 60.0},
     "audit_trail.faults_between": {"after_position": 5_000, "last_position": 5_500},
     "audit_trail.faults_within": {"after": 1, "last": 3},
     "audit_trail.next_part": {"after": 0, "entries": 10_000},
+    "decisions.decide": {
+        "lock": "SELECT status FROM payments WHERE id = %s FOR NO KEY UPDATE",
+        "ready": "succeeded",
+        "settle": lambda: _settle_nothing,
+    },
     "inbox.receive_events": {"kind": "charge", "event_id": lambda: new_id().hex},
     "inbox.reopen": {"operation": "cancel", "attempt_id": new_id},
     "orders.create_orders": {"expires_at": NOW + DAY, "total_minor": 50, "quantity": 1},

@@ -106,6 +106,7 @@ async def test_a_try_is_recorded_once_whoever_made_it(db: Database, shop: Shop) 
     assert rows == [("succeeded", 2)]
 
 
+@pytest.mark.as_owner
 @pytest.mark.parametrize(
     "statement",
     [
