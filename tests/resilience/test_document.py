@@ -28,7 +28,7 @@ EXAMPLES: Final = {"short": 10, "long": 300}
 """Cases an operation and phase; what an operation's every keyword takes comes on top."""
 
 TIMEOUT_S: Final = {"short": 1_800.0, "long": 7_200.0}
-"""One minute is usual for the short form; a machine that does much else takes ten."""
+"""A bound for a machine that does much else; one minute is usual on two cores."""
 
 ENOUGH: Final = 1_500
 """Cases of a short run; fewer would mean that schemathesis has found less to try."""
