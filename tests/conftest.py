@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from scripts import embedded
 from scripts.embedded import Postgres, Valkey
@@ -23,6 +25,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 RESILIENCE = "resilience"
 """Name of the property in which a resilience test says how far it went."""
+
+# How long inputs take says how busy the machine is, and nothing of the code under test.
+hypothesis_settings.register_profile("shared machine", suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("shared machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
