@@ -4,6 +4,7 @@ from typing import Final
 
 from alerts.links import ACTIVE_DASHBOARD
 from alerts.payments import STUCK, UNKNOWN
+from dashboards.common import ACTIVE_PAYMENTS_BY_POD, IN_PROGRESS
 from dashboards.panels import Dashboard, Query, Row, rising, stat, timeseries
 from dashboards.reading import (
     SHOWN,
@@ -18,7 +19,6 @@ from dashboards.reading import (
 )
 from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import (
-    ACTIVE_PAYMENTS,
     ORDER_DURATION,
     ORDERS,
     PAYMENT_DURATION,
@@ -32,12 +32,7 @@ from service.slo import PAYMENT_PROCESSING_S, PAYMENT_UNKNOWN_S
 AGE_STEPS: Final = rising(PAYMENT_PROCESSING_S.value, PAYMENT_UNKNOWN_S.value)
 
 NOW: Final = (
-    stat(
-        "In progress",
-        "Payment requests being handled right now by all pods; the autoscaler follows it.",
-        SHOWN.gauge(ACTIVE_PAYMENTS, "sum"),
-        "count",
-    ),
+    IN_PROGRESS,
     stat(
         "At providers",
         "Payments and operations that hold a place at a provider.",
@@ -64,13 +59,7 @@ NOW: Final = (
 
 REQUESTS: Final = (
     (
-        timeseries(
-            "Active payments by pod",
-            "Uneven pods: look at the Service's endpoints and at long-lived connections.",
-            (Query(SHOWN.gauge(ACTIVE_PAYMENTS, "sum", ("pod",)), "{{pod}}"),),
-            "count",
-            stacked=True,
-        ),
+        ACTIVE_PAYMENTS_BY_POD,
         timeseries(
             "At each provider",
             "Payments and operations that hold a place there, in all processes.",

@@ -3,8 +3,8 @@
 from typing import Final
 
 from alerts.links import AMOUNTS_DASHBOARD
-from alerts.payments import HIGH_VALUE_FAILING
 from alerts.promql import Pattern, ratio
+from dashboards.common import HIGH_VALUE_FAILURES
 from dashboards.panels import Dashboard, Query, Row, heatmap, stat, timeseries
 from dashboards.reading import (
     CURRENCY,
@@ -15,7 +15,7 @@ from dashboards.reading import (
     grouped,
 )
 from dashboards.rollout import DEPLOYMENTS
-from service.metric_catalog import PAYMENT_AMOUNT, PAYMENT_FAILURES_HIGH_VALUE
+from service.metric_catalog import PAYMENT_AMOUNT
 from service.slo import HIGH_VALUE_MINOR
 
 CHOSEN: Final = Pattern("$currency")
@@ -73,13 +73,7 @@ LINES: Final = (
             "per_second",
             stacked=True,
         ),
-        timeseries(
-            "High-value failures",
-            f"Failed payments of {HIGH_VALUE_MINOR} minor units or more, by provider.",
-            (grouped(PAYMENT_FAILURES_HIGH_VALUE, "provider"),),
-            "per_second",
-            alerts=(HIGH_VALUE_FAILING,),
-        ),
+        HIGH_VALUE_FAILURES,
     ),
 )
 

@@ -6,6 +6,7 @@ from alerts.api import ERRORS as API_ERRORS
 from alerts.links import ERRORS_DASHBOARD
 from alerts.payments import ERROR_RATE_CRITICAL, ERROR_RATE_HIGH, HIGH_VALUE_FAILING
 from alerts.promql import Pattern, ratio, total
+from dashboards.common import HIGH_VALUE_FAILURES, HTTP_ANSWERS_BY_STATUS
 from dashboards.panels import Dashboard, Query, Row, rising, stat, table, timeseries
 from dashboards.reading import (
     ERRORS,
@@ -13,7 +14,6 @@ from dashboards.reading import (
     SHOWN,
     USUAL,
     WINDOW,
-    grouped,
     legend,
     p95,
     reached,
@@ -104,25 +104,13 @@ PAYMENT_LINES: Final = (
             steps=ERROR_STEPS,
             alerts=(ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
         ),
-        timeseries(
-            "High-value failures",
-            f"Failed payments of {HIGH_VALUE_MINOR} minor units or more, by provider.",
-            (grouped(PAYMENT_FAILURES_HIGH_VALUE, "provider"),),
-            "per_second",
-            alerts=(HIGH_VALUE_FAILING,),
-        ),
+        HIGH_VALUE_FAILURES,
     ),
 )
 
 API_LINES: Final = (
     (
-        timeseries(
-            "HTTP answers by status",
-            "Every answered request by HTTP status, probes included.",
-            (grouped(HTTP_REQUESTS, "status"),),
-            "per_second",
-            stacked=True,
-        ),
+        HTTP_ANSWERS_BY_STATUS,
         timeseries(
             "HTTP errors by route",
             "4xx and 5xx answers. 401 and 429 are clients' doing; 503 is the service refusing "

@@ -6,6 +6,7 @@ from alerts.delivery import INBOX_LAGGING, PARKED, REFUSED
 from alerts.links import INTEGRATIONS_DASHBOARD
 from alerts.merchants import DISABLED, EXHAUSTED, LAGGING
 from alerts.partners import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING
+from dashboards.common import INTEGRATION_CALLS_BY_OUTCOME
 from dashboards.panels import Dashboard, Row, stat, timeseries
 from dashboards.reading import (
     SHOWN,
@@ -72,12 +73,7 @@ CALLS: Final = (
             "percent",
             alerts=(LIBRARY_FAILING, CATALOG_FAILING, CATALOG_DOWN),
         ),
-        timeseries(
-            "Integration calls by outcome",
-            "The Library grants and revokes games; the Game Catalog tells prices.",
-            (grouped(INTEGRATION_REQUESTS, "integration", "operation", "outcome"),),
-            "per_second",
-        ),
+        INTEGRATION_CALLS_BY_OUTCOME,
         timeseries(
             "Integration latency P95",
             "By operation. Grants are made outside of the buyer's request; prices inside of it.",

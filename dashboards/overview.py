@@ -6,6 +6,14 @@ from alerts.links import OVERVIEW_DASHBOARD
 from alerts.payments import ERROR_RATE_CRITICAL, ERROR_RATE_HIGH, LATENCY_CRITICAL, LATENCY_HIGH
 from alerts.promql import Pattern, total
 from alerts.volume import STOPPED, VOLUME_DROP
+from dashboards.common import (
+    ACTIVE_PAYMENTS_BY_POD,
+    HTTP_ANSWERS_BY_STATUS,
+    IN_PROGRESS,
+    INTEGRATION_CALLS_BY_OUTCOME,
+    PROVIDER_CALLS_BY_OUTCOME,
+    PROVIDER_LATENCY_P95,
+)
 from dashboards.panels import Dashboard, Panel, Query, Row, heatmap, rising, stat, timeseries
 from dashboards.reading import (
     CURRENCY,
@@ -27,7 +35,6 @@ from dashboards.reading import (
 )
 from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import (
-    ACTIVE_PAYMENTS,
     HTTP_REQUESTS,
     INTEGRATION_DURATION,
     INTEGRATION_REQUESTS,
@@ -39,7 +46,6 @@ from service.metric_catalog import (
     PAYMENT_DURATION,
     PAYMENT_FAILURES_HIGH_VALUE,
     PAYMENTS,
-    PROVIDER_DURATION,
     PROVIDER_REQUESTS,
     UNRESOLVED_PAYMENTS,
 )
@@ -76,12 +82,7 @@ NOW: Final[tuple[Panel, ...]] = (
         "seconds",
         LATENCY_STEPS,
     ),
-    stat(
-        "In progress",
-        "Payment requests being handled right now by all pods; the autoscaler follows it.",
-        SHOWN.gauge(ACTIVE_PAYMENTS, "sum"),
-        "count",
-    ),
+    IN_PROGRESS,
     stat(
         "Paid, not granted",
         f"Orders paid more than {GRANT_FRESHNESS_S} s ago whose games the Library hasn't got. "
@@ -139,13 +140,7 @@ PAYMENT_LINES: Final = (
         ),
     ),
     (
-        timeseries(
-            "Active payments by pod",
-            "Uneven pods: look at the Service's endpoints and at long-lived connections.",
-            (Query(SHOWN.gauge(ACTIVE_PAYMENTS, "sum", ("pod",)), "{{pod}}"),),
-            "count",
-            stacked=True,
-        ),
+        ACTIVE_PAYMENTS_BY_POD,
         heatmap(
             "Amounts ($currency)",
             "How many payments a second fall into each range, in minor units of the currency.",
@@ -169,36 +164,20 @@ PAYMENT_LINES: Final = (
 
 PROVIDER_LINES: Final = (
     (
-        timeseries(
-            "Provider calls by outcome",
-            "A timeout leaves the outcome unknown until the provider is asked again.",
-            (grouped(PROVIDER_REQUESTS, "provider", "operation", "outcome"),),
-            "per_second",
-        ),
+        PROVIDER_CALLS_BY_OUTCOME,
         timeseries(
             "Provider health",
             "Calls that were answered, declines included.",
             (health(PROVIDER_REQUESTS, "provider"),),
             "percent",
         ),
-        timeseries(
-            "Provider latency P95",
-            "By operation. What comes near the timeout of a call becomes an unknown outcome.",
-            (p95(PROVIDER_DURATION, "provider", "operation"),),
-            "seconds",
-            steps=LATENCY_STEPS,
-        ),
+        PROVIDER_LATENCY_P95,
     ),
 )
 
 INTEGRATION_LINES: Final = (
     (
-        timeseries(
-            "Integration calls by outcome",
-            "The Library grants and revokes games; the Game Catalog tells prices.",
-            (grouped(INTEGRATION_REQUESTS, "integration", "operation", "outcome"),),
-            "per_second",
-        ),
+        INTEGRATION_CALLS_BY_OUTCOME,
         timeseries(
             "Integration health",
             "Calls that were answered. While the Library fails, paid orders wait in the outbox.",
@@ -236,13 +215,7 @@ ERROR_LINES: Final = (
         ),
     ),
     (
-        timeseries(
-            "HTTP answers by status",
-            "Every answered request by HTTP status, probes included.",
-            (grouped(HTTP_REQUESTS, "status"),),
-            "per_second",
-            stacked=True,
-        ),
+        HTTP_ANSWERS_BY_STATUS,
         timeseries(
             "HTTP errors by route",
             "4xx and 5xx answers. 401 and 429 are clients' doing; 503 is the service refusing "

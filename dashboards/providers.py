@@ -5,6 +5,7 @@ from typing import Final
 from alerts.links import PROVIDERS_DASHBOARD
 from alerts.partners import BREAKER_OPEN, PROVIDER_DOWN
 from alerts.promql import total
+from dashboards.common import PROVIDER_CALLS_BY_OUTCOME, PROVIDER_LATENCY_P95
 from dashboards.panels import Dashboard, Query, Row, heatmap, stat, timeseries
 from dashboards.reading import (
     FAULTS,
@@ -72,13 +73,7 @@ COMPARISON: Final = (
         ),
     ),
     (
-        timeseries(
-            "Provider latency P95",
-            "By operation. What comes near the timeout of a call becomes an unknown outcome.",
-            (p95(PROVIDER_DURATION, "provider", "operation"),),
-            "seconds",
-            steps=LATENCY_STEPS,
-        ),
+        PROVIDER_LATENCY_P95,
         timeseries(
             "Payment latency P95 by provider",
             "What the buyer waits for; repeats and failover add to the provider's own latency.",
@@ -97,12 +92,7 @@ COMPARISON: Final = (
 
 CALLS: Final = (
     (
-        timeseries(
-            "Provider calls by outcome",
-            "A timeout leaves the outcome unknown until the provider is asked again.",
-            (grouped(PROVIDER_REQUESTS, "provider", "operation", "outcome"),),
-            "per_second",
-        ),
+        PROVIDER_CALLS_BY_OUTCOME,
         timeseries(
             "Provider faults",
             "Errors and timeouts only. Timeouts of `charge` become payments in `unknown`.",
