@@ -1,6 +1,7 @@
 """A real Prometheus as a process; `scripts/bootstrap prometheus` gets it."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -34,6 +35,8 @@ class Target:
     job: str
     url: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    honor_labels: bool = False
+    """Whether labels that the target itself gives win over those of the target."""
 
     def scraped(self) -> dict[str, Any]:
         """Return the entry of `scrape_configs`."""
@@ -41,8 +44,34 @@ class Target:
         return {
             "job_name": self.job,
             "scheme": parts.scheme,
+            "honor_labels": self.honor_labels,
             "static_configs": [{"targets": [parts.netloc], "labels": dict(self.labels)}],
         }
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Targets that come and go, as pods do: Prometheus reads the file when it changes."""
+
+    path: Path
+
+    def publish(self, targets: Sequence[Target]) -> None:
+        """Replace the targets; Prometheus takes up to five seconds to follow. Scheme http only."""
+        found = [
+            {
+                "targets": [urlsplit(target.url).netloc],
+                "labels": {"job": target.job, **target.labels},
+            }
+            for target in targets
+        ]
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(json.dumps(found), encoding="utf-8")
+        fresh.rename(self.path)
+
+    def scraped(self) -> dict[str, Any]:
+        """Return the entry of `scrape_configs`."""
+        files = {"files": [str(self.path)], "refresh_interval": "1s"}
+        return {"job_name": "discovered", "file_sd_configs": [files]}
 
 
 @dataclass(frozen=True)
@@ -106,7 +135,7 @@ class Prometheus:
 @asynccontextmanager
 async def prometheus(
     folder: Path,
-    targets: Sequence[Target],
+    targets: Sequence[Target | Discovery],
     *,
     groups: Sequence[Group] = (),
     scrape_s: float = 1.0,
@@ -134,7 +163,7 @@ async def prometheus(
 
 def _written(
     folder: Path,
-    targets: Sequence[Target],
+    targets: Sequence[Target | Discovery],
     groups: Sequence[Group],
     scrape_s: float,
     evaluate_s: float,

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from scripts.embedded import LOOPBACK, free_port
-from scripts.prometheus import PrometheusError, Target, prometheus
+from scripts.prometheus import Discovery, PrometheusError, Target, prometheus
 from tests.support.prometheus import until_answered, until_firing, until_scraped
 
 GROUP = {
@@ -49,6 +49,18 @@ async def test_it_scrapes_records_and_fires(tmp_path: Path) -> None:
         (past,) = await running.query_range("proof:up:sum", at - 2, at, 1)
         assert past.value == 1.0
         assert (await running.query("1 + 1"))[0].value == 2.0
+
+
+async def test_targets_come_and_go(tmp_path: Path) -> None:
+    port = free_port()
+    own = Target("own", f"http://{LOOPBACK}:{port}", {"pod": "proof-1"})
+    pods = Discovery(tmp_path / "pods.json")
+    pods.publish([own])
+    async with prometheus(tmp_path, [pods], port=port) as running:
+        (found,) = await until_answered(running, "up")
+        assert found.labels.items() >= {"job": "own", "pod": "proof-1"}.items()
+        pods.publish([])
+        await until_answered(running, "absent(up)")
 
 
 async def test_what_it_refuses_is_told_in_its_own_words(tmp_path: Path) -> None:

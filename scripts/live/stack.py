@@ -1,0 +1,214 @@
+"""The real service under a real Prometheus: `live_platform` starts both, and a load.
+
+Real are PostgreSQL, Valkey, the simulator, the API, the worker and Prometheus, which scrapes them
+with the labels that a ServiceMonitor gives, and evaluates the service's own rules in a scaled time.
+Played is what a kubelet would tell (scripts/live/kubelet.py).
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812  a class, named as one
+
+from alerts.model import SERVICE_LABEL
+from scripts.embedded import LOOPBACK, free_port
+from scripts.live.kubelet import NAMESPACE, Container, Kubelet, kubelet
+from scripts.live.load import ADMIN, Load
+from scripts.live.merchants import Merchants, merchants
+from scripts.live.scale import scaled_groups
+from scripts.platform import Platform, PlatformError, Report, platform, start_service, until_ready
+from scripts.processes import Child
+from scripts.prometheus import Discovery, Prometheus, Target, prometheus
+from simulator.client import Control
+
+SCRAPE_S: Final = 1.0
+EVALUATE_S: Final = 1.0
+SCRAPED_S: Final = 60.0  # a few seconds when idle: Prometheus follows its discovery in five
+POLL_S: Final = 0.2
+
+OWN_SERVERS: Final = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL")
+"""Never taken from outside: the faults here damage what they name."""
+
+SMALL: Final = {
+    "AUDIT_SEAL_INTERVAL_S": "1",
+    "RECONCILIATION_INTERVAL_S": "5",
+    "RECONCILIATION_GRACE_S": "20",  # a payment that times out is settled by then, or unknown
+    "DB_POOL_SIZE": "4",
+    "DB_BATCH_CONNECTIONS": "1",
+    "DB_BATCH_ITEMS": "2",
+    "DB_BATCH_QUEUE": "20",
+    "WORKER_POLL_S": "0.2",
+    "SHUTDOWN_DRAIN_S": "2",
+    "WEBHOOK_URL_SCHEMES": "http+https",
+    "WEBHOOK_PRIVATE_NETWORKS": "127.0.0.0/8",
+}
+"""Settings of a small service in a hurry: what happens hourly, happens in seconds."""
+
+
+@dataclass
+class Pod:
+    """A process of the service, with its name where there is a Kubernetes."""
+
+    name: str
+    role: str
+    url: str
+    child: Child
+    container: Container
+
+    @property
+    def target(self) -> Target:
+        """Return where Prometheus finds it, with the labels that a ServiceMonitor gives."""
+        service = f"{SERVICE_LABEL}-{self.role}"
+        labels = {
+            "namespace": NAMESPACE,
+            "service": service,
+            "pod": self.name,
+            "container": self.role,
+            "endpoint": "http",
+        }
+        return Target(service, self.url, labels)
+
+
+@dataclass
+class Live:
+    """A running platform that is watched. Times are Unix times."""
+
+    platform: Platform
+    prometheus: Prometheus
+    control: Control
+    kubelet: Kubelet
+    merchants: Merchants
+    load: Load
+    started: float
+    discovery: Discovery
+    pods: dict[str, Pod] = field(default_factory=dict)
+
+    def adopt(self, name: str, role: str, url: str, child: Child) -> Pod:
+        """Let a process that runs already be a pod that is scraped."""
+
+        def pid() -> int | None:
+            return pod.child.pid if pod.child.returncode is None else None
+
+        full = f"{SERVICE_LABEL}-{role}-{name}"
+        pod = Pod(full, role, url, child, Container(full, role, pid))
+        self.pods[name] = pod
+        self.kubelet.containers.append(pod.container)
+        return pod
+
+    def spawn(self, name: str, role: str, environ: Mapping[str, str] | None = None) -> Pod:
+        """Start another pod of a role, not waiting for it; `environ` overrides settings."""
+        url = f"http://{LOOPBACK}:{free_port()}"
+        settings = {**self.platform.environ, **(environ or {})}
+        child = start_service(role, url, settings, self.platform.logs / f"{name}.log")
+        return self.adopt(name, role, url, child)
+
+    def discover(self, pods: Sequence[Pod] | None = None) -> None:
+        """Tell Prometheus of all pods, or of these only."""
+        found = self.pods.values() if pods is None else pods
+        self.discovery.publish([pod.target for pod in found])
+
+    def owner(self) -> Connection:
+        """Return a connection to the database as its owner, who may do anything."""
+        return psycopg2.connect(self.platform.environ["MIGRATION_DATABASE_URL"])
+
+    @contextmanager
+    def hand(self) -> Iterator[Connection]:
+        """Give a connection as the owner; what is done is committed."""
+        with closing(self.owner()) as connection, connection:
+            yield connection
+
+    async def firing(self) -> set[str]:
+        """Return the names of the alerts that fire now."""
+        return {
+            one["labels"]["alertname"]
+            for one in await self.prometheus.alerts()
+            if one["state"] == "firing"
+        }
+
+
+@asynccontextmanager
+async def live_platform(
+    folder: Path, *, report: Report = lambda _part, _seconds, _where: None
+) -> AsyncIterator[Live]:
+    """Run everything below `folder`, scraped and with a load, until the block ends.
+
+    The load sells from the start. `report` is called as `scripts.platform` does. Raises what that
+    and `scripts.prometheus` raise.
+    """
+    clean = {name: value for name, value in os.environ.items() if name not in OWN_SERVERS}
+    folder = folder.resolve()
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(
+            platform(folder / "platform", durable=False, environ={**clean, **SMALL}, report=report)
+        )
+        played = await stack.enter_async_context(kubelet())
+        shops = await stack.enter_async_context(merchants())
+        discovery = Discovery(folder / "pods.json")
+        discovery.publish(())
+        began = time.monotonic()
+        watching = await stack.enter_async_context(
+            prometheus(
+                folder / "prometheus",
+                [discovery, played.target],
+                groups=scaled_groups(),
+                scrape_s=SCRAPE_S,
+                evaluate_s=EVALUATE_S,
+            )
+        )
+        control = running.simulator()
+        live = Live(
+            *(running, watching, control, played, shops, Load(running, control)),
+            started=time.time(),
+            discovery=discovery,
+        )
+        stack.callback(_stop_pods, live)
+        await _begin(live)
+        report("Prometheus", time.monotonic() - began, watching.url)
+        await stack.enter_async_context(live.load)
+        yield live
+
+
+async def _begin(live: Live) -> None:
+    """Name the pods, wait until they are scraped, and register the merchants."""
+    running = live.platform
+    live.adopt("first", "api", running.api_url, running.children["api"])
+    live.adopt("first-worker", "worker", running.worker_url, running.children["worker"])
+    live.discover()
+    async with running.client("operator", ADMIN) as operator:
+        await live.merchants.register(operator)
+    wanted = {*(pod.url for pod in live.pods.values()), live.kubelet.url}
+    deadline = time.monotonic() + SCRAPED_S
+    while not wanted <= (seen := await _up(live.prometheus)):
+        if time.monotonic() > deadline:
+            missing = ", ".join(sorted(wanted - seen))
+            raise PlatformError(f"Prometheus did not scrape within {SCRAPED_S:g} s: {missing}")
+        await asyncio.sleep(POLL_S)
+
+
+async def _up(watching: Prometheus) -> set[str]:
+    return {
+        target["scrapeUrl"].removesuffix("/metrics")
+        for target in await watching.targets()
+        if target["health"] == "up"
+    }
+
+
+def _stop_pods(live: Live) -> None:
+    for pod in live.pods.values():
+        if pod.child.returncode is None and pod.child not in live.platform.children.values():
+            pod.child.kill()
+
+
+async def restarted(live: Live, pod: Pod) -> None:
+    """Start the process of a pod again, as the kubelet does with one that has ended."""
+    log = live.platform.logs / f"{pod.name}.log"
+    pod.child = start_service(pod.role, pod.url, live.platform.environ, log)
+    pod.container.restarts += 1
+    await until_ready(pod.child, pod.url)
