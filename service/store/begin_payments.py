@@ -35,10 +35,11 @@ checked AS MATERIALIZED (
         coalesce(o.status = 'pending' AND o.expires_at > i.at, false) AS payable,
         EXISTS (SELECT FROM payments p WHERE p.order_id = o.id
                 AND p.status NOT IN ('failed', 'canceled', 'expired')) AS live,
-        EXISTS (SELECT FROM order_items oi
-                JOIN entitlements e ON e.user_id = i.caller AND e.game_id = oi.game_id
-                    AND e.status IN ('reserved', 'granted')
-                WHERE oi.order_id = o.id) AS owned
+        -- By game, never by all that the user owns.
+        EXISTS (SELECT FROM entitlements e
+                WHERE e.user_id = i.caller AND e.status IN ('reserved', 'granted')
+                AND e.game_id = ANY (ARRAY(SELECT oi.game_id FROM order_items oi
+                                           WHERE oi.order_id = o.id))) AS owned
     FROM input i LEFT JOIN locked o ON o.id = i.order_id AND o.user_id = i.caller
 ),
 known AS MATERIALIZED (

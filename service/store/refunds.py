@@ -196,7 +196,7 @@ answered AS (
     UPDATE idempotency_keys k SET recovery_point = 'finished', locked_until = NULL,
         response_status = %(response_status)s, response_body = %(response_body)s
     FROM settled s WHERE k.resource_id = s.id AND %(response_status)s::smallint IS NOT NULL
-        AND k.recovery_point = 'started'
+        AND k.recovery_point <> 'finished'  -- by resource, not by the index of unanswered keys
 )
 SELECT count(*) FROM settled
 """

@@ -89,7 +89,8 @@ answered AS (
         recovery_point = 'finished', locked_until = NULL,
         response_status = s.response_status, response_body = s.response_body
     FROM settled s WHERE k.resource_id = s.resource_id AND s.response_status IS NOT NULL
-        AND k.recovery_point = 'started'
+        -- Not = 'started': the index of unanswered keys would be read whole for each payment.
+        AND k.recovery_point <> 'finished'
 )
 SELECT i.attempt_id, s.attempt_id IS NOT NULL, paid.age_s
 FROM input i

@@ -29,7 +29,7 @@ EXPLAINED: Final = {
 
 @dataclass(frozen=True)
 class Scan:
-    """A node that reads a table: rows that it looked at, whether it kept them or not."""
+    """A node that reads a table or a part of its statement: rows looked at, kept or not."""
 
     kind: str
     table: str
@@ -41,7 +41,9 @@ class Scan:
         dropped = sum(v for k, v in node.items() if k.startswith("Rows Removed by"))
         loops = node["Actual Loops"]
         return cls(
-            node["Node Type"], node["Relation Name"], (node["Actual Rows"] + dropped) * loops
+            node["Node Type"],
+            node.get("Relation Name") or node["CTE Name"],
+            (node["Actual Rows"] + dropped) * loops,
         )
 
 
@@ -59,11 +61,9 @@ class Plan:
 
     @cached_property
     def scans(self) -> list[Scan]:
-        """Return what it read from tables."""
-        nodes = _nodes(self.root)
-        return [
-            Scan.of(n) for n in nodes if n["Node Type"].endswith("Scan") and "Relation Name" in n
-        ]
+        """Return what it read from tables, and again from its own parts."""
+        nodes = (node for node in _nodes(self.root) if node["Node Type"].endswith("Scan"))
+        return [Scan.of(node) for node in nodes if {"Relation Name", "CTE Name"} & node.keys()]
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
