@@ -73,6 +73,8 @@ async def create(db: Database, item: NewEndpoint, action: AdminAction) -> Endpoi
     return await _act(
         db,
         f"""
+        -- One at a time, and in a statement before, so that the next one counts all there are.
+        SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoints', 0));
         INSERT INTO webhook_endpoints AS e
             (id, url, event_types, description, secret_key, created_at, updated_at)
         SELECT %(id)s, %(url)s, %(event_types)s, %(description)s, %(secret_key)s, %(at)s, %(at)s

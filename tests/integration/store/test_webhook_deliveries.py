@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from service.ids import new_id
+from service.store import admin_actions
 from service.store import webhook_deliveries as store
 from service.store import webhook_endpoints as endpoints
 from service.store.admin_actions import AdminAction
@@ -14,16 +15,21 @@ from service.store.settle_payments import settle_payments, settle_within
 from service.store.webhook_deliveries import Failure
 from service.store.webhook_endpoints import EndpointRow, NewEndpoint
 from tests.integration.store.conftest import NOW, Shop, begin_item, settlement
+from tests.support.waiting import eventually
 
 LATER = NOW + timedelta(seconds=60)
 
 
 async def register(db: Database, *types: str) -> EndpointRow:
-    identifier = new_id()
-    item = NewEndpoint(identifier, f"https://x.example/{identifier}", [*types], "", "k1", NOW)
-    row = await endpoints.create(db, item, action_on(identifier))
+    row = await register_any(db, *types)
     assert row is not None
     return row
+
+
+async def register_any(db: Database, *types: str) -> EndpointRow | None:
+    identifier = new_id()
+    item = NewEndpoint(identifier, f"https://x.example/{identifier}", [*types], "", "k1", NOW)
+    return await endpoints.create(db, item, action_on(identifier))
 
 
 def action_on(identifier: object) -> AdminAction:
@@ -45,6 +51,28 @@ async def test_a_batch_tells_of_each_of_its_payments_once_an_endpoint(
     rows = await db.fetch("SELECT payment_id, count(*) FROM webhook_events GROUP BY payment_id")
     assert dict(rows) == {item.payment_id: 1 for item in items}
     assert await db.fetch("SELECT count(*) FROM webhook_deliveries") == [(64,)]
+
+
+async def test_there_are_never_more_endpoints_than_may_be(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, written, commit = admin_actions.record, [], asyncio.Event()
+
+    async def record_late(transaction: Transaction, action: AdminAction) -> None:
+        written.append(action)
+        await commit.wait()
+        await record(transaction, action)
+
+    async def both_at_it() -> bool:
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        return len(written) == 2 or await db.fetch(waiting) == [(1,)]
+
+    monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", 1)
+    monkeypatch.setattr(admin_actions, "record", record_late)
+    two = asyncio.gather(*(register_any(db, "order.fulfilled") for _ in range(2)))
+    await eventually(both_at_it, bool)
+    commit.set()
+    assert sorted(row is not None for row in await two) == [False, True]
 
 
 async def test_what_is_undone_is_not_told(db: Database, shop: Shop) -> None:
