@@ -4,6 +4,7 @@ With no backend given, the clone's own state and the defaults of scripts/pulumi 
 backend is any empty folder.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -169,18 +170,16 @@ class Engine:
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=subprocess.STDOUT if self.output is not None else None,
+            # A terminal sends Ctrl-C to its whole group, and the engine takes a second one for
+            # "at once, whatever becomes of the state". In a group of its own it gets ours alone.
+            process_group=0,
         )
 
     def _wait(self, process: "subprocess.Popen[bytes]") -> int:
         try:
             return process.wait(OPERATION_TIMEOUT_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _stop(process)
             raise
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
@@ -203,6 +202,17 @@ class Engine:
         if self.render_dir:
             environment[RENDER_DIR_VARIABLE] = str(self.render_dir.resolve())
         return environment
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the engine to end; ask again when it takes too long, or when Ctrl-C is pressed again."""
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(STOP_TIMEOUT_S)
+            return
+    process.kill()
+    process.wait()
 
 
 def _changes(events: Sequence[Event]) -> dict[str, int]:

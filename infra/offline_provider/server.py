@@ -63,6 +63,8 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         self._stop = stop
         self._target: Target | None = None
         self._mutable_content: frozenset[str] = frozenset()
+        self._leaving: set[str] = set()
+        """URNs of objects that go before others of their names come."""
 
     @explained
     def CheckConfig(
@@ -159,12 +161,14 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
                 kind=PROPERTY_DIFFS[change.kind, replaces],
                 inputDiff=change.kind is diff.Kind.DELETE,
             )
+        # Two objects of one name can't live side by side, so the old one goes first.
+        leaves = bool(replacing) and objects.identity(there) == objects.identity(wanted)
+        if leaves:
+            self._leaving.add(request.urn)
         return provider_pb2.DiffResponse(
             changes=_some(detailed),
             replaces=replacing,
-            # Two objects of one name can't live side by side, so the old one goes first.
-            deleteBeforeReplace=bool(replacing)
-            and objects.identity(there) == objects.identity(wanted),
+            deleteBeforeReplace=leaves,
             detailedDiff=detailed,
             hasDetailedDiff=True,
         )
@@ -194,6 +198,8 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=outputs)
 
     def _preview(self, order: Order, inputs: Object, before: Object) -> struct_pb2.Struct | None:
+        if order.urn in self._leaving:
+            return None  # in a preview the old one has not gone: a dry run would meet it
         with _discreet(inputs):
             live = self._where().preview(order)
         return None if live is None else _outputs(live, inputs, before, order.manager)

@@ -201,6 +201,17 @@ def test_a_job_s_pods_can_not_change(provider: Provider, namespace: str) -> None
     assert found.replaces == ["spec.template.spec.containers[0].image"]
 
 
+def test_a_replacement_is_previewed_while_the_old_one_is_there(
+    provider: Provider, cluster: Cluster, namespace: str
+) -> None:
+    _, outputs = provider.create(config_map(namespace, a="1") | {"immutable": True})
+    other = config_map(namespace, a="2") | {"immutable": True}
+
+    assert provider.diff(outputs, other).deleteBeforeReplace
+    assert provider.create(other, preview=True)[1] == other
+    assert data(cluster, namespace) == {"a": "1"}
+
+
 def test_a_definition_is_ready_when_its_kind_is(
     provider: Provider, cluster: Cluster, namespace: str
 ) -> None:

@@ -1,0 +1,78 @@
+"""Ctrl-C: the engine is asked once to end well, and a second time only by a second Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.infra.program import ROOT
+
+WAIT_S = 30.0  # two interpreters start, on a busy machine
+
+ENGINE = """\
+#!{python}
+import pathlib, signal, sys
+if "ls" in sys.argv:
+    print('[{{"name": "local"}}]')
+    sys.exit()
+signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGINT}})
+print("running", flush=True)
+heard = 0
+# The first is awaited for long; another one of the same key press would be here already.
+while signal.sigtimedwait({{signal.SIGINT}}, {wait_s} if heard < {patience} else 0.5):
+    heard += 1
+    print("heard", heard, flush=True)
+sys.exit(1)
+"""
+VERB = """\
+import sys, pathlib
+from scripts import engine
+engine.BINARIES = pathlib.Path(sys.argv[1])
+try:
+    engine.Engine().run("up", "local")
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@contextmanager
+def running(folder: Path, patience: int) -> Iterator["subprocess.Popen[str]"]:
+    """Run a verb as a terminal does, over an engine that ends after `patience` interrupts."""
+    command = folder / "pulumi"
+    command.write_text(ENGINE.format(python=sys.executable, wait_s=WAIT_S, patience=patience))
+    command.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-c", VERB, folder],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=WAIT_S)
+
+
+def line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_each_ctrl_c_reaches_the_engine_once(tmp_path: Path, presses: int) -> None:
+    with running(tmp_path, presses) as process:
+        assert line(process) == "running"
+        for press in range(1, presses + 1):
+            os.killpg(process.pid, signal.SIGINT)  # a terminal tells its whole group
+            assert line(process) == f"heard {press}"
+
+        assert line(process) == "interrupted"
+        assert process.wait(WAIT_S) == 0
