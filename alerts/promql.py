@@ -184,6 +184,11 @@ def ratio(part: str, whole: str) -> str:
     return f"{part} / ({whole} > 0)"
 
 
+def share(part: str, whole: str) -> str:
+    """Return `part / whole` where a part without series is 0: the first such event makes them."""
+    return ratio(f"({either(part, times(0, whole))})", whole)
+
+
 def total(expression: str, by: Iterable[str] = ()) -> str:
     """Return the sum of the series of `expression`."""
     labels = ", ".join(by)

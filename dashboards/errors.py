@@ -5,7 +5,7 @@ from typing import Final
 from alerts.api import ERRORS as API_ERRORS
 from alerts.links import ERRORS_DASHBOARD
 from alerts.payments import ERROR_RATE_CRITICAL, ERROR_RATE_HIGH, HIGH_VALUE_FAILING
-from alerts.promql import Pattern, ratio, total
+from alerts.promql import Pattern, above, ratio, share
 from dashboards.common import HIGH_VALUE_FAILURES, HTTP_ANSWERS_BY_STATUS
 from dashboards.panels import Dashboard, Query, Row, rising, stat, table, timeseries
 from dashboards.reading import (
@@ -33,7 +33,7 @@ ERROR_STEPS: Final = rising(PAYMENT_ERROR_RATIO.warning, PAYMENT_ERROR_RATIO.cri
 ERROR_RATIO: Final = ratio(
     SHOWN.rate(PAYMENTS, WINDOW, status=ERRORS), SHOWN.rate(PAYMENTS, WINDOW)
 )
-API_ERROR_SHARE: Final = ratio(
+API_ERROR_SHARE: Final = share(
     SHOWN.rate(HTTP_REQUESTS, WINDOW, status=Pattern("5..")), SHOWN.rate(HTTP_REQUESTS, WINDOW)
 )
 
@@ -130,12 +130,12 @@ API_LINES: Final = (
     (
         table(
             "Errors by route, now",
-            "4xx and 5xx answers a second, by method, route and status.",
-            total(
+            "4xx and 5xx answers a second, by method, route and status. Empty: none.",
+            above(
                 SHOWN.rate(
                     HTTP_REQUESTS, WINDOW, ("method", "route", "status"), status=Pattern("[45]..")
                 ),
-                ("method", "route", "status"),
+                0,
             ),
             "per_second",
             (API_ERRORS,),

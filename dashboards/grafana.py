@@ -37,7 +37,7 @@ _LEFTOVERS: Final = """
 __inputs gnetId hideControls rows sharedCrosshair style error height minSpan span maxPerRow
 repeatDirection hideTimeOverride cacheTimeout metric step intervalFactor target
 tagsQuery tagValuesQuery useTags auto auto_min auto_count maxDataPoints time_options
-columns fontSize mappings displayMode
+columns fontSize mappings
 """
 _UNWANTED: Final = frozenset(_LEFTOVERS.split())
 """What grafanalib writes and Grafana no longer reads, and a resolution of 100 points a panel."""
@@ -186,7 +186,7 @@ def _timeseries(panel: Panel, grid: Any) -> Any:
     return core.TimeSeries(
         **_common(panel, grid),
         unit=UNITS[panel.unit],
-        valueMin=0,
+        valueMin=panel.minimum,
         axisSoftMax=panel.maximum,
         fillOpacity=30 if panel.stacked else 5,
         stacking={"mode": "normal", "group": "A"} if panel.stacked else {"mode": "none"},
@@ -196,6 +196,7 @@ def _timeseries(panel: Panel, grid: Any) -> Any:
         tooltipMode="multi",
         tooltipSort="desc",
         thresholdsStyleMode="dashed" if len(panel.steps) > 1 else "off",
+        extraJson={"options": {"legend": {"sortBy": "Max", "sortDesc": True}}},
     )
 
 
@@ -248,6 +249,8 @@ def _unwanted_in(value: dict[str, Any]) -> frozenset[str]:
     """Return fields that are none of this kind of object's, and are of another's."""
     if "refId" in value:
         return frozenset({"query"})  # it has `expr`
+    if "filterable" in value:
+        return frozenset({"displayMode"})  # of a table's cells; a legend has one too
     if value.get("type") == "row":
         return frozenset(value) - _ROW_FIELDS
     if "gridPos" in value:

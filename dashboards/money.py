@@ -223,7 +223,7 @@ GRANTS: Final = (
         timeseries(
             "Paid, not granted, over time",
             "Orders that have neither their games nor their money back in time.",
-            (latest(PAID_NOT_GRANTED),),
+            (Query(latest(PAID_NOT_GRANTED).expression, "orders"),),
             "count",
             steps=rising(NOT_GRANTED_LIMIT.warning + 1, NOT_GRANTED_LIMIT.critical),
             alerts=(NOT_GRANTED, MANY_NOT_GRANTED),

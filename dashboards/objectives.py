@@ -98,9 +98,10 @@ def remaining(budget: Budget) -> Panel:
     """Return what was left of a budget over time, by stack."""
     return timeseries(
         f"Budget of {budget.title} over time",
-        "By stack. It comes back as bad hours leave the window.",
+        "By stack. Below 0 it is overdrawn. It comes back as bad hours leave the window.",
         (Query(RECORDED.gauge(budget.remaining, "min", ("namespace",)), "{{namespace}}"),),
         "percent",
+        signed=True,
         alerts=alerts_of(budget),
     )
 

@@ -49,6 +49,7 @@ class Panel:
     queries: tuple[Query, ...]
     steps: tuple[Step, ...] = (GOOD,)
     stacked: bool = False
+    minimum: int | None = 0
     maximum: int | None = None
     runbooks: tuple[str, ...] = ()
 
@@ -115,9 +116,13 @@ def timeseries(
     *,
     steps: Sequence[Step] = (GOOD,),
     stacked: bool = False,
+    signed: bool = False,
     alerts: Iterable[Alert] = (),
 ) -> Panel:
-    """Return lines over time; thresholds are drawn as lines, ratios end at 100 %."""
+    """Return lines over time; thresholds are drawn as lines, ratios end at 100 %.
+
+    The axis starts at 0, below which nothing would be seen, unless the values are `signed`.
+    """
     return Panel(
         "timeseries",
         title,
@@ -126,6 +131,7 @@ def timeseries(
         tuple(queries),
         tuple(steps),
         stacked,
+        None if signed else 0,
         1 if unit == "percent" else None,
         _names(alerts),
     )

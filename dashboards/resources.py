@@ -47,6 +47,7 @@ OPEN_FILES: Final = runtime("process_open_fds")
 MOST_FILES: Final = runtime("process_max_fds")
 COLLECTIONS: Final = runtime("python_gc_collections_total", "generation")
 COLLECTED: Final = runtime("python_gc_objects_collected_total", "generation")
+GENERATION: Final = f"generation {legend('generation')}"
 
 CONTAINER: Final = ("namespace", "pod", "container")
 PROCESS: Final = ("namespace", "pod", "instance")
@@ -136,13 +137,13 @@ PROCESS_LINES: Final = (
         timeseries(
             "Garbage collections",
             "By generation. Many of generation 2 stop the loop for milliseconds each.",
-            (grouped(COLLECTIONS, "generation"),),
+            (Query(SHOWN.rate(COLLECTIONS, WINDOW, ("generation",)), GENERATION),),
             "per_second",
         ),
         timeseries(
             "Objects collected",
             "By generation: what cycles leave behind.",
-            (grouped(COLLECTED, "generation"),),
+            (Query(SHOWN.rate(COLLECTED, WINDOW, ("generation",)), GENERATION),),
             "per_second",
         ),
     ),

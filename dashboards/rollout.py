@@ -5,9 +5,9 @@ from typing import Final
 from alerts.availability import API_GONE, NO_TARGETS, TARGET_DOWN, WORKER_GONE
 from alerts.external_catalog import CONTAINER_RESTARTS, UP
 from alerts.links import ROLLOUT_DASHBOARD
-from alerts.promql import Pattern, age, ratio, without
+from alerts.promql import Pattern, age, share, without
 from alerts.resources import RESTARTING
-from dashboards.panels import Dashboard, Event, Query, Row, Step, stat, table, timeseries
+from dashboards.panels import Dashboard, Event, Query, Row, Step, rising, stat, table, timeseries
 from dashboards.reading import (
     CONTAINERS_SHOWN,
     SHOWN,
@@ -16,7 +16,6 @@ from dashboards.reading import (
     USUAL,
     WINDOW,
     legend,
-    reached,
     runtime,
 )
 from service.metric_catalog import BUILD_INFO, HTTP_REQUESTS
@@ -38,7 +37,7 @@ NOW: Final = (
         "How many versions run. Two during a rollout; two for longer is a rollout that is stuck.",
         f"count({SHOWN.gauge(BUILD_INFO, 'count', ('version',))})",
         "count",
-        reached(2),
+        rising(2, 3),
     ),
     stat(
         "Processes",
@@ -127,7 +126,7 @@ HEALTH: Final = (
             "New pods above old ones: the new version is at fault.",
             (
                 Query(
-                    ratio(
+                    share(
                         SHOWN.rate(HTTP_REQUESTS, WINDOW, ("pod",), status=Pattern("5..")),
                         SHOWN.rate(HTTP_REQUESTS, WINDOW, ("pod",)),
                     ),

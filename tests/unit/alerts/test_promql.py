@@ -2,7 +2,17 @@
 
 import pytest
 
-from alerts.promql import NoneOf, OneOf, Pattern, PromQLError, Source, above, label_values, ratio
+from alerts.promql import (
+    NoneOf,
+    OneOf,
+    Pattern,
+    PromQLError,
+    Source,
+    above,
+    label_values,
+    ratio,
+    share,
+)
 from service.metric_catalog import (
     ACTIVE_PAYMENTS,
     ORDER_STATUSES,
@@ -52,6 +62,7 @@ def test_a_gauge_is_aggregated() -> None:
 
 def test_arithmetic() -> None:
     assert above(ratio("bad", "all"), 0.05) == "bad / (all > 0) > 0.05"
+    assert share("bad", "all") == "((bad) or (0 * all)) / (all > 0)"
 
 
 def test_the_kind_must_fit() -> None:

@@ -115,3 +115,19 @@ def test_writing_removes_the_file_of_a_dashboard_that_is_gone(tmp_path: Path) ->
 def test_the_committed_file_is_fresh(uid: str) -> None:
     assert (FOLDER / f"{uid}.json").read_text() == documents()[uid], "run `make render`"
     assert {path.stem for path in FOLDER.glob("*.json")} == set(documents())
+
+
+def test_a_legend_is_a_table_of_its_values() -> None:
+    for panel in (panel for one in DOCUMENTS.values() for panel in panels(one)):
+        if panel["type"] == "timeseries":
+            legend = panel["options"]["legend"]
+            assert legend["displayMode"] == "table"
+            assert legend["calcs"] == ["lastNotNull", "max"]
+            assert (legend["sortBy"], legend["sortDesc"]) == ("Max", True)
+
+
+def test_a_budget_that_is_overdrawn_is_seen() -> None:
+    objectives = panels(DOCUMENTS["coinslot-objectives"])
+    without = {one["title"] for one in objectives if "min" not in one["fieldConfig"]["defaults"]}
+    lines = {one["title"] for one in objectives if one["type"] == "timeseries"}
+    assert without & lines == {"Budget of availability over time", "Budget of latency over time"}
