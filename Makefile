@@ -98,6 +98,11 @@ render: ## regenerate alerts/generated, dashboards/generated, docs/reference, in
 	$(BOOTSTRAP) venv pulumi
 	@$(PYTHON) -m scripts.render
 
+.PHONY: pictures
+pictures: ## draw the dashboards into docs/pictures: ARGS="--prometheus URL --minutes 30"
+	$(BOOTSTRAP) venv prometheus
+	@$(PYTHON) -m scripts.pictures $(ARGS)
+
 .PHONY: schemas
 schemas: ## renew infra/schemas from the Kubernetes versions that scripts/schemas.py names; needs Go
 	$(BOOTSTRAP) venv

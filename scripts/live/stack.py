@@ -25,7 +25,7 @@ from scripts.live.merchants import Merchants, merchants
 from scripts.live.scale import scaled_groups
 from scripts.platform import Platform, PlatformError, Report, platform, start_service, until_ready
 from scripts.processes import Child
-from scripts.prometheus import Discovery, Prometheus, Target, prometheus
+from scripts.prometheus import Discovery, Group, Prometheus, Target, prometheus
 from simulator.client import Control
 
 SCRAPE_S: Final = 1.0
@@ -135,10 +135,14 @@ class Live:
 
 @asynccontextmanager
 async def live_platform(
-    folder: Path, *, report: Report = lambda _part, _seconds, _where: None
+    folder: Path,
+    *,
+    groups: Sequence[Group] | None = None,
+    report: Report = lambda _part, _seconds, _where: None,
 ) -> AsyncIterator[Live]:
     """Run everything below `folder`, scraped and with a load, until the block ends.
 
+    Without `groups` Prometheus evaluates the service's own rules, scaled.
     The load sells from the start. `report` is called as `scripts.platform` does. Raises what that
     and `scripts.prometheus` raise.
     """
@@ -157,7 +161,7 @@ async def live_platform(
             prometheus(
                 folder / "prometheus",
                 [discovery, played.target],
-                groups=scaled_groups(),
+                groups=scaled_groups() if groups is None else groups,
                 scrape_s=SCRAPE_S,
                 evaluate_s=EVALUATE_S,
             )
