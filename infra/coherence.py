@@ -3,8 +3,9 @@
 Each function yields sentences that name the key, what is wrong, and what to do.
 """
 
+import ipaddress
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -13,9 +14,13 @@ from infra.quantities import amount
 from infra.reading import unknown_keys
 from infra.sections import SURGE_PERCENT, Peer, Resources, StackConfig
 from service.addresses import networks
-from service.settings import Settings, env_name
+from service.settings import Settings, SettingsError, env_name
 
 SETTINGS: Final = "coinslot:settings"
+WIDEST_RANGE: Final = 8
+"""Bits of the widest range that is a peer: 10.0.0.0/8."""
+LINK_LOCAL: Final = ipaddress.IPv4Network("169.254.0.0/16")
+HTTPS_PORT: Final = 443
 WIDEST_TRUST: Final = 8
 """Bits of the widest network that is believed: 10.0.0.0/8."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -52,6 +57,7 @@ def problems(config: StackConfig, secret_keys: Collection[str]) -> list[str]:
     plain = service_settings.plain_values(config.stack, config.image.tag, config.settings)
     settings = service_settings.parsed(plain)
     found += [*_connections(config, settings), *_timeouts(settings), *_calls(config, settings)]
+    found += [*_formed(config, plain)]
     if config.stack != "local":
         found += [*_shared(config, settings)]
     if config.stack == "prod":
@@ -87,9 +93,29 @@ def _peers(config: StackConfig) -> Iterator[str]:
     for where, peer in _named_peers(config):
         if [peer.cidr is None, peer.namespace is None, not peer.internet].count(False) != 1:
             yield f"{where} needs one of cidr, namespace and internet: true"
+        if peer.cidr is not None:
+            yield from _wrong_range(f"{where}.cidr", peer.cidr)
     for where, peer in list(_named_peers(config))[:2]:
         if peer.internet:
             yield f"{where} is on the internet; name the range of addresses that it has (cidr)"
+    for name, peer in config.network.services.items():
+        if peer.internet and peer.port != HTTPS_PORT:
+            yield (
+                f"coinslot:network.services.{name}.port is {peer.port}; on the internet only "
+                f"{HTTPS_PORT} is called"
+            )
+
+
+def _wrong_range(where: str, cidr: str) -> Iterator[str]:
+    try:
+        network = ipaddress.IPv4Network(cidr)
+    except ValueError as error:
+        yield f"{where}: {error}; expected an IPv4 range such as 10.0.0.0/16"
+        return
+    if network.prefixlen < WIDEST_RANGE:
+        yield f"{where} is {cidr}, wider than any network of ours; name one within /{WIDEST_RANGE}"
+    elif network.overlaps(LINK_LOCAL):
+        yield f"{where} is {cidr}, where the cloud's metadata server is; name the peer's own range"
 
 
 def _named_peers(config: StackConfig) -> Iterator[tuple[str, Peer]]:
@@ -123,6 +149,25 @@ def _secrets(config: StackConfig, secret_keys: Collection[str]) -> Iterator[str]
     yield from unknown_keys(given, names, "coinslot:secretValues.")
 
 
+def _formed(config: StackConfig, plain: Mapping[str, str]) -> Iterator[str]:
+    """Let a pod start with the secret values that are given; a comparison has placeholders."""
+    known = service_settings.secret_names()
+    given = {
+        name: value
+        for name, value in config.secret_values.items()
+        if config.secrets.source == "stack"
+        and name in known
+        and value
+        and value != labels.PLACEHOLDER
+    }
+    try:
+        service_settings.parsed(plain, given)
+    except SettingsError as error:
+        yield from (
+            f"coinslot:secretValues: {line.strip()}" for line in str(error).splitlines()[1:]
+        )
+
+
 def _connections(config: StackConfig, settings: Settings) -> Iterator[str]:
     """Count every pod of a rollout at full scale, and the migration's one connection."""
     wanted = (config.api.autoscaling.max_replicas, config.worker.replicas)
@@ -149,16 +194,42 @@ def _timeouts(settings: Settings) -> Iterator[str]:
 
 
 def _calls(config: StackConfig, settings: Settings) -> Iterator[str]:
-    """Let the network's peers have the ports of the URLs that are called."""
-    ports = {peer.port for peer in config.network.services.values()}
+    """Let the network's peers be where the URLs lead that are called."""
+    peers = config.network.services.values()
     for name in (*settings.provider_names, *CALLED):
-        url = urlsplit(getattr(settings, f"{name}_url"))
-        port = url.port or DEFAULT_PORTS[url.scheme]
-        if port not in ports:
+        key = f"{SETTINGS}.{name}_url"
+        try:
+            url = urlsplit(getattr(settings, f"{name}_url"))
+            host, port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
+        except ValueError as error:
+            yield f"{key}: {error}; give a URL such as http://library.library.svc:8080"
+            continue
+        if url.username or url.password:
+            yield f"{key} holds a login, and is written into a ConfigMap; leave it out"
+        there = [peer for peer in peers if peer.port == port]
+        if not there:
             yield (
-                f"{SETTINGS}.{name}_url is on port {port}, and no peer of "
+                f"{key} is on port {port}, and no peer of "
                 "coinslot:network.services has it; add one, or the pods can't reach it"
             )
+        elif not any(_leads_to(peer, host, config.namespace) for peer in there):
+            yield (
+                f"{key} is at {host}, and no peer of coinslot:network.services with port {port} "
+                "is there; add one, or the pods can't reach it"
+            )
+
+
+def _leads_to(peer: Peer, host: str, own_namespace: str) -> bool:
+    """Say whether a peer may be where a host is; a range of addresses may be anywhere.
+
+    `library` and `library.games.svc` are Services of a namespace, other names are of the outside.
+    """
+    if peer.namespace is None:
+        return True
+    name, _, rest = host.partition(".")
+    namespace, _, domain = rest.partition(".")
+    inside = not rest or domain.partition(".")[0] == "svc"
+    return bool(name) and inside and peer.namespace == (namespace or own_namespace)
 
 
 def _shared(config: StackConfig, settings: Settings) -> Iterator[str]:
@@ -225,11 +296,21 @@ def _dependencies(config: StackConfig) -> Iterator[str]:
         )
     url = config.secret_values.get("DATABASE_URL")
     host = labels.resource_name(labels.POSTGRESQL)
-    if url and (urlsplit(url).hostname != host or not all(database_parts(url).values())):
+    if url and url != labels.PLACEHOLDER and not _is_ours(url, host):
         yield (
             f"coinslot:secretValues.{env_name('database_url')} has no user, password or database, "
             f"or another host; with coinslot:dependencies it is postgresql://USER:PASSWORD@{host}/NAME"
         )
+
+
+def _is_ours(url: str, host: str) -> bool:
+    """Say whether a URL leads to the database that the stack brings along, as a user of it."""
+    try:
+        parts = urlsplit(url)
+        at = (parts.hostname, parts.port or labels.POSTGRESQL_PORT)
+    except ValueError:  # whose message repeats the URL
+        return False
+    return at == (host, labels.POSTGRESQL_PORT) and all(database_parts(url).values())
 
 
 def database_parts(url: str) -> dict[str, str]:

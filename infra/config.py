@@ -107,12 +107,28 @@ def _read(raw: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     for field in fields:
         key, kind = field.encode_name, hints[field.name]
         if key in raw:
-            values[field.name] = read_value(kind, _parsed(raw[key]), prefix + key, problems)
+            read = _read_secrets if field.name == "secret_values" else read_value
+            values[field.name] = read(kind, _parsed(raw[key]), prefix + key, problems)
         elif field.required:
             problems.append(f"{prefix}{key} is missing; expected {expected(kind)}")
     return values
 
 
+def _read_secrets(kind: Any, given: Any, where: str, problems: list[str]) -> Any:
+    """Return secret values by name; what is wrong with them is said without them."""
+    if not isinstance(given, Mapping):
+        problems.append(f"{where} is no mapping; expected names of secrets, each with a text")
+        return {}
+    wrong = [name for name, value in given.items() if not isinstance(value, str)]
+    problems += [f"{where}.{name} is no text; give it in quotes" for name in wrong]
+    return {} if wrong else read_value(kind, given, where, problems)
+
+
 def _parsed(text: str) -> Any:
     """Return a mapping from its JSON; any other value is a text."""
-    return json.loads(text) if text.startswith(("{", "[")) else text
+    if not text.startswith(("{", "[")):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # whoever expects a mapping says so

@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -39,10 +39,13 @@ def read_value(kind: Any, raw: Any, where: str, problems: list[str]) -> Any:
     struct = struct_in(kind)
     if struct is not None:
         return read_struct(struct, raw, where, problems)
-    if get_origin(kind) is dict and isinstance(raw, Mapping) and struct_in(get_args(kind)[1]):
-        member = get_args(kind)[1]
+    if get_origin(kind) is dict and isinstance(raw, Mapping):
+        named, member = get_args(kind)
         return {
-            key: read_value(member, value, f"{where}.{key}", problems) for key, value in raw.items()
+            read_value(named, str(key), f"the key {where}.{key}", problems): read_value(
+                member, value, f"{where}.{key}", problems
+            )
+            for key, value in raw.items()
         }
     try:
         return msgspec.convert(raw, kind)
@@ -79,6 +82,8 @@ def struct_in(kind: Any) -> type[msgspec.Struct] | None:
 def expected(kind: Any) -> str:
     """Describe a type in words that the author of a settings file understands."""
     origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(expected(part) for part in args if part is not NoneType))
     if origin is Annotated:
         return ", ".join((expected(args[0]), *_bounds(args[1])))
     if origin is Literal:

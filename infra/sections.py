@@ -14,21 +14,35 @@ from infra import labels, service_settings
 Stack = Literal["local", "staging", "prod"]
 STACKS: Final[tuple[Stack, ...]] = get_args(Stack)
 
-Quantity = Annotated[
-    str,
-    Meta(
-        pattern=r"^([1-9][0-9]*)(m|Ki|Mi|Gi)?$",
-        description="a Kubernetes quantity such as 250m, 2, 512Mi",
-    ),
+Cpu = Annotated[
+    str, Meta(pattern=r"^[1-9][0-9]{0,5}m?\Z", description="cores such as 2, or 250m of one")
+]
+Bytes = Annotated[
+    str, Meta(pattern=r"^[1-9][0-9]{0,5}(Ki|Mi|Gi)\Z", description="an amount such as 512Mi")
 ]
 Name = Annotated[
-    str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="a Kubernetes name")
+    str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", description="a Kubernetes name")
+]
+LabelKey = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!app\.kubernetes\.io/)([a-z0-9.-]{1,253}/)?"
+        r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z",
+        description="a label's name, and none of app.kubernetes.io/, which are set already",
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Meta(
+        pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?\Z",
+        description="a label's value",
+    ),
 ]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 ImageName = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+:(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+        pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+:(?!latest\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z",
         description="an image with a tag, not latest",
     ),
 ]
@@ -36,7 +50,7 @@ Percent = Annotated[int, Meta(ge=1, le=100)]
 Cidr = Annotated[
     str,
     Meta(
-        pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$", description="an IPv4 range such as 10.0.0.0/16"
+        pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}\Z", description="an IPv4 range such as 10.0.0.0/16"
     ),
 ]
 
@@ -52,15 +66,15 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Image(Section, frozen=True):
     """The image of all roles. A digest, once there is one, pins the bytes."""
 
-    repository: Annotated[str, Meta(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+$")]
+    repository: Annotated[str, Meta(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+\Z")]
     tag: Annotated[
         str,
         Meta(
-            pattern=r"^(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
-            description="a tag of at most 63 characters, not latest",
+            pattern=r"^(?!latest\Z)[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z",
+            description="a tag of at most 63 characters that can be a label too, not latest",
         ),
     ]
-    digest: Annotated[str, Meta(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
+    digest: Annotated[str, Meta(pattern=r"^(sha256:[0-9a-f]{64})?\Z")] = ""
 
     @property
     def reference(self) -> str:
@@ -72,9 +86,9 @@ class Image(Section, frozen=True):
 class Amounts(Section, frozen=True):
     """An amount of each resource that a container uses."""
 
-    cpu: Quantity
-    memory: Quantity
-    ephemeral_storage: Quantity = "64Mi"
+    cpu: Cpu
+    memory: Bytes
+    ephemeral_storage: Bytes = "64Mi"
 
 
 class Resources(Section, frozen=True):
@@ -128,7 +142,7 @@ class Network(Section, frozen=True):
     monitoring_namespace: Name
     database: Peer
     cache: Peer
-    services: dict[str, Peer]
+    services: dict[Name, Peer]
     """The provider, the Library, the Game Catalog: name to peer."""
 
 
@@ -170,9 +184,13 @@ class Monitoring(Section, frozen=True):
     """How Prometheus finds the pods and the rules."""
 
     scrape_interval: Annotated[
-        str, Meta(pattern=r"^[1-9][0-9]*s$", description="seconds such as 15s")
+        str,
+        Meta(
+            pattern=r"^([1-9]|[1-5][0-9]|60)s\Z",
+            description="1s to 60s: rates over 5 minutes need some of them",
+        ),
     ] = "15s"
-    prometheus_labels: dict[str, str] = {}
+    prometheus_labels: dict[LabelKey, LabelValue] = {}
     """Labels that the Prometheus object selects ServiceMonitors and rules by."""
 
 
@@ -214,4 +232,4 @@ class StackConfig(Section, frozen=True):
         """Return the secret variables that a cluster needs and the stack's file does not hold."""
         if self.secrets.source != "stack":
             return ()
-        return tuple(name for name in self.needed_secrets if name not in self.secret_values)
+        return tuple(name for name in self.needed_secrets if not self.secret_values.get(name))

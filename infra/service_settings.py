@@ -30,6 +30,7 @@ FORMED: Final = {"JWT_KEYS": "", "WEBHOOK_MASTER_KEYS": ""}
 MIGRATE_ONLY: Final = frozenset({env_name("migration_database_url")})
 """Secrets of the migration Job alone: who serves requests never holds the owner's login."""
 
+NOTHING: Final[Mapping[str, str]] = {}
 _STAND_IN: Final = "x" * MIN_HS256_KEY_BYTES
 """Satisfies every check of a secret, where only the other settings are looked at."""
 
@@ -59,10 +60,13 @@ def required_secret_names(chosen: Mapping[str, Scalar]) -> tuple[str, ...]:
     return tuple(env_name(name) for name in _secret_fields() if name in required)
 
 
-def parsed(values: Mapping[str, str]) -> Settings:
-    """Return the settings as a pod with these plain values reads them; raise SettingsError."""
+def parsed(values: Mapping[str, str], given: Mapping[str, str] = NOTHING) -> Settings:
+    """Return the settings as a pod with these plain values reads them; raise SettingsError.
+
+    `given` are the secrets as far as they are known; the error does not repeat them.
+    """
     secrets = dict.fromkeys(secret_names(), _STAND_IN) | FORMED
-    return load({**values, **secrets})
+    return load({**values, **secrets, **given})
 
 
 def problems(stack: str, version: str, chosen: Mapping[str, Scalar], where: str) -> Iterable[str]:

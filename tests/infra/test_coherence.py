@@ -66,6 +66,46 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
         {"settings": {"providers": "simulator,stripe"}},
         "coinslot:settings.stripe_url is on port 443, and no peer of coinslot:network.services",
     ),
+    "a URL in a namespace that no flow allows": (
+        "prod",
+        {"settings": {"library_url": "http://library.shelves.svc:8080"}},
+        "coinslot:settings.library_url is at library.shelves.svc, and no peer of",
+    ),
+    "a URL outside where only namespaces are allowed": (
+        "prod",
+        {"settings": {"library_url": "http://library.example:8080"}},
+        "coinslot:settings.library_url is at library.example, and no peer of",
+    ),
+    "a URL with no port that there can be": (
+        "prod",
+        {"settings": {"library_url": "http://library.library.svc:99999"}},
+        "coinslot:settings.library_url: Port out of range 0-65535; give a URL such as",
+    ),
+    "a URL with a login": (
+        "prod",
+        {"settings": {"library_url": "http://u:p@library.library.svc:8080"}},
+        "coinslot:settings.library_url holds a login, and is written into a ConfigMap",
+    ),
+    "a range that is none": (
+        "prod",
+        {"network": {"database": {"cidr": "10.30.0.1/24"}}},
+        "coinslot:network.database.cidr: 10.30.0.1/24 has host bits set; expected an IPv4 range",
+    ),
+    "a range of the whole world": (
+        "prod",
+        {"network": {"services": {"x": {"cidr": "0.0.0.0/0", "port": 443}}}},
+        "coinslot:network.services.x.cidr is 0.0.0.0/0, wider than any network of ours",
+    ),
+    "the cloud's metadata server as a peer": (
+        "prod",
+        {"network": {"services": {"x": {"cidr": "169.254.169.254/32", "port": 80}}}},
+        "coinslot:network.services.x.cidr is 169.254.169.254/32, where the cloud's metadata",
+    ),
+    "the internet by another port": (
+        "prod",
+        {"network": {"services": {"x": {"internet": True, "port": 80}}}},
+        "coinslot:network.services.x.port is 80; on the internet only 443 is called",
+    ),
     "a peer that is two": (
         "prod",
         {"network": {"services": {"stripe": {"cidr": "10.0.0.0/8"}}}},
@@ -109,7 +149,10 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
     "simulated money in prod": (
         "prod",
         {
-            "settings": {"providers": "stripe,simulator"},
+            "settings": {
+                "providers": "stripe,simulator",
+                "simulator_url": "http://simulator.sim.svc:8090",
+            },
             "network": {"services": {"simulator": {"namespace": "sim", "port": 8090}}},
         },
         "coinslot:settings.providers names simulator: it answers and moves no money; name stripe",

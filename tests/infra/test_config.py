@@ -116,6 +116,82 @@ def test_plain_text_secrets_are_refused_and_not_repeated() -> None:
     assert "hunter2" not in "".join(found)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("hunter2", "coinslot:secretValues is no mapping; expected names of secrets"),
+        ('{"JWT_SECRET": "hunter2"', "coinslot:secretValues is no mapping"),
+        (["hunter2"], "coinslot:secretValues is no mapping"),
+        ({"JWT_SECRET": {"a": "hunter2"}}, "secretValues.JWT_SECRET is no text; give it in quotes"),
+        ({"JWT_SECRET": "hunter2"}, "secretValues: JWT_SECRET has fewer than 32 bytes"),
+        ({"JWT_KEYS": "hunter2"}, "secretValues: JWT_KEYS is ***"),
+        # urlsplit's own words repeat what stands before the host.
+        ({"DATABASE_URL": "postgresql://u:hunter2@\u2100/db"}, "secretValues.DATABASE_URL has no"),
+        ({"DATABASE_URL": "postgresql://u:hunter2@[::1/db"}, "secretValues.DATABASE_URL has no"),
+    ],
+)
+def test_wrong_secrets_are_refused_and_not_repeated(values: Any, said: str) -> None:
+    found = problems("local", ("secretValues",), secrets={"source": "stack"}, secretValues=values)
+
+    assert any(said in line for line in found), found
+    assert "hunter2" not in "".join(found)
+
+
+def test_an_empty_secret_is_a_missing_one() -> None:
+    secrets = {"source": "stack"}
+    lacking = config("staging", secrets=secrets, secretValues={"JWT_SECRET": ""})
+    assert "JWT_SECRET" in lacking.missing_secrets
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "said"),
+    [
+        ("image", {"tag": "1.0-"}, 'image.tag is "1.0-"; expected a text, a tag of at most 63'),
+        ("image", {"tag": "1.0\n"}, "a tag of at most 63 characters that can be a label too"),
+        ("worker", {"replicas": [2]}, "coinslot:worker.replicas is [2]; expected a whole number"),
+        (
+            "worker",
+            {"resources": {"requests": {"cpu": "1Gi", "memory": "256m"}}},
+            'requests.cpu is "1Gi"; expected a text, cores such as 2, or 250m of one',
+        ),
+        (
+            "monitoring",
+            {"prometheusLabels": {"app.kubernetes.io/name": "x"}},
+            "a label's name, and none of app.kubernetes.io/, which are set already",
+        ),
+        (
+            "monitoring",
+            {"prometheusLabels": {"release": "two words"}},
+            'prometheusLabels.release is "two words"; expected a text, a label\'s value',
+        ),
+        ("monitoring", {"scrapeInterval": "600s"}, "rates over 5 minutes need some of them"),
+        (
+            "settings",
+            {"db_pool_size": True},
+            "coinslot:settings.db_pool_size is true; expected a text or a whole number or a number",
+        ),
+    ],
+)
+def test_what_a_cluster_would_refuse_is_refused_before(
+    key: str, change: dict[str, Any], said: str
+) -> None:
+    given = json.loads(raw_config("prod")[key]) | change
+
+    assert any(said in line for line in problems("prod", **{key: given}))
+
+
+def test_a_mapping_that_is_cut_short_is_named() -> None:
+    assert problems("prod", image='{"tag": ')[1:] == [
+        'coinslot:image is "{\\"tag\\": "; expected a mapping of repository, tag, digest'
+    ]
+
+
+def test_a_wrong_optional_name_is_told_what_it_may_be() -> None:
+    assert problems("prod", priorityClass="Urgent!")[1:] == [
+        'coinslot:priorityClass is "Urgent!"; expected a text, a Kubernetes name'
+    ]
+
+
 def test_missing_secrets_are_named_with_the_commands_that_set_them() -> None:
     secrets = {"source": "stack"}
     names = ("DATABASE_URL", "JWT_SECRET", "SIMULATOR_API_KEY", "LIBRARY_TOKEN")
