@@ -8,11 +8,11 @@ Played is what a kubelet would tell (scripts/live/kubelet.py).
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  a class, named as one
@@ -23,14 +23,16 @@ from scripts.live.kubelet import NAMESPACE, Container, Kubelet, kubelet
 from scripts.live.load import ADMIN, Load
 from scripts.live.merchants import Merchants, merchants
 from scripts.live.scale import scaled_groups
-from scripts.platform import Platform, PlatformError, Report, platform, start_service, until_ready
+from scripts.platform import Platform, PlatformError, Report, platform, start_service
 from scripts.processes import Child
 from scripts.prometheus import Discovery, Group, Prometheus, Target, prometheus
 from simulator.client import Control
 
+Seen = TypeVar("Seen")
+
 SCRAPE_S: Final = 1.0
 EVALUATE_S: Final = 1.0
-SCRAPED_S: Final = 60.0  # a few seconds when idle: Prometheus follows its discovery in five
+SEEN_S: Final = 60.0  # a few seconds when idle: Prometheus follows its discovery in five
 POLL_S: Final = 0.2
 
 OWN_SERVERS: Final = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL")
@@ -38,8 +40,10 @@ OWN_SERVERS: Final = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL")
 
 SMALL: Final = {
     "AUDIT_SEAL_INTERVAL_S": "1",
-    "RECONCILIATION_INTERVAL_S": "5",
-    "RECONCILIATION_GRACE_S": "20",  # a payment that times out is settled by then, or unknown
+    "RECONCILIATION_INTERVAL_S": "3",
+    "RECONCILIATION_GRACE_S": "10",  # twice as long as a call that times out
+    "GAME_CACHE_TTL_S": "600",
+    "BREAKER_FAILURES": "20",  # so that time-outs are seen for a while before it opens
     "DB_POOL_SIZE": "4",
     "DB_BATCH_CONNECTIONS": "1",
     "DB_BATCH_ITEMS": "2",
@@ -124,6 +128,16 @@ class Live:
         with closing(self.owner()) as connection, connection:
             yield connection
 
+    def respawn(self, pod: Pod, environ: Mapping[str, str] | None = None) -> None:
+        """Start the process of a pod again, as the kubelet does with one that has ended."""
+        settings = {**self.platform.environ, **(environ or {})}
+        pod.child = start_service(pod.role, pod.url, settings, pod.child.log)
+        pod.container.restarts += 1
+
+    async def seen(self, expression: str) -> None:
+        """Wait until Prometheus has an answer to an expression; raise PlatformError."""
+        await _until(lambda: self.prometheus.query(expression), bool, f"no answer: {expression}")
+
     async def firing(self) -> set[str]:
         """Return the names of the alerts that fire now."""
         return {
@@ -188,11 +202,16 @@ async def _begin(live: Live) -> None:
     async with running.client("operator", ADMIN) as operator:
         await live.merchants.register(operator)
     wanted = {*(pod.url for pod in live.pods.values()), live.kubelet.url}
-    deadline = time.monotonic() + SCRAPED_S
-    while not wanted <= (seen := await _up(live.prometheus)):
+    await _until(lambda: _up(live.prometheus), lambda up: wanted <= up, f"not scraped: {wanted}")
+
+
+async def _until(
+    look: Callable[[], Awaitable[Seen]], holds: Callable[[Seen], bool], complaint: str
+) -> None:
+    deadline = time.monotonic() + SEEN_S
+    while not holds(await look()):
         if time.monotonic() > deadline:
-            missing = ", ".join(sorted(wanted - seen))
-            raise PlatformError(f"Prometheus did not scrape within {SCRAPED_S:g} s: {missing}")
+            raise PlatformError(f"after {SEEN_S:g} s {complaint}")
         await asyncio.sleep(POLL_S)
 
 
@@ -208,11 +227,3 @@ def _stop_pods(live: Live) -> None:
     for pod in live.pods.values():
         if pod.child.returncode is None and pod.child not in live.platform.children.values():
             pod.child.kill()
-
-
-async def restarted(live: Live, pod: Pod) -> None:
-    """Start the process of a pod again, as the kubelet does with one that has ended."""
-    log = live.platform.logs / f"{pod.name}.log"
-    pod.child = start_service(pod.role, pod.url, live.platform.environ, log)
-    pod.container.restarts += 1
-    await until_ready(pod.child, pod.url)

@@ -48,7 +48,7 @@ def test_a_duration_is_divided_and_a_long_one_cut(real: str, seconds: float) -> 
 def test_every_window_and_offset_of_every_rule_is_scaled() -> None:
     pairs = list(zip(rules(groups()), rules(scaled_groups()), strict=True))
     offsets = [one for rule, _ in pairs for one in durations(rule["expr"]) if one == WEEK_S]
-    assert len(offsets) == 1, "the volume of a week ago"
+    assert offsets, "the volume of a week ago"
     for real, fast in pairs:
         wanted = [min(one / FACTOR, LONGEST_S) for one in durations(real["expr"])]
         assert durations(fast["expr"]) == wanted

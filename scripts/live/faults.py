@@ -1,0 +1,371 @@
+"""For each alert the fault that makes it fire, in three phases: others, what runs short, silence.
+
+A new alert needs a line here, or one in `CANNOT` that says why nothing here can cause it; a test
+refuses it without.
+"""
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+import aiohttp
+
+from alerts import (
+    all_alerts,
+    api,
+    availability,
+    budgets,
+    delivery,
+    merchants,
+    money,
+    partners,
+    payments,
+    resources,
+    volume,
+)
+from alerts.model import Alert
+from scripts.client import Client
+from scripts.live import hands
+from scripts.live.kubelet import MIB
+from scripts.live.load import WENT_WRONG
+from scripts.live.merchants import BROKEN, GONE
+from scripts.live.scene import Fault, Phase, Scene
+from service.store.audit_seals import SEALERS_LOCK
+
+LATE_SUCCESSES: Final = 6
+"""Charges that take money after all: twice as many as the alert needs."""
+REFUSALS: Final = 3
+"""Of refunds, so that some orphans go to review, and some stay pending."""
+FORGERIES_PAUSE_S: Final = 0.3
+IMPATIENT: Final = 8
+"""Buyers who all want to cancel an order: twice as many as there are connections."""
+CRASHES: Final = 5
+STOPPED_S: Final = 0.6
+RUNNING_S: Final = 0.5
+"""A process gets half of the time: enough to answer a scrape, and late always."""
+
+
+async def provider_is_silent(scene: Scene) -> None:
+    """Let every charge time out, and every look-up fail."""
+    await scene.break_remote("provider.charge", "timeout_before")
+    await scene.break_remote("provider.find", "status", status=500)
+
+
+async def late_successes(scene: Scene) -> None:
+    """Decline charges, and take the money after all; some refunds are refused, others fail."""
+    live = scene.live
+    live.load.returning = False
+    await scene.break_remote("provider.refund", "status", status=422, times=REFUSALS)
+    await scene.break_remote("provider.refund", "status", status=500)
+    for _ in range(LATE_SUCCESSES):
+        client, game = live.load.buyer()
+        async with client:
+            order = await client.order([game])
+            paid = await client.pay(order["id"], payment_method="pm_declined")
+            detail = await client.read(f"/v1/admin/payments/{paid.expect(201).body['id']}")
+        await live.control.complete(detail["provider_ref"], late=True)
+    await scene.until(hands.ORPHANS, least=LATE_SUCCESSES)
+
+
+async def webhooks_are_forged(scene: Scene) -> None:
+    """Send webhooks that are signed with a wrong secret."""
+    url = f"{scene.live.platform.api_url}/v1/webhooks/simulator"
+
+    async def forge() -> None:
+        headers = {"Stripe-Signature": "t=1,v1=00"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            while True:
+                with suppress(aiohttp.ClientError):
+                    async with session.post(url, json={}):
+                        pass
+                await asyncio.sleep(FORGERIES_PAUSE_S)
+
+    scene.keep_doing(forge())
+
+
+async def library_is_down(scene: Scene) -> None:
+    """Refuse a few grants for good, and fail the others, old ones too."""
+    await scene.until(hands.DELIVERED_GRANTS, least=hands.GRANTS_TO_REPEAT)
+    await scene.break_remote("library.grant", "status", status=422, times=3)
+    await scene.break_remote("library.grant", "status", status=503)
+    await scene.until(hands.GRANTS_GIVEN_UP)
+    await scene.write(hands.UNDELIVERED_GRANTS, values=(hands.GRANTS_TO_REPEAT,))
+
+
+async def catalog_is_down(scene: Scene) -> None:
+    """Fail every look at a game that is not cached."""
+    await scene.break_remote("catalog.get", "status", status=503)
+
+
+async def payments_hang(scene: Scene) -> None:
+    """Write payments that nobody settles, as old as it takes."""
+    for status in ("processing", "unknown", "review"):
+        await scene.write_unguarded(hands.OPEN_PAYMENT, values=(status,))
+
+
+async def refund_needs_a_person(scene: Scene) -> None:
+    """Write a refund that is in review."""
+    await scene.write(hands.REFUND_IN_REVIEW)
+
+
+async def events_hang(scene: Scene) -> None:
+    """Write an event that no worker can take, and one that has found no payment for days."""
+    await scene.write(hands.FREEZE)
+    await scene.write(hands.FROZEN_EVENT, hands.EVENT, values=("evt_frozen",))
+    await scene.write(hands.EVENT, values=("evt_old",))
+
+
+async def merchants_fail(scene: Scene) -> None:
+    """Let one merchant be gone and one broken, whose deliveries come to an end, or hang."""
+    shops = scene.live.merchants
+    shops.answers |= {GONE: 410, BROKEN: 500}
+    found = await scene.until(hands.PENDING_DELIVERIES, shops.ids[BROKEN], least=2)
+    (first,), (second,) = found[:2]
+    await scene.write(hands.LAST_TRY, values=(first,))
+    await scene.until(hands.CAN_FREEZE)
+    await scene.write(hands.FROZEN_DELIVERY.format(delivery=second))
+
+
+async def ledger_is_damaged(scene: Scene) -> None:
+    """Write half a booking and change a sealed entry; a worker that starts looks at once."""
+    await scene.write_unguarded(hands.UNBALANCED_LEDGER)
+    await scene.write_unguarded(hands.CHANGED_TRAIL)
+    scene.late_worker()
+    scene.live.discover()
+
+
+async def seals_are_lost(scene: Scene) -> None:
+    """Keep the sealers from sealing, remove seals, and write an old entry that none covers."""
+    await scene.hold(hands.HOLD_SEALERS, SEALERS_LOCK)
+    await scene.write_unguarded(hands.LOST_SEALS)
+    await scene.write(hands.UNSEALED_DECISION)
+
+
+async def books_differ(scene: Scene) -> None:
+    """Take a game back at the Library; then let no comparison succeed, as if for hours."""
+    live = scene.live
+    ((grant,),) = await scene.until(hands.GRANTED)
+    token = live.platform.environ["LIBRARY_TOKEN"]
+    url = f"{live.platform.simulator_url}/library/v1/grants/{grant}"
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+        session.delete(url, raise_for_status=True),
+    ):
+        pass
+    await scene.until(hands.OPEN_DIFFERENCES)
+    await scene.break_remote("provider.list", "status", status=500)
+    await scene.until(hands.FAILED_RUNS)
+    await scene.write(hands.OLD_RUNS)
+
+
+async def limits_are_too_low(scene: Scene) -> None:
+    """Play limits below what the worker really uses."""
+    container = scene.live.pods["first-worker"].container
+    container.cpu_cores, container.memory_bytes = 0.001, 32 * MIB
+
+
+async def new_version_crashes(scene: Scene) -> None:
+    """Start a pod whose settings are wrong, and start it again whenever it has ended."""
+    pod = scene.live.spawn("crashing", "worker", {"DB_POOL_SIZE": "none"})
+    scene.live.discover()
+    await scene.live.seen(f'kube_pod_container_status_restarts_total{{pod="{pod.name}"}}')
+    for _ in range(CRASHES):
+        await pod.child.exited()
+        scene.live.respawn(pod, {"DB_POOL_SIZE": "none"})
+
+
+async def inserts_are_slow(scene: Scene) -> None:
+    """Let every batch of new orders take three seconds."""
+    await scene.write(hands.SLOW_INSERTS)
+
+
+async def orders_are_locked(scene: Scene) -> None:
+    """Hold a lock that every change of an order waits for, and let many wait for it."""
+    orders = await scene.until(hands.PENDING_ORDERS, IMPATIENT, least=IMPATIENT)
+    await scene.hold(hands.LOCKED_ORDERS)
+    for order_id, user in orders:
+        client = scene.live.platform.client(user)
+        await scene.stack.enter_async_context(client)
+        scene.keep_doing(_insist(client, order_id))
+
+
+async def _insist(client: Client, order_id: UUID) -> None:
+    while True:
+        with suppress(*WENT_WRONG):
+            await client.call("POST", f"/v1/orders/{order_id}/cancel", json={})
+
+
+async def cache_is_killed(scene: Scene) -> None:
+    """Kill Valkey."""
+    scene.live.platform.children["valkey"].kill()
+
+
+async def worker_is_starved(scene: Scene) -> None:
+    """Stop a worker again and again, for more than half of the time."""
+    child = scene.live.pods["first-worker"].child
+
+    async def starve() -> None:
+        try:
+            while True:
+                child.signal(signal.SIGSTOP)
+                await asyncio.sleep(STOPPED_S)
+                child.signal(signal.SIGCONT)
+                await asyncio.sleep(RUNNING_S)
+        finally:
+            child.signal(signal.SIGCONT)
+
+    scene.keep_doing(starve())
+
+
+async def containers_are_not_watched(scene: Scene) -> None:
+    """Let the played kubelet say nothing."""
+    scene.live.kubelet.silent = True
+
+
+async def buyers_stay_away(scene: Scene) -> None:
+    """Let visitors look at orders, and buy nothing."""
+    scene.live.load.paying = False
+
+
+async def all_processes_die(scene: Scene) -> None:
+    """Kill every process of the service."""
+    for pod in scene.live.pods.values():
+        pod.child.kill()
+
+
+async def targets_are_forgotten(scene: Scene) -> None:
+    """Let Prometheus find no pod."""
+    scene.live.discover(())
+
+
+OTHERS: Final = Phase(
+    "others fail, and hands are in the database",
+    (
+        Fault(
+            "the provider times out",
+            provider_is_silent,
+            (
+                payments.ERROR_RATE_HIGH,
+                payments.ERROR_RATE_CRITICAL,
+                payments.LATENCY_HIGH,
+                payments.LATENCY_CRITICAL,
+                payments.HIGH_VALUE_FAILING,
+                *budgets.AREA.alerts,
+                partners.PROVIDER_DOWN,
+                partners.BREAKER_OPEN,
+                volume.STOPPED,
+            ),
+            after=(hands.GRANTS_GIVEN_UP, 1),
+        ),
+        Fault(
+            "declined charges take money, and refunds fail",
+            late_successes,
+            (money.ORPHANS, money.NOT_GIVEN_BACK, money.ORPHANS_IN_REVIEW),
+        ),
+        Fault("webhooks have a wrong signature", webhooks_are_forged, (delivery.REFUSED,)),
+        Fault(
+            "the Library refuses grants, then fails",
+            library_is_down,
+            (
+                partners.LIBRARY_FAILING,
+                delivery.OUTBOX_LAGGING,
+                delivery.NOT_GRANTED,
+                delivery.MANY_NOT_GRANTED,
+                delivery.GIVEN_UP,
+            ),
+            after=(hands.ORPHANS_REVIEWED, LATE_SUCCESSES),
+        ),
+        Fault(
+            "the Game Catalog fails",
+            catalog_is_down,
+            (partners.CATALOG_FAILING, partners.CATALOG_DOWN, api.ERRORS),
+        ),
+        Fault(
+            "rows: payments that nobody settles",
+            payments_hang,
+            (payments.STUCK, payments.UNKNOWN, payments.IN_REVIEW),
+        ),
+        Fault("row: a refund in review", refund_needs_a_person, (payments.REFUNDS_IN_REVIEW,)),
+        Fault(
+            "rows: a frozen event, and one four days old",
+            events_hang,
+            (delivery.INBOX_LAGGING, delivery.PARKED),
+        ),
+        Fault(
+            "merchants answer 410 and 500; a row: a frozen delivery",
+            merchants_fail,
+            merchants.AREA.alerts,
+            after=(hands.DECISIONS_BY_HAND, 1),
+        ),
+        Fault(
+            "rows: half a booking, a changed entry; a worker whose clock is slow",
+            ledger_is_damaged,
+            (money.INVARIANT_BROKEN, money.TRAIL_BROKEN, availability.STALLED),
+        ),
+        Fault(
+            "rows: seals removed, an old entry; sealers are kept from sealing",
+            seals_are_lost,
+            (money.SEALS_GONE, money.SEAL_LAGGING),
+        ),
+        Fault(
+            "a game is taken back at the Library; comparisons fail, rows: for hours",
+            books_differ,
+            (money.DIFFERENCE, money.OVERDUE),
+        ),
+        Fault(
+            "played: limits below what is used",
+            limits_are_too_low,
+            (resources.CPU, resources.MEMORY),
+        ),
+        Fault(
+            "a pod crashes at its start, again and again",
+            new_version_crashes,
+            (resources.RESTARTING, availability.TARGET_DOWN),
+        ),
+    ),
+)
+SHORT: Final = Phase(
+    "what the service stands on runs short",
+    (
+        Fault("a transaction locks the orders' rows", orders_are_locked, (resources.POOL,)),
+        Fault("a trigger by hand slows inserts down", inserts_are_slow, (resources.QUEUE,)),
+        Fault("Valkey is killed", cache_is_killed, (resources.CACHE,)),
+        Fault("a worker is stopped half of the time", worker_is_starved, (resources.LOOP,)),
+        Fault(
+            "played: the kubelet is silent",
+            containers_are_not_watched,
+            (resources.METRICS_MISSING,),
+        ),
+        Fault("buyers stay away", buyers_stay_away, (volume.VOLUME_DROP,)),
+    ),
+)
+SILENCE: Final = Phase(
+    "nothing runs any more",
+    (
+        Fault(
+            "all processes are killed",
+            all_processes_die,
+            (availability.API_GONE, availability.WORKER_GONE),
+        ),
+        Fault("no pod is discovered", targets_are_forgotten, (availability.NO_TARGETS,)),
+    ),
+)
+PHASES: Final = (OTHERS, SHORT, SILENCE)
+
+CANNOT: Final[dict[str, str]] = {}
+"""Alerts that nothing here can make fire, by name, each with the reason."""
+
+
+def caused() -> dict[str, Fault]:
+    """Return the fault of each alert, by the alert's name."""
+    return {
+        alert.name: fault for phase in PHASES for fault in phase.faults for alert in fault.fires
+    }
+
+
+def uncaused() -> tuple[Alert, ...]:
+    """Return the alerts that have neither a fault nor a reason for having none."""
+    known = caused().keys() | CANNOT.keys()
+    return tuple(alert for alert in all_alerts() if alert.name not in known)
