@@ -70,6 +70,11 @@ test: ## every test that needs no cluster
 	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score actionlint control-plane
 	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster
 
+.PHONY: live
+live: ## cause each alert's fault under a real Prometheus and see it fire, panels with data: ARGS="--json"
+	$(BOOTSTRAP) venv prometheus
+	@$(PYTHON) -m scripts.live $(ARGS)
+
 .PHONY: cluster-test
 cluster-test: ## the stack local on a real Kubernetes API whose nodes are played: some minutes
 	$(BOOTSTRAP) venv pulumi control-plane
@@ -78,7 +83,7 @@ cluster-test: ## the stack local on a real Kubernetes API whose nodes are played
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
 	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score actionlint
-	@$(PYTHON) -m scripts.coverage $(SPREAD) --ignore=tests/cluster $(TESTS)
+	@$(PYTHON) -m scripts.coverage $(SPREAD) --ignore=tests/cluster --ignore=tests/live $(TESTS)
 
 .PHONY: audit
 audit: ## what the image carries: advisories, hashes, licences, a bill of materials, the image's files

@@ -95,8 +95,6 @@ UNSEALED_DECISION: Final = """
 
 DECISIONS_BY_HAND: Final = "SELECT seq FROM admin_actions WHERE subject_id = 'by-hand'"
 
-OPEN_DIFFERENCES: Final = """
-    SELECT id FROM reconciliation_differences WHERE resolved_at IS NULL"""
 FAILED_RUNS: Final = "SELECT id FROM reconciliation_runs WHERE status = 'failed'"
 OLD_RUNS: Final = """
     UPDATE reconciliation_runs SET finished_at = finished_at - interval '4 hours'

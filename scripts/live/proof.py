@@ -87,8 +87,11 @@ async def prove(
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    report.alerts = [_row(alert, watch) for alert in all_alerts()]
-    report.seconds = time.monotonic() - began
+    report.alerts = [
+        outcome(alert, watch.fired.get(alert.name), watch.injected.get(alert.name))
+        for alert in all_alerts()
+    ]
+    report.seconds = round(time.monotonic() - began, 1)
     return report
 
 
@@ -156,12 +159,12 @@ async def _has_data(live: Live, expression: str, end: float) -> bool:
     return any(math.isfinite(value) for one in found for _, value in one.points)
 
 
-def _row(alert: Alert, watch: _Watch) -> Row:
+def outcome(alert: Alert, fired: float | None, injected: float | None) -> Row:
+    """Return what became of an alert that was seen to fire, and whose fault was caused, then."""
     if alert.name in CANNOT:
         return Row(alert.name, CANNOT[alert.name], None)
     fault = caused()[alert.name].name
-    fired, injected = watch.fired.get(alert.name), watch.injected.get(alert.name)
     if fired is None or injected is None:
         return Row(alert.name, fault, None, "did not fire")
-    after_s = fired - injected
+    after_s = round(fired - injected, 1)
     return Row(alert.name, fault, after_s, "fired before its fault" if after_s < 0 else "")
