@@ -18,6 +18,7 @@ from typing import IO, Any, Final, Literal
 
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
+from scripts.engine_home import without_logs
 from scripts.events import Event, EventLog
 
 Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
@@ -27,7 +28,8 @@ BINARIES: Final = ROOT / ".venv" / "bin"
 PASSPHRASE: Final = "development"  # noqa: S105  guards a state that holds no secret of anybody's
 
 POLICY_PACK: Final = ROOT / "infra" / "policy" / "pack"
-"""The engine asks it about each preview; after the fact it would be too late."""
+"""The engine asks it about each preview. In an update it would ask when all is applied, which is
+too late; so `make up` previews first."""
 
 ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
     "preview": ("preview", "--policy-pack", str(POLICY_PACK)),
@@ -84,6 +86,9 @@ class Engine:
     """The tree whose program and settings are used; the tools are always this clone's."""
     listen: Callable[[Event], None] | None = None
     """Is told each event of an operation as it happens, in a thread of its own."""
+    throw_away: bool = False
+    """Nobody wants the state of a run that was cut off, nor the engine's own logs of it: with a
+    backend given, a run needs less than half the time without them."""
 
     def run(self, operation: Operation, stack: str, message: str = "") -> Outcome:
         """Run one operation to its end; raise EngineMissingError or EngineFailedError.
@@ -106,6 +111,8 @@ class Engine:
 
     def exists(self, stack: str) -> bool:
         """Say whether the backend knows the stack."""
+        if self.backend:  # half a second less than asking
+            return (self.backend / ".pulumi" / "stacks" / PROJECT / f"{stack}.json").exists()
         names = {entry["name"] for entry in json.loads(self._ask("stack", "ls", "--json"))}
         return stack in names
 
@@ -199,6 +206,9 @@ class Engine:
             self.backend.mkdir(parents=True, exist_ok=True)
             environment["PULUMI_BACKEND_URL"] = self.backend.resolve().as_uri()
             environment["PULUMI_CONFIG_PASSPHRASE"] = PASSPHRASE
+        if self.backend and self.throw_away:
+            environment["PULUMI_SKIP_CHECKPOINTS"] = "true"
+            environment["PULUMI_HOME"] = str(without_logs(self.backend / "home", environment))
         if self.render_dir:
             environment[RENDER_DIR_VARIABLE] = str(self.render_dir.resolve())
         return environment

@@ -144,7 +144,7 @@ def render(root: Path, stack: str, out: Path, name: str) -> None:
     """
     with tempfile.TemporaryDirectory() as state, tempfile.TemporaryFile("w+") as log:
         keys = without_secrets(root / f"Pulumi.{stack}.yaml")
-        engine = Engine(root=root, backend=Path(state), render_dir=out, output=log)
+        engine = Engine(root=root, backend=Path(state), render_dir=out, output=log, throw_away=True)
         try:
             engine.set_secrets(stack, {f"{SECRET_VALUES}.{key}": PLACEHOLDER for key in keys})
             engine.run("up", stack)

@@ -1,6 +1,7 @@
 """Fixtures of every test: real servers, started once a session (and xdist worker)."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 
 from scripts import embedded
 from scripts.embedded import Postgres, Valkey
+from scripts.engine_home import without_logs
 from scripts.platform import start_simulator, until_ready
 from simulator.client import Control
 from tests.support import kubernetes
@@ -41,12 +43,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests that may take longest begin first, so that no process ends long before another.
+
+    What a test may take is its timeout; those of a group run together where its first one stands.
+    """
+    longest: dict[str, float] = {}
+    for item in items:
+        longest[_group(item)] = max(longest.get(_group(item), 0.0), _may_take_s(item))
+    items.sort(key=lambda item: -longest[_group(item)])
+
+
+def _group(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else item.nodeid
+
+
+def _may_take_s(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else float(item.config.getini("timeout"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what the resilience tests went through, also when they ran in other processes."""
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, value in report.user_properties:
             if name == RESILIENCE and report.when == "call":
                 terminalreporter.write_line(f"{RESILIENCE}: {value}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no engine of a test fill the home of whoever runs the tests with its logs."""
+    home = without_logs(tmp_path_factory.mktemp("pulumi") / "home", os.environ)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULUMI_HOME", str(home))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -136,15 +136,12 @@ def test_for_a_base_that_renders_no_more_its_committed_manifests_stand_in(made: 
     assert "image-changed" in {risk["rule"] for risk in stack["risks"]}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
+def test_wrong_usage_is_told(made: Clone) -> None:
+    for arguments, code, said in (
         (("staging", "--base", "nowhere"), diff.FAILED, "no such commit: nowhere"),
         (("dev",), diff.USAGE, "invalid choice: 'dev'"),
         (("staging", "--fail-on", "some"), diff.USAGE, "invalid choice: 'some'"),
-    ],
-)
-def test_wrong_usage_is_told(made: Clone, arguments: tuple[str, ...], code: int, said: str) -> None:
-    done = made.run("scripts.diff", *arguments)
-    assert (done.code, "Traceback" in done.err) == (code, False)
-    assert said in done.err
+    ):
+        done = made.run("scripts.diff", *arguments)
+        assert (done.code, "Traceback" in done.err) == (code, False)
+        assert said in done.err

@@ -132,6 +132,7 @@ def test_a_stack_is_rendered_without_its_passphrase_its_values_and_its_cluster(
     }
     (tree / "Pulumi.staging.yaml").write_text(yaml.safe_dump(document))
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "unknown here")
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
     before = (tree / "Pulumi.staging.yaml").read_text()
 
     with sides.detached(tree) as root:
@@ -140,3 +141,4 @@ def test_a_stack_is_rendered_without_its_passphrase_its_values_and_its_cluster(
     (secret,) = (tmp_path / "out" / "staging" / "1-manifest").glob("v1-secret-*.yaml")
     assert "STRIPE_API_KEY" in yaml.safe_load(secret.read_text())["data"]
     assert (tree / "Pulumi.staging.yaml").read_text() == before
+    assert not (tmp_path / "home").exists(), "the engine's logs stay out of the caller's home"
