@@ -21,11 +21,11 @@ GRACE_S: Final = 5.0  # a call writes one small file, or ends its wait at once; 
 
 
 def main() -> int:
-    """Run until the engine cancels, ends, or is killed."""
+    """Run until the engine ends us, or is gone itself."""
     engine = os.getppid()
-    stop = threading.Event()
+    cancelled, ended = threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: ended.set())
     server = grpc.server(
         ThreadPoolExecutor(max_workers=WORKERS),
         options=[
@@ -34,14 +34,16 @@ def main() -> int:
         ],
     )
     log = EngineLog(sys.argv[-1])
-    provider = KubernetesProvider(metadata.version("pulumi-kubernetes"), log, stop)
+    provider = KubernetesProvider(metadata.version("pulumi-kubernetes"), log, cancelled)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    while not stop.wait(ORPHAN_POLL_S) and os.getppid() == engine:
+    # A Cancel is not the end: the engine asks about the objects still to come, and is answered.
+    while not ended.wait(ORPHAN_POLL_S) and os.getppid() == engine:
         pass
+    cancelled.set()
     server.stop(GRACE_S).wait(GRACE_S)
     return 0
 

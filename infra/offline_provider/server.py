@@ -36,13 +36,21 @@ PROPERTY_DIFFS: Final = {
 }
 
 
+CANCELLED: Final = "the operation was cancelled before this object's turn; nothing was done to it"
+
+
 def explained(call: Call[Request, Response]) -> Call[Request, Response]:
-    """Turn an error that has a message for the user into a gRPC status with that message."""
+    """Turn an error that has a message for the user into a gRPC status with that message.
+
+    What comes after a Cancel is answered with that.
+    """
 
     @functools.wraps(call)
     def wrapper(
         self: "KubernetesProvider", request: Request, context: grpc.ServicerContext
     ) -> Response:
+        if self.cancelled:
+            context.abort(grpc.StatusCode.CANCELLED, CANCELLED)
         try:
             return call(self, request, context)
         except ValueError as error:
@@ -65,6 +73,11 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         self._mutable_content: frozenset[str] = frozenset()
         self._leaving: set[str] = set()
         """URNs of objects that go before others of their names come."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Say whether the engine wants everything to end."""
+        return self._stop.is_set()
 
     @explained
     def CheckConfig(

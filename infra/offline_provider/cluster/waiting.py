@@ -24,6 +24,9 @@ MAX_POLL_S: Final = 2.0  # sixteen waits make eight requests a second then
 TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 """Answers of an API server that is not well; a wait outlives them."""
 
+READY, GONE = "ready", "gone"
+"""The last words beside an object, so that none of its troubles stands there for good."""
+
 Say = Callable[[str], None]
 
 
@@ -63,6 +66,8 @@ class Waiter:
         verdict, said = self._judge(live), ""
         for ending in self._ticks(wait):
             if verdict.state is State.READY:
+                if said:
+                    wait.say(READY)
                 return live
             if verdict.state is State.FAILED or ending:
                 raise self._not_ready(live, wait, verdict, ending)
@@ -79,6 +84,8 @@ class Waiter:
         for ending in self._ticks(wait):
             found = self._look(wait.path, otherwise=live)
             if found is None or found["metadata"].get("uid") != uid:
+                if said:
+                    wait.say(GONE)
                 return
             live = found
             held = _held_by(live)

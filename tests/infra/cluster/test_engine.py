@@ -140,7 +140,9 @@ def test_ctrl_c_ends_a_wait_and_saves_the_state(
     shop: Shop, cluster: Cluster, namespace: str
 ) -> None:
     shop.wants("web", deployment(namespace, fate=NEVER))
-    engine = shop.start("up", "--yes", "--skip-preview")
+    for number in range(3):
+        shop.wants(f"later-{number}", config_map(namespace, f"later-{number}", a="1"))
+    engine = shop.start("up", "--yes", "--skip-preview", "--parallel", "1")
     cluster.until(lambda: cluster.get("deployment", "web", namespace), "deployment")
 
     began = time.monotonic()
@@ -148,6 +150,7 @@ def test_ctrl_c_ends_a_wait_and_saves_the_state(
 
     assert time.monotonic() - began < 60, said  # the wait itself has ten minutes
     assert "is not ready when the engine cancelled" in said
+    assert "connection refused" not in said
     assert shop.state()["web"]["id"] == f"{namespace}/web"
 
 

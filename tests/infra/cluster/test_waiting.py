@@ -21,7 +21,7 @@ SHORT_S = 4.0  # for pods that will never be ready
 
 @pytest.fixture
 def cancellable(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Provider]:
-    """Give a provider of this test alone: it ends when it is cancelled."""
+    """Give a provider of this test alone: once cancelled it does nothing any more."""
     with started(tmp_path / EXECUTABLE.name) as provider:
         provider.configure(kubeconfig=cluster.kubeconfig.read_text(), namespace=namespace)
         yield provider
@@ -89,6 +89,7 @@ def test_a_rollout_that_gets_nowhere_says_why_and_can_be_mended(
     assert before["metadata"]["uid"]
     mended = provider.update(before, deployment(namespace))
     assert mended["status"]["availableReplicas"] == 2
+    assert provider.engine.status()[-1] == "ready"  # and not the last of its troubles
 
 
 def test_pods_that_may_not_be_made_are_named(
@@ -149,6 +150,9 @@ def test_cancel_ends_a_wait_at_once(
 
     assert caught.value.half_done is not None
     assert caught.value.half_done.id == f"{namespace}/web"
+    with pytest.raises(RefusedError, match="cancelled before this object's turn"):
+        cancellable.create(config_map(namespace, a="1"))
+    assert cluster.get("configmap", "settings", namespace) is None
 
 
 def test_what_somebody_deletes_meanwhile_is_gone(
@@ -172,6 +176,7 @@ def test_deletion_is_waited_for(provider: Provider, cluster: Cluster, namespace:
 
     left = cluster.kubectl("get", "pods,replicasets", "-n", namespace, "-o", "name")
     assert left == ""  # propagation is "foreground"
+    assert provider.engine.status()[-1] == "gone"
     provider.delete(id_, outputs)  # once more, as after a lost answer
 
 
