@@ -1,20 +1,25 @@
-"""Which migrations take something away from a release before them: expand or contract.
+"""Which statements take something away from a release before them: expand or contract.
 
 A migration expands when the release before goes on working with it; it contracts when that release
 may read or write what is no longer allowed. A statement that looks like a contraction and is none
 says why, in a comment before it: `-- expands: the table has no rows yet`.
+
+These are the statements that no linter of SQL minds; scripts/migrations.py asks one as well, and
+its judgement is the one that counts.
 """
 
 import re
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 DOLLAR_QUOTED: Final = re.compile(r"(\$\w*\$).*?\1", re.DOTALL)
 STRING: Final = re.compile(r"'(?:[^']|'')*'")
 BLOCK_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 REASON: Final = re.compile(r"^\s*--\s*expands:[ \t]*\S", re.MULTILINE)
 DECLARED: Final = re.compile(r"^\s*--\s*contract:[ \t]*\S", re.MULTILINE)
-"""What its author has declared to take something away (scripts/migrations.py asks for that)."""
+"""What its author has declared to take something away."""
 LINE_COMMENT: Final = re.compile(r"--[^\n]*")
+INTRODUCTION: Final = re.compile(r"(?:\s|--[^\n]*\n)*")
 CREATED: Final = re.compile(
     r"\bCREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?([\w.\"]+)", re.IGNORECASE
 )
@@ -50,24 +55,56 @@ TAKES_AWAY: Final[tuple[tuple[str, str], ...]] = (
 """Pattern of a statement, and what it does."""
 
 
-def contractions(name: str, sql: str) -> list[str]:
-    """Return what a migration takes away, a sentence each; none means that it only expands.
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """A statement that takes something away; its lines count from 1.
 
-    `name` is for messages of the caller's. Tables that the migration itself makes are its own.
+    `excuse` is the mark in the comment before it, if there is one; `declared` says that only the
+    mark speaks for it.
     """
-    del name
-    text = DOLLAR_QUOTED.sub("''", BLOCK_COMMENT.sub(" ", sql))
+
+    first: int
+    last: int
+    text: str
+    excuse: Literal["", "contract", "expands"]
+    declared: bool = False
+
+
+def contractions(sql: str) -> list[Contraction]:
+    """Return what a migration takes away or declares to; none means that it only expands.
+
+    Tables that the migration itself makes are its own.
+    """
+    text = DOLLAR_QUOTED.sub(_blank, BLOCK_COMMENT.sub(_lines, sql))
     own = {match.lower() for match in CREATED.findall(LINE_COMMENT.sub("", text))}
-    found: list[str] = []
-    for statement in STRING.sub("''", text).split(";"):
-        if REASON.search(statement):
-            continue
+    found: list[Contraction] = []
+    first = 1
+    for statement in STRING.sub(_blank, text).split(";"):
+        begins = first + INTRODUCTION.match(statement)[0].count("\n")  # type: ignore[index]
+        last = first + statement.count("\n")
         plain = " ".join(LINE_COMMENT.sub("", statement).split())
-        if DECLARED.search(statement):
-            found.append(f"declared as a contraction: {plain[:SHOWN]}")
-        elif not _of(plain, own):
-            found += _found(plain)
+        takes, excuse = [] if _of(plain, own) else _found(plain), _excuse(statement)
+        found += [Contraction(begins, last, each, excuse) for each in takes]
+        if excuse == "contract" and not takes:
+            text_of = f"declared as a contraction: {plain[:SHOWN]}"
+            found.append(Contraction(begins, last, text_of, excuse, declared=True))
+        first = last
     return found
+
+
+def _lines(match: re.Match[str]) -> str:
+    """Keep the lines, so that what comes after stands where it stood."""
+    return " " + "\n" * match[0].count("\n")
+
+
+def _blank(match: re.Match[str]) -> str:
+    return "''" + _lines(match).lstrip(" ")
+
+
+def _excuse(statement: str) -> Literal["", "contract", "expands"]:
+    if REASON.search(statement):
+        return "expands"
+    return "contract" if DECLARED.search(statement) else ""
 
 
 def _of(statement: str, own: set[str]) -> bool:

@@ -8,7 +8,8 @@ unless a comment right before it says why it is safe:
     -- expands: the list holds all that the old one held      looks like it takes away, and doesn't
     -- locks: a handful of rows                 may lock, and not for long
 
-What a statement does is squawk's to say (https://squawkhq.com). Migrations from before the first
+What a statement does is squawk's to say (https://squawkhq.com), and infra/migrations.py knows what
+squawk doesn't mind. A rollback is refused for the same statements. Migrations from before the first
 release are not judged: nobody's data was there. Exit codes: 0 they expand, 1 one does not, 2 wrong
 usage or a missing tool.
 """
@@ -23,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from infra import migrations as statements
 from scripts import console
 from scripts.engine import BINARIES, ROOT
 
@@ -63,6 +65,10 @@ MARKS: Final[dict[Kind, tuple[str, ...]]] = {
     "contract": ("contract", "expands"),
     "locks": ("locks",),
 }
+UNUSED: Final = "unused-mark"
+CONCURRENTLY: Final = "concurrently-in-transaction"
+FORMAL: Final = (UNUSED, CONCURRENTLY)
+"""Rules about a file's form; they take nothing away."""
 MARK: Final = re.compile(r"^\s*--\s*(contract|expands|locks):\s*(\S.*)$")
 OUTSIDE_TRANSACTION: Final = re.compile(
     r"\A(?:\s*--[^\n]*\n)*?--\s*transactional:\s*false\b", re.IGNORECASE
@@ -86,6 +92,16 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.rule}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """What is said against a statement, whatever stands before it."""
+
+    line: int
+    kind: Kind
+    rule: str
+    message: str
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,22 +130,57 @@ def judged(folder: Path) -> list[Path]:
 
 def check(path: Path) -> Iterator[Finding]:
     """Yield what is refused in a migration, and marks that cover nothing; raise SquawkError."""
-    text = path.read_text(encoding="utf-8")
+    return judge(path.name, path.read_text(encoding="utf-8"))
+
+
+def judge(file: str, text: str) -> Iterator[Finding]:
+    """Yield what is refused in the text of a migration; raise SquawkError."""
     lines = text.splitlines()
     used: set[int] = set()
-    outside = OUTSIDE_TRANSACTION.search(text)
-    if not outside:
-        yield from _concurrently(path.name, lines)
-    for said in _squawk(path, in_transaction=not outside):
-        kind: Kind = "locks" if said["rule_name"] in LOCKS else "contract"
-        marks = [n for n in _before(lines, said["line"]) if _word(lines[n]) in MARKS[kind]]
+    if not OUTSIDE_TRANSACTION.search(text):
+        yield from _concurrently(file, lines)
+    for objection in _objections(text):
+        allowed = MARKS[objection.kind]
+        marks = [n for n in _before(lines, objection.line - 1) if _word(lines[n]) in allowed]
         used.update(marks)
         if not marks:
-            yield _finding(path, said, kind)
+            yield _finding(file, objection)
     for number, line in enumerate(lines):
         if _word(line) and number not in used:
             said_of = f"-- {_word(line)}: covers nothing; remove it"
-            yield Finding(path.name, number + 1, "contract", "unused-mark", said_of)
+            yield Finding(file, number + 1, "contract", UNUSED, said_of)
+
+
+def contractions(name: str, sql: str) -> list[str]:
+    """Return what a migration takes away from a release before it; raise SquawkError.
+
+    What is declared as a contraction is one, what is said to expand is none.
+    """
+    own = statements.contractions(sql)
+    others = [
+        f"{finding.rule}: {finding.message}"
+        for finding in judge(f"{name}.sql", sql)
+        if finding.kind == "contract" and finding.rule not in FORMAL and not _in(own, finding.line)
+    ]
+    return [each.text for each in own if each.excuse != "expands"] + others
+
+
+def _objections(text: str) -> Iterator[Objection]:
+    """Yield squawk's objections, then ours to statements that it does not mind."""
+    minded: set[int] = set()
+    for said in _squawk(text):
+        kind: Kind = "locks" if said["rule_name"] in LOCKS else "contract"
+        better = f" {said['help']}" if said["help"] else ""
+        line = said["line"] + 1
+        minded |= {line} if kind == "contract" else set()
+        yield Objection(line, kind, said["rule_name"], f"{said['message']}{better}")
+    for own in statements.contractions(text):
+        if not own.declared and minded.isdisjoint(range(own.first, own.last + 1)):
+            yield Objection(own.first, "contract", "takes-away", f"It {own.text}.")
+
+
+def _in(own: Sequence[statements.Contraction], line: int) -> bool:
+    return any(each.first <= line <= each.last for each in own)
 
 
 def _concurrently(file: str, lines: Sequence[str]) -> Iterator[Finding]:
@@ -137,14 +188,13 @@ def _concurrently(file: str, lines: Sequence[str]) -> Iterator[Finding]:
     for number, line in enumerate(lines, start=1):
         if re.search(r"(?i)\bCONCURRENTLY\b", line.partition("--")[0]):
             said = "needs `-- transactional: false` at the head of its file"
-            yield Finding(file, number, "contract", "concurrently-in-transaction", said)
+            yield Finding(file, number, "contract", CONCURRENTLY, said)
 
 
-def _finding(path: Path, said: Any, kind: Kind) -> Finding:
-    better = f" {said['help']}" if said["help"] else ""
-    words = " or ".join(f"`-- {word}: <reason>`" for word in MARKS[kind])
-    message = f"{said['message']}{better} Or say before it why it is safe: {words}"
-    return Finding(path.name, said["line"] + 1, kind, said["rule_name"], message)
+def _finding(file: str, objection: Objection) -> Finding:
+    words = " or ".join(f"`-- {word}: <reason>`" for word in MARKS[objection.kind])
+    message = f"{objection.message} Or say before it why it is safe: {words}"
+    return Finding(file, objection.line, objection.kind, objection.rule, message)
 
 
 def _before(lines: Sequence[str], start: int) -> Iterator[int]:
@@ -161,16 +211,17 @@ def _word(line: str) -> str:
     return match[1] if match else ""
 
 
-def _squawk(path: Path, *, in_transaction: bool) -> list[Any]:
+def _squawk(text: str) -> list[Any]:
     program = BINARIES / "squawk"
     if not program.exists():
         raise SquawkError(f"{program} is missing: run scripts/bootstrap venv")
     command = [str(program), "--reporter", "json", "--pg-version", POSTGRESQL]
     command += ["--exclude", ",".join(NOT_ASKED)]
-    command += ["--assume-in-transaction"] if in_transaction else []
+    command += [] if OUTSIDE_TRANSACTION.search(text) else ["--assume-in-transaction"]
     try:
         done = subprocess.run(
-            [*command, path],
+            command,
+            input=text,
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
@@ -179,7 +230,7 @@ def _squawk(path: Path, *, in_transaction: bool) -> list[Any]:
         )
         found: list[Any] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, ValueError) as error:
-        raise SquawkError(f"squawk failed on {path}: {error}") from error
+        raise SquawkError(f"squawk failed: {error}") from error
     return found
 
 

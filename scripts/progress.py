@@ -100,7 +100,7 @@ class View:
         self._running[urn] = (name, self._clock())
         self._fields[urn] = sorted(resource.get("detailedDiff") or resource.get("diffs") or ())
         waits = resource["op"] in WORDS and resource["type"].rpartition(":")[2] in SLOW
-        if waits and not self._console.is_terminal:
+        if self._changes and waits and not self._console.is_terminal:
             self._print(f"  … {name}: {resource['op']}", "dim")
 
     def _end(self, resource: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ import yaml
 
 from infra.labels import PROJECT
 from scripts.sides import ENCRYPTION, SECRET_VALUES, SHORT, Repository, SideError
+from service.store.migrate import newest
 
 MIGRATIONS: Final = "service/store/migrations"
 HASH_DIGITS: Final = 12
@@ -36,8 +37,8 @@ class ReleaseError(Exception):
 class Release:
     """One `up`: what of the repository it was, and how it went.
 
-    `config` is a hash of the stack's settings without secrets, `migrations` the last migration that
-    it brings. `number` counts the stack's releases from 1; `back_to` is the number of the release
+    `config` is a hash of the stack's settings without secrets, `migrations` the one that it applies
+    last. `number` counts the stack's releases from 1; `back_to` is the number of the release
     that a rollback repeats.
     """
 
@@ -80,7 +81,7 @@ def of_tree(root: Path, stack: str, repository: Repository | None = None) -> Rel
         dirty=dirty,
         image=_image(document.get("config") or {}),
         config=config_hash(document),
-        migrations=max((path.stem for path in (root / MIGRATIONS).glob("*.sql")), default=""),
+        migrations=newest(root / MIGRATIONS),
         who=_who(repository),
     )
 

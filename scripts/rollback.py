@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from infra.migrations import contractions
+from scripts.migrations import contractions
 from scripts.releases import MIGRATIONS, SUCCEEDED, Release, ReleaseError
 from scripts.sides import ENCRYPTION, SECRET_VALUES, SHORT, Repository, SideError
 

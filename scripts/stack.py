@@ -1,7 +1,7 @@
 """Preview, update, refresh or destroy one stack with the real engine; look for drift, go back.
 
   preview    what `up` would change
-  up         make it so, and record the release in the stack's history
+  up         make it so, if the policy pack lets it, and record the release in the stack's history
   refresh    take over into the state what is really there
   drift      name what is no longer as it was applied; changes nothing
   releases   list what was released
@@ -33,6 +33,7 @@ from scripts.engine import (
     Operation,
     Outcome,
 )
+from scripts.migrations import SquawkError
 from scripts.progress import View
 from scripts.releases import SUCCEEDED, Release, ReleaseError
 from scripts.sides import SHORT, Repository, SideError
@@ -41,6 +42,8 @@ FAILED: Final = 1
 USAGE: Final = 2
 DRIFTED: Final = 3
 INTERRUPTED: Final = 130
+FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, SideError, SquawkError)
+"""What ends a command with a message and exit code 1."""
 VERBS: Final = {
     "create": "created",
     "update": "updated",
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EngineMissingError as error:
         console.complain("stack", error)
         return USAGE
-    except (EngineFailedError, TimeoutExpired, ReleaseError, SideError) as error:
+    except FAILURES as error:
         console.complain("stack", error)
         return FAILED
     except KeyboardInterrupt:
@@ -85,7 +88,10 @@ def _refusal(options: argparse.Namespace) -> str:
 
 def _operate(options: argparse.Namespace) -> int:
     record = releases.of_tree(ROOT, options.stack) if options.operation == "up" else None
-    outcome = _run(Engine(), options.operation, options, record)
+    engine = Engine()
+    if options.operation == "up":
+        _judge(engine, options)
+    outcome = _run(engine, options.operation, options, record)
     if options.json:
         print(json.dumps(_document(outcome, record)))
         return 0
@@ -95,8 +101,21 @@ def _operate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _judge(engine: Engine, options: argparse.Namespace) -> None:
+    """Let the policy pack see what would be applied; an update asks it when all is applied."""
+    try:
+        _run(engine, "preview", options, changes=False)
+    except EngineFailedError as error:
+        raise EngineFailedError(f"{error}; nothing was applied") from error
+
+
 def _run(
-    engine: Engine, operation: Operation, options: argparse.Namespace, record: Release | None = None
+    engine: Engine,
+    operation: Operation,
+    options: argparse.Namespace,
+    record: Release | None = None,
+    *,
+    changes: bool = True,
 ) -> Outcome:
     """Run the engine behind a view of its progress, or --raw behind nothing."""
     message = record.message if record else ""
@@ -104,7 +123,7 @@ def _run(
         engine = replace(engine, output=sys.stderr if options.json else None)
         return engine.run(operation, options.stack, message)
     screen = Console(stderr=True, highlight=False) if options.json else console.make()
-    view = View(f"{operation} {options.stack}", screen, changes=operation != "drift")
+    view = View(f"{operation} {options.stack}", screen, changes=changes)
     with tempfile.TemporaryFile("w+") as log, view:
         try:
             return replace(engine, output=log, listen=view.take).run(
@@ -121,7 +140,7 @@ def _drift(options: argparse.Namespace) -> int:
     engine = Engine()
     if not engine.exists(options.stack):
         raise EngineFailedError(f"there is no stack {options.stack} yet: make up first")
-    outcome = _run(engine, "drift", options)
+    outcome = _run(engine, "drift", options, changes=False)
     found = drift.found(outcome.events)
     if options.json:
         print(json.dumps({"stack": options.stack, "drift": [each.document() for each in found]}))

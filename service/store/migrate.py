@@ -40,7 +40,7 @@ def apply(database_url: str) -> Sequence[str]:
 
 
 @cache  # every probe of readiness asks
-def newest() -> str:
-    """Return the migration of this release that is applied last; its number need not be highest."""
-    *_, last = topological_sort(read_migrations(str(MIGRATIONS)))
+def newest(folder: Path = MIGRATIONS) -> str:
+    """Return which migration of a release is applied last; its number need not be highest."""
+    *_, last = topological_sort(read_migrations(str(folder)))
     return str(last.id)

@@ -3,6 +3,7 @@
 import pytest
 
 from infra.migrations import contractions
+from scripts import migrations
 
 CONTRACTING = [
     ("ALTER TABLE a DROP COLUMN b", "drops a column"),
@@ -44,22 +45,42 @@ EXPANDING = [
 
 @pytest.mark.parametrize(("sql", "said"), CONTRACTING)
 def test_a_contraction_is_named_with_its_statement(sql: str, said: str) -> None:
-    (found,) = contractions("0001_x", f"SELECT 1;\n{sql};\n")
-    assert said in found
-    assert sql in found
+    (found,) = contractions(f"SELECT 1;\n{sql};\n")
+    assert said in found.text
+    assert sql in found.text
+    assert (found.first, found.last, found.excuse) == (2, 2, "")
 
 
 @pytest.mark.parametrize("sql", EXPANDING)
 def test_an_expansion_is_nothing_to_speak_of(sql: str) -> None:
-    assert contractions("0001_x", sql) == []
+    assert [each for each in contractions(sql) if each.excuse != "expands"] == []
 
 
 def test_what_is_declared_as_a_contraction_is_one_whatever_it_looks_like() -> None:
-    sql = "-- contract: nobody reads it since 0.4\nDROP TRIGGER t ON a;\nSELECT 1;"
-    assert contractions("0001_x", sql) == ["declared as a contraction: DROP TRIGGER t ON a"]
+    (found,) = contractions(
+        "-- contract: nobody reads it since 0.4\nDROP TRIGGER t ON a;\nSELECT 1;"
+    )
+    assert found.text == "declared as a contraction: DROP TRIGGER t ON a"
 
 
 def test_a_reason_holds_for_one_statement_only() -> None:
-    sql = "-- expands: it is empty\nDROP TABLE a;\nDROP TABLE b;"
-    assert contractions("0001_x", sql) == ["drops a table: DROP TABLE b"]
-    assert len(contractions("0001_x", "-- expands:\nDROP TABLE a;")) == 1
+    excused, other = contractions("-- expands: it is empty\nDROP TABLE a;\nDROP TABLE b;")
+    assert (excused.excuse, other.excuse) == ("expands", "")
+    assert other.text == "drops a table: DROP TABLE b"
+    assert [each.excuse for each in contractions("-- expands:\nDROP TABLE a;")] == [""]
+
+
+@pytest.mark.parametrize(("sql", "said"), CONTRACTING)
+def test_who_judges_a_migration_and_who_judges_a_rollback_are_one(sql: str, said: str) -> None:
+    sql = f"-- transactional: false\nSELECT 1;\n{sql};\n"
+    assert any(said in each for each in migrations.contractions("0099_x", sql))
+    assert "contract" in {finding.kind for finding in migrations.judge("0099_x.sql", sql)}
+
+    excused = sql.replace("SELECT 1;\n", "SELECT 1;\n-- expands: never written\n")
+    assert migrations.contractions("0099_x", excused) == []
+    assert "contract" not in {each.kind for each in migrations.judge("0099_x.sql", excused)}
+
+
+def test_what_only_squawk_minds_stands_against_a_rollback_too() -> None:
+    sql = "ALTER TABLE a ALTER COLUMN b ADD GENERATED ALWAYS AS IDENTITY;\nALTER TABEL a;\n"
+    assert any("syntax-error" in each for each in migrations.contractions("0099_x", sql))

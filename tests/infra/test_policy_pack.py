@@ -1,7 +1,10 @@
-"""The real engine asks the policy pack, and a mandatory violation ends its preview."""
+"""The real engine asks the policy pack before it applies anything, and a mandatory rule stops it.
 
+That it lets the stacks pass is in test_engine.py and test_operations.py.
+"""
+
+import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +13,36 @@ from pulumi_policy import PolicyResource
 from pulumi_policy.proxy import unknown_checking_proxy
 
 from infra.policy.pulumi_pack import stack_of
-from scripts.engine import Engine, EngineFailedError
-from tests.infra.program import ROOT
+from scripts import stack
+from tests.support.clones import clone
 
-ENGINE_TIMEOUT_S = 240  # two previews of some seconds, on a busy machine
+ENGINE_TIMEOUT_S = 240  # a preview of some seconds, on a busy machine
 
 
 @pytest.mark.timeout(ENGINE_TIMEOUT_S)
-def test_a_mandatory_violation_fails_the_preview_with_its_message(tmp_path: Path) -> None:
-    text = (ROOT / "Pulumi.staging.yaml").read_text()
-    risky = tmp_path / "Pulumi.staging.yaml"
-    risky.write_text(text.replace("  coinslot:worker:\n", "  coinslot:worker:\n    replicas: 1\n"))
-    with (tmp_path / "log").open("w") as log:
-        engine = Engine(backend=tmp_path / "state", render_dir=tmp_path / "out", output=log)
-        assert engine.run("preview", "staging").changes["create"] > 25
-        with pytest.raises(EngineFailedError, match="preview of staging failed"):
-            replace(engine, config_file=risky).run("preview", "staging")
+def test_what_breaks_a_mandatory_rule_is_not_applied(tmp_path: Path) -> None:
+    made = clone(
+        tmp_path,
+        {
+            "PULUMI_BACKEND_URL": (tmp_path / "state").as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": "development",
+            "COINSLOT_RENDER_DIR": str(tmp_path / "out"),
+        },
+    )
+    (tmp_path / "state").mkdir()
+    text = "  coinslot:worker:\n"
+    made.edit("Pulumi.staging.yaml", text, f"{text}    replicas: 1\n")
 
-    kept, broken = (tmp_path / "log").read_text().split("Previewing update (staging):")[1:]
+    done = made.run("scripts.stack", "up", "staging")
+
+    assert done.code == stack.FAILED
     said = "more-than-one-pod: Deployment coinslot-worker runs with 1 pod. One pod is an outage"
-    assert "[mandatory]" not in kept
-    assert "[mandatory]  mandatory-rules" in broken
-    assert said in " ".join(broken.split())
+    assert said in done.out
+    assert "preview of staging failed" in done.err
+    assert "nothing was applied" in done.err
+    assert "created" not in done.out
+    assert not (tmp_path / "out").exists()
+    assert json.loads(made.run("scripts.stack", "releases", "staging", "--json").out) == []
 
 
 def resource(kind: str, props: Mapping[str, Any]) -> PolicyResource:

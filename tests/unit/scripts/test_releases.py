@@ -163,6 +163,14 @@ def test_what_was_released_uncommitted_counts_too(shop: Shop) -> None:
         shop.plan(first)
 
 
+def test_a_release_records_what_it_applies_last_whatever_its_number(shop: Shop) -> None:
+    shop.release("0003_first", "CREATE TABLE a (b int)")
+    shop.release("0001_then", "-- depends: 0003_first\nALTER TABLE a ADD COLUMN c int")
+    (shop.repository.root / "Pulumi.staging.yaml").write_text("config: {}")
+    record = releases.of_tree(shop.repository.root, "staging", shop.repository)
+    assert record.migrations == "0001_then"
+
+
 def test_a_failed_or_an_unknown_release_is_none_to_go_back_to(shop: Shop) -> None:
     failed = shop.release("0001_start", "CREATE TABLE a (b int)", result="failed")
     gone = shop.release("0002_more", "CREATE TABLE b (c int)", commit="f" * 40)
