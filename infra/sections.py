@@ -42,10 +42,13 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 ImageName = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+:(?!latest\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z",
-        description="an image with a tag, not latest",
+        pattern=r"^(localhost|[a-z0-9.-]+(:\d+)?(?=.*@))(/[a-z0-9._-]+)+"
+        r":(?!latest(@|\Z))[A-Za-z0-9][A-Za-z0-9._-]{0,62}(@sha256:[0-9a-f]{64})?\Z",
+        description="an image with a tag, not latest, and with a digest unless it is localhost/…",
     ),
 ]
+"""A registry's tag can be pushed again. `localhost/` is no registry: somebody has loaded the image
+onto the nodes, and what bytes these are is theirs to say."""
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Cidr = Annotated[
     str,

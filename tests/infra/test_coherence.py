@@ -123,7 +123,7 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "servers of its own outside of local": (
         "staging",
-        {"dependencies": {"postgresql": "a/b:1", "valkey": "a/b:1", "simulator": "a/b:1"}},
+        {"dependencies": dict.fromkeys(("postgresql", "valkey", "simulator"), "localhost/b:1")},
         "coinslot:dependencies is for the stack local: staging has a database and a cache of its",
     ),
     "an image of this machine": (

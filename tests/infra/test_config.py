@@ -52,6 +52,33 @@ def test_an_unknown_key_inside_a_mapping_is_named_with_its_path() -> None:
     ]
 
 
+DIGEST = "sha256:" + "5" * 64
+
+
+@pytest.mark.parametrize(
+    ("image", "taken"),
+    [
+        ("localhost/valkey:9.1.2", True),
+        (f"docker.io/valkey/valkey:9.1.2@{DIGEST}", True),
+        (f"registry.example:5000/valkey:9.1.2@{DIGEST}", True),
+        ("docker.io/valkey/valkey:9.1.2", False),
+        ("localhost.example/valkey:9.1.2", False),
+        (f"docker.io/valkey/valkey:latest@{DIGEST}", False),
+        (f"docker.io/valkey/valkey@{DIGEST}", False),
+        ("localhost/valkey:latest", False),
+        ("localhost/valkey", False),
+    ],
+)
+def test_a_server_of_ones_own_comes_by_digest_or_from_nodes(image: str, *, taken: bool) -> None:
+    dependencies = json.loads(raw_config("local")["dependencies"]) | {"valkey": image}
+    if taken:
+        assert config("local", dependencies=dependencies).dependencies
+        return
+    (_, line) = problems("local", dependencies=dependencies)
+    assert line.startswith("coinslot:dependencies.valkey")
+    assert "with a digest unless it is localhost/" in line
+
+
 def test_a_key_like_no_other_gets_the_list() -> None:
     (_, line) = problems("prod", zzz="1")
 
