@@ -1,5 +1,6 @@
 """Pictures from a real Prometheus."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ from PIL import Image
 from dashboards import documents
 from scripts import console
 from scripts.embedded import LOOPBACK, free_port
+from scripts.pictures import __main__ as command
 from scripts.pictures import boards, png
-from scripts.pictures.__main__ import FAILURES, draw_all
 from scripts.pictures.answers import ask
 from scripts.pictures.variables import Span, scraped_s
 from scripts.prometheus import Target, prometheus
@@ -29,7 +30,7 @@ async def test_a_dashboard_is_drawn_from_what_prometheus_knows(
         assert span.scrape_s == 1
         rollout = boards.read(documents()["coinslot-rollout"])
         shown = await ask(rollout, running, span)
-        await draw_all([rollout], running, span, tmp_path, console.make())
+        await command.draw_all([rollout], running, span, tmp_path, console.make())
     number = {one.title: one.number for one in rollout.panels}
     (line,) = shown.lines[number["Targets that answer"]]
     assert line.name == "coinslot-api"
@@ -42,8 +43,19 @@ async def test_a_dashboard_is_drawn_from_what_prometheus_knows(
         assert len(picture.getcolors() or []) > 10
 
 
+async def test_the_command_draws_what_a_given_prometheus_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with prometheus(tmp_path / "prometheus", []) as running:
+        arguments = ["--prometheus", f"{running.url}/", "--minutes", "1", "--out", str(tmp_path)]
+        only = ["--only", "coinslot-amounts", "coinslot-active"]
+        assert await asyncio.to_thread(command.main, [*arguments, *only]) == 0
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(only[1:])
+    assert "coinslot-amounts: 7 panels, 7 without data" in capsys.readouterr().out
+
+
 async def test_an_expression_that_prometheus_refuses_is_told_with_its_panel(tmp_path: Path) -> None:
     text = documents()["coinslot-rollout"].replace("count(coinslot_build_info", "count((info", 1)
     async with prometheus(tmp_path, []) as running:
-        with pytest.raises(FAILURES, match=r"coinslot-rollout, panel '.*': .*parse error"):
+        with pytest.raises(command.FAILURES, match=r"coinslot-rollout, panel '.*': .*parse error"):
             await ask(boards.read(text), running, Span(1_800_000_000, 1_800_000_060, 15))
