@@ -12,6 +12,7 @@ import msgspec
 from service.store.database import Database, RefusedError, Transaction
 from service.store.decisions import NOT_READY, REF_USED, Decision, DecisionOutcome, decide
 from service.store.refunds import SettleRefund, settle_refund_within
+from service.store.settle_payments import SettleOutcome
 
 # The payment first, like every other writer, so that two never wait for each other.
 _LOCK_ORPHAN: Final = """
@@ -118,12 +119,13 @@ async def refund_again(
     Nothing is done if another amount is left by now: a new refund is under way, or was made.
     """
 
-    async def begin(transaction: Transaction) -> None:
+    async def begin(transaction: Transaction) -> SettleOutcome | None:
         if not await transaction.fetch(_MAKE_REFUND, msgspec.structs.asdict(item)):
             raise RefusedError("another amount is left", NOT_READY)
-        if settlement is not None:
-            await _refuse_used(transaction, item.provider, settlement.provider_ref)
-            await settle_refund_within(transaction, settlement)
+        if settlement is None:
+            return None
+        await _refuse_used(transaction, item.provider, settlement.provider_ref)
+        return await settle_refund_within(transaction, settlement)
 
     return await decide(db, decision, _LOCK_REFUND, begin, ready="failed")
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database, Row, Transaction
+from service.store.settle_payments import SettleOutcome
 
 _COLUMNS: Final = """
     r.id, r.payment_id, r.status, r.amount_minor, r.currency, r.reason, r.failure_code,
@@ -168,6 +169,7 @@ emptied AS (
 closed AS (
     UPDATE orders o SET status = 'refunded', updated_at = %(at)s FROM emptied e
     WHERE o.id = e.order_id
+    RETURNING o.id
 ),
 revoke AS (
     INSERT INTO outbox (topic, dedupe_key, payment_id, correlation_id, next_attempt_at, created_at)
@@ -198,7 +200,7 @@ answered AS (
     FROM settled s WHERE k.resource_id = s.id AND %(response_status)s::smallint IS NOT NULL
         AND k.recovery_point <> 'finished'  -- by resource, not by the index of unanswered keys
 )
-SELECT count(*) FROM settled
+SELECT (SELECT count(*) FROM settled), (SELECT count(*) FROM closed)
 """
 
 
@@ -219,12 +221,12 @@ async def begin_refund(db: Database, item: BeginRefund) -> BeginRefundOutcome:
     return BeginRefundOutcome(BegunRefund(kind), resource_id, status, body)
 
 
-async def settle_refund(db: Database, item: SettleRefund) -> bool:
-    """Settle a refund that is still open; False if another was faster."""
+async def settle_refund(db: Database, item: SettleRefund) -> SettleOutcome:
+    """Settle a refund that is still open; it is not `applied` if another was faster."""
     return await db.transact(lambda transaction: settle_refund_within(transaction, item))
 
 
-async def settle_refund_within(transaction: Transaction, item: SettleRefund) -> bool:
+async def settle_refund_within(transaction: Transaction, item: SettleRefund) -> SettleOutcome:
     """Settle a refund as a part of a transaction."""
     # Two refunds of one payment that settle at once must see each other to know which is the
     # last, so the payment is locked in a statement before.
@@ -233,8 +235,8 @@ async def settle_refund_within(transaction: Transaction, item: SettleRefund) -> 
         " (SELECT r.payment_id FROM refunds r WHERE r.id = %s) FOR UPDATE",
         (item.refund_id,),
     )
-    rows = await transaction.fetch(_SETTLE, msgspec.structs.asdict(item))
-    return bool(rows[0][0])
+    settled, closed = (await transaction.fetch(_SETTLE, msgspec.structs.asdict(item)))[0]
+    return SettleOutcome(bool(settled), None, order_refunded=bool(closed))
 
 
 async def get_refund(db: Database, refund_id: UUID) -> RefundRow | None:

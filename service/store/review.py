@@ -101,7 +101,7 @@ async def decide_refund(
     """Settle a refund in review as an operator says."""
 
     async def settle(transaction: Transaction) -> SettleOutcome:
-        return SettleOutcome(await settle_refund_within(transaction, settlement), None)
+        return await settle_refund_within(transaction, settlement)
 
     return await decide(db, decision, _REFUND, settle)
 

@@ -135,10 +135,14 @@ class SettlePayment(msgspec.Struct, frozen=True):
 
 
 class SettleOutcome(msgspec.Struct, frozen=True):
-    """Whether this settlement was the one that counted, and the age of the order it paid."""
+    """Whether this settlement was the one that counted, and the age of the order it paid.
+
+    `order_refunded`: it was a refund, and the last that the order's payment had to give.
+    """
 
     applied: bool
     order_age_s: float | None
+    order_refunded: bool = False
 
 
 def conflict_keys(item: SettlePayment) -> tuple[Any, ...]:

@@ -93,7 +93,8 @@ async def record_refund(ctx: Context, command: Command) -> Answer:
     settlement: SettleRefund = refunds.settlement(due, done, ref)
     kept = decision(ctx, command, answer, "refund", "record")
     outcome = await store.refund_again(ctx.db, kept, _again(due), settlement)
-    if outcome.kind is Decided.DONE:
+    if outcome.kind is Decided.DONE and outcome.settled is not None:
+        refunds.count_order(ctx, outcome.settled)
         _log.warning("refund_recorded_by_operator", actor=command.actor)
     return answered(outcome, answer, "refund", UNGRANTED)
 

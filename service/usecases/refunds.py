@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
+from service import metric_catalog as m
 from service.domain import ledger
 from service.domain.money import Money
 from service.domain.refund import RefundStatus
@@ -40,6 +41,7 @@ from service.store.refunds import (
     RefundRow,
     SettleRefund,
 )
+from service.store.settle_payments import SettleOutcome
 from service.usecases.answer import Answer
 from service.usecases.context import Context
 from service.usecases.keys import take_over
@@ -190,13 +192,21 @@ async def _settle(
     row = replace(due.refund, status=status, failure_code=failure_code, updated_at=ctx.now())
     answer = Answer(202 if status in _UNDECIDED else 201, encode(refund_view(row)))
     item = settlement(due, row, provider_ref, answer, next_check_at)
-    if await store.settle_refund(ctx.db, item):
+    settled = await store.settle_refund(ctx.db, item)
+    if settled.applied:
+        count_order(ctx, settled)
         _log.info(REFUND_REACHED[status], refund_id=str(row.id), amount_minor=row.amount_minor)
         return answer
     stored = await idempotency.stored_answer(ctx.db, row.id)
     if stored is None:
         raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
     return Answer(stored[0], stored[1].encode(), replayed=True)
+
+
+def count_order(ctx: Context, settled: SettleOutcome) -> None:
+    """Count an order of which everything was given back just now."""
+    if settled.order_refunded:
+        ctx.metrics.inc(m.ORDERS, status="refunded")
 
 
 def settlement(

@@ -87,7 +87,8 @@ async def resolve_refund(ctx: Context, command: Resolve) -> Answer:
     outcome = await store.decide_refund(
         ctx.db, decision(ctx, command, answer, "refund", f"resolve_{command.outcome}"), item
     )
-    if outcome.kind is Decided.DONE:
+    if outcome.kind is Decided.DONE and outcome.settled is not None:
+        refunds.count_order(ctx, outcome.settled)
         _log.warning("refund_resolved_by_operator", actor=command.actor, outcome=command.outcome)
     return answered(outcome, answer, "refund")
 

@@ -59,6 +59,12 @@ class Api:
         """Return a client that speaks for `user`."""
         return Client(self.url, bearer(user, scopes))
 
+    def counted(self, series: str) -> float:
+        """Return what a counter or gauge of this process stands at; its labels are written out."""
+        lines = self.context.metrics.exposition().decode().splitlines()
+        [line] = [line for line in lines if line.startswith(f"{series} ")]
+        return float(line.split()[-1])
+
     async def complete(self) -> int:
         """Run the completer once; return how much it found."""
         return await completer.run_once(self.context)

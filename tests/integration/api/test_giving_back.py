@@ -223,6 +223,7 @@ async def test_a_refund_of_what_cannot_be_granted_is_recorded(
     found = await ada.read(f"/v1/payments/{failed['payment_id']}")
     assert (found["refunded"], found["refund_pending"]) == (failed["amount"], 0)
     assert (await ada.read(f"/v1/orders/{found['order_id']}"))["status"] == "refunded"
+    assert api.counted('orders_total{status="refunded"}') == 1
     assert await queue(operator) == []
     await chains_hold(api)
     await api.sound()

@@ -67,6 +67,16 @@ async def test_an_order_that_nobody_pays_expires(api: Api, ada: Client) -> None:
     assert cancel.body["code"] == "illegal_transition"
 
 
+async def test_an_order_is_counted_when_all_of_it_is_given_back(api: Api, ada: Client) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"])).expect(201).body
+    for amount, counted in ((100, 0), (None, 1)):
+        (await ada.refund(payment["id"], amount)).expect(201)
+        assert api.counted('orders_total{status="refunded"}') == counted
+    assert (await ada.refund(payment["id"])).expect(409)
+    assert api.counted('orders_total{status="refunded"}') == 1
+
+
 async def test_another_users_order_is_not_there(api: Api, ada: Client) -> None:
     order = await ada.order(["game-1"])
     async with api.client("mallory") as mallory:

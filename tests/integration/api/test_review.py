@@ -166,6 +166,7 @@ async def test_a_refund_is_decided(
     refunded = refund["amount"] if outcome == "succeeded" else 0
     assert (payment["refunded"], payment["refund_pending"]) == (refunded, 0)
     assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == order
+    assert api.counted('orders_total{status="refunded"}') == (order == "refunded")
     assert await audited(operator, payment["id"]) == [("olga", "refund", f"resolve_{outcome}")]
     await chains_hold(api)
     await api.sound()

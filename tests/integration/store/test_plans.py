@@ -285,4 +285,4 @@ async def _a_batch_of_payments(explained: Explained, user: str) -> None:
     await outbox.delivered(db, [message.id for message in due], NOW)
     refund = begin_refund(items[0], 1_000)
     await refunds.begin_refund(db, refund)
-    assert await refunds.settle_refund(db, settle_refund(refund, 1_000))
+    assert (await refunds.settle_refund(db, settle_refund(refund, 1_000))).applied

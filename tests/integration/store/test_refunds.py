@@ -79,7 +79,8 @@ async def test_concurrent_partial_refunds_that_fit_all_succeed(shop: Shop) -> No
     applied = await asyncio.gather(
         *(store.settle_refund(shop.db, settle(item, 10)) for item in items)
     )
-    assert all(applied)
+    assert all(outcome.applied for outcome in applied)
+    assert [outcome.order_refunded for outcome in applied].count(True) == 1
     assert await counters(shop) == (100, 0)
     # exactly one of them was the last: the order is refunded and its games are revoked once
     assert await shop.db.fetch("SELECT status FROM orders") == [("refunded",)]
@@ -92,7 +93,8 @@ async def test_a_failed_refund_gives_its_amount_free(shop: Shop) -> None:
     payment = await shop.paid(minor=100)
     item = begin(payment, 100)
     await store.begin_refund(shop.db, item)
-    assert await store.settle_refund(shop.db, settle(item, 100, "failed"))
+    failed = await store.settle_refund(shop.db, settle(item, 100, "failed"))
+    assert (failed.applied, failed.order_refunded) == (True, False)
     assert await counters(shop) == (0, 0)
     again = await store.begin_refund(shop.db, begin(payment, None))
     assert again.kind is BegunRefund.CREATED
@@ -109,8 +111,8 @@ async def test_an_unknown_refund_keeps_its_amount(shop: Shop) -> None:
         shop.db, at=NOW + timedelta(seconds=6), until=NOW + timedelta(seconds=60), limit=5
     )
     assert [(d.refund.id, d.refund.status) for d in due] == [(item.refund_id, "unknown")]
-    assert await store.settle_refund(shop.db, settle(item, 60))
-    assert not await store.settle_refund(shop.db, settle(item, 60))
+    assert (await store.settle_refund(shop.db, settle(item, 60))).applied
+    assert not (await store.settle_refund(shop.db, settle(item, 60))).applied
     assert await counters(shop) == (60, 0)
     assert await shop.violations() == {}
 
