@@ -34,6 +34,7 @@ from scripts.prometheus import PrometheusError
 FOLDER: Final = Path("build") / "live"
 UNPROVED: Final = 1
 NOT_RUN: Final = 2
+STOPPED: Final = 130  # as a shell says of Ctrl-C
 BROKEN: Final = (EmbeddedError, PlatformError, ProcessDiedError, PrometheusError, SceneError)
 
 
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BROKEN as error:
         console.complain("live", error)
         return NOT_RUN
+    except KeyboardInterrupt:
+        console.complain("live", "stopped; nothing runs any more")
+        return STOPPED
     document = json.dumps(answer(report), ensure_ascii=False, indent=2)
     (options.folder / "report.json").write_text(f"{document}\n", encoding="utf-8")
     if options.json:

@@ -3,10 +3,12 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final
+
+import aiohttp
 
 from alerts import all_alerts, all_recordings
 from alerts.model import Alert
@@ -70,7 +72,7 @@ async def prove(
 ) -> Report:
     """Cause every fault, a phase at a time, and report what fired and what had data."""
     report, began = Report(), time.monotonic()
-    watch = _Watch(live)
+    watch = Watch(live.firing)
     watching = asyncio.create_task(watch.run())
     try:
         await asyncio.sleep(WARM_UP_S)
@@ -95,19 +97,34 @@ async def prove(
     return report
 
 
-class _Watch:
+class Watch:
     """Looks all the time which alerts fire; `fired` and `injected` are by monotonic time."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, firing: Callable[[], Awaitable[set[str]]]) -> None:
         self.fired: dict[str, float] = {}
         self.injected: dict[str, float] = {}
-        self._live = live
+        self._firing = firing
+        self._now: set[str] = set()
 
     async def run(self) -> None:
+        """Look until cancelled."""
         while True:
-            for name in await self._live.firing():
-                self.fired.setdefault(name, time.monotonic())
+            with suppress(aiohttp.ClientError, TimeoutError):  # a busy Prometheus; look again
+                await self.look()
             await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """Note what fires now and did not before."""
+        self._now = await self._firing()
+        for name in self._now:
+            self.fired.setdefault(name, time.monotonic())
+
+    def inject(self, alerts: Iterable[str]) -> None:
+        """Note that their fault is caused now: what fired once, and fires no more, is forgotten."""
+        for name in alerts:
+            self.injected[name] = time.monotonic()
+            if name not in self._now:
+                self.fired.pop(name, None)
 
     async def until(self, alerts: set[str], tell: Tell) -> None:
         """Wait until all have fired, or patience ends."""
@@ -122,18 +139,17 @@ class _Watch:
             tell(f"  {name} did not fire within {PATIENCE_S:g} s")
 
 
-async def _play(phase: Phase, scene: Scene, watch: _Watch, tell: Tell) -> None:
+async def _play(phase: Phase, scene: Scene, watch: Watch, tell: Tell) -> None:
     tell(f"{phase.name}: {len(phase.faults)} faults")
     await asyncio.gather(*(_cause(fault, scene, watch) for fault in phase.faults))
     await watch.until({alert.name for fault in phase.faults for alert in fault.fires}, tell)
 
 
-async def _cause(fault: Fault, scene: Scene, watch: _Watch) -> None:
+async def _cause(fault: Fault, scene: Scene, watch: Watch) -> None:
     if fault.after is not None:
         query, least = fault.after
         await scene.until(query, least=least)
-    for alert in fault.fires:
-        watch.injected[alert.name] = time.monotonic()
+    watch.inject(alert.name for alert in fault.fires)
     await fault.cause(scene)
 
 

@@ -14,7 +14,7 @@ from scripts.live import hands
 from scripts.live.stack import Live, Pod
 from scripts.processes import spawn
 
-PATIENCE_S: Final = 30.0  # for what a worker does within five seconds, on a machine that is busy
+PATIENCE_S: Final = 60.0  # for what a worker does within five seconds, on a machine that is busy
 POLL_S: Final = 0.1
 Rows = list[tuple[Any, ...]]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from alerts import all_alerts, availability
 from scripts.live import faults
 from scripts.live.__main__ import answer, show
-from scripts.live.proof import Report, Row, outcome
+from scripts.live.proof import Report, Row, Watch, outcome
 
 ALERT = availability.API_GONE
 
@@ -64,6 +64,24 @@ def test_an_alert_counts_only_after_its_fault(
 ) -> None:
     row = outcome(ALERT, fired, injected)
     assert (row.fired_after_s, row.problem) == (after_s, problem)
+
+
+async def test_only_what_fires_at_its_fault_fired_before_it() -> None:
+    now = {"passed", "lasts"}
+
+    async def firing() -> set[str]:
+        return set(now)
+
+    watch = Watch(firing)
+    await watch.look()
+    now.discard("passed")
+    await watch.look()
+    watch.inject(["passed", "lasts", "quiet"])
+    assert watch.fired.keys() == {"lasts"}
+    assert watch.fired["lasts"] < watch.injected["lasts"]
+    now.add("passed")
+    await watch.look()
+    assert watch.fired["passed"] >= watch.injected["passed"]
 
 
 def test_an_alert_that_cannot_fire_shows_why(monkeypatch: pytest.MonkeyPatch) -> None:
