@@ -18,7 +18,7 @@ from rich.text import Text
 from infra import config
 from infra.labels import PROJECT
 from infra.parity import Difference, compare, document
-from infra.policy.objects import Stack, load
+from infra.policy.objects import ManifestError, Stack, load
 from infra.sections import StackConfig
 from scripts import console
 from scripts.engine import ROOT
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         found, unused = compare(side(options.root, "staging"), side(options.root, "prod"))
-    except (config.StackConfigError, OSError, yaml.YAMLError) as error:
+    except (config.StackConfigError, ManifestError, OSError, yaml.YAMLError) as error:
         console.complain("parity", error)
         return USAGE
     if options.json:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from infra import policy
 from infra.config import STACKS
-from infra.policy.objects import load
+from infra.policy.objects import ManifestError, load
 from infra.policy.rules import Violation
 from scripts import checkers, console
 from scripts.engine import ROOT
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stacks = STACKS if options.stack == "all" else (options.stack,)
     try:
         judged = {stack: judge(stack, options.manifests / stack) for stack in stacks}
-    except (checkers.CheckerError, FileNotFoundError) as error:
+    except (checkers.CheckerError, FileNotFoundError, ManifestError) as error:
         console.complain("policy", error)
         return USAGE
     if options.json:

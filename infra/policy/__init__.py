@@ -22,12 +22,14 @@ RULES: Final[tuple[Rule, ...]] = (
     capacity.connections_fit,
     network.denied_by_default,
     network.flows_have_ends,
+    network.flows_take_effect,
     network.names_resolve,
     network.stores_reachable,
     network.services_reachable,
     network.merchants_reachable,
     network.scrape_reaches_pods,
     network.services_inside,
+    pods.one_container,
     pods.bounded,
     pods.image_fixed,
     pods.image_pinned_in_prod,
@@ -70,6 +72,7 @@ RULES: Final[tuple[Rule, ...]] = (
     security.no_roles,
     security.namespace_restricted,
     security.secrets_by_reference,
+    security.secrets_one_by_one,
 )
 
 
@@ -94,5 +97,14 @@ def examine(
 ) -> Iterator[Violation]:
     """Yield what one rule finds, and what is wrong with its waivers."""
     mine = tuple(w for w in waivers if w.rule == rule.id and stack.name in w.stacks)
-    found = (Violation(rule.id, rule.severity, title, text) for title, text in rule.check(stack))
-    return judge(found, mine, today)
+    return judge(_found(rule, stack), mine, today)
+
+
+def _found(rule: Rule, stack: Stack) -> Iterator[Violation]:
+    """Yield what a rule finds; objects of a shape that it doesn't know are a finding as well."""
+    try:
+        for title, text in rule.check(stack):
+            yield Violation(rule.id, rule.severity, title, text)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        said = f"can't be judged by this rule: {type(error).__name__}: {error}"
+        yield Violation(rule.id, "mandatory", f"Stack {stack.name}".rstrip(), said)

@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator
 
 from infra import labels
-from infra.policy.objects import Object, Stack, selects, title
+from infra.policy.objects import Object, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 
 SMALLEST_SCALE = 3
 """With a budget of two, one pod can always go."""
 LARGEST_SCALE = 20
+DEFAULT_SURGE = "25%"
+"""Kubernetes' own."""
 
 
 @rule("A disruption budget that keeps every pod blocks the drain of a node for ever.")
@@ -21,6 +23,8 @@ def budget_below_minimum(stack: Stack) -> Iterator[Problem]:
             yield title(budget), "lets broken pods block a node's drain"
         if spec.get("maxUnavailable") in (0, "0", "0%"):
             yield title(budget), "lets no pod go, so no node can be drained"
+        if spec.get("maxUnavailable") == "100%" or spec.get("minAvailable") in (0, "0", "0%"):
+            yield title(budget), "lets every pod go at once"
         for deployment in stack.of("Deployment"):
             if not selects(spec["selector"], _pod_labels(deployment)):
                 continue
@@ -72,6 +76,8 @@ def scale_in_range(stack: Stack) -> Iterator[Problem]:
                 title(scaler),
                 f"moves between {low} and {high}, not in {SMALLEST_SCALE} to {LARGEST_SCALE}",
             )
+        if dig(spec, "behavior.scaleUp.selectPolicy") == "Disabled":
+            yield title(scaler), "never adds a pod"
         kinds = [metric["type"] for metric in spec.get("metrics", ())]
         if sorted(kinds) != ["Pods", "Resource", "Resource"]:
             yield title(scaler), "doesn't scale by CPU, memory and a metric of the pods"
@@ -100,7 +106,7 @@ def connections_fit(stack: Stack) -> Iterator[Problem]:
 def _most_pods(stack: Stack, deployment: Object) -> int:
     """Return how many pods there are at once, in a rollout at full scale."""
     most = replicas(stack, deployment)[1]
-    surge = str(deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"])
+    surge = str(dig(deployment, "spec.strategy.rollingUpdate.maxSurge") or DEFAULT_SURGE)
     if surge.endswith("%"):
         return most + math.ceil(most * int(surge.removesuffix("%")) / 100)
     return most + int(surge)

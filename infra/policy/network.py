@@ -1,6 +1,7 @@
 """Rules about flows: everything is denied, and what the pods need is let through, no more."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, collapse_addresses, ip_network
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 BOTH: Final = {"Ingress", "Egress"}
 SIDES: Final = {"ingress": "from", "egress": "to"}
 HTTPS_PORT: Final = 443
+LARGEST_NETWORK: Final = IPv4Network("10.0.0.0/8").num_addresses
+LINK_LOCAL: Final = IPv4Network("169.254.0.0/16")
 WIDEST_PREFIX: Final = 8
 """A range wider than this, a 10.0.0.0/8, is no longer a network of ours."""
 
@@ -44,20 +47,60 @@ def flows_have_ends(stack: Stack) -> Iterator[Problem]:
                 peers, ports = allowed.get(side, ()), allowed.get("ports", ())
                 if not (peers and ports):
                     yield title(policy), f"allows {direction} without naming peers and ports"
-                safe = direction == "egress" and all(p["port"] == HTTPS_PORT for p in ports)
-                for peer in peers:
-                    if _is_everybody(peer) and not (safe and _is_internet(peer)):
-                        yield title(policy), f"allows {direction} of everybody"
+                if any("port" not in port or "endPort" in port for port in ports):
+                    yield title(policy), f"allows {direction} by a range of ports"
+                safe = direction == "egress" and all(p.get("port") == HTTPS_PORT for p in ports)
+                near = [peer for peer in peers if not (safe and _is_internet(peer))]
+                if any(map(_is_everybody, near)) or _too_many(near):
+                    yield title(policy), f"allows {direction} of everybody"
+                if any(map(_is_metadata_server, near)):
+                    yield title(policy), f"allows {direction} of the cloud's metadata server"
 
 
 def _is_everybody(peer: Mapping[str, Any]) -> bool:
     if "ipBlock" in peer:
-        return int(peer["ipBlock"]["cidr"].partition("/")[2]) < WIDEST_PREFIX
-    return not any(peer.get(name) for name in ("namespaceSelector", "podSelector"))
+        prefix: int = ip_network(peer["ipBlock"]["cidr"]).prefixlen
+        return prefix < WIDEST_PREFIX
+    if "namespaceSelector" in peer:
+        return not _narrows(peer["namespaceSelector"])
+    return not _narrows(peer.get("podSelector"))
+
+
+def _narrows(selector: Mapping[str, Any] | None) -> bool:
+    """Say whether a selector names what it selects; Exists and NotIn name everything else."""
+    expressions = (selector or {}).get("matchExpressions") or ()
+    return bool((selector or {}).get("matchLabels")) or any(
+        expression["operator"] == "In" for expression in expressions
+    )
+
+
+def _too_many(peers: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether ranges that are each narrow enough are everybody together."""
+    found = [ip_network(peer["ipBlock"]["cidr"]) for peer in peers if "ipBlock" in peer]
+    ranges = collapse_addresses(each for each in found if isinstance(each, IPv4Network))
+    addresses: int = sum(each.num_addresses for each in ranges)
+    return addresses > LARGEST_NETWORK
+
+
+def _is_metadata_server(peer: Mapping[str, Any]) -> bool:
+    block = peer.get("ipBlock")
+    if not block or str(LINK_LOCAL) in (block.get("except") or ()):
+        return False
+    return LINK_LOCAL.overlaps(ip_network(block["cidr"]))
 
 
 def _is_internet(peer: Mapping[str, Any]) -> bool:
     return set(peer.get("ipBlock", {}).get("except", ())) >= set(labels.NOT_PUBLIC)
+
+
+@rule("Rules of a direction that the policy's types leave out are not applied, and nobody says so.")
+def flows_take_effect(stack: Stack) -> Iterator[Problem]:
+    """Name a direction in a policy's types if it has rules for it."""
+    for policy in stack.of("NetworkPolicy"):
+        spec = policy["spec"]
+        for direction in SIDES:
+            if spec.get(direction) and direction.capitalize() not in spec.get("policyTypes", ()):
+                yield title(policy), f"has rules for {direction}, and its policyTypes leave it out"
 
 
 @rule("A pod that can't resolve names can do nothing, and says so only at run time.")

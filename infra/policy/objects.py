@@ -30,8 +30,10 @@ class Pod:
 
     @property
     def containers(self) -> list[Object]:
-        """Return every container, those that run before the others included."""
-        return [*self.spec.get("initContainers", ()), *self.spec["containers"]]
+        """Return every container, also those that run before the others or for a debugger."""
+        others = ("initContainers", "ephemeralContainers")
+        found: list[Object] = [one for key in others for one in self.spec.get(key) or ()]
+        return [*found, *self.spec["containers"]]
 
     @property
     def container(self) -> Object:
@@ -111,6 +113,15 @@ def _pod(owner: Object) -> Pod:
     )
 
 
+def dig(obj: Any, path: str) -> Any:
+    """Return the value at a dotted path of mappings, or None."""
+    for step in path.split("."):
+        if not isinstance(obj, Mapping):
+            return None
+        obj = obj.get(step)
+    return obj
+
+
 def title(obj: Object) -> str:
     """Return how a rule calls an object: `Deployment coinslot-api`."""
     return f"{obj['kind']} {obj['metadata']['name']}"
@@ -136,9 +147,28 @@ def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
     return bool(labels.get(key) in expression["values"]) is (operator == "In")
 
 
+class ManifestError(ValueError):
+    """A file holds no manifest; the message says which, and what it holds."""
+
+
 def load(directory: Path) -> Stack:
-    """Return the stack that was rendered into `directory`."""
+    """Return the stack that was rendered into `directory`; raise ManifestError.
+
+    A List would hide its items from every rule.
+    """
     paths = sorted(directory.rglob("*.yaml"))
     if not paths:
         raise FileNotFoundError(f"no manifests in {directory}: run `make render`")
-    return Stack([yaml.load(path.read_bytes(), Loader=LOADER) for path in paths])  # noqa: S506  safe
+    return Stack([_manifest(path) for path in paths])
+
+
+def _manifest(path: Path) -> Object:
+    try:
+        found: Object = yaml.load(path.read_bytes(), Loader=LOADER)  # noqa: S506  a safe one
+        named = str(found["apiVersion"]) and found["kind"] and found["metadata"]["name"]
+    except (yaml.YAMLError, LookupError, TypeError) as error:
+        said = " ".join(str(error).split())
+        raise ManifestError(f"{path.name} is no manifest of one object: {said}") from error
+    if not named:
+        raise ManifestError(f"{path.name} is no manifest of one object: it has no kind or no name")
+    return found

@@ -1,10 +1,10 @@
 """Rules about each pod by itself: bounded, probed, given time, told everything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from infra import labels
-from infra.policy.objects import Object, Pod, Stack, selects, title
+from infra.policy.objects import Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 from infra.quantities import amount
 from infra.service_settings import MIGRATE_ONLY
@@ -14,7 +14,17 @@ RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 FIRST_FREE_PORT: Final = 1_024
 """Ports below need a capability."""
 PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
+DEFAULT_GRACE_S: Final = 30
 SPREAD: Final = {labels.ZONE, labels.HOSTNAME}
+
+
+@rule("What runs beside the service shares its network and files, and most rules ask the service.")
+def one_container(stack: Stack) -> Iterator[Problem]:
+    """Run the service alone in its pods."""
+    for pod in stack.pods():
+        others = [container["name"] for container in pod.containers if container != pod.container]
+        if pod.runs_service and others:
+            yield pod.owner, f"runs {', '.join(others)} beside the service"
 
 
 @rule("A pod without bounds starves its neighbours, or is the first that the kubelet ends.")
@@ -135,6 +145,8 @@ def rolls_without_loss(stack: Stack) -> Iterator[Problem]:
         spec = deployment["spec"]
         strategy = spec.get("strategy", {})
         rolling = strategy.get("rollingUpdate", {})
+        if spec.get("paused"):
+            yield title(deployment), "is paused, so no change ever reaches its pods"
         if strategy.get("type") != "RollingUpdate" or rolling.get("maxUnavailable") != 0:
             yield title(deployment), "takes pods away before others are ready"
         for field in ("minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit"):
@@ -150,7 +162,7 @@ def time_to_drain(stack: Stack) -> Iterator[Problem]:
             continue
         hook = pod.container.get("lifecycle", {}).get("preStop", {}).get("sleep", {})
         needed = hook.get("seconds", 0) + float(stack.settings(pod).get("SHUTDOWN_DRAIN_S", 0))
-        grace = pod.spec["terminationGracePeriodSeconds"]
+        grace = pod.spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
         if grace <= needed:
             yield pod.owner, f"is killed after {grace} s and needs {needed:g} s to stop"
         if pod.container.get("ports") and not hook:
@@ -173,10 +185,16 @@ def settings_complete(stack: Stack) -> Iterator[Problem]:
             if name in values or "value" in variables.get(name, {}):
                 yield pod.owner, f"has the secret {name} in plain text"
             elif name in MIGRATE_ONLY and not pod.migrates:
-                if name in variables:
+                if name in variables or name in _keys(variables.values()):
                     yield pod.owner, f"is given {name}, which is for the migration Job alone"
             elif name not in variables:
                 yield pod.owner, f"is not given {name}"
+
+
+def _keys(variables: Iterable[Object]) -> set[str]:
+    """Return the keys of Secrets that these variables are taken from, whatever they are called."""
+    found = (dig(variable, "valueFrom.secretKeyRef.key") for variable in variables)
+    return {key for key in found if key}
 
 
 @rule("Of two values of one variable the last wins, and nobody sees which one was meant.")

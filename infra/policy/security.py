@@ -4,11 +4,12 @@ The Pod Security Standard "restricted" (https://kubernetes.io/docs/concepts/secu
 control, and what it leaves open: a read-only root, no token, an account and a user of its own.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from infra import labels
-from infra.policy.objects import Object, Pod, Stack, title
+from infra.policy.objects import Object, Pod, Stack, dig, title
 from infra.policy.rules import Problem, rule
 
 VOLUMES: Final = {
@@ -43,6 +44,10 @@ SELINUX_TYPES: Final = {
     "container_engine_t",
 }
 FILTERED: Final = ("RuntimeDefault", "Localhost")
+APPARMOR_ANNOTATION: Final = "container.apparmor.security.beta.kubernetes.io/"
+"""How it was said before Kubernetes 1.30, and is still understood."""
+LOGIN: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+"""A URL's user and password."""
 SECRET_WORDS: Final = ("PASSWORD", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY", "CREDENTIAL")
 PUBLIC_ENDINGS: Final = ("_URL", "_TTL_S", "_FILE")
 PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -139,7 +144,8 @@ def system_calls_filtered(stack: Stack) -> Iterator[Problem]:
         selinux = _context(pod, container, "seLinuxOptions") or {}
         if seccomp.get("type") not in FILTERED:  # type: ignore[attr-defined]
             yield pod.owner, "has its system calls unfiltered"
-        if apparmor.get("type") not in FILTERED:  # type: ignore[attr-defined]
+        marks = [v for key, v in pod.annotations.items() if key.startswith(APPARMOR_ANNOTATION)]
+        if apparmor.get("type") not in FILTERED or "unconfined" in marks:  # type: ignore[attr-defined]
             yield pod.owner, "switches AppArmor off"
         if (
             selinux.get("type", "") not in SELINUX_TYPES  # type: ignore[attr-defined]
@@ -179,11 +185,20 @@ def root_read_only(stack: Stack) -> Iterator[Problem]:
 def no_token(stack: Stack) -> Iterator[Problem]:
     """Mount no token, neither by the pod nor by its account."""
     for pod in stack.pods():
-        if pod.spec.get("automountServiceAccountToken") is not False:
+        sources = _projected(pod)
+        if pod.spec.get("automountServiceAccountToken") is not False or any(
+            "serviceAccountToken" in source for source in sources
+        ):
             yield pod.owner, "carries a token"
     for account in stack.of("ServiceAccount"):
         if account.get("automountServiceAccountToken") is not False:
             yield title(account), "hands out tokens"
+
+
+def _projected(pod: Pod) -> list[Object]:
+    """Return what the pod's projected volumes are made of."""
+    volumes = pod.spec.get("volumes") or ()
+    return [source for volume in volumes for source in dig(volume, "projected.sources") or ()]
 
 
 @rule("Rights given to the default account, by anybody, would be the service's too.")
@@ -205,9 +220,13 @@ def no_roles(stack: Stack) -> Iterator[Problem]:
 def namespace_restricted(stack: Stack) -> Iterator[Problem]:
     """Enforce the Pod Security Standard "restricted" in the namespace."""
     for namespace in stack.of("Namespace"):
-        level = namespace["metadata"].get("labels", {}).get(f"{labels.POD_SECURITY}/enforce")
+        said = namespace["metadata"].get("labels", {})
+        level = said.get(f"{labels.POD_SECURITY}/enforce")
         if level != "restricted":
             yield title(namespace), f"enforces the pod security standard {level}"
+        version = said.get(f"{labels.POD_SECURITY}/enforce-version")
+        if version not in (None, "latest"):
+            yield title(namespace), f"enforces the pod security standard as it was in {version}"
 
 
 @rule("A manifest is read by everybody who may review it.")
@@ -215,12 +234,28 @@ def secrets_by_reference(stack: Stack) -> Iterator[Problem]:
     """Take what sounds like a secret from a Secret, never from a plain value or a ConfigMap."""
     for pod, container in _containers(stack):
         for variable in container.get("env", ()):
-            if variable.get("value") and _sounds_secret(variable["name"]):
+            if _is_secret(variable["name"], variable.get("value")):
                 yield pod.owner, f"has {variable['name']} in plain text"
     for config in stack.of("ConfigMap"):
         for name, value in config.get("data", {}).items():
-            if value and _sounds_secret(name):
+            if _is_secret(name, value):
                 yield title(config), f"holds {name} in plain text"
+
+
+def _is_secret(name: str, value: str | None) -> bool:
+    return bool(value) and (_sounds_secret(name) or LOGIN.search(str(value)) is not None)
+
+
+@rule("A whole Secret in a pod is also the keys that are for others: the database owner's login.")
+def secrets_one_by_one(stack: Stack) -> Iterator[Problem]:
+    """Give a pod single keys of a Secret, never all of it as variables or files."""
+    for pod, container in _containers(stack):
+        if any("secretRef" in source for source in container.get("envFrom") or ()):
+            yield pod.owner, "is given all of a Secret as variables"
+    for pod in stack.pods():
+        volumes = pod.spec.get("volumes") or ()
+        if any("secret" in part for part in (*volumes, *_projected(pod))):
+            yield pod.owner, "is given a Secret as files"
 
 
 def _sounds_secret(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from infra import labels
 from tests.infra.stacks import (
+    API,
     CONFIG,
     FLOW,
     WORKER,
@@ -16,6 +17,12 @@ from tests.infra.stacks import (
 )
 
 INTERNET = {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(labels.NOT_PUBLIC)}}
+OTHERS = {"key": labels.NAMESPACE_NAME, "operator": "NotIn", "values": ["games"]}
+MINE = {"matchLabels": {"app": "prometheus"}}
+PIECES = [{"ipBlock": {"cidr": cidr}} for cidr in ("11.0.0.0/9", "11.128.0.0/9", "12.0.0.0/9")]
+TOKEN = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+KEYS = {"name": "keys", "secret": {"secretName": "coinslot-secrets"}}
+OWNER = {"secretKeyRef": {"name": "coinslot-secrets", "key": "MIGRATION_DATABASE_URL"}}
 # What is done to staging, the rule that sees it, and what it says.
 DOORS: dict[str, tuple[Break, str]] = {
     "no default denial": (
@@ -45,6 +52,38 @@ DOORS: dict[str, tuple[Break, str]] = {
             {"from": [{"namespaceSelector": {}}]}
         ),
         "flows-have-ends: NetworkPolicy coinslot-allow-scrape allows ingress of everybody",
+    ),
+    "a flow of all namespaces but one": (
+        lambda s: spec(s, FLOW, "coinslot-allow-scrape")["ingress"][0].update(
+            {"from": [{"namespaceSelector": {"matchExpressions": [OTHERS]}, "podSelector": MINE}]}
+        ),
+        "flows-have-ends: NetworkPolicy coinslot-allow-scrape allows ingress of everybody",
+    ),
+    "a flow of namespaces with nothing in common": (
+        lambda s: spec(s, FLOW, "coinslot-allow-scrape")["ingress"][0].update(
+            {"from": [{"namespaceSelector": {"matchLabels": {}}}]}
+        ),
+        "flows-have-ends: NetworkPolicy coinslot-allow-scrape allows ingress of everybody",
+    ),
+    "a flow to the world in small pieces": (
+        lambda s: spec(s, FLOW, "coinslot-allow-database")["egress"][0].update(to=PIECES),
+        "flows-have-ends: NetworkPolicy coinslot-allow-database allows egress of everybody",
+    ),
+    "a flow to the metadata server": (
+        lambda s: spec(s, FLOW, "coinslot-allow-database")["egress"][0].update(
+            to=[{"ipBlock": {"cidr": "169.254.169.254/32"}}]
+        ),
+        "flows-have-ends: NetworkPolicy coinslot-allow-database allows egress of the cloud's",
+    ),
+    "a flow to the internet by a range of ports": (
+        lambda s: spec(s, FLOW, "coinslot-allow-webhooks")["egress"][0]["ports"][0].update(
+            endPort=65_535
+        ),
+        "flows-have-ends: NetworkPolicy coinslot-allow-webhooks allows egress by a range",
+    ),
+    "a flow that is not applied": (
+        lambda s: spec(s, FLOW, "coinslot-allow-database").update(policyTypes=["Ingress"]),
+        "flows-take-effect: NetworkPolicy coinslot-allow-database has rules for egress",
     ),
     "no way to DNS": (
         lambda s: drop(s, FLOW, "coinslot-allow-dns"),
@@ -138,6 +177,12 @@ DOORS: dict[str, tuple[Break, str]] = {
         lambda s: context(s).update(appArmorProfile={"type": "Unconfined"}),
         "system-calls-filtered: Deployment coinslot-api switches AppArmor off",
     ),
+    "no AppArmor, in the words of before": (
+        lambda s: get(s, "Deployment", API)["spec"]["template"]["metadata"]["annotations"].update(
+            {"container.apparmor.security.beta.kubernetes.io/api": "unconfined"}
+        ),
+        "system-calls-filtered: Deployment coinslot-api switches AppArmor off",
+    ),
     "a type of SELinux": (
         lambda s: context(s).update(seLinuxOptions={"type": "spc_t"}),
         "system-calls-filtered: Deployment coinslot-api chooses SELinux options",
@@ -160,6 +205,10 @@ DOORS: dict[str, tuple[Break, str]] = {
         lambda s: pod(s).pop("automountServiceAccountToken"),
         "no-token: Deployment coinslot-api carries a token",
     ),
+    "a token by a projected volume": (
+        lambda s: pod(s)["volumes"].append(TOKEN),
+        "no-token: Deployment coinslot-api carries a token",
+    ),
     "an account that hands out tokens": (
         lambda s: get(s, "ServiceAccount", WORKER).pop("automountServiceAccountToken"),
         "no-token: ServiceAccount coinslot-worker hands out tokens",
@@ -177,6 +226,28 @@ DOORS: dict[str, tuple[Break, str]] = {
     "a namespace that takes any pod": (
         lambda s: get(s, "Namespace", "coinslot-staging")["metadata"].update(labels={}),
         "namespace-restricted: Namespace coinslot-staging enforces the pod security standard None",
+    ),
+    "a namespace that stays behind": (
+        lambda s: get(s, "Namespace", "coinslot-staging")["metadata"]["labels"].update(
+            {"pod-security.kubernetes.io/enforce-version": "v1.0"}
+        ),
+        "namespace-restricted: Namespace coinslot-staging enforces the pod security standard as it",
+    ),
+    "a login in a URL": (
+        lambda s: container(s)["env"].append({"name": "PROXY_URL", "value": "http://u:p@proxy:1"}),
+        "secrets-by-reference: Deployment coinslot-api has PROXY_URL in plain text",
+    ),
+    "a whole Secret as variables": (
+        lambda s: container(s)["envFrom"].append({"secretRef": {"name": "coinslot-secrets"}}),
+        "secrets-one-by-one: Deployment coinslot-api is given all of a Secret as variables",
+    ),
+    "a Secret as files": (
+        lambda s: pod(s)["volumes"].append(KEYS),
+        "secrets-one-by-one: Deployment coinslot-api is given a Secret as files",
+    ),
+    "the owner's login by another name": (
+        lambda s: container(s)["env"][0].update(valueFrom=OWNER),
+        "settings-complete: Deployment coinslot-api is given MIGRATION_DATABASE_URL, which is for",
     ),
     "a password in plain sight": (
         lambda s: container(s)["env"].append({"name": "SMTP_PASSWORD", "value": "x"}),

@@ -30,6 +30,10 @@ BREAKS: dict[str, tuple[Break, str]] = {
         lambda s: spec(s, BUDGET, WORKER).update(maxUnavailable=0),
         "budget-below-minimum: PodDisruptionBudget coinslot-worker lets no pod go",
     ),
+    "a budget that lets everybody go": (
+        lambda s: spec(s, BUDGET, WORKER).update(maxUnavailable="100%"),
+        "budget-below-minimum: PodDisruptionBudget coinslot-worker lets every pod go at once",
+    ),
     "a budget in percent": (
         lambda s: spec(s, BUDGET).update(minAvailable="90%"),
         "budget-below-minimum: PodDisruptionBudget coinslot-api counts in percent",
@@ -54,6 +58,10 @@ BREAKS: dict[str, tuple[Break, str]] = {
         lambda s: spec(s, SCALER).update(minReplicas=2),
         "scale-in-range: HorizontalPodAutoscaler coinslot-api moves between 2 and 20",
     ),
+    "an autoscaler that only takes away": (
+        lambda s: spec(s, SCALER).update(behavior={"scaleUp": {"selectPolicy": "Disabled"}}),
+        "scale-in-range: HorizontalPodAutoscaler coinslot-api never adds a pod",
+    ),
     "an autoscaler without the metric of our own": (
         lambda s: spec(s, SCALER)["metrics"].pop(),
         "scale-in-range: HorizontalPodAutoscaler coinslot-api doesn't scale by CPU, memory and",
@@ -62,6 +70,14 @@ BREAKS: dict[str, tuple[Break, str]] = {
         lambda s: get(s, "ConfigMap", CONFIG)["data"].update(DB_POOL_SIZE="18"),
         "connections-fit: ConfigMap coinslot-config gives each of 28 pods 18 connections; with 1 "
         "migration they need 505, and the database has 490",
+    ),
+    "a container beside the service": (
+        lambda s: pod(s)["containers"].append({**container(s), "name": "side", "ports": []}),
+        "one-container: Deployment coinslot-api runs side beside the service",
+    ),
+    "a container before the service": (
+        lambda s: pod(s).update(initContainers=[{**container(s), "name": "first"}]),
+        "one-container: Deployment coinslot-api runs first beside the service",
     ),
     "no limit of storage": (
         lambda s: container(s)["resources"]["limits"].pop("ephemeral-storage"),
@@ -104,6 +120,10 @@ BREAKS: dict[str, tuple[Break, str]] = {
             labelSelector={"matchLabels": {"a": "b"}}
         ),
         "spread-out: Deployment coinslot-api has no topology spread over kubernetes.io/hostname",
+    ),
+    "a rollout that never happens": (
+        lambda s: spec(s, "Deployment").update(paused=True),
+        "rolls-without-loss: Deployment coinslot-api is paused",
     ),
     "a rollout that takes pods away first": (
         lambda s: spec(s, "Deployment")["strategy"]["rollingUpdate"].update(maxUnavailable=1),

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from infra.review.fields import dig, items
+from infra.quantities import amount
+from infra.review.fields import canonical, dig, items
 from infra.review.pairing import Change
-from infra.review.risks.rule import Finding, Rule, Scene, amount, share, template_spec
+from infra.review.risks.rule import Finding, Rule, Scene, share, template_spec
 
 HPA: Final = "HorizontalPodAutoscaler"
 PDB: Final = "PodDisruptionBudget"
@@ -13,15 +14,22 @@ ASSUMED_PODS: Final = 100
 """A percentage of pods is compared as one of a hundred."""
 
 
-def _lowered(path: str) -> Callable[[Change], str]:
-    """Return a question: by how much was the number at `path` lowered, if it was."""
+def _lowered(path: str, default: int | None = None) -> Callable[[Change], str]:
+    """Return a question: by how much was the number at `path` lowered, if it was.
+
+    `default` is Kubernetes' own, of a number that is not there.
+    """
 
     def ask(change: Change) -> str:
-        old, new = dig(change.old, path), dig(change.new, path)
+        old, new = (default if n is None else n for n in _both(change, path))
         lower = isinstance(old, int) and isinstance(new, int) and new < old
         return f"lowered {old} → {new}" if lower else ""
 
     return ask
+
+
+def _both(change: Change, path: str) -> tuple[Any, Any]:
+    return dig(change.old, path), dig(change.new, path)
 
 
 def maximum_lowered(scene: Scene) -> Iterator[Finding]:
@@ -34,7 +42,7 @@ def maximum_lowered(scene: Scene) -> Iterator[Finding]:
 def minimum_lowered(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that keep fewer pods."""
     for change in scene.kept(HPA):
-        if by := _lowered("spec.minReplicas")(change):
+        if by := _lowered("spec.minReplicas", 1)(change):
             yield change.title, f"HPA minimum {by}: fewer pods survive a node's loss"
 
 
@@ -63,10 +71,30 @@ def autoscaler_deleted(scene: Scene) -> Iterator[Finding]:
             yield change.title, "autoscaler removed: the number of pods no longer follows the load"
 
 
+def scaling_changed(scene: Scene) -> Iterator[Finding]:
+    """Name autoscalers that move something else, or move it otherwise."""
+    for change in scene.kept(HPA):
+        old, new = _both(change, "spec.scaleTargetRef")
+        if old != new:
+            yield change.title, f"HPA scales {dig(new, 'name')}, was {dig(old, 'name')}"
+        old, new = _both(change, "spec.behavior")
+        if old != new:
+            yield change.title, f"HPA moves otherwise: behavior {canonical(old)} → {canonical(new)}"
+
+
+def requests_raised(scene: Scene) -> Iterator[Finding]:
+    """Name containers that need more room: where there is none, pods stay pending."""
+    for change, name, resource, old, new in _amounts(scene, "requests"):
+        if old is not None and new is not None and amount(new) > amount(old):
+            yield change.title, f"{resource} request of {name} raised {old} → {new}"
+
+
 def replicas_lowered(scene: Scene) -> Iterator[Finding]:
     """Name workloads with a fixed number of pods that have fewer."""
+    scaled = {dig(scaler, "spec.scaleTargetRef.name") for scaler in scene.after.of(HPA)}
     for change in scene.kept("Deployment", "StatefulSet"):
-        if by := _lowered("spec.replicas")(change):
+        default = None if change.name in scaled else 1
+        if by := _lowered("spec.replicas", default)(change):
             yield change.title, f"replicas {by}"
 
 
@@ -130,6 +158,8 @@ RULES: Final = (
     Rule("replicas-lowered", "high", replicas_lowered),
     Rule("limits-removed", "high", limits_removed),
     Rule("hpa-target-raised", "medium", target_raised),
+    Rule("hpa-changed", "medium", scaling_changed),
     Rule("limits-lowered", "medium", limits_lowered),
     Rule("requests-lowered", "medium", requests_lowered),
+    Rule("requests-raised", "low", requests_raised),
 )

@@ -12,6 +12,21 @@ from infra.review.risks.rule import Finding, Rule, Scene
 WORLD_PREFIX: Final = 8
 """A range this wide or wider is nobody's own network; but for the one of RFC 1918."""
 OWN_NETWORK: Final = ipaddress.ip_network("10.0.0.0/8")
+LINK_LOCAL: Final = ipaddress.ip_network("169.254.0.0/16")
+METADATA: Final = ipaddress.ip_network("169.254.169.254/32")
+"""Where clouds hand out their nodes' credentials."""
+IMPLIED: Final = ("Egress", "Ingress")
+"""Directions of a policy that names none; what has no rules of a direction denies it."""
+DOORS: Final = ("Ingress", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "Gateway")
+RIGHTS: Final = (
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+)
+TOKEN: Final = "automountServiceAccountToken"  # noqa: S105  a field's name
 DIRECTIONS: Final = {"egress": "to", "ingress": "from"}
 
 
@@ -56,18 +71,37 @@ def wider_selection(scene: Scene) -> Iterator[Finding]:
 
 
 def published(scene: Scene) -> Iterator[Finding]:
-    """Name Services that can be reached from outside the cluster now."""
+    """Name Services that can be reached from outside the cluster now, or lead out of it."""
     for change in scene.of("Service"):
         old, new = (dig(side, "spec.type") or "ClusterIP" for side in (change.old, change.new))
         if new in ("NodePort", "LoadBalancer") and new != old:
             yield change.title, f"Service is published outside the cluster (type {new})"
+        if new == "ExternalName" and change.old != change.new:
+            yield change.title, f"requests leave for {dig(change.new, 'spec.externalName')}"
+        before, after = (set(dig(s, "spec.externalIPs") or ()) for s in (change.old, change.new))
+        for address in sorted(after - before):
+            yield change.title, f"Service is published at {address}"
+    for change in scene.of(*DOORS):
+        if change.after is not None:
+            yield change.title, f"{change.action} a {change.kind}: read whom it lets in, and how"
 
 
 def rights_granted(scene: Scene) -> Iterator[Finding]:
     """Name roles and bindings that give somebody a right in the cluster."""
-    for change in scene.of("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"):
+    for change in scene.of(*RIGHTS):
         if change.after is not None:
             yield change.title, f"{change.action} a {change.kind}: read which rights it gives"
+    for change in scene.of("ServiceAccount"):
+        had, has = (
+            side is not None and side.get(TOKEN) is not False
+            for side in (change.before, change.after)
+        )
+        if has and not had:
+            yield change.title, "hands out tokens of the Kubernetes API"
+        old, new = (dig(side, "metadata.annotations") or {} for side in (change.old, change.new))
+        for key in sorted(new):
+            if old.get(key) != new[key]:
+                yield change.title, f"{key} is {new[key]}: the account may be somebody elsewhere"
 
 
 def _opened(scene: Scene) -> Iterator[tuple[Change, str, str, bool]]:
@@ -81,6 +115,8 @@ def _opened(scene: Scene) -> Iterator[tuple[Change, str, str, bool]]:
 def _flows(policy: Object, direction: str) -> dict[str, bool]:
     """Return each allowed flow in words, and whether it is one to everywhere."""
     flows: dict[str, bool] = {}
+    if direction.capitalize() not in (dig(policy, "spec.policyTypes") or IMPLIED):
+        return flows  # such rules are not applied
     for rule in dig(policy, f"spec.{direction}") or ():
         for peer in rule.get(DIRECTIONS[direction]) or [{}]:
             for port in rule.get("ports") or [{}]:
@@ -120,8 +156,19 @@ def _port(port: Mapping[str, Any]) -> str:
 def _wide(peer: Mapping[str, Any]) -> bool:
     if "ipBlock" in peer:
         network = ipaddress.ip_network(peer["ipBlock"]["cidr"], strict=False)
+        spared = str(LINK_LOCAL) in (peer["ipBlock"].get("except") or ())
+        if network.overlaps(METADATA) and not spared:
+            return True
         return network.prefixlen <= WORLD_PREFIX and network != OWN_NETWORK
-    return not peer or peer.get("namespaceSelector") == {}
+    return not peer or ("namespaceSelector" in peer and not _narrows(peer["namespaceSelector"]))
+
+
+def _narrows(selector: Mapping[str, Any]) -> bool:
+    """Say whether a selector names what it selects; Exists and NotIn name everything else."""
+    expressions = selector.get("matchExpressions") or ()
+    return bool(selector.get("matchLabels")) or any(
+        expression.get("operator") == "In" for expression in expressions
+    )
 
 
 def _denied(policy: Object) -> set[str]:

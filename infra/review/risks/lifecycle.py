@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra import labels
-from infra.policy.objects import title
+from infra.policy.objects import Pod, title
 from infra.review.fields import dig, items
-from infra.review.risks.rule import Finding, Rule, Scene, template_spec
+from infra.review.risks.rule import OWNERS, Finding, Rule, Scene, containers, template_spec
 
 SERVING: Final = ("Deployment", "StatefulSet", "DaemonSet", "Service", "Namespace", "Ingress")
 """Kinds without which requests fail."""
@@ -18,6 +18,7 @@ OUTAGES: Final = {
     "ConfigMap": "pods that start meanwhile fail",
     "PersistentVolumeClaim": "its data is lost",
 }
+UNREADY: Final = "spec.publishNotReadyAddresses"
 HASHED: Final = "its name holds its content"
 
 
@@ -38,6 +39,54 @@ def deleted(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"deletes the {change.kind}: what it serves stops"
 
 
+def needed_deleted(scene: Scene) -> Iterator[Finding]:
+    """Name what pods name and is gone."""
+    for change in scene.of("ConfigMap", "ServiceAccount"):
+        if change.action != "deleted":
+            continue
+        for pod in scene.after.pods():
+            names = {
+                "ServiceAccount": {pod.spec.get("serviceAccountName")},
+                "ConfigMap": set(_configurations(pod)),
+            }
+            if change.name in names[change.kind]:
+                yield change.title, f"deletes what {pod.owner} names: its pods won't start"
+
+
+def _configurations(pod: Pod) -> Iterator[str | None]:
+    for container in pod.containers:
+        for source in container.get("envFrom") or ():
+            yield dig(source, "configMapRef.name")
+    for volume in pod.spec.get("volumes") or ():
+        yield dig(volume, "configMap.name")
+
+
+def variable_removed(scene: Scene) -> Iterator[Finding]:
+    """Name variables that a container is not given any more, and whole sources of them."""
+    for change, name, before, after in containers(scene):
+        kept = {variable["name"] for variable in after.get("env") or ()}
+        for variable in before.get("env") or ():
+            if variable["name"] not in kept:
+                yield change.title, f"variable {variable['name']} of {name} removed"
+        for source in before.get("envFrom") or ():
+            if source not in (after.get("envFrom") or ()):
+                where = next(iter(ref["name"] for ref in source.values() if "name" in ref), "")
+                yield change.title, f"all variables of {where} removed from {name}"
+
+
+def containers_changed(scene: Scene) -> Iterator[Finding]:
+    """Name containers that come and go; one with another name is compared with nothing."""
+    for change in scene.kept(*OWNERS):
+        for key, what in (("containers", "container"), ("initContainers", "init container")):
+            pods = (template_spec(side).get(key) for side in (change.old, change.new))
+            for name, before, after in items(*pods):
+                if before is None:
+                    image = after.get("image")
+                    yield change.title, f"{what} {name} added ({image}): nothing compares it"
+                elif after is None:
+                    yield change.title, f"{what} {name} removed"
+
+
 def data_deleted(scene: Scene) -> Iterator[Finding]:
     """Name what holds data and is gone."""
     for change in scene.of("PersistentVolumeClaim", "PersistentVolume"):
@@ -54,14 +103,12 @@ def restarts(scene: Scene) -> Iterator[Finding]:
 
 def image_changed(scene: Scene) -> Iterator[Finding]:
     """Name each container that runs other bytes."""
-    for change in scene.kept("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"):
-        old, new = (template_spec(side).get("containers") for side in (change.old, change.new))
-        for name, before, after in items(old, new):
-            if before and after and before.get("image") != after.get("image"):
-                yield (
-                    change.title,
-                    f"image of {name} changed: {before.get('image')} → {after.get('image')}",
-                )
+    for change, name, before, after in containers(scene):
+        if before.get("image") != after.get("image"):
+            yield (
+                change.title,
+                f"image of {name} changed: {before.get('image')} → {after.get('image')}",
+            )
 
 
 def migration_runs(scene: Scene) -> Iterator[Finding]:
@@ -92,6 +139,22 @@ def service_port_gone(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"port {port} removed: clients that use it fail"
 
 
+def service_changed(scene: Scene) -> Iterator[Finding]:
+    """Name ports of Services that lead elsewhere or are called otherwise, and unready pods."""
+    for change in scene.kept("Service"):
+        sides = [
+            {port["port"]: port for port in dig(side, "spec.ports") or ()}
+            for side in (change.old, change.new)
+        ]
+        for port in sorted(sides[0].keys() & sides[1].keys()):
+            for key in ("name", "targetPort", "protocol"):
+                old, new = (side[port].get(key) for side in sides)
+                if old != new:
+                    yield change.title, f"{key} of port {port} changed: {old} → {new}"
+        if dig(change.new, UNREADY) and not dig(change.old, UNREADY):
+            yield change.title, "requests go to pods that are not ready"
+
+
 def settings_changed(scene: Scene) -> Iterator[Finding]:
     """List the service's settings that have another value."""
     for change in scene.kept("ConfigMap"):
@@ -114,8 +177,12 @@ RULES: Final = (
     Rule("object-replaced", "high", replaced),
     Rule("object-deleted", "high", deleted),
     Rule("data-deleted", "high", data_deleted),
+    Rule("needed-object-deleted", "high", needed_deleted),
     Rule("selector-changed", "high", selector_changed),
     Rule("service-port-removed", "high", service_port_gone),
+    Rule("service-changed", "high", service_changed),
+    Rule("containers-changed", "medium", containers_changed),
+    Rule("variable-removed", "medium", variable_removed),
     Rule("image-changed", "medium", image_changed),
     Rule("migration-runs", "medium", migration_runs),
     Rule("pods-restart", "low", restarts),

@@ -1,5 +1,6 @@
 """Alarms that come later or never, and targets that nobody looks at any more."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from infra import labels
 from infra.policy.objects import Stack
-from infra.review.fields import dig, items
+from infra.review.fields import canonical, dig, items
 from infra.review.pairing import Change
 from infra.review.risks.rule import Finding, Rule, Scene
 
@@ -15,8 +16,12 @@ SEVERITY_ORDER: Final = ("info", "warning", "critical")
 NUMBER: Final = re.compile(r"(?<![\w.\[:])(\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?![\w.\]])")
 """A number of its own: no part of a name, of a range or of a duration."""
 STRINGS: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+SELECTING: Final = re.compile(r"^spec\.(selector|namespaceSelector|endpoints$)")
+"""What `target_removed` speaks of."""
 COMPARISON: Final = re.compile(r"[<>]=?")
 DURATION: Final = re.compile(r"(\d+)(ms|[smhdwy])")
+DEFAULT_INTERVAL: Final = "1m"
+"""Prometheus' own."""
 SECONDS: Final = {
     "ms": Decimal("0.001"),
     "s": Decimal(1),
@@ -39,7 +44,8 @@ def alert_removed(scene: Scene) -> Iterator[Finding]:
 def threshold_loosened(scene: Scene) -> Iterator[Finding]:
     """Name alerts that fire later: a threshold farther off, a longer wait, a lower severity."""
     for owner, name, old, new in _kept(scene):
-        for text in (*_thresholds(old, new, looser=True), *_waits(old, new), *_ranks(old, new)):
+        asked = (_thresholds(old, new, looser=True), _waits(old, new), _ranks(old, new))
+        for text in (text for found in (*asked, _routes(old, new)) for text in found):
             yield owner, f"alert {name} loosened: {text}"
 
 
@@ -55,6 +61,28 @@ def expression_changed(scene: Scene) -> Iterator[Finding]:
     for owner, name, old, new in _kept(scene):
         if _skeleton(old["expr"]) != _skeleton(new["expr"]):
             yield owner, f"alert {name} asks something else: read its expression below"
+
+
+def recording_changed(scene: Scene) -> Iterator[Finding]:
+    """Name recorded series that are made of something else: all that is built on them changes."""
+    before, after = _rules(scene.before, "record"), _rules(scene.after, "record")
+    for name, (owner, new) in after.items():
+        if name in before and before[name][1] != new:
+            yield owner, f"recorded series {name} is made of something else"
+
+
+def evaluated_later(scene: Scene) -> Iterator[Finding]:
+    """Name groups of rules that are looked at less often, or that may be cut off."""
+    for change in scene.kept("PrometheusRule"):
+        groups = (dig(side, "spec.groups") for side in (change.old, change.new))
+        for name, old, new in items(*groups):
+            if not (old and new):
+                continue
+            before, after = (str(group.get("interval", DEFAULT_INTERVAL)) for group in (old, new))
+            if _seconds(after) > _seconds(before):
+                yield change.title, f"group {name} is evaluated every {after}, was {before}"
+            if new.get("limit") and old.get("limit") != new["limit"]:
+                yield change.title, f"group {name} fails with more than {new['limit']} results"
 
 
 def recording_removed(scene: Scene) -> Iterator[Finding]:
@@ -84,6 +112,15 @@ def _narrowed(change: Change) -> Iterator[str]:
             yield f"monitoring target may be lost: {key} changed"
 
 
+def scrape_changed(scene: Scene) -> Iterator[Finding]:
+    """Name targets of which other samples are taken, fewer, or under other labels."""
+    for change in scene.kept("ServiceMonitor", "PodMonitor"):
+        for field in change.fields:
+            if field.path.startswith("spec.") and not SELECTING.search(field.path):
+                before, after = (canonical(side) for side in (field.before, field.after))
+                yield change.title, f"scraping changed: {field.path} {before} → {after}"
+
+
 def discovery_label_removed(scene: Scene) -> Iterator[Finding]:
     """Name monitors and rules that lose a label by which the operator may be finding them."""
     for change in scene.kept("ServiceMonitor", "PodMonitor", "PrometheusRule"):
@@ -91,6 +128,36 @@ def discovery_label_removed(scene: Scene) -> Iterator[Finding]:
         for key in sorted(old):
             if not key.startswith("app.kubernetes.io/") and old[key] != new.get(key):
                 yield change.title, f"label {key}={old[key]} removed: Prometheus may not find it"
+
+
+def panel_removed(scene: Scene) -> Iterator[Finding]:
+    """Name panels that are gone from a dashboard that stays."""
+    for change in scene.kept("ConfigMap"):
+        if labels.DASHBOARD not in (dig(change.new, "metadata.labels") or {}):
+            continue
+        old, new = change.old.get("data") or {}, change.new.get("data") or {}
+        for key in sorted(old):
+            for panel in sorted(_panels(old[key]) - _panels(new.get(key))):
+                yield change.title, f"panel removed: {panel}"
+
+
+def _panels(text: str | None) -> set[str]:
+    """Return the titles of a dashboard's panels; what Grafana can't read shows none."""
+    try:
+        found = json.loads(text or "{}").get("panels") or []
+    except ValueError:
+        return set()
+    rows = [panel for row in found for panel in row.get("panels") or ()]
+    return {str(panel.get("title") or panel.get("id")) for panel in (*found, *rows)}
+
+
+def scaled_metric_changed(scene: Scene) -> Iterator[Finding]:
+    """Name changes of the rules by which an autoscaler's own metric is served."""
+    for change in scene.of("ConfigMap"):
+        marked = labels.ADAPTER_RULES in (dig(change.old, "metadata.labels") or {})
+        kept = labels.ADAPTER_RULES in (dig(change.new, "metadata.labels") or {})
+        if marked and (not kept or change.old.get("data") != change.new.get("data")):
+            yield change.title, "prometheus-adapter's rules changed: the HPA may lose its metric"
 
 
 def dashboard_removed(scene: Scene) -> Iterator[Finding]:
@@ -178,6 +245,14 @@ def _ranks(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         yield f"severity {before} → {after}"
 
 
+def _routes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield labels that are gone or changed: by them Alertmanager knows whom to tell."""
+    before, after = (rule.get("labels") or {} for rule in (old, new))
+    for key in sorted(before.keys() - {"severity"}):
+        if before[key] != after.get(key):
+            yield f"label {key} {before[key]} → {after.get(key)}, by which it is routed"
+
+
 def _rank(severity: str) -> int:
     """Return how loud a severity is; an unknown one may be routed to nobody."""
     return SEVERITY_ORDER.index(severity) if severity in SEVERITY_ORDER else -1
@@ -194,7 +269,12 @@ RULES: Final = (
     Rule("monitoring-target-removed", "high", target_removed),
     Rule("monitoring-label-removed", "high", discovery_label_removed),
     Rule("recording-removed", "high", recording_removed),
+    Rule("alerts-evaluated-later", "high", evaluated_later),
     Rule("alert-changed", "medium", expression_changed),
+    Rule("recording-changed", "medium", recording_changed),
+    Rule("scrape-changed", "medium", scrape_changed),
+    Rule("scaled-metric-changed", "medium", scaled_metric_changed),
     Rule("dashboard-removed", "medium", dashboard_removed),
+    Rule("panel-removed", "low", panel_removed),
     Rule("alert-tightened", "low", threshold_tightened),
 )

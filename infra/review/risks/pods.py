@@ -5,23 +5,37 @@ from typing import Any, Final
 
 from infra import labels
 from infra.review.fields import canonical, dig, items
-from infra.review.pairing import Change
-from infra.review.risks.rule import Finding, Rule, Scene, share, template_spec
+from infra.review.risks.rule import (
+    OWNERS,
+    Finding,
+    Rule,
+    Scene,
+    containers,
+    share,
+    template_spec,
+)
 
-OWNERS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
+WAYS: Final = ("httpGet", "tcpSocket", "grpc", "exec")
+RESTARTING: Final = ("livenessProbe", "startupProbe")
 PROBES: Final = ("readinessProbe", "livenessProbe", "startupProbe")
 LEVELS: Final = ("privileged", "baseline", "restricted")
 """Of the Pod Security Standards, from loose to strict."""
 SAFE: Final[Mapping[str, Any]] = {
-    "securityContext.privileged": False,
-    "securityContext.allowPrivilegeEscalation": False,
-    "securityContext.readOnlyRootFilesystem": True,
-    "securityContext.runAsNonRoot": True,
+    "privileged": False,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "procMount": "Default",
+    "appArmorProfile.type": "RuntimeDefault",
 }
-"""What a container must say, by field; to say nothing is unsafe, but for SAFE_WHEN_ABSENT."""
-SAFE_WHEN_ABSENT: Final = ("securityContext.privileged",)
-SHARED: Final = ("hostNetwork", "hostPID", "hostIPC")
-EVEN_SPREAD: Final = ("affinity.podAntiAffinity", "topologySpreadConstraints")
+"""What a security context must say, by field; to say nothing is unsafe but for SAFE_WHEN_ABSENT."""
+SAFE_WHEN_ABSENT: Final = ("privileged", "procMount", "appArmorProfile.type")
+SHARED: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
+IDENTITIES: Final = ("runAsUser", "runAsGroup", "fsGroup")
+SURROUNDINGS: Final = ("dnsPolicy", "dnsConfig", "hostAliases", "runtimeClassName", "volumes")
+PLACEMENT: Final = ("nodeSelector", "nodeName", "tolerations", "affinity.nodeAffinity")
+SPREAD: Final = "topologySpreadConstraints"
+EVEN_SPREAD: Final = ("affinity.podAntiAffinity", SPREAD)
 
 
 def privileges_raised(scene: Scene) -> Iterator[Finding]:
@@ -41,27 +55,41 @@ def _privileges(obj: Mapping[str, Any]) -> set[str]:
         for each in spec.get("volumes") or ()
         if each.get("hostPath")
     }
-    if spec.get("automountServiceAccountToken") is not False:
+    sources = [dig(each, "projected.sources") or () for each in spec.get("volumes") or ()]
+    projected = any("serviceAccountToken" in one for each in sources for one in each)
+    if projected or spec.get("automountServiceAccountToken") is not False:
         found.add("the pod carries a token of the Kubernetes API")
+    sysctls = dig(spec, "securityContext.sysctls") or ()
+    found |= {f"sets {each['name']} of the kernel" for each in sysctls}
     for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
-        found |= {f"{container['name']}: {each}" for each in _container_privileges(container)}
+        found |= {f"{container['name']}: {each}" for each in _of_container(container, spec)}
     return found
 
 
-def _container_privileges(container: Mapping[str, Any]) -> Iterator[str]:
+def _of_container(container: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
+    context = _context(spec, container)
     for path, safe in SAFE.items():
-        value = dig(container, path)
-        if value is not safe and not (value is None and path in SAFE_WHEN_ABSENT):
-            shown = "not set" if value is None else str(value).lower()
-            yield f"{path.partition('.')[2]} is {shown}"
-    capabilities = dig(container, "securityContext.capabilities") or {}
+        value = dig(context, path)
+        if value != safe and not (value is None and path in SAFE_WHEN_ABSENT):
+            yield f"{path} is {'not set' if value is None else str(value).lower()}"
+    capabilities = context.get("capabilities") or {}
     if "ALL" not in (capabilities.get("drop") or ()):
         yield "not all capabilities are dropped"
     yield from (f"capability {name} added" for name in capabilities.get("add") or ())
-    if dig(container, "securityContext.runAsUser") == 0:
+    if context.get("runAsUser") == 0:
         yield "it runs as root"
-    if dig(container, "securityContext.seccompProfile.type") in (None, "Unconfined"):
+    if context.get("runAsGroup") == 0:
+        yield "it runs in root's group"
+    if dig(context, "seccompProfile.type") in (None, "Unconfined"):
         yield "system calls are not filtered"
+    for port in container.get("ports") or ():
+        if port.get("hostPort"):
+            yield f"it takes port {port['hostPort']} of its node"
+
+
+def _context(spec: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what holds for a container: its own security context goes before its pod's."""
+    return {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
 
 
 def pod_security_lowered(scene: Scene) -> Iterator[Finding]:
@@ -78,7 +106,7 @@ def pod_security_lowered(scene: Scene) -> Iterator[Finding]:
 
 def probe_removed(scene: Scene) -> Iterator[Finding]:
     """Name containers whose health nobody looks at any more."""
-    for change, name, before, after in _containers(scene):
+    for change, name, before, after in containers(scene):
         for probe in PROBES:
             if probe in before and probe not in after:
                 yield change.title, f"{probe} of {name} removed"
@@ -86,18 +114,45 @@ def probe_removed(scene: Scene) -> Iterator[Finding]:
 
 def probe_loosened(scene: Scene) -> Iterator[Finding]:
     """Name probes that notice a broken pod later."""
-    for change, name, before, after in _containers(scene):
+    for change, name, before, after in containers(scene):
         for probe in PROBES:
             old, new = (_patience_s(side.get(probe)) for side in (before, after))
             if old and new > old:
                 yield change.title, f"{probe} of {name} notices after {new} s, was {old} s"
 
 
+def probe_tightened(scene: Scene) -> Iterator[Finding]:
+    """Name probes that end a slow container sooner than before."""
+    for change, name, before, after in containers(scene):
+        for probe in RESTARTING:
+            old, new = (_patience_s(side.get(probe)) for side in (before, after))
+            if new and new < old:
+                yield change.title, f"{probe} of {name} restarts it after {new} s, was {old} s"
+            waits = [dig(side, f"{probe}.timeoutSeconds") or 1 for side in (before, after)]
+            if new and waits[1] < waits[0]:
+                yield change.title, f"{probe} of {name} waits {waits[1]} s, was {waits[0]} s"
+
+
+def probe_changed(scene: Scene) -> Iterator[Finding]:
+    """Name probes that ask something else."""
+    for change, name, before, after in containers(scene):
+        for probe in PROBES:
+            old, new = (_question(side.get(probe)) for side in (before, after))
+            if old and new and old != new:
+                shown = f"{canonical(old)} → {canonical(new)}"
+                yield change.title, f"{probe} of {name} asks something else: {shown}"
+
+
+def _question(probe: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {way: probe[way] for way in WAYS if probe and way in probe}
+
+
 def _patience_s(probe: Mapping[str, Any] | None) -> int:
     """Return how long a probe fails before something happens; Kubernetes' defaults are 10 and 3."""
     if not probe:
         return 0
-    return int(probe.get("periodSeconds", 10)) * int(probe.get("failureThreshold", 3))
+    tries = int(probe.get("periodSeconds", 10)) * int(probe.get("failureThreshold", 3))
+    return int(probe.get("initialDelaySeconds", 0)) + tries
 
 
 def stops_harder(scene: Scene) -> Iterator[Finding]:
@@ -107,14 +162,22 @@ def stops_harder(scene: Scene) -> Iterator[Finding]:
         key = "terminationGracePeriodSeconds"
         if new.get(key, 30) < old.get(key, 30):
             yield change.title, f"grace period lowered {old.get(key, 30)} s → {new.get(key, 30)} s"
-    for change, name, before, after in _containers(scene):
+    for change, name, before, after in containers(scene):
         if dig(before, "lifecycle.preStop") and not dig(after, "lifecycle.preStop"):
             yield change.title, f"preStop hook of {name} removed: requests fail in a rollout"
+        waits = [dig(side, "lifecycle.preStop.sleep.seconds") for side in (before, after)]
+        if None not in waits and waits[1] < waits[0]:
+            yield change.title, f"preStop hook of {name} waits {waits[1]} s, was {waits[0]} s"
 
 
 def rollout_loosened(scene: Scene) -> Iterator[Finding]:
     """Name rollouts that take pods away before there are new ones."""
     for change in scene.kept("Deployment"):
+        if dig(change.new, "spec.paused") and not dig(change.old, "spec.paused"):
+            yield change.title, "rollout is paused: no change reaches the pods"
+        ready = [dig(side, "spec.minReadySeconds") or 0 for side in (change.old, change.new)]
+        if ready[1] < ready[0]:
+            yield change.title, f"a pod counts after {ready[1]} s, was {ready[0]} s"
         old, new = (dig(side, "spec.strategy") or {} for side in (change.old, change.new))
         if new.get("type") == "Recreate" != old.get("type"):
             yield change.title, "rollout stops all pods before it starts new ones (Recreate)"
@@ -132,6 +195,34 @@ def spread_removed(scene: Scene) -> Iterator[Finding]:
         for path in EVEN_SPREAD:
             if dig(old, path) and not dig(new, path):
                 yield change.title, f"{path} removed: one node's loss may take all pods"
+        for key, before, after in items(old.get(SPREAD), new.get(SPREAD)):
+            if before and not after and new.get(SPREAD):
+                yield change.title, f"spread over {key} removed: its loss may take all pods"
+
+
+def placement_changed(scene: Scene) -> Iterator[Finding]:
+    """Name pods that may find no node, or others than before."""
+    for change in scene.kept(*OWNERS):
+        old, new = (template_spec(side) for side in (change.old, change.new))
+        for path in PLACEMENT:
+            before, after = (dig(side, path) for side in (old, new))
+            if before != after:
+                shown = f"{canonical(before)} → {canonical(after)}"
+                yield change.title, f"{path} changed: {shown}: pods may find no node"
+        for key, before, after in items(old.get(SPREAD), new.get(SPREAD)):
+            manners = [side and side.get("whenUnsatisfiable") for side in (before, after)]
+            if manners == ["ScheduleAnyway", "DoNotSchedule"]:
+                yield change.title, f"spread over {key} is demanded: pods may find no node"
+
+
+def surroundings_changed(scene: Scene) -> Iterator[Finding]:
+    """Name pods that resolve names otherwise, run elsewhere, or are given other files."""
+    for change in scene.kept(*OWNERS):
+        old, new = (template_spec(side) for side in (change.old, change.new))
+        for key in SURROUNDINGS:
+            if old.get(key) != new.get(key):
+                shown = f"{canonical(old.get(key))} → {canonical(new.get(key))}"
+                yield change.title, f"{key} changed: {shown}"
 
 
 def identity_changed(scene: Scene) -> Iterator[Finding]:
@@ -141,24 +232,21 @@ def identity_changed(scene: Scene) -> Iterator[Finding]:
             old, new = (template_spec(side).get(key) for side in (change.old, change.new))
             if old != new:
                 yield change.title, f"{key} changed: {old or 'none'} → {new or 'none'}"
+    for change, name, before, after in containers(scene):
+        was = _context(template_spec(change.old), before)
+        now = _context(template_spec(change.new), after)
+        for key in IDENTITIES:
+            if was.get(key) != now.get(key):
+                yield change.title, f"{key} of {name} changed: {was.get(key)} → {now.get(key)}"
 
 
 def command_changed(scene: Scene) -> Iterator[Finding]:
     """Name containers that run another program."""
-    for change, name, before, after in _containers(scene):
+    for change, name, before, after in containers(scene):
         for key in ("command", "args"):
             if before.get(key) != after.get(key):
                 shown = [canonical(side.get(key) or []) for side in (before, after)]
                 yield change.title, f"{key} of {name} changed: {shown[0]} → {shown[1]}"
-
-
-def _containers(scene: Scene) -> Iterator[tuple[Change, str, Mapping[str, Any], Mapping[str, Any]]]:
-    """Yield the containers that are there before and after."""
-    for change in scene.kept(*OWNERS):
-        pods = (template_spec(side).get("containers") for side in (change.old, change.new))
-        for name, before, after in items(*pods):
-            if before and after:
-                yield change, name, before, after
 
 
 RULES: Final = (
@@ -169,6 +257,10 @@ RULES: Final = (
     Rule("stops-harder", "high", stops_harder),
     Rule("spread-removed", "medium", spread_removed),
     Rule("probe-loosened", "medium", probe_loosened),
+    Rule("probe-tightened", "medium", probe_tightened),
+    Rule("probe-changed", "medium", probe_changed),
+    Rule("placement-changed", "medium", placement_changed),
+    Rule("surroundings-changed", "medium", surroundings_changed),
     Rule("identity-changed", "medium", identity_changed),
     Rule("command-changed", "medium", command_changed),
 )

@@ -1,31 +1,19 @@
 """What a rule is, and what it is asked about."""
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final, Literal
 
 from infra.policy.objects import Object, Stack
+from infra.review.fields import dig, items
 from infra.review.pairing import Change
 
 Severity = Literal["high", "medium", "low"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("high", "medium", "low")
+OWNERS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
+"""Kinds that have pods."""
 Finding = tuple[str, str]
 """The object's title and what happens to it."""
-
-QUANTITY: Final = re.compile(r"^([0-9.]+)([a-zA-Z]*)$")
-UNITS: Final = {
-    "m": Decimal("0.001"),
-    "": Decimal(1),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +52,32 @@ class Rule:
     check: Callable[[Scene], Iterator[Finding]]
 
     def find(self, scene: Scene) -> Iterator[Risk]:
-        """Yield what the rule finds, once each."""
-        for subject, text in dict.fromkeys(self.check(scene)):
-            yield Risk(self.id, self.severity, subject, text)
+        """Yield what the rule finds, once each, or that it can't tell."""
+        try:
+            for subject, text in dict.fromkeys(self.check(scene)):
+                yield Risk(self.id, self.severity, subject, text)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            said = f"this rule can't judge the change: {type(error).__name__}: {error}"
+            yield Risk(self.id, self.severity, "the stack", said)
 
 
 def template_spec(obj: Object) -> Object:
-    """Return the pod's spec of a Deployment or a Job, or nothing."""
-    found: Object = ((obj.get("spec") or {}).get("template") or {}).get("spec") or {}
+    """Return the pod's spec of a Deployment, a Job or a CronJob, or nothing."""
+    path = "spec.jobTemplate.spec" if obj.get("kind") == "CronJob" else "spec"
+    found: Object = dig(obj, f"{path}.template.spec") or {}
     return found
 
 
-def amount(quantity: Any) -> Decimal:
-    """Return a Kubernetes quantity as a number; raise ValueError for what is none."""
-    match = QUANTITY.match(str(quantity))
-    if not match or match[2] not in UNITS:
-        raise ValueError(f"{quantity!r} is no Kubernetes quantity")
-    return Decimal(match[1]) * UNITS[match[2]]
+def containers(
+    scene: Scene,
+) -> Iterator[tuple[Change, str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Yield the containers that are there before and after, those that run first as well."""
+    for change in scene.kept(*OWNERS):
+        for key in ("containers", "initContainers"):
+            pods = (template_spec(side).get(key) for side in (change.old, change.new))
+            for name, before, after in items(*pods):
+                if before and after:
+                    yield change, name, before, after
 
 
 def share(value: Any, total: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from infra.policy.objects import Object, Stack
+from infra.policy.objects import Object, Stack, dig
 from infra.review.risks.rule import Finding, Rule, Scene
 
 Need = tuple[str, str, str]
@@ -56,6 +56,27 @@ def variable_removed(scene: Scene) -> Iterator[Finding]:
             yield owner, f"secret key {key} of {name} removed from the pods"
 
 
+def exposed(scene: Scene) -> Iterator[Finding]:
+    """Name pods that are given all of a Secret from now on, the keys of others included."""
+    before = set(_whole(scene.before))
+    for owner, name in sorted(set(_whole(scene.after)) - before):
+        yield owner, f"is given all of Secret {name}, the keys that are for others as well"
+
+
+def _whole(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Yield owner and name of each Secret that a pod gets as a whole."""
+    for pod in stack.pods():
+        names = [
+            dig(source, "secretRef.name")
+            for container in pod.containers
+            for source in container.get("envFrom") or ()
+        ]
+        for volume in pod.spec.get("volumes") or ():
+            parts = dig(volume, "projected.sources") or ()
+            names += [dig(volume, "secret.secretName"), *(dig(p, "secret.name") for p in parts)]
+        yield from ((pod.owner, name) for name in names if name)
+
+
 def _keys(secret: Object) -> set[str]:
     return {*(secret.get("data") or ()), *(secret.get("stringData") or ())}
 
@@ -86,5 +107,6 @@ RULES: Final = (
     Rule("secret-key-removed", "high", key_removed),
     Rule("secret-deleted", "high", secret_deleted),
     Rule("secret-key-required", "high", key_required),
+    Rule("secret-exposed", "high", exposed),
     Rule("secret-variable-removed", "medium", variable_removed),
 )

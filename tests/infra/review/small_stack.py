@@ -19,6 +19,7 @@ Deployment api:
   metadata: {name: api, namespace: shop}
   spec:
     replicas: 3
+    minReadySeconds: 5
     selector: {matchLabels: {app: api}}
     strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 0, maxSurge: 25%}}
     template:
@@ -29,13 +30,18 @@ Deployment api:
         terminationGracePeriodSeconds: 30
         affinity:
           podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1}]}
+        topologySpreadConstraints:
+        - {topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}
+        - {topologyKey: host, whenUnsatisfiable: ScheduleAnyway}
         containers:
         - name: api
           image: shop:1
           args: [api]
           env:
           - {name: KEY, valueFrom: {secretKeyRef: {name: secrets, key: KEY}}}
+          envFrom: [{configMapRef: {name: config}}]
           readinessProbe: {periodSeconds: 5, failureThreshold: 2}
+          livenessProbe: {httpGet: {path: /live}, timeoutSeconds: 2}
           lifecycle: {preStop: {sleep: {seconds: 5}}}
           resources:
             requests: {cpu: 250m, memory: 192Mi}
@@ -93,6 +99,14 @@ ConfigMap config:
     namespace: shop
     annotations: {coinslot.dev/database-connections: "90"}
   data: {LOG_LEVEL: info}
+ServiceAccount api:
+  apiVersion: v1
+  metadata: {name: api, namespace: shop}
+  automountServiceAccountToken: false
+ConfigMap adapter:
+  apiVersion: v1
+  metadata: {name: adapter, namespace: shop, labels: {coinslot.dev/prometheus-adapter-rules: "1"}}
+  data: {config.yaml: "rules: [1]"}
 ConfigMap overview:
   apiVersion: v1
   metadata: {name: overview, namespace: shop, labels: {grafana_dashboard: "1"}}
@@ -130,7 +144,7 @@ PrometheusRule shop:
       - alert: ErrorsHigh
         expr: sum(rate(errors_total{job="a>1"}[5m])) / sum(rate(all_total[5m])) > 0.05
         for: 5m
-        labels: {severity: critical}
+        labels: {severity: critical, team: payments}
       - {alert: TooFew, expr: "rate(all_total[5m]) < 0.5", for: 5m, labels: {severity: warning}}
 """
 

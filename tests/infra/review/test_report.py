@@ -65,7 +65,7 @@ def test_a_comment_fits_into_a_comment() -> None:
     assert len(text) < 65_536
     assert text.startswith(report.MARKER)
     assert "3000 created" in text
-    assert "see `make diff`" in text
+    assert "`make diff`" in text
 
 
 def test_the_document_is_json_with_every_risk() -> None:
@@ -94,5 +94,12 @@ def test_a_new_violation_is_marked_and_counts_as_high() -> None:
 
 
 def test_a_side_that_the_policies_stumble_over_is_said_to_be_so() -> None:
-    review = compare("staging", stack(), stack())
-    assert [text for text, _ in review.violations if "can't judge" in text]
+    review = compare("staging", stack(), stack(cut("NetworkPolicy database", "spec.podSelector")))
+    said = "can't be judged by this rule: ValueError: NetworkPolicy database has no podSelector"
+    assert any(said in text and new for text, new in review.violations), review.violations
+
+
+def test_a_change_that_a_rule_stumbles_over_is_said_to_be_so() -> None:
+    review = compare("staging", stack(), stack(put(API, f"{CONTAINER}.resources.limits.cpu", "x")))
+    said = "this rule can't judge the change: ValueError: 'x' is no Kubernetes quantity"
+    assert ("limits-lowered", said) in [(risk.rule, risk.text) for risk in review.risks]

@@ -12,6 +12,7 @@ from tests.infra.review.small_stack import Objects, add, cut, put, stack
 API = "Deployment api"
 CONTAINER = "spec.template.spec.containers.0"
 SECURITY = f"{CONTAINER}.securityContext"
+SPREAD = "spec.template.spec.topologySpreadConstraints"
 HPA, PDB, ALERTS = "HorizontalPodAutoscaler api", "PodDisruptionBudget api", "PrometheusRule shop"
 ERRORS = "spec.groups.0.rules.1"
 DATABASE = "NetworkPolicy database"
@@ -62,6 +63,63 @@ EXAMPLES = [
     ),
     example("object-deleted", "deletes the Service: what it serves stops", cut("Service api")),
     example("data-deleted", "its data may go with it", cut("PersistentVolumeClaim data")),
+    example(
+        "needed-object-deleted",
+        "deletes what Deployment api names: its pods won't start",
+        cut("ServiceAccount api"),
+    ),
+    example(
+        "needed-object-deleted",
+        "deletes what Deployment api names: its pods won't start",
+        cut("ConfigMap config"),
+    ),
+    example(
+        "service-changed",
+        "targetPort of port 80 changed: None → 9",
+        put("Service api", "spec.ports.0.targetPort", 9),
+        one_way=False,
+    ),
+    example(
+        "service-changed",
+        "name of port 80 changed: http → web",
+        put("Service api", "spec.ports.0.name", "web"),
+        one_way=False,
+    ),
+    example(
+        "service-changed",
+        "requests go to pods that are not ready",
+        put("Service api", "spec.publishNotReadyAddresses", value=True),
+    ),
+    example(
+        "containers-changed",
+        "container web added (shop:1): nothing compares it",
+        put(API, f"{CONTAINER}.name", "web"),
+        one_way=False,
+    ),
+    example(
+        "containers-changed",
+        "init container first added (evil:1)",
+        put(API, "spec.template.spec.initContainers", [{"name": "first", "image": "evil:1"}]),
+        one_way=False,
+    ),
+    example("variable-removed", "variable KEY of api removed", cut(API, f"{CONTAINER}.env.0")),
+    example(
+        "variable-removed",
+        "all variables of config removed from api",
+        cut(API, f"{CONTAINER}.envFrom"),
+    ),
+    example(
+        "secret-exposed",
+        "is given all of Secret secrets",
+        put(API, f"{CONTAINER}.envFrom", [{"secretRef": {"name": "secrets"}}]),
+    ),
+    example(
+        "secret-exposed",
+        "is given all of Secret secrets",
+        put(
+            API, "spec.template.spec.volumes", [{"name": "s", "secret": {"secretName": "secrets"}}]
+        ),
+    ),
     example(
         "selector-changed",
         "requests go to other pods",
@@ -124,6 +182,21 @@ EXAMPLES = [
         cut(DATABASE, "spec.egress.0.to"),
     ),
     example(
+        "network-opened-to-the-world",
+        "NetworkPolicy opens egress to 169.254.169.254/32:5432",
+        put(DATABASE, EGRESS, "169.254.169.254/32"),
+    ),
+    example(
+        "network-opened-to-the-world",
+        "NetworkPolicy opens egress to namespace any:5432",
+        put(DATABASE, "spec.egress.0.to", [{"namespaceSelector": {"matchLabels": {}}}]),
+    ),
+    example(
+        "network-closed",
+        "NetworkPolicy closes egress to 10.1.0.0/24:5432",
+        put(DATABASE, "spec.policyTypes", ["Ingress"]),
+    ),
+    example(
         "network-opened",
         "NetworkPolicy opens egress to 10.2.0.0/16:5432",
         put(DATABASE, EGRESS, "10.2.0.0/16"),
@@ -142,10 +215,54 @@ EXAMPLES = [
         "published outside the cluster (type LoadBalancer)",
         put("Service api", "spec.type", "LoadBalancer"),
     ),
+    example(
+        "service-published",
+        "Service is published at 203.0.113.7",
+        put("Service api", "spec.externalIPs", ["203.0.113.7"]),
+    ),
+    example(
+        "service-published",
+        "requests leave for shop.example",
+        put("Service api", "spec", {"type": "ExternalName", "externalName": "shop.example"}),
+    ),
+    example(
+        "service-published",
+        "created a HTTPRoute: read whom it lets in",
+        add({"apiVersion": "v1", "kind": "HTTPRoute", "metadata": {"name": "door"}}),
+    ),
+    example(
+        "rights-granted",
+        "hands out tokens",
+        cut("ServiceAccount api", "automountServiceAccountToken"),
+    ),
+    example(
+        "rights-granted",
+        "eks.amazonaws.com/role-arn is admin: the account may be somebody elsewhere",
+        put("ServiceAccount api", "metadata.annotations", {"eks.amazonaws.com/role-arn": "admin"}),
+    ),
     example("rights-granted", "created a Role: read which rights", add(ROLE)),
     example("hpa-maximum-lowered", "HPA maximum lowered 20 → 10", put(HPA, "spec.maxReplicas", 10)),
     example("hpa-minimum-lowered", "HPA minimum lowered 3 → 2", put(HPA, "spec.minReplicas", 2)),
+    example("hpa-minimum-lowered", "HPA minimum lowered 3 → 1", cut(HPA, "spec.minReplicas")),
     example("hpa-removed", "autoscaler removed", cut(HPA)),
+    example(
+        "hpa-changed",
+        'HPA moves otherwise: behavior null → {"scaleUp": {"selectPolicy": "Disabled"}}',
+        put(HPA, "spec.behavior", {"scaleUp": {"selectPolicy": "Disabled"}}),
+        one_way=False,
+    ),
+    example(
+        "hpa-changed",
+        "HPA scales worker, was None",
+        put(HPA, "spec.scaleTargetRef", {"kind": "Deployment", "name": "worker"}),
+        one_way=False,
+    ),
+    example("replicas-lowered", "replicas lowered 3 → 1", cut(API, "spec.replicas")),
+    example(
+        "requests-raised",
+        "cpu request of api raised 250m → 1",
+        put(API, f"{CONTAINER}.resources.requests.cpu", "1"),
+    ),
     example(
         "hpa-target-raised",
         "HPA target of Resource cpu raised",
@@ -206,6 +323,26 @@ EXAMPLES = [
         cut(API, "spec.template.spec.automountServiceAccountToken"),
     ),
     example(
+        "privileges-raised",
+        "privileges raised: api: it runs as root",
+        put(API, "spec.template.spec.securityContext", {"runAsUser": 0}),
+    ),
+    example(
+        "privileges-raised",
+        "privileges raised: api: procMount is unmasked",
+        put(API, f"{SECURITY}.procMount", "Unmasked"),
+    ),
+    example(
+        "privileges-raised",
+        "privileges raised: api: it takes port 80 of its node",
+        put(API, f"{CONTAINER}.ports", [{"containerPort": 80, "hostPort": 80}]),
+    ),
+    example(
+        "privileges-raised",
+        "privileges raised: sets kernel.msgmax of the kernel",
+        put(API, "spec.template.spec.securityContext", {"sysctls": [{"name": "kernel.msgmax"}]}),
+    ),
+    example(
         "pod-security-lowered",
         "pod security lowered restricted → baseline",
         put(
@@ -221,6 +358,45 @@ EXAMPLES = [
         put(API, f"{CONTAINER}.readinessProbe.failureThreshold", 10),
     ),
     example(
+        "probe-loosened",
+        "readinessProbe of api notices after 610 s, was 10 s",
+        put(API, f"{CONTAINER}.readinessProbe.initialDelaySeconds", 600),
+    ),
+    example(
+        "probe-tightened",
+        "livenessProbe of api restarts it after 1 s, was 30 s",
+        put(API, f"{CONTAINER}.livenessProbe", {"periodSeconds": 1, "failureThreshold": 1}),
+    ),
+    example(
+        "probe-tightened",
+        "livenessProbe of api waits 1 s, was 2 s",
+        put(API, f"{CONTAINER}.livenessProbe.timeoutSeconds", 1),
+    ),
+    example(
+        "probe-changed",
+        'livenessProbe of api asks something else: {"httpGet": {"path": "/live"}} → {"exec":',
+        put(API, f"{CONTAINER}.livenessProbe", {"exec": {"command": ["true"]}}),
+        one_way=False,
+    ),
+    example(
+        "placement-changed",
+        'nodeSelector changed: null → {"disk": "ssd"}: pods may find no node',
+        put(API, "spec.template.spec.nodeSelector", {"disk": "ssd"}),
+        one_way=False,
+    ),
+    example(
+        "placement-changed",
+        "spread over zone is demanded: pods may find no node",
+        put(API, f"{SPREAD}.0.whenUnsatisfiable", "DoNotSchedule"),
+    ),
+    example("spread-removed", "spread over zone removed", cut(API, f"{SPREAD}.0")),
+    example(
+        "rollout-loosened",
+        "rollout is paused: no change reaches the pods",
+        put(API, "spec.paused", value=True),
+    ),
+    example("rollout-loosened", "a pod counts after 0 s", cut(API, "spec.minReadySeconds")),
+    example(
         "rollout-loosened",
         "maxUnavailable 0 → 1",
         put(API, "spec.strategy.rollingUpdate.maxUnavailable", 1),
@@ -230,6 +406,11 @@ EXAMPLES = [
         "stops-harder",
         "grace period lowered 30 s → 5 s",
         put(API, "spec.template.spec.terminationGracePeriodSeconds", 5),
+    ),
+    example(
+        "stops-harder",
+        "preStop hook of api waits 1 s, was 5 s",
+        put(API, f"{CONTAINER}.lifecycle.preStop.sleep.seconds", 1),
     ),
     example("stops-harder", "preStop hook of api removed", cut(API, f"{CONTAINER}.lifecycle")),
     example(
@@ -241,6 +422,22 @@ EXAMPLES = [
         "identity-changed",
         "priorityClassName changed: none → urgent",
         put(API, "spec.template.spec.priorityClassName", "urgent"),
+        one_way=False,
+    ),
+    example(
+        "surroundings-changed",
+        'hostAliases changed: null → [{"hostnames": ["api.stripe.com"], "ip": "10.0.0.1"}]',
+        put(
+            API,
+            "spec.template.spec.hostAliases",
+            [{"ip": "10.0.0.1", "hostnames": ["api.stripe.com"]}],
+        ),
+        one_way=False,
+    ),
+    example(
+        "identity-changed",
+        "runAsUser of api changed: None → 1",
+        put(API, f"{SECURITY}.runAsUser", 1),
         one_way=False,
     ),
     example(
@@ -270,6 +467,56 @@ EXAMPLES = [
         "alert-loosened",
         "severity critical → warning",
         put(ALERTS, f"{ERRORS}.labels.severity", "warning"),
+    ),
+    example(
+        "alert-loosened",
+        "label team payments → None, by which it is routed",
+        cut(ALERTS, f"{ERRORS}.labels.team"),
+    ),
+    example(
+        "alerts-evaluated-later",
+        "group payments is evaluated every 1h, was 1m",
+        put(ALERTS, "spec.groups.0.interval", "1h"),
+    ),
+    example(
+        "alerts-evaluated-later",
+        "group payments fails with more than 1 results",
+        put(ALERTS, "spec.groups.0.limit", 1),
+    ),
+    example(
+        "recording-changed",
+        "recorded series job:errors:rate5m is made of something else",
+        put(ALERTS, "spec.groups.0.rules.0.expr", "vector(0)"),
+        one_way=False,
+    ),
+    example(
+        "scrape-changed",
+        'scraping changed: spec.endpoints[http].relabelings null → [{"action": "drop"}]',
+        put("ServiceMonitor shop", "spec.endpoints.0.relabelings", [{"action": "drop"}]),
+        one_way=False,
+    ),
+    example(
+        "scrape-changed",
+        'scraping changed: spec.endpoints[http].interval "15s" → "10m"',
+        put("ServiceMonitor shop", "spec.endpoints.0.interval", "10m"),
+        one_way=False,
+    ),
+    example(
+        "scaled-metric-changed",
+        "prometheus-adapter's rules changed",
+        put("ConfigMap adapter", "data", {"config.yaml": "rules: []"}),
+        one_way=False,
+    ),
+    example("scaled-metric-changed", "the HPA may lose its metric", cut("ConfigMap adapter")),
+    example(
+        "panel-removed",
+        "panel removed: Rate",
+        put("ConfigMap overview", "data", {"overview.json": '{"panels": []}'}),
+    ),
+    example(
+        "panel-removed",
+        "panel removed: Rate",
+        put("ConfigMap overview", "data", {"overview.json": "{"}),
     ),
     example(
         "alert-tightened",
