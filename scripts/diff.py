@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Final
 
 from rich.text import Text
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, print, write; return the exit code."""
     options = _parser().parse_args(arguments)
     repository = Repository()
+    if lacking := [file.parent for file in options.markdown if not file.parent.is_dir()]:
+        console.complain("diff", f"there is no folder {lacking[0]}")
+        return USAGE
     try:
         head = repository.side(options.head) if options.head else repository.working_tree()
         base = repository.base(options.base, head.commit)
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EngineMissingError as error:
         console.complain("diff", error)
         return USAGE
-    except SideError as error:
+    except (SideError, TimeoutExpired) as error:
         console.complain("diff", error)
         return FAILED
     except KeyboardInterrupt:

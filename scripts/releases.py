@@ -15,10 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from infra.labels import PROJECT
-from scripts.sides import ENCRYPTION, SECRET_VALUES, SHORT, Repository, SideError
+from scripts.sides import ENCRYPTION, SECRET_VALUES, SHORT, Repository, SideError, settings
 from service.store.migrate import newest
 
 MIGRATIONS: Final = "service/store/migrations"
@@ -70,7 +68,7 @@ class Release:
 def of_tree(root: Path, stack: str, repository: Repository | None = None) -> Release:
     """Return the record of what `root` holds now; without git the commit is `unknown`."""
     repository = repository or Repository(root)
-    document = yaml.safe_load((root / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
+    document = settings(root / f"Pulumi.{stack}.yaml")
     try:
         side = repository.working_tree()
         commit, dirty = side.commit, side.dirty
@@ -109,7 +107,10 @@ def recorded(history: Sequence[Mapping[str, Any]]) -> list[Release]:
 
 
 def find(releases: Sequence[Release], wanted: str) -> Release:
-    """Return a release by its number, or the newest by the beginning of its commit."""
+    """Return a release by its number, or the newest by the beginning of its commit.
+
+    Of one commit a release that can be gone back to goes before one that can't.
+    """
     if wanted.isdigit() and len(wanted) < PREFIX_LENGTH:
         fitting = [release for release in releases if release.number == int(wanted)]
     else:
@@ -121,7 +122,8 @@ def find(releases: Sequence[Release], wanted: str) -> Release:
     if not fitting:
         known = ", ".join(f"{each.number} ({each.commit[:SHORT]})" for each in releases) or "none"
         raise ReleaseError(f"there is no release {wanted!r}; releases: {known}")
-    return fitting[-1]
+    usable = [each for each in fitting if each.result == SUCCEEDED and not each.dirty]
+    return (usable or fitting)[-1]
 
 
 def _record(entry: Mapping[str, Any]) -> Release:

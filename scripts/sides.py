@@ -18,7 +18,7 @@ from typing import Any, Final
 import yaml
 
 from infra.labels import PLACEHOLDER, PROJECT
-from infra.policy.objects import Stack, load
+from infra.policy.objects import ManifestError, Stack, load
 from scripts.engine import ROOT, Engine, EngineFailedError
 
 GIT_TIMEOUT_S: Final = 60.0  # local work on a small repository
@@ -134,7 +134,10 @@ def rendered(root: Path, stack: str, name: str) -> Stack:
         return Stack([])
     with tempfile.TemporaryDirectory() as folder:
         render(root, stack, Path(folder), name)
-        return load(Path(folder) / stack)
+        try:
+            return load(Path(folder) / stack)
+        except (ManifestError, FileNotFoundError) as error:
+            raise SideError(f"{stack} of {name}: {error}") from error
 
 
 def render(root: Path, stack: str, out: Path, name: str) -> None:
@@ -143,7 +146,7 @@ def render(root: Path, stack: str, out: Path, name: str) -> None:
     Changes the stack's file below `root`: nobody needs a key, a passphrase or a cluster then.
     """
     with tempfile.TemporaryDirectory() as state, tempfile.TemporaryFile("w+") as log:
-        keys = without_secrets(root / f"Pulumi.{stack}.yaml")
+        keys = without_secrets(root / f"Pulumi.{stack}.yaml", name)
         engine = Engine(root=root, backend=Path(state), render_dir=out, output=log, throw_away=True)
         try:
             engine.set_secrets(stack, {f"{SECRET_VALUES}.{key}": PLACEHOLDER for key in keys})
@@ -154,15 +157,28 @@ def render(root: Path, stack: str, out: Path, name: str) -> None:
             raise SideError(f"{stack} of {name} does not render: {said}") from error
 
 
-def without_secrets(file: Path) -> list[str]:
+def settings(file: Path, name: str = "the working tree") -> dict[str, Any]:
+    """Return the content of a stack's file, which has a mapping `config`; raise SideError."""
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"in line {mark.line + 1}" if mark else type(error).__name__
+        raise SideError(f"{file.name} of {name} can't be read: no YAML {where}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+        raise SideError(f"{file.name} of {name} has no mapping `config`")
+    return document
+
+
+def without_secrets(file: Path, name: str = "the working tree") -> list[str]:
     """Take a stack's secrets out of its file, and the cluster; return the secrets' names.
 
-    The file is a copy. What is left can be rendered by anybody.
+    The file is a copy. What is left can be rendered by anybody. Raises SideError.
     """
-    document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    document = settings(file, name)
     for key in ENCRYPTION:
         document.pop(key, None)
-    config = document.get("config") or {}
+    config = document["config"]
     config[TARGET] = "render"
     secret = list(config.pop(SECRET_VALUES, None) or {})
     file.write_text(yaml.safe_dump(document), encoding="utf-8")

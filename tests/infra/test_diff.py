@@ -39,7 +39,7 @@ def plant(made: Clone) -> None:
     made.edit(
         STACK_FILE,
         "    services:\n",
-        "    services:\n      anywhere: {cidr: 0.0.0.0/0, port: 443}\n",
+        "    services:\n      anywhere: {cidr: 11.0.0.0/8, port: 443}\n",
     )
     made.edit(WORKLOAD, "MIN_AVAILABLE: Final = 2", "MIN_AVAILABLE: Final = 1")
     made.edit(WORKLOAD, 'type="ClusterIP",', 'type="ClusterIP", cluster_ip="None",')
@@ -83,7 +83,7 @@ def test_ten_planted_risks_are_all_named(made: Clone, tmp_path: Path) -> None:
     assert written.startswith(report.MARKER)
     for rule, _ in PLANTED:
         assert f"`{rule}`" in written
-    assert "NetworkPolicy opens egress to 0.0.0.0/0:443" in written
+    assert "NetworkPolicy opens egress to 11.0.0.0/8:443" in written
 
 
 @pytest.mark.timeout(TIMEOUT_S)
@@ -136,9 +136,19 @@ def test_for_a_base_that_renders_no_more_its_committed_manifests_stand_in(made: 
     assert "image-changed" in {risk["rule"] for risk in stack["risks"]}
 
 
+def test_a_stack_s_file_that_is_none_is_named(made: Clone) -> None:
+    (made.root / STACK_FILE).write_text("config: [\n")
+
+    done = made.run("scripts.diff", "staging", "--base", "HEAD")
+
+    assert (done.code, "Traceback" in done.err) == (diff.FAILED, False), done.err
+    assert f"{STACK_FILE} of working tree can't be read: no YAML in line 2" in done.err
+
+
 def test_wrong_usage_is_told(made: Clone) -> None:
     for arguments, code, said in (
         (("staging", "--base", "nowhere"), diff.FAILED, "no such commit: nowhere"),
+        (("staging", "--markdown", "no/such/folder.md"), diff.USAGE, "there is no folder no/such"),
         (("dev",), diff.USAGE, "invalid choice: 'dev'"),
         (("staging", "--fail-on", "some"), diff.USAGE, "invalid choice: 'some'"),
     ):

@@ -1,13 +1,14 @@
 """The rules across objects: every stack keeps them, and a broken example of each is caught."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra import policy
 from infra.config import STACKS
-from infra.policy.objects import Stack, load
+from infra.policy.objects import ManifestError, Stack, load
 from infra.policy.rules import Waiver
 from infra.policy.waivers import WAIVERS
 from tests.infra.broken_doors import DOORS
@@ -60,6 +61,31 @@ def test_every_rule_has_a_broken_example_and_a_reason() -> None:
 def test_no_broken_example_needs_a_broken_stack() -> None:
     """The examples start from a stack that keeps every rule, or they would prove nothing."""
     assert policy.violations(copied("staging")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: List\napiVersion: v1\nmetadata: {}\nitems: []",
+        "kind: Pod\napiVersion: v1\nmetadata: {name: a}\n---\nkind: Pod",
+        "",
+        "- a",
+        "kind: [",
+    ],
+)
+def test_a_file_that_would_hide_objects_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "some.yaml").write_text(text)
+    with pytest.raises(ManifestError, match=r"some\.yaml is no manifest of one object"):
+        load(tmp_path)
+
+
+def test_objects_of_a_shape_that_a_rule_does_not_know_are_a_finding() -> None:
+    stack = copied("staging")
+    container(stack)["resources"]["limits"].update(memory="much")
+    (said,) = [str(found) for found in policy.violations(stack)]
+    assert said.startswith(
+        "bounded: Stack staging can't be judged by this rule: ValueError: 'much'"
+    )
 
 
 TODAY = date(2026, 6, 1)

@@ -146,6 +146,9 @@ def test_code_of_a_pull_request_never_runs_beside_a_right_to_write() -> None:
     (checkout,) = [s for s in job["steps"] if str(s.get("uses")).startswith("actions/checkout@")]
     assert checkout["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
     assert "head.repo.full_name == github.repository" in job["if"]
+    # An artifact is whatever that code made of it: unpacked over the clone it could be a Makefile.
+    (taken,) = [s for s in job["steps"] if str(s.get("uses")).startswith("actions/download-")]
+    assert taken["with"]["path"].startswith("${{ runner.temp }}/")
 
 
 def test_no_checkout_leaves_a_token_behind() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from scripts import releases, rollback
 from scripts.releases import MIGRATIONS, Release, ReleaseError
-from scripts.sides import Repository
+from scripts.sides import Repository, SideError
 
 GIT_TIMEOUT_S = 60
 RELEASE = Release(
@@ -64,9 +64,21 @@ def test_a_release_is_found_by_number_and_by_its_newest_commit() -> None:
     known = [replace(RELEASE, number=n, commit=c * 40) for n, c in ((1, "a"), (2, "b"), (3, "a"))]
     assert releases.find(known, "2").number == 2
     assert releases.find(known, "aaaaaaa").number == 3
+    spoilt = [replace(known[2], result="failed", number=4), replace(known[2], dirty=True, number=5)]
+    usable = [replace(each, result="succeeded") for each in known]
+    assert releases.find([*usable, *spoilt], "aaaaaaa").number == 3
+    assert releases.find(spoilt, "aaaaaaa").number == 5
     for unknown in ("4", "aaa", "ccccccc"):
         with pytest.raises(ReleaseError, match=r"releases: 1 \(aaaaaaaaaa\), 2"):
             releases.find(known, unknown)
+
+
+@pytest.mark.parametrize("text", ["config: [", "- a", "", "config: text", None])
+def test_a_stack_s_file_that_is_none_is_named(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "Pulumi.prod.yaml").write_text(text)
+    with pytest.raises(SideError, match=r"Pulumi\.prod\.yaml of the working tree"):
+        releases.of_tree(tmp_path, "prod")
 
 
 def test_a_hash_of_settings_leaves_out_what_is_secret_and_what_is_only_form() -> None:
