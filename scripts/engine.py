@@ -217,8 +217,8 @@ class Engine:
 def _stop(process: "subprocess.Popen[bytes]") -> None:
     """Ask the engine to end; ask again when it takes too long, or when Ctrl-C is pressed again."""
     for _ in range(2):
-        process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.send_signal(signal.SIGINT)
             process.wait(STOP_TIMEOUT_S)
             return
     process.kill()
