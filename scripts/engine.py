@@ -40,6 +40,7 @@ ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
 }
 RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\b", re.MULTILINE)
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
+LOCAL: Final = "file://"
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
 OPERATION_TIMEOUT_S: Final = 1_800.0  # the migration's deadline and two rollouts', twice over
 STOP_TIMEOUT_S: Final = 60.0  # after Ctrl-C the engine ends what it has begun and saves its state
@@ -111,8 +112,11 @@ class Engine:
 
     def exists(self, stack: str) -> bool:
         """Say whether the backend knows the stack."""
-        if self.backend:  # half a second less than asking
-            return (self.backend / ".pulumi" / "stacks" / PROJECT / f"{stack}.json").exists()
+        if folder := self._local_backend():  # half a second less than asking
+            if not (folder / ".pulumi").exists():
+                return False
+            if (folder / ".pulumi" / "stacks" / PROJECT / f"{stack}.json").exists():
+                return True
         names = {entry["name"] for entry in json.loads(self._ask("stack", "ls", "--json"))}
         return stack in names
 
@@ -141,6 +145,11 @@ class Engine:
         """Make the stack, if it is not there, without resources."""
         if not self.exists(stack):
             self._ask("stack", "init", stack, "--no-select")
+
+    def _local_backend(self) -> Path | None:
+        url = self.environ.get("PULUMI_BACKEND_URL", "")
+        where = Path(url.removeprefix(LOCAL)) if url.startswith(f"{LOCAL}/") else None
+        return self.backend or where
 
     def _ask(self, *arguments: str) -> str:
         try:
