@@ -12,17 +12,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from rich.text import Text
 
 from infra import config
-from infra.labels import PROJECT
+from infra.labels import PLACEHOLDER, PROJECT
 from infra.parity import Difference, compare, document
 from infra.policy.objects import ManifestError, Stack, load
 from infra.sections import StackConfig
 from scripts import console
 from scripts.engine import ROOT
 from scripts.render import RENDERED
+from scripts.sides import SECRET_VALUES, SideError, settings
 
 DIFFERENT: Final = 1
 USAGE: Final = 2
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         found, unused = compare(side(options.root, "staging"), side(options.root, "prod"))
-    except (config.StackConfigError, ManifestError, OSError, yaml.YAMLError) as error:
+    except (config.StackConfigError, ManifestError, OSError, SideError) as error:
         console.complain("parity", error)
         return USAGE
     if options.json:
@@ -47,9 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def side(root: Path, stack: str) -> Side:
-    """Return a stack's settings and its rendered objects; raise StackConfigError, OSError."""
-    text = (root / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
-    given = yaml.safe_load(text)["config"]
+    """Return a stack's settings and its rendered objects.
+
+    Nobody needs a key for that: secrets are compared by their names alone. Raises StackConfigError,
+    SideError, ManifestError or OSError.
+    """
+    given = settings(root / f"Pulumi.{stack}.yaml")["config"]
+    if isinstance(secrets := given.get(SECRET_VALUES), dict):
+        given[SECRET_VALUES] = dict.fromkeys(secrets, PLACEHOLDER)
     raw = {
         key.removeprefix(f"{PROJECT}:"): value if isinstance(value, str) else json.dumps(value)
         for key, value in given.items()

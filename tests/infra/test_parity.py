@@ -52,6 +52,27 @@ def test_a_setting_that_differs_by_accident_fails(
     assert "settings settings.request_timeout_s: 14 → 15" in said
 
 
+def test_encrypted_secrets_are_compared_without_a_key(clone: Path) -> None:
+    sealed = {"JWT_SECRET": {"secure": "v1:abc:def"}}
+    for stack in ("staging", "prod"):
+        edit(
+            clone / f"Pulumi.{stack}.yaml",
+            lambda d: d["config"].update(
+                {"coinslot:secrets": {"source": "stack"}, "coinslot:secretValues": sealed}
+            ),
+        )
+
+    assert side(clone, "prod")[0].secret_values.keys() == {"JWT_SECRET"}
+    assert command.main(["--root", str(clone)]) == 0
+
+
+def test_a_file_that_is_none_is_named(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clone / "Pulumi.prod.yaml").write_text("config: [")
+
+    assert command.main(["--root", str(clone)]) == command.USAGE
+    assert "Pulumi.prod.yaml of the working tree can't be read" in capsys.readouterr().err
+
+
 def test_a_field_that_differs_by_accident_fails(
     clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
