@@ -12,9 +12,11 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-DOLLAR_QUOTED: Final = re.compile(r"(\$\w*\$).*?\1", re.DOTALL)
-STRING: Final = re.compile(r"'(?:[^']|'')*'")
-BLOCK_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+NO_STATEMENT: Final = re.compile(
+    r"(?P<line>--[^\n]*)|(?P<block>/\*.*?\*/)|(?P<quote>\$\w*\$).*?(?P=quote)|'(?:[^']|'')*'",
+    re.DOTALL,
+)
+"""Comments and strings, found in one pass: an apostrophe in a comment begins no string."""
 REASON: Final = re.compile(r"^\s*--\s*expands:[ \t]*\S", re.MULTILINE)
 DECLARED: Final = re.compile(r"^\s*--\s*contract:[ \t]*\S", re.MULTILINE)
 """What its author has declared to take something away."""
@@ -36,7 +38,10 @@ TAKES_AWAY: Final[tuple[tuple[str, str], ...]] = (
     (r"\bDROP\s+(FUNCTION|PROCEDURE)\b", "drops a {1} that earlier code may call"),
     (r"\bDROP\s+(CONSTRAINT|INDEX)\b", "drops a {1} that an ON CONFLICT may need"),
     (r"\bRENAME\b", "renames what earlier code knows by its old name"),
-    (r"\bALTER\s+(?:COLUMN\s+)?\w+\s+(?:SET\s+DATA\s+)?TYPE\b", "changes a column's type"),
+    (r"\bSET\s+SCHEMA\b", "moves what earlier code looks for in its old place"),
+    (r"\bENABLE\s+ROW\s+LEVEL\s+SECURITY\b", "hides rows from earlier code"),
+    (r"^DO\b", "runs a block whose statements can't be judged"),
+    (r"\bALTER\s+(?:COLUMN\s+)?[\w\"]+\s+(?:SET\s+DATA\s+)?TYPE\b", "changes a column's type"),
     (r"\bSET\s+NOT\s+NULL\b", "demands a value that earlier code may not write"),
     (r"\bDROP\s+DEFAULT\b", "takes a default that earlier code may rely on"),
     (
@@ -49,7 +54,7 @@ TAKES_AWAY: Final[tuple[tuple[str, str], ...]] = (
         r"(?:(?!\bDEFAULT\b|\bGENERATED\b|,).)*\bNOT\s+NULL\b(?!(?:(?!,).)*\b(?:DEFAULT|GENERATED)\b)",
         "adds a column that earlier code doesn't fill and that must not be empty",
     ),
-    (r"^TRUNCATE\b|^DELETE\s+FROM\b", "deletes rows"),
+    (r"^TRUNCATE\b|\bDELETE\s+FROM\b", "deletes rows"),
     (r"\bREVOKE\b", "takes a right away"),
 )
 """Pattern of a statement, and what it does."""
@@ -75,11 +80,11 @@ def contractions(sql: str) -> list[Contraction]:
 
     Tables that the migration itself makes are its own.
     """
-    text = DOLLAR_QUOTED.sub(_blank, BLOCK_COMMENT.sub(_lines, sql))
+    text = NO_STATEMENT.sub(_blank, sql)
     own = {match.lower() for match in CREATED.findall(LINE_COMMENT.sub("", text))}
     found: list[Contraction] = []
     first = 1
-    for statement in STRING.sub(_blank, text).split(";"):
+    for statement in text.split(";"):
         begins = first + INTRODUCTION.match(statement)[0].count("\n")  # type: ignore[index]
         last = first + statement.count("\n")
         plain = " ".join(LINE_COMMENT.sub("", statement).split())
@@ -92,13 +97,11 @@ def contractions(sql: str) -> list[Contraction]:
     return found
 
 
-def _lines(match: re.Match[str]) -> str:
-    """Keep the lines, so that what comes after stands where it stood."""
-    return " " + "\n" * match[0].count("\n")
-
-
 def _blank(match: re.Match[str]) -> str:
-    return "''" + _lines(match).lstrip(" ")
+    """Keep the lines, so that what comes after stands where it stood, and a line's own comment."""
+    if match["line"]:
+        return match["line"].replace(";", ",")
+    return (" " if match["block"] else "''") + "\n" * match[0].count("\n")
 
 
 def _excuse(statement: str) -> Literal["", "contract", "expands"]:

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from infra.labels import PROJECT
 from scripts.sides import ENCRYPTION, SECRET_VALUES, SHORT, Repository, SideError, settings
 from service.store.migrate import newest
@@ -130,8 +132,8 @@ def _record(entry: Mapping[str, Any]) -> Release:
     """Return the record in an entry's message, else what the engine has noted itself."""
     lines = str(entry.get("message", "")).splitlines()
     try:
-        return Release(**json.loads(lines[1]))
-    except (IndexError, TypeError, ValueError):
+        return msgspec.json.decode(lines[1], type=Release)
+    except (IndexError, msgspec.DecodeError):
         noted = entry.get("environment") or {}
         config = entry.get("config") or {}
         values = {key: value.get("objectValue") for key, value in config.items()}

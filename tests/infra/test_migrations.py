@@ -25,6 +25,10 @@ CONTRACTING = [
     ("TRUNCATE a", "deletes rows"),
     ("DELETE FROM a WHERE b", "deletes rows"),
     ("REVOKE SELECT ON a FROM b", "takes a right away"),
+    ("WITH old AS (DELETE FROM a RETURNING *) SELECT count(*) FROM old", "deletes rows"),
+    ('ALTER TABLE a ALTER "b" TYPE bigint', "changes a column's type"),
+    ("ALTER TABLE a SET SCHEMA b", "in its old place"),
+    ("ALTER TABLE a ENABLE ROW LEVEL SECURITY", "hides rows"),
 ]
 EXPANDING = [
     "CREATE TABLE a (b int NOT NULL UNIQUE)",
@@ -54,6 +58,16 @@ def test_a_contraction_is_named_with_its_statement(sql: str, said: str) -> None:
 @pytest.mark.parametrize("sql", EXPANDING)
 def test_an_expansion_is_nothing_to_speak_of(sql: str) -> None:
     assert [each for each in contractions(sql) if each.excuse != "expands"] == []
+
+
+def test_a_block_cannot_be_looked_into() -> None:
+    (found,) = contractions("DO $$ BEGIN EXECUTE 'DROP TABLE a'; END $$;")
+    assert "can't be judged" in found.text
+
+
+def test_an_apostrophe_or_a_semicolon_in_a_comment_hides_nothing() -> None:
+    (found,) = contractions("-- the buyer's; all\nDROP TABLE a;\n-- the provider's\nSELECT 'x';")
+    assert (found.text, found.first, found.last) == ("drops a table: DROP TABLE a", 2, 2)
 
 
 def test_what_is_declared_as_a_contraction_is_one_whatever_it_looks_like() -> None:

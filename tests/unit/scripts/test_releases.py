@@ -50,7 +50,17 @@ def test_only_updates_are_releases_and_the_oldest_is_the_first() -> None:
     ]
 
 
-@pytest.mark.parametrize("message", ["", "by hand", "two\nlines", "two\n[1]", 'two\n{"x": 1}'])
+NO_COMMIT = RELEASE.message.replace(f'"{RELEASE.commit}"', "null")
+
+
+def test_a_record_of_a_later_version_is_read() -> None:
+    later = RELEASE.message.replace('"dirty"', '"later": 1, "dirty"')
+    assert releases.recorded([entry(later)])[0].commit == RELEASE.commit
+
+
+@pytest.mark.parametrize(
+    "message", ["", "by hand", "two\nlines", "two\n[1]", 'two\n{"x": 1}', NO_COMMIT]
+)
 def test_an_update_without_a_record_is_what_the_engine_noted(message: str) -> None:
     noted = {"git.head": "b" * 40, "git.dirty": "false", "git.author": "Bob"}
     image = {"repository": "shop", "tag": "3", "digest": "sha256:00"}
