@@ -26,8 +26,19 @@ class Outcome(StrEnum):
 
     OK = "ok"
     DECLINED = "declined"
+    REFUSED = "refused"
     ERROR = "error"
     TIMEOUT = "timeout"
+
+
+_ANSWERS: Final = {
+    400: Outcome.REFUSED,
+    402: Outcome.DECLINED,  # by a buyer's bank
+    404: Outcome.OK,  # "no such thing" is an answer
+    409: Outcome.REFUSED,
+    422: Outcome.REFUSED,
+}
+"""What is said of one request, and not of all; not to be let in (401, 403, 429) is an error."""
 
 
 class CallError(Exception):
@@ -139,9 +150,10 @@ def _payload(body: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, d
 
 
 def _outcome(status: int) -> Outcome:
-    if status < 400 or status == 404:  # noqa: PLR2004  "no such thing" is an answer
+    """Return how a call ended: an error is what the other side may not do to any request."""
+    if status < 400:  # noqa: PLR2004
         return Outcome.OK
-    return Outcome.DECLINED if status == 402 else Outcome.ERROR  # noqa: PLR2004  a buyer's bank
+    return _ANSWERS.get(status, Outcome.ERROR)
 
 
 async def _read(response: aiohttp.ClientResponse) -> Answer:

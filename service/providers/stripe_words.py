@@ -40,6 +40,8 @@ OUTCOMES: Final = {
 
 _AT_REST: Final = frozenset({"requires_payment_method", "canceled"})
 _CARD_ERROR: Final = "card_error"
+_FROM_THE_BUYER: Final = "payment_method"
+"""Whoever sends one that doesn't exist is told so, and is no error of ours that wakes somebody."""
 _NOT_DONE: Final = frozenset({401, 403, 429})
 """The key is refused or a limit is reached: both are looked at before the API does anything."""
 _REFUSED: Final = frozenset({400, 402, 404})
@@ -49,6 +51,7 @@ class _Trouble(msgspec.Struct, frozen=True):
     type: str | None = None
     code: str | None = None
     decline_code: str | None = None
+    param: str | None = None
 
     @property
     def why(self) -> str | None:
@@ -165,7 +168,7 @@ def refused_charge(answer: Answer) -> Charge:
     intent = error.payment_intent
     if intent is not None and intent.status not in _AT_REST:
         return charge_of(intent)  # refused, because the payment is already somewhere else
-    declined = error.type == _CARD_ERROR
+    declined = error.type == _CARD_ERROR or error.param == _FROM_THE_BUYER
     outcome = ChargeOutcome.DECLINED if declined else ChargeOutcome.REJECTED
     return Charge(outcome, intent.id if intent else None, None, _code(error.why))
 

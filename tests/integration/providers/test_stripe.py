@@ -132,6 +132,12 @@ def of_a_card(code: str, **more: Any) -> dict[str, Any]:
         ),
         (402, of_a_card("expired_card"), "declined", "expired_card"),
         (400, error("invalid_request_error", "resource_missing"), "rejected", "resource_missing"),
+        (
+            400,
+            error("invalid_request_error", "resource_missing", param="payment_method"),
+            "declined",
+            "resource_missing",
+        ),
         (400, error("invalid_request_error", "amount_too_small"), "rejected", "amount_too_small"),
         (400, error("invalid_request_error"), "rejected", "unspecified"),
         (404, error("invalid_request_error", "resource_missing"), "rejected", "resource_missing"),
@@ -149,7 +155,7 @@ async def test_a_definite_no_is_final(
     server.will((status, body))
     charge = await provider.charge(a_charge())
     assert (charge.outcome, charge.failure_code) == (ChargeOutcome(outcome), code)
-    expected = {402: "declined", 404: "ok"}.get(status, "error")
+    expected = {400: "refused", 402: "declined", 404: "ok"}[status]
     assert calls == [("charge", expected)]
 
 
