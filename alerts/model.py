@@ -17,6 +17,9 @@ EVALUATION_INTERVAL: Final = "30s"
 EVALUATION_INTERVAL_S: Final = 30
 
 JOBS: Final = Pattern(f"{SERVICE_LABEL}-({'|'.join(ROLES)})")
+API_JOB: Final = f"{SERVICE_LABEL}-api"
+WORKER_JOB: Final = f"{SERVICE_LABEL}-worker"
+"""Who reads the gauges of the database; those without labels are 0 in the API's processes."""
 SERVICE: Final = Source({"job": JOBS})
 """What alerts look at: the service's own jobs, so that a namesake's `payments_total` wakes nobody.
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.links import MONEY_DASHBOARD
-from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.model import AT_ONCE, SERVICE, STACK, WORKER_JOB, Alert, Area, Hold, Severity, Show
 from alerts.payments import NEARLY
 from alerts.promql import Over, above, age, below
 from service.metric_catalog import (
@@ -49,13 +49,14 @@ DIFFERENCE: Final = Alert(
 OVERDUE: Final = Alert(
     name="ReconciliationOverdue",
     expression=above(
-        age(SERVICE.gauge(RECONCILIATION_LAST_RUN, "max", STACK)), RECONCILIATION_OVERDUE_S.value
+        age(SERVICE.gauge(RECONCILIATION_LAST_RUN, "max", STACK, job=WORKER_JOB)),
+        RECONCILIATION_OVERDUE_S.value,
     ),
     hold=Hold("30m", "a new stack has had its first run by then: before it the time is 0"),
     severity=Severity.WARNING,
     summary="The books have not been compared for hours",
     description="The last complete reconciliation of {namespace} ended {value} ago; decades mean "
-    "that there never was one.",
+    "that the workers know of none.",
     show=Show.DURATION,
     why=RECONCILIATION_OVERDUE_S.why,
     dashboard=MONEY_DASHBOARD,
@@ -112,8 +113,9 @@ TRAIL_BROKEN: Final = Alert(
 )
 SEALS_GONE: Final = Alert(
     name="AuditSealsGone",
+    # 0 is what an API process says, and a worker that has not looked yet.
     expression=below(
-        SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK),
+        above(SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK), 0),
         SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK, Over("max", SEALS_WINDOW)),
     ),
     hold=Hold("5m", "workers that have all just started know the number by then"),

@@ -69,7 +69,7 @@ NOW: Final = (
     ),
     stat(
         "Since the last reconciliation",
-        "Decades mean that there never was one.",
+        "Decades: there never was one, or no worker runs that would tell.",
         age(SHOWN.gauge(RECONCILIATION_LAST_RUN, "max")),
         "seconds",
         reached(RECONCILIATION_OVERDUE_S.value),
@@ -250,7 +250,8 @@ TRAILS: Final = (
         ),
         timeseries(
             "Newest seal",
-            "Its number. It only rises: a fall means that seals are gone.",
+            "Its number. It only rises: a fall means that seals are gone, unless to 0 while no "
+            "worker runs.",
             (Query(SHOWN.gauge(AUDIT_LAST_SEAL, "max"), "number"),),
             "count",
             alerts=(SEALS_GONE,),

@@ -61,6 +61,12 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         starts_s=600 + 10_800 + STEP_S,
     ),
     Scenario(
+        rules.OVERDUE,
+        "no worker runs, and the API's own 0 is no time",
+        (level(m.RECONCILIATION_LAST_RUN, 0, steps=600),),
+        "4h",
+    ),
+    Scenario(
         rules.ORPHANS,
         "three within an hour",
         (once(m.ORPHAN_CAPTURES, 3, where=_PROVIDER),),
@@ -98,6 +104,21 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         under=(Series(m.AUDIT_LAST_SEAL, (), "7x9 8x60", job=WORKER_JOB),),
         value="6",
         starts_s=300,
+    ),
+    Scenario(
+        rules.SEALS_GONE,
+        "all workers are away, and the API's own 0 is no seal",
+        (
+            Series(m.AUDIT_LAST_SEAL, (), "7x9 _x60", job=WORKER_JOB),
+            level(m.AUDIT_LAST_SEAL, 0),
+        ),
+        "25m",
+    ),
+    Scenario(
+        rules.SEALS_GONE,
+        "a worker that has started can't reach the database",
+        (Series(m.AUDIT_LAST_SEAL, (), "7x9 0x60", job=WORKER_JOB),),
+        "25m",
     ),
     *borders(
         rules.SEAL_LAGGING,
