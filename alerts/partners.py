@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.links import INTEGRATIONS_DASHBOARD, PROVIDERS_DASHBOARD
-from alerts.model import SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.model import API_JOB, SERVICE, STACK, Alert, Area, Hold, Severity, Show
 from alerts.promql import OneOf, Over, above, below, ratio
 from service.metric_catalog import BREAKER_STATE, INTEGRATION_REQUESTS, PROVIDER_REQUESTS
 from service.slo import BREAKER_CLOSED_RATIO, INTEGRATION_ERROR_RATIO, PROVIDER_ERROR_RATIO
@@ -46,14 +46,16 @@ PROVIDER_DOWN: Final = Alert(
 BREAKER_OPEN: Final = Alert(
     name="ProviderBreakerOpen",
     expression=below(
-        SERVICE.gauge(BREAKER_STATE, "avg", PROVIDER, Over("avg", SLOW), state="closed"),
+        SERVICE.gauge(
+            BREAKER_STATE, "avg", PROVIDER, Over("avg", SLOW), job=API_JOB, state="closed"
+        ),
         BREAKER_CLOSED_RATIO.value,
     ),
     hold=Hold(SLOW, "as long as the mean is taken over: it has not come back in the meantime"),
     severity=Severity.WARNING,
     summary="A payment provider is left alone by its circuit breaker",
-    description="The breaker of {provider} in {namespace} was closed for only {value} of the last "
-    f"{SLOW}.",
+    description="The API's breakers of {provider} in {namespace} were closed for only {value} of "
+    f"the last {SLOW}.",
     show=Show.PERCENTAGE,
     why=BREAKER_CLOSED_RATIO.why,
     by=PROVIDER,

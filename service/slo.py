@@ -119,8 +119,8 @@ PROVIDER_ERROR_RATIO: Final = Limit(
 )
 BREAKER_CLOSED_RATIO: Final = Limit(
     0.5,
-    "the breaker lets calls through for less than half of the time, over all processes; a single "
-    "opening of 5 s is what it is there for",
+    "the breaker lets calls through for less than half of the time, over all API processes (those "
+    "of workers, which call little, stay closed); a single opening of 5 s is what it is there for",
 )
 INTEGRATION_ERROR_RATIO: Final = Threshold(
     0.10,

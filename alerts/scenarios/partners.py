@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts import partners as rules
-from alerts.scenarios import Scenario, Series, borders, counted, level
+from alerts.scenarios import API_JOB, WORKER_JOB, Firing, Scenario, Series, borders, counted, level
 from service import metric_catalog as m
 
 
@@ -43,15 +43,16 @@ def prices(bad: int) -> tuple[Series, ...]:
     )
 
 
-def breaker(pods: int, opened: int) -> tuple[Series, ...]:
+def breaker(pods: int, opened: int, job: str = API_JOB) -> tuple[Series, ...]:
     """Return the breakers of several pods, the first of which are open."""
     return tuple(
         level(
             m.BREAKER_STATE,
             float((state == "open") == (pod < opened)),
+            job=job,
             provider="stripe",
             state=state,
-            pod=f"coinslot-api-{pod}",
+            pod=f"{job}-{pod}",
         )
         for pod in range(pods)
         for state in ("open", "closed")
@@ -79,6 +80,13 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         under=breaker(4, 2),
         value="33.33%",
         labels={"provider": "stripe"},
+    ),
+    Scenario(
+        rules.BREAKER_OPEN,
+        "workers that hardly call don't hide it",
+        (*breaker(3, 3), *breaker(4, 0, WORKER_JOB)),
+        "5m",
+        (Firing("0%", labels={"provider": "stripe"}),),
     ),
     *borders(rules.LIBRARY_FAILING, over=grants(11), under=grants(10), value="11%", starts_s=30),
     *borders(rules.CATALOG_FAILING, over=prices(11), under=prices(10), value="11%", starts_s=30),
