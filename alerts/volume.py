@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.model import SERVICE, STACK, Alert, Area, Hold, Severity, Show
-from alerts.promql import OneOf, above, below, both, equal, times
+from alerts.promql import OneOf, above, below, both, either, equal, times
 from service.metric_catalog import PAYMENTS
 from service.slo import PAYMENT_VOLUME_DROP, PAYMENT_VOLUME_LEAST, PAYMENTS_STOPPED_LEAST
 
@@ -28,12 +28,17 @@ def volume_drop() -> str:
 
 
 def stopped() -> str:
-    """Return 0 where nobody has paid, and somebody should have, going by the hour before."""
-    before = SERVICE.rate(PAYMENTS, "1h", STACK, STOPPED_WINDOW, status=PAID)
-    return both(
-        equal(SERVICE.rate(PAYMENTS, STOPPED_WINDOW, STACK, status=PAID), 0),
-        above(before, PAYMENTS_STOPPED_LEAST.value / STOPPED_WINDOW_S),
+    """Return 0 where nobody has paid, and somebody should have, going by the hours before.
+
+    The hour before forgets while an outage lasts; yesterday and last week together don't.
+    """
+    least = PAYMENTS_STOPPED_LEAST.value / STOPPED_WINDOW_S
+    before, yesterday, last_week = (
+        above(SERVICE.rate(PAYMENTS, "1h", STACK, offset, status=PAID), least)
+        for offset in (STOPPED_WINDOW, "1d", "1w")
     )
+    nobody = equal(SERVICE.rate(PAYMENTS, STOPPED_WINDOW, STACK, status=PAID), 0)
+    return both(nobody, f"({either(before, both(yesterday, last_week))})")
 
 
 VOLUME_DROP: Final = Alert(
@@ -55,9 +60,9 @@ STOPPED: Final = Alert(
     severity=Severity.CRITICAL,
     summary="Nobody pays any more",
     description=f"{{namespace}} has had {{value}} paid payments in {STOPPED_WINDOW}, and many in "
-    "the hour before.",
+    "the hour before, or yesterday and a week ago.",
     show=Show.NUMBER,
-    why=f"no payment at all where the hour before promised {PAYMENTS_STOPPED_LEAST.value:g} "
-    f"{PAYMENTS_STOPPED_LEAST.why}",
+    why="no payment at all where the hour before, or yesterday and last week at this time, "
+    f"promised {PAYMENTS_STOPPED_LEAST.value:g} {PAYMENTS_STOPPED_LEAST.why}",
 )
 AREA: Final = Area("volume", (VOLUME_DROP, STOPPED))

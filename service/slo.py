@@ -93,8 +93,7 @@ PAYMENT_VOLUME_LEAST: Final = Limit(
 )
 PAYMENTS_STOPPED_LEAST: Final = Limit(
     10.0,
-    "paid payments that ten minutes should have brought, going by the hour before: none of 10 "
-    "comes by chance once in twenty thousand times",
+    "paid payments in ten minutes: none of 10 comes by chance once in twenty thousand times",
 )
 HIGH_VALUE_FAILURES: Final = Limit(
     3.0,

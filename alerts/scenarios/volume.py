@@ -61,6 +61,13 @@ _NO_DROPS: Final = (
     volume(6, 33.3, 4, "as-few-as-last-week"),
 )
 
+# An outage of two hours; 10 payments in ten minutes are 5 a step.
+_OUTAGE: Final = volume(5.5, 5.5, 0)
+_NO_OUTAGES: Final = (
+    volume(4.5, 33, 0, "too-few-last-week-to-tell"),
+    volume(33, 4.5, 0, "too-few-yesterday-to-tell"),
+)
+
 DAYS: Final[tuple[Scenario, ...]] = (
     # A week takes promtool long, so all the stacks of the borders are in one.
     Scenario(
@@ -72,4 +79,11 @@ DAYS: Final[tuple[Scenario, ...]] = (
     ),
     Scenario(rules.VOLUME_DROP, "not yet long enough", (_DROP,), "7d5m"),
     Scenario(rules.VOLUME_DROP, "a new stack has no last week", (_DROP,), "1h"),
+    Scenario(
+        rules.STOPPED,
+        "an outage that is longer than the hour before remembers",
+        (_OUTAGE, *_NO_OUTAGES),
+        "7d1h50m",
+        (Firing("0"),),
+    ),
 )
