@@ -52,7 +52,7 @@ NOW: Final = (
     stat(
         "Broken money invariants",
         "Rows that break a money invariant, all of them together. Anything but 0 is an incident: "
-        "stop refunds and captures, and call the owner of the ledger.",
+        "call the owner of the ledger, and repair nothing by hand.",
         total(latest(INVARIANT_VIOLATIONS, "invariant").expression),
         "count",
         NEVER,

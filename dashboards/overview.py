@@ -69,7 +69,8 @@ NOW: Final[tuple[Panel, ...]] = (
     ),
     stat(
         "Payments per second",
-        "Payments that reached a status. A sudden drop hurts as much as errors do.",
+        "Payments that reached a status; one that waits for its buyer reaches two. A sudden drop "
+        "hurts as much as errors do.",
         SHOWN.rate(PAYMENTS, WINDOW),
         "per_second",
         alerts=(VOLUME_DROP, STOPPED),
@@ -94,7 +95,7 @@ NOW: Final[tuple[Panel, ...]] = (
     stat(
         "Broken money invariants",
         "Rows that break a money invariant, all of them together. Anything but 0 is an incident: "
-        "stop refunds and captures, and call the owner of the ledger.",
+        "call the owner of the ledger, and repair nothing by hand.",
         total(latest(INVARIANT_VIOLATIONS, "invariant").expression),
         "count",
         NEVER,
@@ -105,7 +106,8 @@ PAYMENT_LINES: Final = (
     (
         timeseries(
             "Success ratio over time",
-            "No error: the objective's view. Succeeded: the buyer's view, declines included.",
+            "No error: the objective's view. Succeeded: the buyer's view, of the payments that "
+            "came to an end, declines included.",
             (
                 Query(SUCCESS_RATIO, "no error"),
                 Query(PAID_RATIO, "succeeded"),

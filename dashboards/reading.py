@@ -31,6 +31,8 @@ RECORDED: Final = Source(_NAMESPACE)
 
 ERRORS: Final = OneOf(ERROR_STATUSES)
 NO_ERRORS: Final = NoneOf(ERROR_STATUSES)
+ENDED: Final = OneOf(("succeeded", "failed", "declined", "canceled", "expired", "review"))
+"""A payment that waits for its buyer or for its capture is counted then, and again at its end."""
 FAULTS: Final = OneOf(("error", "timeout"))
 NO_FAULTS: Final = NoneOf(FAULTS.values)
 
@@ -43,7 +45,7 @@ SUCCESS_RATIO: Final = ratio(
     SHOWN.rate(PAYMENTS, WINDOW, status=NO_ERRORS), SHOWN.rate(PAYMENTS, WINDOW)
 )
 PAID_RATIO: Final = ratio(
-    SHOWN.rate(PAYMENTS, WINDOW, status="succeeded"), SHOWN.rate(PAYMENTS, WINDOW)
+    SHOWN.rate(PAYMENTS, WINDOW, status="succeeded"), SHOWN.rate(PAYMENTS, WINDOW, status=ENDED)
 )
 
 # `.*` also matches a Prometheus outside Kubernetes, whose series have no namespace.

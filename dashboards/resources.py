@@ -150,9 +150,9 @@ PROCESS_LINES: Final = (
     (
         timeseries(
             "Since the last round of each worker",
-            "How long ago any process ended a round without an error. Reconciliation's rounds are "
-            "an hour apart.",
-            (Query(age(SHOWN.gauge(WORKER_LAST_ROUND, "max", ("worker",))), "{{worker}}"),),
+            "How long ago a round ended without an error, in the process that is furthest behind. "
+            "A run of reconciliation may take an hour.",
+            (Query(age(SHOWN.gauge(WORKER_LAST_ROUND, "min", ("worker",))), "{{worker}}"),),
             "seconds",
             steps=reached(WORKER_ROUND_S.value),
             alerts=(STALLED,),
