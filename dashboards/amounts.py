@@ -35,7 +35,7 @@ LINES: Final = (
             "per_second",
         ),
         stat(
-            "Median amount ($currency)",
+            "Median amount ($currency, minor units)",
             "Half of the payments are below it, in minor units.",
             quantile(0.5),
             "minor",
@@ -52,13 +52,13 @@ LINES: Final = (
     ),
     (
         heatmap(
-            "Amounts ($currency)",
+            "Amounts ($currency, minor units)",
             "How many payments a second fall into each range, in minor units of the currency.",
             SHOWN.buckets(PAYMENT_AMOUNT, WINDOW, currency=CHOSEN),
             "minor",
         ),
         timeseries(
-            "Amount quantiles ($currency)",
+            "Amount quantiles ($currency, minor units)",
             "Half of the payments are below P50, one in a hundred is above P99, in minor units. A "
             "jump without a sale is a pricing error or fraud.",
             (Query(quantile(q), name) for name, q in QUANTILES),

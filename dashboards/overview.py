@@ -144,13 +144,13 @@ PAYMENT_LINES: Final = (
     (
         ACTIVE_PAYMENTS_BY_POD,
         heatmap(
-            "Amounts ($currency)",
+            "Amounts ($currency, minor units)",
             "How many payments a second fall into each range, in minor units of the currency.",
             SHOWN.buckets(PAYMENT_AMOUNT, WINDOW, currency=Pattern("$currency")),
             "minor",
         ),
         timeseries(
-            "Amount quantiles ($currency)",
+            "Amount quantiles ($currency, minor units)",
             "Half of the payments are below P50, one in a hundred is above P99, in minor units. A "
             "jump without a sale is a pricing error or fraud.",
             (
