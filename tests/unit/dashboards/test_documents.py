@@ -20,7 +20,10 @@ QUESTIONS = {
     "provider comparison": ("Provider calls by outcome", "Provider latency P95"),
     "integration health": ("Integration calls by outcome", "Integration health"),
     "active payments": ("In progress", "Active payments by pod"),
-    "amount distribution": ("Amounts ($currency, minor units)", "Amount quantiles ($currency)"),
+    "amount distribution": (
+        "Amounts ($currency, minor units)",
+        "Amount quantiles ($currency, minor units)",
+    ),
     "error analysis": ("Payment errors by status and provider", "HTTP errors by route"),
     "delivery": ("Outbox lag", "Paid, not granted"),
     "money": ("Broken money invariants", "Money invariants"),
@@ -52,7 +55,7 @@ ASKED = {
     "amount distribution": (
         "amounts",
         "Amounts ($currency, minor units)",
-        "Amount quantiles ($currency)",
+        "Amount quantiles ($currency, minor units)",
     ),
     "active payments": ("active", "Active payments by pod", "Oldest without an outcome"),
     "SLO and error budget": ("objectives", "Budget of availability", "Burn rate of latency"),
