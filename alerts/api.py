@@ -9,15 +9,17 @@ from service.metric_catalog import HTTP_REQUESTS
 from service.slo import API_ERROR_RATIO
 
 WINDOW: Final = "5m"
-PROBES: Final = NoneOf(("/health/live", "/health/ready", "/health/startup", "/metrics"))
-"""Answered to machines; a pod that is not ready says so by 503, which is no error of the API."""
+NO_REQUESTS: Final = ("/health/live", "/health/ready", "/health/startup", "/metrics", "unmatched")
+REQUESTS: Final = NoneOf(NO_REQUESTS)
+"""Without probes and scrapes: a pod that is not ready says so by 503, which is no error of the API.
+And without what no route takes: a scanner's thousand 404 would hide what buyers get."""
 
 ERRORS: Final = Alert(
     name="ApiErrorsHigh",
     expression=above(
         ratio(
-            SERVICE.rate(HTTP_REQUESTS, WINDOW, STACK, status=Pattern("5.."), route=PROBES),
-            SERVICE.rate(HTTP_REQUESTS, WINDOW, STACK, route=PROBES),
+            SERVICE.rate(HTTP_REQUESTS, WINDOW, STACK, status=Pattern("5.."), route=REQUESTS),
+            SERVICE.rate(HTTP_REQUESTS, WINDOW, STACK, route=REQUESTS),
         ),
         API_ERROR_RATIO.value,
     ),

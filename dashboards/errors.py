@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.api import ERRORS as API_ERRORS
-from alerts.api import PROBES
+from alerts.api import REQUESTS
 from alerts.links import ERRORS_DASHBOARD
 from alerts.payments import ERROR_RATE_CRITICAL, ERROR_RATE_HIGH, HIGH_VALUE_FAILING
 from alerts.promql import Pattern, above, ratio, share
@@ -35,8 +35,8 @@ ERROR_RATIO: Final = ratio(
     SHOWN.rate(PAYMENTS, WINDOW, status=ERRORS), SHOWN.rate(PAYMENTS, WINDOW)
 )
 API_ERROR_SHARE: Final = share(
-    SHOWN.rate(HTTP_REQUESTS, WINDOW, status=Pattern("5.."), route=PROBES),
-    SHOWN.rate(HTTP_REQUESTS, WINDOW, route=PROBES),
+    SHOWN.rate(HTTP_REQUESTS, WINDOW, status=Pattern("5.."), route=REQUESTS),
+    SHOWN.rate(HTTP_REQUESTS, WINDOW, route=REQUESTS),
 )
 
 NOW: Final = (
@@ -59,8 +59,8 @@ NOW: Final = (
     ),
     stat(
         "API error ratio",
-        "Answers with 5xx, without those to probes and scrapes; it also sees requests that never "
-        "became a payment.",
+        "Answers with 5xx, of those to buyers and merchants, not to probes or scanners; it also "
+        "sees requests that never became a payment.",
         API_ERROR_SHARE,
         "percent",
         reached(API_ERROR_RATIO.value),

@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts import api as rules
-from alerts.scenarios import Scenario, Series, borders, counted
+from alerts.scenarios import Firing, Scenario, Series, borders, counted
 from service.metric_catalog import HTTP_REQUESTS
 
 
@@ -19,6 +19,13 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         under=(answers(5, "503"), answers(95, "201")),
         value="6%",
         starts_s=30,
+    ),
+    Scenario(
+        rules.ERRORS,
+        "a scanner does not hide it",
+        (answers(6, "500"), answers(94, "201"), answers(900, "404", "unmatched")),
+        "10m",
+        (Firing("6%"),),
     ),
     Scenario(
         rules.ERRORS,

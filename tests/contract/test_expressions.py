@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 from alerts import all_alerts, all_recordings
+from alerts.api import NO_REQUESTS
 from alerts.known import known_series
 from alerts.lint import expression_problems
 from dashboards import documents
 from dashboards.lint import expressions
+from service.http.middleware import QUIET, UNMATCHED
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^ *```promql\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
@@ -70,3 +72,7 @@ def test_each_expression_speaks_of_what_is_exported(where: str, expression: str)
 def test_all_kinds_of_places_are_looked_at() -> None:
     kinds = {where.split()[0] for where, _ in collected()}
     assert kinds == {"alert", "recording", "dashboard", "page", "autoscaler", "adapter"}
+
+
+def test_what_is_no_request_has_the_name_that_the_service_gives_it() -> None:
+    assert [route for route in NO_REQUESTS if not QUIET.match(route)] == [UNMATCHED]
