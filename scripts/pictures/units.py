@@ -33,7 +33,7 @@ def text(value: float, unit: str) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if unit.startswith(SUFFIX):
-        return f"{number(value)}{unit.removeprefix(SUFFIX)}"
+        return f"{number(value)} {unit.removeprefix(SUFFIX)}"
     return WRITERS[unit](value)
 
 

@@ -29,7 +29,7 @@ from scripts.pictures import units
         (2_500_000, "short", "2.5 Mil"),
         (512, "bytes", "512 B"),
         (104_857_600, "bytes", "100 MiB"),
-        (14.4, "suffix:x", "14.4x"),
+        (14.4, "suffix:x", "14.4 x"),
         (-2, "short", "-2"),
         (math.nan, "short", "NaN"),
         (math.inf, "s", "∞"),
