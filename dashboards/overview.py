@@ -2,12 +2,25 @@
 
 from typing import Final
 
+from alerts.api import ERRORS as API_ERRORS
+from alerts.delivery import MANY_NOT_GRANTED, NOT_GRANTED, OUTBOX_LAGGING
 from alerts.links import OVERVIEW_DASHBOARD
-from alerts.payments import ERROR_RATE_CRITICAL, ERROR_RATE_HIGH, LATENCY_CRITICAL, LATENCY_HIGH
+from alerts.money import INVARIANT_BROKEN
+from alerts.partners import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING, PROVIDER_DOWN
+from alerts.payments import (
+    ERROR_RATE_CRITICAL,
+    ERROR_RATE_HIGH,
+    IN_REVIEW,
+    LATENCY_CRITICAL,
+    LATENCY_HIGH,
+    STUCK,
+    UNKNOWN,
+)
 from alerts.promql import Pattern, total
 from alerts.volume import STOPPED, VOLUME_DROP
 from dashboards.common import (
     ACTIVE_PAYMENTS_BY_POD,
+    HIGH_VALUE_FAILURES,
     HTTP_ANSWERS_BY_STATUS,
     IN_PROGRESS,
     INTEGRATION_CALLS_BY_OUTCOME,
@@ -44,14 +57,12 @@ from service.metric_catalog import (
     PAID_NOT_GRANTED,
     PAYMENT_AMOUNT,
     PAYMENT_DURATION,
-    PAYMENT_FAILURES_HIGH_VALUE,
     PAYMENTS,
     PROVIDER_REQUESTS,
     UNRESOLVED_PAYMENTS,
 )
 from service.slo import (
     GRANT_FRESHNESS_S,
-    HIGH_VALUE_MINOR,
     PAYMENT_AVAILABILITY,
     PAYMENT_LATENCY_P95_S,
 )
@@ -66,6 +77,7 @@ NOW: Final[tuple[Panel, ...]] = (
         SUCCESS_RATIO,
         "percent",
         SUCCESS_STEPS,
+        (ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
     ),
     stat(
         "Payments per second",
@@ -82,6 +94,7 @@ NOW: Final[tuple[Panel, ...]] = (
         SHOWN.quantile(0.95, PAYMENT_DURATION, WINDOW),
         "seconds",
         LATENCY_STEPS,
+        (LATENCY_HIGH, LATENCY_CRITICAL),
     ),
     IN_PROGRESS,
     stat(
@@ -91,6 +104,7 @@ NOW: Final[tuple[Panel, ...]] = (
         latest(PAID_NOT_GRANTED).expression,
         "count",
         NEVER,
+        (NOT_GRANTED, MANY_NOT_GRANTED),
     ),
     stat(
         "Broken money invariants",
@@ -99,6 +113,7 @@ NOW: Final[tuple[Panel, ...]] = (
         total(latest(INVARIANT_VIOLATIONS, "invariant").expression),
         "count",
         NEVER,
+        (INVARIANT_BROKEN,),
     ),
 )
 
@@ -172,6 +187,7 @@ PROVIDER_LINES: Final = (
             "Calls that were answered, declines included.",
             (health(PROVIDER_REQUESTS, "provider"),),
             "percent",
+            alerts=(PROVIDER_DOWN,),
         ),
         PROVIDER_LATENCY_P95,
     ),
@@ -185,6 +201,7 @@ INTEGRATION_LINES: Final = (
             "Calls that were answered. While the Library fails, paid orders wait in the outbox.",
             (health(INTEGRATION_REQUESTS, "integration"),),
             "percent",
+            alerts=(LIBRARY_FAILING, CATALOG_FAILING, CATALOG_DOWN),
         ),
         timeseries(
             "Integration latency P95",
@@ -208,13 +225,9 @@ ERROR_LINES: Final = (
             ),
             "per_second",
             stacked=True,
+            alerts=(ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
         ),
-        timeseries(
-            "High-value failures",
-            f"Failed payments of {HIGH_VALUE_MINOR} minor units or more, by provider.",
-            (grouped(PAYMENT_FAILURES_HIGH_VALUE, "provider"),),
-            "per_second",
-        ),
+        HIGH_VALUE_FAILURES,
     ),
     (
         HTTP_ANSWERS_BY_STATUS,
@@ -231,6 +244,7 @@ ERROR_LINES: Final = (
                 ),
             ),
             "per_second",
+            alerts=(API_ERRORS,),
         ),
     ),
 )
@@ -243,6 +257,7 @@ MONEY_LINES: Final = (
             (Query(SHOWN.gauge(OUTBOX_LAG, "max"), "oldest message"),),
             "seconds",
             steps=LAG_STEPS,
+            alerts=(OUTBOX_LAGGING,),
         ),
         timeseries(
             "Outbox by topic",
@@ -250,6 +265,7 @@ MONEY_LINES: Final = (
             (latest(OUTBOX_PENDING, "topic"),),
             "count",
             stacked=True,
+            alerts=(OUTBOX_LAGGING,),
         ),
     ),
     (
@@ -260,6 +276,7 @@ MONEY_LINES: Final = (
             (latest(UNRESOLVED_PAYMENTS, "status"),),
             "count",
             stacked=True,
+            alerts=(STUCK, UNKNOWN, IN_REVIEW),
         ),
         timeseries(
             "Money invariants",
@@ -267,6 +284,7 @@ MONEY_LINES: Final = (
             (latest(INVARIANT_VIOLATIONS, "invariant"),),
             "count",
             steps=NEVER,
+            alerts=(INVARIANT_BROKEN,),
         ),
     ),
 )
