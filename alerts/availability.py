@@ -4,7 +4,18 @@ from typing import Final
 
 from alerts.external_catalog import UP
 from alerts.links import RESOURCES_DASHBOARD, ROLLOUT_DASHBOARD
-from alerts.model import INSTANCE, SERVICE, SERVICE_LABEL, STACK, Alert, Area, Hold, Severity, Show
+from alerts.model import (
+    API_JOB,
+    INSTANCE,
+    SERVICE,
+    STACK,
+    WORKER_JOB,
+    Alert,
+    Area,
+    Hold,
+    Severity,
+    Show,
+)
 from alerts.promql import NoneOf, Over, above, absent, age, equal, without
 from service.metric_catalog import WORKER_LAST_ROUND
 from service.slo import WORKER_ROUND_S
@@ -15,9 +26,8 @@ REMEMBERED: Final = "1d"
 TARGET: Final = (*STACK, "job", "pod", "instance")
 
 
-def gone(role: str) -> str:
-    """Return the stacks that had a process of the role within a day, and have none that answers."""
-    job = f"{SERVICE_LABEL}-{role}"
+def gone(job: str) -> str:
+    """Return the stacks that had a process of the job within a day, and have none that answers."""
     return without(
         above(SERVICE.gauge(UP, "count", STACK, Over("count", REMEMBERED), job=job), 0),
         equal(SERVICE.gauge(UP, "max", STACK, job=job), 1),
@@ -40,7 +50,7 @@ TARGET_DOWN: Final = Alert(
 )
 API_GONE: Final = Alert(
     name="ApiDown",
-    expression=gone("api"),
+    expression=gone(API_JOB),
     hold=_GONE_HOLD,
     severity=Severity.CRITICAL,
     summary="No API process answers: nobody can pay",
@@ -51,7 +61,7 @@ API_GONE: Final = Alert(
 )
 WORKER_GONE: Final = Alert(
     name="WorkerDown",
-    expression=gone("worker"),
+    expression=gone(WORKER_JOB),
     hold=_GONE_HOLD,
     severity=Severity.CRITICAL,
     summary="No worker process answers: nothing is granted or repaired",
