@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from alerts import availability, delivery, merchants, partners, payments, volume
-from alerts.model import SERVICE_LABEL, Alert, Severity
+from alerts.model import API_JOB, SERVICE_LABEL, WORKER_JOB, Alert, Severity
 
 PAGER: Final = "pager"
 TICKETS: Final = "tickets"
@@ -24,21 +24,30 @@ REPEAT_TICKET: Final = "12h"
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
-    """While `cause` fires, `effects` with the same `equal` labels tell nobody anything new."""
+    """While `cause` fires, `effects` with the same `equal` labels tell nobody anything new.
+
+    With `job`, only what they say of the processes of that job.
+    """
 
     cause: Alert
     effects: Sequence[Alert]
     why: str
     equal: tuple[str, ...] = ("namespace",)
+    job: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return it as an entry of `inhibit_rules`."""
         names = [alert.name for alert in self.effects]
         one = f'alertname="{names[0]}"'
         several = f'alertname=~"{"|".join(names)}"'
+        of_job = [f'job="{self.job}"'] if self.job else []
         return {
             "source_matchers": [f'service="{SERVICE_LABEL}"', f'alertname="{self.cause.name}"'],
-            "target_matchers": [f'service="{SERVICE_LABEL}"', several if names[1:] else one],
+            "target_matchers": [
+                f'service="{SERVICE_LABEL}"',
+                several if names[1:] else one,
+                *of_job,
+            ],
             "equal": list(self.equal),
         }
 
@@ -65,8 +74,17 @@ INHIBITIONS: Final = (
     ),
     Inhibition(
         availability.API_GONE,
-        (volume.VOLUME_DROP, volume.STOPPED, availability.TARGET_DOWN),
-        "without an API nobody pays, and each pod is a target that is down",
+        (volume.VOLUME_DROP, volume.STOPPED),
+        "without an API nobody pays",
+    ),
+    *(
+        Inhibition(
+            gone,
+            (availability.TARGET_DOWN,),
+            "each of its pods is a target that is down",
+            job=job,
+        )
+        for gone, job in ((availability.API_GONE, API_JOB), (availability.WORKER_GONE, WORKER_JOB))
     ),
     Inhibition(
         availability.WORKER_GONE,

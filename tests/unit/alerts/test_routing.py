@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts import all_alerts
+from alerts import all_alerts, availability
 from alerts.generate import FOLDER, ROUTING_FILE
 from alerts.model import Severity
 from alerts.money import AREA as MONEY
@@ -43,8 +43,21 @@ def test_an_inhibition_compares_labels_that_both_have(inhibition: Inhibition) ->
     for alert in (inhibition.cause, *inhibition.effects):
         assert alert in all_alerts()
         assert set(inhibition.equal) <= set(alert.by)
+    for alert in inhibition.effects:
+        assert inhibition.job is None or "job" in alert.by
     assert inhibition.cause not in inhibition.effects
     assert inhibition.cause.severity == Severity.CRITICAL
+
+
+def test_a_target_that_is_down_is_hidden_by_its_own_role_only() -> None:
+    hidden = {
+        one.cause: [*one.document()["target_matchers"]]
+        for one in INHIBITIONS
+        if availability.TARGET_DOWN in one.effects
+    }
+    assert hidden.keys() == {availability.API_GONE, availability.WORKER_GONE}
+    assert 'job="coinslot-api"' in hidden[availability.API_GONE]
+    assert 'job="coinslot-worker"' in hidden[availability.WORKER_GONE]
 
 
 def test_nothing_about_money_is_ever_inhibited() -> None:
