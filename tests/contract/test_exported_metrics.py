@@ -9,6 +9,7 @@ import aiohttp
 
 from service import metric_catalog as m
 from service.metric_catalog import CATALOG, LABEL_VALUES, RUNTIME_METRICS, Metric
+from simulator.catalog import GAMES
 from simulator.client import Control
 from tests.support.merchant import TAKES_LOOPBACK, merchant, register
 from tests.support.services import ADMIN, SIMULATOR_SECRETS, Service, Services
@@ -80,7 +81,7 @@ async def after_a_payment(start_service: Services, simulator: Control) -> dict[s
     await simulator.send_webhooks(f"{api.url}/v1/webhooks/simulator", secret)
     async with merchant() as shop, api.client("ada", ADMIN) as ada:
         await register(ada, shop.url)
-        order = await ada.order(["game-1"])
+        order = await ada.order([f"game-{GAMES}"])  # the others' games are in the cache they share
         (await ada.pay(order["id"])).expect(201)
         await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
         services = {"api": api, "worker": worker}
