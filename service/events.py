@@ -68,6 +68,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "code": "the error's code",
         "count": "how many",
         "currency": "ISO 4217",
+        "declined": "whether it is the buyer's bank or card that says no, which is no error",
         "delivery_id": "the delivery to a merchant",
         "differences": "differences found",
         "duplicate": "whether it was there already",
@@ -132,7 +133,7 @@ ORPHAN_REACHED: Final[Mapping[str, str]] = MappingProxyType(
 _REACHED: Final = (
     *(
         _event("payment", "info", name, f"A payment is {status.replace('_', ' ')}.",
-               "payment_id user_id provider amount_minor currency failure_code")
+               "payment_id user_id provider amount_minor currency failure_code declined")
         for status, name in PAYMENT_REACHED.items()
     ),
     *(

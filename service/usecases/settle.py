@@ -194,4 +194,5 @@ def announce(
         amount_minor=payment.amount_minor,
         currency=payment.currency,
         failure_code=payment.failure_code,
+        declined=declined,
     )
