@@ -129,6 +129,7 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.ConfigureResponse:
         chosen = settings.from_variables(request.variables)
         self._target = self._target_of(chosen)
+        self._leaving.clear()  # what an operation before has replaced leaves no more
         self._mutable_content = chosen.mutable_content
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
