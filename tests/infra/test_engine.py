@@ -56,7 +56,9 @@ def test_secrets_stay_out_and_a_hand_at_work_is_seen(engine: Engine, tmp_path: P
     relative = os.path.relpath(tmp_path / "out", ROOT / "infra")
     environ = {**os.environ, RENDER_DIR_VARIABLE: relative}
     engine = replace(engine, render_dir=None, environ=environ, throw_away=True)
-    engine.run("up", "local")
+    planned = engine.run("preview", "local")
+    assert files_below(tmp_path / "out", ["local"]) == {}
+    assert engine.run("up", "local").changes == planned.changes
     made = files_below(tmp_path / "out", ["local"])
     state = json.dumps(engine.export("local"))
     assert labels.PLACEHOLDER not in state  # even a placeholder is encrypted, being a Secret's

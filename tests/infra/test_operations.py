@@ -133,3 +133,5 @@ def test_a_stack_is_released_drifts_is_repaired_and_goes_back(made: Clone) -> No
     shown = run(made, "releases").out
     assert "back to 1" in shown
     assert "uncommitted changes" in shown
+    run(made, "destroy")
+    assert manifests(made) == {}
