@@ -44,8 +44,7 @@ class EngineLog:
             severity=severity, urn=urn, message=text, ephemeral=ephemeral
         )
         try:
-            # Progress that is lost is followed by more of it; a warning waits for the connection.
-            self._stub.Log(request, timeout=TIMEOUT_S, wait_for_ready=not ephemeral)
+            self._stub.Log(request, timeout=TIMEOUT_S)
         except grpc.RpcError:
             return  # an engine that is gone hears nothing; the work is what counts
 
