@@ -19,7 +19,7 @@ from alerts.external_catalog import (
     CONTAINER_RESTARTS,
     EXTERNAL,
 )
-from scripts.embedded import LOOPBACK
+from scripts.live.serving import served
 from scripts.prometheus import Target
 from service.metric_catalog import Metric
 
@@ -67,15 +67,8 @@ async def kubelet() -> AsyncIterator[Kubelet]:
     played = Kubelet()
     app = web.Application()
     app.router.add_get("/metrics", played.metrics)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, LOOPBACK, 0)
-        await site.start()
-        played.url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
+    async with served(app) as played.url:
         yield played
-    finally:
-        await runner.cleanup()
 
 
 def _lines(container: Container) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from scripts.client import Client
-from scripts.embedded import LOOPBACK
+from scripts.live.serving import served
 
 GOOD: Final = "good"
 GONE: Final = "gone"
@@ -45,11 +45,5 @@ async def merchants() -> AsyncIterator[Merchants]:
     found = Merchants()
     app = web.Application()
     app.router.add_post("/{name}", found.take)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, LOOPBACK, 0).start()
-        found.url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
+    async with served(app) as found.url:
         yield found
-    finally:
-        await runner.cleanup()

@@ -8,7 +8,8 @@ from typing import Final
 
 import aiohttp
 
-from scripts.pictures.boards import ROW, Board, Event, Panel, PictureError, Query
+from dashboards.panels import Event
+from scripts.pictures.boards import ROW, Board, Panel, PictureError, Query
 from scripts.pictures.variables import Span, Values, chosen, filled
 from scripts.prometheus import Prometheus, PrometheusError, Series
 

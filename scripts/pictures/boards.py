@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards.panels import Step
+from dashboards.panels import Event, Step, Variable
 
 FOLDER: Final = Path(__file__).parents[2] / "dashboards" / "generated"
 ROW: Final = "row"
@@ -59,25 +59,6 @@ class Panel:
     highest_first: bool = False
     cells: str = "short"
     floor: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A drop-down; without `everything` it stands at the first of its values."""
-
-    name: str
-    query: str
-    everything: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What is marked in every panel over time."""
-
-    name: str
-    expression: str
-    title: str
-    color: str
 
 
 @dataclass(frozen=True, slots=True)

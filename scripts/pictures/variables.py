@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from alerts import parsing
-from scripts.pictures.boards import PictureError, Variable
+from dashboards.panels import Variable
+from scripts.pictures.boards import PictureError
 from scripts.prometheus import Prometheus
 
 USUAL_SCRAPE_S: Final = 15.0

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from dashboards import documents
+from dashboards.panels import Event, Variable
 from scripts.pictures import boards
 from scripts.pictures.answers import ask, name
-from scripts.pictures.boards import Event, PictureError, Query, Variable
+from scripts.pictures.boards import PictureError, Query
 from scripts.pictures.variables import Span, chosen, filled, scraped_s
 from scripts.prometheus import PrometheusError, Series
 from tests.unit.scripts.pictures.made_up import SPAN, TIMES, Canned, board, panel
