@@ -20,8 +20,8 @@ from simulator.client import Control
 from tests.support.services import ADMIN, QUICK, READ_WRITE, bearer, settings
 from tests.support.webhooks import Hook
 
-SHORT = {
-    "PROVIDER_TIMEOUT_S": "0.5",  # a fault's time-out need not take as long as a real one
+IMPATIENT = {  # a machine that is busy for half a second would time out what answers
+    "PROVIDER_TIMEOUT_S": "0.5",
     "INTEGRATION_TIMEOUT_S": "0.5",
 }
 
@@ -101,16 +101,21 @@ Start = Callable[..., Awaitable[Api]]
 
 @pytest.fixture
 async def start_api(
-    database_url: str, valkey: Valkey, simulator: Control, clock: Clock
+    request: pytest.FixtureRequest,
+    database_url: str,
+    valkey: Valkey,
+    simulator: Control,
+    clock: Clock,
 ) -> AsyncIterator[Start]:
     """Give a function that starts the API; keyword arguments are settings."""
     servers: list[TestServer] = []
+    patience = IMPATIENT if request.node.get_closest_marker("impatient") else {}
 
     async def start(**environ: str) -> Api:
         base = settings(
             database_url=database_url, redis_url=valkey.url, simulator_url=simulator.url
         )
-        app = build(load({**base, **QUICK, **SHORT, **environ}), "api", clock)
+        app = build(load({**base, **QUICK, **patience, **environ}), "api", clock)
         server = TestServer(app, host="127.0.0.1")
         servers.append(server)
         await server.start_server()

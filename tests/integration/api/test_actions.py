@@ -55,6 +55,7 @@ async def test_it_becomes_what_the_provider_says(
     await api.sound()
 
 
+@pytest.mark.impatient
 @pytest.mark.parametrize("fault", ["status", "malformed", "timeout_before"])
 async def test_it_goes_on_waiting_while_nothing_is_known(api: Api, ada: Client, fault: str) -> None:
     payment = await a_waiting_payment(ada)

@@ -65,6 +65,7 @@ async def test_a_provider_that_was_asked_for_is_not_exchanged(
     await api.sound()
 
 
+@pytest.mark.impatient
 @pytest.mark.parametrize("fault", ["timeout_after", "timeout_before", "reset_after", "malformed"])
 async def test_what_may_have_been_charged_is_never_charged_elsewhere(
     start_api: Start, stripe: Recorded, fault: str

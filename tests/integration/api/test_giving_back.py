@@ -96,6 +96,7 @@ async def test_an_orphans_refund_is_tried_again(
     await api.sound()
 
 
+@pytest.mark.impatient
 async def test_a_refund_that_was_made_after_all_is_found_and_not_made_again(
     api: Api, ada: Client, hook: Hook, operator: Client
 ) -> None:

@@ -92,6 +92,7 @@ async def test_what_may_be_put_right_is_tried_again(api: Api, ada: Client, statu
     assert len(await api.simulator.shelf("ada")) == 1
 
 
+@pytest.mark.impatient
 async def test_what_was_granted_without_our_knowing_is_revoked(api: Api, ada: Client) -> None:
     payment = await paid(ada)
     await api.simulator.fault("library.grant", "timeout_after", times=1)

@@ -58,6 +58,7 @@ async def test_capture_and_cancel_race_for_one_payment(api: Api, ada: Client) ->
     await api.sound()
 
 
+@pytest.mark.impatient
 @pytest.mark.parametrize(
     ("action", "fault", "end"),
     [

@@ -181,6 +181,7 @@ async def test_a_difference_keeps_its_row_and_comes_back_to_it(
     assert (back["id"], back["times_seen"], back["resolved_at"]) == (first["id"], 3, None)
 
 
+@pytest.mark.impatient
 async def test_what_is_in_flight_is_left_alone(api: Api, ada: Client, operator: Client) -> None:
     await api.simulator.fault("provider.charge", "timeout_after", times=1)
     order = await ada.order(["game-1"])

@@ -97,6 +97,7 @@ async def test_of_operators_at_once_one_decides(api: Api, ada: Client, operator:
     await api.sound()
 
 
+@pytest.mark.impatient
 async def test_an_operator_and_the_completer_do_not_both_decide(
     api: Api, ada: Client, operator: Client
 ) -> None:

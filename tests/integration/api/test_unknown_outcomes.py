@@ -9,6 +9,7 @@ LOST_ANSWERS = ["timeout_after", "reset_after", "malformed"]
 LOST_REQUESTS = ["timeout_before", "reset_before"]
 
 
+@pytest.mark.impatient
 @pytest.mark.parametrize("fault", [*LOST_ANSWERS, *LOST_REQUESTS])
 async def test_an_unknown_charge_is_asked_for_and_made_once(
     api: Api, ada: Client, fault: str
@@ -81,6 +82,7 @@ async def test_a_provider_that_cannot_be_reached_has_surely_not_charged(
     await api.sound()
 
 
+@pytest.mark.impatient
 @pytest.mark.parametrize("fault", ["timeout_after", "timeout_before"])
 async def test_an_unknown_refund_keeps_its_amount_and_is_asked_for(
     api: Api, ada: Client, fault: str

@@ -117,6 +117,7 @@ async def test_a_crash_in_the_middle_of_the_work_loses_nothing(start_api: Start)
     await api.sound()
 
 
+@pytest.mark.impatient
 async def test_a_silent_provider_is_asked_again(api: Api, ada: Client, hook: Hook) -> None:
     payment = await unknown_payment(api.simulator, ada)
     await hook.send(await charge_event(api.simulator))
@@ -219,6 +220,7 @@ async def test_a_second_charge_of_one_payment_is_given_back(
     await api.sound()
 
 
+@pytest.mark.impatient
 @pytest.mark.parametrize("fault", ["timeout_after", "reset_after", "timeout_before"])
 async def test_an_orphan_is_refunded_once_whatever_happens(
     api: Api, ada: Client, hook: Hook, fault: str
