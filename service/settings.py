@@ -71,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     db_pool_size: Count = 8
     """Connections for single statements, a process."""
     db_batch_connections: Annotated[int, Meta(ge=1, le=16)] = 2
-    """Connections that carry batched writes, a process and a statement kind."""
+    """Most connections that carry batched writes, a process and a statement kind."""
     db_batch_items: Annotated[int, Meta(ge=1, le=1_000)] = 32
     """Writes that share a statement at most; more gained nothing when measured."""
     db_batch_queue: Count = 2_000

@@ -1,8 +1,9 @@
 """Batches: independent writes that wait while a connection is busy share the next statement.
 
 There is no timer. A lone write goes out at once; under load, what has gathered meanwhile goes out
-together, with one commit for all. Each item has an outcome of its own, and an item that the
-database refuses fails alone.
+together, with one commit for all. A second connection joins when a whole batch waits, or when the
+first one is slow: sooner, it would only halve the batches and double the commits. Each item has an
+outcome of its own, and an item that the database refuses fails alone.
 
 The statement must be safe to repeat for the same item (it recognises its own ids), because a
 connection that breaks in mid-statement leaves the outcome of its items unknown: they are run again
@@ -25,6 +26,10 @@ LOST_RETRIES: Final = 4
 LOST_PAUSE_S: Final = 0.25
 """Doubling pauses of 0.25 to 2 s bridge a restart of PostgreSQL and stay below a request's time."""
 RETRY_AFTER_S: Final = 1
+
+SLOW_S: Final = 0.1
+"""A statement that takes longer waits for somebody: a lock, or a server that is not well. Who comes
+now need not wait with it."""
 
 
 class Batcher(Generic[Item, Outcome]):
@@ -52,6 +57,7 @@ class Batcher(Generic[Item, Outcome]):
         self._observe = observe
         self._waiting: deque[Entry[Item, Outcome]] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        self._taken_s = 0.0
         self._closing = False
 
     @property
@@ -80,10 +86,15 @@ class Batcher(Generic[Item, Outcome]):
                 lane.cancel()
 
     def _start_lane(self) -> None:
-        if len(self._running) < self._lanes:
+        if not self._running or (len(self._running) < self._lanes and self._needs_help()):
             lane = asyncio.create_task(self._work(), name="batch lane")
             self._running.add(lane)  # a task that nothing refers to can be garbage-collected
             lane.add_done_callback(self._running.discard)  # one canceled before its first step
+
+    def _needs_help(self) -> bool:
+        """Tell whether the lanes that work leave a whole batch waiting, or are slow."""
+        now = asyncio.get_running_loop().time()
+        return len(self._waiting) >= self._max_items or now - self._taken_s > SLOW_S
 
     async def _work(self) -> None:
         try:
@@ -106,6 +117,7 @@ class Batcher(Generic[Item, Outcome]):
             (skipped if keys & taken else batch).append(entry)
             taken |= keys
         self._waiting.extendleft(reversed(skipped))
+        self._taken_s = asyncio.get_running_loop().time()
         return batch
 
     async def _resolve(self, batch: Sequence[Entry[Item, Outcome]]) -> None:

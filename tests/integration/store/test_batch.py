@@ -10,6 +10,7 @@ import pytest
 from service.app import PREPARED
 from service.errors import OverloadedError, StoreUnavailableError
 from service.ids import new_id
+from service.store import batch
 from service.store.batch import Batcher
 from service.store.begin_payments import (
     BeginOutcome,
@@ -245,6 +246,65 @@ async def test_what_loses_a_deadlock_is_done_again(shop: Shop) -> None:
     )
     assert list(results) == ["done", "done"]
     assert len(tries) in {3, 4}  # the server breaks a deadlock by ending one side, or both at once
+
+
+class Held:
+    """Runs nothing: its batches stay under way until they are let go."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.begun = asyncio.Condition()
+        self.gate = asyncio.Event()
+
+    async def __call__(self, items: Sequence[int]) -> Sequence[int]:
+        async with self.begun:
+            self.sizes.append(len(items))
+            self.begun.notify_all()
+        await self.gate.wait()
+        return items
+
+    async def until(self, batches: int) -> None:
+        """Wait until so many batches have begun."""
+        async with asyncio.timeout(5), self.begun:
+            await self.begun.wait_for(lambda: len(self.sizes) >= batches)
+
+
+async def test_another_connection_joins_when_a_whole_batch_waits() -> None:
+    """Sooner, it would only halve the batches and double the commits."""
+    run = Held()
+    batcher: Batcher[int, int] = Batcher(
+        run, conflict_keys=lambda _item: (), max_items=4, max_queue=99, lanes=2
+    )
+    submitted = [asyncio.create_task(batcher.submit(0))]
+    await run.until(1)
+    submitted += [asyncio.create_task(batcher.submit(n)) for n in (1, 2, 3)]
+    await asyncio.sleep(0)  # every task has put its item into the queue
+    assert (run.sizes, batcher.waiting) == ([1], 3)
+    submitted += [asyncio.create_task(batcher.submit(n)) for n in range(4, 12)]
+    await run.until(2)
+    assert (run.sizes, batcher.waiting) == ([1, 4], 7), "and no third one"
+    run.gate.set()
+    assert await asyncio.gather(*submitted) == list(range(12))
+    assert run.sizes == [1, 4, 4, 3]
+    await batcher.close(timeout_s=5)
+
+
+async def test_another_connection_joins_when_the_first_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever waits for a lock keeps nobody else waiting."""
+    run = Held()
+    batcher: Batcher[int, int] = Batcher(
+        run, conflict_keys=lambda _item: (), max_items=4, max_queue=99, lanes=2
+    )
+    first = asyncio.create_task(batcher.submit(1))
+    await run.until(1)
+    monkeypatch.setattr(batch, "SLOW_S", -1.0)  # the time has passed
+    second = asyncio.create_task(batcher.submit(2))
+    await run.until(2)
+    run.gate.set()
+    assert list(await asyncio.gather(first, second)) == [1, 2]
+    await batcher.close(timeout_s=5)
 
 
 async def test_a_batch_that_only_waits_is_not_garbage() -> None:
