@@ -87,7 +87,7 @@ async def test_a_provider_that_says_nothing_leaves_an_unknown_payment_in_time(
     start_api: Start, wires: AsyncExitStack, simulator: Control, how: str
 ) -> None:
     wire = await wires.enter_async_context(Wire(URL(simulator.url)).opened())
-    api = await start_api(SIMULATOR_URL=wire.url)
+    api = await start_api(SIMULATOR_URL=wire.url, PROVIDER_TIMEOUT_S=str(PROVIDER_TIMEOUT_S))
     async with api.client() as ada:
         order = await ada.order(["game-1"])
         await simulator.fault("provider.charge", "hold_after")
