@@ -33,6 +33,20 @@ QUICK: Final = {
 
 Object = dict[str, Any]
 
+FIRST: Final[Object] = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "first", "namespace": "default"},
+    "spec": {
+        "replicas": 1,
+        "selector": {"matchLabels": {"app": "first"}},
+        "template": {
+            "metadata": {"labels": {"app": "first"}},
+            "spec": {"containers": [{"name": "first", "image": "shop/first:1"}]},
+        },
+    },
+}
+
 
 @dataclass
 class Cluster:
@@ -103,6 +117,16 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             made = Cluster(plane)
             made.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
             made.kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=50s")
+            _warm_up(made)
             yield made
         finally:
             kwok.stop()
+
+
+def _warm_up(made: Cluster) -> None:
+    """Wait until controllers and scheduler work: they fill their caches after the start."""
+    made.apply(FIRST)
+    made.kubectl(
+        "wait", "--for=condition=Available", "deployment/first", "-n=default", "--timeout=50s"
+    )
+    made.kubectl("delete", "deployment/first", "-n=default", "--cascade=foreground")

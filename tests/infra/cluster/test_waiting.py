@@ -16,7 +16,7 @@ from tests.support.provider import EXECUTABLE, Provider, RefusedError, started
 pytestmark = pytest.mark.xdist_group("kubernetes")
 
 NEVER = "image-missing"
-SHORT_S = 4.0  # for pods that will never be ready
+SHORT_S = 6.0  # for pods that will never be ready
 
 
 @pytest.fixture
