@@ -15,6 +15,7 @@ from service.admin_views import (
     ReviewItemView,
 )
 from service.domain.reconciliation import DifferenceKind
+from service.http.parse import TEXT
 from service.http.schemas import Amount, Cursor, Limit
 from service.views import OrphanCapture
 
@@ -23,6 +24,7 @@ Note = Annotated[
     Meta(
         min_length=1,
         max_length=1_000,
+        pattern=TEXT,
         description="Why; it is kept in the audit trail for ever",
         examples=["captured, seen on the provider's dashboard"],
     ),
@@ -74,7 +76,9 @@ class GivenBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ParkedEventRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A parked event, and why an operator decides on it."""
 
-    provider: Annotated[str, Meta(min_length=1, max_length=64, examples=["simulator"])]
+    provider: Annotated[
+        str, Meta(min_length=1, max_length=64, pattern=TEXT, examples=["simulator"])
+    ]
     event_id: Annotated[
         str, Meta(pattern=r"^[\x20-\x7e]{1,255}(?!\n)$", examples=["evt_1Pgc76B7WZ01zgkW"])
     ]

@@ -11,6 +11,7 @@ from service.admin_views import DeliveryView, EndpointView, delivery_view, endpo
 from service.http.admin_operations import number
 from service.http.admin_schemas import Note, Reason
 from service.http.endpoint import Call, Nothing, Reply
+from service.http.parse import TEXT
 from service.http.schemas import Cursor, Limit
 from service.http.state import CONTEXT
 from service.store.webhook_endpoints import Change
@@ -23,6 +24,7 @@ Url = Annotated[
     Meta(
         min_length=1,
         max_length=2_048,
+        pattern=TEXT,
         description="https, without user, password and fragment; at a public address",
         examples=["https://shop.example/hooks/payments"],
     ),
@@ -31,7 +33,9 @@ EventTypes = Annotated[
     tuple[EventType, ...],
     Meta(min_length=1, max_length=50, description="What it is told; without, all of today's types"),
 ]
-Description = Annotated[str, Meta(max_length=200, examples=["the shop's order service"])]
+Description = Annotated[
+    str, Meta(max_length=200, pattern=TEXT, examples=["the shop's order service"])
+]
 
 
 class RegisterEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from service.domain.order import MAX_ITEMS, MAX_QUANTITY
+from service.http.parse import TEXT
 from service.views import (
     EventView,
     LedgerEntryView,
@@ -55,7 +56,9 @@ class CreatePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CreateRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A refund; without an amount, of all that is left."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=200)] = "requested_by_customer"
+    reason: Annotated[str, Meta(min_length=1, max_length=200, pattern=TEXT)] = (
+        "requested_by_customer"
+    )
     amount: Amount | None = None
 
 

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient
 
 from service.errors import OrderNotPayableError, OverloadedError
 from service.http.endpoint import Call, Endpoint, Nothing, Reply
+from service.http.parse import TEXT
 
 Client = TestClient[web.Request, web.Application]
 Connect = Callable[..., Awaitable[Client]]
@@ -18,20 +19,23 @@ Token = Callable[..., str]
 Lines = Callable[..., list[dict[str, Any]]]
 
 
+Text = Annotated[str, msgspec.Meta(pattern=TEXT)]
+
+
 class Line(msgspec.Struct, forbid_unknown_fields=True):
-    game_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    game_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=TEXT)]
     quantity: Annotated[int, msgspec.Meta(ge=1, le=10)]
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
-    currency: str
+    currency: Text
     items: Annotated[list[Line], msgspec.Meta(min_length=1, max_length=20)]
 
 
 class Page(msgspec.Struct, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
     order_id: UUID | None = None
-    note: str | None = None
+    note: Text | None = None
 
 
 class Echo(msgspec.Struct):

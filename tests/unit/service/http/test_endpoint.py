@@ -241,7 +241,7 @@ class Loose(msgspec.Struct):
 
 
 class Holder(msgspec.Struct, forbid_unknown_fields=True):
-    inner: dict[str, tuple[Loose | None, ...]]
+    inner: list[tuple[Loose | None, ...]]
 
 
 class Number(msgspec.Struct, forbid_unknown_fields=True):
@@ -250,6 +250,10 @@ class Number(msgspec.Struct, forbid_unknown_fields=True):
 
 class Newline(msgspec.Struct, forbid_unknown_fields=True):
     word: Annotated[str, msgspec.Meta(pattern="^[a-z]+$", examples=["a"])]
+
+
+class Free(msgspec.Struct, forbid_unknown_fields=True):
+    word: str
 
 
 @dataclass
@@ -275,6 +279,7 @@ class Anything(msgspec.Struct, forbid_unknown_fields=True):
         (Plain, "use a msgspec.Struct"),
         (Number, "give ge and le"),
         (Newline, "takes a newline"),
+        (Free, "takes NUL"),
     ],
 )
 def test_loose_input_types_are_refused_at_start(kind: type, reason: str) -> None:
