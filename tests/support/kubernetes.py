@@ -33,20 +33,6 @@ QUICK: Final = {
 
 Object = dict[str, Any]
 
-FIRST: Final[Object] = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "first", "namespace": "default"},
-    "spec": {
-        "replicas": 1,
-        "selector": {"matchLabels": {"app": "first"}},
-        "template": {
-            "metadata": {"labels": {"app": "first"}},
-            "spec": {"containers": [{"name": "first", "image": "shop/first:1"}]},
-        },
-    },
-}
-
 
 @dataclass
 class Cluster:
@@ -125,8 +111,6 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
 def _warm_up(made: Cluster) -> None:
     """Wait until controllers and scheduler work: they fill their caches after the start."""
-    made.apply(FIRST)
-    made.kubectl(
-        "wait", "--for=condition=Available", "deployment/first", "-n=default", "--timeout=50s"
-    )
-    made.kubectl("delete", "deployment/first", "-n=default", "--cascade=foreground")
+    made.kubectl("create", "deployment", "first", "--image=shop/first:1")
+    made.kubectl("rollout", "status", "deployment/first", "--timeout=50s")
+    made.kubectl("delete", "deployment/first", "--cascade=foreground")
