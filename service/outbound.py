@@ -21,6 +21,10 @@ MAX_ANSWER_BYTES: Final = 1_048_576
 """No answer of a provider or an integration comes near a megabyte."""
 
 
+_NUL: Final = rb"\u0000"
+"""JSON's only way to say NUL, which PostgreSQL's text can't hold; no code or id has one."""
+
+
 class Outcome(StrEnum):
     """How a call ended, as the metrics' `outcome` label."""
 
@@ -164,7 +168,9 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
         raise CallError("the answer is too large", sent=True)
     if response.status >= 500:  # noqa: PLR2004
         raise CallError(f"status {response.status}", sent=True)
+    if _NUL in raw:
+        raise CallError("the answer holds NUL", sent=True)
     try:
         return Answer(response.status, msgspec.json.decode(raw) if raw else None)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CallError("the answer is not JSON", sent=True) from error

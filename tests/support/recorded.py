@@ -58,6 +58,8 @@ class Recorded:
                 return web.Response()
             case (int(status), str(body)):
                 return web.Response(status=status, text=body, content_type="application/json")
+            case (int(status), bytes(raw)):
+                return web.Response(status=status, body=raw, content_type="application/json")
             case (int(status), body):
                 return web.json_response(body, status=status)
         raise AssertionError("no such answer")

@@ -36,6 +36,26 @@ async def test_an_answer_without_end_is_cut_off(
     assert calls == [("charge", "ok"), ("charge", "error")]
 
 
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"{", "not JSON"),
+        (b'{"id": "\xff\xfe"}', "not JSON"),
+        (b"[" * 100_000 + b"]" * 100_000, "not JSON"),
+        (b'{"failure_code": "no\\u0000"}', "holds NUL"),
+    ],
+    ids=["cut short", "not UTF-8", "deep", "NUL"],
+)
+async def test_an_answer_that_cannot_be_read_leaves_the_outcome_open(
+    connect: Connect, server: Recorded, calls: Calls, raw: bytes, why: str
+) -> None:
+    server.will((200, raw))
+    error = await failed(connect(server.url, "key"))
+    assert error.sent
+    assert why in str(error)
+    assert calls == [("charge", "error")]
+
+
 async def test_a_connection_that_is_not_to_be_had_was_not_used(
     server: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
