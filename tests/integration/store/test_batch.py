@@ -176,7 +176,7 @@ async def test_a_timeout_inside_a_transaction_closes_its_connection_and_undoes_i
     shop: Shop, database_url: str
 ) -> None:
     order = await shop.order()
-    quick = await Database.open(database_url, size=1, timeout_s=0.3, prepared={})
+    quick = await Database.open(database_url, size=1, timeout_s=1.0, prepared={})
 
     async def cancel_slowly() -> None:
         async with quick.transaction() as transaction:
@@ -338,9 +338,10 @@ def test_a_batched_statement_takes_all_its_items_as_one_parameter(name: str) -> 
 
 
 async def test_a_report_has_more_time_than_a_statement(database_url: str) -> None:
-    quick = await Database.open(database_url, size=1, timeout_s=0.2, prepared={})
-    longer_s = 0.2 + SERVER_TIMEOUT_EXTRA_S + 0.5
+    timeout_s = 2.0  # to connect, too
+    quick = await Database.open(database_url, size=1, timeout_s=timeout_s, prepared={})
+    longer_s = timeout_s + SERVER_TIMEOUT_EXTRA_S + 0.5
     assert await quick.report(f"SELECT 1 FROM pg_sleep({longer_s})") == [(1,)]
     [(left,)] = await quick.fetch("SHOW statement_timeout")
-    assert left == "2200ms", "and the next statement has the usual one"
+    assert left == "4s", "and the next statement has the usual one"
     await quick.close()
