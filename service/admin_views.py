@@ -36,7 +36,8 @@ class ReviewItemView(msgspec.Struct, frozen=True):
     """Something that waits for a person; `provider_ref` is its own name at the provider.
 
     `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work), or
-    `grant_refund` (the failed refund of a paid order that can't be granted; `amount` is left).
+    `grant_refund` (the failed refund of a paid order that can't be granted; `amount` is left), or
+    `refund_reversal` (a refund that came back after it had succeeded).
     """
 
     kind: str

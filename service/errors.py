@@ -171,6 +171,12 @@ class RefundExceedsCapturedError(ServiceError):
     status, code, title = 409, "refund_exceeds_captured", "More than is left to refund"
 
 
+class CaptureExceedsAuthorizedError(ServiceError):
+    """More would be captured than the buyer's bank holds for us."""
+
+    status, code, title = 409, "capture_exceeds_authorized", "More than is authorized"
+
+
 class GameUnavailableError(ServiceError):
     """The Game Catalog doesn't know the game, or doesn't sell it in this currency."""
 

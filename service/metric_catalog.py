@@ -82,6 +82,8 @@ PAYMENT_STATUSES: Final = (
 
 ORDER_STATUSES: Final = ("pending", "paid", "fulfilled", "canceled", "expired", "refunded")
 
+REVERSAL_KINDS: Final = ("refund", "capture")
+
 GRANT_REASONS: Final = ("refused", "overdue")
 
 LABEL_VALUES: Final[dict[str, tuple[str, ...]]] = {
@@ -349,6 +351,23 @@ ORPHAN_CAPTURES: Final = Metric(
     "orphan_captures_total",
     "counter",
     "Charges that took money and pay nothing, when they were found.",
+    ("provider",),
+)
+REVERSALS: Final = Metric(
+    "reversals_total",
+    "counter",
+    "Refunds and captures that a provider took back after they had succeeded, by kind.",
+    ("kind", "provider"),
+)
+REVERSALS_OPEN: Final = Metric(
+    "reversals_open_gauge",
+    "gauge",
+    "Refunds that came back and wait for a person, from the database.",
+)
+REFUNDS_ADOPTED: Final = Metric(
+    "refunds_adopted_total",
+    "counter",
+    "Refunds that were made in a provider's dashboard and are ours now.",
     ("provider",),
 )
 ORPHANS_UNREFUNDED: Final = Metric(

@@ -46,6 +46,9 @@ def declare(metrics: Metrics, providers: Iterable[str]) -> None:
 def _declare_provider(metrics: Metrics, provider: str) -> None:
     metrics.declare(m.PAYMENT_FAILURES_HIGH_VALUE, provider=provider)
     metrics.declare(m.ORPHAN_CAPTURES, provider=provider)
+    metrics.declare(m.REFUNDS_ADOPTED, provider=provider)
+    for kind in m.REVERSAL_KINDS:
+        metrics.declare(m.REVERSALS, kind=kind, provider=provider)
     metrics.declare(m.PROVIDER_FAILOVERS, provider=provider)
     for outcome in WEBHOOK_OUTCOMES:
         metrics.declare(m.WEBHOOK_REQUESTS, provider=provider, outcome=outcome)

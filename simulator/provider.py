@@ -56,6 +56,19 @@ class NewRefund(msgspec.Struct, forbid_unknown_fields=True):
     amount: Amount
 
 
+class DashboardRefund(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /control/charges/{id}/refund; `key` makes it the one that a request had asked."""
+
+    amount: Amount | None = None
+    key: str | None = None
+
+
+class Failure(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /control/…/fail: why what had succeeded fails after all."""
+
+    failure_code: str = "expired_or_canceled_card"
+
+
 class Completion(msgspec.Struct, forbid_unknown_fields=True):
     """The body of /control/charges/{id}/complete: how a charge ends without a request."""
 
@@ -89,6 +102,7 @@ class Refund(msgspec.Struct, kw_only=True):
     amount: int
     currency: str
     status: str = "succeeded"
+    failure_code: str | None = None
     idempotency_key: str
     created: int
 
@@ -215,8 +229,34 @@ class SimPay:
         )
         self.refunds[refund.id] = refund
         self._by_key[key] = refund
+        self._records.changed()
         self.webhooks.announce("refund.succeeded", refund)
         return refund
+
+    def fail_refund(self, refund: Refund, failure_code: str) -> Refund:
+        """Let the buyer's bank send back what was refunded: the shop has the money again."""
+        if refund.status != "succeeded":
+            raise RefusalError(409, "refund_not_succeeded", f"the refund is {refund.status}")
+        refund.status, refund.failure_code = "failed", failure_code
+        self.charge(refund.charge).amount_refunded -= refund.amount
+        self._records.changed()
+        self.webhooks.announce("refund.failed", refund)
+        return refund
+
+    def fail(self, charge: Charge, failure_code: str) -> Charge:
+        """Let a charge that had succeeded fail, as a bank debit may days later."""
+        if charge.status != "succeeded":
+            raise RefusalError(409, "charge_not_succeeded", f"the charge is {charge.status}")
+        charge.status, charge.failure_code, charge.amount_captured = "declined", failure_code, 0
+        self._records.changed()
+        return self._changed(charge)
+
+    def refund_of(self, refund_id: str) -> Refund:
+        """Return a refund. Raises RefusalError."""
+        try:
+            return self.refunds[refund_id]
+        except KeyError:
+            raise RefusalError(404, "refund_not_found", f"no refund {refund_id}") from None
 
     def charge(self, charge_id: str) -> Charge:
         """Return a charge. Raises RefusalError."""

@@ -25,6 +25,16 @@ def capture(provider: str, amount: Money) -> tuple[Entry, Entry]:
     return Entry(provider_account(provider), amount), Entry(SALES, -amount)
 
 
+def capture_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """The provider took a capture back: the sale is undone, and it owes us nothing for it."""
+    return Entry(SALES, amount), Entry(provider_account(provider), -amount)
+
+
+def refund_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """A refund came back: the provider owes us the money again, and the sale stands again."""
+    return Entry(provider_account(provider), amount), Entry(SALES, -amount)
+
+
 def refund(provider: str, amount: Money) -> tuple[Entry, Entry]:
     """Money went back: the sale is undone, and the provider owes us less."""
     return Entry(SALES, amount), Entry(provider_account(provider), -amount)

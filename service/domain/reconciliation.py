@@ -35,6 +35,7 @@ _EXPECTED: Final = {
     _P.AUTHORIZED: ChargeOutcome.AUTHORIZED,
     _P.REQUIRES_ACTION: ChargeOutcome.REQUIRES_ACTION,
 }
+_GIVEN_UP: Final = frozenset({ChargeOutcome.DECLINED, ChargeOutcome.CANCELED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ def compare_charge(
         return frozenset({_K.DUPLICATE_CHARGE}) if theirs.holds_money else NONE
     if ours.status in CLOSED:
         return frozenset({_K.STATUS_DIFFERS}) if theirs.holds_money else NONE
+    if ours.status is _P.REVERSED:
+        return NONE if theirs.outcome in _GIVEN_UP else frozenset({_K.STATUS_DIFFERS})
     if theirs.outcome is not _EXPECTED[ours.status]:
         return frozenset({_K.STATUS_DIFFERS})
     return frozenset(_differing_sums(ours, theirs))

@@ -16,6 +16,7 @@ from service.providers.port import (
     NotSentError,
     Provider,
     ProviderCharge,
+    ProviderRefund,
     RefundRequest,
     RefundResult,
 )
@@ -74,7 +75,7 @@ class GuardedProvider:
         return await self._call(lambda: self._provider.get_charge(charge_ref))
 
     async def capture(self, request: HeldRequest) -> Charge:
-        """Capture an authorized charge in full."""
+        """Capture `amount` of an authorized charge; the rest of it is let go."""
         return await self._call(lambda: self._provider.capture(request))
 
     async def cancel(self, request: HeldRequest) -> Charge:
@@ -88,6 +89,10 @@ class GuardedProvider:
     async def find_refund(self, request: RefundRequest) -> RefundResult | None:
         """Return what the provider has under `refund_id`; None if it has seen no such refund."""
         return await self._call(lambda: self._provider.find_refund(request))
+
+    async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
+        """Return the refunds of a charge, also those that were made in the provider's dashboard."""
+        return await self._call(lambda: self._provider.list_refunds(charge_ref))
 
     def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """Yield the charges of a window; a reader with a schedule of its own is not guarded."""

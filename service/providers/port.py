@@ -6,7 +6,7 @@ charged twice or declared failed while the money is gone.
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -72,6 +72,20 @@ class RefundResult(msgspec.Struct, frozen=True):
     failure_code: str | None = None
 
 
+class ProviderRefund(msgspec.Struct, frozen=True):
+    """A refund in the provider's list of a charge, whoever made it.
+
+    `refund_id` is the id that we gave it; None if it was made in the provider's dashboard. `amount`
+    is None where it can't be ours.
+    """
+
+    provider_ref: str
+    refund_id: UUID | None
+    status: Literal["pending", "succeeded", "failed"]
+    amount: Money | None
+    failure_code: str | None = None
+
+
 class ProviderCharge(msgspec.Struct, frozen=True):
     """A charge in a provider's list. `outcome` and `amount` are None where they can't be ours.
 
@@ -106,7 +120,7 @@ class Provider(Protocol):
         """Return a charge that the provider has named before, as it stands now."""
 
     async def capture(self, request: HeldRequest) -> Charge:
-        """Capture an authorized charge in full."""
+        """Capture `amount` of an authorized charge; the rest of it is let go."""
 
     async def cancel(self, request: HeldRequest) -> Charge:
         """Give up a charge that is authorized or waits for the buyer."""
@@ -116,6 +130,9 @@ class Provider(Protocol):
 
     async def find_refund(self, request: RefundRequest) -> RefundResult | None:
         """Return what the provider has under `refund_id`; None if it has seen no such refund."""
+
+    async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
+        """Return the refunds of a charge, also those that were made in the provider's dashboard."""
 
     def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """Yield what was charged from `since` to before `until`, newest first, page by page.

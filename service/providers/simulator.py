@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,9 +17,12 @@ from service.providers.port import (
     NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
+    ProviderRefund,
     RefundRequest,
     RefundResult,
 )
+
+Record = TypeVar("Record")
 
 OK: Final = 200
 BAD_REQUEST: Final = 400
@@ -28,7 +31,9 @@ REFUSED: Final = frozenset({400, 402, 404, 409, 422})
 
 
 PAGE: Final = 100
-"""Charges a page of a list; the simulator gives no more."""
+"""Records a page of a list; the simulator gives no more."""
+MAX_REFUND_PAGES: Final = 10
+"""A charge has at most a handful of refunds; a thousand would be another problem."""
 
 
 _OUTCOMES: Final = frozenset(ChargeOutcome)
@@ -39,6 +44,7 @@ class _Charge(msgspec.Struct, frozen=True):
     status: str
     amount: int
     currency: str
+    amount_captured: int | None = None
     failure_code: str | None = None
 
 
@@ -60,9 +66,16 @@ class _Page(msgspec.Struct, frozen=True):
 
 class _Refund(msgspec.Struct, frozen=True):
     id: str
-    status: str
+    status: Literal["pending", "succeeded", "failed"]
     amount: int
     currency: str
+    idempotency_key: str = ""
+    failure_code: str | None = None
+
+
+class _RefundPage(msgspec.Struct, frozen=True):
+    data: tuple[_Refund, ...]
+    has_more: bool
 
 
 class SimulatorProvider:
@@ -142,6 +155,18 @@ class SimulatorProvider:
         found = _found(answer)
         return _refund(found) if found is not None else None
 
+    async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
+        """GET /refunds by charge."""
+        query, found = {"charge": charge_ref, "limit": str(PAGE)}, list[ProviderRefund]()
+        for _ in range(MAX_REFUND_PAGES):
+            answer = await self._call("list", "GET", "/provider/v1/refunds", query=query)
+            page = _read(answer.body, _RefundPage)
+            found.extend(_listed_refund(refund) for refund in page.data)
+            if not page.has_more or not page.data:
+                return found
+            query["starting_after"] = page.data[-1].id
+        raise OutcomeUnknownError("the charge has more refunds than are looked through")
+
     async def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """GET /charges, from the newest back to `since`: the simulator filters by nothing else."""
         query, more = {"limit": str(PAGE)}, True
@@ -211,6 +236,7 @@ def _charge(body: Any) -> Charge:
             charge.id,
             _amount(charge.amount, charge.currency),
             charge.failure_code,
+            captured_minor=charge.amount_captured,
         )
     except (msgspec.ValidationError, ValueError) as error:
         raise OutcomeUnknownError(f"the provider's charge cannot be read: {error}") from error
@@ -243,16 +269,32 @@ def _uuid(text: str) -> UUID | None:
 
 
 def _refund(body: Any) -> RefundResult:
-    try:
-        refund = msgspec.convert(body, _Refund)
-    except msgspec.ValidationError as error:
-        raise OutcomeUnknownError(f"the provider's refund cannot be read: {error}") from error
+    refund = _read(body, _Refund)
+    if refund.status == "pending":
+        raise OutcomeUnknownError("the refund is pending", answered=True)
     return RefundResult(
         refund.status == "succeeded",
         refund.id,
         _amount(refund.amount, refund.currency),
-        None if refund.status == "succeeded" else refund.status,
+        None if refund.status == "succeeded" else refund.failure_code or refund.status,
     )
+
+
+def _listed_refund(refund: _Refund) -> ProviderRefund:
+    return ProviderRefund(
+        provider_ref=refund.id,
+        refund_id=_uuid(refund.idempotency_key),
+        status=refund.status,
+        amount=_amount(refund.amount, refund.currency),
+        failure_code=refund.failure_code,
+    )
+
+
+def _read(body: Any, record: type[Record]) -> Record:
+    try:
+        return msgspec.convert(body, record)
+    except msgspec.ValidationError as error:
+        raise OutcomeUnknownError(f"the provider's refunds cannot be read: {error}") from error
 
 
 def _amount(minor: int, currency: str) -> Money | None:

@@ -20,6 +20,7 @@ from service.providers.port import (
     HeldRequest,
     OutcomeUnknownError,
     ProviderCharge,
+    ProviderRefund,
     RefundRequest,
     RefundResult,
 )
@@ -113,15 +114,24 @@ class StripeProvider:
 
     async def find_refund(self, request: RefundRequest) -> RefundResult | None:
         """GET /refunds of the payment, which lists what is there without a lag."""
-        query = {"payment_intent": request.charge_ref, "limit": str(PAGE)}
+        for refund in await self._refunds(request.charge_ref):
+            if (refund.metadata or {}).get("refund_id") == str(request.refund_id):
+                return words.refund_of(refund)
+        return None
+
+    async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
+        """GET /refunds of the payment."""
+        return [words.listed_refund(refund) for refund in await self._refunds(charge_ref)]
+
+    async def _refunds(self, charge_ref: str) -> list[words.StripeRefund]:
+        query = {"payment_intent": charge_ref, "limit": str(PAGE)}
+        found: list[words.StripeRefund] = []
         for _ in range(MAX_REFUND_PAGES):
             answer = await self._get("/v1/refunds", query)
             page: words.RefundPage = words.read(answer.body, words.RefundPage)
-            for refund in page.data:
-                if (refund.metadata or {}).get("refund_id") == str(request.refund_id):
-                    return words.refund_of(refund)
+            found.extend(page.data)
             if not page.has_more or not page.data:
-                return None
+                return found
             query["starting_after"] = page.data[-1].id
         raise OutcomeUnknownError("the payment has more refunds than are looked through")
 

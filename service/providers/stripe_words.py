@@ -4,7 +4,7 @@ https://docs.stripe.com/api/payment_intents, …/refunds, …/errors, …/idempo
 """
 
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,7 @@ from service.providers.port import (
     NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
+    ProviderRefund,
     RefundResult,
 )
 
@@ -37,6 +38,13 @@ OUTCOMES: Final = {
     "canceled": ChargeOutcome.CANCELED,
 }
 """Outcome by a confirmed PaymentIntent's status; `processing` and any other is unknown for now."""
+
+_REFUND_STATUSES: Final[dict[str, Literal["succeeded", "failed"]]] = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "canceled": "failed",
+}
+"""A Refund's status; any other is on its way."""
 
 _AT_REST: Final = frozenset({"requires_payment_method", "canceled"})
 _CARD_ERROR: Final = "card_error"
@@ -151,15 +159,21 @@ def charge_of(intent: Intent) -> Charge:
     unconfirmed = outcome is ChargeOutcome.DECLINED and intent.last_payment_error is None
     if outcome is None or unconfirmed:  # made, and its confirmation may be under way
         raise OutcomeUnknownError(f"the payment is {intent.status}", answered=True)
-    minor = intent.amount_received if outcome is ChargeOutcome.SUCCEEDED else intent.amount
     trouble = intent.last_payment_error
     return Charge(
         outcome,
         intent.id,
-        amount_in(minor, intent.currency),
+        amount_in(intent.amount, intent.currency),
         _code(trouble.why if trouble else None) if outcome is ChargeOutcome.DECLINED else None,
         _action(intent) if outcome is ChargeOutcome.REQUIRES_ACTION else None,
+        captured_minor=_captured(intent),
     )
+
+
+def _captured(intent: Intent) -> int:
+    """Return what was captured, in our minor units; 0 for a currency that can't be ours."""
+    captured = amount_in(intent.amount_received, intent.currency)
+    return captured.minor if captured else 0
 
 
 def refused_charge(answer: Answer) -> Charge:
@@ -200,6 +214,19 @@ def refund_of(refund: StripeRefund) -> RefundResult:
     done = refund.status == "succeeded"
     code = None if done else _code(refund.failure_reason or refund.status)
     return RefundResult(done, refund.id, amount_in(refund.amount, refund.currency), code)
+
+
+def listed_refund(refund: StripeRefund) -> ProviderRefund:
+    """Return a Refund of a list; one that is canceled gave nothing back."""
+    known = _REFUND_STATUSES.get(refund.status or "")
+    why = refund.failure_reason or refund.status
+    return ProviderRefund(
+        provider_ref=refund.id,
+        refund_id=_uuid((refund.metadata or {}).get("refund_id", "")),
+        status=known or "pending",
+        amount=amount_in(refund.amount, refund.currency),
+        failure_code=_code(why) if known == "failed" else None,
+    )
 
 
 def listed(intent: Intent) -> ProviderCharge:

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database, RefusedError
+from service.store.refunds import COLUMNS as REFUND_COLUMNS
 from service.store.refunds import DueRefund, RefundRow
 
 NAME: Final = "receive_events"
@@ -196,14 +197,13 @@ async def locate_payment(db: Database, event: InboxEvent) -> UUID | None:
 async def find_refund(db: Database, event: InboxEvent) -> DueRefund | None:
     """Return the refund of an event, whatever its status."""
     rows = await db.read(
-        """
-        SELECT r.checks, p.provider, p.user_id, p.provider_ref, r.id, r.payment_id, r.status,
-            r.amount_minor, r.currency, r.reason, r.failure_code, r.created_at, r.updated_at
+        f"""
+        SELECT r.checks, p.provider, p.user_id, p.provider_ref, {REFUND_COLUMNS}
         FROM refunds r JOIN payments p ON p.id = r.payment_id
         WHERE p.provider = %(provider)s AND r.id = coalesce(
             %(refund_id)s::uuid,
             (SELECT f.id FROM refunds f WHERE f.provider_ref = %(refund_ref)s))
-        """,
+        """,  # noqa: S608  constants only; values are parameters
         msgspec.structs.asdict(event),
     )
     if not rows:

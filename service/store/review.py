@@ -16,7 +16,7 @@ class ReviewRow(msgspec.Struct, frozen=True):
 
     `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work), or
     `grant_refund` (a refund of a paid order that can't be granted, which failed; the amount is
-    what is left to refund).
+    what is left to refund), or `refund_reversal` (a refund that came back).
     """
 
     kind: str
@@ -65,6 +65,12 @@ async def list_review(db: Database, *, after: UUID | None, limit: int) -> list[R
              SELECT * FROM refunds f WHERE f.payment_id = p.id AND f.status = 'failed'
                  AND f.reason = 'grant_failed' ORDER BY f.id DESC LIMIT 1) r
          WHERE %(after)s::uuid IS NULL OR r.id > %(after)s::uuid
+         ORDER BY r.id LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'refund_reversal', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
+                v.amount_minor, v.currency, v.failure_code, v.created_at, v.updated_at
+         FROM reversals v JOIN payments p ON p.id = v.payment_id JOIN refunds r ON r.id = v.refund_id
+         WHERE v.status = 'open' AND (%(after)s::uuid IS NULL OR r.id > %(after)s::uuid)
          ORDER BY r.id LIMIT %(limit)s)
         ORDER BY 2 LIMIT %(limit)s
         """,

@@ -101,14 +101,14 @@ async def newest(ctx: Context) -> list[OrphanRow]:
 
 
 async def _record(ctx: Context, payment: PaymentRow, charge_ref: str, charge: Charge) -> str:
-    if charge.amount is None:
+    if charge.amount is None or not charge.captured:
         raise OutcomeUnknownError("the charge's amount cannot be read")
     item = NewOrphan(
         id=new_id(),
         provider=payment.provider,
         provider_ref=charge_ref,
         payment_id=payment.id,
-        amount_minor=charge.amount.minor,
+        amount_minor=charge.captured,
         currency=charge.amount.currency,
         correlation_id=correlation_id(),
         at=ctx.now(),
