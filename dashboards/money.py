@@ -5,12 +5,14 @@ from typing import Final
 from alerts.delivery import GIVEN_UP, MANY_NOT_GRANTED, NOT_GRANTED, OUTBOX_LAGGING
 from alerts.links import MONEY_DASHBOARD
 from alerts.money import (
+    CAPTURE_REVERSED,
     DIFFERENCE,
     INVARIANT_BROKEN,
     NOT_GIVEN_BACK,
     ORPHANS,
     ORPHANS_IN_REVIEW,
     OVERDUE,
+    REFUND_CAME_BACK,
     SEAL_LAGGING,
     SEALS_GONE,
     TRAIL_BROKEN,
@@ -37,6 +39,9 @@ from service.metric_catalog import (
     RECONCILIATION_DIFFERENCES,
     RECONCILIATION_LAST_RUN,
     RECONCILIATION_RUNS,
+    REFUNDS_ADOPTED,
+    REVERSALS,
+    REVERSALS_OPEN,
     UNRESOLVED_PAYMENTS,
     UNRESOLVED_REFUNDS,
 )
@@ -190,6 +195,29 @@ RECONCILIATION: Final = (
             stacked=True,
             steps=NEVER,
             alerts=(NOT_GIVEN_BACK, ORPHANS_IN_REVIEW),
+        ),
+    ),
+    (
+        timeseries(
+            "Taken back by providers",
+            "Refunds and captures that failed after they had succeeded, when they were booked.",
+            (grouped(REVERSALS, "kind"),),
+            "per_second",
+            alerts=(CAPTURE_REVERSED,),
+        ),
+        timeseries(
+            "Refunds that came back",
+            "They wait for a person: their buyers have neither money nor games.",
+            (latest(REVERSALS_OPEN),),
+            "count",
+            steps=NEVER,
+            alerts=(REFUND_CAME_BACK,),
+        ),
+        timeseries(
+            "Refunds made in a dashboard",
+            "Somebody refunded at the provider, past the API; they are ours now.",
+            (grouped(REFUNDS_ADOPTED, "provider"),),
+            "per_second",
         ),
     ),
 )

@@ -132,7 +132,7 @@ ORPHAN_REACHED: Final[Mapping[str, str]] = MappingProxyType(
 
 _REACHED: Final = (
     *(
-        _event("payment", "error" if status == PaymentStatus.REVERSED else "info", name,
+        _event("payment", "info|error" if status == PaymentStatus.REVERSED else "info", name,
                f"A payment is {status.replace('_', ' ')}.",
                "payment_id user_id provider amount_minor currency failure_code declined")
         for status, name in PAYMENT_REACHED.items()

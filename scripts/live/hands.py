@@ -104,6 +104,7 @@ ORPHANS: Final = "SELECT id FROM orphan_captures"
 ORPHANS_REVIEWED: Final = """
     SELECT id FROM orphan_captures
     WHERE EXISTS (SELECT FROM orphan_captures WHERE status = 'review')"""
+REVERSALS: Final = "SELECT id FROM reversals"
 GRANTED: Final = """
     SELECT id FROM entitlements WHERE status = 'granted' AND updated_at < now() - interval '12 s'
     ORDER BY updated_at LIMIT 1"""
@@ -112,6 +113,9 @@ PENDING_ORDERS: Final = "SELECT id, user_id FROM orders WHERE status = 'pending'
 
 LOCKED_ORDERS: Final = "SELECT id FROM orders FOR UPDATE"
 """Orders can be read and made, and not changed."""
+ORDERS_LOCKED: Final = """
+    SELECT pid FROM pg_stat_activity
+    WHERE state = 'idle in transaction' AND query = 'SELECT id FROM orders FOR UPDATE'"""
 
 SLOW_INSERTS: Final = """
     CREATE FUNCTION take_your_time() RETURNS trigger LANGUAGE plpgsql AS

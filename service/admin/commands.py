@@ -76,7 +76,7 @@ async def resolve(ctx: Context, arguments: Arguments, out: Output) -> int:
 
 
 async def give_back(ctx: Context, arguments: Arguments, out: Output) -> int:
-    """Have a refund tried again, or book it as made otherwise."""
+    """Have a refund tried again, book it as made otherwise, or decide that there is none."""
     decide = _GIVING_BACK[arguments.verb, arguments.kind]
     return _answered(await decide(ctx, _command(arguments, arguments.verb)), arguments, out)
 
@@ -86,6 +86,7 @@ _GIVING_BACK: Final = {
     ("record", "orphan"): giving_back.record_orphan,
     ("retry", "refund"): giving_back.retry_refund,
     ("record", "refund"): giving_back.record_refund,
+    ("dismiss", "refund"): giving_back.dismiss_refund,
 }
 
 

@@ -26,12 +26,12 @@ def capture(provider: str, amount: Money) -> tuple[Entry, Entry]:
 
 
 def capture_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """The provider took a capture back: the sale is undone, and it owes us nothing for it."""
+    """Money was taken back: the sale is undone, and the provider owes us nothing for it."""
     return Entry(SALES, amount), Entry(provider_account(provider), -amount)
 
 
 def refund_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """A refund came back: the provider owes us the money again, and the sale stands again."""
+    """Money that went back came in again: the provider owes it to us, and the sale stands."""
     return Entry(provider_account(provider), amount), Entry(SALES, -amount)
 
 

@@ -131,17 +131,23 @@ def judge(charge: Charge, asked: Money, capture: CaptureMethod) -> Verdict:
         declined = charge.outcome is ChargeOutcome.DECLINED
         code = charge.failure_code or charge.outcome.value
         return Verdict(_S.FAILED, 0, code, "failed", declined)
-    if charge.amount != asked:
-        return Verdict(_S.REVIEW, 0, "amount_mismatch")
+    if status is None or (misfit := _misfit(charge, asked, capture)):
+        return Verdict(_S.REVIEW, 0, misfit if status else f"{charge.outcome.value}_unasked")
+    return Verdict(status, charge.captured)
+
+
+def _misfit(charge: Charge, asked: Money, capture: CaptureMethod) -> str | None:
+    """Return in what a charge is not the one that was asked for; None if it is."""
+    succeeded = charge.outcome is ChargeOutcome.SUCCEEDED
+    if charge.amount != asked or (succeeded and charge.captured != asked.minor):
+        return "amount_mismatch"
     if charge.provider_ref is None:
-        return Verdict(_S.REVIEW, 0, "provider_ref_missing")
-    if status is None or (status is _S.SUCCEEDED and capture == "manual"):
-        return Verdict(_S.REVIEW, 0, f"{charge.outcome.value}_unasked")
-    if status is _S.AUTHORIZED and capture == "automatic":
-        return Verdict(_S.REVIEW, 0, "not_captured")
-    if status is _S.SUCCEEDED and charge.captured != asked.minor:
-        return Verdict(_S.REVIEW, 0, "amount_mismatch")
-    return Verdict(status, asked.minor if status is _S.SUCCEEDED else 0)
+        return "provider_ref_missing"
+    if succeeded and capture == "manual":
+        return "succeeded_unasked"
+    if charge.outcome is ChargeOutcome.AUTHORIZED and capture == "automatic":
+        return "not_captured"
+    return None
 
 
 def judge_operation(
@@ -154,20 +160,26 @@ def judge_operation(
     payment up. A refused operation leaves the payment as it is; an answer that doesn't fit goes to
     review.
     """
-    if charge.outcome is ChargeOutcome.SUCCEEDED:
-        if charge.amount == asked and 0 < charge.captured <= asked.minor:
-            return Verdict(_S.SUCCEEDED, charge.captured)
-        return Verdict(_S.REVIEW, 0, "amount_mismatch")
-    if charge.outcome in (ChargeOutcome.REJECTED, ChargeOutcome.DECLINED):
-        status = _S.REVIEW if operation == "expire" else held  # nobody would ask again
-        return Verdict(status, 0, charge.failure_code or f"{operation}_rejected", "failed")
+    match charge.outcome:
+        case ChargeOutcome.SUCCEEDED:
+            if charge.amount == asked and 0 < charge.captured <= asked.minor:
+                return Verdict(_S.SUCCEEDED, charge.captured)
+            return Verdict(_S.REVIEW, 0, "amount_mismatch")
+        case ChargeOutcome.REJECTED | ChargeOutcome.DECLINED:
+            status = _S.REVIEW if operation == "expire" else held  # nobody would ask again
+            code = charge.failure_code or f"{operation}_rejected"
+            return Verdict(status, 0, code, "failed")
+        case ChargeOutcome.CANCELED:
+            return _canceled(operation)
+        case _:
+            return Verdict(_S.REVIEW, 0, f"{operation}_mismatch")
+
+
+def _canceled(operation: Operation) -> Verdict:
+    """Return what the end of a hold makes of a payment: also one that came before our capture."""
     if operation == "capture":
-        if charge.outcome is ChargeOutcome.CANCELED:  # in the dashboard, or the hold ran out
-            return Verdict(_S.CANCELED, 0, "charge_canceled", "failed")
-        return Verdict(_S.REVIEW, 0, "capture_mismatch")
-    if charge.outcome is ChargeOutcome.CANCELED:
-        return Verdict(_S.EXPIRED if operation == "expire" else _S.CANCELED)
-    return Verdict(_S.REVIEW, 0, f"{operation}_mismatch")
+        return Verdict(_S.CANCELED, 0, "charge_canceled", "failed")
+    return Verdict(_S.EXPIRED if operation == "expire" else _S.CANCELED)
 
 
 def judge_silence(operation: Operation, present: PaymentStatus, *, last_check: bool) -> Verdict:

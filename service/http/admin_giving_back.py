@@ -35,15 +35,21 @@ async def record_orphan(call: Call[GivenBack, Nothing]) -> Reply:
 
 
 async def retry_refund(call: Call[Reason, Nothing]) -> Reply:
-    """Begin a refund in place of a failed one of an order that can't be granted."""
+    """Begin a refund in place of one that failed for good or came back."""
     command = command_of(call, "refund_id", EvidenceBody(call.body.note))
     return reply_of(await giving_back.retry_refund(call.app(CONTEXT), command))
 
 
 async def record_refund(call: Call[GivenBack, Nothing]) -> Reply:
-    """Book a refund of an order that can't be granted as made otherwise."""
+    """Book what replaces a refund that failed for good or came back."""
     command = command_of(call, "refund_id", call.body.evidence)
     return reply_of(await giving_back.record_refund(call.app(CONTEXT), command))
+
+
+async def dismiss_refund(call: Call[Reason, Nothing]) -> Reply:
+    """Decide that nothing replaces a refund that came back."""
+    command = command_of(call, "refund_id", EvidenceBody(call.body.note))
+    return reply_of(await giving_back.dismiss_refund(call.app(CONTEXT), command))
 
 
 async def list_parked(call: Call[Nothing, Nothing]) -> Reply:

@@ -116,13 +116,19 @@ ADMIN_ROUTES: Final = (
     Endpoint(
         method="POST", path="/v1/admin/refunds/{refund_id}/retry",
         handler=giving_back.retry_refund, scope=ADMIN, operation_id="retryRefund",
-        summary="Refund an order that can't be granted again, after a refund that failed",
+        summary="Refund again in place of a refund that failed for good or came back",
         tag="admin", idempotent=True, responses={202: RefundView}, errors=_RESOLVE_ERRORS,
     ),
     Endpoint(
         method="POST", path="/v1/admin/refunds/{refund_id}/record",
         handler=giving_back.record_refund, scope=ADMIN, operation_id="recordRefund",
-        summary="Book a refund of an order that can't be granted as made otherwise",
+        summary="Book what replaces a refund that failed for good or came back",
+        tag="admin", idempotent=True, responses={200: RefundView}, errors=_RESOLVE_ERRORS,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/refunds/{refund_id}/dismiss",
+        handler=giving_back.dismiss_refund, scope=ADMIN, operation_id="dismissRefund",
+        summary="Decide that nothing replaces a refund that came back",
         tag="admin", idempotent=True, responses={200: RefundView}, errors=_RESOLVE_ERRORS,
     ),
 )  # fmt: skip

@@ -53,7 +53,7 @@ def body_reader(kind: type) -> Reader:
         return web.Request.read
     refuse_loose(kind)
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
-    optional = issubclass(kind, OptionalBody) or not msgspec.structs.fields(kind)
+    optional = not msgspec.structs.fields(kind) or issubclass(kind, OptionalBody)
 
     async def read(request: web.Request) -> Any:
         if optional and not request.can_read_body:

@@ -166,12 +166,14 @@ def charge_of(intent: Intent) -> Charge:
         amount_in(intent.amount, intent.currency),
         _code(trouble.why if trouble else None) if outcome is ChargeOutcome.DECLINED else None,
         _action(intent) if outcome is ChargeOutcome.REQUIRES_ACTION else None,
-        captured_minor=_captured(intent),
+        captured_minor=_part(intent),
     )
 
 
-def _captured(intent: Intent) -> int:
-    """Return what was captured, in our minor units; 0 for a currency that can't be ours."""
+def _part(intent: Intent) -> int | None:
+    """Return what was captured if that is a part; 0 for a currency that can't be ours."""
+    if intent.status != "succeeded" or intent.amount_received == intent.amount:
+        return None
     captured = amount_in(intent.amount_received, intent.currency)
     return captured.minor if captured else 0
 

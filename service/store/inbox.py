@@ -64,6 +64,7 @@ class InboxEvent(msgspec.Struct, frozen=True):
     payment_id: UUID | None
     attempt_id: UUID | None
     refund_id: UUID | None
+    claimed_status: str | None
     attempts: int
     correlation_id: str
     received_at: datetime
@@ -122,7 +123,8 @@ async def claim(db: Database, *, at: datetime, until: datetime, limit: int) -> l
         UPDATE webhook_inbox w SET attempts = w.attempts + 1, next_attempt_at = %(until)s
         FROM due WHERE w.provider = due.provider AND w.event_id = due.event_id
         RETURNING w.provider, w.event_id, w.kind, w.type, w.charge_ref, w.refund_ref,
-            w.payment_id, w.attempt_id, w.refund_id, w.attempts, w.correlation_id, w.received_at
+            w.payment_id, w.attempt_id, w.refund_id, w.claimed_status, w.attempts,
+            w.correlation_id, w.received_at
         """,
         {"at": at, "until": until, "limit": limit},
     )

@@ -73,7 +73,10 @@ class LedgerRow(msgspec.Struct, frozen=True):
 
 
 class DueAttempt(msgspec.Struct, frozen=True):
-    """An attempt whose outcome nobody has recorded in time; `amount_minor` is of a partial capture."""
+    """An attempt whose outcome nobody has recorded in time.
+
+    `amount_minor` is what a capture is to take; None means all of it.
+    """
 
     attempt_id: UUID
     operation: Operation

@@ -20,8 +20,8 @@ COLUMNS: Final = """
 class RefundRow(msgspec.Struct, frozen=True):
     """A refund as it stands.
 
-    `origin` is `provider` for one that was made in the provider's dashboard; `reversed` says that it
-    had succeeded and came back.
+    `origin` is `provider` for one that was made in the provider's dashboard; `reversed` says that
+    it had succeeded and came back.
     """
 
     id: UUID

@@ -111,18 +111,14 @@ async def _surfaced(
     """Book a refund that we recorded as failed and that the provider has made."""
     if _amount(payment, found).minor != refund.amount_minor:
         raise OutcomeUnknownError("the provider's refund is of another amount", answered=True)
-    row = replace(
-        refund, status=RefundStatus.SUCCEEDED, failure_code=None, updated_at=ctx.now()
-    )
+    row = replace(refund, status=RefundStatus.SUCCEEDED, failure_code=None, updated_at=ctx.now())
     item = replace(
         settlement(_due(payment, row), row, found.provider_ref), of_status=[RefundStatus.FAILED]
     )
     settled = await refund_store.settle_refund(ctx.db, item)
     if settled.applied:
         count_order(ctx, settled)
-        _log.info(
-            REFUND_REACHED[row.status], refund_id=str(row.id), amount_minor=row.amount_minor
-        )
+        _log.info(REFUND_REACHED[row.status], refund_id=str(row.id), amount_minor=row.amount_minor)
     return settled.applied
 
 

@@ -193,9 +193,7 @@ async def test_what_is_paid_while_it_is_given_up_is_booked(
     await api.sound()
 
 
-async def test_a_cancellation_that_comes_after_a_capture_books_it(
-    api: Api, ada: Client
-) -> None:
+async def test_a_cancellation_that_comes_after_a_capture_books_it(api: Api, ada: Client) -> None:
     order = await ada.order(["game-1"])
     payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
     [charge] = (await api.simulator.state())["charges"]
