@@ -70,6 +70,7 @@ async def test_stripe_takes_our_look_ups(connect: Connect, paid_url: str) -> Non
     provider = StripeProvider(connect(paid_url, "sk_test_123"))
     assert await provider.find_charge(a_charge()) is None  # none of its objects is ours
     assert await provider.find_refund(RefundRequest(new_id(), "pi_1", PRICE)) is None
+    assert {refund.refund_id for refund in await provider.list_refunds("pi_1")} == {None}
     now = datetime.now(UTC)
     found = [charge async for charge in provider.list_charges(now - timedelta(days=1), now)]
     assert [(charge.captured_minor, charge.refunded_minor) for charge in found] == [(1999, 500)]
