@@ -23,6 +23,7 @@ from tests.integration.api.conftest import (  # noqa: F401  fixtures
 )
 from tests.integration.api.operators import GIVE_UP_LOOKING, payment_in_review, refund_in_review
 from tests.integration.api.test_giving_back import orphan_in_review, parked, ungranted
+from tests.integration.api.test_reversals import came_back
 from tests.support.services import settings
 from tests.support.webhooks import Hook
 
@@ -141,6 +142,18 @@ async def test_money_that_could_not_be_given_back(shop: Api, cli: Cli) -> None:
     await shop.sound()
 
 
+async def test_a_refund_that_came_back_is_dismissed(shop: Api, cli: Cli) -> None:
+    async with shop.client("ada") as customer, aiohttp.ClientSession() as session:
+        refund = await came_back(shop, customer, Hook(shop.url, session))
+    [item] = (await cli("review", "--json")).body["items"]
+    assert (item["kind"], item["id"]) == ("refund_reversal", refund["id"])
+    done = await cli("dismiss", "refund", refund["id"], *WHY)
+    assert (done.code, done.out) == (0, f"refund {refund['id']} is failed\n")
+    late = await cli("dismiss", "refund", refund["id"], *WHY)
+    assert late.code == 1
+    assert (await cli("review", "--json")).body["items"] == []
+
+
 async def test_parked_events_are_decided(shop: Api, cli: Cli) -> None:
     async with aiohttp.ClientSession() as session:
         record = {"id": "ch_x", "object": "charge", "status": "succeeded"}
@@ -228,7 +241,7 @@ async def test_help_names_every_command(cli: Cli) -> None:
     ended = await cli("--help")
     assert ended.code == 0
     for command in (
-        *("review", "resolve", "outbox", "replay", "orphans", "retry", "record"),
+        *("review", "resolve", "outbox", "replay", "orphans", "retry", "record", "dismiss"),
         *("parked", "replay-event", "dismiss-event"),
         *("reconcile", "differences", "invariants", "payment"),
     ):

@@ -213,3 +213,54 @@ async def test_a_charge_that_fails_after_a_partial_refund_leaves_our_debt_in_the
     assert rows == [(-500,)]
     await api.deliver()
     await api.sound()
+
+
+async def came_back(api: Api, ada: Client, hook: Hook, amount: int | None = None) -> Json:
+    """Return a refund that came back after it had succeeded."""
+    refund = await refunded(ada, await bought(api, ada), amount)
+    await api.deliver()
+    await taken_back(api, hook)
+    return refund
+
+
+async def test_a_refund_that_came_back_is_tried_again(api: Api, ada: Client, hook: Hook) -> None:
+    refund = await came_back(api, ada, hook, 500)
+    path = f"/v1/admin/refunds/{refund['id']}"
+    async with api.client("op", ADMIN) as operator:
+        tries = [
+            operator.call("POST", f"{path}/retry", json={"note": "a new card"}, key=str(uuid4()))
+            for _ in range(6)
+        ]
+        statuses = sorted(reply.status for reply in await asyncio.gather(*tries))
+    assert statuses == [202, 409, 409, 409, 409, 409]
+    assert await api.complete() == 1
+    found = (await ada.read(f"/v1/payments/{refund['payment_id']}/refunds"))["refunds"]
+    assert [(each["status"], each["amount"]) for each in found] == [
+        ("failed", 500),
+        ("succeeded", 500),
+    ]
+    await api.sound()
+
+
+async def test_a_refund_that_came_back_is_dismissed_once(api: Api, ada: Client, hook: Hook) -> None:
+    refund = await came_back(api, ada, hook)
+    path, note = f"/v1/admin/refunds/{refund['id']}/dismiss", {"note": "they have the money"}
+    async with api.client("op", ADMIN) as operator:
+        key = str(uuid4())
+        first = await operator.call("POST", path, json=note, key=key)
+        again = await operator.call("POST", path, json=note, key=key)
+        assert (first.status, again.replayed, again.body) == (200, True, first.body)
+        assert (await operator.call("POST", path, json=note, key=str(uuid4()))).status == 409
+        assert (await operator.read("/v1/admin/review"))["items"] == []
+        shown = await operator.read(f"/v1/admin/payments/{refund['payment_id']}")
+        assert [each["action"] for each in shown["actions"]] == ["dismiss"]
+    await refunded(ada, {"id": refund["payment_id"]})  # and it may be asked for by the API
+    await api.sound()
+
+
+async def test_a_refund_that_succeeded_is_not_for_an_operator(api: Api, ada: Client) -> None:
+    refund = await refunded(ada, await bought(api, ada), 500)
+    async with api.client("op", ADMIN) as operator:
+        for verb, body in (("dismiss", {"note": "x"}), ("retry", {"note": "x"})):
+            path = f"/v1/admin/refunds/{refund['id']}/{verb}"
+            assert (await operator.call("POST", path, json=body, key=str(uuid4()))).status == 404
