@@ -110,6 +110,8 @@ LABEL_VALUES: Final[dict[str, tuple[str, ...]]] = {
         "refused",
         "malformed",
         "parked",
+        "foreign",
+        "mismatch",
     ),
     "integration": ("library", "game_catalog"),
     "topic": ("library.grant", "library.revoke"),
@@ -329,7 +331,9 @@ WEBHOOK_REQUESTS: Final = Metric(
 WEBHOOK_EVENTS: Final = Metric(
     "webhook_events_total",
     "counter",
-    "Events of the inbox that were looked at: processed, put off (error) or parked.",
+    "Events of the inbox that were looked at: processed (ok), put off (error), parked, of a charge"
+    " that was never ours (foreign), or of one that the provider has on record for somebody else"
+    " (mismatch).",
     ("provider", "outcome"),
 )
 WEBHOOK_INBOX: Final = Metric(

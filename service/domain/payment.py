@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
+from uuid import UUID
 
 from service.domain.money import Money
 
@@ -67,13 +68,19 @@ class NextAction:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A charge as the provider reports it; `next_action` belongs to `requires_action`."""
+    """A charge as the provider reports it; `next_action` belongs to `requires_action`.
+
+    `payment_id` and `attempt_id` are what we gave the provider with it, read from the provider's
+    own record; None where the record holds none of ours.
+    """
 
     outcome: ChargeOutcome
     provider_ref: str | None
     amount: Money | None
     failure_code: str | None = None
     next_action: NextAction | None = None
+    payment_id: UUID | None = None
+    attempt_id: UUID | None = None
 
 
 AttemptStatus = Literal["succeeded", "failed", "unknown"]

@@ -37,6 +37,24 @@ class OutcomeUnknownError(Exception):
         self.answered = answered
 
 
+class NoSuchChargeError(OutcomeUnknownError):
+    """The provider is well and has no charge of this name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, answered=True)
+
+
+class ChargeOpenError(OutcomeUnknownError):
+    """The provider has the charge, and its outcome isn't known yet.
+
+    `payment_id` is what we gave the provider with it; None if the record holds none of ours.
+    """
+
+    def __init__(self, reason: str, payment_id: UUID | None) -> None:
+        super().__init__(reason, answered=True)
+        self.payment_id = payment_id
+
+
 class ChargeRequest(msgspec.Struct, frozen=True):
     """A charge to make. `attempt_id` is the provider's idempotency key."""
 
@@ -103,7 +121,10 @@ class Provider(Protocol):
         """Return what the provider has under `attempt_id`; None if it has seen no such attempt."""
 
     async def get_charge(self, charge_ref: str) -> Charge:
-        """Return a charge that the provider has named before, as it stands now."""
+        """Return a charge that the provider has named before, as it stands now.
+
+        Raises NoSuchChargeError if there is none, ChargeOpenError while it has no outcome.
+        """
 
     async def capture(self, request: HeldRequest) -> Charge:
         """Capture an authorized charge in full."""

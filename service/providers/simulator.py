@@ -10,10 +10,11 @@ import msgspec
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Answer, Outbound
-from service.providers.calls import send
+from service.providers.calls import segment, send
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
+    NoSuchChargeError,
     NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
@@ -23,6 +24,7 @@ from service.providers.port import (
 
 OK: Final = 200
 BAD_REQUEST: Final = 400
+NOT_FOUND: Final = 404
 REFUSED: Final = frozenset({400, 402, 404, 409, 422})
 """Statuses with which the simulator says that it has done nothing and never will."""
 
@@ -40,6 +42,8 @@ class _Charge(msgspec.Struct, frozen=True):
     amount: int
     currency: str
     failure_code: str | None = None
+    reference: str = ""
+    idempotency_key: str = ""
 
 
 class _Listed(msgspec.Struct, frozen=True):
@@ -105,9 +109,11 @@ class SimulatorProvider:
 
     async def get_charge(self, charge_ref: str) -> Charge:
         """GET /charges/{id}."""
-        answer = await self._call("find", "GET", f"/provider/v1/charges/{charge_ref}")
+        answer = await self._call("find", "GET", f"/provider/v1/charges/{segment(charge_ref)}")
+        if answer.status == NOT_FOUND:
+            raise NoSuchChargeError(f"no such charge: {_code(answer)}")
         if answer.status in REFUSED:
-            raise OutcomeUnknownError(f"no such charge: {_code(answer)}", answered=True)
+            raise OutcomeUnknownError(f"the look-up was refused: {_code(answer)}", answered=True)
         return _charge(answer.body)
 
     async def capture(self, request: HeldRequest) -> Charge:
@@ -123,7 +129,7 @@ class SimulatorProvider:
         answer = await self._call(
             "refund",
             "POST",
-            f"/provider/v1/charges/{request.charge_ref}/refunds",
+            f"/provider/v1/charges/{segment(request.charge_ref)}/refunds",
             body={"amount": request.amount.minor},
             key=str(request.refund_id),
         )
@@ -160,7 +166,7 @@ class SimulatorProvider:
         answer = await self._call(
             operation,
             "POST",
-            f"/provider/v1/charges/{request.charge_ref}/{operation}",
+            f"/provider/v1/charges/{segment(request.charge_ref)}/{operation}",
             body=body,
             key=str(request.attempt_id),
         )
@@ -211,6 +217,8 @@ def _charge(body: Any) -> Charge:
             charge.id,
             _amount(charge.amount, charge.currency),
             charge.failure_code,
+            payment_id=_uuid(charge.reference),
+            attempt_id=_uuid(charge.idempotency_key),
         )
     except (msgspec.ValidationError, ValueError) as error:
         raise OutcomeUnknownError(f"the provider's charge cannot be read: {error}") from error

@@ -14,7 +14,7 @@ from service.domain.payment import Charge
 from service.ids import made_at
 from service.outbound import Answer, Outbound
 from service.providers import stripe_words as words
-from service.providers.calls import send
+from service.providers.calls import segment, send
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
@@ -87,7 +87,7 @@ class StripeProvider:
 
     async def get_charge(self, charge_ref: str) -> Charge:
         """GET /payment_intents/{id}."""
-        answer = await self._get(f"/v1/payment_intents/{charge_ref}", {})
+        answer = await self._get(f"/v1/payment_intents/{segment(charge_ref)}", {})
         return words.charge_of(words.read(answer.body, words.Intent))
 
     async def capture(self, request: HeldRequest) -> Charge:
@@ -145,7 +145,7 @@ class StripeProvider:
             query["starting_after"] = page.data[-1].id if page.data else ""
 
     async def _change(self, operation: str, request: HeldRequest, form: dict[str, str]) -> Charge:
-        path = f"/v1/payment_intents/{request.charge_ref}/{operation}"
+        path = f"/v1/payment_intents/{segment(request.charge_ref)}/{operation}"
         answer = await self._post(operation, path, form, request.attempt_id)
         if answer.status >= words.BAD_REQUEST:
             return words.refused_operation(answer)

@@ -13,6 +13,8 @@ from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.outbound import Answer
 from service.providers.port import (
+    ChargeOpenError,
+    NoSuchChargeError,
     NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
@@ -28,6 +30,7 @@ digits (https://docs.stripe.com/currencies#zero-decimal)."""
 
 MAX_CODE: Final = 64
 BAD_REQUEST: Final = 400
+NOT_FOUND: Final = 404
 
 OUTCOMES: Final = {
     "succeeded": ChargeOutcome.SUCCEEDED,
@@ -146,11 +149,12 @@ def read(body: Any, kind: type[msgspec.Struct]) -> Any:
 
 
 def charge_of(intent: Intent) -> Charge:
-    """Return what a PaymentIntent says of the charge; raise OutcomeUnknownError while open."""
+    """Return what a PaymentIntent says of the charge; raise ChargeOpenError while open."""
+    payment_id = _uuid(intent.metadata.get("payment_id", ""))
     outcome = OUTCOMES.get(intent.status)
     unconfirmed = outcome is ChargeOutcome.DECLINED and intent.last_payment_error is None
     if outcome is None or unconfirmed:  # made, and its confirmation may be under way
-        raise OutcomeUnknownError(f"the payment is {intent.status}", answered=True)
+        raise ChargeOpenError(f"the payment is {intent.status}", payment_id)
     minor = intent.amount_received if outcome is ChargeOutcome.SUCCEEDED else intent.amount
     trouble = intent.last_payment_error
     return Charge(
@@ -159,6 +163,8 @@ def charge_of(intent: Intent) -> Charge:
         amount_in(minor, intent.currency),
         _code(trouble.why if trouble else None) if outcome is ChargeOutcome.DECLINED else None,
         _action(intent) if outcome is ChargeOutcome.REQUIRES_ACTION else None,
+        payment_id,
+        _uuid(intent.metadata.get("attempt_id", "")),
     )
 
 
@@ -219,6 +225,8 @@ def listed(intent: Intent) -> ProviderCharge:
 def no_list(answer: Answer) -> NoReturn:
     """Raise what an error in answer to a look-up means: that we still do not know."""
     error = _error(answer)
+    if answer.status == NOT_FOUND:
+        raise NoSuchChargeError(f"no such charge: {_code(error.why)}")
     raise OutcomeUnknownError(f"Stripe refused a look-up: {_code(error.why)}", answered=True)
 
 

@@ -32,6 +32,7 @@ from service.store.database import RefusedError
 from service.store.inbox import EventRow, InboxEvent, NewEvent, Reopen
 from service.store.payments import PaymentRow
 from service.usecases import orphans
+from service.usecases.charge_owner import FOREIGN, MISMATCH, NotYetError, bears_out, find_owner
 from service.usecases.context import Context
 from service.usecases.refunds import resolve_refund
 from service.usecases.resolve import settle_answer
@@ -61,10 +62,8 @@ _FITS: Final[dict[Operation, ChargeOutcome]] = {
 """What a charge looks like when an operation on it was done."""
 
 NO_NEWS, SETTLED = "no_news", "settled"
-
-
-class NotYetError(Exception):
-    """The event can't be processed now; the message says what is missing."""
+_COUNTED: Final = frozenset({FOREIGN, MISMATCH})
+"""Outcomes that the metrics tell from those of our own events."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -115,7 +114,8 @@ async def process(ctx: Context, event: InboxEvent) -> None:
         await _put_off(ctx, event, f"{type(error).__name__}: {error}")
     else:
         await store.processed(ctx.db, event, outcome, ctx.now())
-        ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome="ok")
+        counted = outcome if outcome in _COUNTED else "ok"
+        ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome=counted)
         _log.info("webhook_processed", event_type=event.type, result=outcome)
 
 
@@ -181,9 +181,11 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
 
 
 async def _charge(ctx: Context, event: InboxEvent) -> str:
-    payment_id = await store.locate_payment(ctx.db, event)
-    payment = await payments.get_payment(ctx.db, payment_id) if payment_id else None
-    if payment is None:
+    payment_id = await store.locate_payment(ctx.db, event) or await find_owner(ctx, event)
+    if payment_id is None:
+        return FOREIGN
+    payment = await payments.get_payment(ctx.db, payment_id)
+    if payment is None or payment.provider != event.provider:
         raise NotYetError("no payment of ours")
     bind(payment_id=str(payment.id), user_id=payment.user_id)
     status = PaymentStatus(payment.status)
@@ -193,6 +195,8 @@ async def _charge(ctx: Context, event: InboxEvent) -> str:
     if status in (PaymentStatus.SUCCEEDED, PaymentStatus.REVIEW):
         return NO_NEWS  # done, or for a person to decide
     charge = await ctx.providers[event.provider].get_charge(event.charge_ref)
+    if not bears_out(event, payment, charge):
+        return MISMATCH
     return await _advance(ctx, event, payment, charge)
 
 
@@ -206,7 +210,7 @@ async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge:
     attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks)
     if attempt.operation != "charge":
         return await _settle_operation(ctx, attempt, charge)
-    if due.payment.provider_ref is None and event.attempt_id != attempt.id:
+    if due.payment.provider_ref is None and charge.attempt_id != attempt.id:
         # The attempt under way will name its own charge; then this one is known to be another.
         raise NotYetError("the charge is of another attempt")
     return await settle_news(ctx, attempt, charge)

@@ -8,7 +8,13 @@ from service.domain.money import Money
 from service.domain.payment import ChargeOutcome
 from service.ids import new_id
 from service.providers import simulator as adapter
-from service.providers.port import ChargeRequest, OutcomeUnknownError, ProviderCharge, RefundRequest
+from service.providers.port import (
+    ChargeRequest,
+    NoSuchChargeError,
+    OutcomeUnknownError,
+    ProviderCharge,
+    RefundRequest,
+)
 from service.providers.simulator import SimulatorProvider
 from simulator.client import Control
 
@@ -44,6 +50,16 @@ async def test_the_list_tells_what_reconciliation_compares(simpay: SimulatorProv
     ]
     assert {charge.amount for charge in found} == {Money(1999, "EUR")}
     assert all(abs(charge.created_at - now) < timedelta(minutes=1) for charge in found)
+
+
+async def test_a_charge_is_whose_the_simulator_says_it_is(simpay: SimulatorProvider) -> None:
+    request = a_charge()
+    ref = (await simpay.charge(request)).provider_ref or ""
+    charge = await simpay.get_charge(ref)
+    assert (charge.payment_id, charge.attempt_id) == (request.payment_id, request.attempt_id)
+    for missing in ("ch_x", f"{ref}?x=1", f"../charges/{ref}"):
+        with pytest.raises(NoSuchChargeError):
+            await simpay.get_charge(missing)
 
 
 async def test_the_window_is_from_since_to_before_until(simpay: SimulatorProvider) -> None:

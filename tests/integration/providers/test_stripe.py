@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -12,8 +13,10 @@ from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.ids import made_at, new_id
 from service.providers import stripe
 from service.providers.port import (
+    ChargeOpenError,
     ChargeRequest,
     HeldRequest,
+    NoSuchChargeError,
     NotSentError,
     OutcomeUnknownError,
     RefundRequest,
@@ -226,12 +229,65 @@ async def test_an_attempt_is_found_by_its_own_id_only(
         (200, page(intent("succeeded", metadata={"attempt_id": str(new_id())}))),
         (200, page()),
     )
-    assert await provider.find_charge(request) == Charge(ChargeOutcome.SUCCEEDED, PI, PRICE)
+    found = await provider.find_charge(request)
+    assert found == Charge(ChargeOutcome.SUCCEEDED, PI, PRICE, attempt_id=request.attempt_id)
     assert await provider.find_charge(request) is None
     assert await provider.find_charge(request) is None
     query = {"query": f"metadata['attempt_id']:'{request.attempt_id}'", "limit": "1"}
     assert [asked.query for asked in server.asked] == [query] * 3
     assert {asked.path for asked in server.asked} == {"/v1/payment_intents/search"}
+
+
+async def test_a_charge_is_whose_stripe_says_it_is(
+    provider: StripeProvider, server: Recorded
+) -> None:
+    payment_id, attempt_id = new_id(), new_id()
+    ours = {"payment_id": str(payment_id), "attempt_id": str(attempt_id)}
+    server.will(
+        (200, intent("succeeded", metadata=ours)),
+        (200, intent("succeeded", metadata={"payment_id": "7", "order": "x"})),
+        (200, intent("processing", metadata=ours)),
+        (404, error("invalid_request_error", "resource_missing")),
+    )
+    found = [await provider.get_charge(PI) for _ in range(2)]
+    assert [(c.payment_id, c.attempt_id) for c in found] == [
+        (payment_id, attempt_id),
+        (None, None),
+    ]
+    with pytest.raises(ChargeOpenError) as caught:
+        await provider.get_charge(PI)
+    assert caught.value.payment_id == payment_id
+    with pytest.raises(NoSuchChargeError):
+        await provider.get_charge(PI)
+
+
+@pytest.mark.parametrize("ref", ["../v1/accounts", "pi_1?x=1", "pi_1#x", "pi_1/capture", "a%2Fb"])
+async def test_a_reference_stays_one_segment_of_the_path(
+    provider: StripeProvider, server: Recorded, ref: str
+) -> None:
+    """Wherever it came from, no other thing of Stripe's is asked or changed."""
+    server.otherwise = lambda _: (404, error("invalid_request_error", "resource_missing"))
+    request = HeldRequest(new_id(), ref, PRICE)
+    with pytest.raises(NoSuchChargeError):
+        await provider.get_charge(ref)
+    for operation in (provider.capture, provider.cancel):
+        assert (await operation(request)).outcome is ChargeOutcome.REJECTED
+    named = ["", "v1", "payment_intents", ref]
+    assert [list(map(unquote, asked.raw_path.split("/"))) for asked in server.asked] == [
+        named,
+        [*named, "capture"],
+        [*named, "cancel"],
+    ]
+
+
+@pytest.mark.parametrize("ref", ["", ".", ".."])
+async def test_what_is_no_reference_is_not_asked_for(
+    provider: StripeProvider, server: Recorded, ref: str
+) -> None:
+    for ask in (provider.get_charge(ref), provider.capture(HeldRequest(new_id(), ref, PRICE))):
+        with pytest.raises(NotSentError):
+            await ask
+    assert server.asked == []
 
 
 @pytest.mark.parametrize(
