@@ -139,7 +139,10 @@ class DifferenceView(msgspec.Struct, frozen=True):
 
 
 class ReconciliationRunView(msgspec.Struct, frozen=True):
-    """A run; the counts are of what it has read and found so far."""
+    """A run; the counts are of what it has read and found so far.
+
+    `foreign_charges` are somebody else's, on the same account at the provider.
+    """
 
     id: UUID
     status: str
@@ -153,6 +156,7 @@ class ReconciliationRunView(msgspec.Struct, frozen=True):
     payments: int
     grants: int
     differences: int
+    foreign_charges: int
     error: str | None
 
 

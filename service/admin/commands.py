@@ -176,7 +176,8 @@ async def run_reconciliation(ctx: Context, arguments: Arguments, out: Output) ->
         out.say(f"run {run.id} is {run.status} after {arguments.wait:g} s; it goes on")
         return FAILED
     if not out.document(run_view(run)):
-        names = ("status", "error", "charges", "payments", "grants", "differences")
+        names = ("status", "error", "charges", "payments", "grants", "differences",
+                 "foreign_charges")  # fmt: skip
         out.facts(f"Run {run.id}", [(name, getattr(run, name)) for name in names])
     if run.status == "failed":
         return FAILED

@@ -6,6 +6,8 @@ from uuid import UUID
 from service.domain.payment import Charge
 from service.logs import get_logger
 from service.providers.port import ChargeOpenError, NoSuchChargeError
+from service.store import inbox as store
+from service.store import payments
 from service.store.inbox import InboxEvent
 from service.store.payments import PaymentRow
 from service.usecases.context import Context
@@ -23,11 +25,23 @@ class NotYetError(Exception):
     """The event can't be processed now; the message says what is missing."""
 
 
-async def find_owner(ctx: Context, event: InboxEvent) -> UUID | None:
-    """Return the payment that the provider has on record for an event's charge; None if none.
+async def find_owner(ctx: Context, event: InboxEvent) -> PaymentRow | None:
+    """Return the payment of an event's charge, or the one that the event names; None if foreign.
 
-    Raises NotYetError where the event itself names a payment that isn't here (yet).
+    Raises NotYetError where the event or the record names a payment that isn't here: it may be on
+    its way, or lost; a stranger's charge names none.
     """
+    payment_id = await store.locate_payment(ctx.db, event) or await _on_record(ctx, event)
+    if payment_id is None:
+        return None
+    payment = await payments.get_payment(ctx.db, payment_id)
+    if payment is None or payment.provider != event.provider:
+        raise NotYetError("no payment of ours")
+    return payment
+
+
+async def _on_record(ctx: Context, event: InboxEvent) -> UUID | None:
+    """Return the payment that the provider has on record for an event's charge."""
     if event.payment_id is not None:
         raise NotYetError("no payment of ours")
     try:

@@ -171,6 +171,8 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
             ctx.db, event.refund_id, event.provider, event.charge_ref
         ):
             return NO_NEWS  # its own worker asks until it knows
+        if await find_owner(ctx, event) is None:
+            return FOREIGN
         raise NotYetError("no refund of ours")
     refund = due.refund
     bind(payment_id=str(refund.payment_id), refund_id=str(refund.id), user_id=due.user_id)
@@ -181,12 +183,9 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
 
 
 async def _charge(ctx: Context, event: InboxEvent) -> str:
-    payment_id = await store.locate_payment(ctx.db, event) or await find_owner(ctx, event)
-    if payment_id is None:
+    payment = await find_owner(ctx, event)
+    if payment is None:
         return FOREIGN
-    payment = await payments.get_payment(ctx.db, payment_id)
-    if payment is None or payment.provider != event.provider:
-        raise NotYetError("no payment of ours")
     bind(payment_id=str(payment.id), user_id=payment.user_id)
     status = PaymentStatus(payment.status)
     stray = payment.provider_ref not in (None, event.charge_ref)

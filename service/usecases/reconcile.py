@@ -146,6 +146,7 @@ async def _finish(job: "_Job", error: str | None) -> None:
         payments=progress.payments,
         grants=progress.grants,
         differences=progress.differences,
+        foreign_charges=progress.foreign_charges,
         error=error,
     )
 
@@ -262,11 +263,13 @@ class _Job:
         ours = await store.payments_of(
             db, provider, [(charge.provider_ref, charge.payment_id) for charge in page]
         )
+        known = [charge for charge in page if not pages.is_foreign(charge, ours)]
         self.progress.charges += len(page)
+        self.progress.foreign_charges += len(page) - len(known)
         await self._page_done(
             [
                 difference
-                for charge in page
+                for charge in known
                 for difference in pages.charge_differences(
                     provider, ours.get(charge.provider_ref), charge, quiet_since=self.until
                 )

@@ -1,6 +1,6 @@
 """What a page of a comparison comes to: rows of two books in, differences out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -36,6 +36,11 @@ def first_id(since: datetime) -> UUID:
 def ref(ours: PaymentFacts) -> str:
     """Return the charge's name at the provider; a payment without one has nothing to be met by."""
     return ours.provider_ref or str(ours.id)
+
+
+def is_foreign(theirs: ProviderCharge, ours: Mapping[str, PaymentFacts]) -> bool:
+    """Tell whether a charge was never ours: it names no payment, and no payment knows it."""
+    return theirs.payment_id is None and theirs.provider_ref not in ours
 
 
 def charge_differences(

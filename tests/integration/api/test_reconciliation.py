@@ -104,6 +104,19 @@ async def test_a_charge_that_nobody_here_knows(api: Api, operator: Client) -> No
     assert difference["theirs"]["captured"] == 500
 
 
+async def test_charges_of_somebody_else_are_counted_and_no_difference(
+    api: Api, ada: Client, operator: Client
+) -> None:
+    """The account is shared: what names no payment of anybody's here was never ours."""
+    await sale(api, ada)
+    for number in range(3):
+        await outside(api, "POST", "/provider/v1/charges", charge(f"order {number}"))
+    api.clock.forward(**HOUR)
+    found = await run(api, operator)
+    assert (found["charges"], found["foreign_charges"], found["differences"]) == (4, 3, 0)
+    assert await differences(operator, "all") == []
+
+
 async def test_a_second_charge_for_a_payment_until_it_is_given_back(
     api: Api, ada: Client, operator: Client
 ) -> None:

@@ -1,0 +1,6 @@
+-- How many charges of a run were somebody else's: the account at the provider is shared.
+-- depends: 0019_hashes_in_line
+
+ALTER TABLE reconciliation_runs ADD COLUMN foreign_charges bigint NOT NULL DEFAULT 0;
+
+GRANT UPDATE (foreign_charges) ON reconciliation_runs TO coinslot_service;
