@@ -21,6 +21,7 @@ from service.admin_views import (
 )
 from service.domain.money import Money
 from service.http.admin_schemas import EvidenceBody
+from service.store.inbox_review import Dismissal
 from service.store.reconciliation_runs import RunRow
 from service.usecases import (
     admin_inbox,
@@ -164,6 +165,19 @@ async def end_parked(ctx: Context, arguments: Arguments, out: Output) -> int:
     if not out.document(parked_view(row)):
         what = "due now; the worker looks at it" if arguments.again else "dismissed"
         out.say(f"event {row.event_id} of {row.provider} is {what}")
+    return OK
+
+
+async def dismiss_parked(ctx: Context, arguments: Arguments, out: Output) -> int:
+    """Dismiss parked events, call by call until none is left."""
+    which = Dismissal(arguments.provider, arguments.type, arguments.before, arguments.named)
+    total = 0
+    while count := await admin_inbox.dismiss_parked(
+        ctx, which, actor=actor(arguments), reason=arguments.note
+    ):
+        total += count
+    if not out.document({"dismissed": total}):
+        out.say(f"{total} parked events of {arguments.provider} are dismissed")
     return OK
 
 
