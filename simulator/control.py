@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from simulator.faults import Fault, Faults, Target
 from simulator.library import Library
-from simulator.provider import Completion, SimPay
+from simulator.provider import Ageing, Completion, SimPay
 from simulator.records import Records
 from simulator.replies import Handler, RefusalError, query, read, refusal, reply
 from simulator.webhooks import Hook, Webhooks
@@ -103,6 +103,7 @@ def routes(world: World) -> list[web.RouteDef]:
         web.get(f"{PREFIX}/state", handlers.state),
         web.get(f"{PREFIX}/wait", handlers.await_records),
         web.post(f"{PREFIX}/charges/{{id}}/complete", handlers.complete),
+        web.post(f"{PREFIX}/charges/{{id}}/age", handlers.age),
         web.get(f"{PREFIX}/webhooks", handlers.webhooks),
         web.post(f"{PREFIX}/webhooks", handlers.send_webhooks),
         web.post(f"{PREFIX}/reset", handlers.reset),
@@ -173,6 +174,10 @@ class Control:
         books = self._world.provider
         charge, end = books.charge(request.match_info["id"]), await read(request, Completion)
         return reply(books.complete(charge, end))
+
+    async def age(self, request: web.Request) -> web.Response:
+        books = self._world.provider
+        return reply(books.age(books.charge(request.match_info["id"]), await read(request, Ageing)))
 
     async def webhooks(self, _: web.Request) -> web.Response:
         return reply(self._world.webhooks.state())

@@ -1,5 +1,6 @@
 """A call to a provider over HTTP, with the port's two ways of not getting an answer."""
 
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -15,6 +16,11 @@ def segment(ref: str) -> str:
     if ref in _DOTS:
         raise NotSentError(f"{ref!r} is no reference")
     return quote(ref, safe="")
+
+
+def whole(at: datetime) -> str:
+    """Return the first whole Unix second that is not before `at`; providers count in seconds."""
+    return str(-int(-at.timestamp() // 1))
 
 
 async def send(

@@ -94,7 +94,8 @@ class ProviderCharge(msgspec.Struct, frozen=True):
     """A charge in a provider's list. `outcome` and `amount` are None where they can't be ours.
 
     `captured_minor` and `refunded_minor` are in minor units of the charge's currency; `payment_id`
-    is what we gave the provider as our reference, if it is one.
+    is what we gave the provider as our reference, if it is one. `changed_at` is the latest change
+    of the window for which it was listed; None where it was listed for when it was made.
     """
 
     provider_ref: str
@@ -104,6 +105,7 @@ class ProviderCharge(msgspec.Struct, frozen=True):
     captured_minor: int
     refunded_minor: int
     created_at: datetime
+    changed_at: datetime | None = None
 
 
 class Provider(Protocol):
@@ -143,4 +145,10 @@ class Provider(Protocol):
 
         The provider's clock counts, in whole seconds. A charge is yielded once, also while new
         ones are made. Every page may raise NotSentError or OutcomeUnknownError.
+        """
+
+    def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """Yield charges made before `since` that changed from then to before `until`.
+
+        A refund and a dispute are changes, whoever made them. Otherwise as `list_charges`.
         """

@@ -2,15 +2,16 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Answer, Outbound
-from service.providers.calls import segment, send
+from service.providers.calls import segment, send, whole
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
@@ -62,11 +63,25 @@ class _Page(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+class _Change(msgspec.Struct, frozen=True):
+    id: str
+    changed: int
+    charge: _Listed
+
+
+class _Changes(msgspec.Struct, frozen=True):
+    data: tuple[_Change, ...]
+    has_more: bool
+
+
 class _Refund(msgspec.Struct, frozen=True):
     id: str
     status: str
     amount: int
     currency: str
+
+
+PageKind = TypeVar("PageKind", _Page, _Changes)
 
 
 class SimulatorProvider:
@@ -153,12 +168,26 @@ class SimulatorProvider:
         query, more = {"limit": str(PAGE)}, True
         while more:
             answer = await self._call("list", "GET", "/provider/v1/charges", query=query)
-            page = _page(answer)
+            page = _page(answer, _Page)
             for listed in page.data:
                 if listed.created < since.timestamp():
                     return
                 if listed.created < until.timestamp():
                     yield _listed(listed)
+            more = page.has_more and bool(page.data)
+            query["starting_after"] = page.data[-1].id if page.data else ""
+
+    async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """GET /changes."""
+        window = {"since": whole(since), "until": whole(until)}
+        query, more = {"limit": str(PAGE), **window}, True
+        while more:
+            answer = await self._call("list", "GET", "/provider/v1/changes", query=query)
+            page = _page(answer, _Changes)
+            for change in page.data:
+                yield replace(
+                    _listed(change.charge), changed_at=datetime.fromtimestamp(change.changed, UTC)
+                )
             more = page.has_more and bool(page.data)
             query["starting_after"] = page.data[-1].id if page.data else ""
 
@@ -224,9 +253,9 @@ def _charge(body: Any) -> Charge:
         raise OutcomeUnknownError(f"the provider's charge cannot be read: {error}") from error
 
 
-def _page(answer: Answer) -> _Page:
+def _page(answer: Answer, kind: type[PageKind]) -> PageKind:
     try:
-        return msgspec.convert(answer.body, _Page)
+        return msgspec.convert(answer.body, kind)
     except msgspec.ValidationError as error:
         raise OutcomeUnknownError(f"the provider's list cannot be read: {error}") from error
 

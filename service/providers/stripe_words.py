@@ -116,6 +116,21 @@ class RefundPage(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+class Change(msgspec.Struct, frozen=True):
+    """The part of a Refund or a Dispute that reconciliation reads."""
+
+    id: str
+    created: int
+    payment_intent: Intent | str | None = None
+
+
+class ChangePage(msgspec.Struct, frozen=True):
+    """A page of Refunds or Disputes."""
+
+    data: tuple[Change, ...]
+    has_more: bool
+
+
 class _Error(_Trouble, frozen=True):
     payment_intent: Intent | None = None
 
@@ -208,8 +223,8 @@ def refund_of(refund: StripeRefund) -> RefundResult:
     return RefundResult(done, refund.id, amount_in(refund.amount, refund.currency), code)
 
 
-def listed(intent: Intent) -> ProviderCharge:
-    """Return a PaymentIntent as reconciliation compares it."""
+def listed(intent: Intent, *, changed: int | None = None) -> ProviderCharge:
+    """Return a PaymentIntent as reconciliation compares it; `changed` in Unix seconds."""
     latest = intent.latest_charge
     return ProviderCharge(
         provider_ref=intent.id,
@@ -219,6 +234,7 @@ def listed(intent: Intent) -> ProviderCharge:
         captured_minor=intent.amount_received,
         refunded_minor=latest.amount_refunded if isinstance(latest, _LatestCharge) else 0,
         created_at=datetime.fromtimestamp(intent.created, UTC),
+        changed_at=datetime.fromtimestamp(changed, UTC) if changed is not None else None,
     )
 
 

@@ -448,3 +448,45 @@ async def test_the_list_for_reconciliation(provider: StripeProvider, server: Rec
         "limit": "100",
     }
     assert server.asked[1].query["starting_after"] == PI
+
+
+async def test_older_charges_that_changed_are_listed_by_their_refunds_and_disputes(
+    provider: StripeProvider, server: Recorded
+) -> None:
+    payment_id = new_id()
+    since = datetime(2026, 9, 28, tzinfo=UTC)
+    at = int(since.timestamp())
+
+    def old(**more: Any) -> dict[str, Any]:
+        latest = {"id": "ch_1", "amount_refunded": 500}
+        return intent("succeeded", **{"created": at - 3_000_000, "latest_charge": latest, **more})
+
+    ours = old(metadata={"payment_id": str(payment_id)})
+    young = old(id="pi_2", created=at)  # in the other list
+    server.will(
+        (200, page(
+            refund("succeeded", created=at + 9, payment_intent=ours),
+            refund("succeeded", created=at + 8, payment_intent=ours),
+            refund("succeeded", created=at + 7, payment_intent=young), has_more=True)),
+        (200, page(
+            refund("succeeded", id="re_2", created=at + 6, payment_intent="pi_3"),
+            refund("succeeded", id="re_3", created=at + 5, payment_intent=None))),
+        (200, old(id="pi_3")),
+        (200, page({"id": "du_1", "created": at + 4, "payment_intent": old(id="pi_4")})),
+    )  # fmt: skip
+    found = [c async for c in provider.list_changed(since, since + timedelta(days=1))]
+    assert [(c.provider_ref, c.payment_id, c.refunded_minor) for c in found] == [
+        (PI, payment_id, 500),
+        ("pi_3", None, 500),
+        ("pi_4", None, 500),
+    ]
+    changed = [since + timedelta(seconds=seconds) for seconds in (9, 6, 4)]
+    assert [charge.changed_at for charge in found] == changed
+    window = {"created[gte]": str(at), "created[lt]": str(at + 86_400), "limit": "100"}
+    expand = {"expand[]": "data.payment_intent.latest_charge"}
+    assert [(asked.path, asked.query) for asked in server.asked] == [
+        ("/v1/refunds", window | expand),
+        ("/v1/refunds", window | expand | {"starting_after": "re_3PgafyB7WZ01zgkW"}),
+        ("/v1/payment_intents/pi_3", {"expand[]": "latest_charge"}),
+        ("/v1/disputes", window | expand),
+    ]
