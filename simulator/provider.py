@@ -105,7 +105,7 @@ class ChargeFilter(msgspec.Struct, forbid_unknown_fields=True):
 class Ageing(msgspec.Struct, forbid_unknown_fields=True):
     """The body of /control/charges/{id}/age: how much older all that is on record of it becomes."""
 
-    seconds: Annotated[int, Meta(ge=1, le=31_536_000)]
+    seconds: Annotated[int, Meta(ge=-31_536_000, le=31_536_000)]
 
 
 class Change(msgspec.Struct):

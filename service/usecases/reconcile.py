@@ -1,7 +1,8 @@
 """Compare our books with each provider's and the Library's, and keep what differs.
 
-A run walks through the other's list page by page and looks each entry up in ours; then it walks
-through ours and asks what it has not met. It holds a page in memory and no transaction open while
+A run walks through the other's lists page by page (what was made in its window, and what is older
+and changed in it) and looks each entry up in ours; then it walks through ours and asks what it has
+not met. It holds a page in memory and no transaction open while
 it waits for others.
 """
 
@@ -43,7 +44,8 @@ MAX_RUN_S: Final = 3_600.0
 """A run that takes an hour walks through more than its window should hold, or hangs."""
 
 MAX_LOOK_BACK_S: Final = 2_592_000.0
-"""A difference keeps the window open back to itself, so that its end is seen: for thirty days."""
+"""A difference keeps the window open back to itself, so that its end is seen: for thirty days. So
+does a payment that is held: no provider lists captures by when they were made."""
 
 SKEW_S: Final = 120.0
 """Clocks of others may be this far off; what is nearer to the window's borders isn't missed."""
@@ -155,9 +157,10 @@ async def _window(ctx: Context) -> tuple[datetime, datetime]:
     now, settings = ctx.now(), ctx.settings
     since = now - timedelta(seconds=settings.reconciliation_window_s)
     limit = now - timedelta(seconds=MAX_LOOK_BACK_S)
-    oldest = await store.oldest_open(ctx.db, not_before=limit)
-    if oldest is not None:
-        since = min(since, oldest - timedelta(seconds=2 * SKEW_S))
+    for look in (store.oldest_open, store.oldest_held):
+        oldest = await look(ctx.db, not_before=limit)
+        if oldest is not None:
+            since = min(since, oldest - timedelta(seconds=2 * SKEW_S))
     return since, now - timedelta(seconds=settings.reconciliation_grace_s)
 
 
@@ -203,9 +206,10 @@ class _Job:
 
     async def charges(self, provider: str) -> None:
         """Compare a provider's charges with our payments, both ways."""
-        listed = self.ctx.providers[provider].list_charges(self.since, self.until)
-        async for page in in_pages(listed, PAGE):
-            await self._charges_page(provider, page)
+        there = self.ctx.providers[provider]
+        for look in (there.list_charges, there.list_changed):
+            async for page in in_pages(look(self.since, self.until), PAGE):
+                await self._charges_page(provider, page)
         after = pages.first_id(self.since)
         while page_of_ours := await store.expected_charges(
             self.ctx.db,

@@ -67,7 +67,8 @@ def charge_differences(
             payment_id=ours.id if ours else None,
             ours=_payment_facts(ours) if ours else {},
             theirs=_charge_facts(theirs),
-            subject_at=theirs.created_at,
+            # A run whose window reaches back to here is given the charge again, by either list.
+            subject_at=theirs.changed_at or theirs.created_at,
         )
 
 
