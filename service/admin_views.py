@@ -140,7 +140,10 @@ class DifferenceView(msgspec.Struct, frozen=True):
 
 
 class ReconciliationRunView(msgspec.Struct, frozen=True):
-    """A run; the counts are of what it has read and found so far."""
+    """A run; the counts are of what it has read and found so far.
+
+    `foreign_charges` are somebody else's, on the same account at the provider.
+    """
 
     id: UUID
     status: str
@@ -154,6 +157,7 @@ class ReconciliationRunView(msgspec.Struct, frozen=True):
     payments: int
     grants: int
     differences: int
+    foreign_charges: int
     error: str | None
 
 

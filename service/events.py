@@ -226,6 +226,8 @@ _AUDIT: Final = (
            "run_id charges payments grants differences error"),
     _event("audit", "error", "reconciliation_failed", "A run could not be ended.",
            "run_id charges payments grants differences error"),
+    _event("audit", "info", "reconciliation_not_followed",
+           "What the provider says of a charge can't be made ours now.", "reason"),
     _event("audit", "warning", "reconciliation_difference", "The books disagree.",
            "kind source subject payment_id"),
     _event("audit", "info", "reconciliation_differences_closed", "Differences are gone.",

@@ -112,6 +112,8 @@ LABEL_VALUES: Final[dict[str, tuple[str, ...]]] = {
         "refused",
         "malformed",
         "parked",
+        "foreign",
+        "mismatch",
     ),
     "integration": ("library", "game_catalog"),
     "topic": ("library.grant", "library.revoke"),
@@ -331,7 +333,9 @@ WEBHOOK_REQUESTS: Final = Metric(
 WEBHOOK_EVENTS: Final = Metric(
     "webhook_events_total",
     "counter",
-    "Events of the inbox that were looked at: processed, put off (error) or parked.",
+    "Events of the inbox that were looked at: processed (ok), put off (error), parked, of a charge"
+    " that was never ours (foreign), or of one that the provider has on record for somebody else"
+    " (mismatch).",
     ("provider", "outcome"),
 )
 WEBHOOK_INBOX: Final = Metric(

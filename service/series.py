@@ -13,6 +13,7 @@ from service.metrics import Metrics
 
 CALL_OUTCOMES: Final = ("ok", "error", "timeout")
 WEBHOOK_OUTCOMES: Final = ("accepted", "duplicate", "ignored", "refused", "malformed", "error")
+WEBHOOK_EVENT_OUTCOMES: Final = ("ok", "error", "parked", "foreign", "mismatch")
 PROVIDER_OPERATIONS: Final = ("charge", "capture", "cancel", "refund", "find", "list")
 INTEGRATION_OPERATIONS: Final = (
     ("game_catalog", "get_game"),
@@ -52,7 +53,7 @@ def _declare_provider(metrics: Metrics, provider: str) -> None:
     metrics.declare(m.PROVIDER_FAILOVERS, provider=provider)
     for outcome in WEBHOOK_OUTCOMES:
         metrics.declare(m.WEBHOOK_REQUESTS, provider=provider, outcome=outcome)
-    for outcome in ("ok", "error", "parked"):
+    for outcome in WEBHOOK_EVENT_OUTCOMES:
         metrics.declare(m.WEBHOOK_EVENTS, provider=provider, outcome=outcome)
     for status in m.PAYMENT_STATUSES:
         metrics.declare(m.PAYMENTS, status=status, provider=provider)

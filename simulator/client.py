@@ -80,6 +80,11 @@ class Control:
         """Let a refund fail after it had succeeded."""
         return await self._call("POST", f"/control/refunds/{refund_id}/fail", json=why)
 
+    async def age(self, charge_id: str, *, days: float) -> dict[str, Any]:
+        """Let a charge, and what happened to it so far, have been that much earlier."""
+        body = {"seconds": int(days * 86_400)}
+        return await self._call("POST", f"/control/charges/{charge_id}/age", json=body)
+
     async def send_webhooks(self, url: str, secret: str) -> None:
         """Let webhooks go to a URL, signed with a secret, until the next reset."""
         await self._call("POST", "/control/webhooks", json={"url": url, "secret": secret})

@@ -11,7 +11,14 @@ from msgspec import Meta
 
 from simulator.faults import Fault, Faults, Target
 from simulator.library import Library
-from simulator.provider import Capture, Completion, DashboardRefund, Failure, SimPay
+from simulator.provider import (
+    Ageing,
+    Capture,
+    Completion,
+    DashboardRefund,
+    Failure,
+    SimPay,
+)
 from simulator.records import Records
 from simulator.replies import Handler, RefusalError, query, read, refusal, reply
 from simulator.webhooks import Hook, Webhooks
@@ -108,6 +115,7 @@ def routes(world: World) -> list[web.RouteDef]:
         web.post(f"{PREFIX}/charges/{{id}}/refund", handlers.refund),
         web.post(f"{PREFIX}/charges/{{id}}/fail", handlers.fail_charge),
         web.post(f"{PREFIX}/refunds/{{id}}/fail", handlers.fail_refund),
+        web.post(f"{PREFIX}/charges/{{id}}/age", handlers.age),
         web.get(f"{PREFIX}/webhooks", handlers.webhooks),
         web.post(f"{PREFIX}/webhooks", handlers.send_webhooks),
         web.post(f"{PREFIX}/reset", handlers.reset),
@@ -201,6 +209,10 @@ class Control:
         books = self._world.provider
         refund, why = books.refund_of(request.match_info["id"]), await read(request, Failure)
         return reply(books.fail_refund(refund, why.failure_code))
+
+    async def age(self, request: web.Request) -> web.Response:
+        books = self._world.provider
+        return reply(books.age(books.charge(request.match_info["id"]), await read(request, Ageing)))
 
     async def webhooks(self, _: web.Request) -> web.Response:
         return reply(self._world.webhooks.state())

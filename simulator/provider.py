@@ -116,6 +116,29 @@ class ChargeFilter(msgspec.Struct, forbid_unknown_fields=True):
     starting_after: str | None = None
 
 
+class Ageing(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /control/charges/{id}/age: how much older all that is on record of it becomes."""
+
+    seconds: Annotated[int, Meta(ge=-31_536_000, le=31_536_000)]
+
+
+class Change(msgspec.Struct):
+    """That a charge has changed, and how it stands now; `id` is the charge's."""
+
+    id: str
+    changed: int
+    charge: Charge
+
+
+class ChangeFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of GET /changes: charges made before `since` that changed from then to `until`."""
+
+    since: int
+    until: int
+    limit: Limit = 10
+    starting_after: str | None = None
+
+
 class RefundFilter(msgspec.Struct, forbid_unknown_fields=True):
     """The query of GET /refunds; the newest come first."""
 
@@ -139,6 +162,7 @@ class SimPay:
         self.refunds: dict[str, Refund] = {}
         self._answers: dict[str, tuple[bytes, bytes]] = {}
         self._by_key: dict[str, Charge | Refund] = {}
+        self._changes: dict[str, list[int]] = {}
 
     def once(
         self, key: str, path: str, body: Any, act: Callable[[], Charge | Refund]
@@ -229,6 +253,7 @@ class SimPay:
         )
         self.refunds[refund.id] = refund
         self._by_key[key] = refund
+        self._note(charge)
         self._records.changed()
         self.webhooks.announce("refund.succeeded", refund)
         return refund
@@ -238,7 +263,9 @@ class SimPay:
         if refund.status != "succeeded":
             raise RefusalError(409, "refund_not_succeeded", f"the refund is {refund.status}")
         refund.status, refund.failure_code = "failed", failure_code
-        self.charge(refund.charge).amount_refunded -= refund.amount
+        charge = self.charge(refund.charge)
+        charge.amount_refunded -= refund.amount
+        self._note(charge)
         self._records.changed()
         self.webhooks.announce("refund.failed", refund)
         return refund
@@ -258,6 +285,13 @@ class SimPay:
         except KeyError:
             raise RefusalError(404, "refund_not_found", f"no refund {refund_id}") from None
 
+    def age(self, charge: Charge, ageing: Ageing) -> Charge:
+        """Let a charge and its changes so far have been that much earlier."""
+        charge.created -= ageing.seconds
+        times = self._changes.get(charge.id, [])
+        self._changes[charge.id] = [at - ageing.seconds for at in times]
+        return charge
+
     def charge(self, charge_id: str) -> Charge:
         """Return a charge. Raises RefusalError."""
         try:
@@ -265,7 +299,11 @@ class SimPay:
         except KeyError:
             raise RefusalError(404, "charge_not_found", f"no charge {charge_id}") from None
 
+    def _note(self, charge: Charge) -> None:
+        self._changes.setdefault(charge.id, []).append(int(time.time()))
+
     def _changed(self, charge: Charge) -> Charge:
+        self._note(charge)
         self.webhooks.announce(f"charge.{charge.status}", charge)
         return charge
 
@@ -279,6 +317,22 @@ class SimPay:
             found = reversed(self.charges.values())
         if wanted.reference is not None:
             found = (charge for charge in found if charge.reference == wanted.reference)
+        return _page(found, wanted.limit, wanted.starting_after)
+
+    def find_changes(self, wanted: ChangeFilter) -> dict[str, Any]:
+        """Return a page of charges with the time of their last change of the window."""
+        found = (
+            Change(charge.id, max(times), charge)
+            for charge in reversed(self.charges.values())
+            if charge.created < wanted.since
+            and (
+                times := [
+                    at
+                    for at in self._changes.get(charge.id, ())
+                    if wanted.since <= at < wanted.until
+                ]
+            )
+        )
         return _page(found, wanted.limit, wanted.starting_after)
 
     def find_refunds(self, wanted: RefundFilter) -> dict[str, Any]:
@@ -295,7 +349,9 @@ class SimPay:
 
 
 def _page(
-    found: Iterator[Charge] | Iterator[Refund], limit: int, starting_after: str | None
+    found: Iterator[Charge] | Iterator[Refund] | Iterator[Change],
+    limit: int,
+    starting_after: str | None,
 ) -> dict[str, Any]:
     if starting_after is not None:
         for record in found:
@@ -326,6 +382,7 @@ def routes(books: SimPay, faults: Faults) -> list[web.RouteDef]:
         web.post(f"{charge}/refunds", failing_at(Target.REFUND)(answer.refund)),
         web.get(f"{PREFIX}/charges", failing_at(_find_or_list)(answer.find_charges)),
         web.get(charge, failing_at(Target.FIND)(answer.get_charge)),
+        web.get(f"{PREFIX}/changes", failing_at(Target.LIST)(answer.find_changes)),
         web.get(f"{PREFIX}/refunds", failing_at(Target.FIND)(answer.find_refunds)),
     ]
 
@@ -359,6 +416,9 @@ class Handlers:
 
     async def get_charge(self, request: web.Request) -> web.Response:
         return reply(self._charge(request))
+
+    async def find_changes(self, request: web.Request) -> web.Response:
+        return reply(self._books.find_changes(query(request, ChangeFilter)))
 
     async def find_refunds(self, request: web.Request) -> web.Response:
         return reply(self._books.find_refunds(query(request, RefundFilter)))

@@ -54,9 +54,9 @@ FROZEN_EVENT: Final = """
         WHEN (OLD.event_id = 'evt_frozen') EXECUTE FUNCTION stay_as_you_are()"""
 
 EVENT: Final = """
-    INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, next_attempt_at,
-        correlation_id, received_at)
-    VALUES ('simulator', %s, 'charge', 'charge.succeeded', 'ch_of_nobody',
+    INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, payment_id,
+        next_attempt_at, correlation_id, received_at)
+    VALUES ('simulator', %s, 'charge', 'charge.succeeded', 'ch_of_nobody', gen_random_uuid(),
         now() - interval '5 minutes', 'by-hand', now() - interval '4 days')"""
 
 PENDING_DELIVERIES: Final = """

@@ -193,6 +193,15 @@ def _add_giving_back(add: Any, parents: list[Any]) -> None:
         command.add_argument("event", help="the event's id")
         command.set_defaults(command=commands.end_parked, again=is_again)
 
+    every = add("dismiss-events", parents=parents, help="dismiss parked events in bulk")
+    every.add_argument("provider")
+    every.add_argument("--type", help="only events of this type")
+    every.add_argument("--before", type=audit.moment, metavar="TIME",
+                       help="only those parked before (ISO 8601, UTC)")  # fmt: skip
+    every.add_argument("--named", action="store_true",
+                       help="also those that name a payment or a refund of ours")  # fmt: skip
+    every.set_defaults(command=commands.dismiss_parked)
+
 
 def _limit(text: str) -> int:
     number = int(text)

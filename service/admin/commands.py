@@ -21,6 +21,7 @@ from service.admin_views import (
 )
 from service.domain.money import Money
 from service.http.admin_schemas import EvidenceBody
+from service.store.inbox_review import Dismissal
 from service.store.reconciliation_runs import RunRow
 from service.usecases import (
     admin_inbox,
@@ -168,6 +169,19 @@ async def end_parked(ctx: Context, arguments: Arguments, out: Output) -> int:
     return OK
 
 
+async def dismiss_parked(ctx: Context, arguments: Arguments, out: Output) -> int:
+    """Dismiss parked events, call by call until none is left."""
+    which = Dismissal(arguments.provider, arguments.type, arguments.before, arguments.named)
+    total = 0
+    while count := await admin_inbox.dismiss_parked(
+        ctx, which, actor=actor(arguments), reason=arguments.note
+    ):
+        total += count
+    if not out.document({"dismissed": total}):
+        out.say(f"{total} parked events of {arguments.provider} are dismissed")
+    return OK
+
+
 async def run_reconciliation(ctx: Context, arguments: Arguments, out: Output) -> int:
     """Compare the books here and now; FOUND if there are open differences afterwards."""
     asked = await reconcile.request_run(ctx, actor=actor(arguments), reason=arguments.note)
@@ -177,7 +191,8 @@ async def run_reconciliation(ctx: Context, arguments: Arguments, out: Output) ->
         out.say(f"run {run.id} is {run.status} after {arguments.wait:g} s; it goes on")
         return FAILED
     if not out.document(run_view(run)):
-        names = ("status", "error", "charges", "payments", "grants", "differences")
+        names = ("status", "error", "charges", "payments", "grants", "differences",
+                 "foreign_charges")  # fmt: skip
         out.facts(f"Run {run.id}", [(name, getattr(run, name)) for name in names])
     if run.status == "failed":
         return FAILED

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
+from uuid import UUID
 
 from service.domain.money import Money
 
@@ -74,6 +75,8 @@ class Charge:
     """A charge as the provider reports it; `next_action` belongs to `requires_action`.
 
     `captured_minor` is what was captured of `amount`; None stands for all of it.
+    `payment_id` and `attempt_id` are what we gave the provider with it, read from the provider's
+    own record; None where the record holds none of ours.
     """
 
     outcome: ChargeOutcome
@@ -81,6 +84,8 @@ class Charge:
     amount: Money | None
     failure_code: str | None = None
     next_action: NextAction | None = None
+    payment_id: UUID | None = None
+    attempt_id: UUID | None = None
     captured_minor: int | None = None
 
     @property

@@ -96,6 +96,12 @@ ADMIN_ROUTES: Final = (
         responses={200: v.ParkedEvent}, errors=_RESOLVE_ERRORS,
     ),
     Endpoint(
+        method="POST", path="/v1/admin/webhooks/dismiss-all", handler=giving_back.dismiss_events,
+        scope=ADMIN, operation_id="dismissParkedWebhooks", tag="admin",
+        summary="Dismiss parked events in bulk",
+        responses={200: s.Dismissed}, errors=_BUSY,
+    ),
+    Endpoint(
         method="GET", path="/v1/admin/orphan-captures", handler=giving_back.list_orphans,
         scope=ADMIN, operation_id="listOrphanCaptures", tag="admin",
         summary="List the charges that pay nothing",

@@ -98,6 +98,10 @@ class GuardedProvider:
         """Yield the charges of a window; a reader with a schedule of its own is not guarded."""
         return self._provider.list_charges(since, until)
 
+    def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """Yield older charges that changed in a window; not guarded either."""
+        return self._provider.list_changed(since, until)
+
     async def _call(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
         """Call; again only if nobody was reached. An unknown outcome is the completer's."""
         for repeat in range(1, TRIES):

@@ -37,6 +37,24 @@ class OutcomeUnknownError(Exception):
         self.answered = answered
 
 
+class NoSuchChargeError(OutcomeUnknownError):
+    """The provider is well and has no charge of this name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, answered=True)
+
+
+class ChargeOpenError(OutcomeUnknownError):
+    """The provider has the charge, and its outcome isn't known yet.
+
+    `payment_id` is what we gave the provider with it; None if the record holds none of ours.
+    """
+
+    def __init__(self, reason: str, payment_id: UUID | None) -> None:
+        super().__init__(reason, answered=True)
+        self.payment_id = payment_id
+
+
 class ChargeRequest(msgspec.Struct, frozen=True):
     """A charge to make. `attempt_id` is the provider's idempotency key."""
 
@@ -90,7 +108,8 @@ class ProviderCharge(msgspec.Struct, frozen=True):
     """A charge in a provider's list. `outcome` and `amount` are None where they can't be ours.
 
     `captured_minor` and `refunded_minor` are in minor units of the charge's currency; `payment_id`
-    is what we gave the provider as our reference, if it is one.
+    is what we gave the provider as our reference, if it is one. `changed_at` is the latest change
+    of the window for which it was listed; None where it was listed for when it was made.
     """
 
     provider_ref: str
@@ -100,6 +119,7 @@ class ProviderCharge(msgspec.Struct, frozen=True):
     captured_minor: int
     refunded_minor: int
     created_at: datetime
+    changed_at: datetime | None = None
 
 
 class Provider(Protocol):
@@ -117,7 +137,10 @@ class Provider(Protocol):
         """Return what the provider has under `attempt_id`; None if it has seen no such attempt."""
 
     async def get_charge(self, charge_ref: str) -> Charge:
-        """Return a charge that the provider has named before, as it stands now."""
+        """Return a charge that the provider has named before, as it stands now.
+
+        Raises NoSuchChargeError if there is none, ChargeOpenError while it has no outcome.
+        """
 
     async def capture(self, request: HeldRequest) -> Charge:
         """Capture `amount` of an authorized charge; the rest of it is let go."""
@@ -139,4 +162,10 @@ class Provider(Protocol):
 
         The provider's clock counts, in whole seconds. A charge is yielded once, also while new
         ones are made. Every page may raise NotSentError or OutcomeUnknownError.
+        """
+
+    def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """Yield charges made before `since` that changed from then to before `until`.
+
+        A refund and a dispute are changes, whoever made them. Otherwise as `list_charges`.
         """

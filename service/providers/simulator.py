@@ -6,14 +6,16 @@ from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Answer, Outbound
-from service.providers.calls import send
+from service.providers.calls import segment, send, whole
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
+    NoSuchChargeError,
     NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
@@ -26,6 +28,7 @@ Record = TypeVar("Record")
 
 OK: Final = 200
 BAD_REQUEST: Final = 400
+NOT_FOUND: Final = 404
 REFUSED: Final = frozenset({400, 402, 404, 409, 422})
 """Statuses with which the simulator says that it has done nothing and never will."""
 
@@ -46,6 +49,8 @@ class _Charge(msgspec.Struct, frozen=True):
     currency: str
     amount_captured: int | None = None
     failure_code: str | None = None
+    reference: str = ""
+    idempotency_key: str = ""
 
 
 class _Listed(msgspec.Struct, frozen=True):
@@ -64,6 +69,17 @@ class _Page(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+class _Change(msgspec.Struct, frozen=True):
+    id: str
+    changed: int
+    charge: _Listed
+
+
+class _Changes(msgspec.Struct, frozen=True):
+    data: tuple[_Change, ...]
+    has_more: bool
+
+
 class _Refund(msgspec.Struct, frozen=True):
     id: str
     status: Literal["pending", "succeeded", "failed"]
@@ -76,6 +92,9 @@ class _Refund(msgspec.Struct, frozen=True):
 class _RefundPage(msgspec.Struct, frozen=True):
     data: tuple[_Refund, ...]
     has_more: bool
+
+
+PageKind = TypeVar("PageKind", _Page, _Changes)
 
 
 class SimulatorProvider:
@@ -118,9 +137,11 @@ class SimulatorProvider:
 
     async def get_charge(self, charge_ref: str) -> Charge:
         """GET /charges/{id}."""
-        answer = await self._call("find", "GET", f"/provider/v1/charges/{charge_ref}")
+        answer = await self._call("find", "GET", f"/provider/v1/charges/{segment(charge_ref)}")
+        if answer.status == NOT_FOUND:
+            raise NoSuchChargeError(f"no such charge: {_code(answer)}")
         if answer.status in REFUSED:
-            raise OutcomeUnknownError(f"no such charge: {_code(answer)}", answered=True)
+            raise OutcomeUnknownError(f"the look-up was refused: {_code(answer)}", answered=True)
         return _charge(answer.body)
 
     async def capture(self, request: HeldRequest) -> Charge:
@@ -136,7 +157,7 @@ class SimulatorProvider:
         answer = await self._call(
             "refund",
             "POST",
-            f"/provider/v1/charges/{request.charge_ref}/refunds",
+            f"/provider/v1/charges/{segment(request.charge_ref)}/refunds",
             body={"amount": request.amount.minor},
             key=str(request.refund_id),
         )
@@ -172,7 +193,7 @@ class SimulatorProvider:
         query, more = {"limit": str(PAGE)}, True
         while more:
             answer = await self._call("list", "GET", "/provider/v1/charges", query=query)
-            page = _page(answer)
+            page = _page(answer, _Page)
             for listed in page.data:
                 if listed.created < since.timestamp():
                     return
@@ -181,11 +202,25 @@ class SimulatorProvider:
             more = page.has_more and bool(page.data)
             query["starting_after"] = page.data[-1].id if page.data else ""
 
+    async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """GET /changes."""
+        window = {"since": whole(since), "until": whole(until)}
+        query, more = {"limit": str(PAGE), **window}, True
+        while more:
+            answer = await self._call("list", "GET", "/provider/v1/changes", query=query)
+            page = _page(answer, _Changes)
+            for change in page.data:
+                yield replace(
+                    _listed(change.charge), changed_at=datetime.fromtimestamp(change.changed, UTC)
+                )
+            more = page.has_more and bool(page.data)
+            query["starting_after"] = page.data[-1].id if page.data else ""
+
     async def _change(self, operation: str, request: HeldRequest, body: Any) -> Charge:
         answer = await self._call(
             operation,
             "POST",
-            f"/provider/v1/charges/{request.charge_ref}/{operation}",
+            f"/provider/v1/charges/{segment(request.charge_ref)}/{operation}",
             body=body,
             key=str(request.attempt_id),
         )
@@ -237,14 +272,16 @@ def _charge(body: Any) -> Charge:
             _amount(charge.amount, charge.currency),
             charge.failure_code,
             captured_minor=charge.amount_captured,
+            payment_id=_uuid(charge.reference),
+            attempt_id=_uuid(charge.idempotency_key),
         )
     except (msgspec.ValidationError, ValueError) as error:
         raise OutcomeUnknownError(f"the provider's charge cannot be read: {error}") from error
 
 
-def _page(answer: Answer) -> _Page:
+def _page(answer: Answer, kind: type[PageKind]) -> PageKind:
     try:
-        return msgspec.convert(answer.body, _Page)
+        return msgspec.convert(answer.body, kind)
     except msgspec.ValidationError as error:
         raise OutcomeUnknownError(f"the provider's list cannot be read: {error}") from error
 

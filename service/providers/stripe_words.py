@@ -13,6 +13,8 @@ from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.outbound import Answer
 from service.providers.port import (
+    ChargeOpenError,
+    NoSuchChargeError,
     NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
@@ -29,6 +31,7 @@ digits (https://docs.stripe.com/currencies#zero-decimal)."""
 
 MAX_CODE: Final = 64
 BAD_REQUEST: Final = 400
+NOT_FOUND: Final = 404
 
 OUTCOMES: Final = {
     "succeeded": ChargeOutcome.SUCCEEDED,
@@ -121,6 +124,21 @@ class RefundPage(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+class Change(msgspec.Struct, frozen=True):
+    """The part of a Refund or a Dispute that reconciliation reads."""
+
+    id: str
+    created: int
+    payment_intent: Intent | str | None = None
+
+
+class ChangePage(msgspec.Struct, frozen=True):
+    """A page of Refunds or Disputes."""
+
+    data: tuple[Change, ...]
+    has_more: bool
+
+
 class _Error(_Trouble, frozen=True):
     payment_intent: Intent | None = None
 
@@ -154,11 +172,12 @@ def read(body: Any, kind: type[msgspec.Struct]) -> Any:
 
 
 def charge_of(intent: Intent) -> Charge:
-    """Return what a PaymentIntent says of the charge; raise OutcomeUnknownError while open."""
+    """Return what a PaymentIntent says of the charge; raise ChargeOpenError while open."""
+    payment_id = _uuid(intent.metadata.get("payment_id", ""))
     outcome = OUTCOMES.get(intent.status)
     unconfirmed = outcome is ChargeOutcome.DECLINED and intent.last_payment_error is None
     if outcome is None or unconfirmed:  # made, and its confirmation may be under way
-        raise OutcomeUnknownError(f"the payment is {intent.status}", answered=True)
+        raise ChargeOpenError(f"the payment is {intent.status}", payment_id)
     trouble = intent.last_payment_error
     return Charge(
         outcome,
@@ -166,6 +185,8 @@ def charge_of(intent: Intent) -> Charge:
         amount_in(intent.amount, intent.currency),
         _code(trouble.why if trouble else None) if outcome is ChargeOutcome.DECLINED else None,
         _action(intent) if outcome is ChargeOutcome.REQUIRES_ACTION else None,
+        payment_id,
+        _uuid(intent.metadata.get("attempt_id", "")),
         captured_minor=_part(intent),
     )
 
@@ -231,8 +252,8 @@ def listed_refund(refund: StripeRefund) -> ProviderRefund:
     )
 
 
-def listed(intent: Intent) -> ProviderCharge:
-    """Return a PaymentIntent as reconciliation compares it."""
+def listed(intent: Intent, *, changed: int | None = None) -> ProviderCharge:
+    """Return a PaymentIntent as reconciliation compares it; `changed` in Unix seconds."""
     latest = intent.latest_charge
     return ProviderCharge(
         provider_ref=intent.id,
@@ -242,12 +263,15 @@ def listed(intent: Intent) -> ProviderCharge:
         captured_minor=intent.amount_received,
         refunded_minor=latest.amount_refunded if isinstance(latest, _LatestCharge) else 0,
         created_at=datetime.fromtimestamp(intent.created, UTC),
+        changed_at=datetime.fromtimestamp(changed, UTC) if changed is not None else None,
     )
 
 
 def no_list(answer: Answer) -> NoReturn:
     """Raise what an error in answer to a look-up means: that we still do not know."""
     error = _error(answer)
+    if answer.status == NOT_FOUND:
+        raise NoSuchChargeError(f"no such charge: {_code(error.why)}")
     raise OutcomeUnknownError(f"Stripe refused a look-up: {_code(error.why)}", answered=True)
 
 

@@ -32,6 +32,7 @@ from service.store.database import RefusedError
 from service.store.inbox import EventRow, InboxEvent, NewEvent, Reopen
 from service.store.payments import PaymentRow
 from service.usecases import orphans, provider_refunds, reversals
+from service.usecases.charge_owner import FOREIGN, MISMATCH, NotYetError, bears_out, find_owner
 from service.usecases.context import Context
 from service.usecases.refunds import resolve_refund
 from service.usecases.resolve import attempt_of, settle_answer
@@ -64,10 +65,8 @@ REFUNDED: Final = "charge.refunded"
 """Stripe's event of a charge that was refunded, also in the dashboard; its status stays."""
 
 NO_NEWS, SETTLED = "no_news", "settled"
-
-
-class NotYetError(Exception):
-    """The event can't be processed now; the message says what is missing."""
+_COUNTED: Final = frozenset({FOREIGN, MISMATCH})
+"""Outcomes that the metrics tell from those of our own events."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -118,7 +117,8 @@ async def process(ctx: Context, event: InboxEvent) -> None:
         await _put_off(ctx, event, f"{type(error).__name__}: {error}")
     else:
         await store.processed(ctx.db, event, outcome, ctx.now())
-        ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome="ok")
+        counted = outcome if outcome in _COUNTED else "ok"
+        ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome=counted)
         _log.info("webhook_processed", event_type=event.type, result=outcome)
 
 
@@ -186,9 +186,10 @@ async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
         ctx.db, event.refund_id, event.provider, event.charge_ref
     ):
         return NO_NEWS  # its own worker asks until it knows
-    payment_id = await store.locate_payment(ctx.db, event)
-    payment = await payments.get_payment(ctx.db, payment_id) if payment_id else None
-    if payment is None or payment.provider_ref != event.charge_ref:
+    payment = await find_owner(ctx, event)
+    if payment is None:
+        return FOREIGN
+    if payment.provider_ref != event.charge_ref:
         raise NotYetError("no refund of ours")
     bind(payment_id=str(payment.id), user_id=payment.user_id)
     if not payment.captured_minor:
@@ -201,10 +202,9 @@ async def _follow_refunds(ctx: Context, payment: PaymentRow) -> str:
 
 
 async def _charge(ctx: Context, event: InboxEvent) -> str:
-    payment_id = await store.locate_payment(ctx.db, event)
-    payment = await payments.get_payment(ctx.db, payment_id) if payment_id else None
+    payment = await find_owner(ctx, event)
     if payment is None:
-        raise NotYetError("no payment of ours")
+        return FOREIGN
     bind(payment_id=str(payment.id), user_id=payment.user_id)
     status = PaymentStatus(payment.status)
     stray = payment.provider_ref not in (None, event.charge_ref)
@@ -215,6 +215,8 @@ async def _charge(ctx: Context, event: InboxEvent) -> str:
     if status in (PaymentStatus.REVIEW, PaymentStatus.REVERSED):
         return NO_NEWS  # for a person to decide, or done
     charge = await ctx.providers[event.provider].get_charge(event.charge_ref)
+    if not bears_out(event, payment, charge):
+        return MISMATCH
     return await _advance(ctx, event, payment, charge)
 
 
@@ -241,7 +243,7 @@ async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge:
     attempt = attempt_of(due)
     if attempt.operation != "charge":
         return await _settle_operation(ctx, attempt, charge)
-    if due.payment.provider_ref is None and event.attempt_id != attempt.id:
+    if due.payment.provider_ref is None and charge.attempt_id != attempt.id:
         # The attempt under way will name its own charge; then this one is known to be another.
         raise NotYetError("the charge is of another attempt")
     return await settle_news(ctx, attempt, charge)

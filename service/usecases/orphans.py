@@ -26,6 +26,7 @@ from service.store import orphans as store
 from service.store import payments
 from service.store.orphans import NewOrphan, OrphanRow
 from service.store.payments import PaymentRow
+from service.usecases.charge_owner import MISMATCH, tell_mismatch
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -45,9 +46,13 @@ NO_NEWS: Final = "no_news"
 async def look(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
     """Ask what became of a charge that doesn't pay its payment, and undo what it has done.
 
+    Only of a charge that the provider has on record for this payment; others are not ours to undo.
     Raises NotSentError, OutcomeUnknownError, or RefusedError if the charge pays another payment.
     """
     charge = await ctx.providers[payment.provider].get_charge(charge_ref)
+    if charge.payment_id != payment.id:
+        tell_mismatch(payment, charge_ref, charge)
+        return MISMATCH
     match charge.outcome:
         case ChargeOutcome.SUCCEEDED:
             return await _record(ctx, payment, charge_ref, charge)

@@ -76,8 +76,19 @@ def _fixtures(folder: Path, intent: Mapping[str, Any]) -> Path:
             "object": "refund",
             "amount": 500,
             "currency": "eur",
+            "created": 1_790_000_100,
+            "payment_intent": "pi_1",
             "metadata": {},
             "status": "succeeded",
+        },
+        "dispute": {
+            "id": "du_1",
+            "object": "dispute",
+            "amount": 500,
+            "currency": "eur",
+            "created": 1_790_000_200,
+            "payment_intent": "pi_1",
+            "status": "needs_response",
         },
     }
     path = folder / "fixtures.json"

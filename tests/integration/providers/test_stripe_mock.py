@@ -76,6 +76,16 @@ async def test_stripe_takes_our_look_ups(connect: Connect, paid_url: str) -> Non
     assert [(charge.captured_minor, charge.refunded_minor) for charge in found] == [(1999, 500)]
 
 
+async def test_stripe_takes_our_question_for_what_changed(connect: Connect, paid_url: str) -> None:
+    provider = StripeProvider(connect(paid_url, "sk_test_123"))
+    since = datetime.fromtimestamp(1_790_000_001, UTC)  # just after the fixture's charge
+    found = [charge async for charge in provider.list_changed(since, since + timedelta(days=1))]
+    assert [(c.provider_ref, c.captured_minor, c.refunded_minor) for c in found] == [
+        ("pi_1", 1999, 500)
+    ]
+    assert found[0].changed_at is not None
+
+
 async def test_the_version_is_checked_too(
     connect: Connect, mock_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
