@@ -239,6 +239,20 @@ async def resolve_gone(
     return len(rows)
 
 
+async def resolve_followed(
+    db: Database, run_id: UUID, payment_ids: Sequence[UUID], kinds: Sequence[str], at: datetime
+) -> None:
+    """Close what a run found of payments whose books have followed the provider's since."""
+    await db.fetch(
+        """
+        UPDATE reconciliation_differences SET resolved_at = %(at)s
+        WHERE payment_id = ANY(%(payments)s::uuid[]) AND kind = ANY(%(kinds)s)
+          AND last_run_id = %(run)s AND resolved_at IS NULL
+        """,
+        {"run": run_id, "payments": list(payment_ids), "kinds": list(kinds), "at": at},
+    )
+
+
 async def oldest_open(db: Database, *, not_before: datetime) -> datetime | None:
     """Return the time of the oldest subject that still differs."""
     rows = await db.read(

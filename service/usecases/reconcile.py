@@ -290,16 +290,17 @@ class _Job:
                 provider, ours.get(charge.provider_ref), charge, quiet_since=self.until
             )
         ]
-        await self._page_done(await self._followed(found))
+        await self._page_done(found)
+        await self._follow_all(found)
 
-    async def _followed(self, found: Sequence[Difference]) -> list[Difference]:
-        """Return what still differs when our side has followed the provider's."""
-        changed = {
-            payment_id
-            for payment_id in {each.payment_id for each in found if each.kind in FOLLOWED}
-            if payment_id is not None and await self._follow(payment_id)
-        }
-        return [each for each in found if each.payment_id not in changed]
+    async def _follow_all(self, found: Sequence[Difference]) -> None:
+        """Make ours what can be, and close those differences at once: nobody need look at them."""
+        differing = {each.payment_id for each in found if each.kind in FOLLOWED} - {None}
+        changed = [each for each in differing if each is not None and await self._follow(each)]
+        if changed:
+            await store.resolve_followed(
+                self.ctx.db, self.run_id, changed, sorted(FOLLOWED), self.ctx.now()
+            )
 
     async def _follow(self, payment_id: UUID) -> bool:
         payment = await payments.get_payment(self.ctx.db, payment_id)

@@ -12,7 +12,7 @@ from scripts.client import Client
 from service.usecases import reconcile
 from service.workers import reconciliation
 from tests.integration.api.conftest import Api, Start
-from tests.integration.api.operators import GIVE_UP_LOOKING, refund_in_review, resolve
+from tests.integration.api.operators import GIVE_UP_LOOKING
 from tests.support.services import ADMIN, SIMULATOR_SECRETS
 
 HOUR = {"hours": 1}
@@ -159,18 +159,68 @@ async def test_amounts_and_refunds_that_differ(api: Api, ada: Client, operator: 
     [listed] = (await api.simulator.state())["charges"]
     await outside(api, "POST", f"/provider/v1/charges/{listed['id']}/refunds", {"amount": 100})
     await api.simulator.fault("provider.list", "wrong_amount", times=1)
+    await keep_silent(api)
     await run(api, operator)
     assert await kinds(operator) == ["amount_differs", "refund_differs"]
     await run(api, operator)
     assert await kinds(operator) == ["refund_differs"]
 
 
+async def keep_silent(api: Api) -> None:
+    """Let the provider list its charges and say nothing of any: nothing of it can be made ours."""
+    await api.simulator.fault("provider.find", "status", status=500, times=1_000)
+
+
 async def test_a_status_that_differs(api: Api, ada: Client, operator: Client) -> None:
     await sale(api, ada, capture="manual")
     [held] = (await api.simulator.state())["charges"]
     await outside(api, "POST", f"/provider/v1/charges/{held['id']}/capture", {})
+    await keep_silent(api)
     await run(api, operator)
     assert await kinds(operator) == ["status_differs"]
+
+
+@pytest.mark.parametrize("amount", [700, 1499])
+async def test_a_capture_of_which_the_event_was_lost_is_booked(
+    api: Api, ada: Client, operator: Client, amount: int
+) -> None:
+    payment = await sale(api, ada, capture="manual")
+    [held] = (await api.simulator.state())["charges"]
+    await api.simulator.capture(held["id"], amount)
+    found = await run(api, operator)
+    assert found["differences"] == 1
+    assert (await kinds(operator), await kinds(operator, "resolved")) == ([], ["status_differs"])
+    now = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (now["status"], now["captured"]) == ("succeeded", amount)
+    await api.sound()
+
+
+async def test_a_refund_and_a_reversal_of_which_the_events_were_lost(
+    api: Api, ada: Client, operator: Client
+) -> None:
+    payment = await sale(api, ada)
+    made = await api.simulator.refund((await api.simulator.state())["charges"][0]["id"])
+    await run(api, operator)
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 1499
+    await api.simulator.fail_refund(made["id"])
+    api.clock.forward(**HOUR)
+    await run(api, operator)
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 0
+    assert (await kinds(operator), await kinds(operator, "resolved")) == ([], ["refund_differs"])
+    await api.sound()
+
+
+async def test_a_debit_that_failed_and_of_which_the_event_was_lost(
+    api: Api, ada: Client, operator: Client
+) -> None:
+    payment = await old_sale(api, ada)
+    await api.simulator.fail_charge((await api.simulator.state())["charges"][0]["id"])
+    api.clock.forward(**HOUR)
+    await run(api, operator)
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "reversed"
+    api.clock.forward(**HOUR)
+    assert (await run(api, operator))["differences"] == 0
+    await api.sound()
 
 
 async def give_back(api: Api, payment: Mapping[str, Any], amount: int) -> Any:
@@ -188,7 +238,8 @@ async def test_a_refund_of_last_months_charge_until_it_is_in_our_books(
         api.clock.forward(**HOUR)
         found = await run(api, operator)
         assert (found["status"], found["charges"], found["differences"]) == ("succeeded", 0, 0)
-        back = await give_back(api, payment, 100)
+        await give_back(api, payment, 100)
+        await keep_silent(api)
         for times_seen in (1, 2):
             found = await run(api, operator)
             assert (found["charges"], found["differences"]) == (1, 1)
@@ -200,11 +251,10 @@ async def test_a_refund_of_last_months_charge_until_it_is_in_our_books(
             assert (difference["theirs"]["refunded"], difference["ours"]["refunded"]) == (100, 0)
             assert difference["times_seen"] == times_seen
 
-        refund = await refund_in_review(api, ada, 100, payment=payment)
-        booked = await resolve(
-            operator, "refund", refund["id"], "succeeded", provider_ref=back["id"]
-        )
-        booked.expect(200)
+        await api.simulator.clear_faults()
+        await run(api, operator)
+        [adopted] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+        assert (adopted["amount"], adopted["origin"]) == (100, "provider")
         api.clock.forward(**HOUR)
         found = await run(api, operator)
         assert (found["status"], found["differences"]) == ("succeeded", 0)
@@ -220,6 +270,7 @@ async def test_a_difference_of_an_old_charge_is_looked_at_for_as_long_as_it_is_o
     """The window stays open back to the change: a run that doesn't look closes nothing."""
     payment = await old_sale(api, ada)
     await give_back(api, payment, 100)
+    await keep_silent(api)
     api.clock.forward(**HOUR)
     await run(api, operator)
     api.clock.forward(days=10)  # far beyond the window
