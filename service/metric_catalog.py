@@ -82,7 +82,7 @@ PAYMENT_STATUSES: Final = (
 
 ORDER_STATUSES: Final = ("pending", "paid", "fulfilled", "canceled", "expired", "refunded")
 
-REVERSAL_KINDS: Final = ("refund", "capture")
+REVERSAL_KINDS: Final = ("refund", "capture", "orphan_refund")
 
 GRANT_REASONS: Final = ("refused", "overdue")
 

@@ -182,10 +182,12 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
 
 async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
     """Adopt a refund that none of ours is: it was made in the provider's dashboard."""
-    if event.refund_id is not None and await orphan_store.is_refunded_by(
-        ctx.db, event.refund_id, event.provider, event.charge_ref
+    if event.refund_id is not None and (
+        orphan := await orphan_store.refunded_by(
+            ctx.db, event.refund_id, event.provider, event.charge_ref
+        )
     ):
-        return NO_NEWS  # its own worker asks until it knows
+        return await orphans.follow_refund(ctx, orphan)
     payment = await find_owner(ctx, event)
     if payment is None:
         return FOREIGN
