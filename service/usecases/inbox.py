@@ -270,8 +270,11 @@ async def reopen(ctx: Context, cause: str, payment: PaymentRow, charge: Charge) 
     status = PaymentStatus(payment.status)
     if not _is_news(status, charge.outcome):
         return None
-    canceled = charge.outcome is ChargeOutcome.CANCELED
-    captured = status is PaymentStatus.AUTHORIZED and not canceled
+    held = status is PaymentStatus.AUTHORIZED
+    canceled = charge.outcome is ChargeOutcome.CANCELED or (
+        held and charge.outcome is ChargeOutcome.DECLINED
+    )
+    captured = held and charge.captured > 0
     process = status is PaymentStatus.REQUIRES_ACTION and not canceled
     now = ctx.now()
     item = Reopen(
@@ -296,7 +299,7 @@ def _is_news(status: PaymentStatus, outcome: ChargeOutcome) -> bool:
     if status is PaymentStatus.REQUIRES_ACTION:
         return outcome is not ChargeOutcome.REQUIRES_ACTION
     if status is PaymentStatus.AUTHORIZED:
-        return outcome in (ChargeOutcome.SUCCEEDED, ChargeOutcome.CANCELED)
+        return outcome in (ChargeOutcome.SUCCEEDED, *reversals.TAKEN_BACK)
     raise NotYetError(f"the payment is {status} and has no attempt")  # it has just been settled
 
 

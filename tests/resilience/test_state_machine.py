@@ -72,7 +72,7 @@ GAMES = st.lists(st.integers(1, 20), min_size=1, max_size=2, unique=True)
 PAYING = st.sampled_from(("pay", "pay", "authorize", "authorize", "decline"))
 CHANGING = st.sampled_from(("capture", "capture_part", "cancel", "refund"))
 BEHIND_OUR_BACK = st.sampled_from(
-    ("refund", "refund_part", "capture", "capture_part", "send_back", "fail")
+    ("fail", "refund", "refund_part", "capture", "capture_part", "send_back", "fail")
 )
 """What people do in the provider's dashboard, and what the buyer's bank does by itself."""
 TARGETS = {
