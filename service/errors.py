@@ -111,6 +111,18 @@ class UnsupportedMediaTypeError(ServiceError):
     status, code, title = 415, "unsupported_media_type", "Send application/json"
 
 
+class RequestBodyTimeoutError(ServiceError):
+    """The client took too long to send the body (RFC 9110, 15.5.9)."""
+
+    status, code, title = 408, "request_body_timeout", "The body took too long to arrive"
+
+
+class ClientClosedRequestError(ServiceError):
+    """The client hung up before its body was through; nobody gets this, but it is counted."""
+
+    status, code, title = 499, "client_closed_request", "The client closed the connection"
+
+
 class RateLimitedError(ServiceError):
     """The user or the address has sent more requests than it may; see the RateLimit headers."""
 

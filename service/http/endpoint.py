@@ -30,6 +30,7 @@ from service.errors import (
     NotFoundError,
     PayloadTooLargeError,
     RateLimitedError,
+    RequestBodyTimeoutError,
     RequestTimeoutError,
     ScopeMissingError,
     ServiceError,
@@ -46,13 +47,14 @@ KeyT = TypeVar("KeyT")
 
 _ALWAYS: Final = (
     MalformedRequestError,
+    UnsupportedMediaTypeError,  # also of a body that nobody asked for, if it is compressed
     ValidationFailedError,  # also of a query: unknown parameters are refused
     RateLimitedError,
     RequestTimeoutError,
     InternalError,
 )
 _GUARDED: Final = (UnauthenticatedError, ScopeMissingError)
-_WITH_BODY: Final = (PayloadTooLargeError, UnsupportedMediaTypeError)
+_WITH_BODY: Final = (PayloadTooLargeError, RequestBodyTimeoutError)
 _IDEMPOTENT: Final = (
     IdempotencyKeyMissingError,
     IdempotencyKeyInvalidError,
@@ -219,7 +221,7 @@ def _adapt(
 
 def _watch(endpoint: Endpoint, error: ServiceError) -> None:
     """Show a gap between the table and the code; the client gets its answer all the same."""
-    if type(error) not in endpoint.every_error:
+    if not isinstance(error, endpoint.every_error):  # an error of a kind is declared with its kind
         _log.error("undeclared_error", operation_id=endpoint.operation_id, code=error.code)
 
 
