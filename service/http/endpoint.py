@@ -40,6 +40,7 @@ from service.errors import (
 )
 from service.http import parse
 from service.http.auth import Authenticator, Caller
+from service.http.middleware import route_of
 
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
@@ -105,9 +106,13 @@ class Call(Generic[BodyT, QueryT]):
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """Return a SHA-256 of method, path and canonical body: what an idempotency key is for."""
+        """Return a SHA-256 of method, path and canonical body: what an idempotency key is for.
+
+        All three as they were understood: an id in upper case names the same thing.
+        """
         canonical = msgspec.json.encode(self.body, order="deterministic")
-        head = f"{self.request.method} {self.request.path}\n".encode()
+        path = route_of(self.request).format_map({**self.ids, **self.words})
+        head = f"{self.request.method} {path}\n".encode()
         return hashlib.sha256(head + canonical).digest()
 
     def app(self, key: web.AppKey[KeyT]) -> KeyT:
@@ -221,7 +226,7 @@ def _adapt(
 
 def _watch(endpoint: Endpoint, error: ServiceError) -> None:
     """Show a gap between the table and the code; the client gets its answer all the same."""
-    if not isinstance(error, endpoint.every_error):  # an error of a kind is declared with its kind
+    if not isinstance(error, endpoint.every_error):  # a kind is declared with what it is a kind of
         _log.error("undeclared_error", operation_id=endpoint.operation_id, code=error.code)
 
 

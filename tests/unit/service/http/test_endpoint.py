@@ -1,5 +1,6 @@
 """Requests against a table of endpoints, over real HTTP."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -39,6 +40,17 @@ async def test_the_fingerprint_ignores_how_the_json_is_written(
         async with client.post("/v1/things", data=text, headers=writing) as answer:
             prints.append((await answer.json())["said"][3])
     assert prints[0] == prints[1] != prints[2]
+
+
+async def test_the_fingerprint_is_of_ids_and_not_of_how_they_are_written(
+    client: Client, bearer: dict[str, str]
+) -> None:
+    prints = set()
+    for thing in (THING, THING.upper(), THING.replace("9", "%39")):
+        async with client.post(f"/v1/things/{thing}/print", headers=bearer) as answer:
+            prints.add((await answer.json())["said"])
+    head = f"POST /v1/things/{THING}/print\n{{}}".encode()
+    assert prints == {hashlib.sha256(head).hexdigest()}
 
 
 async def test_path_parameters_are_typed(client: Client, bearer: dict[str, str]) -> None:
@@ -225,9 +237,10 @@ async def test_a_status_missing_in_the_table_is_answered_and_logged(
 async def test_an_error_missing_in_the_table_is_answered_and_logged(
     client: Client, log: Any
 ) -> None:
-    for how in ("declared", "busy"):
+    for how in ("declared", "busy", "lost"):
         async with client.post(f"/v1/fail/{how}") as answer:
             assert answer.status >= 400
+    # A lost connection is declared with its kind, the store that does not answer.
     assert [line["code"] for line in log("undeclared_error")] == ["overloaded"]
 
 
