@@ -46,6 +46,8 @@ with warnings.catch_warnings():
     class Application(web.Application):
         """An application whose connections answer in our words whatever comes in."""
 
+        ATTRS = web.Application.ATTRS | frozenset({"_observe"})
+
         def __init__(self, *, observe: Observe, **options: Any) -> None:
             super().__init__(handler_args=HANDLER_ARGS, **options)
             self._observe = observe
