@@ -106,7 +106,7 @@ class PayloadTooLargeError(ServiceError):
 
 
 class UnsupportedMediaTypeError(ServiceError):
-    """The body is not application/json."""
+    """The body is not application/json, or it has a Content-Encoding."""
 
     status, code, title = 415, "unsupported_media_type", "Send application/json"
 
