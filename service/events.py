@@ -276,6 +276,8 @@ _PERFORMANCE: Final = (
     _event("performance", "debug|info", "http_request",
            "A request was answered; probes and scrapes at debug.",
            "method route status duration_ms"),
+    _event("performance", "info", "http_request_unreadable",
+           "What came was no HTTP; it got a 400, and the connection was closed.", "error"),
     _event("performance", "warning", "http_request_canceled",
            "The drain ended before the request did.", "method route"),
 )  # fmt: skip
