@@ -171,3 +171,58 @@ async def test_the_simulators_secret_opens_nothing_of_stripe(api: Api, told: Tol
     assert (status, body["code"]) == (400, "webhook_refused")
     assert await inbox(api.context.db) == []
     await told("payment_intent.created", intent("processing"))  # and its own secret does
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("payment_intent.created", "requires_payment_method"),
+        ("payment_intent.processing", "processing"),
+        ("payment_intent.succeeded", "succeeded"),
+    ],
+)
+@pytest.mark.parametrize("metadata", [{}, {"order_id": "6735"}, {"payment_id": "4711"}])
+async def test_somebody_elses_intent_on_the_account(
+    api: Api, stripe: Recorded, told: Told, kind: str, status: str, metadata: Json
+) -> None:
+    theirs = intent(status, id="pi_theirs", metadata=metadata)
+    stripe.will((200, theirs))
+    await told(kind, theirs)
+    [row] = await inbox(api.context.db)
+    assert (row["status"], row["outcome"], row["attempts"]) == ("processed", "foreign", 1)
+
+
+async def test_an_event_without_names_finds_its_payment_by_stripes_record(
+    api: Api, ada: Client, stripe: Recorded, told: Told
+) -> None:
+    """A charge's event names its PaymentIntent only, and we don't know that name yet."""
+    order = await ada.order(["game-1"])
+    stripe.will("reset")
+    payment = (await ada.pay(order["id"], provider="stripe", payment_method="pm_x")).expect(202)
+    sent = stripe.asked[-1].form
+    named = {name: sent[f"metadata[{name}]"] for name in ("payment_id", "attempt_id")}
+    done = _of(order["total"], "succeeded", metadata=named)
+    stripe.will((200, done), (200, done))
+    record = {"id": "ch_1", "object": "charge", "payment_intent": done["id"]}
+    await told("charge.succeeded", record)
+    assert await status_of(ada, payment.body) == "succeeded"
+    await api.sound()
+
+
+async def test_an_event_that_puts_our_names_on_somebody_elses_intent(
+    api: Api, ada: Client, stripe: Recorded, told: Told
+) -> None:
+    order = await ada.order(["game-1"])
+    stripe.will("reset")
+    payment = (await ada.pay(order["id"], provider="stripe", payment_method="pm_x")).expect(202)
+    sent = stripe.asked[-1].form
+    named = {name: sent[f"metadata[{name}]"] for name in ("payment_id", "attempt_id")}
+    theirs = _of(order["total"], "succeeded", id="pi_theirs", metadata={"order_id": "6735"})
+    stripe.will((200, theirs))
+    await told("payment_intent.succeeded", theirs | {"metadata": named})
+    assert await status_of(ada, payment.body) == "unknown"
+    assert [row["outcome"] for row in await inbox(api.context.db)] == ["mismatch"]
+    assert [(asked.method, asked.path) for asked in stripe.asked][-1:] == [
+        ("GET", "/v1/payment_intents/pi_theirs")
+    ]
+    await api.sound()
