@@ -191,11 +191,14 @@ async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
     payment = await find_owner(ctx, event)
     if payment is None:
         return FOREIGN
-    if payment.provider_ref != event.charge_ref:
-        raise NotYetError("no refund of ours")
     bind(payment_id=str(payment.id), user_id=payment.user_id)
-    if not payment.captured_minor:
-        raise NotYetError(f"the payment is {payment.status}: nothing of it is booked")
+    if not payment.captured_minor:  # what was given back was captured before, unheard of
+        outcome = await _of_payment(ctx, event, payment)
+        payment = await payments.get_payment(ctx.db, payment.id) or payment
+        if payment.status in CLOSED:
+            return outcome
+    if payment.provider_ref != event.charge_ref or not payment.captured_minor:
+        raise NotYetError("no refund of ours")
     return await _follow_refunds(ctx, payment)
 
 
@@ -208,6 +211,10 @@ async def _charge(ctx: Context, event: InboxEvent) -> str:
     if payment is None:
         return FOREIGN
     bind(payment_id=str(payment.id), user_id=payment.user_id)
+    return await _of_payment(ctx, event, payment)
+
+
+async def _of_payment(ctx: Context, event: InboxEvent, payment: PaymentRow) -> str:
     status = PaymentStatus(payment.status)
     stray = payment.provider_ref not in (None, event.charge_ref)
     if stray or status in CLOSED:
