@@ -23,7 +23,7 @@ _HELD_ERRORS: Final = (
 ROUTES: Final = (
     Endpoint(
         method="POST", path="/v1/orders", handler=orders.create_order, scope=WRITE,
-        operation_id="createOrder", summary="Create an order", tag="orders",
+        operation_id="createOrder", summary="Create an order", tag="orders", key_optional=True,
         responses={201: OrderView},
         errors=(e.GameUnavailableError, e.IntegrationUnavailableError, *_BUSY),
     ),
