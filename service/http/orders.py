@@ -2,8 +2,6 @@
 
 from collections import Counter
 
-from aiohttp import hdrs
-
 from service.errors import FieldError, ValidationFailedError
 from service.http.endpoint import Call, Nothing, Reply
 from service.http.parse import IDEMPOTENT_REPLAYED
@@ -26,7 +24,7 @@ async def create_order(call: Call[CreateOrder, Nothing]) -> Reply:
             fingerprint=call.fingerprint.hex(),
         ),
     )
-    headers = {hdrs.LOCATION: f"/v1/orders/{made.order_id}"}
+    headers = {"Location": f"/v1/orders/{made.order_id}"}
     if made.answer.replayed:
         headers[IDEMPOTENT_REPLAYED] = "true"
     return Reply(made.answer.status, made.answer.body, headers)

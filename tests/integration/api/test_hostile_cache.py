@@ -61,7 +61,7 @@ async def test_a_value_of_another_type_is_a_miss_and_no_outage(
     true_price = await price(ada, "game-302")
     for key in await keys_of(intruder, "game-302"):
         await intruder.delete(key)
-        await intruder.rpush(key, "x")  # type: ignore[misc]
+        await intruder.rpush(key, "x")
     assert await price(ada, "game-302") == true_price
     assert api.counted(MALFORMED.format(cache="game")) == 1
     assert api.counted('cache_requests_total{cache="game",outcome="error"}') == 0
@@ -119,7 +119,7 @@ async def test_a_counter_out_of_bounds_never_makes_anybody_wait_for_long(
 
 async def test_a_counter_of_another_type_is_counted_anew(start_api: Start, intruder: Redis) -> None:
     api = await start_api(**PATIENT, RATE_LIMIT_USER="2", RATE_LIMIT_ADDRESS="0")
-    await intruder.rpush("rate:user:hostile-list", "x")  # type: ignore[misc]
+    await intruder.rpush("rate:user:hostile-list", "x")
     async with api.client("hostile-list") as buyer:
         statuses = [(await buyer.call("GET", "/v1/orders")).status for _ in range(3)]
     assert statuses == [200, 200, 429]
