@@ -37,6 +37,7 @@ class GuardedProvider:
 
     def __init__(self, provider: Provider, breaker: Breaker, *, max_in_flight: int) -> None:
         self.name = provider.name
+        self.limits = provider.limits
         self.breaker = breaker
         self.in_flight = 0
         self._provider = provider

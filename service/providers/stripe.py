@@ -41,6 +41,7 @@ class StripeProvider:
     """The port's calls in Stripe's words."""
 
     name = "stripe"
+    limits = words.LIMITS
 
     def __init__(
         self, outbound: Outbound, *, return_url: str = "", clock: Callable[[], float] = time.time

@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 from service import metric_catalog as m
 from service.domain import order as domain
+from service.domain.amounts import described
 from service.domain.money import Money
 from service.errors import (
+    AmountNotPayableError,
     FieldError,
     GameUnavailableError,
     IdempotencyKeyInFlightError,
@@ -67,6 +69,7 @@ async def create_order(ctx: Context, command: CreateOrder) -> OrderAnswer:
             return _stored(known)
     games = await ctx.game_catalog.games([game_id for game_id, _ in command.wanted])
     _refuse_unavailable(games, command.currency)
+    _refuse_unpayable(ctx, games, command)
     items = [
         domain.OrderItem(
             game.id, game.title, quantity, Money(game.prices[command.currency], command.currency)
@@ -181,10 +184,35 @@ def _new_order(ctx: Context, user_id: str, items: Sequence[domain.OrderItem]) ->
 
 
 def _refuse_unavailable(games: Sequence[Game | None], currency: str) -> None:
+    reasons = [_unavailable(game, currency) for game in games]
     problems = tuple(
-        FieldError(f"$.items[{index}].game_id", f"is not for sale in {currency}")
-        for index, game in enumerate(games)
-        if game is None or not game.available or game.prices.get(currency, 0) <= 0
+        FieldError(f"$.items[{index}].game_id", reason)
+        for index, reason in enumerate(reasons)
+        if reason
     )
     if problems:
         raise GameUnavailableError(fields=problems)
+
+
+def _unavailable(game: Game | None, currency: str) -> str:
+    """Return why a game can't be ordered; empty if it can."""
+    price = game.prices.get(currency, -1) if game is not None and game.available else -1
+    if price == 0:
+        return f"costs nothing in {currency}, and what is free is not sold here"
+    return "" if price > 0 else f"is not for sale in {currency}"
+
+
+def _refuse_unpayable(ctx: Context, games: Sequence[Game | None], command: CreateOrder) -> None:
+    """Raise AmountNotPayableError if no provider takes the total, before anything computes with it.
+
+    Prices are the catalog's, which may say any integer.
+    """
+    currency = command.currency
+    minor = sum(
+        game.prices[currency] * quantity
+        for game, (_, quantity) in zip(games, command.wanted, strict=True)
+        if game is not None
+    )
+    if not ctx.providers.taking(ctx.providers, minor, currency):
+        limits = (provider.limits for provider in ctx.providers.values())
+        raise AmountNotPayableError(described(limits, currency))

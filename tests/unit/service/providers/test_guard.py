@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from service.domain.amounts import AmountRange
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.errors import OverloadedError
@@ -42,6 +43,7 @@ class Scripted:
 
     def __init__(self, name: str = "scripted") -> None:
         self.name = name
+        self.limits = {"EUR": AmountRange(1, 5_000)}
         self.script: list[Charge | Exception] = []
         self.calls = 0
         self.called = asyncio.Event()
