@@ -184,7 +184,8 @@ def announce(
         ctx.metrics.inc(m.ORDERS, status="paid")
     if outcome.order_age_s is not None:
         ctx.metrics.observe(m.ORDER_DURATION, outcome.order_age_s)
-    if status == PaymentStatus.FAILED and payment.amount_minor >= HIGH_VALUE_MINOR:
+    high_value_minor = HIGH_VALUE_MINOR[payment.currency]
+    if status == PaymentStatus.FAILED and payment.amount_minor >= high_value_minor:
         ctx.metrics.inc(m.PAYMENT_FAILURES_HIGH_VALUE, provider=payment.provider)
     _log.info(
         PAYMENT_REACHED[payment.status],

@@ -109,3 +109,18 @@ async def test_a_payment_is_not_handed_to_a_provider_that_does_not_take_it(
         assert (payment["status"], payment["failure_code"]) == ("failed", "provider_unavailable")
     assert not stripe.asked
     await api.sound()
+
+
+@pytest.mark.parametrize(
+    ("currency", "minor", "counted"),
+    [("EUR", 49_999, 0), ("EUR", 50_000, 1), ("JPY", 79_999, 0), ("JPY", 80_000, 1)],
+)
+async def test_a_failure_is_of_high_value_by_its_currency(
+    start_api: Start, currency: str, minor: int, counted: int
+) -> None:
+    api = await start_api(SIMULATOR_URL=NOBODY)
+    async with api.client() as ada:
+        made = (await order(api, ada, minor, currency)).expect(201).body
+        assert (await ada.pay(made["id"])).expect(201).body["status"] == "failed"
+    series = 'payment_high_value_failures_total{provider="simulator"}'
+    assert api.counted(series) == counted
