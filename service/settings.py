@@ -90,6 +90,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Checks tokens with one: service/jwt_keys.py. Take a new key in before tokens name it."""
     jwt_issuer: str = "coinslot"
     jwt_audience: str = "coinslot-api"
+    jwt_leeway_s: Annotated[float, Meta(ge=0, le=300)] = 30.0
+    """How far an issuer's clock may be from ours, for `iat`, `nbf` and `exp`: hosts that keep time
+    differ by less than a second, a virtual machine that was moved by some more."""
 
     # Rate limits: requests a minute, which may come in one burst; 0 means none
     rate_limit_user: Quota = 600

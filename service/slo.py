@@ -205,7 +205,7 @@ BURN_LEAST: Final = Limit(
 HIGH_VALUE_MINOR: Final[Mapping[str, int]] = MappingProxyType(
     {"EUR": 50_000, "GBP": 50_000, "JPY": 80_000, "USD": 50_000}
 )
-"""A payment of this many minor units or more is high-value; each currency's is the end of a bucket of
+"""A payment of this many minor units or more is high-value; each of them is the end of a bucket of
 the histogram of amounts. The yen has no smaller unit: 80,000 of them are about 500 euros."""
 
 HIGH_VALUE: Final = ", ".join(f"{minor} {code}" for code, minor in HIGH_VALUE_MINOR.items())

@@ -85,17 +85,19 @@ class Scripted:
 
 
 class Clock:
-    """The library's clock, which a test can move."""
+    """The breaker's clock, which a test can move."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.ahead = 0.0
-        real = time.time
-        monkeypatch.setattr(time, "time", lambda: real() + self.ahead)
+
+    def __call__(self) -> float:
+        """Return the seconds of a clock that never goes back."""
+        return time.monotonic() + self.ahead
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
@@ -104,12 +106,18 @@ def scripted() -> Scripted:
 
 
 @pytest.fixture
-def provider(scripted: Scripted) -> GuardedProvider:
-    return guarded(scripted)
+def provider(scripted: Scripted, clock: Clock) -> GuardedProvider:
+    return guarded(scripted, clock=clock)
 
 
-def guarded(scripted: Scripted, *, failures: int = 3, max_in_flight: int = 2) -> GuardedProvider:
-    breaker = Breaker(scripted.name, failures=failures, open_s=OPEN_S)
+def guarded(
+    scripted: Scripted,
+    *,
+    failures: int = 3,
+    max_in_flight: int = 2,
+    clock: Callable[[], float] = time.monotonic,
+) -> GuardedProvider:
+    breaker = Breaker(scripted.name, failures=failures, open_s=OPEN_S, now=clock)
     return GuardedProvider(cast("Provider", scripted), breaker, max_in_flight=max_in_flight)
 
 
@@ -157,6 +165,25 @@ async def test_one_call_tries_and_closes_it(
     assert await trial == PAID
     assert provider.breaker.state == "closed"
     assert await provider.charge(REQUEST) == PAID
+
+
+@pytest.mark.parametrize("step_s", [-86_400.0, 86_400.0])
+async def test_a_step_of_the_wall_clock_changes_no_pause(
+    provider: GuardedProvider,
+    scripted: Scripted,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    step_s: float,
+) -> None:
+    scripted.script = [lost(), lost(), lost()]
+    await fails(provider, OutcomeUnknownError, 3)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + step_s)
+    await fails(provider, NotSentError)
+    assert scripted.calls == 3
+    clock.ahead = OPEN_S + 1
+    assert await provider.charge(REQUEST) == PAID
+    assert provider.breaker.state == "closed"
 
 
 async def test_a_trial_that_fails_opens_it_again(
