@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.domain.amounts import AmountRange
+from service.domain.amounts import AmountLimits, AmountRange
 from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Answer, Outbound
@@ -23,7 +23,7 @@ from service.providers.port import (
 )
 
 MOST_MINOR: Final = 99_999_999
-LIMITS: Final = {currency: AmountRange(1, MOST_MINOR) for currency in CURRENCIES}
+LIMITS: Final[AmountLimits] = {currency: AmountRange(1, MOST_MINOR) for currency in CURRENCIES}
 OK: Final = 200
 BAD_REQUEST: Final = 400
 REFUSED: Final = frozenset({400, 402, 404, 409, 422})
@@ -72,7 +72,7 @@ class SimulatorProvider:
     """The port's calls in the simulator's words."""
 
     name = "simulator"
-    limits = LIMITS
+    limits: AmountLimits = LIMITS
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound

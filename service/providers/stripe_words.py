@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.domain.amounts import AmountRange
+from service.domain.amounts import AmountLimits, AmountRange
 from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.outbound import Answer
@@ -30,7 +30,7 @@ digits (https://docs.stripe.com/currencies#zero-decimal)."""
 MOST_MINOR: Final = 99_999_999
 """An amount has at most eight digits (https://docs.stripe.com/api/payment_intents)."""
 
-LIMITS: Final = {
+LIMITS: Final[AmountLimits] = {
     "EUR": AmountRange(50, MOST_MINOR),
     "GBP": AmountRange(30, MOST_MINOR),
     "JPY": AmountRange(50, MOST_MINOR),
