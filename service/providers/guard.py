@@ -1,7 +1,6 @@
 """What stands between the service and every provider: breaker, repeats, and a bound on both."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +18,7 @@ from service.providers.port import (
     RefundRequest,
     RefundResult,
 )
+from service.retry import full_jitter_s
 
 Answer = TypeVar("Answer")
 
@@ -26,8 +26,8 @@ TRIES: Final = 3
 """Of a call that surely reached nobody: enough to bridge a pod that is replaced."""
 
 FIRST_PAUSE_S: Final = 0.1
-"""Pauses are random up to 0.1 s, then 0.2 s ("full jitter"), so that callers do not march in step;
-together they stay far below a buyer's patience and the next provider's chance."""
+MOST_PAUSE_S: Final = 0.2
+"""Both pauses together stay far below a buyer's patience and the next provider's chance."""
 
 RETRY_AFTER_S: Final = 1
 
@@ -102,5 +102,6 @@ class GuardedProvider:
             except NotSentError as error:
                 if not error.passing:
                     raise
-            await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2 ** (repeat - 1)))  # noqa: S311
+            pause_s = full_jitter_s(repeat, first_s=FIRST_PAUSE_S, most_s=MOST_PAUSE_S)
+            await asyncio.sleep(pause_s)
         return await self.breaker.call(call)

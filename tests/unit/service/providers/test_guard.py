@@ -27,6 +27,7 @@ from service.providers.port import (
     RefundResult,
 )
 from service.providers.registry import Providers
+from service.retry import full_jitter_s
 
 PRICE = Money(1999, "EUR")
 PAID = Charge(ChargeOutcome.SUCCEEDED, "ch_1", PRICE)
@@ -255,16 +256,16 @@ async def test_nothing_else_is_sent_again(
 async def test_pauses_are_random_and_bounded(
     provider: GuardedProvider, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bounds: list[tuple[float, float]] = []
+    bounds: list[float] = []
 
-    def least(low: float, high: float) -> float:
-        bounds.append((low, high))
-        return low
+    def shortest(tries: int, **bound: float) -> float:
+        bounds.append(full_jitter_s(tries, random=lambda: 1.0, **bound))
+        return 0.0
 
-    monkeypatch.setattr("service.providers.guard.random.uniform", least)
+    monkeypatch.setattr(guard, "full_jitter_s", shortest)
     scripted.script = [NotSentError("refused", passing=True)] * 2
     await provider.charge(REQUEST)
-    assert bounds == [(0, 0.1), (0, 0.2)]
+    assert bounds == [0.1, 0.2]
 
 
 async def test_a_place_is_taken_and_given_back(provider: GuardedProvider) -> None:
