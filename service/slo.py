@@ -108,7 +108,7 @@ PAYMENT_PROCESSING_S: Final = Limit(
 )
 PAYMENT_UNKNOWN_S: Final = Limit(
     3_600.0,
-    "the provider has been asked nine times by then; buyers start to write",
+    "the provider has been asked some ten times by then; buyers start to write",
 )
 API_ERROR_RATIO: Final = Limit(
     0.05,

@@ -1,11 +1,14 @@
 """The one schedule of every repeat: bounded, growing, and different for each who waits."""
 
+import ast
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import service
 from service.retry import full_jitter_s
 
 
@@ -32,3 +35,22 @@ def test_waits_spread_evenly_over_the_whole_range() -> None:
     quarters = [sum(n <= wait < n + 1 for wait in waits) for n in range(4)]
     assert sum(quarters) == 4_000
     assert all(900 < each < 1_100 for each in quarters)
+
+
+def test_no_other_schedule_is_written_anywhere() -> None:
+    found = []
+    for path in sorted(Path(service.__file__).parent.rglob("*.py")):
+        if path.name != "retry.py":
+            tree = ast.walk(ast.parse(path.read_text()))
+            found += [f"{path.name}:{line}" for line in filter(None, map(schedule_at, tree))]
+    assert found == []
+
+
+def schedule_at(node: ast.AST) -> int | None:
+    """Return the line of a power of two by a variable, or of a pause that grows by a factor."""
+    match node:
+        case ast.BinOp(left=ast.Constant(value=2 | 2.0), op=ast.Pow(), right=right):
+            return None if isinstance(right, ast.Constant) else node.lineno
+        case ast.AugAssign(op=ast.Mult(), value=ast.Constant()):
+            return node.lineno
+    return None
