@@ -100,7 +100,7 @@ def clock() -> Clock:
 @pytest.fixture(autouse=True)
 def _longest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each repeat wait for as long as it may, so that a test can say what is not due yet."""
-    monkeypatch.setitem(full_jitter_s.__kwdefaults__, "random", lambda: 1.0)
+    monkeypatch.setattr(full_jitter_s, "__kwdefaults__", {"random": lambda: 1.0})
 
 
 Start = Callable[..., Awaitable[Api]]
