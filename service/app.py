@@ -16,6 +16,7 @@ from service.http import frame
 from service.http.ops import LIFECYCLE
 from service.http.routes import ROUTES
 from service.http.state import CONTEXT
+from service.integrations.game_catalog import CACHE as GAMES
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
 from service.integrations.merchants import Merchants
@@ -29,6 +30,7 @@ from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
 from service.store.schema import require_schema
+from service.store.signing import Signer
 from service.usecases.audit import Rounds
 from service.usecases.context import Clock, Context, utc_now
 from service.workers import (
@@ -175,7 +177,15 @@ def _cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Cache
     def observe(cache: str, outcome: str) -> None:
         metrics.inc(m.CACHE_REQUESTS, cache=cache, outcome=outcome)
 
-    cache = Cache(settings.redis_url.reveal(), settings.cache_timeout_s, observe)
+    for outcome in ("error", "malformed"):
+        metrics.declare(m.CACHE_REQUESTS, cache=GAMES, outcome=outcome)
+    cache = Cache(
+        settings.redis_url.reveal(),
+        settings.cache_timeout_s,
+        observe,
+        # Every process that reads the cache has it, and who can write to the cache does not.
+        signer=Signer(settings.database_url.reveal()),
+    )
     stack.push_async_callback(cache.close)
     return cache
 

@@ -60,6 +60,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "amount_minor": "minor units of `currency`",
         "applied": "the migrations that were applied",
         "attempts": "deliveries tried so far",
+        "cache": "the cache's name",
         "chain": "the audit trail of one payment, or of the decisions on one thing",
         "chains": "such trails that have entries there",
         "charges": "charges compared",
@@ -279,6 +280,8 @@ _SECURITY: Final = (
            "policy address"),
     _event("security", "warning", "webhook_refused",
            "A webhook's signature or time is wrong.", "provider reason"),
+    _event("security", "warning", "cache_value_malformed",
+           "A value or a count in the cache can't be ours; it was not used.", "cache"),
 )  # fmt: skip
 
 _PERFORMANCE: Final = (

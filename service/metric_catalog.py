@@ -40,8 +40,9 @@ AMOUNT_BUCKETS_MINOR: Final = (
     10_000.0,
     20_000.0,
     50_000.0,
+    80_000.0,
     100_000.0,
-)  # 50_000 is where a payment counts as high-value
+)  # 50_000 and, in yen, 80_000 are where a payment counts as high-value
 """Minor currency units (cents); games cost 1 to 100, bundles more."""
 
 

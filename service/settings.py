@@ -90,6 +90,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Checks tokens with one: service/jwt_keys.py. Take a new key in before tokens name it."""
     jwt_issuer: str = "coinslot"
     jwt_audience: str = "coinslot-api"
+    jwt_leeway_s: Annotated[float, Meta(ge=0, le=300)] = 30.0
+    """How far an issuer's clock may be from ours, for `iat`, `nbf` and `exp`: hosts that keep time
+    differ by less than a second, a virtual machine that was moved by some more."""
 
     # Rate limits: requests a minute, which may come in one burst; 0 means none
     rate_limit_user: Quota = 600
@@ -157,9 +160,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_lock_s: Seconds = 30.0
     """How long a request owns its key; twice the longest request, so an owner is surely gone."""
     unknown_retry_s: Seconds = 5.0
-    """First wait before an unknown outcome is looked up; it doubles with each look."""
-    unknown_max_checks: Annotated[int, Meta(ge=1, le=50)] = 12
-    """Looks before a person decides; with doubling from 5 s to 1 h, about five hours."""
+    """Longest wait before an unknown outcome is first looked up; it doubles with each look."""
+    unknown_max_checks: Annotated[int, Meta(ge=1, le=50)] = 18
+    """Looks before a person decides; with waits up to 5 s, doubling to 1 h, about five hours."""
     grant_give_up_s: Seconds = 86_400.0
     """A paid game that the Library has not taken by then is refunded."""
     reconciliation_interval_s: Annotated[float, Meta(gt=0, le=604_800)] = 3_600.0

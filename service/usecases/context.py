@@ -14,7 +14,7 @@ from service.store.batch import Batcher
 from service.store.begin_payments import BeginOutcome, BeginPayment
 from service.store.database import Database
 from service.store.inbox import NewEvent
-from service.store.orders import NewOrder
+from service.store.orders import CreateOutcome, NewOrder
 from service.store.settle_payments import SettleOutcome, SettlePayment
 
 Clock = Callable[[], datetime]
@@ -33,7 +33,7 @@ class Context:
     metrics: Metrics
     now: Clock
     db: Database
-    create_orders: Batcher[NewOrder, None]
+    create_orders: Batcher[NewOrder, CreateOutcome]
     begin_payments: Batcher[BeginPayment, BeginOutcome]
     settle_payments: Batcher[SettlePayment, SettleOutcome]
     receive_events: Batcher[NewEvent, bool]

@@ -25,6 +25,7 @@ from service.errors import MalformedRequestError, NotFoundError, ServiceError, W
 from service.ids import new_id
 from service.logs import bind, correlation_id, get_logger
 from service.providers.port import NotSentError, OutcomeUnknownError
+from service.retry import full_jitter_s
 from service.store import inbox as store
 from service.store import orphans as orphan_store
 from service.store import payments
@@ -43,7 +44,7 @@ _log = get_logger(__name__)
 
 FIRST_RETRY_S: Final = 2.0
 MAX_RETRY_S: Final = 21_600.0
-"""An event that finds no payment is looked at again after 2 s, and at last every six hours."""
+"""An event that finds no payment is looked at again within 2 s, and at last within six hours."""
 
 PARK_AFTER: Final = timedelta(days=3)
 """Then people see it: Stripe itself repeats a delivery for three days and no longer."""
@@ -155,7 +156,7 @@ async def _put_off(ctx: Context, event: InboxEvent, reason: str) -> None:
         ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome="parked")
         _log.error("webhook_parked", event_type=event.type, reason=reason)
         return
-    wait_s = min(FIRST_RETRY_S * 2 ** min(event.attempts - 1, 20), MAX_RETRY_S)
+    wait_s = full_jitter_s(event.attempts, first_s=FIRST_RETRY_S, most_s=MAX_RETRY_S)
     await store.put_off(ctx.db, event, until=now + timedelta(seconds=wait_s), error=reason)
     ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome="error")
     _log.warning("webhook_put_off", event_type=event.type, reason=reason, wait_s=wait_s)

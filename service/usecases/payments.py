@@ -14,6 +14,7 @@ from service import metric_catalog as m
 from service.domain.payment import CaptureMethod, NextAction, PaymentStatus
 from service.errors import (
     AlreadyOwnedError,
+    AmountNotPayableError,
     IdempotencyKeyInFlightError,
     IdempotencyKeyReusedError,
     LivePaymentExistsError,
@@ -154,7 +155,13 @@ async def _pay_through(
     outcome = await _begin(ctx, item)
     match outcome.kind:
         case Begun.CREATED:
-            return await charge(ctx, _attempt(item, outcome), others)
+            attempt = _attempt(item, outcome)
+            amount = attempt.amount
+            return await charge(
+                ctx, attempt, ctx.providers.taking(others, amount.minor, amount.currency)
+            )
+        case Begun.AMOUNT_REFUSED if others:
+            return None
         case Begun.LOST_GAME:
             return await fail_unsent(ctx, _attempt(item, outcome), AlreadyOwnedError.code)
         case Begun.REPLAY:
@@ -180,6 +187,10 @@ def _begin_item(ctx: Context, command: Pay, provider: str) -> BeginPayment:
         correlation_id=command.correlation_id,
         at=now,
         locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
+        limits={
+            currency: (each.least, each.most)
+            for currency, each in ctx.providers[provider].limits.items()
+        },
     )
 
 
@@ -249,4 +260,5 @@ _REFUSALS: Final[dict[Begun, Callable[[], ServiceError]]] = {
     Begun.LIVE_PAYMENT: LivePaymentExistsError,
     Begun.LOST_ORDER: LivePaymentExistsError,
     Begun.OWNED: AlreadyOwnedError,
+    Begun.AMOUNT_REFUSED: AmountNotPayableError,
 }

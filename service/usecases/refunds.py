@@ -30,6 +30,7 @@ from service.providers.port import (
     RefundRequest,
     RefundResult,
 )
+from service.retry import full_jitter_s
 from service.store import idempotency
 from service.store import refunds as store
 from service.store.database import RefusedError
@@ -177,7 +178,8 @@ async def _settle_unknown(ctx: Context, due: DueRefund, reason: str, *, checks: 
     review = checks >= ctx.settings.unknown_max_checks and due.refund.status == RefundStatus.UNKNOWN
     status = RefundStatus.REVIEW if review else RefundStatus.UNKNOWN
     _log.warning("refund_outcome_unknown", reason=reason, checks=checks)
-    wait_s = min(ctx.settings.unknown_retry_s * 2**checks, MAX_UNKNOWN_WAIT_S)
+    first_s = ctx.settings.unknown_retry_s
+    wait_s = full_jitter_s(checks + 1, first_s=first_s, most_s=MAX_UNKNOWN_WAIT_S)
     next_check_at = ctx.now() + timedelta(seconds=wait_s)
     return await _settle(ctx, due, status, None, "outcome_unknown", next_check_at)
 

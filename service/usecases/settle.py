@@ -18,6 +18,7 @@ from service.errors import IdempotencyKeyInFlightError
 from service.events import PAYMENT_REACHED
 from service.ids import new_id
 from service.logs import correlation_id, get_logger
+from service.retry import full_jitter_s
 from service.slo import HIGH_VALUE_MINOR
 from service.store import idempotency
 from service.store.payments import PaymentRow
@@ -169,7 +170,8 @@ def _event_data(attempt: Attempt, verdict: Verdict, payment: PaymentRow) -> dict
 def _next_check(ctx: Context, attempt: Attempt, verdict: Verdict, at: datetime) -> datetime | None:
     if verdict.attempt != "unknown":
         return None
-    wait_s = min(ctx.settings.unknown_retry_s * 2**attempt.checks, MAX_UNKNOWN_WAIT_S)
+    first_s = ctx.settings.unknown_retry_s
+    wait_s = full_jitter_s(attempt.checks + 1, first_s=first_s, most_s=MAX_UNKNOWN_WAIT_S)
     return at + timedelta(seconds=wait_s)
 
 
@@ -194,7 +196,8 @@ def announce(
         ctx.metrics.inc(m.ORDERS, status="paid")
     if outcome.order_age_s is not None:
         ctx.metrics.observe(m.ORDER_DURATION, outcome.order_age_s)
-    if status == PaymentStatus.FAILED and payment.amount_minor >= HIGH_VALUE_MINOR:
+    high_value_minor = HIGH_VALUE_MINOR[payment.currency]
+    if status == PaymentStatus.FAILED and payment.amount_minor >= high_value_minor:
         ctx.metrics.inc(m.PAYMENT_FAILURES_HIGH_VALUE, provider=payment.provider)
     _log.info(
         PAYMENT_REACHED[payment.status],

@@ -6,14 +6,16 @@ import time
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from service.http import auth
+from service.http import auth, frame
 from service.http.auth import Authenticator
 from service.http.endpoint import add_endpoints
+from service.metrics import Metrics
 from service.settings import Settings
 from tests.unit.service.http.sample_api import Client, Connect, Slow, table
 
@@ -81,6 +83,45 @@ async def test_a_wrong_token_is_refused_without_a_reason(
     assert problem["detail"] == problem["title"] == "Send a valid bearer token"
     assert len(log("token_refused")) == 1
     assert log("library_log") == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "ahead_s", "status"),
+    [
+        ("iat", 1, 200), ("iat", 25, 200), ("iat", 45, 401),
+        ("nbf", 1, 200), ("nbf", 25, 200), ("nbf", 45, 401),
+        ("exp", -1, 200), ("exp", -25, 200), ("exp", -45, 401),
+    ],
+)  # fmt: skip
+async def test_the_issuers_clock_may_differ_by_the_leeway(
+    client: Client, token: Any, claim: str, ahead_s: float, status: int
+) -> None:
+    changes = {claim: int(time.time() + ahead_s)}
+    assert (await ask(client, f"Bearer {token(**changes)}"))[0] == status
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"aud": "another-api"}, {"iss": "another-issuer"}, {"key": "x" * 32}, {"sub": None}],
+    ids=str,
+)
+async def test_leeway_forgives_time_and_nothing_else(
+    client: Client, token: Any, changes: dict[str, Any]
+) -> None:
+    bad = token(iat=int(time.time()) + 5, **changes)
+    assert (await ask(client, f"Bearer {bad}"))[0] == 401
+
+
+async def test_without_leeway_a_second_counts(
+    slow: Slow, aiohttp_client: Connect, settings: Settings, token: Any
+) -> None:
+    strict = msgspec.structs.replace(settings, jwt_leeway_s=0.0)
+    client = await aiohttp_client(
+        frame.build(strict, Metrics(version="1", role="api"), table(slow))
+    )
+    now = int(time.time())
+    tried = [token(), token(iat=now + 5), token(nbf=now + 5), token(exp=now - 5)]
+    assert [(await ask(client, f"Bearer {each}"))[0] for each in tried] == [200, 401, 401, 401]
 
 
 def rsa_token() -> str:
@@ -167,7 +208,7 @@ class TestCache:
         verified = count_verifications(monkeypatch)
         header = f"Bearer {token(exp=clock[0] + 60)}"
         await ask(client, header)
-        clock[0] += 59
+        clock[0] += 59 + settings.jwt_leeway_s
         await ask(client, header)
         assert verified == [1]
         clock[0] += 2
