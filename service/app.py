@@ -28,7 +28,7 @@ from service.store import begin_payments, inbox, orders, payments, roles, settle
 from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
-from service.store.schema import require_schema
+from service.store.schema import require_schema, require_writable
 from service.usecases.audit import Rounds
 from service.usecases.context import Clock, Context, utc_now
 from service.workers import (
@@ -105,6 +105,7 @@ def _database_check(db: Database) -> Callable[[], Awaitable[None]]:
 
     async def check() -> None:
         nonlocal looked
+        await require_writable(db)
         await require_schema(db)
         if looked:
             return

@@ -13,3 +13,11 @@ async def require_schema(db: Database) -> None:
     rows = await db.read("SELECT 1 FROM _yoyo_migration WHERE migration_id = %s", (newest(),))
     if not rows:
         raise SchemaMissingError(f"migration {newest()} is missing; run the role `migrate`")
+
+
+async def require_writable(db: Database) -> None:
+    """Raise ReadOnlyError if the server takes no writes now.
+
+    A server asks itself that before it looks for rows to lock; here there are none.
+    """
+    await db.read("SELECT FROM orders WHERE false FOR UPDATE")
