@@ -46,6 +46,8 @@ Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 _encode = msgspec.json.Encoder().encode
 _RETRIABLE: Final = frozenset({errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE})
+_ENDED: Final = frozenset({errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT, "25P04"})
+"""The server ended the session for its time; 25P04, transaction_timeout, is newer than psycopg2."""
 
 
 class ConnectionLostError(StoreUnavailableError):
@@ -257,6 +259,7 @@ def _ours(error: "psycopg2.Error") -> Exception:
         return RefusedError(str(error), getattr(error.diag, "constraint_name", None) or "")
     if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return ConnectionLostError(retry_after_s=RETRY_AFTER_S)
-    if isinstance(error, psycopg2.DatabaseError) and error.pgcode is None:
-        return ConnectionLostError(retry_after_s=RETRY_AFTER_S)  # e.g. a result cut off
+    cut_off = isinstance(error, psycopg2.DatabaseError) and error.pgcode is None
+    if cut_off or error.pgcode in _ENDED:  # a result cut off, for one
+        return ConnectionLostError(retry_after_s=RETRY_AFTER_S)
     return error

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import aiopg
@@ -38,6 +39,7 @@ class Pool:
         self._connecting = 0
         self._retired_at = -RETIRE_PAUSE_S
         self._closed = False
+        self._emptied = asyncio.Event()
 
     @property
     def in_use(self) -> int:
@@ -56,7 +58,7 @@ class Pool:
             try:
                 connection = self._next_free() or await self._made()
             except BaseException:
-                self._places.release()
+                self._given_back()
                 raise
             self._used.add(connection)
             return connection
@@ -72,7 +74,7 @@ class Pool:
                 connection.close()
             else:
                 self._free.append(connection)
-        self._places.release()
+        self._given_back()
 
     def retire(self) -> None:
         """Have no connection of now lent out again: their server is not what it was."""
@@ -86,9 +88,10 @@ class Pool:
         """Close every connection; those in use are waited for as long as a statement may take."""
         self._closed = True
         self._close_free()
-        deadline = time.monotonic() + self._timeout_s
-        while self.in_use and time.monotonic() < deadline:
-            await asyncio.sleep(CLOSING_LOOK_S)
+        if self.in_use:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout_s):
+                    await self._emptied.wait()
         for connection in self._used:
             connection.close()
 
@@ -108,13 +111,14 @@ class Pool:
         finally:
             self._connecting -= 1
 
+    def _given_back(self) -> None:
+        self._places.release()
+        if self._closed and not self.in_use:
+            self._emptied.set()
+
     def _close_free(self) -> None:
         while self._free:
             self._free.popleft().close()
-
-
-CLOSING_LOOK_S: Final = 0.02
-"""Between two looks at what is still in use while closing; it happens once, at the end."""
 
 
 class Connector:
