@@ -1,20 +1,14 @@
 """A server that takes no writes: a standby after a fail-over, or one that was told so."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pytest
 from psycopg2 import sql
 from yarl import URL
 
-from scripts import embedded
-from scripts.embedded import Postgres
-from scripts.processes import Child
 from service.app import PREPARED
 from service.errors import StoreUnavailableError
 from service.store import batch
@@ -29,69 +23,26 @@ from service.store.begin_payments import (
 from service.store.database import Database, ReadOnlyError, Transaction
 from service.store.schema import require_writable
 from tests.integration.store.conftest import Shop, begin_item
-from tests.support.databases import databases_on
-from tests.support.waiting import eventually
+from tests.support.own_server import OwnServer, own_server_in
 
 ITEMS: Final = 20
 SIZE: Final = 4
-SWITCH: Final = "ALTER SYSTEM SET default_transaction_read_only = {}"
-
-
-@dataclass
-class Server:
-    """A PostgreSQL of these tests alone, with a database on it."""
-
-    postgres: Postgres
-    folder: Path
-    child: Child
-    url: str
-    owner: str
-
-    async def read_only(self, state: str) -> None:
-        """Have every session take no writes from now on (`on`), or take them again (`off`)."""
-        self.postgres.execute(sql.SQL(SWITCH).format(sql.SQL(state)))
-        self.postgres.execute(sql.SQL("SELECT pg_reload_conf()"))
-
-        async def setting() -> list[tuple[str]]:
-            return await look.fetch("SHOW default_transaction_read_only")
-
-        look = await Database.open(self.url, size=1, timeout_s=5.0, prepared={})
-        try:
-            await eventually(setting, lambda seen: seen == [(state,)])
-        finally:
-            await look.close()
-
-    def restart_as_standby(self) -> None:
-        """Come back on the same port as a standby that follows nobody."""
-        self.child.stop_signal = signal.SIGINT
-        self.child.stop()
-        (self.folder / "data" / "standby.signal").touch()
-        port = URL(self.postgres.default_url).port or 0
-        self.child = embedded._start_postgres(self.folder, port, durable=True)
-
-    def promote(self) -> None:
-        self.postgres.execute(sql.SQL("SELECT pg_promote()"))
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("readonly")
-    with embedded.postgres(folder, durable=True, environ={}) as postgres:
-        assert postgres.child is not None
-        with databases_on(postgres) as databases, databases.fresh() as urls:
-            server = Server(postgres, folder, postgres.child, urls.service, urls.owner)
-            yield server
-        server.child.stop()
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+    with own_server_in(tmp_path_factory.mktemp("readonly")) as server:
+        yield server
 
 
 @pytest.fixture
-async def server(own_server: Server) -> AsyncIterator[Server]:
+async def server(own_server: OwnServer) -> AsyncIterator[OwnServer]:
     yield own_server
     await own_server.read_only("off")
 
 
 @pytest.fixture
-async def db(server: Server) -> AsyncIterator[Database]:
+async def db(server: OwnServer) -> AsyncIterator[Database]:
     async with opened(server.url) as database:
         yield database
 
@@ -134,7 +85,7 @@ async def in_work(db: Database) -> object:
 
 @pytest.mark.parametrize("write", [statement, prepared, in_transaction, in_work])
 async def test_a_write_is_answered_for_and_its_connections_are_dropped(
-    server: Server, db: Database, write: Callable[[Database], Awaitable[object]]
+    server: OwnServer, db: Database, write: Callable[[Database], Awaitable[object]]
 ) -> None:
     await write(db)
     await fill(db)
@@ -149,7 +100,7 @@ async def test_a_write_is_answered_for_and_its_connections_are_dropped(
     await write(db)
 
 
-async def test_readiness_fails_until_writing_works(server: Server, db: Database) -> None:
+async def test_readiness_fails_until_writing_works(server: OwnServer, db: Database) -> None:
     await require_writable(db)
     await server.read_only("on")
     with pytest.raises(ReadOnlyError):
@@ -160,7 +111,7 @@ async def test_readiness_fails_until_writing_works(server: Server, db: Database)
     await require_writable(db)
 
 
-async def test_a_session_that_stays_read_only_is_replaced(server: Server, db: Database) -> None:
+async def test_a_session_that_stays_read_only_is_replaced(server: OwnServer, db: Database) -> None:
     """As on the old server after a fail-over: new sessions can write, those of before never."""
     name = sql.Identifier(URL(server.url).name)
     change = sql.SQL("ALTER DATABASE {} {} default_transaction_read_only")
@@ -174,7 +125,7 @@ async def test_a_session_that_stays_read_only_is_replaced(server: Server, db: Da
 
 
 async def test_a_server_that_stays_read_only_is_not_stormed_with_connections(
-    server: Server, db: Database
+    server: OwnServer, db: Database
 ) -> None:
     await server.read_only("on")
     pids = set()
@@ -186,7 +137,7 @@ async def test_a_server_that_stays_read_only_is_not_stormed_with_connections(
 
 
 async def test_a_connection_in_use_is_dropped_when_it_comes_back(
-    server: Server, db: Database
+    server: OwnServer, db: Database
 ) -> None:
     reading = asyncio.Event()
     done = asyncio.Event()
@@ -223,7 +174,7 @@ def batcher_of(db: Database) -> Batcher[BeginPayment, BeginOutcome]:
 
 
 async def test_every_item_of_a_batch_is_told_and_none_is_lost(
-    server: Server, db: Database, monkeypatch: pytest.MonkeyPatch
+    server: OwnServer, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "LOST_PAUSE_S", 0.001)
     shop, batcher = Shop(db), batcher_of(db)
@@ -240,7 +191,7 @@ async def test_every_item_of_a_batch_is_told_and_none_is_lost(
     await batcher.close(timeout_s=5)
 
 
-async def test_a_batch_outlasts_a_fail_over(server: Server, db: Database) -> None:
+async def test_a_batch_outlasts_a_fail_over(server: OwnServer, db: Database) -> None:
     shop, batcher = Shop(db), batcher_of(db)
     items = [begin_item(await shop.order(f"waits-{n}")) for n in range(ITEMS)]
     await server.read_only("on")
@@ -255,7 +206,7 @@ async def test_a_batch_outlasts_a_fail_over(server: Server, db: Database) -> Non
     await batcher.close(timeout_s=5)
 
 
-async def test_a_standby_is_the_same(server: Server, db: Database) -> None:
+async def test_a_standby_is_the_same(server: OwnServer, db: Database) -> None:
     await statement(db)
     await asyncio.to_thread(server.restart_as_standby)
     assert await db.read("SELECT pg_is_in_recovery()") == [(True,)]
