@@ -212,7 +212,7 @@ def _sentence(error: ServiceError | SchemaMissingError) -> str:
     if isinstance(error, ReadOnlyError):
         return (
             f"{error.detail}: it is a standby, or default_transaction_read_only is on;"
-            " nothing was changed"
+            " try again later"
         )
     if isinstance(error, StoreUnavailableError):
         return f"{error.detail}; see whether DATABASE_URL is right and the role migrate has run"

@@ -76,7 +76,7 @@ class Resolver:
             return [target]
         try:
             async with asyncio.timeout(timeout_s):
-                self._known[name] = await asyncio.shield(self._look_up(name))
+                await asyncio.shield(self._look_up(name))
         except OSError as error:  # TimeoutError is one
             _log.warning(
                 "database_lookup_failed",
@@ -97,8 +97,8 @@ class Resolver:
 
     def _looked_up(self, name: str, done: "asyncio.Future[Sequence[str]]") -> None:
         del self._looking[name]
-        if not done.cancelled():
-            done.exception()  # retrieved here: everybody may have stopped waiting
+        if not done.cancelled() and done.exception() is None:
+            self._known[name] = done.result()  # also if it came too late for who asked
 
 
 def targets_of(url: str) -> Sequence[Target]:

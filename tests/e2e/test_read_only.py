@@ -95,5 +95,5 @@ async def one_line(api: Service, server: OwnServer) -> None:
     assert (process.returncode, err.decode()) == (
         1,
         "service admin: The database takes no writes now: it is a standby, or"
-        " default_transaction_read_only is on; nothing was changed\n",
+        " default_transaction_read_only is on; try again later\n",
     )

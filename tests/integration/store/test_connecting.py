@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from threading import Event
 from threading import enumerate as threads
@@ -45,20 +45,36 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     return known
 
 
+class Hang:
+    """Makes the resolver hang, until it is told to answer."""
+
+    def __init__(self) -> None:
+        self._answers = Event()
+        self._answers.set()
+
+    def __call__(self) -> None:
+        self._answers.clear()
+
+    def over(self) -> None:
+        self._answers.set()
+
+    def wait(self) -> None:
+        self._answers.wait(60)
+
+
 @pytest.fixture
-def hang(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Give what makes the resolver hang from then on, until the test ends."""
+def hang(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hang]:
+    """Give what makes the resolver hang from then on."""
     assert answers, "it answers before"
-    over, hanging, resolve = Event(), Event(), socket.getaddrinfo
+    hang, resolve = Hang(), socket.getaddrinfo
 
     def stuck(*given: Any, **more: Any) -> Any:
-        if hanging.is_set():
-            over.wait(60)
+        hang.wait()
         return resolve(*given, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", stuck)
-    yield hanging.set
-    over.set()
+    yield hang
+    hang.over()
 
 
 def named(url: str, host: str = NAME) -> str:
@@ -109,7 +125,7 @@ async def test_the_name_stays_for_tls_and_the_address_is_connected_to(database_u
 
 
 async def test_a_resolver_that_hangs_keeps_nothing_else_waiting(
-    database_url: str, hang: Callable[[], None]
+    database_url: str, hang: Hang
 ) -> None:
     async with opened(named(database_url), size=2) as db, loop_watched() as stalls:
         await db.fetch("SELECT 1")
@@ -126,9 +142,7 @@ async def test_a_resolver_that_hangs_keeps_nothing_else_waiting(
     assert stalls[-1] < STALL_S
 
 
-async def test_one_thread_looks_however_many_wait(
-    database_url: str, hang: Callable[[], None]
-) -> None:
+async def test_one_thread_looks_however_many_wait(database_url: str, hang: Hang) -> None:
     hang()
     async with opened(named(database_url), size=8) as db:
         tasks = [asyncio.create_task(db.fetch("SELECT 1")) for _ in range(8)]
@@ -141,7 +155,7 @@ async def test_one_thread_looks_however_many_wait(
 
 @pytest.mark.parametrize("how", ["hangs", "knows nothing"])
 async def test_what_was_known_stands_while_the_resolver_fails(
-    database_url: str, answers: Answers, hang: Callable[[], None], how: str
+    database_url: str, answers: Answers, hang: Hang, how: str
 ) -> None:
     async with opened(named(database_url), size=2) as db:
         await db.fetch("SELECT 1")
@@ -152,6 +166,18 @@ async def test_what_was_known_stands_while_the_resolver_fails(
         rows = await asyncio.gather(*(db.fetch("SELECT pg_sleep(0.1)") for _ in range(2)))
         assert len(rows) == 2
         assert db.free == 2, "a second connection was made"
+
+
+async def test_an_answer_that_came_too_late_serves_the_next(database_url: str, hang: Hang) -> None:
+    async with opened(named(database_url)) as db:
+        hang()
+        with pytest.raises(StoreUnavailableError):
+            await db.fetch("SELECT 1")
+        hang.over()
+        resolver = db._pool._connect._resolver  # type: ignore[attr-defined]
+        await eventually(lambda: _true(NAME in resolver._known))
+        hang()
+        assert await db.fetch("SELECT 1") == [(1,)]
 
 
 async def test_a_name_that_is_unknown_is_said_so(database_url: str, answers: Answers) -> None:

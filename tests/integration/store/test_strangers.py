@@ -194,6 +194,40 @@ def _trap(actors: Actors, function: str, table: str) -> str:
     """
 
 
+def test_guards_name_their_tables_with_the_schema(actors: Actors) -> None:
+    loose = actors.own(
+        f"""
+        SELECT p.proname, c.relname {OURS.replace("WHERE", "CROSS JOIN pg_class c WHERE", 1)}
+        AND NOT p.prosecdef AND c.relnamespace = 'public'::regnamespace
+        AND c.relkind IN ('r', 'v', 'p', 'S')
+        AND p.prosrc ~ ('(?<![.\\w])' || c.relname || '(?!\\w)')
+        """
+    )
+    assert loose == [], REMEDY
+
+
+def test_a_table_of_ones_own_stands_before_none_of_ours(actors: Actors) -> None:
+    """The service is let to make one, and makes the list of what may follow what."""
+    actors.give("TEMPORARY ON DATABASE {database}", "service")
+    order, now = str(uuid4()), "now(), now(), now() + interval '1 hour'"
+    run(
+        actors.urls.service,
+        "INSERT INTO orders (id, user_id, currency, total_minor, created_at, updated_at,"
+        f" expires_at) VALUES (%s, 'u', 'EUR', 1, {now})",
+        order,
+    )
+    run(actors.urls.service, "UPDATE orders SET status = 'expired' WHERE id = %s", order)
+    with pytest.raises(psycopg2.errors.CheckViolation, match="cannot go from expired to paid"):
+        run(
+            actors.urls.service,
+            f"""
+            CREATE TEMP TABLE status_transitions AS
+                SELECT 'order' AS entity, 'expired' AS from_status, 'paid' AS to_status;
+            UPDATE public.orders SET status = 'paid' WHERE id = '{order}'
+            """,
+        )
+
+
 FORGED: Final = (
     "INSERT INTO webhook_events (type, body, correlation_id, created_at)"
     " VALUES (%s, '{}', 'c', now())"
