@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import aiohttp
 import pytest
@@ -37,6 +38,12 @@ async def ready(service: Service) -> int:
         return answer.status
 
 
+async def until_ready(status: int, *services: Service) -> None:
+    """Wait until readiness is answered so."""
+    for service in services:
+        await eventually(partial(ready, service), lambda seen: seen == status)
+
+
 async def status_of(client: Client, order_id: str) -> str:
     return str((await client.read(f"/v1/orders/{order_id}"))["status"])
 
@@ -59,8 +66,7 @@ async def test_every_role_answers_for_it_and_heals(
             assert reply.body["code"] == "store_unavailable"
             assert int(reply.headers["Retry-After"]) >= 1
         assert await status_of(ada, before["id"]) == "pending", "what only reads is answered"
-        for service in (api, worker):
-            assert await eventually(lambda s=service: ready(s), lambda code: code == 503) == 503
+        await until_ready(503, api, worker)
 
         async def failures() -> list[object]:
             return list(worker.records("worker_failed"))
@@ -70,8 +76,7 @@ async def test_every_role_answers_for_it_and_heals(
         await one_line(api, server)
 
         await server.read_only("off")
-        for service in (api, worker):
-            assert await eventually(lambda s=service: ready(s), lambda code: code == 200) == 200
+        await until_ready(200, api, worker)
         (await ada.pay(before["id"], key="once")).expect(201)
         await eventually(
             lambda: status_of(ada, before["id"]), lambda s: s == "fulfilled", timeout_s=HEALED_S
