@@ -105,8 +105,8 @@ def _database_check(db: Database) -> Callable[[], Awaitable[None]]:
 
     async def check() -> None:
         nonlocal looked
-        await require_writable(db)
         await require_schema(db)
+        await require_writable(db)
         if looked:
             return
         looked = True

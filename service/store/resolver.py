@@ -62,13 +62,17 @@ class Resolver:
     async def targets(self, timeout_s: float) -> Sequence[Target]:
         """Return the ways to the server in the URL's order, and for a name in the resolver's.
 
-        Raises OSError if a name has no address, or TimeoutError, and none was known before.
+        A name without an address is passed over. Raises OSError if no way is left.
         """
-        found: list[Target] = []
-        async with asyncio.timeout(timeout_s):
-            for target in self._targets:
-                found += await self._resolved(target, timeout_s * LOOKUP_SHARE)
-        return found
+        share_s = timeout_s * LOOKUP_SHARE
+        found = await asyncio.gather(
+            *(self._resolved(target, share_s) for target in self._targets), return_exceptions=True
+        )
+        failed = [each for each in found if isinstance(each, BaseException)]
+        ways = [way for each in found if not isinstance(each, BaseException) for way in each]
+        if not ways:
+            raise failed[0]
+        return ways
 
     async def _resolved(self, target: Target, timeout_s: float) -> Sequence[Target]:
         name = target.name

@@ -224,6 +224,15 @@ async def test_several_hosts_of_a_url_are_tried_one_by_one(database_url: str) ->
         assert await db.fetch("SELECT 1") == [(1,)]
 
 
+@pytest.mark.usefixtures("answers")
+async def test_a_host_without_an_address_is_passed_over(database_url: str) -> None:
+    url = URL(database_url)
+    there = f"{url.host}:{url.port}"
+    several = database_url.replace(there, f"nowhere.invalid:1,{NAME}:{url.port}")
+    async with opened(several) as db:
+        assert await db.fetch("SELECT 1") == [(1,)]
+
+
 async def test_a_connection_that_broke_meanwhile_is_not_lent(database_url: str) -> None:
     """It comes back while another one is being made, and breaks before that one is there."""
     async with Wire(URL(database_url)).opened() as wire, opened(wire.url, size=2) as db:
