@@ -1,4 +1,4 @@
-"""A server that takes no writes: a standby after a fail-over, or one that was told so."""
+"""A server that takes no writes: a standby after a failover, or one that was told so."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -112,7 +112,7 @@ async def test_readiness_fails_until_writing_works(server: OwnServer, db: Databa
 
 
 async def test_a_session_that_stays_read_only_is_replaced(server: OwnServer, db: Database) -> None:
-    """As on the old server after a fail-over: new sessions can write, those of before never."""
+    """As on the old server after a failover: new sessions can write, those of before never."""
     name = sql.Identifier(URL(server.url).name)
     change = sql.SQL("ALTER DATABASE {} {} default_transaction_read_only")
     server.postgres.execute(change.format(name, sql.SQL("SET")) + sql.SQL(" = on"))
