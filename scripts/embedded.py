@@ -49,6 +49,7 @@ POSTGRES_SETTINGS: Final = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+_SERVES: Final = ("ready", "standby")  # what postmaster.pid says of one that takes connections
 THROW_AWAY_SETTINGS: Final = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -294,7 +295,7 @@ def _postgres_is_ready(data: Path, pid: int) -> bool:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return False
-    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004
+    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() in _SERVES  # noqa: PLR2004
 
 
 def _start_valkey(folder: Path, port: int, password: str) -> Child:

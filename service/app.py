@@ -29,7 +29,7 @@ from service.store import begin_payments, inbox, orders, payments, roles, settle
 from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
-from service.store.schema import require_schema
+from service.store.schema import require_schema, require_writable
 from service.store.signing import Signer
 from service.usecases.audit import Rounds
 from service.usecases.context import Clock, Context, utc_now
@@ -108,6 +108,7 @@ def _database_check(db: Database) -> Callable[[], Awaitable[None]]:
     async def check() -> None:
         nonlocal looked
         await require_schema(db)
+        await require_writable(db)
         if looked:
             return
         looked = True

@@ -84,8 +84,10 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "foreign_charges": "charges compared that are somebody else's, on the same account",
         "grants": "grants compared",
         "hash": "hexadecimal, over the seal and the hash of the one before",
+        "host": "the name that was looked up",
         "invariant": "the invariant's name",
         "kind": "the kind of difference",
+        "known": "whether addresses from an earlier look-up stand",
         "last_position": "where the interval ends",
         "message": "the library's own words",
         "message_id": "the outbox message",
@@ -296,6 +298,9 @@ _PERFORMANCE: Final = (
 
 _SERVICE: Final = (
     _event("service", "info", "started", "All parts run."),
+    _event("service", "warning", "database_lookup_failed",
+           "The database's name was not found in time.",
+           "host error known"),
     _event("service", "warning", "database_login_owns_tables",
            "DATABASE_URL may switch the guards off; give the service a login of its own.", "error"),
     _event("service", "info", "draining", "No new work is taken; the process ends soon."),

@@ -28,6 +28,7 @@ from service.errors import ServiceError, StoreUnavailableError
 from service.ids import new_id
 from service.metrics import Metrics
 from service.settings import Settings, SettingsError, load
+from service.store.database import ReadOnlyError
 from service.store.schema import SchemaMissingError, require_schema
 from service.usecases.context import utc_now
 
@@ -219,6 +220,11 @@ def _name(text: str) -> str:
 def _sentence(error: ServiceError | SchemaMissingError) -> str:
     if isinstance(error, SchemaMissingError):
         return str(error)
+    if isinstance(error, ReadOnlyError):
+        return (
+            f"{error.detail}: it is a standby, or default_transaction_read_only is on;"
+            " try again later"
+        )
     if isinstance(error, StoreUnavailableError):
         return f"{error.detail}; see whether DATABASE_URL is right and the role migrate has run"
     fields = "; ".join(f"{field.field}: {field.detail}" for field in error.fields)
