@@ -171,6 +171,12 @@ class RefundExceedsCapturedError(ServiceError):
     status, code, title = 409, "refund_exceeds_captured", "More than is left to refund"
 
 
+class PaymentDisputedError(ServiceError):
+    """The buyer's bank takes the money back, or has taken it: a refund would pay twice."""
+
+    status, code, title = 409, "payment_disputed", "The payment is disputed"
+
+
 class GameUnavailableError(ServiceError):
     """The Game Catalog doesn't know the game, or doesn't sell it in this currency."""
 

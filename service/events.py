@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+from service.domain.dispute import DisputeStatus
 from service.domain.payment import PaymentStatus
 from service.domain.refund import RefundStatus
 
@@ -55,6 +56,7 @@ COMMON: Final[Mapping[str, str]] = MappingProxyType(
 
 FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "actionable": "whether a refund still helps",
         "actor": "the operator who asked for it",
         "address": "the client's address, or its IPv6 network",
         "amount_minor": "minor units of `currency`",
@@ -80,6 +82,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "failures": "failures in a row",
         "fault": "what is wrong; docs/admin.md explains each",
         "first_position": "where the interval begins",
+        "fraud_type": "the network's word for what it suspects",
         "grants": "grants compared",
         "hash": "hexadecimal, over the seal and the hash of the one before",
         "invariant": "the invariant's name",
@@ -125,6 +128,9 @@ PAYMENT_REACHED: Final[Mapping[str, str]] = MappingProxyType(
 REFUND_REACHED: Final[Mapping[str, str]] = MappingProxyType(
     {status.value: f"refund_{status}" for status in RefundStatus}
 )
+DISPUTE_REACHED: Final[Mapping[str, str]] = MappingProxyType(
+    {status.value: f"dispute_{status}" for status in DisputeStatus}
+)
 ORPHAN_REACHED: Final[Mapping[str, str]] = MappingProxyType(
     {status: f"orphan_capture_{status}" for status in ("refunded", "review")}
 )
@@ -139,6 +145,11 @@ _REACHED: Final = (
     *(
         _event("payment", "info", name, f"A refund is {status}.", "refund_id amount_minor")
         for status, name in REFUND_REACHED.items()
+    ),
+    *(
+        _event("payment", "warning", name, f"A dispute is now `{status}`.",
+               "provider_ref amount_minor currency reason")
+        for status, name in DISPUTE_REACHED.items()
     ),
 )  # fmt: skip
 
@@ -161,6 +172,9 @@ _PAYMENT: Final = (
            "A provider took nothing, so the next one is asked.", "provider reason"),
     _event("payment", "error", "grant_given_up", "A paid game can't be granted and is refunded.",
            "reason error refund_minor currency"),
+    _event("payment", "warning", "fraud_warning_created",
+           "A card's network suspects fraud; a refund now may spare a dispute.",
+           "fraud_type actionable"),
     _event("payment", "error", "orphan_capture_recorded",
            "Money was taken for a payment that is closed; it goes back.",
            "orphan_id payment_status provider_ref amount_minor currency"),

@@ -47,6 +47,9 @@ def _declare_provider(metrics: Metrics, provider: str) -> None:
     metrics.declare(m.PAYMENT_FAILURES_HIGH_VALUE, provider=provider)
     metrics.declare(m.ORPHAN_CAPTURES, provider=provider)
     metrics.declare(m.PROVIDER_FAILOVERS, provider=provider)
+    metrics.declare(m.FRAUD_WARNINGS, provider=provider)
+    for status in m.DISPUTE_STATUSES:
+        metrics.declare(m.DISPUTES, provider=provider, status=status)
     for outcome in WEBHOOK_OUTCOMES:
         metrics.declare(m.WEBHOOK_REQUESTS, provider=provider, outcome=outcome)
     for outcome in ("ok", "error", "parked"):

@@ -87,7 +87,7 @@ ROUTES: Final = (
         idempotent=True, responses={201: RefundView, 202: RefundView},
         errors=(
             e.NotFoundError, e.IllegalTransitionError, e.RefundExceedsCapturedError,
-            e.ProviderUnavailableError,
+            e.PaymentDisputedError, e.ProviderUnavailableError,
             *_KEY_ERRORS, *_BUSY,
         ),
     ),

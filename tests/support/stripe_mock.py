@@ -79,6 +79,28 @@ def _fixtures(folder: Path, intent: Mapping[str, Any]) -> Path:
             "metadata": {},
             "status": "succeeded",
         },
+        "dispute": {
+            "id": "dp_1",
+            "object": "dispute",
+            "charge": "ch_1",
+            "payment_intent": "pi_1",
+            "amount": 1999,
+            "currency": "eur",
+            "created": 1_790_000_000,
+            "reason": "fraudulent",
+            "status": "needs_response",
+            "balance_transactions": [{"id": "txn_1", "amount": -1999, "currency": "eur"}],
+            "evidence_details": {"due_by": 1_790_600_000},
+        },
+        "radar.early_fraud_warning": {
+            "id": "issfr_1",
+            "object": "radar.early_fraud_warning",
+            "charge": "ch_1",
+            "payment_intent": "pi_1",
+            "created": 1_790_000_000,
+            "fraud_type": "misc",
+            "actionable": True,
+        },
     }
     path = folder / "fixtures.json"
     path.write_text(json.dumps({"resources": resources}))
