@@ -122,7 +122,9 @@ class Disputes:
         )
         self.disputes[dispute.id] = dispute
         for warning in self.warnings.values():
-            warning.actionable = warning.actionable and warning.charge != charge.id
+            if warning.charge == charge.id and warning.actionable:
+                warning.actionable = False
+                self._webhooks.announce("fraud_warning.updated", warning)
         if not new.inquiry:
             dispute.withdrawn = dispute.amount
         return self._told(dispute, "created")
