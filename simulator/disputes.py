@@ -202,7 +202,7 @@ def _to(status: str) -> Callable[[Dispute], str]:
 def routes(books: "SimPay", faults: Faults) -> list[web.RouteDef]:
     """Return the URL tables of the provider's disputes and of who plays the bank."""
     answer = Handlers(books)
-    finds, lists = failing(faults, Target.FIND), failing(faults, Target.LIST)
+    finds, lists = failing(faults, Target.DISPUTE), failing(faults, Target.LIST)
     return [
         web.get(f"{PREFIX}/disputes", lists(answer.find)),
         web.get(f"{PREFIX}/disputes/{{id}}", finds(answer.get)),

@@ -32,6 +32,8 @@ REFUND_IN_REVIEW: Final = """
 GRANTS_TO_REPEAT: Final = 25
 """More than the twenty that are many."""
 
+DISPUTES: Final = "SELECT id FROM disputes WHERE status = 'needs_response'"
+
 GRANTS_GIVEN_UP: Final = "SELECT id FROM outbox WHERE given_up_at IS NOT NULL"
 
 DELIVERED_GRANTS: Final = """

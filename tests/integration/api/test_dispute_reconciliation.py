@@ -100,7 +100,7 @@ async def test_a_provider_that_does_not_answer_fails_the_run(
     await paid(api, ada)
     dispute = await disputed(api)
     api.clock.forward(**HOUR)
-    await api.simulator.fault("provider.find", "status", status=500)
+    await api.simulator.fault("provider.dispute", "status", status=500)
     ended = await run(api, operator)
     assert (ended["status"], "simulator" in ended["error"]) == ("failed", True)
     assert await differences(operator) == []

@@ -195,15 +195,15 @@ async def test_an_older_answer_never_undoes_a_newer_one(api: Api, ada: Client, h
     await api.simulator.send_webhooks("", "")
     await api.simulator.change_dispute(dispute["id"], "submit")
     await hook.send(event_of(dispute))
-    await api.simulator.fault("provider.find", "hold_after", times=1)
+    await api.simulator.fault("provider.dispute", "hold_after", times=1)
     first = asyncio.create_task(api.process())
-    await api.simulator.until_held("provider.find")  # "under_review" is on its way
+    await api.simulator.until_held("provider.dispute")  # "under_review" is on its way
 
     await api.simulator.change_dispute(dispute["id"], "lose")
     await hook.send(event_of(dispute))
     await api.process()
     assert [row["status"] for row in await rows(api)] == ["lost"]
-    await api.simulator.release("provider.find")
+    await api.simulator.release("provider.dispute")
     await first
     assert [row["status"] for row in await rows(api)] == ["lost"]
     await api.sound()
