@@ -342,6 +342,8 @@ def _allowed(kind: Any) -> str:
         return " ".join((base.__name__, ", ".join(bounds)))
     if get_origin(kind) is Literal:
         return " | ".join(get_args(kind))
+    if kind is bool:
+        return "true | false"
     return str(getattr(kind, "__name__", kind))
 
 
