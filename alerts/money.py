@@ -15,11 +15,14 @@ from service.metric_catalog import (
     ORPHANS_UNREFUNDED,
     RECONCILIATION_DIFFERENCES,
     RECONCILIATION_LAST_RUN,
+    REVERSALS,
+    REVERSALS_OPEN,
 )
 from service.slo import ORPHAN_CAPTURES as ORPHANS_LIMIT
 from service.slo import RECONCILIATION_OVERDUE_S, SEAL_LAG_S
 
 ORPHANS_WINDOW: Final = "1h"
+REVERSALS_WINDOW: Final = "1h"
 SEALS_WINDOW: Final = "1d"
 
 INVARIANT_BROKEN: Final = Alert(
@@ -100,6 +103,34 @@ ORPHANS_IN_REVIEW: Final = Alert(
     dashboard=MONEY_DASHBOARD,
 )
 
+REFUND_CAME_BACK: Final = Alert(
+    name="RefundReversed",
+    expression=above(SERVICE.gauge(REVERSALS_OPEN, "max", STACK), 0),
+    hold=Hold("15m", "operators who are at work on it need not be told"),
+    severity=Severity.WARNING,
+    summary="A refund came back, and its buyer has neither money nor games",
+    description="{value} refunds of {namespace} failed after they had succeeded.",
+    show=Show.NUMBER,
+    why="the money is ours again and the buyer thinks that it is on its way: a person must act",
+    dashboard=MONEY_DASHBOARD,
+)
+CAPTURE_REVERSED: Final = Alert(
+    name="CaptureReversed",
+    expression=above(
+        SERVICE.increase(REVERSALS, REVERSALS_WINDOW, (*STACK, "provider"), kind="capture"),
+        1 - NEARLY,
+    ),
+    hold=Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it"),
+    severity=Severity.WARNING,
+    summary="A provider took money back that it had captured",
+    description=f"{{provider}} took {{value}} captures of {{namespace}} back "
+    f"within {REVERSALS_WINDOW}.",
+    show=Show.NUMBER,
+    why="cards never do that: each is a payment method that is not final, or a provider's mistake",
+    by=(*STACK, "provider"),
+    dashboard=MONEY_DASHBOARD,
+)
+
 TRAIL_BROKEN: Final = Alert(
     name="AuditTrailBroken",
     expression=above(SERVICE.gauge(AUDIT_FAULTS, "max", STACK), 0),
@@ -148,6 +179,8 @@ AREA: Final = Area(
         ORPHANS,
         NOT_GIVEN_BACK,
         ORPHANS_IN_REVIEW,
+        REFUND_CAME_BACK,
+        CAPTURE_REVERSED,
         TRAIL_BROKEN,
         SEALS_GONE,
         SEAL_LAGGING,

@@ -6,12 +6,14 @@ from alerts.delivery import GIVEN_UP, MANY_NOT_GRANTED, NOT_GRANTED, OUTBOX_LAGG
 from alerts.disputes import DUE_CRITICAL, DUE_SOON, OPENED, RATE_HIGH
 from alerts.links import MONEY_DASHBOARD
 from alerts.money import (
+    CAPTURE_REVERSED,
     DIFFERENCE,
     INVARIANT_BROKEN,
     NOT_GIVEN_BACK,
     ORPHANS,
     ORPHANS_IN_REVIEW,
     OVERDUE,
+    REFUND_CAME_BACK,
     SEAL_LAGGING,
     SEALS_GONE,
     TRAIL_BROKEN,
@@ -43,6 +45,9 @@ from service.metric_catalog import (
     RECONCILIATION_DIFFERENCES,
     RECONCILIATION_LAST_RUN,
     RECONCILIATION_RUNS,
+    REFUNDS_ADOPTED,
+    REVERSALS,
+    REVERSALS_OPEN,
     UNRESOLVED_PAYMENTS,
     UNRESOLVED_REFUNDS,
 )
@@ -246,6 +251,29 @@ RECONCILIATION: Final = (
             stacked=True,
             steps=NEVER,
             alerts=(NOT_GIVEN_BACK, ORPHANS_IN_REVIEW),
+        ),
+    ),
+    (
+        timeseries(
+            "Taken back by providers",
+            "Refunds and captures that failed after they had succeeded, when they were booked.",
+            (grouped(REVERSALS, "kind"),),
+            "per_second",
+            alerts=(CAPTURE_REVERSED,),
+        ),
+        timeseries(
+            "Refunds that came back",
+            "They wait for a person: their buyers have neither money nor games.",
+            (latest(REVERSALS_OPEN),),
+            "count",
+            steps=NEVER,
+            alerts=(REFUND_CAME_BACK,),
+        ),
+        timeseries(
+            "Refunds made in a dashboard",
+            "Somebody refunded at the provider, past the API; they are ours now.",
+            (grouped(REFUNDS_ADOPTED, "provider"),),
+            "per_second",
         ),
     ),
 )

@@ -43,7 +43,8 @@ class ReviewItemView(msgspec.Struct, frozen=True):
 
     `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work),
     `grant_refund` (the failed refund of a paid order that can't be granted; `amount` is left),
-    `dispute` (`failure_code` is its `review`) or `fraud_warning` (its `fraud_type`).
+    `refund_reversal` (a refund that came back after it had succeeded), `dispute` (`failure_code`
+    is its `review`) or `fraud_warning` (its `fraud_type`).
     """
 
     kind: str
@@ -146,7 +147,10 @@ class DifferenceView(msgspec.Struct, frozen=True):
 
 
 class ReconciliationRunView(msgspec.Struct, frozen=True):
-    """A run; the counts are of what it has read and found so far."""
+    """A run; the counts are of what it has read and found so far.
+
+    `foreign_charges` are somebody else's, on the same account at the provider.
+    """
 
     id: UUID
     status: str
@@ -160,6 +164,7 @@ class ReconciliationRunView(msgspec.Struct, frozen=True):
     payments: int
     grants: int
     differences: int
+    foreign_charges: int
     error: str | None
 
 

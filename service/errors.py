@@ -177,6 +177,12 @@ class PaymentDisputedError(ServiceError):
     status, code, title = 409, "payment_disputed", "The payment is disputed"
 
 
+class CaptureExceedsAuthorizedError(ServiceError):
+    """More would be captured than the buyer's bank holds for us."""
+
+    status, code, title = 409, "capture_exceeds_authorized", "More than is authorized"
+
+
 class GameUnavailableError(ServiceError):
     """The Game Catalog doesn't know the game, or doesn't sell it in this currency."""
 

@@ -138,7 +138,8 @@ ORPHAN_REACHED: Final[Mapping[str, str]] = MappingProxyType(
 
 _REACHED: Final = (
     *(
-        _event("payment", "info", name, f"A payment is {status.replace('_', ' ')}.",
+        _event("payment", "info|error" if status == PaymentStatus.REVERSED else "info", name,
+               f"A payment is {status.replace('_', ' ')}.",
                "payment_id user_id provider amount_minor currency failure_code declined")
         for status, name in PAYMENT_REACHED.items()
     ),
@@ -170,6 +171,12 @@ _PAYMENT: Final = (
     _event("payment", "info", "refund_taken_up", "The completer looks at a refund.", "checks"),
     _event("payment", "warning", "payment_handed_on",
            "A provider took nothing, so the next one is asked.", "provider reason"),
+    _event("payment", "error", "refund_reversed",
+           "A refund that had succeeded came back; a person decides what becomes of it.",
+           "refund_id amount_minor currency failure_code"),
+    _event("payment", "warning", "refund_adopted",
+           "A refund that was made in the provider's dashboard is ours now.",
+           "refund_id amount_minor currency provider_ref"),
     _event("payment", "error", "grant_given_up", "A paid game can't be granted and is refunded.",
            "reason error refund_minor currency"),
     _event("payment", "warning", "fraud_warning_created",
@@ -198,6 +205,8 @@ _AUDIT: Final = (
            "A person began a refund in place of one that failed.", "actor"),
     _event("audit", "warning", "refund_recorded_by_operator",
            "A person booked a refund that was made otherwise.", "actor"),
+    _event("audit", "warning", "refund_dismissed_by_operator",
+           "A person decided that nothing replaces a refund that came back.", "actor"),
     _event("audit", "warning", "orphan_capture_decided_by_operator",
            "A person had a refund tried again (pending), or booked it.", "orphan_id actor outcome"),
     _event("audit", "warning", "dispute_closed_by_operator",
@@ -236,6 +245,8 @@ _AUDIT: Final = (
            "run_id charges payments grants differences error"),
     _event("audit", "error", "reconciliation_failed", "A run could not be ended.",
            "run_id charges payments grants differences error"),
+    _event("audit", "info", "reconciliation_not_followed",
+           "What the provider says of a charge can't be made ours now.", "reason"),
     _event("audit", "warning", "reconciliation_difference", "The books disagree.",
            "kind source subject payment_id"),
     _event("audit", "info", "reconciliation_differences_closed", "Differences are gone.",

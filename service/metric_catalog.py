@@ -91,6 +91,7 @@ DISPUTE_STATUSES: Final = (
     "lost",
 )
 OPEN_DISPUTE_STATUSES: Final = ("warning", "needs_response", "under_review")
+REVERSAL_KINDS: Final = ("refund", "capture")
 
 GRANT_REASONS: Final = ("refused", "overdue")
 
@@ -120,6 +121,8 @@ LABEL_VALUES: Final[dict[str, tuple[str, ...]]] = {
         "refused",
         "malformed",
         "parked",
+        "foreign",
+        "mismatch",
     ),
     "integration": ("library", "game_catalog"),
     "topic": ("library.grant", "library.revoke"),
@@ -371,7 +374,9 @@ WEBHOOK_REQUESTS: Final = Metric(
 WEBHOOK_EVENTS: Final = Metric(
     "webhook_events_total",
     "counter",
-    "Events of the inbox that were looked at: processed, put off (error) or parked.",
+    "Events of the inbox that were looked at: processed (ok), put off (error), parked, of a charge"
+    " that was never ours (foreign), or of one that the provider has on record for somebody else"
+    " (mismatch).",
     ("provider", "outcome"),
 )
 WEBHOOK_INBOX: Final = Metric(
@@ -391,6 +396,23 @@ ORPHAN_CAPTURES: Final = Metric(
     "orphan_captures_total",
     "counter",
     "Charges that took money and pay nothing, when they were found.",
+    ("provider",),
+)
+REVERSALS: Final = Metric(
+    "reversals_total",
+    "counter",
+    "Refunds and captures that a provider took back after they had succeeded, by kind.",
+    ("kind", "provider"),
+)
+REVERSALS_OPEN: Final = Metric(
+    "reversals_open_gauge",
+    "gauge",
+    "Refunds that came back and wait for a person, from the database.",
+)
+REFUNDS_ADOPTED: Final = Metric(
+    "refunds_adopted_total",
+    "counter",
+    "Refunds that were made in a provider's dashboard and are ours now.",
     ("provider",),
 )
 ORPHANS_UNREFUNDED: Final = Metric(

@@ -13,6 +13,7 @@ from service.metrics import Metrics
 
 CALL_OUTCOMES: Final = ("ok", "error", "timeout")
 WEBHOOK_OUTCOMES: Final = ("accepted", "duplicate", "ignored", "refused", "malformed", "error")
+WEBHOOK_EVENT_OUTCOMES: Final = ("ok", "error", "parked", "foreign", "mismatch")
 PROVIDER_OPERATIONS: Final = ("charge", "capture", "cancel", "refund", "find", "list")
 INTEGRATION_OPERATIONS: Final = (
     ("game_catalog", "get_game"),
@@ -46,13 +47,16 @@ def declare(metrics: Metrics, providers: Iterable[str]) -> None:
 def _declare_provider(metrics: Metrics, provider: str) -> None:
     metrics.declare(m.PAYMENT_FAILURES_HIGH_VALUE, provider=provider)
     metrics.declare(m.ORPHAN_CAPTURES, provider=provider)
+    metrics.declare(m.REFUNDS_ADOPTED, provider=provider)
+    for kind in m.REVERSAL_KINDS:
+        metrics.declare(m.REVERSALS, kind=kind, provider=provider)
     metrics.declare(m.PROVIDER_FAILOVERS, provider=provider)
     metrics.declare(m.FRAUD_WARNINGS, provider=provider)
     for status in m.DISPUTE_STATUSES:
         metrics.declare(m.DISPUTES, provider=provider, status=status)
     for outcome in WEBHOOK_OUTCOMES:
         metrics.declare(m.WEBHOOK_REQUESTS, provider=provider, outcome=outcome)
-    for outcome in ("ok", "error", "parked"):
+    for outcome in WEBHOOK_EVENT_OUTCOMES:
         metrics.declare(m.WEBHOOK_EVENTS, provider=provider, outcome=outcome)
     for status in m.PAYMENT_STATUSES:
         metrics.declare(m.PAYMENTS, status=status, provider=provider)

@@ -68,7 +68,10 @@ class PaymentView(msgspec.Struct, frozen=True):
 
 
 class RefundView(msgspec.Struct, frozen=True):
-    """A refund; `amount` is in minor units of `currency`."""
+    """A refund; `amount` is in minor units of `currency`.
+
+    `origin` is `api`, or `provider` for one that was made in the provider's dashboard.
+    """
 
     id: UUID
     payment_id: UUID
@@ -76,6 +79,7 @@ class RefundView(msgspec.Struct, frozen=True):
     amount: int
     currency: str
     reason: str
+    origin: str
     failure_code: str | None
     created_at: datetime
     updated_at: datetime
@@ -169,6 +173,7 @@ def refund_view(row: RefundRow) -> RefundView:
         amount=row.amount_minor,
         currency=row.currency,
         reason=row.reason,
+        origin=row.origin,
         failure_code=row.failure_code,
         created_at=row.created_at,
         updated_at=row.updated_at,

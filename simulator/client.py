@@ -72,6 +72,35 @@ class Control:
         path = f"/control/charges/{charge_id}/warn"
         return await self._call("POST", path, json={"fraud_type": fraud_type})
 
+    async def capture(self, charge_id: str, amount: int | None = None) -> dict[str, Any]:
+        """Capture an authorized charge in the provider's dashboard."""
+        return await self._call(
+            "POST", f"/control/charges/{charge_id}/capture", json={"amount": amount}
+        )
+
+    async def refund(
+        self, charge_id: str, amount: int | None = None, *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Refund in the provider's dashboard; without an amount all that is left.
+
+        With the `key` of a request of ours it is that request, which was made after all.
+        """
+        body = {"amount": amount, "key": key}
+        return await self._call("POST", f"/control/charges/{charge_id}/refund", json=body)
+
+    async def fail_charge(self, charge_id: str, **why: str) -> dict[str, Any]:
+        """Let a charge fail after it had succeeded."""
+        return await self._call("POST", f"/control/charges/{charge_id}/fail", json=why)
+
+    async def fail_refund(self, refund_id: str, **why: str) -> dict[str, Any]:
+        """Let a refund fail after it had succeeded."""
+        return await self._call("POST", f"/control/refunds/{refund_id}/fail", json=why)
+
+    async def age(self, charge_id: str, *, days: float) -> dict[str, Any]:
+        """Let a charge, and what happened to it so far, have been that much earlier."""
+        body = {"seconds": int(days * 86_400)}
+        return await self._call("POST", f"/control/charges/{charge_id}/age", json=body)
+
     async def send_webhooks(self, url: str, secret: str) -> None:
         """Let webhooks go to a URL, signed with a secret, until the next reset."""
         await self._call("POST", "/control/webhooks", json={"url": url, "secret": secret})

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, Final
+from uuid import uuid4
 
 import msgspec
 from aiohttp import web
@@ -10,7 +11,14 @@ from msgspec import Meta
 
 from simulator.faults import Fault, Faults, Target
 from simulator.library import Library
-from simulator.provider import Completion, SimPay
+from simulator.provider import (
+    Ageing,
+    Capture,
+    Completion,
+    DashboardRefund,
+    Failure,
+    SimPay,
+)
 from simulator.records import Records
 from simulator.replies import Handler, RefusalError, query, read, refusal, reply
 from simulator.webhooks import Hook, Webhooks
@@ -103,6 +111,11 @@ def routes(world: World) -> list[web.RouteDef]:
         web.get(f"{PREFIX}/state", handlers.state),
         web.get(f"{PREFIX}/wait", handlers.await_records),
         web.post(f"{PREFIX}/charges/{{id}}/complete", handlers.complete),
+        web.post(f"{PREFIX}/charges/{{id}}/capture", handlers.capture),
+        web.post(f"{PREFIX}/charges/{{id}}/refund", handlers.refund),
+        web.post(f"{PREFIX}/charges/{{id}}/fail", handlers.fail_charge),
+        web.post(f"{PREFIX}/refunds/{{id}}/fail", handlers.fail_refund),
+        web.post(f"{PREFIX}/charges/{{id}}/age", handlers.age),
         web.get(f"{PREFIX}/webhooks", handlers.webhooks),
         web.post(f"{PREFIX}/webhooks", handlers.send_webhooks),
         web.post(f"{PREFIX}/reset", handlers.reset),
@@ -174,6 +187,33 @@ class Control:
         books = self._world.provider
         charge, end = books.charge(request.match_info["id"]), await read(request, Completion)
         return reply(books.complete(charge, end))
+
+    async def capture(self, request: web.Request) -> web.Response:
+        """Capture in the provider's dashboard: nobody asked for it through the API."""
+        books = self._world.provider
+        charge, body = books.charge(request.match_info["id"]), await read(request, Capture)
+        return reply(books.capture(charge, body.amount))
+
+    async def refund(self, request: web.Request) -> web.Response:
+        """Refund in the provider's dashboard; without an amount all that is left."""
+        books = self._world.provider
+        charge, body = books.charge(request.match_info["id"]), await read(request, DashboardRefund)
+        amount = body.amount or charge.amount_captured - charge.amount_refunded
+        return reply(books.refund(charge, amount, body.key or f"dashboard_{uuid4().hex}"), 201)
+
+    async def fail_charge(self, request: web.Request) -> web.Response:
+        books = self._world.provider
+        charge, why = books.charge(request.match_info["id"]), await read(request, Failure)
+        return reply(books.fail(charge, why.failure_code))
+
+    async def fail_refund(self, request: web.Request) -> web.Response:
+        books = self._world.provider
+        refund, why = books.refund_of(request.match_info["id"]), await read(request, Failure)
+        return reply(books.fail_refund(refund, why.failure_code))
+
+    async def age(self, request: web.Request) -> web.Response:
+        books = self._world.provider
+        return reply(books.age(books.charge(request.match_info["id"]), await read(request, Ageing)))
 
     async def webhooks(self, _: web.Request) -> web.Response:
         return reply(self._world.webhooks.state())

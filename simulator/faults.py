@@ -257,6 +257,8 @@ def _with_wrong_amount(answer: web.Response) -> web.Response:
     """Add one minor unit to the amount that is told; what was really done stays."""
     body = msgspec.json.decode(answer.body) if isinstance(answer.body, bytes) else {}
     for told in body.get("data", [body]):
-        if "amount" in told:
-            told["amount"] += 1
+        within = told.get("charge")  # of a change
+        told_of = within if isinstance(within, dict) else told
+        if "amount" in told_of:
+            told_of["amount"] += 1
     return reply(body, answer.status)

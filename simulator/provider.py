@@ -56,6 +56,19 @@ class NewRefund(msgspec.Struct, forbid_unknown_fields=True):
     amount: Amount
 
 
+class DashboardRefund(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /control/charges/{id}/refund; `key` makes it the one that a request had asked."""
+
+    amount: Amount | None = None
+    key: str | None = None
+
+
+class Failure(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /control/…/fail: why what had succeeded fails after all."""
+
+    failure_code: str = "expired_or_canceled_card"
+
+
 class Completion(msgspec.Struct, forbid_unknown_fields=True):
     """The body of /control/charges/{id}/complete: how a charge ends without a request."""
 
@@ -89,6 +102,7 @@ class Refund(msgspec.Struct, kw_only=True):
     amount: int
     currency: str
     status: str = "succeeded"
+    failure_code: str | None = None
     idempotency_key: str
     created: int
 
@@ -98,6 +112,29 @@ class ChargeFilter(msgspec.Struct, forbid_unknown_fields=True):
 
     idempotency_key: str | None = None
     reference: str | None = None
+    limit: Limit = 10
+    starting_after: str | None = None
+
+
+class Ageing(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of /control/charges/{id}/age: how much older all that is on record of it becomes."""
+
+    seconds: Annotated[int, Meta(ge=-31_536_000, le=31_536_000)]
+
+
+class Change(msgspec.Struct):
+    """That a charge has changed, and how it stands now; `id` is the charge's."""
+
+    id: str
+    changed: int
+    charge: Charge
+
+
+class ChangeFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of GET /changes: charges made before `since` that changed from then to `until`."""
+
+    since: int
+    until: int
     limit: Limit = 10
     starting_after: str | None = None
 
@@ -127,6 +164,7 @@ class SimPay:
         self.disputes.clear()
         self._answers: dict[str, tuple[bytes, bytes]] = {}
         self._by_key: dict[str, Charge | Refund] = {}
+        self._changes: dict[str, list[int]] = {}
 
     def once(
         self, key: str, path: str, body: Any, act: Callable[[], Charge | Refund]
@@ -219,8 +257,44 @@ class SimPay:
         )
         self.refunds[refund.id] = refund
         self._by_key[key] = refund
+        self._note(charge)
+        self._records.changed()
         self.webhooks.announce("refund.succeeded", refund)
         return refund
+
+    def fail_refund(self, refund: Refund, failure_code: str) -> Refund:
+        """Let the buyer's bank send back what was refunded: the shop has the money again."""
+        if refund.status != "succeeded":
+            raise RefusalError(409, "refund_not_succeeded", f"the refund is {refund.status}")
+        refund.status, refund.failure_code = "failed", failure_code
+        charge = self.charge(refund.charge)
+        charge.amount_refunded -= refund.amount
+        self._note(charge)
+        self._records.changed()
+        self.webhooks.announce("refund.failed", refund)
+        return refund
+
+    def fail(self, charge: Charge, failure_code: str) -> Charge:
+        """Let a charge that had succeeded fail, as a bank debit may days later."""
+        if charge.status != "succeeded":
+            raise RefusalError(409, "charge_not_succeeded", f"the charge is {charge.status}")
+        charge.status, charge.failure_code, charge.amount_captured = "declined", failure_code, 0
+        self._records.changed()
+        return self._changed(charge)
+
+    def refund_of(self, refund_id: str) -> Refund:
+        """Return a refund. Raises RefusalError."""
+        try:
+            return self.refunds[refund_id]
+        except KeyError:
+            raise RefusalError(404, "refund_not_found", f"no refund {refund_id}") from None
+
+    def age(self, charge: Charge, ageing: Ageing) -> Charge:
+        """Let a charge and its changes so far have been that much earlier."""
+        charge.created -= ageing.seconds
+        times = self._changes.get(charge.id, [])
+        self._changes[charge.id] = [at - ageing.seconds for at in times]
+        return charge
 
     def charge(self, charge_id: str) -> Charge:
         """Return a charge. Raises RefusalError."""
@@ -229,7 +303,11 @@ class SimPay:
         except KeyError:
             raise RefusalError(404, "charge_not_found", f"no charge {charge_id}") from None
 
+    def _note(self, charge: Charge) -> None:
+        self._changes.setdefault(charge.id, []).append(int(time.time()))
+
     def _changed(self, charge: Charge) -> Charge:
+        self._note(charge)
         self.webhooks.announce(f"charge.{charge.status}", charge)
         return charge
 
@@ -243,6 +321,22 @@ class SimPay:
             found = reversed(self.charges.values())
         if wanted.reference is not None:
             found = (charge for charge in found if charge.reference == wanted.reference)
+        return page_of(found, wanted.limit, wanted.starting_after)
+
+    def find_changes(self, wanted: ChangeFilter) -> dict[str, Any]:
+        """Return a page of charges with the time of their last change of the window."""
+        found = (
+            Change(charge.id, max(times), charge)
+            for charge in reversed(self.charges.values())
+            if charge.created < wanted.since
+            and (
+                times := [
+                    at
+                    for at in self._changes.get(charge.id, ())
+                    if wanted.since <= at < wanted.until
+                ]
+            )
+        )
         return page_of(found, wanted.limit, wanted.starting_after)
 
     def find_refunds(self, wanted: RefundFilter) -> dict[str, Any]:
@@ -277,6 +371,7 @@ def routes(books: SimPay, faults: Faults) -> list[web.RouteDef]:
         web.post(f"{charge}/refunds", failing_at(Target.REFUND)(answer.refund)),
         web.get(f"{PREFIX}/charges", failing_at(_find_or_list)(answer.find_charges)),
         web.get(charge, failing_at(Target.FIND)(answer.get_charge)),
+        web.get(f"{PREFIX}/changes", failing_at(Target.LIST)(answer.find_changes)),
         web.get(f"{PREFIX}/refunds", failing_at(Target.FIND)(answer.find_refunds)),
     ]
 
@@ -310,6 +405,9 @@ class Handlers:
 
     async def get_charge(self, request: web.Request) -> web.Response:
         return reply(self._charge(request))
+
+    async def find_changes(self, request: web.Request) -> web.Response:
+        return reply(self._books.find_changes(query(request, ChangeFilter)))
 
     async def find_refunds(self, request: web.Request) -> web.Response:
         return reply(self._books.find_refunds(query(request, RefundFilter)))

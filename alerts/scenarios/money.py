@@ -93,6 +93,28 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         value="1",
     ),
     *borders(
+        rules.REFUND_CAME_BACK,
+        over=told(m.REVERSALS_OPEN, 1),
+        under=told(m.REVERSALS_OPEN, 0),
+        value="1",
+    ),
+    Scenario(
+        rules.CAPTURE_REVERSED,
+        "one within an hour",
+        (once(m.REVERSALS, 1, where={**_PROVIDER, "kind": "capture"}),),
+        "20m",
+        (Firing("1", labels=_PROVIDER),),
+    ),
+    Scenario(
+        rules.CAPTURE_REVERSED,
+        "a refund that came back",
+        (
+            once(m.REVERSALS, 1, where={**_PROVIDER, "kind": "refund"}),
+            once(m.REVERSALS, 0, where={**_PROVIDER, "kind": "capture"}),
+        ),
+        "20m",
+    ),
+    *borders(
         rules.TRAIL_BROKEN,
         over=told(m.AUDIT_FAULTS, 1),
         under=told(m.AUDIT_FAULTS, 0),

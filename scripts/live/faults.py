@@ -86,6 +86,30 @@ async def buyers_dispute(scene: Scene) -> None:
     await scene.until(hands.DISPUTES, least=DISPUTES)
 
 
+async def provider_takes_back(scene: Scene) -> None:
+    """Let a refund come back after it had succeeded, and a bank debit fail."""
+    live = scene.live
+    for takes_back in (_refund_comes_back, _charge_fails):
+        client, game = live.load.buyer()
+        async with client:
+            order = await client.order([game])
+            paid = (await client.pay(order["id"])).expect(201).body
+            detail = await client.read(f"/v1/admin/payments/{paid['id']}")
+            await takes_back(scene, client, paid["id"], detail["provider_ref"])
+    await scene.until(hands.REVERSALS, least=2)
+
+
+async def _refund_comes_back(scene: Scene, client: Client, payment_id: str, ref: str) -> None:
+    (await client.refund(payment_id)).expect(201)
+    refunds = (await scene.live.control.state())["refunds"]
+    [made] = [refund for refund in refunds if refund["charge"] == ref]
+    await scene.live.control.fail_refund(made["id"])
+
+
+async def _charge_fails(scene: Scene, _client: Client, _payment_id: str, ref: str) -> None:
+    await scene.live.control.fail_charge(ref)
+
+
 async def webhooks_are_forged(scene: Scene) -> None:
     """Send webhooks that are signed with a wrong secret."""
     url = f"{scene.live.platform.api_url}/v1/webhooks/simulator"
@@ -350,6 +374,12 @@ SHORT: Final = Phase(
     "what the service stands on runs short",
     (
         Fault("a transaction locks the orders' rows", orders_are_locked, (resources.POOL,)),
+        Fault(
+            "a refund comes back, a bank debit fails",
+            provider_takes_back,
+            (money.REFUND_CAME_BACK, money.CAPTURE_REVERSED),
+            after=(hands.ORDERS_LOCKED, 1),
+        ),
         Fault("a trigger by hand slows inserts down", inserts_are_slow, (resources.QUEUE,)),
         Fault("Valkey is killed", cache_is_killed, (resources.CACHE,)),
         Fault("a worker is stopped half of the time", worker_is_starved, (resources.LOOP,)),

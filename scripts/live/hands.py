@@ -56,9 +56,9 @@ FROZEN_EVENT: Final = """
         WHEN (OLD.event_id = 'evt_frozen') EXECUTE FUNCTION stay_as_you_are()"""
 
 EVENT: Final = """
-    INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, next_attempt_at,
-        correlation_id, received_at)
-    VALUES ('simulator', %s, 'charge', 'charge.succeeded', 'ch_of_nobody',
+    INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, payment_id,
+        next_attempt_at, correlation_id, received_at)
+    VALUES ('simulator', %s, 'charge', 'charge.succeeded', 'ch_of_nobody', gen_random_uuid(),
         now() - interval '5 minutes', 'by-hand', now() - interval '4 days')"""
 
 PENDING_DELIVERIES: Final = """
@@ -106,6 +106,7 @@ ORPHANS: Final = "SELECT id FROM orphan_captures"
 ORPHANS_REVIEWED: Final = """
     SELECT id FROM orphan_captures
     WHERE EXISTS (SELECT FROM orphan_captures WHERE status = 'review')"""
+REVERSALS: Final = "SELECT id FROM reversals"
 GRANTED: Final = """
     SELECT id FROM entitlements WHERE status = 'granted' AND updated_at < now() - interval '12 s'
     ORDER BY updated_at LIMIT 1"""
@@ -114,6 +115,9 @@ PENDING_ORDERS: Final = "SELECT id, user_id FROM orders WHERE status = 'pending'
 
 LOCKED_ORDERS: Final = "SELECT id FROM orders FOR UPDATE"
 """Orders can be read and made, and not changed."""
+ORDERS_LOCKED: Final = """
+    SELECT pid FROM pg_stat_activity
+    WHERE state = 'idle in transaction' AND query = 'SELECT id FROM orders FOR UPDATE'"""
 
 SLOW_INSERTS: Final = """
     CREATE FUNCTION take_your_time() RETURNS trigger LANGUAGE plpgsql AS

@@ -173,25 +173,36 @@ def _add_acting(add: Any, parents: list[Any]) -> None:
 
 
 def _add_giving_back(add: Any, parents: list[Any]) -> None:
-    kind_help = "an orphan capture in review, or a failed refund of what can't be granted"
+    kind_help = "an orphan capture in review, or a refund that failed for good or came back"
     retry = add("retry", parents=parents, help="have a refund tried again")
     record = add("record", parents=parents, help="book a refund that was made otherwise")
     record.add_argument("--provider-ref", required=True, metavar="REF",
                         help="the refund's id at the provider, or the transfer's")  # fmt: skip
     record.add_argument("--amount", type=int, metavar="MINOR",
                         help="what was given back, in minor units")  # fmt: skip
-    for verb, command in (("retry", retry), ("record", record)):
-        command.add_argument("kind", choices=("orphan", "refund"), help=kind_help)
+    dismiss = add("dismiss", parents=parents, help="decide that nothing replaces a refund")
+    for verb, command in (("retry", retry), ("record", record), ("dismiss", dismiss)):
+        kinds = ("refund",) if verb == "dismiss" else ("orphan", "refund")
+        command.add_argument("kind", choices=kinds, help=kind_help)
         command.add_argument("id", type=UUID)
         command.add_argument("--key", help="an idempotency key, to repeat the command safely")
         command.set_defaults(command=commands.give_back, verb=verb)
 
     again = add("replay-event", parents=parents, help="have a parked event looked at once more")
-    dismiss = add("dismiss-event", parents=parents, help="dismiss a parked event for good")
-    for command, is_again in ((again, True), (dismiss, False)):
+    end = add("dismiss-event", parents=parents, help="dismiss a parked event for good")
+    for command, is_again in ((again, True), (end, False)):
         command.add_argument("provider")
         command.add_argument("event", help="the event's id")
         command.set_defaults(command=commands.end_parked, again=is_again)
+
+    every = add("dismiss-events", parents=parents, help="dismiss parked events in bulk")
+    every.add_argument("provider")
+    every.add_argument("--type", help="only events of this type")
+    every.add_argument("--before", type=audit.moment, metavar="TIME",
+                       help="only those parked before (ISO 8601, UTC)")  # fmt: skip
+    every.add_argument("--named", action="store_true",
+                       help="also those that name a payment or a refund of ours")  # fmt: skip
+    every.set_defaults(command=commands.dismiss_parked)
 
 
 def _limit(text: str) -> int:

@@ -21,6 +21,7 @@ from service.admin_views import (
 )
 from service.domain.money import Money
 from service.http.admin_schemas import EvidenceBody
+from service.store.inbox_review import Dismissal
 from service.store.reconciliation_runs import RunRow
 from service.usecases import (
     admin_inbox,
@@ -77,7 +78,7 @@ async def resolve(ctx: Context, arguments: Arguments, out: Output) -> int:
 
 
 async def give_back(ctx: Context, arguments: Arguments, out: Output) -> int:
-    """Have a refund tried again, or book it as made otherwise."""
+    """Have a refund tried again, book it as made otherwise, or decide that there is none."""
     decide = _GIVING_BACK[arguments.verb, arguments.kind]
     return answered(await decide(ctx, command_of(arguments, arguments.verb)), arguments, out)
 
@@ -87,6 +88,7 @@ _GIVING_BACK: Final = {
     ("record", "orphan"): giving_back.record_orphan,
     ("retry", "refund"): giving_back.retry_refund,
     ("record", "refund"): giving_back.record_refund,
+    ("dismiss", "refund"): giving_back.dismiss_refund,
 }
 
 
@@ -168,6 +170,19 @@ async def end_parked(ctx: Context, arguments: Arguments, out: Output) -> int:
     return OK
 
 
+async def dismiss_parked(ctx: Context, arguments: Arguments, out: Output) -> int:
+    """Dismiss parked events, call by call until none is left."""
+    which = Dismissal(arguments.provider, arguments.type, arguments.before, arguments.named)
+    total = 0
+    while count := await admin_inbox.dismiss_parked(
+        ctx, which, actor=actor(arguments), reason=arguments.note
+    ):
+        total += count
+    if not out.document({"dismissed": total}):
+        out.say(f"{total} parked events of {arguments.provider} are dismissed")
+    return OK
+
+
 async def run_reconciliation(ctx: Context, arguments: Arguments, out: Output) -> int:
     """Compare the books here and now; FOUND if there are open differences afterwards."""
     asked = await reconcile.request_run(ctx, actor=actor(arguments), reason=arguments.note)
@@ -177,7 +192,8 @@ async def run_reconciliation(ctx: Context, arguments: Arguments, out: Output) ->
         out.say(f"run {run.id} is {run.status} after {arguments.wait:g} s; it goes on")
         return FAILED
     if not out.document(run_view(run)):
-        names = ("status", "error", "charges", "payments", "grants", "differences")
+        names = ("status", "error", "charges", "payments", "grants", "differences",
+                 "foreign_charges")  # fmt: skip
         out.facts(f"Run {run.id}", [(name, getattr(run, name)) for name in names])
     if run.status == "failed":
         return FAILED

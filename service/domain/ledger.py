@@ -26,6 +26,16 @@ def capture(provider: str, amount: Money) -> tuple[Entry, Entry]:
     return Entry(provider_account(provider), amount), Entry(SALES, -amount)
 
 
+def capture_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """Money was taken back: the sale is undone, and the provider owes us nothing for it."""
+    return Entry(SALES, amount), Entry(provider_account(provider), -amount)
+
+
+def refund_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """Money that went back came in again: the provider owes it to us, and the sale stands."""
+    return Entry(provider_account(provider), amount), Entry(SALES, -amount)
+
+
 def refund(provider: str, amount: Money) -> tuple[Entry, Entry]:
     """Money went back: the sale is undone, and the provider owes us less."""
     return Entry(SALES, amount), Entry(provider_account(provider), -amount)

@@ -9,7 +9,11 @@ from service.domain.money import Money
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands; `fulfilled` means that every game of it is granted."""
+    """Where an order stands; `fulfilled` means that every game of it is granted.
+
+    A refund that comes back makes a refunded order `paid` again; a capture that is taken back
+    cancels it.
+    """
 
     PENDING = "pending"
     PAID = "paid"
@@ -21,11 +25,13 @@ class OrderStatus(StrEnum):
 
 TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
     OrderStatus.PENDING: frozenset({OrderStatus.PAID, OrderStatus.CANCELED, OrderStatus.EXPIRED}),
-    OrderStatus.PAID: frozenset({OrderStatus.FULFILLED, OrderStatus.REFUNDED}),
-    OrderStatus.FULFILLED: frozenset({OrderStatus.REFUNDED}),
+    OrderStatus.PAID: frozenset(
+        {OrderStatus.FULFILLED, OrderStatus.REFUNDED, OrderStatus.CANCELED}
+    ),
+    OrderStatus.FULFILLED: frozenset({OrderStatus.REFUNDED, OrderStatus.CANCELED}),
     OrderStatus.CANCELED: frozenset(),
     OrderStatus.EXPIRED: frozenset(),
-    OrderStatus.REFUNDED: frozenset(),
+    OrderStatus.REFUNDED: frozenset({OrderStatus.PAID}),
 }
 
 MAX_ITEMS: Final = 20

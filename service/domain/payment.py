@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
+from uuid import UUID
 
 from service.domain.money import Money
 
@@ -20,6 +21,7 @@ class PaymentStatus(StrEnum):
     EXPIRED = "expired"
     UNKNOWN = "unknown"
     REVIEW = "review"
+    REVERSED = "reversed"
 
 
 _S = PaymentStatus
@@ -28,14 +30,17 @@ TRANSITIONS: Final[dict[PaymentStatus, frozenset[PaymentStatus]]] = {
     _S.PROCESSING: frozenset(
         {_S.REQUIRES_ACTION, _S.AUTHORIZED, _S.SUCCEEDED, _S.FAILED, _S.UNKNOWN, _S.REVIEW}
     ),
-    _S.REQUIRES_ACTION: frozenset({_S.PROCESSING, _S.CANCELED, _S.EXPIRED, _S.REVIEW}),
+    _S.REQUIRES_ACTION: frozenset(
+        {_S.PROCESSING, _S.SUCCEEDED, _S.CANCELED, _S.EXPIRED, _S.REVIEW}
+    ),
     _S.AUTHORIZED: frozenset({_S.SUCCEEDED, _S.CANCELED, _S.EXPIRED, _S.REVIEW}),
     _S.UNKNOWN: frozenset({_S.REQUIRES_ACTION, _S.AUTHORIZED, _S.SUCCEEDED, _S.FAILED, _S.REVIEW}),
     _S.REVIEW: frozenset({_S.SUCCEEDED, _S.FAILED, _S.CANCELED}),
-    _S.SUCCEEDED: frozenset(),
+    _S.SUCCEEDED: frozenset({_S.REVERSED}),
     _S.FAILED: frozenset(),
     _S.CANCELED: frozenset(),
     _S.EXPIRED: frozenset(),
+    _S.REVERSED: frozenset(),
 }
 FIRST: Final = frozenset({_S.CREATED, _S.PROCESSING})
 TERMINAL: Final = frozenset(status for status, following in TRANSITIONS.items() if not following)
@@ -67,13 +72,28 @@ class NextAction:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A charge as the provider reports it; `next_action` belongs to `requires_action`."""
+    """A charge as the provider reports it; `next_action` belongs to `requires_action`.
+
+    `captured_minor` is what was captured of `amount`; None stands for all of it.
+    `payment_id` and `attempt_id` are what we gave the provider with it, read from the provider's
+    own record; None where the record holds none of ours.
+    """
 
     outcome: ChargeOutcome
     provider_ref: str | None
     amount: Money | None
     failure_code: str | None = None
     next_action: NextAction | None = None
+    payment_id: UUID | None = None
+    attempt_id: UUID | None = None
+    captured_minor: int | None = None
+
+    @property
+    def captured(self) -> int:
+        """Return what was captured, in minor units of the charge's currency."""
+        if self.outcome is not ChargeOutcome.SUCCEEDED or self.amount is None:
+            return 0
+        return self.amount.minor if self.captured_minor is None else self.captured_minor
 
 
 AttemptStatus = Literal["succeeded", "failed", "unknown"]
@@ -116,15 +136,23 @@ def judge(charge: Charge, asked: Money, capture: CaptureMethod) -> Verdict:
         declined = charge.outcome is ChargeOutcome.DECLINED
         code = charge.failure_code or charge.outcome.value
         return Verdict(_S.FAILED, 0, code, "failed", declined)
-    if charge.amount != asked:
-        return Verdict(_S.REVIEW, 0, "amount_mismatch")
+    if status is None or (misfit := _misfit(charge, asked, capture)):
+        return Verdict(_S.REVIEW, 0, misfit if status else f"{charge.outcome.value}_unasked")
+    return Verdict(status, charge.captured)
+
+
+def _misfit(charge: Charge, asked: Money, capture: CaptureMethod) -> str | None:
+    """Return in what a charge is not the one that was asked for; None if it is."""
+    succeeded = charge.outcome is ChargeOutcome.SUCCEEDED
+    if charge.amount != asked or (succeeded and charge.captured != asked.minor):
+        return "amount_mismatch"
     if charge.provider_ref is None:
-        return Verdict(_S.REVIEW, 0, "provider_ref_missing")
-    if status is None or (status is _S.SUCCEEDED and capture == "manual"):
-        return Verdict(_S.REVIEW, 0, f"{charge.outcome.value}_unasked")
-    if status is _S.AUTHORIZED and capture == "automatic":
-        return Verdict(_S.REVIEW, 0, "not_captured")
-    return Verdict(status, asked.minor if status is _S.SUCCEEDED else 0)
+        return "provider_ref_missing"
+    if succeeded and capture == "manual":
+        return "succeeded_unasked"
+    if charge.outcome is ChargeOutcome.AUTHORIZED and capture == "automatic":
+        return "not_captured"
+    return None
 
 
 def judge_operation(
@@ -132,18 +160,31 @@ def judge_operation(
 ) -> Verdict:
     """Return what a provider's answer to a capture or a cancellation makes of a held payment.
 
-    A refused operation leaves the payment as it is; an answer that doesn't fit goes to review.
+    `asked` is the payment's amount. What was captured of it is booked, whoever captured it and
+    however much: by our request, in the provider's dashboard, or by the buyer while we gave the
+    payment up. A refused operation leaves the payment as it is; an answer that doesn't fit goes to
+    review.
     """
-    if charge.outcome in (ChargeOutcome.REJECTED, ChargeOutcome.DECLINED):
-        status = _S.REVIEW if operation == "expire" else held  # nobody would ask again
-        return Verdict(status, 0, charge.failure_code or f"{operation}_rejected", "failed")
+    match charge.outcome:
+        case ChargeOutcome.SUCCEEDED:
+            if charge.amount == asked and 0 < charge.captured <= asked.minor:
+                return Verdict(_S.SUCCEEDED, charge.captured)
+            return Verdict(_S.REVIEW, 0, "amount_mismatch")
+        case ChargeOutcome.REJECTED | ChargeOutcome.DECLINED:
+            status = _S.REVIEW if operation == "expire" else held  # nobody would ask again
+            code = charge.failure_code or f"{operation}_rejected"
+            return Verdict(status, 0, code, "failed")
+        case ChargeOutcome.CANCELED:
+            return _canceled(operation)
+        case _:
+            return Verdict(_S.REVIEW, 0, f"{operation}_mismatch")
+
+
+def _canceled(operation: Operation) -> Verdict:
+    """Return what the end of a hold makes of a payment: also one that came before our capture."""
     if operation == "capture":
-        if charge.outcome is ChargeOutcome.SUCCEEDED and charge.amount == asked:
-            return Verdict(_S.SUCCEEDED, asked.minor)
-        return Verdict(_S.REVIEW, 0, "capture_mismatch")
-    if charge.outcome is ChargeOutcome.CANCELED:
-        return Verdict(_S.EXPIRED if operation == "expire" else _S.CANCELED)
-    return Verdict(_S.REVIEW, 0, f"{operation}_mismatch")
+        return Verdict(_S.CANCELED, 0, "charge_canceled", "failed")
+    return Verdict(_S.EXPIRED if operation == "expire" else _S.CANCELED)
 
 
 def judge_silence(operation: Operation, present: PaymentStatus, *, last_check: bool) -> Verdict:

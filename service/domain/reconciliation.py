@@ -33,9 +33,10 @@ UNDECIDED: Final = frozenset({_P.CREATED, _P.PROCESSING, _P.UNKNOWN, _P.REVIEW})
 """Statuses in which we know that we don't know: the completer or an operator will."""
 
 _EXPECTED: Final = {
-    _P.SUCCEEDED: ChargeOutcome.SUCCEEDED,
-    _P.AUTHORIZED: ChargeOutcome.AUTHORIZED,
-    _P.REQUIRES_ACTION: ChargeOutcome.REQUIRES_ACTION,
+    _P.SUCCEEDED: {ChargeOutcome.SUCCEEDED},
+    _P.AUTHORIZED: {ChargeOutcome.AUTHORIZED},
+    _P.REQUIRES_ACTION: {ChargeOutcome.REQUIRES_ACTION},
+    _P.REVERSED: {ChargeOutcome.DECLINED, ChargeOutcome.CANCELED},
 }
 
 
@@ -82,13 +83,15 @@ def compare_charge(
         return frozenset({_K.DUPLICATE_CHARGE}) if theirs.holds_money else NONE
     if ours.status in CLOSED:
         return frozenset({_K.STATUS_DIFFERS}) if theirs.holds_money else NONE
-    if theirs.outcome is not _EXPECTED[ours.status]:
+    if theirs.outcome not in _EXPECTED[ours.status]:
         return frozenset({_K.STATUS_DIFFERS})
     return frozenset(_differing_sums(ours, theirs))
 
 
 def _differing_sums(ours: OurPayment, theirs: TheirCharge) -> set[DifferenceKind]:
-    kinds = set()
+    kinds: set[DifferenceKind] = set()
+    if ours.status is _P.REVERSED:
+        return kinds  # the provider counts nothing as captured any more
     if (theirs.amount, theirs.captured_minor) != (ours.amount, ours.captured_minor):
         kinds.add(_K.AMOUNT_DIFFERS)
     if theirs.refunded_minor != ours.refunded_minor and not ours.refund_pending_minor:

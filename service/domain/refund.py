@@ -5,7 +5,11 @@ from typing import Final
 
 
 class RefundStatus(StrEnum):
-    """Where a refund stands; an outcome that nobody knows is never a guess."""
+    """Where a refund stands; an outcome that nobody knows is never a guess.
+
+    A provider may take its word back: a refund that had succeeded fails when the buyer's bank sends
+    it back, and one that we took for not sent turns up after all.
+    """
 
     PENDING = "pending"
     UNKNOWN = "unknown"
@@ -19,6 +23,6 @@ TRANSITIONS: Final[dict[RefundStatus, frozenset[RefundStatus]]] = {
     _S.PENDING: frozenset({_S.SUCCEEDED, _S.FAILED, _S.UNKNOWN}),
     _S.UNKNOWN: frozenset({_S.SUCCEEDED, _S.FAILED, _S.REVIEW}),
     _S.REVIEW: frozenset({_S.SUCCEEDED, _S.FAILED}),
-    _S.SUCCEEDED: frozenset(),
-    _S.FAILED: frozenset(),
+    _S.SUCCEEDED: frozenset({_S.FAILED}),
+    _S.FAILED: frozenset({_S.SUCCEEDED}),
 }

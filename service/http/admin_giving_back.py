@@ -3,6 +3,8 @@
 from service.admin_views import parked_view
 from service.http.admin_review import command_of, reply_of
 from service.http.admin_schemas import (
+    Dismissed,
+    DismissParked,
     EvidenceBody,
     GivenBack,
     OrphanCaptures,
@@ -12,6 +14,7 @@ from service.http.admin_schemas import (
 )
 from service.http.endpoint import Call, Nothing, Reply
 from service.http.state import CONTEXT
+from service.store.inbox_review import Dismissal
 from service.usecases import admin_inbox, giving_back, inbox, orphans
 from service.views import orphan_view
 
@@ -35,15 +38,21 @@ async def record_orphan(call: Call[GivenBack, Nothing]) -> Reply:
 
 
 async def retry_refund(call: Call[Reason, Nothing]) -> Reply:
-    """Begin a refund in place of a failed one of an order that can't be granted."""
+    """Begin a refund in place of one that failed for good or came back."""
     command = command_of(call, "refund_id", EvidenceBody(call.body.note))
     return reply_of(await giving_back.retry_refund(call.app(CONTEXT), command))
 
 
 async def record_refund(call: Call[GivenBack, Nothing]) -> Reply:
-    """Book a refund of an order that can't be granted as made otherwise."""
+    """Book what replaces a refund that failed for good or came back."""
     command = command_of(call, "refund_id", call.body.evidence)
     return reply_of(await giving_back.record_refund(call.app(CONTEXT), command))
+
+
+async def dismiss_refund(call: Call[Reason, Nothing]) -> Reply:
+    """Decide that nothing replaces a refund that came back."""
+    command = command_of(call, "refund_id", EvidenceBody(call.body.note))
+    return reply_of(await giving_back.dismiss_refund(call.app(CONTEXT), command))
 
 
 async def list_parked(call: Call[Nothing, Nothing]) -> Reply:
@@ -60,6 +69,16 @@ async def replay_event(call: Call[ParkedEventRef, Nothing]) -> Reply:
 async def dismiss_event(call: Call[ParkedEventRef, Nothing]) -> Reply:
     """Dismiss a parked event for good."""
     return await _end_parked(call, again=False)
+
+
+async def dismiss_events(call: Call[DismissParked, Nothing]) -> Reply:
+    """Dismiss parked events in bulk."""
+    body = call.body
+    which = Dismissal(body.provider, body.type, body.parked_before, body.named)
+    count = await admin_inbox.dismiss_parked(
+        call.app(CONTEXT), which, actor=call.caller.user_id, reason=body.note
+    )
+    return Reply(200, Dismissed(count, more=count == admin_inbox.DISMISSED_AT_ONCE))
 
 
 async def _end_parked(call: Call[ParkedEventRef, Nothing], *, again: bool) -> Reply:

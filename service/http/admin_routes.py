@@ -96,6 +96,12 @@ ADMIN_ROUTES: Final = (
         responses={200: v.ParkedEvent}, errors=_RESOLVE_ERRORS,
     ),
     Endpoint(
+        method="POST", path="/v1/admin/webhooks/dismiss-all", handler=giving_back.dismiss_events,
+        scope=ADMIN, operation_id="dismissParkedWebhooks", tag="admin",
+        summary="Dismiss parked events in bulk",
+        responses={200: s.Dismissed}, errors=_BUSY,
+    ),
+    Endpoint(
         method="GET", path="/v1/admin/orphan-captures", handler=giving_back.list_orphans,
         scope=ADMIN, operation_id="listOrphanCaptures", tag="admin",
         summary="List the charges that pay nothing",
@@ -116,13 +122,19 @@ ADMIN_ROUTES: Final = (
     Endpoint(
         method="POST", path="/v1/admin/refunds/{refund_id}/retry",
         handler=giving_back.retry_refund, scope=ADMIN, operation_id="retryRefund",
-        summary="Refund an order that can't be granted again, after a refund that failed",
+        summary="Refund again in place of a refund that failed for good or came back",
         tag="admin", idempotent=True, responses={202: RefundView}, errors=_RESOLVE_ERRORS,
     ),
     Endpoint(
         method="POST", path="/v1/admin/refunds/{refund_id}/record",
         handler=giving_back.record_refund, scope=ADMIN, operation_id="recordRefund",
-        summary="Book a refund of an order that can't be granted as made otherwise",
+        summary="Book what replaces a refund that failed for good or came back",
+        tag="admin", idempotent=True, responses={200: RefundView}, errors=_RESOLVE_ERRORS,
+    ),
+    Endpoint(
+        method="POST", path="/v1/admin/refunds/{refund_id}/dismiss",
+        handler=giving_back.dismiss_refund, scope=ADMIN, operation_id="dismissRefund",
+        summary="Decide that nothing replaces a refund that came back",
         tag="admin", idempotent=True, responses={200: RefundView}, errors=_RESOLVE_ERRORS,
     ),
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """What the admin API takes, and its pages."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -83,6 +84,28 @@ class ParkedEventRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(pattern=r"^[\x20-\x7e]{1,255}(?!\n)$", examples=["evt_1Pgc76B7WZ01zgkW"])
     ]
     note: Note
+
+
+class DismissParked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which parked events to dismiss, and why: those of a provider that all of it is true of.
+
+    Events that name a payment or a refund of ours are left out unless `named` is true.
+    """
+
+    provider: Annotated[
+        str, Meta(min_length=1, max_length=64, pattern=TEXT, examples=["simulator"])
+    ]
+    note: Note
+    type: Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,255}(?!\n)$")] | None = None
+    parked_before: Annotated[datetime, Meta(tz=True)] | None = None
+    named: bool = False
+
+
+class Dismissed(msgspec.Struct, frozen=True):
+    """How many events were dismissed; `more` if there may be others, for another call."""
+
+    dismissed: int
+    more: bool
 
 
 class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -67,6 +67,7 @@ WORDS: Final[Mapping[str, Any]] = {
     "PaymentView.status": "succeeded",
     "PaymentView.capture": "automatic",
     "RefundView.status": "succeeded",
+    "RefundView.origin": "api",
     "AttemptView.status": "succeeded",
     "EntitlementView.status": "granted",
     "ReconciliationRunView.status": "finished",

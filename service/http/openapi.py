@@ -13,7 +13,7 @@ from service.http.endpoint import Endpoint, Nothing
 from service.http.examples import ID, SIGNATURE, WEBHOOK, WORDS, example_of
 from service.http.links import links_of
 from service.http.middleware import CORRELATION_ID
-from service.http.parse import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED
+from service.http.parse import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, OptionalBody
 from service.http.ratelimit import LIMIT, POLICY
 from service.webhooks.signature import HEADER as SIGNATURE_HEADER
 from service.webhooks.signature import MAX_HEADER
@@ -122,7 +122,8 @@ def _operation(endpoint: Endpoint, schemas: Json) -> Json:
         operation["parameters"].append({"$ref": "#/components/parameters/Signature"})
     operation["parameters"].append({"$ref": "#/components/parameters/CorrelationId"})
     if endpoint.body is not Nothing:
-        operation["requestBody"] = {"required": True, "content": {_JSON: _request(endpoint)}}
+        required = not issubclass(endpoint.body, OptionalBody)
+        operation["requestBody"] = {"required": required, "content": {_JSON: _request(endpoint)}}
     return operation
 
 

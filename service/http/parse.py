@@ -43,13 +43,17 @@ _NAMED: Final = re.compile(r"^Object (?:contains unknown|missing required) field
 Reader = Callable[[web.Request], Awaitable[Any]]
 
 
+class OptionalBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A body that may be left out: every field has a default that is safe."""
+
+
 def body_reader(kind: type) -> Reader:
     """Return a function that reads a request's body as `kind`; `bytes` means unparsed."""
     if kind is bytes:
         return web.Request.read
     refuse_loose(kind)
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
-    optional = not msgspec.structs.fields(kind)
+    optional = not msgspec.structs.fields(kind) or issubclass(kind, OptionalBody)
 
     async def read(request: web.Request) -> Any:
         if optional and not request.can_read_body:

@@ -1,9 +1,12 @@
 """Payments and refunds over HTTP."""
 
+from typing import Any
+
 from service.domain.payment import Operation
 from service.http.endpoint import Call, Nothing, Reply
 from service.http.parse import IDEMPOTENT_REPLAYED
 from service.http.schemas import (
+    CapturePayment,
     CreatePayment,
     CreateRefund,
     PaymentPage,
@@ -66,9 +69,9 @@ async def get_timeline(call: Call[Nothing, Nothing]) -> Reply:
     return Reply(200, Timeline(tuple(map(event_view, events))))
 
 
-async def capture_payment(call: Call[Nothing, Nothing]) -> Reply:
-    """Capture an authorized payment in full."""
-    return await _operate(call, "capture")
+async def capture_payment(call: Call[CapturePayment, Nothing]) -> Reply:
+    """Capture an authorized payment, in part or in full."""
+    return await _operate(call, "capture", call.body.amount)
 
 
 async def cancel_payment(call: Call[Nothing, Nothing]) -> Reply:
@@ -101,7 +104,9 @@ async def list_refunds(call: Call[Nothing, Nothing]) -> Reply:
     return Reply(200, RefundList(tuple(map(refund_view, found))))
 
 
-async def _operate(call: Call[Nothing, Nothing], operation: Operation) -> Reply:
+async def _operate(
+    call: Call[Any, Nothing], operation: Operation, amount_minor: int | None = None
+) -> Reply:
     answer = await operations.operate_on(
         call.app(CONTEXT),
         operations.Operate(
@@ -111,6 +116,7 @@ async def _operate(call: Call[Nothing, Nothing], operation: Operation) -> Reply:
             key=call.idempotency_key,
             fingerprint=call.fingerprint,
             correlation_id=call.correlation_id,
+            amount_minor=amount_minor,
         ),
     )
     return _reply(answer)

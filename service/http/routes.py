@@ -74,7 +74,7 @@ ROUTES: Final = (
         method="POST", path="/v1/payments/{payment_id}/capture", handler=payments.capture_payment,
         scope=WRITE, operation_id="capturePayment", summary="Capture an authorized payment",
         tag="payments", idempotent=True, responses={200: PaymentView, 202: PaymentView},
-        errors=_HELD_ERRORS,
+        errors=(e.CaptureExceedsAuthorizedError, *_HELD_ERRORS),
     ),
     Endpoint(
         method="POST", path="/v1/payments/{payment_id}/cancel", handler=payments.cancel_payment,

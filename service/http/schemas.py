@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from service.domain.order import MAX_ITEMS, MAX_QUANTITY
-from service.http.parse import TEXT
+from service.http.parse import TEXT, OptionalBody
 from service.views import (
     EventView,
     LedgerEntryView,
@@ -51,6 +51,12 @@ class CreatePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provider: Annotated[str, Meta(pattern=r"^[a-z]{1,32}(?!\n)$")] | None = None
     capture: Literal["automatic", "manual"] = "automatic"
     payment_method: PaymentMethod = "pm_ok"
+
+
+class CapturePayment(OptionalBody, frozen=True, forbid_unknown_fields=True):
+    """A capture; without an amount, of all that is authorized. The rest is let go."""
+
+    amount: Amount | None = None
 
 
 class CreateRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,9 +1,26 @@
 """A call to a provider over HTTP, with the port's two ways of not getting an answer."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote
 
 from service.outbound import Answer, CallError, Outbound, Outcome
 from service.providers.port import NotSentError, OutcomeUnknownError
+
+_DOTS: Final = frozenset({"", ".", ".."})
+"""No names, and as segments of a path they would lead to another one, quoted or not."""
+
+
+def segment(ref: str) -> str:
+    """Return a reference as one segment of a URL's path; raise NotSentError if it can be none."""
+    if ref in _DOTS:
+        raise NotSentError(f"{ref!r} is no reference")
+    return quote(ref, safe="")
+
+
+def whole(at: datetime) -> str:
+    """Return the first whole Unix second that is not before `at`; providers count in seconds."""
+    return str(-int(-at.timestamp() // 1))
 
 
 async def send(

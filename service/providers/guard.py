@@ -18,6 +18,7 @@ from service.providers.port import (
     ProviderCharge,
     ProviderDispute,
     ProviderFraudWarning,
+    ProviderRefund,
     RefundRequest,
     RefundResult,
 )
@@ -76,7 +77,7 @@ class GuardedProvider:
         return await self._call(lambda: self._provider.get_charge(charge_ref))
 
     async def capture(self, request: HeldRequest) -> Charge:
-        """Capture an authorized charge in full."""
+        """Capture `amount` of an authorized charge; the rest of it is let go."""
         return await self._call(lambda: self._provider.capture(request))
 
     async def cancel(self, request: HeldRequest) -> Charge:
@@ -90,6 +91,10 @@ class GuardedProvider:
     async def find_refund(self, request: RefundRequest) -> RefundResult | None:
         """Return what the provider has under `refund_id`; None if it has seen no such refund."""
         return await self._call(lambda: self._provider.find_refund(request))
+
+    async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
+        """Return the refunds of a charge, also those that were made in the provider's dashboard."""
+        return await self._call(lambda: self._provider.list_refunds(charge_ref))
 
     def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """Yield the charges of a window; a reader with a schedule of its own is not guarded."""
@@ -110,6 +115,10 @@ class GuardedProvider:
     async def get_fraud_warning(self, warning_ref: str) -> ProviderFraudWarning:
         """Return a warning of fraud that the provider has named before, as it stands now."""
         return await self._call(lambda: self._provider.get_fraud_warning(warning_ref))
+
+    def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """Yield older charges that changed in a window; not guarded either."""
+        return self._provider.list_changed(since, until)
 
     async def _call(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
         """Call; again only if nobody was reached. An unknown outcome is the completer's."""

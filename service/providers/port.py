@@ -6,7 +6,7 @@ charged twice or declared failed while the money is gone.
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -36,6 +36,24 @@ class OutcomeUnknownError(Exception):
     def __init__(self, reason: str, *, answered: bool = False) -> None:
         super().__init__(reason)
         self.answered = answered
+
+
+class NoSuchChargeError(OutcomeUnknownError):
+    """The provider is well and has no charge of this name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, answered=True)
+
+
+class ChargeOpenError(OutcomeUnknownError):
+    """The provider has the charge, and its outcome isn't known yet.
+
+    `payment_id` is what we gave the provider with it; None if the record holds none of ours.
+    """
+
+    def __init__(self, reason: str, payment_id: UUID | None) -> None:
+        super().__init__(reason, answered=True)
+        self.payment_id = payment_id
 
 
 class ChargeRequest(msgspec.Struct, frozen=True):
@@ -73,11 +91,26 @@ class RefundResult(msgspec.Struct, frozen=True):
     failure_code: str | None = None
 
 
+class ProviderRefund(msgspec.Struct, frozen=True):
+    """A refund in the provider's list of a charge, whoever made it.
+
+    `refund_id` is the id that we gave it; None if it was made in the provider's dashboard. `amount`
+    is None where it can't be ours.
+    """
+
+    provider_ref: str
+    refund_id: UUID | None
+    status: Literal["pending", "succeeded", "failed"]
+    amount: Money | None
+    failure_code: str | None = None
+
+
 class ProviderCharge(msgspec.Struct, frozen=True):
     """A charge in a provider's list. `outcome` and `amount` are None where they can't be ours.
 
     `captured_minor` and `refunded_minor` are in minor units of the charge's currency; `payment_id`
-    is what we gave the provider as our reference, if it is one.
+    is what we gave the provider as our reference, if it is one. `changed_at` is the latest change
+    of the window for which it was listed; None where it was listed for when it was made.
     """
 
     provider_ref: str
@@ -87,6 +120,7 @@ class ProviderCharge(msgspec.Struct, frozen=True):
     captured_minor: int
     refunded_minor: int
     created_at: datetime
+    changed_at: datetime | None = None
 
 
 class ProviderDispute(msgspec.Struct, frozen=True):
@@ -128,10 +162,13 @@ class Provider(Protocol):
         """Return what the provider has under `attempt_id`; None if it has seen no such attempt."""
 
     async def get_charge(self, charge_ref: str) -> Charge:
-        """Return a charge that the provider has named before, as it stands now."""
+        """Return a charge that the provider has named before, as it stands now.
+
+        Raises NoSuchChargeError if there is none, ChargeOpenError while it has no outcome.
+        """
 
     async def capture(self, request: HeldRequest) -> Charge:
-        """Capture an authorized charge in full."""
+        """Capture `amount` of an authorized charge; the rest of it is let go."""
 
     async def cancel(self, request: HeldRequest) -> Charge:
         """Give up a charge that is authorized or waits for the buyer."""
@@ -141,6 +178,9 @@ class Provider(Protocol):
 
     async def find_refund(self, request: RefundRequest) -> RefundResult | None:
         """Return what the provider has under `refund_id`; None if it has seen no such refund."""
+
+    async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
+        """Return the refunds of a charge, also those that were made in the provider's dashboard."""
 
     def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """Yield what was charged from `since` to before `until`, newest first, page by page.
@@ -160,3 +200,9 @@ class Provider(Protocol):
 
     async def get_fraud_warning(self, warning_ref: str) -> ProviderFraudWarning:
         """Return a warning of fraud that the provider has named before, as it stands now."""
+
+    def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """Yield charges made before `since` that changed from then to before `until`.
+
+        A refund and a dispute are changes, whoever made them. Otherwise as `list_charges`.
+        """

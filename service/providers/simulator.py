@@ -2,37 +2,44 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Answer, Outbound
 from service.providers import simulator_disputes as disputes
-from service.providers.calls import send
+from service.providers.calls import segment, send, whole
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
+    NoSuchChargeError,
     NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
     ProviderDispute,
     ProviderFraudWarning,
+    ProviderRefund,
     RefundRequest,
     RefundResult,
 )
 
+Record = TypeVar("Record")
+
 OK: Final = 200
 BAD_REQUEST: Final = 400
+NOT_FOUND: Final = 404
 REFUSED: Final = frozenset({400, 402, 404, 409, 422})
 """Statuses with which the simulator says that it has done nothing and never will."""
 
 
 PAGE: Final = 100
-"""Charges a page of a list; the simulator gives no more."""
+"""Records a page of a list; the simulator gives no more."""
+MAX_REFUND_PAGES: Final = 10
+"""A charge has at most a handful of refunds; a thousand would be another problem."""
 
 
 _OUTCOMES: Final = frozenset(ChargeOutcome)
@@ -43,7 +50,10 @@ class _Charge(msgspec.Struct, frozen=True):
     status: str
     amount: int
     currency: str
+    amount_captured: int | None = None
     failure_code: str | None = None
+    reference: str = ""
+    idempotency_key: str = ""
 
 
 class _Listed(msgspec.Struct, frozen=True):
@@ -62,11 +72,32 @@ class _Page(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+class _Change(msgspec.Struct, frozen=True):
+    id: str
+    changed: int
+    charge: _Listed
+
+
+class _Changes(msgspec.Struct, frozen=True):
+    data: tuple[_Change, ...]
+    has_more: bool
+
+
 class _Refund(msgspec.Struct, frozen=True):
     id: str
-    status: str
+    status: Literal["pending", "succeeded", "failed"]
     amount: int
     currency: str
+    idempotency_key: str = ""
+    failure_code: str | None = None
+
+
+class _RefundPage(msgspec.Struct, frozen=True):
+    data: tuple[_Refund, ...]
+    has_more: bool
+
+
+PageKind = TypeVar("PageKind", _Page, _Changes)
 
 
 class SimulatorProvider:
@@ -109,9 +140,11 @@ class SimulatorProvider:
 
     async def get_charge(self, charge_ref: str) -> Charge:
         """GET /charges/{id}."""
-        answer = await self._call("find", "GET", f"/provider/v1/charges/{charge_ref}")
+        answer = await self._call("find", "GET", f"/provider/v1/charges/{segment(charge_ref)}")
+        if answer.status == NOT_FOUND:
+            raise NoSuchChargeError(f"no such charge: {_code(answer)}")
         if answer.status in REFUSED:
-            raise OutcomeUnknownError(f"no such charge: {_code(answer)}", answered=True)
+            raise OutcomeUnknownError(f"the look-up was refused: {_code(answer)}", answered=True)
         return _charge(answer.body)
 
     async def capture(self, request: HeldRequest) -> Charge:
@@ -127,7 +160,7 @@ class SimulatorProvider:
         answer = await self._call(
             "refund",
             "POST",
-            f"/provider/v1/charges/{request.charge_ref}/refunds",
+            f"/provider/v1/charges/{segment(request.charge_ref)}/refunds",
             body={"amount": request.amount.minor},
             key=str(request.refund_id),
         )
@@ -146,12 +179,24 @@ class SimulatorProvider:
         found = _found(answer)
         return _refund(found) if found is not None else None
 
+    async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
+        """GET /refunds by charge."""
+        query, found = {"charge": charge_ref, "limit": str(PAGE)}, list[ProviderRefund]()
+        for _ in range(MAX_REFUND_PAGES):
+            answer = await self._call("list", "GET", "/provider/v1/refunds", query=query)
+            page = _read(answer.body, _RefundPage)
+            found.extend(_listed_refund(refund) for refund in page.data)
+            if not page.has_more or not page.data:
+                return found
+            query["starting_after"] = page.data[-1].id
+        raise OutcomeUnknownError("the charge has more refunds than are looked through")
+
     async def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """GET /charges, from the newest back to `since`: the simulator filters by nothing else."""
         query, more = {"limit": str(PAGE)}, True
         while more:
             answer = await self._call("list", "GET", "/provider/v1/charges", query=query)
-            page = _page(answer)
+            page = _page(answer, _Page)
             for listed in page.data:
                 if listed.created < since.timestamp():
                     return
@@ -190,16 +235,30 @@ class SimulatorProvider:
         return disputes.fraud_warning_of(await self._look_up("fraud_warnings", warning_ref))
 
     async def _look_up(self, kind: str, ref: str) -> Any:
-        answer = await self._call("find", "GET", f"/provider/v1/{kind}/{quote(ref, safe='')}")
+        answer = await self._call("find", "GET", f"/provider/v1/{kind}/{segment(ref)}")
         if answer.status in REFUSED:
             raise OutcomeUnknownError(f"not in {kind}: {_code(answer)}", answered=True)
         return answer.body
+
+    async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """GET /changes."""
+        window = {"since": whole(since), "until": whole(until)}
+        query, more = {"limit": str(PAGE), **window}, True
+        while more:
+            answer = await self._call("list", "GET", "/provider/v1/changes", query=query)
+            page = _page(answer, _Changes)
+            for change in page.data:
+                yield replace(
+                    _listed(change.charge), changed_at=datetime.fromtimestamp(change.changed, UTC)
+                )
+            more = page.has_more and bool(page.data)
+            query["starting_after"] = page.data[-1].id if page.data else ""
 
     async def _change(self, operation: str, request: HeldRequest, body: Any) -> Charge:
         answer = await self._call(
             operation,
             "POST",
-            f"/provider/v1/charges/{request.charge_ref}/{operation}",
+            f"/provider/v1/charges/{segment(request.charge_ref)}/{operation}",
             body=body,
             key=str(request.attempt_id),
         )
@@ -250,14 +309,17 @@ def _charge(body: Any) -> Charge:
             charge.id,
             _amount(charge.amount, charge.currency),
             charge.failure_code,
+            captured_minor=charge.amount_captured,
+            payment_id=_uuid(charge.reference),
+            attempt_id=_uuid(charge.idempotency_key),
         )
     except (msgspec.ValidationError, ValueError) as error:
         raise OutcomeUnknownError(f"the provider's charge cannot be read: {error}") from error
 
 
-def _page(answer: Answer) -> _Page:
+def _page(answer: Answer, kind: type[PageKind]) -> PageKind:
     try:
-        return msgspec.convert(answer.body, _Page)
+        return msgspec.convert(answer.body, kind)
     except msgspec.ValidationError as error:
         raise OutcomeUnknownError(f"the provider's list cannot be read: {error}") from error
 
@@ -282,16 +344,32 @@ def _uuid(text: str) -> UUID | None:
 
 
 def _refund(body: Any) -> RefundResult:
-    try:
-        refund = msgspec.convert(body, _Refund)
-    except msgspec.ValidationError as error:
-        raise OutcomeUnknownError(f"the provider's refund cannot be read: {error}") from error
+    refund = _read(body, _Refund)
+    if refund.status == "pending":
+        raise OutcomeUnknownError("the refund is pending", answered=True)
     return RefundResult(
         refund.status == "succeeded",
         refund.id,
         _amount(refund.amount, refund.currency),
-        None if refund.status == "succeeded" else refund.status,
+        None if refund.status == "succeeded" else refund.failure_code or refund.status,
     )
+
+
+def _listed_refund(refund: _Refund) -> ProviderRefund:
+    return ProviderRefund(
+        provider_ref=refund.id,
+        refund_id=_uuid(refund.idempotency_key),
+        status=refund.status,
+        amount=_amount(refund.amount, refund.currency),
+        failure_code=refund.failure_code,
+    )
+
+
+def _read(body: Any, record: type[Record]) -> Record:
+    try:
+        return msgspec.convert(body, record)
+    except msgspec.ValidationError as error:
+        raise OutcomeUnknownError(f"the provider's refunds cannot be read: {error}") from error
 
 
 def _amount(minor: int, currency: str) -> Money | None:

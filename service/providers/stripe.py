@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote
 from uuid import UUID
 
 from service.domain.payment import Charge
@@ -16,7 +15,7 @@ from service.ids import made_at
 from service.outbound import Answer, Outbound
 from service.providers import stripe_disputes as disputes
 from service.providers import stripe_words as words
-from service.providers.calls import send
+from service.providers.calls import segment, send, whole
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
@@ -24,6 +23,7 @@ from service.providers.port import (
     ProviderCharge,
     ProviderDispute,
     ProviderFraudWarning,
+    ProviderRefund,
     RefundRequest,
     RefundResult,
 )
@@ -37,6 +37,8 @@ KEY_LIFE_S: Final = 23 * 3_600.0
 
 PAGE: Final = 100
 """Objects a page of a list; Stripe gives no more."""
+CHANGES: Final = ("/v1/refunds", "/v1/disputes")
+"""What changes a charge that was captured; each is listed by when it was made."""
 MAX_REFUND_PAGES: Final = 10
 """A payment has at most a handful of refunds; a thousand would be another problem."""
 
@@ -91,7 +93,7 @@ class StripeProvider:
 
     async def get_charge(self, charge_ref: str) -> Charge:
         """GET /payment_intents/{id}."""
-        answer = await self._get(f"/v1/payment_intents/{charge_ref}", {})
+        answer = await self._get(f"/v1/payment_intents/{segment(charge_ref)}", {})
         return words.charge_of(words.read(answer.body, words.Intent))
 
     async def capture(self, request: HeldRequest) -> Charge:
@@ -117,15 +119,24 @@ class StripeProvider:
 
     async def find_refund(self, request: RefundRequest) -> RefundResult | None:
         """GET /refunds of the payment, which lists what is there without a lag."""
-        query = {"payment_intent": request.charge_ref, "limit": str(PAGE)}
+        for refund in await self._refunds(request.charge_ref):
+            if (refund.metadata or {}).get("refund_id") == str(request.refund_id):
+                return words.refund_of(refund)
+        return None
+
+    async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
+        """GET /refunds of the payment."""
+        return [words.listed_refund(refund) for refund in await self._refunds(charge_ref)]
+
+    async def _refunds(self, charge_ref: str) -> list[words.StripeRefund]:
+        query = {"payment_intent": charge_ref, "limit": str(PAGE)}
+        found: list[words.StripeRefund] = []
         for _ in range(MAX_REFUND_PAGES):
             answer = await self._get("/v1/refunds", query)
             page: words.RefundPage = words.read(answer.body, words.RefundPage)
-            for refund in page.data:
-                if (refund.metadata or {}).get("refund_id") == str(request.refund_id):
-                    return words.refund_of(refund)
+            found.extend(page.data)
             if not page.has_more or not page.data:
-                return None
+                return found
             query["starting_after"] = page.data[-1].id
         raise OutcomeUnknownError("the payment has more refunds than are looked through")
 
@@ -133,8 +144,8 @@ class StripeProvider:
         """GET /payment_intents, newest first."""
         query, more = (
             {
-                "created[gte]": str(_whole(since)),
-                "created[lt]": str(_whole(until)),
+                "created[gte]": whole(since),
+                "created[lt]": whole(until),
                 "expand[]": "data.latest_charge",  # it knows what was refunded
                 "limit": str(PAGE),
             },
@@ -150,7 +161,7 @@ class StripeProvider:
 
     async def get_dispute(self, dispute_ref: str) -> ProviderDispute:
         """GET /disputes/{id}."""
-        answer = await self._get(f"/v1/disputes/{quote(dispute_ref, safe='')}", {})
+        answer = await self._get(f"/v1/disputes/{segment(dispute_ref)}", {})
         return disputes.told(words.read(answer.body, disputes.StripeDispute))
 
     async def find_disputes(self, charge_ref: str) -> list[ProviderDispute]:
@@ -164,14 +175,8 @@ class StripeProvider:
         self, since: datetime, until: datetime
     ) -> AsyncIterator[ProviderDispute]:
         """GET /disputes, newest first."""
-        query, more = (
-            {
-                "created[gte]": str(_whole(since)),
-                "created[lt]": str(_whole(until)),
-                "limit": str(PAGE),
-            },
-            True,
-        )
+        window = {"created[gte]": whole(since), "created[lt]": whole(until)}
+        query, more = {**window, "limit": str(PAGE)}, True
         while more:
             answer = await self._get("/v1/disputes", query, operation="list")
             page: disputes.DisputePage = words.read(answer.body, disputes.DisputePage)
@@ -182,12 +187,51 @@ class StripeProvider:
 
     async def get_fraud_warning(self, warning_ref: str) -> ProviderFraudWarning:
         """GET /radar/early_fraud_warnings/{id}."""
-        path = f"/v1/radar/early_fraud_warnings/{quote(warning_ref, safe='')}"
-        answer = await self._get(path, {})
+        answer = await self._get(f"/v1/radar/early_fraud_warnings/{segment(warning_ref)}", {})
         return disputes.warned(words.read(answer.body, disputes.EarlyFraudWarning))
 
+    async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        """GET /refunds and /disputes with their PaymentIntents: Stripe lists no other changes."""
+        met: set[str] = set()  # as many as a window has refunds of older charges
+        for path in CHANGES:
+            async for change in self._changes(path, since, until):
+                intent = await self._intent_of(change)
+                if intent is None or intent.id in met or intent.created >= since.timestamp():
+                    continue
+                met.add(intent.id)
+                yield words.listed(intent, changed=change.created)
+
+    async def _changes(
+        self, path: str, since: datetime, until: datetime
+    ) -> AsyncIterator[words.Change]:
+        query, more = (
+            {
+                "created[gte]": whole(since),
+                "created[lt]": whole(until),
+                "expand[]": "data.payment_intent.latest_charge",
+                "limit": str(PAGE),
+            },
+            True,
+        )
+        while more:
+            answer = await self._get(path, query, operation="list")
+            page: words.ChangePage = words.read(answer.body, words.ChangePage)
+            for change in page.data:
+                yield change
+            more = page.has_more and bool(page.data)
+            query["starting_after"] = page.data[-1].id if page.data else ""
+
+    async def _intent_of(self, change: words.Change) -> words.Intent | None:
+        """Return the PaymentIntent of a change; None if it is of something sold without one."""
+        if not isinstance(change.payment_intent, str):
+            return change.payment_intent
+        path = f"/v1/payment_intents/{segment(change.payment_intent)}"
+        answer = await self._get(path, {"expand[]": "latest_charge"}, operation="list")
+        intent: words.Intent = words.read(answer.body, words.Intent)
+        return intent
+
     async def _change(self, operation: str, request: HeldRequest, form: dict[str, str]) -> Charge:
-        path = f"/v1/payment_intents/{request.charge_ref}/{operation}"
+        path = f"/v1/payment_intents/{segment(request.charge_ref)}/{operation}"
         answer = await self._post(operation, path, form, request.attempt_id)
         if answer.status >= words.BAD_REQUEST:
             return words.refused_operation(answer)
@@ -206,8 +250,3 @@ class StripeProvider:
         if answer.status >= words.BAD_REQUEST:
             words.no_list(answer)
         return answer
-
-
-def _whole(at: datetime) -> int:
-    """Return the first whole second that is not before `at`; Stripe counts in seconds."""
-    return -int(-at.timestamp() // 1)

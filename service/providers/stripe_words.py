@@ -4,7 +4,7 @@ https://docs.stripe.com/api/payment_intents, …/refunds, …/errors, …/idempo
 """
 
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 from uuid import UUID
 
 import msgspec
@@ -13,9 +13,12 @@ from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.outbound import Answer
 from service.providers.port import (
+    ChargeOpenError,
+    NoSuchChargeError,
     NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
+    ProviderRefund,
     RefundResult,
 )
 
@@ -28,6 +31,7 @@ digits (https://docs.stripe.com/currencies#zero-decimal)."""
 
 MAX_CODE: Final = 64
 BAD_REQUEST: Final = 400
+NOT_FOUND: Final = 404
 
 OUTCOMES: Final = {
     "succeeded": ChargeOutcome.SUCCEEDED,
@@ -37,6 +41,13 @@ OUTCOMES: Final = {
     "canceled": ChargeOutcome.CANCELED,
 }
 """Outcome by a confirmed PaymentIntent's status; `processing` and any other is unknown for now."""
+
+_REFUND_STATUSES: Final[dict[str, Literal["succeeded", "failed"]]] = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "canceled": "failed",
+}
+"""A Refund's status; any other is on its way."""
 
 _AT_REST: Final = frozenset({"requires_payment_method", "canceled"})
 _CARD_ERROR: Final = "card_error"
@@ -113,6 +124,21 @@ class RefundPage(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+class Change(msgspec.Struct, frozen=True):
+    """The part of a Refund or a Dispute that reconciliation reads."""
+
+    id: str
+    created: int
+    payment_intent: Intent | str | None = None
+
+
+class ChangePage(msgspec.Struct, frozen=True):
+    """A page of Refunds or Disputes."""
+
+    data: tuple[Change, ...]
+    has_more: bool
+
+
 class _Error(_Trouble, frozen=True):
     payment_intent: Intent | None = None
 
@@ -146,20 +172,31 @@ def read(body: Any, kind: type[msgspec.Struct]) -> Any:
 
 
 def charge_of(intent: Intent) -> Charge:
-    """Return what a PaymentIntent says of the charge; raise OutcomeUnknownError while open."""
+    """Return what a PaymentIntent says of the charge; raise ChargeOpenError while open."""
+    payment_id = _uuid(intent.metadata.get("payment_id", ""))
     outcome = OUTCOMES.get(intent.status)
     unconfirmed = outcome is ChargeOutcome.DECLINED and intent.last_payment_error is None
     if outcome is None or unconfirmed:  # made, and its confirmation may be under way
-        raise OutcomeUnknownError(f"the payment is {intent.status}", answered=True)
-    minor = intent.amount_received if outcome is ChargeOutcome.SUCCEEDED else intent.amount
+        raise ChargeOpenError(f"the payment is {intent.status}", payment_id)
     trouble = intent.last_payment_error
     return Charge(
         outcome,
         intent.id,
-        amount_in(minor, intent.currency),
+        amount_in(intent.amount, intent.currency),
         _code(trouble.why if trouble else None) if outcome is ChargeOutcome.DECLINED else None,
         _action(intent) if outcome is ChargeOutcome.REQUIRES_ACTION else None,
+        payment_id,
+        _uuid(intent.metadata.get("attempt_id", "")),
+        captured_minor=_part(intent),
     )
+
+
+def _part(intent: Intent) -> int | None:
+    """Return what was captured if that is a part; 0 for a currency that can't be ours."""
+    if intent.status != "succeeded" or intent.amount_received == intent.amount:
+        return None
+    captured = amount_in(intent.amount_received, intent.currency)
+    return captured.minor if captured else 0
 
 
 def refused_charge(answer: Answer) -> Charge:
@@ -202,8 +239,21 @@ def refund_of(refund: StripeRefund) -> RefundResult:
     return RefundResult(done, refund.id, amount_in(refund.amount, refund.currency), code)
 
 
-def listed(intent: Intent) -> ProviderCharge:
-    """Return a PaymentIntent as reconciliation compares it."""
+def listed_refund(refund: StripeRefund) -> ProviderRefund:
+    """Return a Refund of a list; one that is canceled gave nothing back."""
+    known = _REFUND_STATUSES.get(refund.status or "")
+    why = refund.failure_reason or refund.status
+    return ProviderRefund(
+        provider_ref=refund.id,
+        refund_id=_uuid((refund.metadata or {}).get("refund_id", "")),
+        status=known or "pending",
+        amount=amount_in(refund.amount, refund.currency),
+        failure_code=_code(why) if known == "failed" else None,
+    )
+
+
+def listed(intent: Intent, *, changed: int | None = None) -> ProviderCharge:
+    """Return a PaymentIntent as reconciliation compares it; `changed` in Unix seconds."""
     latest = intent.latest_charge
     return ProviderCharge(
         provider_ref=intent.id,
@@ -213,12 +263,15 @@ def listed(intent: Intent) -> ProviderCharge:
         captured_minor=intent.amount_received,
         refunded_minor=latest.amount_refunded if isinstance(latest, _LatestCharge) else 0,
         created_at=datetime.fromtimestamp(intent.created, UTC),
+        changed_at=datetime.fromtimestamp(changed, UTC) if changed is not None else None,
     )
 
 
 def no_list(answer: Answer) -> NoReturn:
     """Raise what an error in answer to a look-up means: that we still do not know."""
     error = _error(answer)
+    if answer.status == NOT_FOUND:
+        raise NoSuchChargeError(f"no such charge: {_code(error.why)}")
     raise OutcomeUnknownError(f"Stripe refused a look-up: {_code(error.why)}", answered=True)
 
 

@@ -1,6 +1,7 @@
 """Money that is to be given back and could not be: an operator has it tried again or ends it.
 
-Two kinds: an orphan capture in review, and a failed refund of a paid order that can't be granted.
+Three kinds: an orphan capture in review, a failed refund of a paid order that can't be granted, and
+a refund that came back after it had succeeded.
 """
 
 from datetime import datetime
@@ -9,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.store import reversals
 from service.store.database import Database, RefusedError, Transaction
 from service.store.decisions import NOT_READY, REF_USED, Decision, DecisionOutcome, decide
 from service.store.refunds import SettleRefund, settle_refund_within
@@ -49,12 +51,19 @@ _MAKE_REFUND: Final = """
 WITH made AS (
     INSERT INTO refunds (id, payment_id, status, amount_minor, currency, reason, next_check_at,
                          created_at, updated_at)
-    SELECT %(refund_id)s, p.id, 'pending', %(amount_minor)s, p.currency, 'grant_failed', %(at)s,
+    SELECT %(refund_id)s, p.id, 'pending', %(amount_minor)s, p.currency, %(reason)s, %(at)s,
            %(at)s, %(at)s
     FROM payments p
-    WHERE p.id = %(payment_id)s AND %(amount_minor)s > 0
-      AND p.captured_minor - p.refunded_minor - p.refund_pending_minor = %(amount_minor)s
-      AND EXISTS (SELECT FROM outbox o WHERE o.payment_id = p.id AND o.given_up_at IS NOT NULL)
+    CROSS JOIN LATERAL (
+        SELECT p.captured_minor - p.refunded_minor - p.refund_pending_minor AS minor) unrefunded
+    WHERE p.id = %(payment_id)s AND p.status = 'succeeded' AND %(amount_minor)s > 0
+      AND CASE WHEN %(reversed)s
+          THEN unrefunded.minor >= %(amount_minor)s AND EXISTS (
+              SELECT FROM reversals v WHERE v.payment_id = p.id
+                AND v.refund_id = %(in_place_of)s AND v.status = 'open')
+          ELSE unrefunded.minor = %(amount_minor)s AND EXISTS (
+              SELECT FROM outbox o WHERE o.payment_id = p.id AND o.given_up_at IS NOT NULL)
+          END
     RETURNING id, payment_id, amount_minor, currency, reason
 )
 INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
@@ -91,10 +100,17 @@ class EndOrphan(msgspec.Struct, frozen=True):
 
 
 class RefundAgain(msgspec.Struct, frozen=True):
-    """A new refund of all that is left (`amount_minor`) in place of one that failed."""
+    """A new refund of `amount_minor` in place of one that failed.
+
+    That is all that is left for games that can't be granted, and for a refund that came back
+    (`reversed`) what came back.
+    """
 
     refund_id: UUID
     payment_id: UUID
+    in_place_of: UUID
+    reversed: bool
+    reason: str
     provider: str
     amount_minor: int
     correlation_id: str
@@ -122,12 +138,23 @@ async def refund_again(
     async def begin(transaction: Transaction) -> SettleOutcome | None:
         if not await transaction.fetch(_MAKE_REFUND, msgspec.structs.asdict(item)):
             raise RefusedError("another amount is left", NOT_READY)
+        await reversals.close_within(transaction, item.in_place_of, item.at)
         if settlement is None:
             return None
         await _refuse_used(transaction, item.provider, settlement.provider_ref)
         return await settle_refund_within(transaction, settlement)
 
     return await decide(db, decision, _LOCK_REFUND, begin, ready="failed")
+
+
+async def dismiss_reversal(db: Database, decision: Decision, at: datetime) -> DecisionOutcome:
+    """End the question what becomes of a refund that came back: nothing more is done."""
+
+    async def dismiss(transaction: Transaction) -> None:
+        if not await reversals.close_within(transaction, decision.subject_id, at):
+            raise RefusedError("nothing is to be decided", NOT_READY)
+
+    return await decide(db, decision, _LOCK_REFUND, dismiss, ready="failed")
 
 
 async def _refuse_used(transaction: Transaction, provider: str, ref: str | None) -> None:

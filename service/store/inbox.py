@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database, RefusedError
+from service.store.refunds import COLUMNS as REFUND_COLUMNS
 from service.store.refunds import DueRefund, RefundRow
 
 NAME: Final = "receive_events"
@@ -66,6 +67,7 @@ class InboxEvent(msgspec.Struct, frozen=True):
     attempt_id: UUID | None
     refund_id: UUID | None
     object_ref: str | None
+    claimed_status: str | None
     attempts: int
     correlation_id: str
     received_at: datetime
@@ -124,8 +126,8 @@ async def claim(db: Database, *, at: datetime, until: datetime, limit: int) -> l
         UPDATE webhook_inbox w SET attempts = w.attempts + 1, next_attempt_at = %(until)s
         FROM due WHERE w.provider = due.provider AND w.event_id = due.event_id
         RETURNING w.provider, w.event_id, w.kind, w.type, w.charge_ref, w.refund_ref,
-            w.payment_id, w.attempt_id, w.refund_id, w.object_ref, w.attempts, w.correlation_id,
-            w.received_at
+            w.payment_id, w.attempt_id, w.refund_id, w.object_ref, w.claimed_status, w.attempts,
+            w.correlation_id, w.received_at
         """,
         {"at": at, "until": until, "limit": limit},
     )
@@ -200,14 +202,13 @@ async def locate_payment(db: Database, event: InboxEvent) -> UUID | None:
 async def find_refund(db: Database, event: InboxEvent) -> DueRefund | None:
     """Return the refund of an event, whatever its status."""
     rows = await db.read(
-        """
-        SELECT r.checks, p.provider, p.user_id, p.provider_ref, r.id, r.payment_id, r.status,
-            r.amount_minor, r.currency, r.reason, r.failure_code, r.created_at, r.updated_at
+        f"""
+        SELECT r.checks, p.provider, p.user_id, p.provider_ref, {REFUND_COLUMNS}
         FROM refunds r JOIN payments p ON p.id = r.payment_id
         WHERE p.provider = %(provider)s AND r.id = coalesce(
             %(refund_id)s::uuid,
             (SELECT f.id FROM refunds f WHERE f.provider_ref = %(refund_ref)s))
-        """,
+        """,  # noqa: S608  constants only; values are parameters
         msgspec.structs.asdict(event),
     )
     if not rows:

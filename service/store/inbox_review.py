@@ -31,6 +31,54 @@ class EndParked(msgspec.Struct, frozen=True):
     at: datetime
 
 
+_DISMISS: Final = """
+WITH chosen AS (
+    SELECT w.provider, w.event_id FROM webhook_inbox w
+    WHERE w.status = 'parked' AND w.provider = %(provider)s
+      AND (%(type)s::text IS NULL OR w.type = %(type)s::text)
+      AND (%(parked_before)s::timestamptz IS NULL OR w.ended_at < %(parked_before)s::timestamptz)
+      AND (%(named)s OR w.payment_id IS NULL AND w.refund_id IS NULL)
+    ORDER BY w.ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+),
+ended AS (
+    UPDATE webhook_inbox w SET status = 'dismissed', ended_at = %(at)s
+    FROM chosen c WHERE w.provider = c.provider AND w.event_id = c.event_id
+    RETURNING w.provider, w.event_id
+),
+recorded AS (
+    INSERT INTO admin_actions
+        (subject, subject_id, at, actor, action, reason, evidence, correlation_id)
+    SELECT 'webhook_event', e.provider || '/' || e.event_id, %(at)s, %(actor)s, %(action)s,
+           %(reason)s, %(evidence)s::jsonb, %(correlation_id)s
+    FROM ended e
+)
+SELECT count(*) FROM ended
+"""
+
+
+class Dismissal(msgspec.Struct, frozen=True):
+    """Which parked events to dismiss: those that all of it is true of.
+
+    Those that name a payment or a refund of ours are left out unless `named`.
+    """
+
+    provider: str
+    type: str | None = None
+    parked_before: datetime | None = None
+    named: bool = False
+
+
+async def dismiss(db: Database, which: Dismissal, action: AdminAction, *, limit: int) -> int:
+    """Dismiss at most `limit` parked events, the oldest first, each on record; return how many.
+
+    The subject of `action` is each event in turn.
+    """
+    values = msgspec.structs.asdict(action) | msgspec.structs.asdict(which)
+    values |= {"evidence": msgspec.json.encode(action.evidence).decode(), "limit": limit}
+    rows = await db.fetch(_DISMISS, values)
+    return int(rows[0][0])
+
+
 async def end_parked(
     db: Database, item: EndParked, action: AdminAction
 ) -> tuple[Ended, EventRow | None]:

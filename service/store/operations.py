@@ -20,12 +20,16 @@ class BegunOperation(StrEnum):
     KEY_REUSED = "key_reused"
     NOT_FOUND = "not_found"
     NOT_HELD = "not_held"
+    TOO_MUCH = "too_much"
     BUSY = "busy"
     AGAIN = "again"
 
 
 class BeginOperation(msgspec.Struct, frozen=True):
-    """A capture or cancellation that a request wants; `allowed` are the statuses it is for."""
+    """A capture or cancellation that a request wants; `allowed` are the statuses it is for.
+
+    `amount_minor` is what to capture; None means all of it.
+    """
 
     attempt_id: UUID
     payment_id: UUID
@@ -37,6 +41,7 @@ class BeginOperation(msgspec.Struct, frozen=True):
     correlation_id: str
     at: datetime
     locked_until: datetime
+    amount_minor: int | None = None
 
 
 class BeginOperationOutcome(msgspec.Struct, frozen=True):
@@ -50,14 +55,15 @@ class BeginOperationOutcome(msgspec.Struct, frozen=True):
 
 _BEGIN: Final = """
 WITH payment AS MATERIALIZED (
-    SELECT p.id, p.status FROM payments p
+    SELECT p.id, p.status, p.amount_minor FROM payments p
     WHERE p.id = %(payment_id)s AND p.user_id = %(caller)s FOR UPDATE
 ),
 known AS MATERIALIZED (
     SELECT * FROM idempotency_keys WHERE caller = %(caller)s AND key = %(key)s
 ),
 asked AS MATERIALIZED (
-    SELECT p.*, p.status = ANY (%(allowed)s::text[]) AS held, EXISTS (
+    SELECT p.*, p.status = ANY (%(allowed)s::text[]) AS held,
+        coalesce(%(amount_minor)s::bigint, p.amount_minor) <= p.amount_minor AS covered, EXISTS (
         SELECT FROM payment_attempts a
         WHERE a.payment_id = p.id AND a.status IN ('pending', 'unknown')) AS busy
     FROM payment p
@@ -65,20 +71,23 @@ asked AS MATERIALIZED (
 claimed AS (
     INSERT INTO idempotency_keys (caller, key, fingerprint, resource_id, locked_until, created_at)
     SELECT %(caller)s, %(key)s, %(fingerprint)s, %(attempt_id)s, %(locked_until)s, %(at)s
-    FROM asked a WHERE a.held AND NOT a.busy
+    FROM asked a WHERE a.held AND a.covered AND NOT a.busy
     ON CONFLICT DO NOTHING
     RETURNING resource_id
 ),
 attempted AS (
-    INSERT INTO payment_attempts (id, payment_id, operation, status, next_check_at, created_at)
-    SELECT c.resource_id, a.id, %(operation)s, 'pending', %(locked_until)s, %(at)s
+    INSERT INTO payment_attempts (id, payment_id, operation, status, amount_minor, next_check_at,
+                                  created_at)
+    SELECT c.resource_id, a.id, %(operation)s, 'pending', %(amount_minor)s, %(locked_until)s,
+           %(at)s
     FROM claimed c, asked a
     RETURNING id, payment_id
 ),
 recorded AS (
     INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
     SELECT t.payment_id, %(at)s, %(operation)s || '_started',
-           jsonb_build_object('attempt_id', t.id), %(correlation_id)s
+           jsonb_strip_nulls(jsonb_build_object(
+               'attempt_id', t.id, 'amount_minor', %(amount_minor)s::bigint)), %(correlation_id)s
     FROM attempted t
 )
 SELECT CASE
@@ -89,6 +98,7 @@ SELECT CASE
            WHEN k.key IS NOT NULL THEN 'resume'
            WHEN a.id IS NULL THEN 'not_found'
            WHEN NOT a.held THEN 'not_held'
+           WHEN NOT a.covered THEN 'too_much'
            WHEN a.busy THEN 'busy'
            WHEN t.id IS NULL THEN 'again'
            ELSE 'created'

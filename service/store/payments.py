@@ -73,13 +73,17 @@ class LedgerRow(msgspec.Struct, frozen=True):
 
 
 class DueAttempt(msgspec.Struct, frozen=True):
-    """An attempt whose outcome nobody has recorded in time."""
+    """An attempt whose outcome nobody has recorded in time.
+
+    `amount_minor` is what a capture is to take; None means all of it.
+    """
 
     attempt_id: UUID
     operation: Operation
     checks: int
     correlation_id: str
     lacks_game: bool
+    amount_minor: int | None
     payment: PaymentRow
 
 
@@ -163,8 +167,9 @@ async def claim_due_attempts(
         taken AS (
             UPDATE payment_attempts a SET next_check_at = %(until)s
             FROM due WHERE a.id = due.id
-            RETURNING a.id, a.payment_id, a.operation, a.checks)
-        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, {_COLUMNS}
+            RETURNING a.id, a.payment_id, a.operation, a.checks, a.amount_minor)
+        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, t.amount_minor,
+            {_COLUMNS}
         FROM taken t JOIN payments p ON p.id = t.payment_id
         """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit},
@@ -182,8 +187,9 @@ async def claim_attempt(
             UPDATE payment_attempts a SET next_check_at = %(until)s
             WHERE a.payment_id = %(payment)s AND a.status IN ('pending', 'unknown')
               AND a.next_check_at <= %(at)s
-            RETURNING a.id, a.payment_id, a.operation, a.checks)
-        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, {_COLUMNS}
+            RETURNING a.id, a.payment_id, a.operation, a.checks, a.amount_minor)
+        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, t.amount_minor,
+            {_COLUMNS}
         FROM taken t JOIN payments p ON p.id = t.payment_id
         """,  # noqa: S608  constants only; values are parameters
         {"payment": payment_id, "at": at, "until": until},
@@ -195,7 +201,8 @@ async def open_attempt(db: Database, payment_id: UUID) -> DueAttempt | None:
     """Return the attempt of a payment that has no outcome yet, without taking it."""
     rows = await db.read(
         f"""
-        SELECT a.id, a.operation, a.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, {_COLUMNS}
+        SELECT a.id, a.operation, a.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, a.amount_minor,
+            {_COLUMNS}
         FROM payment_attempts a JOIN payments p ON p.id = a.payment_id
         WHERE a.payment_id = %s AND a.status IN ('pending', 'unknown')
         """,  # noqa: S608  constants only; values are parameters
@@ -205,7 +212,13 @@ async def open_attempt(db: Database, payment_id: UUID) -> DueAttempt | None:
 
 
 def _due(row: Row) -> DueAttempt:
-    attempt_id, operation, checks, correlation_id, lacks_game, *payment = row
+    attempt_id, operation, checks, correlation_id, lacks_game, amount_minor, *payment = row
     return DueAttempt(
-        attempt_id, operation, checks, correlation_id, lacks_game, PaymentRow(*payment)
+        attempt_id,
+        operation,
+        checks,
+        correlation_id,
+        lacks_game,
+        amount_minor,
+        PaymentRow(*payment),
     )

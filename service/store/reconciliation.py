@@ -197,6 +197,9 @@ async def record(
 ) -> None:
     """Record what was found; one that is known keeps its row, and one that is back is open again.
 
+    The latest time of its subject counts: a charge that was found for when it was made may be found
+    again for what changed long after.
+
     No two of `differences` are the same kind for the same subject.
     """
     await db.fetch(
@@ -211,6 +214,7 @@ async def record(
             theirs jsonb, subject_at timestamptz)
         ON CONFLICT (source, kind, subject) DO UPDATE SET
             payment_id = excluded.payment_id, ours = excluded.ours, theirs = excluded.theirs,
+            subject_at = greatest(d.subject_at, excluded.subject_at),
             last_seen = excluded.last_seen, last_run_id = excluded.last_run_id,
             times_seen = d.times_seen + (d.last_run_id <> excluded.last_run_id)::integer,
             resolved_at = NULL
@@ -235,11 +239,36 @@ async def resolve_gone(
     return len(rows)
 
 
+async def resolve_followed(
+    db: Database, run_id: UUID, payment_ids: Sequence[UUID], kinds: Sequence[str], at: datetime
+) -> None:
+    """Close what a run found of payments whose books have followed the provider's since."""
+    await db.fetch(
+        """
+        UPDATE reconciliation_differences SET resolved_at = %(at)s
+        WHERE payment_id = ANY(%(payments)s::uuid[]) AND kind = ANY(%(kinds)s)
+          AND last_run_id = %(run)s AND resolved_at IS NULL
+        """,
+        {"run": run_id, "payments": list(payment_ids), "kinds": list(kinds), "at": at},
+    )
+
+
 async def oldest_open(db: Database, *, not_before: datetime) -> datetime | None:
     """Return the time of the oldest subject that still differs."""
     rows = await db.read(
         "SELECT min(subject_at) FROM reconciliation_differences"
         " WHERE resolved_at IS NULL AND subject_at >= %s",
+        (not_before,),
+    )
+    oldest: datetime | None = rows[0][0]
+    return oldest
+
+
+async def oldest_held(db: Database, *, not_before: datetime) -> datetime | None:
+    """Return when the oldest payment was made that waits for its buyer or for its capture."""
+    rows = await db.read(
+        "SELECT min(created_at) FROM payments"
+        " WHERE status IN ('authorized', 'requires_action') AND created_at >= %s",
         (not_before,),
     )
     oldest: datetime | None = rows[0][0]

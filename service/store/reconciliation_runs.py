@@ -12,7 +12,8 @@ from service.store.database import Database
 
 _COLUMNS: Final = """
     r.id, r.status, r.actor, r.requested_at, r.started_at, r.finished_at, r.window_from,
-    r.window_to, r.charges, r.payments, r.grants, r.differences, r.error
+    r.window_to, r.charges, r.payments, r.grants, r.differences,
+    r.foreign_charges, r.error
 """
 
 
@@ -31,6 +32,7 @@ class RunRow(msgspec.Struct, frozen=True):
     payments: int
     grants: int
     differences: int
+    foreign_charges: int
     error: str | None
 
 
@@ -51,6 +53,7 @@ class Progress(msgspec.Struct):
     payments: int = 0
     grants: int = 0
     differences: int = 0
+    foreign_charges: int = 0
 
 
 async def request(db: Database, run_id: UUID, action: AdminAction) -> RunRow:
@@ -133,7 +136,8 @@ async def keep(
     """Hold the run for longer and record its progress; False if another process has taken over."""
     rows = await db.fetch(
         "UPDATE reconciliation_runs SET lease_until = %s, window_from = %s, window_to = %s,"
-        " charges = %s, payments = %s, grants = %s, differences = %s"
+        " charges = %s, payments = %s, grants = %s, differences = %s,"
+        " foreign_charges = %s"
         " WHERE id = %s AND status = 'running' RETURNING 1",
         (lease_until, *window, *msgspec.structs.astuple(progress), run_id),
     )

@@ -10,14 +10,19 @@ import msgspec
 from service.store.database import Database, Row, Transaction
 from service.store.settle_payments import SettleOutcome
 
-_COLUMNS: Final = """
+COLUMNS: Final = """
     r.id, r.payment_id, r.status, r.amount_minor, r.currency, r.reason, r.failure_code,
-    r.created_at, r.updated_at
+    r.created_at, r.updated_at, r.provider_ref, r.origin, EXISTS (
+        SELECT FROM reversals v WHERE v.payment_id = r.payment_id AND v.refund_id = r.id)
 """
 
 
 class RefundRow(msgspec.Struct, frozen=True):
-    """A refund as it stands."""
+    """A refund as it stands.
+
+    `origin` is `provider` for one that was made in the provider's dashboard; `reversed` says that
+    it had succeeded and came back.
+    """
 
     id: UUID
     payment_id: UUID
@@ -28,6 +33,9 @@ class RefundRow(msgspec.Struct, frozen=True):
     failure_code: str | None
     created_at: datetime
     updated_at: datetime
+    provider_ref: str | None = None
+    origin: str = "api"
+    reversed: bool = False
 
 
 class BegunRefund(StrEnum):
@@ -173,13 +181,13 @@ emptied AS (
 ),
 closed AS (
     UPDATE orders o SET status = 'refunded', updated_at = %(at)s FROM emptied e
-    WHERE o.id = e.order_id
+    WHERE o.id = e.order_id AND o.status IN ('paid', 'fulfilled')
     RETURNING o.id
 ),
 revoke AS (
     INSERT INTO outbox (topic, dedupe_key, payment_id, correlation_id, next_attempt_at, created_at)
     SELECT 'library.revoke', e.id::text, e.id, %(correlation_id)s, %(at)s, %(at)s FROM emptied e
-    ON CONFLICT DO NOTHING  -- a lost dispute may have taken the games back
+    ON CONFLICT (topic, dedupe_key) DO NOTHING  -- an earlier refund came back, or a lost dispute
 ),
 booked AS (
     INSERT INTO ledger_transactions (id, kind, payment_id, refund_id, created_at)
@@ -247,14 +255,14 @@ async def settle_refund_within(transaction: Transaction, item: SettleRefund) -> 
 
 async def get_refund(db: Database, refund_id: UUID) -> RefundRow | None:
     """Return the refund."""
-    rows = await db.read(f"SELECT {_COLUMNS} FROM refunds r WHERE r.id = %s", (refund_id,))  # noqa: S608  constants only
+    rows = await db.read(f"SELECT {COLUMNS} FROM refunds r WHERE r.id = %s", (refund_id,))  # noqa: S608  constants only
     return RefundRow(*rows[0]) if rows else None
 
 
 async def list_refunds(db: Database, payment_id: UUID) -> list[RefundRow]:
     """Return the payment's refunds, oldest first."""
     rows = await db.read(
-        f"SELECT {_COLUMNS} FROM refunds r WHERE r.payment_id = %s ORDER BY r.id",  # noqa: S608  constants only
+        f"SELECT {COLUMNS} FROM refunds r WHERE r.payment_id = %s ORDER BY r.id",  # noqa: S608  constants only
         (payment_id,),
     )
     return [RefundRow(*row) for row in rows]
@@ -281,7 +289,7 @@ async def claim_due_refunds(
             RETURNING r.*)
         SELECT r.checks, (SELECT e.correlation_id FROM payment_events e
                 WHERE e.payment_id = p.id ORDER BY e.seq DESC LIMIT 1),
-            p.provider, p.user_id, p.provider_ref, {_COLUMNS}
+            p.provider, p.user_id, p.provider_ref, {COLUMNS}
         FROM taken r JOIN payments p ON p.id = r.payment_id
         """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit, "only": refund_id},

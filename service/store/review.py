@@ -16,8 +16,9 @@ class ReviewRow(msgspec.Struct, frozen=True):
 
     `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work),
     `grant_refund` (a refund of a paid order that can't be granted, which failed; the amount is
-    what is left to refund), `dispute` (`failure_code` is its `review`) or `fraud_warning` (its
-    `fraud_type`; the amount is what was captured).
+    what is left to refund), `refund_reversal` (a refund that came back), `dispute`
+    (`failure_code` is its `review`) or `fraud_warning` (its `fraud_type`; the amount is what was
+    captured).
     """
 
     kind: str
@@ -79,6 +80,13 @@ async def list_review(db: Database, *, after: UUID | None, limit: int) -> list[R
          FROM fraud_warnings w JOIN payments p ON p.id = w.payment_id
          WHERE w.status = 'open' AND (%(after)s::uuid IS NULL OR w.id > %(after)s::uuid)
          ORDER BY w.id LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'refund_reversal', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
+                v.amount_minor, v.currency, v.failure_code, v.created_at, v.updated_at
+         FROM reversals v
+         JOIN payments p ON p.id = v.payment_id JOIN refunds r ON r.id = v.refund_id
+         WHERE v.status = 'open' AND (%(after)s::uuid IS NULL OR r.id > %(after)s::uuid)
+         ORDER BY r.id LIMIT %(limit)s)
         ORDER BY 2 LIMIT %(limit)s
         """,
         {"after": after, "limit": limit},

@@ -7,8 +7,9 @@ from service.logs import get_logger
 from service.providers.port import NotSentError, OutcomeUnknownError
 from service.store import payments as store
 from service.store.payments import PaymentRow
+from service.usecases.charge_owner import NotYetError
 from service.usecases.context import Context
-from service.usecases.inbox import NotYetError, reopen, settle_news
+from service.usecases.inbox import reopen, settle_news
 
 _log = get_logger(__name__)
 

@@ -21,13 +21,20 @@ from service.errors import StoreUnavailableError
 from service.events import DISPUTE_REACHED
 from service.ids import new_id
 from service.logs import bind, correlation_id, get_logger
-from service.providers.port import NotSentError, OutcomeUnknownError, ProviderDispute
+from service.providers.port import (
+    ChargeOpenError,
+    NoSuchChargeError,
+    NotSentError,
+    OutcomeUnknownError,
+    ProviderDispute,
+)
 from service.store import disputes as store
 from service.store import fraud_warnings, payments
 from service.store.disputes import DisputeRow, Follow, Movement, TimelineEntry
 from service.store.fraud_warnings import FraudWarningRow, Warn
 from service.store.payments import PaymentRow
 from service.store.settle_payments import EntryRow
+from service.usecases.charge_owner import FOREIGN
 from service.usecases.context import Context
 from service.usecases.payments import get_payment
 
@@ -42,7 +49,7 @@ NO_NEWS: Final = "no_news"
 
 
 class NoPaymentError(Exception):
-    """No payment of ours has taken the money that is disputed: not yet, or never."""
+    """No payment of ours has taken the money that is disputed: not yet, or as an orphan."""
 
 
 async def follow(ctx: Context, provider: str, dispute_ref: str) -> str:
@@ -71,6 +78,8 @@ async def warn(ctx: Context, provider: str, warning_ref: str) -> str:
     """Ask the provider for a warning of fraud and record it. Raises as `follow`."""
     told = await ctx.providers[provider].get_fraud_warning(warning_ref)
     payment = await _payment_of(ctx, provider, told.charge_ref)
+    if payment is None:
+        return FOREIGN
     item = Warn(
         id=new_id(),
         payment_id=payment.id,
@@ -116,9 +125,11 @@ async def _bring(
     ctx: Context, provider: str, known: DisputeRow | None, told: ProviderDispute
 ) -> str | None:
     """Write what changed; None if our row has changed since it was read."""
+    payment = await _payment_of(ctx, provider, told.charge_ref)
+    if payment is None:
+        return FOREIGN
     if told.dispute is None:
         raise ImplausibleError(f"the dispute can't be one of ours: {told.unreadable}")
-    payment = await _payment_of(ctx, provider, told.charge_ref)
     before, now = as_dispute(known) if known else None, told.dispute
     rules.check(before, now, Money(payment.amount_minor, payment.currency))
     if before == now and known is not None and known.reason == told.reason:
@@ -137,15 +148,29 @@ async def _bring(
     return FOLLOWED
 
 
-async def _payment_of(ctx: Context, provider: str, charge_ref: str) -> PaymentRow:
+async def _payment_of(ctx: Context, provider: str, charge_ref: str) -> PaymentRow | None:
+    """Return the payment that a charge pays; None if the charge was never ours."""
     payment_id = await store.payment_of_charge(ctx.db, provider, charge_ref)
     payment = await payments.get_payment(ctx.db, payment_id) if payment_id else None
     if payment is None:
+        if await _is_foreign(ctx, provider, charge_ref):
+            return None
         raise NoPaymentError(f"no payment of ours has the charge {charge_ref}")
     if not payment.captured_minor:
         raise NoPaymentError(f"the payment is {payment.status} and has taken no money")
     bind(payment_id=str(payment.id), user_id=payment.user_id, provider=provider)
     return payment
+
+
+async def _is_foreign(ctx: Context, provider: str, charge_ref: str) -> bool:
+    """Tell whether somebody else on the same account made a charge: it names no payment."""
+    try:
+        charge = await ctx.providers[provider].get_charge(charge_ref)
+    except ChargeOpenError as error:
+        return error.payment_id is None
+    except NoSuchChargeError:
+        return True
+    return charge.payment_id is None
 
 
 def as_dispute(row: DisputeRow) -> Dispute:

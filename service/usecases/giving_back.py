@@ -29,7 +29,7 @@ from service.views import encode, orphan_view, refund_view
 _log = get_logger(__name__)
 
 OK, ACCEPTED = 200, 202
-UNGRANTED = "a failed refund of what can't be granted"
+MISSING = "a failed refund of what can't be granted, or one that came back"
 
 
 async def retry_orphan(ctx: Context, command: Command) -> Answer:
@@ -71,32 +71,49 @@ async def record_orphan(ctx: Context, command: Command) -> Answer:
 
 
 async def retry_refund(ctx: Context, command: Command) -> Answer:
-    """Begin a refund in place of a failed one of an order that can't be granted; 202 with it.
+    """Begin a refund in place of one that failed for good or came back; 202 with it.
 
     The completer sends it. Raises as retry_orphan.
     """
     due = await _refund_in_place(ctx, command.subject_id)
     answer = Answer(ACCEPTED, encode(refund_view(due.refund)))
     kept = decision(ctx, command, answer, "refund", "retry")
-    outcome = await store.refund_again(ctx.db, kept, _again(due))
+    outcome = await store.refund_again(ctx.db, kept, _again(command, due))
     if outcome.kind is Decided.DONE:
         _log.warning("refund_retried_by_operator", actor=command.actor)
-    return answered(outcome, answer, "refund", UNGRANTED)
+    return answered(outcome, answer, "refund", MISSING)
 
 
 async def record_refund(ctx: Context, command: Command) -> Answer:
-    """Book a refund of an order that can't be granted as made; 200 with it. Raises as before."""
+    """Book what replaces a refund that failed for good or came back; 200 with it."""
     due = await _refund_in_place(ctx, command.subject_id)
     ref = _reference(command, due.refund.amount_minor)
     done = replace(due.refund, status=RefundStatus.SUCCEEDED)
     answer = Answer(OK, encode(refund_view(done)))
     settlement: SettleRefund = refunds.settlement(due, done, ref)
     kept = decision(ctx, command, answer, "refund", "record")
-    outcome = await store.refund_again(ctx.db, kept, _again(due), settlement)
+    outcome = await store.refund_again(ctx.db, kept, _again(command, due), settlement)
     if outcome.kind is Decided.DONE and outcome.settled is not None:
         refunds.count_order(ctx, outcome.settled)
         _log.warning("refund_recorded_by_operator", actor=command.actor)
-    return answered(outcome, answer, "refund", UNGRANTED)
+    return answered(outcome, answer, "refund", MISSING)
+
+
+async def dismiss_refund(ctx: Context, command: Command) -> Answer:
+    """End the question what becomes of a refund that came back; 200 with the refund.
+
+    The buyer gets no money: he has it already, or keeps his games. Raises as retry_orphan.
+    """
+    refund = await refund_store.get_refund(ctx.db, command.subject_id)
+    if refund is None or not refund.reversed:
+        raise NotFoundError("No such refund: only one that came back is to be decided")
+    bind(payment_id=str(refund.payment_id))
+    answer = Answer(OK, encode(refund_view(refund)))
+    kept = decision(ctx, command, answer, "refund", "dismiss")
+    outcome = await store.dismiss_reversal(ctx.db, kept, ctx.now())
+    if outcome.kind is Decided.DONE:
+        _log.warning("refund_dismissed_by_operator", actor=command.actor)
+    return answered(outcome, answer, "refund", MISSING)
 
 
 async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
@@ -125,21 +142,20 @@ async def _end_orphan(
 
 
 async def _refund_in_place(ctx: Context, refund_id: UUID) -> DueRefund:
-    """Return a new refund of all that is left, in place of one that failed."""
+    """Return a new refund in place of one that failed: of all that is left, or what came back."""
     failed = await refund_store.get_refund(ctx.db, refund_id)
     payment = await payment_store.get_payment(ctx.db, failed.payment_id) if failed else None
-    if failed is None or payment is None or failed.reason != "grant_failed":
-        raise NotFoundError(f"No such refund: only {UNGRANTED} can be tried again")
+    if failed is None or payment is None or not _may_replace(failed):
+        raise NotFoundError(f"No such refund: only {MISSING} can be tried again")
     bind(payment_id=str(payment.id), provider=payment.provider)
     now = ctx.now()
+    # What is left as we look; the store refuses if that is 0 or has changed since.
+    left = payment.captured_minor - payment.refunded_minor - payment.refund_pending_minor
     row = RefundRow(
         id=new_id(),
         payment_id=payment.id,
         status=RefundStatus.PENDING,
-        # What is left as we look; the store refuses if that is 0 or has changed since.
-        amount_minor=(
-            payment.captured_minor - payment.refunded_minor - payment.refund_pending_minor
-        ),
+        amount_minor=failed.amount_minor if failed.reversed else left,
         currency=payment.currency,
         reason=failed.reason,
         failure_code=None,
@@ -150,10 +166,17 @@ async def _refund_in_place(ctx: Context, refund_id: UUID) -> DueRefund:
     return DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, row)
 
 
-def _again(due: DueRefund) -> RefundAgain:
+def _may_replace(failed: RefundRow) -> bool:
+    return failed.reversed or failed.reason == "grant_failed"
+
+
+def _again(command: Command, due: DueRefund) -> RefundAgain:
     return RefundAgain(
         refund_id=due.refund.id,
         payment_id=due.refund.payment_id,
+        in_place_of=command.subject_id,
+        reversed=due.refund.reason != "grant_failed",
+        reason=due.refund.reason,
         provider=due.provider,
         amount_minor=due.refund.amount_minor,
         correlation_id=due.correlation_id,

@@ -32,10 +32,11 @@ from service.store import payments
 from service.store.database import RefusedError
 from service.store.inbox import EventRow, InboxEvent, NewEvent, Reopen
 from service.store.payments import PaymentRow
-from service.usecases import disputes, orphans
+from service.usecases import disputes, orphans, provider_refunds, reversals
+from service.usecases.charge_owner import FOREIGN, MISMATCH, NotYetError, bears_out, find_owner
 from service.usecases.context import Context
 from service.usecases.refunds import resolve_refund
-from service.usecases.resolve import settle_answer
+from service.usecases.resolve import attempt_of, settle_answer
 from service.usecases.settle import Attempt
 from service.webhooks import events, signature
 
@@ -61,11 +62,12 @@ _FITS: Final[dict[Operation, ChargeOutcome]] = {
 }
 """What a charge looks like when an operation on it was done."""
 
+REFUNDED: Final = "charge.refunded"
+"""Stripe's event of a charge that was refunded, also in the dashboard; its status stays."""
+
 NO_NEWS, SETTLED = "no_news", "settled"
-
-
-class NotYetError(Exception):
-    """The event can't be processed now; the message says what is missing."""
+_COUNTED: Final = frozenset({FOREIGN, MISMATCH})
+"""Outcomes that the metrics tell from those of our own events."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -120,7 +122,8 @@ async def process(ctx: Context, event: InboxEvent) -> None:
         await _put_off(ctx, event, f"{type(error).__name__}: {error}")
     else:
         await store.processed(ctx.db, event, outcome, ctx.now())
-        ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome="ok")
+        counted = outcome if outcome in _COUNTED else "ok"
+        ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome=counted)
         _log.info("webhook_processed", event_type=event.type, result=outcome)
 
 
@@ -184,33 +187,67 @@ async def _apply(ctx: Context, event: InboxEvent) -> str:
 async def _refund(ctx: Context, event: InboxEvent) -> str:
     due = await store.find_refund(ctx.db, event)
     if due is None:
-        if event.refund_id is not None and await orphan_store.is_refunded_by(
-            ctx.db, event.refund_id, event.provider, event.charge_ref
-        ):
-            return NO_NEWS  # its own worker asks until it knows
-        raise NotYetError("no refund of ours")
+        return await _foreign_refund(ctx, event)
     refund = due.refund
     bind(payment_id=str(refund.payment_id), refund_id=str(refund.id), user_id=due.user_id)
-    if refund.status not in _OPEN_REFUNDS:
-        return NO_NEWS
-    await resolve_refund(ctx, due)
-    return SETTLED
+    if refund.status in _OPEN_REFUNDS:
+        await resolve_refund(ctx, due)
+        return SETTLED
+    payment = await payments.get_payment(ctx.db, refund.payment_id)
+    return await _follow_refunds(ctx, payment) if payment else NO_NEWS
+
+
+async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
+    """Adopt a refund that none of ours is: it was made in the provider's dashboard."""
+    if event.refund_id is not None and await orphan_store.is_refunded_by(
+        ctx.db, event.refund_id, event.provider, event.charge_ref
+    ):
+        return NO_NEWS  # its own worker asks until it knows
+    payment = await find_owner(ctx, event)
+    if payment is None:
+        return FOREIGN
+    if payment.provider_ref != event.charge_ref:
+        raise NotYetError("no refund of ours")
+    bind(payment_id=str(payment.id), user_id=payment.user_id)
+    if not payment.captured_minor:
+        raise NotYetError(f"the payment is {payment.status}: nothing of it is booked")
+    return await _follow_refunds(ctx, payment)
+
+
+async def _follow_refunds(ctx: Context, payment: PaymentRow) -> str:
+    return SETTLED if await provider_refunds.follow(ctx, payment) else NO_NEWS
 
 
 async def _charge(ctx: Context, event: InboxEvent) -> str:
-    payment_id = await store.locate_payment(ctx.db, event)
-    payment = await payments.get_payment(ctx.db, payment_id) if payment_id else None
+    payment = await find_owner(ctx, event)
     if payment is None:
-        raise NotYetError("no payment of ours")
+        return FOREIGN
     bind(payment_id=str(payment.id), user_id=payment.user_id)
     status = PaymentStatus(payment.status)
     stray = payment.provider_ref not in (None, event.charge_ref)
     if stray or status in CLOSED:
         return await orphans.look(ctx, payment, event.charge_ref)
-    if status in (PaymentStatus.SUCCEEDED, PaymentStatus.REVIEW):
-        return NO_NEWS  # done, or for a person to decide
+    if status is PaymentStatus.SUCCEEDED:
+        return await _captured(ctx, event, payment)
+    if status in (PaymentStatus.REVIEW, PaymentStatus.REVERSED):
+        return NO_NEWS  # for a person to decide, or done
     charge = await ctx.providers[event.provider].get_charge(event.charge_ref)
+    if not bears_out(event, payment, charge):
+        return MISMATCH
     return await _advance(ctx, event, payment, charge)
+
+
+async def _captured(ctx: Context, event: InboxEvent, payment: PaymentRow) -> str:
+    """Look what became of a charge that was booked, if its event says something new of it.
+
+    The event of its own success comes with every payment, and is not worth a call.
+    """
+    if event.type == REFUNDED:
+        return await _follow_refunds(ctx, payment)
+    if event.claimed_status == ChargeOutcome.SUCCEEDED:
+        return NO_NEWS
+    charge = await ctx.providers[event.provider].get_charge(event.charge_ref)
+    return SETTLED if await reversals.reverse_capture(ctx, payment, charge) else NO_NEWS
 
 
 async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge: Charge) -> str:
@@ -220,17 +257,17 @@ async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge:
         if attempt is None:
             return NO_NEWS
         return await settle_news(ctx, attempt, charge)
-    attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks)
+    attempt = attempt_of(due)
     if attempt.operation != "charge":
         return await _settle_operation(ctx, attempt, charge)
-    if due.payment.provider_ref is None and event.attempt_id != attempt.id:
+    if due.payment.provider_ref is None and charge.attempt_id != attempt.id:
         # The attempt under way will name its own charge; then this one is known to be another.
         raise NotYetError("the charge is of another attempt")
     return await settle_news(ctx, attempt, charge)
 
 
 async def _settle_operation(ctx: Context, attempt: Attempt, charge: Charge) -> str:
-    if charge.outcome is _FITS.get(attempt.operation):
+    if charge.outcome is _FITS.get(attempt.operation) or charge.captured:
         return await settle_news(ctx, attempt, charge)
     if charge.outcome in (ChargeOutcome.AUTHORIZED, ChargeOutcome.REQUIRES_ACTION):
         return NO_NEWS  # the operation has not happened yet
@@ -242,19 +279,21 @@ async def reopen(ctx: Context, cause: str, payment: PaymentRow, charge: Charge) 
 
     `cause` is the event or whatever else brought the news. Raises NotYetError.
     A charge that the provider has given up is a cancellation. Any other news of a payment that
-    waits for the buyer makes it `processing` again.
+    waits for the buyer makes it `processing` again. One that is held was captured, as much of it as
+    the provider says: in its dashboard, for instance.
     """
     status = PaymentStatus(payment.status)
     if not _is_news(status, charge.outcome):
         return None
     canceled = charge.outcome is ChargeOutcome.CANCELED
+    captured = status is PaymentStatus.AUTHORIZED and not canceled
     process = status is PaymentStatus.REQUIRES_ACTION and not canceled
     now = ctx.now()
     item = Reopen(
         attempt_id=new_id(),
         payment_id=payment.id,
         status=status,
-        operation="cancel" if canceled else "charge",
+        operation="cancel" if canceled else "capture" if captured else "charge",
         process=process,
         cause=cause,
         correlation_id=correlation_id(),

@@ -8,6 +8,7 @@ import msgspec
 
 from service.domain.payment import Operation, PaymentStatus
 from service.errors import (
+    CaptureExceedsAuthorizedError,
     IdempotencyKeyInFlightError,
     IdempotencyKeyReusedError,
     IllegalTransitionError,
@@ -38,7 +39,10 @@ ALLOWED: Final[dict[Operation, list[str]]] = {
 
 
 class Operate(msgspec.Struct, frozen=True):
-    """A request to capture or cancel; `fingerprint` is the request's SHA-256."""
+    """A request to capture or cancel; `fingerprint` is the request's SHA-256.
+
+    `amount_minor` is what to capture; None means all of it.
+    """
 
     operation: Operation
     user_id: str
@@ -46,6 +50,7 @@ class Operate(msgspec.Struct, frozen=True):
     key: str
     fingerprint: bytes
     correlation_id: str
+    amount_minor: int | None = None
 
 
 async def operate_on(ctx: Context, command: Operate) -> Answer:
@@ -64,7 +69,9 @@ async def _operate_on(ctx: Context, command: Operate, payment: PaymentRow) -> An
     outcome = await _begin(ctx, item)
     match outcome.kind:
         case BegunOperation.CREATED:
-            attempt = Attempt(item.attempt_id, command.operation, payment)
+            attempt = Attempt(
+                item.attempt_id, command.operation, payment, part_minor=command.amount_minor
+            )
             return (await operate(ctx, attempt)).answer
         case BegunOperation.REPLAY if outcome.response_status and outcome.response_body:
             return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)
@@ -100,6 +107,7 @@ def _begin_item(ctx: Context, command: Operate) -> BeginOperation:
         correlation_id=command.correlation_id,
         at=now,
         locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
+        amount_minor=command.amount_minor,
     )
 
 
@@ -124,6 +132,8 @@ def _refusal(kind: BegunOperation) -> ServiceError:
             return NotFoundError("No such payment")
         case BegunOperation.NOT_HELD:
             return IllegalTransitionError("The payment is not held, or no longer")
+        case BegunOperation.TOO_MUCH:
+            return CaptureExceedsAuthorizedError()
         case BegunOperation.BUSY:
             return IllegalTransitionError("Another capture or cancellation is under way")
         case _:

@@ -26,6 +26,7 @@ from service.store import orphans as store
 from service.store import payments
 from service.store.orphans import NewOrphan, OrphanRow
 from service.store.payments import PaymentRow
+from service.usecases.charge_owner import MISMATCH, tell_mismatch
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -45,9 +46,13 @@ NO_NEWS: Final = "no_news"
 async def look(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
     """Ask what became of a charge that doesn't pay its payment, and undo what it has done.
 
+    Only of a charge that the provider has on record for this payment; others are not ours to undo.
     Raises NotSentError, OutcomeUnknownError, or RefusedError if the charge pays another payment.
     """
     charge = await ctx.providers[payment.provider].get_charge(charge_ref)
+    if charge.payment_id != payment.id:
+        tell_mismatch(payment, charge_ref, charge)
+        return MISMATCH
     match charge.outcome:
         case ChargeOutcome.SUCCEEDED:
             return await _record(ctx, payment, charge_ref, charge)
@@ -101,14 +106,14 @@ async def newest(ctx: Context) -> list[OrphanRow]:
 
 
 async def _record(ctx: Context, payment: PaymentRow, charge_ref: str, charge: Charge) -> str:
-    if charge.amount is None:
+    if charge.amount is None or not charge.captured:
         raise OutcomeUnknownError("the charge's amount cannot be read")
     item = NewOrphan(
         id=new_id(),
         provider=payment.provider,
         provider_ref=charge_ref,
         payment_id=payment.id,
-        amount_minor=charge.amount.minor,
+        amount_minor=charge.captured,
         currency=charge.amount.currency,
         correlation_id=correlation_id(),
         at=ctx.now(),

@@ -1,7 +1,8 @@
 """Compare our books with each provider's and the Library's, and keep what differs.
 
-A run walks through the other's list page by page and looks each entry up in ours; then it walks
-through ours and asks what it has not met. It holds a page in memory and no transaction open while
+A run walks through the other's lists page by page (what was made in its window, and what is older
+and changed in it) and looks each entry up in ours; then it walks through ours and asks what it has
+not met. It holds a page in memory and no transaction open while
 it waits for others.
 """
 
@@ -17,16 +18,20 @@ from service.domain.reconciliation import DifferenceKind
 from service.errors import NotFoundError
 from service.ids import new_id
 from service.integrations.library import LibraryError, LibraryGrant
-from service.logs import correlation_id, get_logger
+from service.logs import bind_correlation, correlation_id, get_logger
 from service.providers.port import NotSentError, OutcomeUnknownError, ProviderCharge
+from service.store import payments
 from service.store import reconciliation as store
 from service.store import reconciliation_runs as runs
 from service.store.admin_actions import AdminAction
+from service.store.database import RefusedError
 from service.store.reconciliation import Difference, DifferenceRow, Shown
 from service.store.reconciliation_runs import Claim, Progress, RunRow
 from service.usecases import reconcile_disputes
 from service.usecases import reconcile_pages as pages
+from service.usecases.charge_owner import NotYetError
 from service.usecases.context import Context
+from service.usecases.follow_charge import follow_charge
 
 Item = TypeVar("Item")
 
@@ -47,10 +52,20 @@ MAX_RUN_S: Final = 3_600.0
 """A run that takes an hour walks through more than its window should hold, or hangs."""
 
 MAX_LOOK_BACK_S: Final = 2_592_000.0
-"""A difference keeps the window open back to itself, so that its end is seen: for thirty days."""
+"""A difference keeps the window open back to itself, so that its end is seen: for thirty days. So
+does a payment that is held: no provider lists captures by when they were made."""
 
 SKEW_S: Final = 120.0
 """Clocks of others may be this far off; what is nearer to the window's borders isn't missed."""
+
+FOLLOWED: Final = frozenset(
+    {
+        DifferenceKind.REFUND_DIFFERS,
+        DifferenceKind.STATUS_DIFFERS,
+        DifferenceKind.AMOUNT_DIFFERS,
+    }
+)
+"""Differences that may be news of which an event was lost."""
 
 _log = get_logger(__name__)
 
@@ -150,6 +165,7 @@ async def _finish(job: "_Job", error: str | None) -> None:
         payments=progress.payments,
         grants=progress.grants,
         differences=progress.differences,
+        foreign_charges=progress.foreign_charges,
         error=error,
     )
 
@@ -158,9 +174,10 @@ async def _window(ctx: Context) -> tuple[datetime, datetime]:
     now, settings = ctx.now(), ctx.settings
     since = now - timedelta(seconds=settings.reconciliation_window_s)
     limit = now - timedelta(seconds=MAX_LOOK_BACK_S)
-    oldest = await store.oldest_open(ctx.db, not_before=limit)
-    if oldest is not None:
-        since = min(since, oldest - timedelta(seconds=2 * SKEW_S))
+    for look in (store.oldest_open, store.oldest_held):
+        oldest = await look(ctx.db, not_before=limit)
+        if oldest is not None:
+            since = min(since, oldest - timedelta(seconds=2 * SKEW_S))
     return since, now - timedelta(seconds=settings.reconciliation_grace_s)
 
 
@@ -211,9 +228,10 @@ class _Job:
 
     async def charges(self, provider: str) -> None:
         """Compare a provider's charges with our payments, both ways."""
-        listed = self.ctx.providers[provider].list_charges(self.since, self.until)
-        async for page in in_pages(listed, PAGE):
-            await self._charges_page(provider, page)
+        there = self.ctx.providers[provider]
+        for look in (there.list_charges, there.list_changed):
+            async for page in in_pages(look(self.since, self.until), PAGE):
+                await self._charges_page(provider, page)
         after = pages.first_id(self.since)
         while page_of_ours := await store.expected_charges(
             self.ctx.db,
@@ -277,16 +295,43 @@ class _Job:
         ours = await store.payments_of(
             db, provider, [(charge.provider_ref, charge.payment_id) for charge in page]
         )
+        known = [charge for charge in page if not pages.is_foreign(charge, ours)]
         self.progress.charges += len(page)
-        await self._page_done(
-            [
-                difference
-                for charge in page
-                for difference in pages.charge_differences(
-                    provider, ours.get(charge.provider_ref), charge, quiet_since=self.until
-                )
-            ]
-        )
+        self.progress.foreign_charges += len(page) - len(known)
+        found = [
+            difference
+            for charge in known
+            for difference in pages.charge_differences(
+                provider, ours.get(charge.provider_ref), charge, quiet_since=self.until
+            )
+        ]
+        await self._page_done(found)
+        await self._follow_all(found)
+
+    async def _follow_all(self, found: Sequence[Difference]) -> None:
+        """Make ours what can be, and close those differences at once: nobody need look at them."""
+        differing = {each.payment_id for each in found if each.kind in FOLLOWED} - {None}
+        changed = [each for each in differing if each is not None and await self._follow(each)]
+        if changed:
+            await store.resolve_followed(
+                self.ctx.db, self.run_id, changed, sorted(FOLLOWED), self.ctx.now()
+            )
+
+    async def _follow(self, payment_id: UUID) -> bool:
+        payment = await payments.get_payment(self.ctx.db, payment_id)
+        if payment is None:
+            return False
+        with bind_correlation(
+            correlation_id(),
+            payment_id=str(payment.id),
+            user_id=payment.user_id,
+            provider=payment.provider,
+        ):
+            try:
+                return await follow_charge(self.ctx, payment)
+            except (NotSentError, OutcomeUnknownError, RefusedError, NotYetError) as error:
+                _log.info("reconciliation_not_followed", reason=str(error))
+                return False
 
     async def _grants_page(self, page: Sequence[LibraryGrant]) -> None:
         db, ids = self.ctx.db, [grant.id for grant in page]

@@ -1,6 +1,6 @@
 """What a page of a comparison comes to: rows of two books in, differences out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -38,6 +38,11 @@ def ref(ours: PaymentFacts) -> str:
     return ours.provider_ref or str(ours.id)
 
 
+def is_foreign(theirs: ProviderCharge, ours: Mapping[str, PaymentFacts]) -> bool:
+    """Tell whether a charge was never ours: it names no payment, and no payment knows it."""
+    return theirs.payment_id is None and theirs.provider_ref not in ours
+
+
 def charge_differences(
     provider: str, ours: PaymentFacts | None, theirs: ProviderCharge, *, quiet_since: datetime
 ) -> Iterator[Difference]:
@@ -62,7 +67,8 @@ def charge_differences(
             payment_id=ours.id if ours else None,
             ours=_payment_facts(ours) if ours else {},
             theirs=_charge_facts(theirs),
-            subject_at=theirs.created_at,
+            # A run whose window reaches back to here is given the charge again, by either list.
+            subject_at=theirs.changed_at or theirs.created_at,
         )
 
 

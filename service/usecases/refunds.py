@@ -1,5 +1,6 @@
 """Refund a payment, in part or in full: reserve the amount, ask the provider, settle."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -240,10 +241,19 @@ def settlement(
 
 def _entries(due: DueRefund) -> str:
     amount = Money(due.refund.amount_minor, due.refund.currency)
+    return json_entries(ledger.refund(due.provider, amount))
+
+
+def json_entries(entries: Iterable[ledger.Entry]) -> str:
+    """Return the sides of a movement as the store's JSON array."""
     return encode(
         [
-            {"account": entry.account, "minor": entry.amount.minor, "currency": amount.currency}
-            for entry in ledger.refund(due.provider, amount)
+            {
+                "account": entry.account,
+                "minor": entry.amount.minor,
+                "currency": entry.amount.currency,
+            }
+            for entry in entries
         ]
     ).decode()
 

@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Final, cast
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from service import metric_catalog as m
 from service.domain.payment import (
     CaptureMethod,
@@ -50,6 +52,8 @@ from service.usecases.settle import (
 _log = get_logger(__name__)
 
 PROVIDER_RETRY_AFTER_S: Final = 5
+_AT_REST: Final = frozenset({ChargeOutcome.SUCCEEDED, ChargeOutcome.CANCELED})
+"""How a charge ends that was held: no operation changes it any more."""
 
 
 async def charge(ctx: Context, attempt: Attempt, others: Sequence[str] = ()) -> Settled | None:
@@ -114,15 +118,20 @@ async def resolve(ctx: Context, due: DueAttempt) -> Answer:
     same key, which the provider answers once and for all. Failing the payment instead would race
     with the first request.
     """
-    attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks)
+    attempt = attempt_of(due)
     if attempt.operation == "charge" and due.lacks_game:
         return (await fail_unsent(ctx, attempt, AlreadyOwnedError.code)).answer
     try:
         result = await _find_or_repeat(ctx.providers[due.payment.provider], attempt)
         return (await settle_answer(ctx, attempt, result)).answer
     except (NotSentError, OutcomeUnknownError, RefusedError) as error:
-        attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks + 1)
+        attempt = replace(attempt, checks=due.checks + 1)
         return (await _settle_silence(ctx, attempt, str(error))).answer
+
+
+def attempt_of(due: DueAttempt) -> Attempt:
+    """Return an attempt whose outcome is open."""
+    return Attempt(due.attempt_id, due.operation, due.payment, due.checks, due.amount_minor)
 
 
 async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> Answer:
@@ -153,15 +162,21 @@ async def _find_or_operate(provider: Provider, attempt: Attempt) -> Charge:
     A provider may keep an error as the answer to a key although the operation was done.
     """
     found = await provider.get_charge(attempt.payment.provider_ref or "")
-    if found.outcome in (ChargeOutcome.SUCCEEDED, ChargeOutcome.CANCELED):
+    if found.outcome in _AT_REST:
         return found
     return await _operate(provider, attempt)
 
 
 async def _operate(provider: Provider, attempt: Attempt) -> Charge:
-    request = HeldRequest(attempt.id, attempt.payment.provider_ref or "", attempt.amount)
+    """Capture or cancel; what is refused because the charge has ended is told by its end."""
+    charge_ref = attempt.payment.provider_ref or ""
+    request = HeldRequest(attempt.id, charge_ref, attempt.to_capture)
     call = provider.capture if attempt.operation == "capture" else provider.cancel
-    return await call(request)
+    result = await call(request)
+    if result.outcome is not ChargeOutcome.REJECTED:
+        return result
+    found = await provider.get_charge(charge_ref)
+    return found if found.outcome in _AT_REST else result
 
 
 async def settle_answer(ctx: Context, attempt: Attempt, result: Charge) -> Settled:

@@ -38,12 +38,16 @@ CREATED, OK, ACCEPTED = 201, 200, 202
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """Something that is tried on a payment; `checks` counts the looks at its unknown outcome."""
+    """Something that is tried on a payment; `checks` counts the looks at its unknown outcome.
+
+    `part_minor` is what is to be captured, in minor units; None means all of it.
+    """
 
     id: UUID
     operation: Operation
     payment: PaymentRow
     checks: int = 0
+    part_minor: int | None = None
 
     @property
     def resource_id(self) -> UUID:
@@ -54,6 +58,12 @@ class Attempt(msgspec.Struct, frozen=True):
     def amount(self) -> Money:
         """Return the payment's amount."""
         return Money(self.payment.amount_minor, self.payment.currency)
+
+    @property
+    def to_capture(self) -> Money:
+        """Return what is to be captured of it."""
+        minor = self.part_minor or self.payment.amount_minor
+        return Money(minor, self.payment.currency)
 
 
 class Settled(msgspec.Struct, frozen=True):

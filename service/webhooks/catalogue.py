@@ -21,6 +21,7 @@ EventType = Literal[
     "payment.canceled",
     "payment.expired",
     "payment.review",
+    "payment.reversed",
     "refund.succeeded",
     "refund.failed",
     "order.fulfilled",
@@ -146,8 +147,13 @@ CATALOGUE: Final[Mapping[EventType, MerchantEvent]] = MappingProxyType(
         "payment.canceled": _payment("canceled", "The payment was given up; nothing is held."),
         "payment.expired": _payment("expired", "A hold ran out; nothing is held."),
         "payment.review": _payment("review", "A person has to find out what became of it."),
+        "payment.reversed": _payment(
+            "reversed", "The provider took the money back; the order is canceled, its games go."
+        ),
         "refund.succeeded": _refund("succeeded", "The money is on its way back to the buyer."),
-        "refund.failed": _refund("failed", "The provider did not refund; the money is still here."),
+        "refund.failed": _refund(
+            "failed", "The provider did not refund, or the money came back: it is still here."
+        ),
         "order.fulfilled": MerchantEvent(
             "order", "fulfilled", "All games of the order are granted.", OrderData
         ),

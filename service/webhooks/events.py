@@ -15,7 +15,11 @@ MAX_NAME: Final = 255
 DERIVED: Final = "derived:"
 
 Name = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,255}(?!\n)$")]
-"""Visible ASCII: ids, types and statuses of every provider."""
+"""Visible ASCII: ids of events, types and statuses of every provider."""
+
+Ref = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,255}(?!\n)$")]
+"""What a charge or refund is called at a provider. Such names go into URLs, where a dot or a slash
+would ask for something else than a charge."""
 
 
 class EventError(ValueError):
@@ -41,28 +45,14 @@ class Event(msgspec.Struct, frozen=True):
 class _Object(msgspec.Struct, frozen=True):
     """The union of what we read of a charge, a PaymentIntent and a refund."""
 
-    id: Name
+    id: Ref
     object: Name
     status: Name | None = None
     reference: str | None = None
     idempotency_key: str | None = None
-    charge: Name | None = None
-    payment_intent: Name | None = None
+    charge: Ref | None = None
+    payment_intent: Ref | None = None
     metadata: dict[str, str] | None = None
-
-
-class _Kind(msgspec.Struct, frozen=True):
-    object: Any = None
-
-
-class _KindData(msgspec.Struct, frozen=True):
-    object: _Kind
-
-
-class _Head(msgspec.Struct, frozen=True):
-    """Enough of any event to tell whether it is one for us."""
-
-    data: _KindData
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -91,20 +81,27 @@ _OF_CHARGES: Final[Mapping[str, Literal["refund", "dispute", "fraud_warning"]]] 
 }
 """What is about a charge without being one, and its kind to us."""
 
-_head: Final = msgspec.json.Decoder(_Head)
 _body: Final = msgspec.json.Decoder(_Body)
 
 
 def read(provider: str, raw: bytes) -> Event | None:
     """Return what an event is about, None if it is none of ours; raise EventError."""
     try:
-        kind = _head.decode(raw).data.object.object
-        if not isinstance(kind, str) or kind not in _OURS[provider]:
+        if _kind(msgspec.json.decode(raw)) not in _OURS[provider]:
             return None
         body = _body.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventError(str(error)[:200]) from None
     return _READERS[provider](body, body.data.object)
+
+
+def _kind(event: Any) -> str:
+    """Return what an event's object is; "" for one without: a thin event, a ping."""
+    if not isinstance(event, dict) or not event:
+        raise EventError("no event")
+    for name in ("data", "object", "object"):
+        event = event.get(name) if isinstance(event, dict) else None
+    return event if isinstance(event, str) else ""
 
 
 def _of_simulator(body: _Body, found: _Object) -> Event | None:

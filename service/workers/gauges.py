@@ -6,7 +6,7 @@ from service import metric_catalog as m
 from service.domain.money import CURRENCIES
 from service.logs import get_logger
 from service.store.outbox import GRANT, REVOKE
-from service.usecases import oversight
+from service.usecases import oversight, reversals
 from service.usecases.context import Context
 
 TOPICS: Final = (GRANT, REVOKE)
@@ -27,6 +27,7 @@ async def measure_backlog(ctx: Context) -> int:
     for status in UNRESOLVED_REFUNDS:
         refunds = backlog.unresolved_refunds.get(status, 0)
         ctx.metrics.set(m.UNRESOLVED_REFUNDS, refunds, status=status)
+    await reversals.measure(ctx)
     ctx.metrics.set(m.OUTBOX_LAG, backlog.outbox_oldest_s)
     ctx.metrics.set(m.PAID_NOT_GRANTED, backlog.paid_not_granted)
     return 0

@@ -19,6 +19,7 @@ class Asked:
     query: dict[str, str]
     form: dict[str, str]
     headers: dict[str, str]
+    raw_path: str = ""
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Recorded:
             dict(request.query),
             dict(parse_qsl(text, keep_blank_values=True)),
             dict(request.headers),
+            request.raw_path.partition("?")[0],
         )
         self.asked.append(asked)
         self.arrived.set()

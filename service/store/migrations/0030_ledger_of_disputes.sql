@@ -1,5 +1,5 @@
 -- Room in the ledger for what disputes move.
--- depends: 0019_hashes_in_line
+-- depends: 0020_reversals
 
 -- Which dispute a movement is of, and which change of it brought it.
 ALTER TABLE ledger_transactions ADD COLUMN dispute_id uuid;

@@ -22,7 +22,14 @@ from tests.integration.api.conftest import (  # noqa: F401  fixtures
     start_api,
 )
 from tests.integration.api.operators import GIVE_UP_LOOKING, payment_in_review, refund_in_review
-from tests.integration.api.test_giving_back import orphan_in_review, parked, ungranted
+from tests.integration.api.test_giving_back import (
+    lost_record,
+    orphan_in_review,
+    parked,
+    parked_long_ago,
+    ungranted,
+)
+from tests.integration.api.test_reversals import came_back
 from tests.support.services import settings
 from tests.support.webhooks import Hook
 
@@ -141,10 +148,21 @@ async def test_money_that_could_not_be_given_back(shop: Api, cli: Cli) -> None:
     await shop.sound()
 
 
+async def test_a_refund_that_came_back_is_dismissed(shop: Api, cli: Cli) -> None:
+    async with shop.client("ada") as customer, aiohttp.ClientSession() as session:
+        refund = await came_back(shop, customer, Hook(shop.url, session))
+    [item] = (await cli("review", "--json")).body["items"]
+    assert (item["kind"], item["id"]) == ("refund_reversal", refund["id"])
+    done = await cli("dismiss", "refund", refund["id"], *WHY)
+    assert (done.code, done.out) == (0, f"refund {refund['id']} is failed\n")
+    late = await cli("dismiss", "refund", refund["id"], *WHY)
+    assert late.code == 1
+    assert (await cli("review", "--json")).body["items"] == []
+
+
 async def test_parked_events_are_decided(shop: Api, cli: Cli) -> None:
     async with aiohttp.ClientSession() as session:
-        record = {"id": "ch_x", "object": "charge", "status": "succeeded"}
-        event = await parked(shop, Hook(shop.url, session), record)
+        event = await parked(shop, Hook(shop.url, session), lost_record())
     assert event in (await cli("parked")).out
     assert (await cli("replay-event", "simulator", event, *WHY)).code == 0
     early = await cli("dismiss-event", "simulator", event, *WHY)
@@ -154,6 +172,17 @@ async def test_parked_events_are_decided(shop: Api, cli: Cli) -> None:
     await shop.process()
     done = await cli("dismiss-event", "simulator", event, *WHY)
     assert (done.code, done.out) == (0, f"event {event} of simulator is dismissed\n")
+
+
+async def test_parked_events_are_dismissed_in_bulk(shop: Api, cli: Cli) -> None:
+    for number in range(5):
+        await parked_long_ago(shop, f"evt_{number}", "t.x", named=number == 0)
+    told = await cli("dismiss-events", "simulator", "--type", "t.y", *WHY)
+    assert (told.code, told.out) == (0, "0 parked events of simulator are dismissed\n")
+    told = await cli("dismiss-events", "simulator", "--before", "2030-01-01", *WHY)
+    assert (told.code, told.out) == (0, "4 parked events of simulator are dismissed\n")
+    told = await cli("dismiss-events", "simulator", "--named", "--json", *WHY)
+    assert told.body == {"dismissed": 1}
 
 
 async def test_the_books_are_compared_here_and_now(shop: Api, cli: Cli, simulator: Control) -> None:
@@ -228,8 +257,8 @@ async def test_help_names_every_command(cli: Cli) -> None:
     ended = await cli("--help")
     assert ended.code == 0
     for command in (
-        *("review", "resolve", "outbox", "replay", "orphans", "retry", "record"),
-        *("parked", "replay-event", "dismiss-event"),
+        *("review", "resolve", "outbox", "replay", "orphans", "retry", "record", "dismiss"),
+        *("parked", "replay-event", "dismiss-event", "dismiss-events"),
         *("reconcile", "differences", "invariants", "payment"),
     ):
         assert re.search(rf"^    {command}\s", ended.out, re.MULTILINE)

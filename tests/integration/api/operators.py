@@ -1,5 +1,6 @@
 """What operators do, in as few words as possible."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -23,10 +24,20 @@ async def payment_in_review(api: Api, customer: Client, game: str = "game-1") ->
     return found
 
 
-async def refund_in_review(api: Api, customer: Client, amount: int | None = None) -> dict[str, Any]:
-    """Refund a new payment so that nobody learns what came of it; needs GIVE_UP_LOOKING."""
-    order = await customer.order(["game-1"])
-    payment = (await customer.pay(order["id"])).expect(201).body
+async def refund_in_review(
+    api: Api,
+    customer: Client,
+    amount: int | None = None,
+    *,
+    payment: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Refund a payment, or a new one, so that nobody learns what came of it.
+
+    Needs GIVE_UP_LOOKING.
+    """
+    if payment is None:
+        order = await customer.order(["game-1"])
+        payment = (await customer.pay(order["id"])).expect(201).body
     await api.simulator.fault("provider.refund", "status", status=500, times=2)
     await api.simulator.fault("provider.find", "status", status=500, times=1)
     refund = (await customer.refund(payment["id"], amount)).expect(202).body

@@ -6,6 +6,7 @@ import pytest
 
 from scripts.client import Client
 from tests.integration.api.conftest import Api, Start
+from tests.integration.api.test_reconciliation import outside
 from tests.support.disputes import (
     balances,
     changed,
@@ -243,7 +244,28 @@ async def test_a_dispute_in_another_currency_is_for_a_person_at_once(api: Api, a
     await api.sound()
 
 
-async def test_a_dispute_of_no_payment_of_ours_is_looked_at_again(api: Api, hook: Hook) -> None:
+async def test_somebody_elses_dispute_is_ignored(api: Api, hook: Hook) -> None:
+    """Somebody else sells on the same account, in a currency that we have never heard of."""
+    foreign = {
+        "amount": 100,
+        "currency": "XXX",
+        "capture": True,
+        "payment_method": "pm_ok",
+        "reference": "somebody else's",
+    }
+    charge = await outside(api, "POST", "/provider/v1/charges", foreign)
+    dispute = await api.simulator.dispute(charge["id"])
+    await hook.send(event_of(dispute))
+    warning = await api.simulator.warn(charge["id"])
+    await hook.send(event_of({**warning, "status": "open"}))
+    await api.process()
+    assert [e["outcome"] for e in await inbox(api.context.db)] == ["foreign", "foreign"]
+    assert await rows(api) == await rows(api, "fraud_warnings") == []
+
+
+async def test_a_dispute_that_its_provider_does_not_know_is_looked_at_again(
+    api: Api, hook: Hook
+) -> None:
     await hook.send(
         {
             "id": "evt_1",

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from scripts.client import Client, Reply
+from service.usecases import admin_inbox
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.operators import audited, chains_hold
 from tests.support.services import ADMIN
@@ -257,6 +259,12 @@ async def test_only_what_cannot_be_granted_is_refunded_by_operators(
             assert (await decide(ada, what, subject, verb, body)).status == 403
 
 
+def lost_record() -> Json:
+    """Return a charge whose payment isn't here."""
+    record = {"id": "ch_x", "object": "charge", "status": "succeeded"}
+    return record | {"reference": str(uuid4())}
+
+
 async def parked(api: Api, hook: Hook, record: Json) -> str:
     """Return the id of an event that nobody could make sense of."""
     event = event_of(record)
@@ -306,7 +314,7 @@ async def test_a_parked_event_is_looked_at_again(
 
 
 async def test_a_parked_event_is_dismissed_for_good(api: Api, hook: Hook, operator: Client) -> None:
-    record = {"id": "ch_x", "object": "charge", "status": "succeeded"}
+    record = lost_record()
     event_id = await parked(api, hook, record)
     replies = await asyncio.gather(
         *(on_event(operator, verb, event_id) for verb in ["dismiss", "dismiss", "dismiss"])
@@ -321,3 +329,65 @@ async def test_a_parked_event_is_dismissed_for_good(api: Api, hook: Hook, operat
     assert await event_audit(api) == [(f"simulator/{event_id}", "olga", "dismiss", NOTE["note"])]
     assert (await on_event(operator, "dismiss", "evt_nobody")).status == 404
     await chains_hold(api)
+
+
+async def parked_long_ago(api: Api, event_id: str, kind: str, *, named: bool = False) -> None:
+    """Leave an event to people, as they were before a stranger's charge was told from ours."""
+    at = api.context.now() - timedelta(days=10)
+    db = api.context.db
+    await db.fetch(
+        "INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, payment_id,"
+        " next_attempt_at, correlation_id, received_at)"
+        " VALUES ('simulator', %s, 'charge', %s, 'ch_x', %s, %s, 'c', %s)",
+        (event_id, kind, uuid4() if named else None, at, at),
+    )
+    await db.fetch(
+        "UPDATE webhook_inbox SET status = 'parked', ended_at = %s WHERE event_id = %s",
+        (at, event_id),
+    )
+
+
+async def test_parked_events_are_dismissed_in_bulk(api: Api, operator: Client, ada: Client) -> None:
+    for number in range(4):
+        await parked_long_ago(api, f"evt_{number}", "charge.succeeded")
+    await parked_long_ago(api, "evt_other", "charge.captured")
+    await parked_long_ago(api, "evt_named", "charge.succeeded", named=True)
+
+    async def dismiss(**which: Any) -> Json:
+        body = {"provider": "simulator", **NOTE, **which}
+        reply = await operator.call("POST", "/v1/admin/webhooks/dismiss-all", json=body)
+        return dict(reply.expect(200).body)
+
+    async def left() -> set[str]:
+        events = (await operator.read("/v1/admin/webhooks/parked"))["events"]
+        return {event["event_id"] for event in events}
+
+    none = {"dismissed": 0, "more": False}
+    assert await dismiss(parked_before="2020-01-01T00:00:00Z") == none
+    assert await dismiss(provider="stripe") == none
+    assert await dismiss(type="charge.succeeded") == {"dismissed": 4, "more": False}
+    assert await left() == {"evt_other", "evt_named"}
+    audited_events = {(entry[0], entry[2]) for entry in await event_audit(api)}
+    assert audited_events == {(f"simulator/evt_{number}", "dismiss") for number in range(4)}
+    assert await dismiss() == {"dismissed": 1, "more": False}
+    assert await left() == {"evt_named"}
+    assert (await dismiss(named=True))["dismissed"] == 1
+    assert await left() == set()
+    body = {"provider": "simulator", **NOTE}
+    assert (await ada.call("POST", "/v1/admin/webhooks/dismiss-all", json=body)).status == 403
+    await chains_hold(api)
+
+
+async def test_two_operators_dismiss_each_event_once(
+    api: Api, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_inbox, "DISMISSED_AT_ONCE", 5)
+    for number in range(12):
+        await parked_long_ago(api, f"evt_{number}", "t.x")
+    body = {"provider": "simulator", **NOTE}
+    replies = await asyncio.gather(
+        *(operator.call("POST", "/v1/admin/webhooks/dismiss-all", json=body) for _ in range(4))
+    )
+    found = [reply.expect(200).body for reply in replies]
+    assert sum(each["dismissed"] for each in found) == len(await event_audit(api)) == 12
+    assert [each["more"] for each in found] == [each["dismissed"] == 5 for each in found]

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.client import Client
 from tests.integration.api.conftest import Api, Start
-from tests.support.webhooks import Hook, charge_event, inbox, status_of, unknown_payment
+from tests.support.webhooks import Hook, Json, charge_event, inbox, status_of, unknown_payment
 
 
 async def test_a_webhook_settles_what_nobody_knew(api: Api, ada: Client, hook: Hook) -> None:
@@ -146,6 +146,21 @@ async def test_events_of_other_things_are_acknowledged_and_forgotten(api: Api, h
     event = {"id": "evt_1", "type": "customer.created", "data": {"object": {"object": "customer"}}}
     assert await hook.send(event) == (200, {"outcome": "ignored", "event_id": None})
     assert await inbox(api.context.db) == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "ping"},
+        {"id": "evt_1", "object": "v2.core.event", "type": "v1.x", "related_object": {"id": "m"}},
+        {"id": "evt_1", "object": "event", "type": "webhook.test", "data": {}},
+    ],
+)
+async def test_thin_events_and_pings_are_acknowledged(api: Api, hook: Hook, event: Json) -> None:
+    assert await hook.send(event) == (200, {"outcome": "ignored", "event_id": None})
+    assert await inbox(api.context.db) == []
+    counted = 'webhook_requests_total{outcome="ignored",provider="simulator"}'
+    assert api.counted(counted) == 1
 
 
 async def test_the_same_news_without_an_id_is_one_event(api: Api, ada: Client, hook: Hook) -> None:

@@ -8,7 +8,14 @@ from service.domain.money import Money
 from service.domain.payment import ChargeOutcome
 from service.ids import new_id
 from service.providers import simulator as adapter
-from service.providers.port import ChargeRequest, OutcomeUnknownError, ProviderCharge, RefundRequest
+from service.providers.port import (
+    ChargeRequest,
+    HeldRequest,
+    NoSuchChargeError,
+    OutcomeUnknownError,
+    ProviderCharge,
+    RefundRequest,
+)
 from service.providers.simulator import SimulatorProvider
 from simulator.client import Control
 
@@ -46,6 +53,16 @@ async def test_the_list_tells_what_reconciliation_compares(simpay: SimulatorProv
     assert all(abs(charge.created_at - now) < timedelta(minutes=1) for charge in found)
 
 
+async def test_a_charge_is_whose_the_simulator_says_it_is(simpay: SimulatorProvider) -> None:
+    request = a_charge()
+    ref = (await simpay.charge(request)).provider_ref or ""
+    charge = await simpay.get_charge(ref)
+    assert (charge.payment_id, charge.attempt_id) == (request.payment_id, request.attempt_id)
+    for missing in ("ch_x", f"{ref}?x=1", f"../charges/{ref}"):
+        with pytest.raises(NoSuchChargeError):
+            await simpay.get_charge(missing)
+
+
 async def test_the_window_is_from_since_to_before_until(simpay: SimulatorProvider) -> None:
     await simpay.charge(a_charge())
     (charge,) = await listed(simpay, datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR)
@@ -66,6 +83,34 @@ async def test_pages_follow_one_another_and_new_charges_disturb_nothing(
         seen.append(charge.provider_ref)
         await simpay.charge(a_charge())  # while the list is read
     assert seen == refs[::-1]
+
+
+async def test_older_charges_are_listed_when_they_change(
+    simpay: SimulatorProvider, simulator: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "PAGE", 2)
+    requests = [a_charge() for _ in range(5)] + [a_charge(capture=False)]
+    refs = [(await simpay.charge(request)).provider_ref or "" for request in requests]
+    for ref in refs:
+        await simulator.age(ref, days=40)
+    young = (await simpay.charge(a_charge())).provider_ref or ""
+    for ref in (*refs[:4], young):
+        await simpay.refund(RefundRequest(new_id(), ref, Money(500, "EUR")))
+    await simpay.capture(HeldRequest(new_id(), refs[5], Money(1999, "EUR")))
+    now = datetime.now(UTC)
+
+    async def changed(since: datetime, until: datetime) -> dict[str, ProviderCharge]:
+        return {c.provider_ref: c async for c in simpay.list_changed(since, until)}
+
+    found = await changed(now - HOUR, now + HOUR)
+    assert list(found) == [refs[5], *refs[3::-1]]
+    assert [charge.refunded_minor for charge in found.values()] == [0, 500, 500, 500, 500]
+    for charge in found.values():
+        assert now - charge.created_at > timedelta(days=39)
+        assert charge.changed_at is not None
+        assert abs(charge.changed_at - now) < timedelta(minutes=1)
+    assert await changed(now - 2 * HOUR, now - HOUR) == {}
+    assert await changed(now + HOUR, now + 2 * HOUR) == {}
 
 
 async def test_a_charge_that_cannot_be_ours_is_listed_as_such(

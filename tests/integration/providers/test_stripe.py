@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -12,8 +13,10 @@ from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.ids import made_at, new_id
 from service.providers import stripe
 from service.providers.port import (
+    ChargeOpenError,
     ChargeRequest,
     HeldRequest,
+    NoSuchChargeError,
     NotSentError,
     OutcomeUnknownError,
     RefundRequest,
@@ -226,12 +229,65 @@ async def test_an_attempt_is_found_by_its_own_id_only(
         (200, page(intent("succeeded", metadata={"attempt_id": str(new_id())}))),
         (200, page()),
     )
-    assert await provider.find_charge(request) == Charge(ChargeOutcome.SUCCEEDED, PI, PRICE)
+    found = await provider.find_charge(request)
+    assert found == Charge(ChargeOutcome.SUCCEEDED, PI, PRICE, attempt_id=request.attempt_id)
     assert await provider.find_charge(request) is None
     assert await provider.find_charge(request) is None
     query = {"query": f"metadata['attempt_id']:'{request.attempt_id}'", "limit": "1"}
     assert [asked.query for asked in server.asked] == [query] * 3
     assert {asked.path for asked in server.asked} == {"/v1/payment_intents/search"}
+
+
+async def test_a_charge_is_whose_stripe_says_it_is(
+    provider: StripeProvider, server: Recorded
+) -> None:
+    payment_id, attempt_id = new_id(), new_id()
+    ours = {"payment_id": str(payment_id), "attempt_id": str(attempt_id)}
+    server.will(
+        (200, intent("succeeded", metadata=ours)),
+        (200, intent("succeeded", metadata={"payment_id": "7", "order": "x"})),
+        (200, intent("processing", metadata=ours)),
+        (404, error("invalid_request_error", "resource_missing")),
+    )
+    found = [await provider.get_charge(PI) for _ in range(2)]
+    assert [(c.payment_id, c.attempt_id) for c in found] == [
+        (payment_id, attempt_id),
+        (None, None),
+    ]
+    with pytest.raises(ChargeOpenError) as caught:
+        await provider.get_charge(PI)
+    assert caught.value.payment_id == payment_id
+    with pytest.raises(NoSuchChargeError):
+        await provider.get_charge(PI)
+
+
+@pytest.mark.parametrize("ref", ["../v1/accounts", "pi_1?x=1", "pi_1#x", "pi_1/capture", "a%2Fb"])
+async def test_a_reference_stays_one_segment_of_the_path(
+    provider: StripeProvider, server: Recorded, ref: str
+) -> None:
+    """Wherever it came from, no other thing of Stripe's is asked or changed."""
+    server.otherwise = lambda _: (404, error("invalid_request_error", "resource_missing"))
+    request = HeldRequest(new_id(), ref, PRICE)
+    with pytest.raises(NoSuchChargeError):
+        await provider.get_charge(ref)
+    for operation in (provider.capture, provider.cancel):
+        assert (await operation(request)).outcome is ChargeOutcome.REJECTED
+    named = ["", "v1", "payment_intents", ref]
+    assert [list(map(unquote, asked.raw_path.split("/"))) for asked in server.asked] == [
+        named,
+        [*named, "capture"],
+        [*named, "cancel"],
+    ]
+
+
+@pytest.mark.parametrize("ref", ["", ".", ".."])
+async def test_what_is_no_reference_is_not_asked_for(
+    provider: StripeProvider, server: Recorded, ref: str
+) -> None:
+    for ask in (provider.get_charge(ref), provider.capture(HeldRequest(new_id(), ref, PRICE))):
+        with pytest.raises(NotSentError):
+            await ask
+    assert server.asked == []
 
 
 @pytest.mark.parametrize(
@@ -315,7 +371,7 @@ async def test_only_what_was_received_counts_as_captured(
     provider: StripeProvider, server: Recorded
 ) -> None:
     server.will((200, intent("succeeded", amount_received=1500)))
-    assert (await provider.capture(held())).amount == Money(1500, "EUR")
+    assert (await provider.capture(held())).captured == 1500
 
 
 async def test_a_refund_is_made_and_found(provider: StripeProvider, server: Recorded) -> None:
@@ -392,3 +448,45 @@ async def test_the_list_for_reconciliation(provider: StripeProvider, server: Rec
         "limit": "100",
     }
     assert server.asked[1].query["starting_after"] == PI
+
+
+async def test_older_charges_that_changed_are_listed_by_their_refunds_and_disputes(
+    provider: StripeProvider, server: Recorded
+) -> None:
+    payment_id = new_id()
+    since = datetime(2026, 9, 28, tzinfo=UTC)
+    at = int(since.timestamp())
+
+    def old(**more: Any) -> dict[str, Any]:
+        latest = {"id": "ch_1", "amount_refunded": 500}
+        return intent("succeeded", **{"created": at - 3_000_000, "latest_charge": latest, **more})
+
+    ours = old(metadata={"payment_id": str(payment_id)})
+    young = old(id="pi_2", created=at)  # in the other list
+    server.will(
+        (200, page(
+            refund("succeeded", created=at + 9, payment_intent=ours),
+            refund("succeeded", created=at + 8, payment_intent=ours),
+            refund("succeeded", created=at + 7, payment_intent=young), has_more=True)),
+        (200, page(
+            refund("succeeded", id="re_2", created=at + 6, payment_intent="pi_3"),
+            refund("succeeded", id="re_3", created=at + 5, payment_intent=None))),
+        (200, old(id="pi_3")),
+        (200, page({"id": "du_1", "created": at + 4, "payment_intent": old(id="pi_4")})),
+    )  # fmt: skip
+    found = [c async for c in provider.list_changed(since, since + timedelta(days=1))]
+    assert [(c.provider_ref, c.payment_id, c.refunded_minor) for c in found] == [
+        (PI, payment_id, 500),
+        ("pi_3", None, 500),
+        ("pi_4", None, 500),
+    ]
+    changed = [since + timedelta(seconds=seconds) for seconds in (9, 6, 4)]
+    assert [charge.changed_at for charge in found] == changed
+    window = {"created[gte]": str(at), "created[lt]": str(at + 86_400), "limit": "100"}
+    expand = {"expand[]": "data.payment_intent.latest_charge"}
+    assert [(asked.path, asked.query) for asked in server.asked] == [
+        ("/v1/refunds", window | expand),
+        ("/v1/refunds", window | expand | {"starting_after": "re_3PgafyB7WZ01zgkW"}),
+        ("/v1/payment_intents/pi_3", {"expand[]": "latest_charge"}),
+        ("/v1/disputes", window | expand),
+    ]

@@ -76,6 +76,7 @@ async def test_stripe_takes_our_look_ups(connect: Connect, paid_url: str) -> Non
     provider = StripeProvider(connect(paid_url, "sk_test_123"))
     assert await provider.find_charge(a_charge()) is None  # none of its objects is ours
     assert await provider.find_refund(RefundRequest(new_id(), "pi_1", PRICE)) is None
+    assert {refund.refund_id for refund in await provider.list_refunds("pi_1")} == {None}
     now = datetime.now(UTC)
     found = [charge async for charge in provider.list_charges(now - timedelta(days=1), now)]
     assert [(charge.captured_minor, charge.refunded_minor) for charge in found] == [(1999, 500)]
@@ -102,6 +103,16 @@ async def test_a_reference_is_no_path(connect: Connect, paid_url: str, calls: Ca
     with pytest.raises(OutcomeUnknownError):
         await provider.get_fraud_warning("../../refunds/re_1")
     assert len(calls) == 2
+
+
+async def test_stripe_takes_our_question_for_what_changed(connect: Connect, paid_url: str) -> None:
+    provider = StripeProvider(connect(paid_url, "sk_test_123"))
+    since = datetime.fromtimestamp(1_790_000_001, UTC)  # just after the fixture's charge
+    found = [charge async for charge in provider.list_changed(since, since + timedelta(days=1))]
+    assert [(c.provider_ref, c.captured_minor, c.refunded_minor) for c in found] == [
+        ("pi_1", 1999, 500)
+    ]
+    assert found[0].changed_at is not None
 
 
 async def test_the_version_is_checked_too(

@@ -110,6 +110,9 @@ OWN: Final[dict[str, dict[str, Any]]] = {
     "webhook_endpoints.create": {"url": lambda: new_id().hex},
     "webhook_endpoints.change": {"url": lambda: new_id().hex, "status": "enabled"},
     "refunds.settle_refund": {"entries": "[]"},
+    "reversals.adopt_refund": {"entries": "[]", "refund_id": new_id, "amount_minor": 1},
+    "reversals.reverse_capture": {"entries": "[]"},
+    "reversals.reverse_refund": {"entries": "[]"},
 }
 """What a function must be given for its statement to be run and not refused."""
 

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 import pytest
 
 from service.domain import dispute, ledger, order, payment, refund
 from service.domain.money import Money
-from service.domain.payment import Charge, ChargeOutcome, PaymentStatus, Verdict, judge
+from service.domain.payment import (
+    Charge,
+    ChargeOutcome,
+    PaymentStatus,
+    Verdict,
+    judge,
+    judge_operation,
+)
 from service.metric_catalog import (
     DISPUTE_STATUSES,
     OPEN_DISPUTE_STATUSES,
@@ -15,8 +23,26 @@ from service.metric_catalog import (
     PAYMENT_STATUSES,
 )
 
+Status = TypeVar("Status", bound=StrEnum)
+
+
+def without_way_back(
+    machine: Mapping[Status, frozenset[Status]], here: str, there: str
+) -> dict[Status, frozenset[Status]]:
+    """Return a machine without what happens only when a provider takes its word back."""
+    assert any(str(status) == there for status in machine[next(s for s in machine if s == here)])
+    return {
+        status: frozenset(each for each in following if (status, each) != (here, there))
+        for status, following in machine.items()
+    }
+
+
 ASKED = Money(1_000, "EUR")
-MACHINES = [order.TRANSITIONS, payment.TRANSITIONS, refund.TRANSITIONS]
+MACHINES = [
+    payment.TRANSITIONS,
+    without_way_back(order.TRANSITIONS, "refunded", "paid"),
+    without_way_back(refund.TRANSITIONS, "failed", "succeeded"),
+]
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -34,12 +60,13 @@ def test_every_status_is_listed_and_can_end(machine: Mapping[StrEnum, frozenset[
 
 def test_a_closed_payment_took_no_money_and_never_will() -> None:
     assert payment.CLOSED < payment.TERMINAL
-    assert {PaymentStatus.SUCCEEDED} == payment.TERMINAL - payment.CLOSED
+    assert {PaymentStatus.REVERSED} == payment.TERMINAL - payment.CLOSED
+    assert payment.TRANSITIONS[PaymentStatus.SUCCEEDED] == {PaymentStatus.REVERSED}
 
 
 def test_the_metrics_know_every_status_that_a_request_can_end_in() -> None:
     ends = {payment.metric_status(payment.Verdict(status)) for status in PaymentStatus}
-    ends -= {"created", "processing"}
+    ends -= {"created", "processing", "reversed"}  # the last is an event of days later
     ends.add(payment.metric_status(judge(charged(ChargeOutcome.DECLINED), ASKED, "automatic")))
     assert ends == set(PAYMENT_STATUSES)
     assert set(ORDER_STATUSES) == {str(status) for status in order.OrderStatus}
@@ -108,7 +135,8 @@ def test_a_provider_is_believed_only_if_it_did_what_was_asked(
 
 
 def test_every_movement_sums_to_zero() -> None:
-    for entries in (ledger.capture("simulator", ASKED), ledger.refund("simulator", ASKED)):
+    movements = (ledger.capture, ledger.refund, ledger.capture_reversal, ledger.refund_reversal)
+    for entries in (movement("simulator", ASKED) for movement in movements):
         assert sum(entry.amount.minor for entry in entries) == 0
     there, back = ledger.capture("p", ASKED), ledger.refund("p", ASKED)
     assert {(e.account, -e.amount.minor) for e in there} == {
@@ -167,3 +195,34 @@ def test_silence_is_never_a_failure_and_always_a_legal_step(
     last = payment.judge_silence(operation, present, last_check=True)
     assert last.status is PaymentStatus.REVIEW
     assert PaymentStatus.REVIEW in payment.TRANSITIONS[present]
+
+
+PART = Charge(ChargeOutcome.SUCCEEDED, "ch", ASKED, captured_minor=400)
+NONE_OF_IT = Charge(ChargeOutcome.SUCCEEDED, "ch", ASKED, captured_minor=0)
+MORE = Charge(ChargeOutcome.SUCCEEDED, "ch", ASKED, captured_minor=1_001)
+
+
+@pytest.mark.parametrize("operation", ["capture", "cancel", "expire"])
+@pytest.mark.parametrize(
+    ("charge", "decided"),
+    [
+        (charged(ChargeOutcome.SUCCEEDED), Verdict(PaymentStatus.SUCCEEDED, 1_000)),
+        (PART, Verdict(PaymentStatus.SUCCEEDED, 400)),
+        (NONE_OF_IT, Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch")),
+        (MORE, Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch")),
+        (
+            charged(ChargeOutcome.SUCCEEDED, Money(1_000, "USD")),
+            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
+        ),
+    ],
+)
+def test_what_was_captured_is_booked_whatever_was_asked(
+    operation: payment.Operation, charge: Charge, decided: Verdict
+) -> None:
+    for held in (PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION):
+        assert judge_operation(operation, charge, held, ASKED) == decided
+        assert decided.status in payment.TRANSITIONS[held]
+
+
+def test_a_part_that_was_captured_at_once_is_not_what_was_asked() -> None:
+    assert judge(PART, ASKED, "automatic") == Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch")

@@ -81,6 +81,9 @@ class Scripted:
     ) -> AsyncIterator[ProviderCharge]:
         yield ProviderCharge("ch_1", None, None, PRICE, 0, 0, until)
 
+    async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
+        yield ProviderCharge("ch_0", None, None, PRICE, 0, 0, since, until)
+
 
 class Clock:
     """The library's clock, which a test can move."""
@@ -269,6 +272,7 @@ async def test_every_call_is_guarded(provider: GuardedProvider, scripted: Script
             await call()  # type: ignore[misc]
     now = datetime.now().astimezone()
     assert [charge.provider_ref async for charge in provider.list_charges(now, now)] == ["ch_1"]
+    assert [charge.provider_ref async for charge in provider.list_changed(now, now)] == ["ch_0"]
 
 
 async def test_the_first_provider_that_would_take_a_payment_is_chosen() -> None:

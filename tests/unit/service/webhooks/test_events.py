@@ -101,6 +101,36 @@ def test_what_no_payment_lives_by_is_none_of_ours(provider: str, record: dict[st
     assert read(provider, body(record)) is None
 
 
+THIN = {
+    "id": "evt_65R9Ijk8dKEYZcXeRWn16R9A7j1FSQ3w3TGDPLLGSM4CW0",
+    "object": "v2.core.event",
+    "type": "v1.billing.meter.error_report_triggered",
+    "livemode": False,
+    "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"},
+}
+
+
+@pytest.mark.parametrize("provider", ["simulator", "stripe"])
+@pytest.mark.parametrize(
+    "event",
+    [
+        THIN,
+        THIN | {"data": {"developer_message_summary": "x"}},
+        THIN | {"data": None},
+        {"type": "ping"},
+        {"id": "evt_1", "object": "event", "type": "webhook.test", "data": {}},
+        {"type": "t.x", "data": {"object": None}},
+        {"type": "t.x", "data": {"object": "charge"}},
+        {"type": "t.x", "data": {"object": ["charge"]}},
+        {"type": "t.x", "data": "charge"},
+        {"type": "t.x", "data": [1]},
+        {"hello": "world"},
+    ],
+)
+def test_an_event_without_an_object_is_none_of_ours(provider: str, event: dict[str, Any]) -> None:
+    assert read(provider, json.dumps(event).encode()) is None
+
+
 @pytest.mark.parametrize("reference", ["", "order 7", "x" * 300, None])
 def test_a_foreign_reference_names_no_payment(reference: str | None) -> None:
     event = read("simulator", body(CHARGE | {"reference": reference}))

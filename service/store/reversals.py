@@ -1,0 +1,215 @@
+"""What a provider takes back after it was final: a refund, or the capture itself."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from service.store.database import Database, Transaction
+from service.store.refunds import SettleRefund, settle_refund_within
+from service.store.settle_payments import SettleOutcome
+
+
+class ReverseRefund(msgspec.Struct, frozen=True):
+    """A refund that had succeeded and came back; `entries` is a JSON array as in SettleRefund."""
+
+    reversal_id: UUID
+    refund_id: UUID
+    failure_code: str
+    ledger_id: UUID
+    entries: str
+    correlation_id: str
+    at: datetime
+
+
+class ReverseCapture(msgspec.Struct, frozen=True):
+    """A captured payment that the provider took back; `entries` as above."""
+
+    reversal_id: UUID
+    payment_id: UUID
+    failure_code: str
+    ledger_id: UUID
+    entries: str
+    correlation_id: str
+    at: datetime
+
+
+class AdoptRefund(msgspec.Struct, frozen=True):
+    """A refund that was made in the provider's dashboard."""
+
+    refund_id: UUID
+    payment_id: UUID
+    amount_minor: int
+    currency: str
+    reason: str
+    correlation_id: str
+    at: datetime
+
+
+_ENTRIES: Final = """
+entries AS (
+    INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)
+    SELECT b.id, e.account, e.minor, e.currency FROM booked b
+    CROSS JOIN json_to_recordset(%(entries)s::json)
+        AS e(account text, minor bigint, currency text)
+)
+"""
+
+# The order is paid again, and its games stay where they are: a person decides on them.
+_REVERSE_REFUND: Final = f"""
+WITH taken_back AS (
+    UPDATE refunds r SET status = 'failed', failure_code = %(failure_code)s, updated_at = %(at)s
+    WHERE r.id = %(refund_id)s AND r.status = 'succeeded'
+    RETURNING r.*
+),
+kept AS (
+    INSERT INTO reversals (id, payment_id, refund_id, amount_minor, currency, failure_code, status,
+                           created_at, updated_at)
+    SELECT %(reversal_id)s, t.payment_id, t.id, t.amount_minor, t.currency, %(failure_code)s,
+           'open', %(at)s, %(at)s
+    FROM taken_back t
+),
+reopened AS (
+    UPDATE orders o SET status = 'paid', updated_at = %(at)s
+    FROM taken_back t JOIN payments p ON p.id = t.payment_id
+    WHERE o.id = p.order_id AND o.status = 'refunded' AND p.status = 'succeeded'
+),
+booked AS (
+    INSERT INTO ledger_transactions (id, kind, payment_id, refund_id, created_at)
+    SELECT %(ledger_id)s, 'refund_reversal', t.payment_id, t.id, %(at)s FROM taken_back t
+    RETURNING id
+),
+{_ENTRIES},
+recorded AS (
+    INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+    SELECT t.payment_id, %(at)s, 'refund_reversed', jsonb_build_object('refund_id', t.id,
+               'amount_minor', t.amount_minor, 'failure_code', t.failure_code,
+               'provider_ref', t.provider_ref), %(correlation_id)s
+    FROM taken_back t
+)
+SELECT count(*) FROM taken_back
+"""  # noqa: S608  constants only; values are parameters
+
+# The games go back: nothing is paid for them any more. Nobody need decide that.
+_REVERSE_CAPTURE: Final = f"""
+WITH taken_back AS (
+    UPDATE payments p SET status = 'reversed', failure_code = %(failure_code)s,
+        updated_at = %(at)s
+    WHERE p.id = %(payment_id)s AND p.status = 'succeeded'
+    RETURNING p.*
+),
+kept AS (
+    INSERT INTO reversals (id, payment_id, amount_minor, currency, failure_code, status,
+                           created_at, updated_at)
+    SELECT %(reversal_id)s, t.id, t.captured_minor, t.currency, %(failure_code)s, 'closed',
+           %(at)s, %(at)s
+    FROM taken_back t
+),
+closed AS (
+    UPDATE orders o SET status = 'canceled', updated_at = %(at)s FROM taken_back t
+    WHERE o.id = t.order_id AND o.status IN ('paid', 'fulfilled')
+),
+released AS (
+    UPDATE entitlements e SET status = 'released', updated_at = %(at)s
+    FROM taken_back t WHERE e.payment_id = t.id AND e.status = 'reserved'
+),
+-- Also where the grant is still on its way: it may have been made there all the same.
+revoke AS (
+    INSERT INTO outbox (topic, dedupe_key, payment_id, correlation_id, next_attempt_at, created_at)
+    SELECT 'library.revoke', t.id::text, t.id, %(correlation_id)s, %(at)s, %(at)s FROM taken_back t
+    ON CONFLICT (topic, dedupe_key) DO NOTHING
+),
+booked AS (
+    INSERT INTO ledger_transactions (id, kind, payment_id, created_at)
+    SELECT %(ledger_id)s, 'capture_reversal', t.id, %(at)s FROM taken_back t
+    RETURNING id
+),
+{_ENTRIES},
+recorded AS (
+    INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+    SELECT t.id, %(at)s, 'payment_reversed', jsonb_build_object(
+               'amount_minor', t.captured_minor, 'failure_code', t.failure_code,
+               'provider_ref', t.provider_ref), %(correlation_id)s
+    FROM taken_back t
+)
+SELECT count(*) FROM taken_back
+"""  # noqa: S608  constants only; values are parameters
+
+_ADOPT: Final = """
+WITH made AS (
+    INSERT INTO refunds (id, payment_id, status, amount_minor, currency, reason, origin,
+                         next_check_at, created_at, updated_at)
+    SELECT %(refund_id)s, p.id, 'pending', %(amount_minor)s, p.currency, %(reason)s, 'provider',
+           %(at)s, %(at)s, %(at)s
+    FROM payments p
+    WHERE p.id = %(payment_id)s AND p.captured_minor > 0 AND p.currency = %(currency)s
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, payment_id, amount_minor, currency
+)
+INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+SELECT m.payment_id, %(at)s, 'refund_adopted', jsonb_build_object('refund_id', m.id,
+           'amount_minor', m.amount_minor, 'currency', m.currency), %(correlation_id)s
+FROM made m
+RETURNING payment_id
+"""
+
+
+async def reverse_refund(db: Database, payment_id: UUID, item: ReverseRefund) -> bool:
+    """Take back a refund that has succeeded; False if it was taken back before."""
+
+    async def reverse(transaction: Transaction) -> bool:
+        await _lock(transaction, payment_id)
+        rows = await transaction.fetch(_REVERSE_REFUND, msgspec.structs.asdict(item))
+        return bool(rows[0][0])
+
+    return await db.transact(reverse)
+
+
+async def reverse_capture(db: Database, item: ReverseCapture) -> bool:
+    """Take back a capture and all that followed from it; False if it was taken back before."""
+
+    async def reverse(transaction: Transaction) -> bool:
+        await _lock(transaction, item.payment_id)
+        rows = await transaction.fetch(_REVERSE_CAPTURE, msgspec.structs.asdict(item))
+        return bool(rows[0][0])
+
+    return await db.transact(reverse)
+
+
+async def adopt_refund(
+    db: Database, item: AdoptRefund, outcome: SettleRefund
+) -> SettleOutcome | None:
+    """Keep and book a refund that was made elsewhere; None if it was adopted before.
+
+    Raises RefusedError while refunds under way hold the amount (`no_over_refund`).
+    """
+
+    async def adopt(transaction: Transaction) -> SettleOutcome | None:
+        await _lock(transaction, item.payment_id)
+        if not await transaction.fetch(_ADOPT, msgspec.structs.asdict(item)):
+            return None
+        return await settle_refund_within(transaction, outcome)
+
+    return await db.transact(adopt)
+
+
+async def close_within(transaction: Transaction, refund_id: UUID, at: datetime) -> bool:
+    """Record that a person has decided what becomes of a refund that came back; False if before."""
+    rows = await transaction.fetch(
+        "UPDATE reversals SET status = 'closed', updated_at = %s"
+        " WHERE refund_id = %s AND status = 'open' RETURNING id",
+        (at, refund_id),
+    )
+    return bool(rows)
+
+
+async def open_count(db: Database) -> int:
+    """Return how many reversals wait for a person."""
+    rows = await db.read("SELECT count(*) FROM reversals WHERE status = 'open'")
+    return int(rows[0][0])
+
+
+async def _lock(transaction: Transaction, payment_id: UUID) -> None:
+    """Queue up with every other writer of the payment, and see what they have written."""
+    await transaction.fetch("SELECT 1 FROM payments WHERE id = %s FOR UPDATE", (payment_id,))

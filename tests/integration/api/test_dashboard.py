@@ -1,0 +1,203 @@
+"""What somebody does in the provider's dashboard: refunds and captures become ours."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from scripts.client import Client
+from tests.integration.api.conftest import Api
+from tests.integration.api.test_reversals import bought
+from tests.support.webhooks import Hook, Json, charge_event, event_of, inbox
+
+
+async def refund_in_dashboard(
+    api: Api, hook: Hook, amount: int | None = None, *, tell: bool = True
+) -> Json:
+    """Refund the last charge in the provider's dashboard; return the refund."""
+    charge = (await api.simulator.state())["charges"][-1]
+    made = await api.simulator.refund(charge["id"], amount)
+    if tell:
+        await hook.send(event_of(made))
+        await api.process()
+    return made
+
+
+async def test_a_full_refund_is_adopted(api: Api, ada: Client, hook: Hook) -> None:
+    payment = await bought(api, ada)
+    await refund_in_dashboard(api, hook)
+    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    assert (found["status"], found["amount"], found["origin"]) == ("succeeded", 1499, "provider")
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 1499
+    assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "refunded"
+    await api.deliver()
+    assert await api.simulator.shelf("ada") == []
+    assert api.counted('refunds_adopted_total{provider="simulator"}') == 1
+    assert {row["outcome"] for row in await inbox(api.context.db)} == {"settled"}
+    await api.sound()
+
+
+async def test_an_api_refund_sees_what_is_left(api: Api, ada: Client, hook: Hook) -> None:
+    payment = await bought(api, ada)
+    await refund_in_dashboard(api, hook, 100)
+    refund = (await ada.refund(payment["id"])).expect(201).body
+    assert (refund["status"], refund["amount"], refund["origin"]) == ("succeeded", 1399, "api")
+    assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "refunded"
+    await api.deliver()
+    assert await api.simulator.shelf("ada") == []
+    await api.sound()
+
+
+async def test_a_foreign_refund_that_is_the_last_revokes_the_game(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    payment = await bought(api, ada)
+    (await ada.refund(payment["id"], amount=1000)).expect(201)
+    await refund_in_dashboard(api, hook, 300)
+    assert len(await api.simulator.shelf("ada")) == 1
+    await refund_in_dashboard(api, hook, 199)
+    await api.deliver()
+    assert await api.simulator.shelf("ada") == []
+    await api.sound()
+
+
+async def test_any_event_of_the_charge_brings_all_of_its_refunds(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    payment = await bought(api, ada)
+    await refund_in_dashboard(api, hook, 100, tell=False)
+    await refund_in_dashboard(api, hook, 200)
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 300
+    await api.sound()
+
+
+async def test_twenty_deliveries_adopt_a_refund_once(api: Api, ada: Client, hook: Hook) -> None:
+    payment = await bought(api, ada)
+    made = await refund_in_dashboard(api, hook, 100, tell=False)
+    await asyncio.gather(*(hook.send(event_of(made)) for _ in range(20)))
+    await asyncio.gather(*(api.process() for _ in range(10)))
+    for _ in range(4):
+        api.clock.forward(seconds=60)
+        await api.process()
+    found = await ada.read(f"/v1/payments/{payment['id']}/refunds")
+    assert [each["amount"] for each in found["refunds"]] == [100]
+    assert {row["status"] for row in await inbox(api.context.db)} == {"processed"}
+    await api.sound()
+
+
+async def test_a_foreign_refund_waits_for_room_that_a_refund_of_ours_holds(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    payment = await bought(api, ada)
+    await api.simulator.fault("provider.refund", "hold_before")
+    ours = asyncio.create_task(ada.refund(payment["id"]))
+    await api.simulator.until_held("provider.refund")
+    await refund_in_dashboard(api, hook, 100)
+    [row] = await inbox(api.context.db)
+    assert row["status"] == "pending"
+    await api.simulator.clear_faults()
+    await api.simulator.release()
+    assert (await ours).expect(201).body["status"] == "failed"  # the provider has 1399 left
+    api.clock.forward(seconds=10)
+    await api.process()
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 100
+    await api.sound()
+
+
+async def test_a_dashboard_refund_that_is_rejected_later_is_reversed(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    payment = await bought(api, ada)
+    made = await refund_in_dashboard(api, hook)
+    await hook.send(event_of(await api.simulator.fail_refund(made["id"])))
+    await api.process()
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 0
+    await api.sound()
+
+
+@pytest.mark.parametrize("amount", [700, None])
+async def test_a_capture_in_the_dashboard_is_booked(
+    api: Api, ada: Client, hook: Hook, amount: int | None
+) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.capture(charge["id"], amount)
+    await hook.send(await charge_event(api.simulator))
+    await api.process()
+    found = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (found["status"], found["captured"]) == ("succeeded", amount or 1499)
+    assert await api.deliver() == 1
+    await api.sound()
+
+
+async def test_a_part_is_captured_and_refunded(api: Api, ada: Client) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
+    path, key = f"/v1/payments/{payment['id']}/capture", str(uuid4())
+    too_much = await ada.call("POST", path, json={"amount": 1500}, key=str(uuid4()))
+    assert (too_much.status, too_much.body["code"]) == (409, "capture_exceeds_authorized")
+    captured = (await ada.call("POST", path, json={"amount": 700}, key=key)).expect(200)
+    assert (captured.body["status"], captured.body["captured"]) == ("succeeded", 700)
+    assert (await ada.call("POST", path, json={"amount": 700}, key=key)).expect(200).replayed
+    assert (await ada.call("POST", path, json={"amount": 701}, key=key)).status == 422
+    [charge] = (await api.simulator.state())["charges"]
+    assert charge["amount_captured"] == 700
+    refund = (await ada.refund(payment["id"])).expect(201).body
+    assert (refund["status"], refund["amount"]) == ("succeeded", 700)
+    assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "refunded"
+    await api.sound()
+
+
+@pytest.mark.impatient
+@pytest.mark.parametrize("fault", ["timeout_after", "timeout_before"])
+async def test_a_partial_capture_that_nobody_knew_of_keeps_its_amount(
+    api: Api, ada: Client, fault: str
+) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
+    await api.simulator.fault("provider.capture", fault, times=1)
+    path = f"/v1/payments/{payment['id']}/capture"
+    (await ada.call("POST", path, json={"amount": 700}, key=str(uuid4()))).expect(202)
+    api.clock.forward(seconds=1)
+    assert await api.complete() == 1
+    found = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (found["status"], found["captured"]) == ("succeeded", 700)
+    await api.sound()
+
+
+@pytest.mark.parametrize("paid", ["before", "at_once"])
+async def test_what_is_paid_while_it_is_given_up_is_booked(
+    api: Api, ada: Client, paid: str
+) -> None:
+    """The buyer pays as the order runs out, and the webhook is lost: no person is needed."""
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], payment_method="pm_requires_action")).expect(201).body
+    [charge] = (await api.simulator.state())["charges"]
+    if paid == "before":
+        await api.simulator.complete(charge["id"])
+    else:
+        await api.simulator.fault("provider.cancel", "hold_before", times=1)
+    api.clock.forward(seconds=3600)
+    await api.expire()
+    completed = asyncio.create_task(api.complete())
+    if paid == "at_once":
+        await api.simulator.until_held("provider.cancel")
+        await api.simulator.complete(charge["id"])
+        await api.simulator.release()
+    await completed
+    found = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (found["status"], found["captured"]) == ("succeeded", 1499)
+    await api.deliver()
+    assert (await ada.read(f"/v1/orders/{order['id']}"))["status"] == "fulfilled"
+    await api.sound()
+
+
+async def test_a_cancellation_that_comes_after_a_capture_books_it(api: Api, ada: Client) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.capture(charge["id"])
+    canceled = await ada.call("POST", f"/v1/payments/{payment['id']}/cancel", key=str(uuid4()))
+    assert canceled.expect(200).body["status"] == "succeeded"
+    await api.sound()
