@@ -133,6 +133,22 @@ REFUSED: Final = Alert(
     by=(*STACK, "provider"),
     dashboard=INTEGRATIONS_DASHBOARD,
 )
+MISMATCHED: Final = Alert(
+    name="WebhookClaimsFalse",
+    expression=above(
+        SERVICE.increase(WEBHOOK_EVENTS, PARKED_WINDOW, (*STACK, "provider"), outcome="mismatch"),
+        1 - NEARLY,
+    ),
+    hold=_HAPPENED,
+    severity=Severity.WARNING,
+    summary="A signed webhook claimed somebody else's charge for a payment",
+    description=f"{{value}} events of {{provider}} in {{namespace}} within {PARKED_WINDOW} said of "
+    "a charge what the provider does not have on record.",
+    show=Show.NUMBER,
+    why="a provider does not contradict itself: whoever signed it has the secret and is not it",
+    by=(*STACK, "provider"),
+    dashboard=INTEGRATIONS_DASHBOARD,
+)
 
 AREA: Final = Area(
     "delivery",
@@ -144,5 +160,6 @@ AREA: Final = Area(
         INBOX_LAGGING,
         PARKED,
         REFUSED,
+        MISMATCHED,
     ),
 )

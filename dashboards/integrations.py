@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from alerts.delivery import INBOX_LAGGING, PARKED, REFUSED
+from alerts.delivery import INBOX_LAGGING, MISMATCHED, PARKED, REFUSED
 from alerts.links import INTEGRATIONS_DASHBOARD
 from alerts.merchants import DISABLED, EXHAUSTED, LAGGING
 from alerts.partners import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING
@@ -96,11 +96,12 @@ INCOMING: Final = (
         ),
         timeseries(
             "Events looked at",
-            "Processed, put off (error) or parked. Events are hints: the provider is asked.",
+            "Processed, put off (error), parked, of others' charges (foreign), or against the "
+            "provider's record (mismatch). Events are hints: the provider is asked.",
             (grouped(WEBHOOK_EVENTS, "provider", "outcome"),),
             "per_second",
             stacked=True,
-            alerts=(PARKED,),
+            alerts=(PARKED, MISMATCHED),
         ),
     ),
     (

@@ -106,9 +106,21 @@ class PayloadTooLargeError(ServiceError):
 
 
 class UnsupportedMediaTypeError(ServiceError):
-    """The body is not application/json."""
+    """The body is not application/json, or it has a Content-Encoding."""
 
     status, code, title = 415, "unsupported_media_type", "Send application/json"
+
+
+class RequestBodyTimeoutError(ServiceError):
+    """The client took too long to send the body (RFC 9110, 15.5.9)."""
+
+    status, code, title = 408, "request_body_timeout", "The body took too long to arrive"
+
+
+class ClientClosedRequestError(ServiceError):
+    """The client hung up before its body was through; nobody gets this, but it is counted."""
+
+    status, code, title = 499, "client_closed_request", "The client closed the connection"
 
 
 class RateLimitedError(ServiceError):

@@ -31,8 +31,13 @@ _SENSITIVE: Final = re.compile(
     r"authorization|secret|passw(or)?d|token|api_?key|private_?key|cookie|credential|signature"
     r"|(^|_)(card|pan|cvc|cvv|iban|jwt|dsn)(_|$)|(database|redis)_url"
 )
-_IN_TEXT: Final = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+|(://[^\s/:@]*:)[^\s@]+(?=@)")
-"""A bearer token, or the password of a URL, in the middle of a text."""
+_BEARER: Final = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
+_USERINFO: Final = re.compile(r"(://[^\s/:@]*:)([^\s@]+)(@?)")
+"""A bearer token, and what may be the password of a URL: it is one if the @ is there.
+
+Both look at each character of a text a bounded number of times: what ends without an @ is taken as
+a whole, and not looked at again from each `://` in it.
+"""
 
 _context: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=MappingProxyType({}))
 _encoder: Final = msgspec.json.Encoder(enc_hook=str)
@@ -128,7 +133,7 @@ def _masked(key: str, value: Any, depth: int) -> Any:
     if _is_sensitive(key):
         return MASK
     if isinstance(value, str):
-        return _IN_TEXT.sub(_mask_match, value) if _may_hold_secret(value) else value
+        return _masked_text(value) if _may_hold_secret(value) else value
     if isinstance(value, int | float):
         return value
     return _masked_nested(key, value, depth)
@@ -149,8 +154,12 @@ def _may_hold_secret(text: str) -> bool:
     return "://" in text or "earer" in text or "EARER" in text
 
 
-def _mask_match(match: re.Match[str]) -> str:
-    return f"{match[1] or match[2]}{MASK}"
+def _masked_text(text: str) -> str:
+    return _BEARER.sub(rf"\1{MASK}", _USERINFO.sub(_mask_password, text))
+
+
+def _mask_password(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}@" if match[3] else match[0]
 
 
 @lru_cache(maxsize=1024)  # keys are words of our code; the bound is for keys of foreign objects

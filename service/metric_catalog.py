@@ -91,7 +91,7 @@ DISPUTE_STATUSES: Final = (
     "lost",
 )
 OPEN_DISPUTE_STATUSES: Final = ("warning", "needs_response", "under_review")
-REVERSAL_KINDS: Final = ("refund", "capture")
+REVERSAL_KINDS: Final = ("refund", "capture", "orphan_refund")
 
 GRANT_REASONS: Final = ("refused", "overdue")
 

@@ -6,13 +6,17 @@ Anything later (a time-out, a reset, a 5xx, an answer that can't be read): nobod
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from aiohttp import hdrs
 from yarl import URL
+
+from service.retry_after import retry_after_s
 
 CONNECT_TIMEOUT_S: Final = 2.0
 """Within a cluster a connection takes milliseconds; two seconds is one lost SYN retried."""
@@ -55,10 +59,14 @@ class CallError(Exception):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A complete answer below 500; `body` is decoded JSON."""
+    """A complete answer below 500; `body` is decoded JSON.
+
+    `retry_after_s` is how long its Retry-After asks to wait, 0 without one.
+    """
 
     status: int
     body: Any
+    retry_after_s: float = 0.0
 
 
 Observe = Callable[[str, Outcome, float], None]
@@ -170,7 +178,8 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
         raise CallError(f"status {response.status}", sent=True)
     if _NUL in raw:
         raise CallError("the answer holds NUL", sent=True)
+    rest_s = retry_after_s(response.headers.get(hdrs.RETRY_AFTER, ""), datetime.now(UTC))
     try:
-        return Answer(response.status, msgspec.json.decode(raw) if raw else None)
+        return Answer(response.status, msgspec.json.decode(raw) if raw else None, rest_s)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CallError("the answer is not JSON", sent=True) from error

@@ -39,4 +39,10 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         (answers(90, "409"), answers(10, "201")),
         "10m",
     ),
+    Scenario(
+        rules.ERRORS,
+        "clients that hang up, or send broken, slow or compressed bodies",
+        (*(answers(20, status) for status in ("499", "400", "408", "415")), answers(20, "201")),
+        "10m",
+    ),
 )

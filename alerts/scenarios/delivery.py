@@ -23,6 +23,8 @@ def deliveries(taken: float, refused: float, outcome: str = "refused") -> tuple[
 _STRIPE: Final = {"provider": "stripe"}
 _GIVEN_UP: Final = once(m.GRANTS_GIVEN_UP, 1, job=WORKER_JOB, reason="refused")
 _PARKED: Final = once(m.WEBHOOK_EVENTS, 1, job=WORKER_JOB, where=_STRIPE, outcome="parked")
+_FALSE: Final = once(m.WEBHOOK_EVENTS, 1, job=WORKER_JOB, where=_STRIPE, outcome="mismatch")
+_FOREIGN: Final = once(m.WEBHOOK_EVENTS, 9, job=WORKER_JOB, where=_STRIPE, outcome="foreign")
 _PUT_OFF: Final = once(m.WEBHOOK_EVENTS, 9, job=WORKER_JOB, where=_STRIPE, outcome="error")
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -88,5 +90,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
 HOURS: Final[tuple[Scenario, ...]] = (
     Scenario(rules.PARKED, "one in the night", (_PARKED,), "6h", (Firing("1", labels=_STRIPE),)),
     Scenario(rules.PARKED, "one, long ago", (_PARKED,), "7h"),
+    Scenario(rules.MISMATCHED, "one", (_FALSE,), "6h", (Firing("1", labels=_STRIPE),)),
+    Scenario(rules.MISMATCHED, "one, long ago", (_FALSE,), "7h"),
+    Scenario(rules.MISMATCHED, "others sell on the same account", (_FOREIGN,), "6h"),
     Scenario(rules.PARKED, "events that are tried again", (_PUT_OFF,), "2h"),
 )

@@ -158,6 +158,25 @@ async def events_hang(scene: Scene) -> None:
     await scene.write(hands.EVENT, values=("evt_old",))
 
 
+async def a_charge_is_claimed(scene: Scene) -> None:
+    """Charge on the same account for somebody else, and say that it is one of our payments'."""
+    platform = scene.live.platform
+    headers = {
+        "Authorization": f"Bearer {platform.environ['SIMULATOR_API_KEY']}",
+        "Idempotency-Key": "somebody else's",
+    }
+    order = {"amount": 500, "currency": "EUR", "capture": True, "payment_method": "pm_ok"}
+    async with (
+        aiohttp.ClientSession(headers=headers, raise_for_status=True) as session,
+        session.post(
+            f"{platform.simulator_url}/provider/v1/charges",
+            json=order | {"reference": "an order of somebody else"},
+        ) as answer,
+    ):
+        charge = await answer.json()
+    await scene.write(hands.FALSE_CLAIM, values=(charge["id"],))
+
+
 async def merchants_fail(scene: Scene) -> None:
     """Let one merchant be gone and one broken, whose deliveries come to an end, or hang."""
     shops = scene.live.merchants
@@ -336,6 +355,11 @@ OTHERS: Final = Phase(
             "rows: a frozen event, and one four days old",
             events_hang,
             (delivery.INBOX_LAGGING, delivery.PARKED),
+        ),
+        Fault(
+            "an event claims somebody else's charge",
+            a_charge_is_claimed,
+            (delivery.MISMATCHED,),
         ),
         Fault(
             "merchants answer 410 and 500; a row: a frozen delivery",

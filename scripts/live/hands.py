@@ -61,6 +61,13 @@ EVENT: Final = """
     VALUES ('simulator', %s, 'charge', 'charge.succeeded', 'ch_of_nobody', gen_random_uuid(),
         now() - interval '5 minutes', 'by-hand', now() - interval '4 days')"""
 
+FALSE_CLAIM: Final = """
+    INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, payment_id,
+        next_attempt_at, correlation_id, received_at)
+    SELECT p.provider, 'evt_false', 'charge', 'charge.succeeded', %s, p.id, now(), 'by-hand', now()
+    FROM payments p WHERE p.provider_ref IS NOT NULL LIMIT 1
+    RETURNING payment_id"""
+
 PENDING_DELIVERIES: Final = """
     SELECT id FROM webhook_deliveries WHERE endpoint_id = %s AND status = 'pending' ORDER BY id"""
 

@@ -170,20 +170,20 @@ def judge_operation(
             if charge.amount == asked and 0 < charge.captured <= asked.minor:
                 return Verdict(_S.SUCCEEDED, charge.captured)
             return Verdict(_S.REVIEW, 0, "amount_mismatch")
-        case ChargeOutcome.REJECTED | ChargeOutcome.DECLINED:
+        case ChargeOutcome.REJECTED:
             status = _S.REVIEW if operation == "expire" else held  # nobody would ask again
             code = charge.failure_code or f"{operation}_rejected"
             return Verdict(status, 0, code, "failed")
-        case ChargeOutcome.CANCELED:
-            return _canceled(operation)
+        case ChargeOutcome.CANCELED | ChargeOutcome.DECLINED:
+            return _ended(operation, charge)
         case _:
             return Verdict(_S.REVIEW, 0, f"{operation}_mismatch")
 
 
-def _canceled(operation: Operation) -> Verdict:
+def _ended(operation: Operation, charge: Charge) -> Verdict:
     """Return what the end of a hold makes of a payment: also one that came before our capture."""
     if operation == "capture":
-        return Verdict(_S.CANCELED, 0, "charge_canceled", "failed")
+        return Verdict(_S.CANCELED, 0, charge.failure_code or "charge_canceled", "failed")
     return Verdict(_S.EXPIRED if operation == "expire" else _S.CANCELED)
 
 

@@ -30,6 +30,7 @@ from service.errors import (
     NotFoundError,
     PayloadTooLargeError,
     RateLimitedError,
+    RequestBodyTimeoutError,
     RequestTimeoutError,
     ScopeMissingError,
     ServiceError,
@@ -39,6 +40,7 @@ from service.errors import (
 )
 from service.http import parse
 from service.http.auth import Authenticator, Caller
+from service.http.middleware import route_of
 
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
@@ -46,13 +48,14 @@ KeyT = TypeVar("KeyT")
 
 _ALWAYS: Final = (
     MalformedRequestError,
+    UnsupportedMediaTypeError,  # also of a body that nobody asked for, if it is compressed
     ValidationFailedError,  # also of a query: unknown parameters are refused
     RateLimitedError,
     RequestTimeoutError,
     InternalError,
 )
 _GUARDED: Final = (UnauthenticatedError, ScopeMissingError)
-_WITH_BODY: Final = (PayloadTooLargeError, UnsupportedMediaTypeError)
+_WITH_BODY: Final = (PayloadTooLargeError, RequestBodyTimeoutError)
 _IDEMPOTENT: Final = (
     IdempotencyKeyMissingError,
     IdempotencyKeyInvalidError,
@@ -103,9 +106,13 @@ class Call(Generic[BodyT, QueryT]):
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """Return a SHA-256 of method, path and canonical body: what an idempotency key is for."""
+        """Return a SHA-256 of method, path and canonical body: what an idempotency key is for.
+
+        All three as they were understood: an id in upper case names the same thing.
+        """
         canonical = msgspec.json.encode(self.body, order="deterministic")
-        head = f"{self.request.method} {self.request.path}\n".encode()
+        path = route_of(self.request).format_map({**self.ids, **self.words})
+        head = f"{self.request.method} {path}\n".encode()
         return hashlib.sha256(head + canonical).digest()
 
     def app(self, key: web.AppKey[KeyT]) -> KeyT:
@@ -219,7 +226,7 @@ def _adapt(
 
 def _watch(endpoint: Endpoint, error: ServiceError) -> None:
     """Show a gap between the table and the code; the client gets its answer all the same."""
-    if type(error) not in endpoint.every_error:
+    if not isinstance(error, endpoint.every_error):  # a kind is declared with what it is a kind of
         _log.error("undeclared_error", operation_id=endpoint.operation_id, code=error.code)
 
 

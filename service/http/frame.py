@@ -1,7 +1,7 @@
 """The app around the endpoints: middlewares in their order, limits, health, metrics, OpenAPI."""
 
-import logging
 from collections.abc import Sequence
+from functools import partial
 
 from aiohttp import web
 
@@ -9,11 +9,12 @@ from service.http import docs, openapi
 from service.http.auth import Authenticator
 from service.http.compress import compressed
 from service.http.endpoint import Endpoint, add_endpoints
-from service.http.middleware import deadline, observe
+from service.http.middleware import count_unmatched, deadline, observe, plain_bodies
 from service.http.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, event_loop_lag
 from service.http.parse import MAX_BODY_BYTES
-from service.http.problem import calm, problems
+from service.http.problem import problems
 from service.http.ratelimit import limited
+from service.http.server import Application
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -26,18 +27,17 @@ def build(
     The caller adds its own parts under AppKeys, its checks to `app[LIFECYCLE].checks`, and sets
     `started` when all of them run.
     """
-    app = web.Application(
+    app = Application(
+        observe=partial(count_unmatched, metrics),
         client_max_size=MAX_BODY_BYTES,
         middlewares=[
             observe(metrics),
             compressed,
             problems,
+            plain_bodies,
             deadline(settings.request_timeout_s),
         ],
-        # A client that hangs up must not stop a payment half-way; the default, made explicit.
-        handler_args={"handler_cancellation": False, "access_log": None},
     )
-    logging.getLogger("aiohttp.server").addFilter(calm)
     app[METRICS] = metrics
     app[LIFECYCLE] = Lifecycle()
     app.cleanup_ctx.append(event_loop_lag)

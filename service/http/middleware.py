@@ -4,18 +4,25 @@ import asyncio
 import re
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from service import logs
-from service.errors import RequestTimeoutError
+from service.errors import RequestTimeoutError, UnsupportedMediaTypeError
 from service.metric_catalog import HTTP_DURATION, HTTP_REQUESTS
 from service.metrics import Metrics
 
 CORRELATION_ID: Final = "X-Correlation-ID"
 TRACEPARENT: Final = "traceparent"
+IDENTITY: Final = "identity"
+"""The only content coding of a request's body: none (RFC 9110, 12.5.3)."""
+
+OTHER: Final = "other"
+"""The `method` of requests by a method that HTTP doesn't know."""
 UNMATCHED: Final = "unmatched"
 """The `route` of requests that no route took, so that a scanner can't make up label values."""
 
@@ -78,7 +85,7 @@ def observe(metrics: Metrics) -> Middleware:
         except asyncio.CancelledError:
             log.warning("http_request_canceled", method=request.method, route=route_of(request))
             raise
-        _dress(answer, identifier)
+        set_headers(answer, identifier)
         duration_s = time.perf_counter() - started
         _count(metrics, request, answer.status, duration_s)
         _say(log, request, answer.status, duration_s)
@@ -93,12 +100,51 @@ def route_of(request: web.Request) -> str:
     return UNMATCHED if resource is None else resource.canonical
 
 
+@web.middleware
+async def plain_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a body under a content coding, on every route, before anything looks at it.
+
+    A small one can unpack into gigabytes, and no client of ours has a reason to send one.
+    """
+    for coding in ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ())).split(","):
+        if coding.strip().lower() not in ("", IDENTITY):
+            raise UnsupportedMediaTypeError("Send the body without a Content-Encoding")
+    return await handler(request)
+
+
+class Deadline:
+    """The end of what a request may take, without what its client takes to send the body."""
+
+    def __init__(self, limit: asyncio.Timeout, timeout_s: float) -> None:
+        self._limit = limit
+        self._timeout_s = timeout_s
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Count nothing meanwhile, and all of the time again from the end on."""
+        self._reschedule(None)
+        yield
+        self._reschedule(asyncio.get_running_loop().time() + self._timeout_s)
+
+    def _reschedule(self, when: float | None) -> None:
+        if not self._limit.expired():  # else the next wait is canceled, whatever we say
+            self._limit.reschedule(when)
+
+
+DEADLINE: Final = web.RequestKey("deadline", Deadline)
+
+
 def deadline(timeout_s: float) -> Middleware:
-    """Return a middleware that answers 503 when a request takes longer than `timeout_s`."""
+    """Return a middleware that answers 503 when a request takes longer than `timeout_s`.
+
+    Reading the body has a bound of its own (service/http/parse.py): what a slow client takes is
+    not what we take.
+    """
 
     @web.middleware
     async def limited(request: web.Request, handler: Handler) -> web.StreamResponse:
         limit = asyncio.timeout(timeout_s)
+        request[DEADLINE] = Deadline(limit, timeout_s)
         try:
             async with limit:
                 return await handler(request)
@@ -110,11 +156,17 @@ def deadline(timeout_s: float) -> Middleware:
     return limited
 
 
-def _dress(answer: web.StreamResponse, identifier: str) -> None:
+def set_headers(answer: web.StreamResponse, identifier: str) -> None:
+    """Set the headers that every answer has."""
     headers = answer.headers
     headers[CORRELATION_ID] = identifier
     for name, value in _SAFE:
         headers.setdefault(name, value)
+
+
+def count_unmatched(metrics: Metrics, status: int) -> None:
+    """Count an answer to what no middleware has seen, because it was no HTTP."""
+    metrics.inc(HTTP_REQUESTS, method=OTHER, route=UNMATCHED, status=str(status))
 
 
 def _count(metrics: Metrics, request: web.Request, status: int, duration_s: float) -> None:
@@ -136,4 +188,4 @@ def _say(log: logs.Logger, request: web.Request, status: int, duration_s: float)
 
 
 def _method(request: web.Request) -> str:
-    return request.method if request.method in _METHODS else "other"
+    return request.method if request.method in _METHODS else OTHER

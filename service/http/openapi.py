@@ -25,6 +25,7 @@ _ALSO: Final = {
     401: (hdrs.WWW_AUTHENTICATE,),
     403: (hdrs.WWW_AUTHENTICATE,),
     409: (hdrs.RETRY_AFTER,),  # a request under the same key is still running
+    415: (hdrs.ACCEPT_ENCODING,),
     429: (hdrs.RETRY_AFTER,),
     503: (hdrs.RETRY_AFTER,),
 }
@@ -37,6 +38,7 @@ HEADERS: Final = {
     LIMIT: ("string", 'What is left of them, e.g. `"user";r=599;t=1`: 599, all again after 1 s.'),
     IDEMPOTENT_REPLAYED: ("string", "`true` on the repeated answer of an earlier request."),
     hdrs.WWW_AUTHENTICATE: ("string", "Why the token was not taken (RFC 6750)."),
+    hdrs.ACCEPT_ENCODING: ("string", "`identity`: bodies are taken without a Content-Encoding."),
     hdrs.RETRY_AFTER: ("integer", "Seconds to wait before the next try."),
 }
 """Of answers, with their type and what they say."""

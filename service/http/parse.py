@@ -1,5 +1,6 @@
 """From an untrusted request to typed values: sizes, depths, encodings and names are all bounded."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
@@ -9,17 +10,24 @@ import msgspec
 from aiohttp import hdrs, web
 
 from service.errors import (
+    ClientClosedRequestError,
     FieldError,
     IdempotencyKeyInvalidError,
     IdempotencyKeyMissingError,
     MalformedRequestError,
     NotFoundError,
+    RequestBodyTimeoutError,
     UnsupportedMediaTypeError,
     ValidationFailedError,
 )
+from service.http.middleware import DEADLINE
+from service.http.problem import UNREADABLE
 
 MAX_BODY_BYTES: Final = 65_536
 """The largest order has about 2 KB; a provider's webhook about 10."""
+
+BODY_TIMEOUT_S: Final = 5.0
+"""For the largest body on a line of 100 kbit/s; nearly all bodies fit into one packet."""
 
 MAX_DETAIL: Final = 200
 """Characters of a detail: it quotes the client's own input, which may be long."""
@@ -50,7 +58,7 @@ class OptionalBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def body_reader(kind: type) -> Reader:
     """Return a function that reads a request's body as `kind`; `bytes` means unparsed."""
     if kind is bytes:
-        return web.Request.read
+        return read_body
     refuse_loose(kind)
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
     optional = not msgspec.structs.fields(kind) or issubclass(kind, OptionalBody)
@@ -59,9 +67,30 @@ def body_reader(kind: type) -> Reader:
         if optional and not request.can_read_body:
             return kind()
         _require_json(request)
-        return decode(decoder, await request.read())
+        return decode(decoder, await read_body(request))
 
     return read
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return the body; raise what its client has done wrong.
+
+    That is RequestBodyTimeoutError, ClientClosedRequestError, MalformedRequestError for one that
+    is no HTTP, or aiohttp's own error for one that is too large.
+    """
+    limit = asyncio.timeout(BODY_TIMEOUT_S)
+    try:
+        with request[DEADLINE].suspended():
+            async with limit:
+                return await request.read()
+    except web.RequestPayloadError:
+        request[UNREADABLE] = True
+        raise MalformedRequestError("The body is not what its framing says") from None
+    except OSError:  # TimeoutError is one, and a connection can end by it too
+        request[UNREADABLE] = True
+        if limit.expired():
+            raise RequestBodyTimeoutError from None
+        raise ClientClosedRequestError from None
 
 
 def decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:

@@ -1,12 +1,10 @@
 """Errors as problem documents (RFC 9457). One middleware answers for every error there is."""
 
-import logging
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from service import logs
@@ -24,6 +22,9 @@ CONTENT_TYPE: Final = "application/problem+json"
 CHALLENGE: Final = web.RequestKey("challenge", str)
 """What WWW-Authenticate says when this request is refused (RFC 9110, 11.6.1)."""
 
+UNREADABLE: Final = web.RequestKey("unreadable", bool)
+"""Set when the rest of the body can't be read: nothing can follow on this connection."""
+
 _BY_STATUS: Final[Mapping[int, type[ServiceError]]] = {
     400: MalformedRequestError,
     404: NotFoundError,
@@ -32,6 +33,9 @@ _BY_STATUS: Final[Mapping[int, type[ServiceError]]] = {
     415: UnsupportedMediaTypeError,
 }
 """aiohttp's own errors in our words."""
+
+_REASONS: Final[Mapping[int, str]] = {499: "Client Closed Request"}
+"""Of statuses that HTTP doesn't know."""
 
 _log = logs.get_logger(__name__)
 _encoder: Final = msgspec.json.Encoder()
@@ -91,18 +95,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return _answer(request, InternalError())
 
 
-def calm(record: logging.LogRecord) -> bool:
-    """Let what is no HTTP be a note: any scanner can send it, and each time costs a traceback.
-
-    A filter of aiohttp's server log. Such a request reaches no middleware: aiohttp itself answers
-    it with 400 in plain text and closes the connection.
-    """
-    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
-        record.msg, record.args = f"unreadable request: {type(record.exc_info[1]).__name__}", ()
-        record.levelno, record.exc_info = logging.INFO, None
-    return True
-
-
 def _translate(error: web.HTTPException) -> ServiceError:
     kind = _BY_STATUS.get(error.status)
     if kind is None:
@@ -118,13 +110,25 @@ def _allow(error: web.HTTPException) -> dict[str, str]:
 def _answer(
     request: web.Request, error: ServiceError, headers: Mapping[str, str] | None = None
 ) -> web.Response:
+    answer = answer_of(error, logs.correlation_id())
+    answer.headers.update(headers or {})
+    if error.status in (401, 403) and CHALLENGE in request:
+        answer.headers[hdrs.WWW_AUTHENTICATE] = request[CHALLENGE]
+    if UNREADABLE in request:
+        answer.force_close()
+    return answer
+
+
+def answer_of(error: ServiceError, correlation_id: str) -> web.Response:
+    """Return the answer that an error is, whatever was asked."""
     answer = web.Response(
         status=error.status,
-        body=_encoder.encode(describe(error, logs.correlation_id())),
-        headers={hdrs.CONTENT_TYPE: CONTENT_TYPE, **(headers or {})},
+        reason=_REASONS.get(error.status),
+        body=_encoder.encode(describe(error, correlation_id)),
+        headers={hdrs.CONTENT_TYPE: CONTENT_TYPE},
     )
     if error.retry_after_s is not None:
         answer.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
-    if error.status in (401, 403) and CHALLENGE in request:
-        answer.headers[hdrs.WWW_AUTHENTICATE] = request[CHALLENGE]
+    if error.status == 415:  # noqa: PLR2004  RFC 9110, 15.5.16
+        answer.headers[hdrs.ACCEPT_ENCODING] = "identity"
     return answer

@@ -23,6 +23,15 @@ def whole(at: datetime) -> str:
     return str(-int(-at.timestamp() // 1))
 
 
+TOO_MANY_REQUESTS: Final = 429
+
+
+def not_let_in(answer: Answer, reason: str) -> NotSentError:
+    """Return what an answer means that came before any work: a limit passes, a wrong key stays."""
+    passing = answer.status == TOO_MANY_REQUESTS
+    return NotSentError(reason, passing=passing, retry_after_s=answer.retry_after_s)
+
+
 async def send(
     outbound: Outbound, operation: str, method: str, path: str, **options: Any
 ) -> Answer:

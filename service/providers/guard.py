@@ -26,11 +26,15 @@ from service.providers.port import (
 Answer = TypeVar("Answer")
 
 TRIES: Final = 3
-"""Of a call that surely reached nobody: enough to bridge a pod that is replaced."""
+"""Of a call that surely did nothing: enough to bridge a pod that is replaced, or a full second."""
 
 FIRST_PAUSE_S: Final = 0.1
 """Pauses are random up to 0.1 s, then 0.2 s ("full jitter"), so that callers do not march in step;
 together they stay far below a buyer's patience and the next provider's chance."""
+
+REPEAT_WITHIN_S: Final = 2.0
+"""Since the first try; a repeat that a provider asks to wait longer for is not made. With the last
+call's own time-out it leaves the next provider its chance within `REQUEST_TIMEOUT_S`."""
 
 RETRY_AFTER_S: Final = 1
 
@@ -121,12 +125,18 @@ class GuardedProvider:
         return self._provider.list_changed(since, until)
 
     async def _call(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Call; again only if nobody was reached. An unknown outcome is the completer's."""
+        """Call; again only if nothing was done. An unknown outcome is the completer's."""
+        last = asyncio.get_running_loop().time() + REPEAT_WITHIN_S
         for repeat in range(1, TRIES):
             try:
                 return await self.breaker.call(call)
             except NotSentError as error:
-                if not error.passing:
+                pause_s = error.retry_after_s + _jitter_s(repeat)
+                if not error.passing or asyncio.get_running_loop().time() + pause_s > last:
                     raise
-            await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2 ** (repeat - 1)))  # noqa: S311
+            await asyncio.sleep(pause_s)
         return await self.breaker.call(call)
+
+
+def _jitter_s(repeat: int) -> float:
+    return random.uniform(0, FIRST_PAUSE_S * 2 ** (repeat - 1))  # noqa: S311  no secret

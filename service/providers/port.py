@@ -19,12 +19,14 @@ from service.domain.payment import Charge, ChargeOutcome
 class NotSentError(Exception):
     """The provider has surely done nothing: nothing was charged or refunded.
 
-    `passing` if the very next moment may be better, so that a repeat is worth its while.
+    `passing` if the very next moment may be better, so that a repeat is worth its while;
+    `retry_after_s` is how long the provider asks to be left alone before one, 0 if it doesn't say.
     """
 
-    def __init__(self, reason: str, *, passing: bool = False) -> None:
+    def __init__(self, reason: str, *, passing: bool = False, retry_after_s: float = 0.0) -> None:
         super().__init__(reason)
         self.passing = passing
+        self.retry_after_s = retry_after_s
 
 
 class OutcomeUnknownError(Exception):

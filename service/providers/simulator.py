@@ -12,12 +12,11 @@ from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Answer, Outbound
 from service.providers import simulator_disputes as disputes
-from service.providers.calls import segment, send, whole
+from service.providers.calls import not_let_in, segment, send, whole
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
     NoSuchChargeError,
-    NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
     ProviderDispute,
@@ -282,7 +281,7 @@ class SimulatorProvider:
         )
         if answer.status >= BAD_REQUEST and answer.status not in REFUSED:
             # e.g. 401 or 429: nothing was done, and it is not this payment's fault
-            raise NotSentError(f"status {answer.status}")
+            raise not_let_in(answer, f"status {answer.status}")
         return answer
 
 

@@ -12,10 +12,10 @@ import msgspec
 from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.outbound import Answer
+from service.providers.calls import not_let_in
 from service.providers.port import (
     ChargeOpenError,
     NoSuchChargeError,
-    NotSentError,
     OutcomeUnknownError,
     ProviderCharge,
     ProviderRefund,
@@ -286,7 +286,7 @@ def _error(answer: Answer) -> _Error:
     error = body.error
     reason = f"status {answer.status}, {_code(error.why or error.type)}"
     if answer.status in _NOT_DONE and error.code != "lock_timeout":
-        raise NotSentError(reason)
+        raise not_let_in(answer, reason)
     if answer.status not in _REFUSED or error.type == "idempotency_error":
         raise OutcomeUnknownError(reason, answered=True)
     return error

@@ -97,6 +97,28 @@ SELECT count(*) FROM settled
 """
 
 
+_CAME_BACK: Final = """
+WITH payment AS MATERIALIZED (
+    SELECT p.id FROM payments p WHERE p.id = %(payment_id)s FOR UPDATE
+),
+returned AS (
+    UPDATE orphan_captures o SET status = 'review', refund_ref = NULL, last_error = %(error)s,
+        updated_at = %(at)s
+    FROM payment p WHERE o.id = %(id)s AND o.payment_id = p.id AND o.status = 'refunded'
+      AND o.refund_ref = %(refund_ref)s
+    RETURNING o.id, o.payment_id
+),
+recorded AS (
+    INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+    SELECT r.payment_id, %(at)s, 'orphan_refund_reversed', jsonb_build_object(
+               'orphan_id', r.id, 'refund_ref', %(refund_ref)s::text,
+               'error', %(error)s::text), %(correlation_id)s
+    FROM returned r
+)
+SELECT count(*) FROM returned
+"""
+
+
 async def record(db: Database, item: NewOrphan) -> bool:
     """Record an orphan once; False if it is known. Raises RefusedError if the charge pays."""
     rows = await db.fetch(_RECORD, msgspec.structs.asdict(item))
@@ -169,6 +191,24 @@ async def get(db: Database, orphan_id: UUID) -> OrphanRow | None:
     return OrphanRow(*rows[0]) if rows else None
 
 
+async def came_back(
+    db: Database, orphan: OrphanRow, *, error: str, correlation_id: str, at: datetime
+) -> bool:
+    """Leave an orphan to people whose refund came back; False if that is known."""
+    rows = await db.fetch(
+        _CAME_BACK,
+        {
+            "id": orphan.id,
+            "payment_id": orphan.payment_id,
+            "refund_ref": orphan.refund_ref,
+            "error": error,
+            "correlation_id": correlation_id,
+            "at": at,
+        },
+    )
+    return bool(rows[0][0])
+
+
 async def of_payment(db: Database, payment_id: UUID) -> list[OrphanRow]:
     """Return the orphans of a payment, oldest first."""
     rows = await db.read(
@@ -178,17 +218,19 @@ async def of_payment(db: Database, payment_id: UUID) -> list[OrphanRow]:
     return [OrphanRow(*row) for row in rows]
 
 
-async def is_refunded_by(db: Database, refund_id: UUID, provider: str, charge_ref: str) -> bool:
-    """Return whether an orphan's charge is being given back by a refund of this key."""
+async def refunded_by(
+    db: Database, refund_id: UUID, provider: str, charge_ref: str
+) -> OrphanRow | None:
+    """Return the orphan whose charge a refund of this key gives back."""
     rows = await db.read(
-        """
-        SELECT 1 FROM orphan_captures o
+        f"""
+        SELECT {_COLUMNS} FROM orphan_captures o
         WHERE o.provider = %(provider)s AND o.provider_ref = %(ref)s
           AND %(refund)s::uuid = ANY (o.id || o.retry_keys)
-        """,
+        """,  # noqa: S608  constants only; values are parameters
         {"provider": provider, "ref": charge_ref, "refund": refund_id},
     )
-    return bool(rows)
+    return OrphanRow(*rows[0]) if rows else None
 
 
 async def unrefunded(db: Database) -> dict[str, int]:

@@ -75,7 +75,7 @@ def tell_mismatch(payment: PaymentRow, charge_ref: str, charge: Charge) -> None:
     _log.error(
         "charge_mismatch",
         payment_id=str(payment.id),
-        charge_ref=charge_ref,
+        provider_ref=charge_ref,
         recorded_payment_id=str(charge.payment_id) if charge.payment_id else None,
         recorded_attempt_id=str(charge.attempt_id) if charge.attempt_id else None,
     )

@@ -199,10 +199,12 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
 
 async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
     """Adopt a refund that none of ours is: it was made in the provider's dashboard."""
-    if event.refund_id is not None and await orphan_store.is_refunded_by(
-        ctx.db, event.refund_id, event.provider, event.charge_ref
+    if event.refund_id is not None and (
+        orphan := await orphan_store.refunded_by(
+            ctx.db, event.refund_id, event.provider, event.charge_ref
+        )
     ):
-        return NO_NEWS  # its own worker asks until it knows
+        return await orphans.follow_refund(ctx, orphan)
     payment = await find_owner(ctx, event)
     if payment is None:
         return FOREIGN
@@ -285,8 +287,11 @@ async def reopen(ctx: Context, cause: str, payment: PaymentRow, charge: Charge) 
     status = PaymentStatus(payment.status)
     if not _is_news(status, charge.outcome):
         return None
-    canceled = charge.outcome is ChargeOutcome.CANCELED
-    captured = status is PaymentStatus.AUTHORIZED and not canceled
+    held = status is PaymentStatus.AUTHORIZED
+    canceled = charge.outcome is ChargeOutcome.CANCELED or (
+        held and charge.outcome is ChargeOutcome.DECLINED
+    )
+    captured = held and charge.captured > 0
     process = status is PaymentStatus.REQUIRES_ACTION and not canceled
     now = ctx.now()
     item = Reopen(
@@ -311,7 +316,7 @@ def _is_news(status: PaymentStatus, outcome: ChargeOutcome) -> bool:
     if status is PaymentStatus.REQUIRES_ACTION:
         return outcome is not ChargeOutcome.REQUIRES_ACTION
     if status is PaymentStatus.AUTHORIZED:
-        return outcome in (ChargeOutcome.SUCCEEDED, ChargeOutcome.CANCELED)
+        return outcome in (ChargeOutcome.SUCCEEDED, *reversals.TAKEN_BACK)
     raise NotYetError(f"the payment is {status} and has no attempt")  # it has just been settled
 
 

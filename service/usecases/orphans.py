@@ -40,6 +40,7 @@ SHOWN: Final = 100
 
 RECORDED: Final = "orphan_recorded"
 RELEASED: Final = "hold_released"
+RETURNED: Final = "orphan_refund_reversed"
 NO_NEWS: Final = "no_news"
 
 
@@ -81,6 +82,31 @@ async def give_back(ctx: Context, orphan: OrphanRow) -> None:
         await _put_off(ctx, orphan, str(error))
         return
     await _settle(ctx, orphan, result)
+
+
+async def follow_refund(ctx: Context, orphan: OrphanRow) -> str:
+    """Look whether the refund of an orphan stands; one that came back is for people to decide.
+
+    While it is under way its own worker asks until it knows. Raises NotSentError or
+    OutcomeUnknownError.
+    """
+    if orphan.status != "refunded":
+        return NO_NEWS
+    provider = ctx.providers[orphan.provider]
+    for found in await provider.list_refunds(orphan.provider_ref):
+        if (found.provider_ref, found.status) == (orphan.refund_ref, "failed"):
+            return await _came_back(ctx, orphan, found.failure_code or "reversed")
+    return NO_NEWS
+
+
+async def _came_back(ctx: Context, orphan: OrphanRow, error: str) -> str:
+    if not await store.came_back(
+        ctx.db, orphan, error=error, correlation_id=correlation_id(), at=ctx.now()
+    ):
+        return NO_NEWS
+    ctx.metrics.inc(m.REVERSALS, kind="orphan_refund", provider=orphan.provider)
+    _log.error(ORPHAN_REACHED["review"], **_facts(orphan.id), failure_code=error)
+    return RETURNED
 
 
 async def _refund(provider: Provider, orphan: OrphanRow) -> RefundResult:

@@ -176,7 +176,7 @@ async def _operate(provider: Provider, attempt: Attempt) -> Charge:
     if result.outcome is not ChargeOutcome.REJECTED:
         return result
     found = await provider.get_charge(charge_ref)
-    return found if found.outcome in _AT_REST else result
+    return found if found.outcome in {*_AT_REST, ChargeOutcome.DECLINED} else result
 
 
 async def settle_answer(ctx: Context, attempt: Attempt, result: Charge) -> Settled:

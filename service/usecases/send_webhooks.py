@@ -5,8 +5,7 @@ with the same id and the same bytes.
 """
 
 import random
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from service import metric_catalog as m
 from service import webhook_secrets
 from service.integrations.merchants import UnreachableError
 from service.logs import bind_correlation, correlation_id, get_logger
+from service.retry_after import retry_after_s
 from service.store import webhook_deliveries as store
 from service.store import webhook_endpoints as endpoints
 from service.store.admin_actions import AdminAction
@@ -103,18 +103,6 @@ def wait_s(tries: int, retry_after_s: float, fraction: float) -> float | None:
         return None
     planned = SCHEDULE_S[tries - 1] * (1 + JITTER * fraction)
     return max(planned, min(retry_after_s, MAX_RETRY_AFTER_S))
-
-
-def retry_after_s(text: str, now: datetime) -> float:
-    """Return the seconds of a Retry-After (RFC 9110, 10.2.3); 0 for one that can't be read."""
-    if text.isascii() and text.isdecimal():
-        return float(text[:9])
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # a year of eleven digits is the latter
-        return 0.0
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max((at - now).total_seconds(), 0.0)
 
 
 async def _try(ctx: Context, due: DueDelivery, secrets: list[str]) -> None:

@@ -26,6 +26,7 @@ Ask = Callable[[Client], Awaitable[Reply]]
 ANSWERS: Final = frozenset({200, 201, 202, 404, 409, 503})
 """All that a customer may be told here: no request is malformed, and nothing may be a 500."""
 
+DASHBOARD_MINOR: Final = 200
 MAX_ROUNDS: Final = 40  # two hours each: more than three days, all schedules are through by then
 HOLD_S: Final = 5.0  # a request that is to be held reaches the provider in milliseconds
 
@@ -56,6 +57,7 @@ class Shop:
     crashes: int = 0
     answers: dict[tuple[str, str], Reply] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
+    heard: set[str] = field(default_factory=set)
 
     @classmethod
     async def open(cls, forks: Forks, simulator: Control) -> "Shop":
@@ -101,6 +103,31 @@ class Shop:
             found = await customer.read(f"/v1/payments?order_id={order_id}")
         return str(found["payments"][0]["id"]) if found["payments"] else None
 
+    async def happen(self, what: str, back: int) -> None:
+        """Do something at the provider past the API, to one of the last charges that allow it."""
+        state = await self.simulator.state()
+        what, _, part = what.partition("_part")
+        allowed = _allowed(what, state)
+        if not allowed:
+            return
+        subject, amount = allowed[-1 - back % len(allowed)], DASHBOARD_MINOR if part else None
+        match what:
+            case "refund":
+                await self.simulator.refund(subject, amount)
+            case "capture":
+                await self.simulator.capture(subject, amount)
+            case "send_back":
+                await self.simulator.fail_refund(subject)
+            case _:
+                await self.simulator.fail_charge(subject)
+        self.outcomes[f"provider: {what}"] += 1
+
+    async def hear_all(self) -> None:
+        """Deliver what nobody has heard yet, the latest first: all of it comes in the end."""
+        for event in reversed((await self.simulator.webhooks())["deliveries"]):
+            if event["event_id"] not in self.heard:
+                await self._tell(event, times=1)
+
     async def crash(self) -> None:
         """Kill the API and start it again."""
         self.api.kill()
@@ -133,7 +160,10 @@ class Shop:
         sent = (await self.simulator.webhooks())["deliveries"]
         if not sent:
             return
-        body = sent[-1 - back % len(sent)]["body"].encode()
+        await self._tell(sent[-1 - back % len(sent)], times)
+
+    async def _tell(self, event: dict[str, Any], times: int) -> None:
+        body = event["body"].encode()
         at_s = int(self.forks.clock().timestamp())
         headers = {
             HEADER: f"t={at_s},v1={sign(WEBHOOK_SECRET, at_s, body)}",
@@ -144,12 +174,15 @@ class Shop:
                 url = f"{self.api.url}/v1/webhooks/simulator"
                 async with session.post(url, data=body, headers=headers) as answer:
                     assert answer.status in (200, 503), await answer.text()
+                    if answer.status == 200:
+                        self.heard.add(event["event_id"])
                     self.outcomes[f"webhook {(await answer.json()).get('outcome')}"] += 1
 
     async def settle(self) -> None:
         """Let everything work again, and time pass until nothing is left to do."""
         await self.simulator.clear_faults()
         await self.simulator.release()
+        await self.hear_all()
         for _ in range(MAX_ROUNDS):
             while await self.work():
                 pass
@@ -169,6 +202,21 @@ class Shop:
         assert held == set(rows(url, GRANTED))
 
 
+def _allowed(what: str, state: dict[str, Any]) -> list[str]:
+    """Return the charges, or refunds, with which that can be done now, the latest last."""
+    charges, refunds = state["charges"], state["refunds"]
+    match what:
+        case "refund":
+            left = [(c["id"], c["amount_captured"] - c["amount_refunded"]) for c in charges]
+            return [charge for charge, minor in left if minor >= DASHBOARD_MINOR]
+        case "capture":
+            return [charge["id"] for charge in charges if charge["status"] == "authorized"]
+        case "send_back":
+            return [refund["id"] for refund in refunds if refund["status"] == "succeeded"]
+        case _:
+            return [charge["id"] for charge in charges if charge["status"] == "succeeded"]
+
+
 def _money_agrees(payments: dict[str, str], charges: list[dict[str, Any]]) -> None:
     """Compare payment by payment; what a person has to decide has no answer yet."""
     made = defaultdict(list)
@@ -184,7 +232,8 @@ def _money_agrees(payments: dict[str, str], charges: list[dict[str, Any]]) -> No
             continue
         taken = sum(charge["amount_captured"] for charge in mine)
         returned = sum(charge["amount_refunded"] for charge in mine)
-        kept = payment["captured"] - payment["refunded"]
+        standing = 0 if payment["status"] == "reversed" else payment["captured"]
+        kept = standing - payment["refunded"]
         assert taken - returned == kept, (payment, mine)
         paid[payment["order"]] += bool(taken) and payment["status"] == "succeeded"
         still_held = [charge for charge in mine if charge["status"] == "authorized"]

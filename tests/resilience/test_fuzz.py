@@ -20,6 +20,8 @@ Value = TypeVar("Value")
 EXAMPLES: Final = {"short": 150, "long": 5_000}
 SECRET: Final = SIMULATOR_SECRETS["SIMULATOR_WEBHOOK_SECRETS"]
 ANSWER_S: Final = 10.0
+PATIENCE_S: Final = 0.2
+"""Of a client that hangs up; an answer to what is whole takes milliseconds."""
 
 ODD = st.sampled_from(
     (
@@ -49,6 +51,22 @@ BODIES = st.one_of(
         lambda record: json.dumps({"id": "e", "type": "t", "data": {"object": record}}).encode()
     ),
 )
+
+
+FRAMINGS = st.sampled_from(
+    [("Transfer-Encoding", b"chunked"), ("Transfer-Encoding", b"gzip, chunked"),
+     ("Content-Encoding", b"gzip"), ("Content-Encoding", b"identity"), ("Content-Length", b"9"),
+     ("Content-Length", b"-1"), ("Expect", b"100-continue"), ("Upgrade", b"websocket"),
+     ("Connection", b"Upgrade")]
+)  # fmt: skip
+CHUNKS = st.lists(
+    st.sampled_from(
+        [b"4\r\n{}  \r\n", b"0\r\n\r\n", b"zz\r\n", b"-1\r\n", b"ffffffffffffffffff\r\n", b"\0",
+         b"{}", b"\x1f\x8b", b"5;x=y\r\nabcde\r\n", b"3\r\nabcdef\r\n"]
+    ),
+    max_size=5,
+).map(b"".join)  # fmt: skip
+PATHS = st.sampled_from(["/v1/webhooks/simulator", "/v1/orders", "/nope", "/openapi.json"])
 
 
 async def sent(url: str, path: str, headers: Sequence[tuple[str, bytes]], body: bytes) -> int:
@@ -129,6 +147,42 @@ async def test_no_webhook_does_harm(calm_api: Api, depth: str, say: Say) -> None
     assert {200, 400} <= statuses
     await calm_api.sound()
     say(f"{EXAMPLES[depth]} signed webhooks; statuses {sorted(statuses)}")
+
+
+async def test_no_framing_is_our_failure(calm_api: Api, depth: str, say: Say) -> None:
+    """Each client loses its patience: what still waits for a body learns of that at once."""
+
+    async def deliver(drawn: tuple[str, list[tuple[str, bytes]], bytes]) -> int:
+        path, framings, body = drawn
+        return await sent_and_left(calm_api.url, path, framings, body)
+
+    drawn = st.tuples(PATHS, st.lists(FRAMINGS, max_size=3), CHUNKS)
+    statuses = await each(depth, drawn, deliver)
+    assert statuses <= {0, 100, 400, 401, 404, 405, 413, 415, 417}, statuses
+    assert {400, 404, 415} <= statuses
+    counted = calm_api.context.metrics.exposition().decode().splitlines()
+    assert not [line for line in counted if line.startswith("http_requests_total") and
+                'status="5' in line]  # fmt: skip
+    say(f"{EXAMPLES[depth]} framings; statuses {sorted(statuses)}")
+
+
+async def sent_and_left(
+    url: str, path: str, headers: Sequence[tuple[str, bytes]], body: bytes
+) -> int:
+    """Send a request without a word on its length but `headers`; hang up if there is no answer."""
+    where = URL(url)
+    reader, writer = await asyncio.open_connection(str(where.host), where.port)
+    try:
+        lines = [f"POST {path} HTTP/1.1".encode(), b"Host: x"]
+        lines += [name.encode() + b": " + value for name, value in headers]
+        writer.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        async with asyncio.timeout(PATIENCE_S):
+            status = await reader.readline()
+        return int(status.split()[1]) if status else 0
+    except (TimeoutError, ConnectionError):
+        return 0
+    finally:
+        writer.close()
 
 
 async def test_no_signature_is_taken_but_the_right_one(calm_api: Api, depth: str) -> None:

@@ -70,8 +70,17 @@ REQUESTS = Bundle("requests")
 WHO = st.integers(0, 1)
 GAMES = st.lists(st.integers(1, 20), min_size=1, max_size=2, unique=True)
 PAYING = st.sampled_from(("pay", "pay", "authorize", "authorize", "decline"))
-CHANGING = st.sampled_from(("capture", "cancel", "refund"))
-TARGETS = {"capture": "provider.capture", "cancel": "provider.cancel", "refund": "provider.refund"}
+CHANGING = st.sampled_from(("capture", "capture_part", "cancel", "refund"))
+BEHIND_OUR_BACK = st.sampled_from(
+    ("fail", "refund", "refund_part", "capture", "capture_part", "send_back", "fail")
+)
+"""What people do in the provider's dashboard, and what the buyer's bank does by itself."""
+TARGETS = {
+    "capture": "provider.capture",
+    "capture_part": "provider.capture",
+    "cancel": "provider.cancel",
+    "refund": "provider.refund",
+}
 
 
 class Scene:
@@ -198,6 +207,13 @@ class Story(RuleBasedStateMachine):
         """Take a webhook: in any order, twice, or a week late."""
         self.do(self.shop.hear(back, times))
 
+    @rule(what=BEHIND_OUR_BACK, back=st.integers(0, 3), heard=st.booleans())
+    def happen(self, what: str, back: int, heard: Any) -> None:
+        """Let somebody work in the provider's dashboard, or a bank take its word back."""
+        self.do(self.shop.happen(what, back))
+        if heard:
+            self.do(self.shop.hear(0, 1))
+
     @rule(
         target=REQUESTS,
         order=ORDERS,
@@ -241,6 +257,8 @@ class Story(RuleBasedStateMachine):
         subject = payment or order_id  # which no payment has as its id
         if kind == "refund":
             return user, key, lambda customer: customer.refund(subject, PART_MINOR, key=key)
+        if kind == "capture_part":
+            return user, key, lambda customer: customer.capture(subject, PART_MINOR, key=key)
         if kind == "capture":
             return user, key, lambda customer: customer.capture(subject, key=key)
         return user, key, lambda customer: customer.cancel(subject, key=key)
@@ -287,4 +305,5 @@ def test_stories(scene: Scene, depth: str, say: Say) -> None:
         f" answers: {outcomes}"
     )
     told = {"succeeded", "failed", "unknown", "authorized", "canceled", "webhook accepted"}
+    told |= {f"provider: {what}" for what in ("refund", "capture", "send_back", "fail")}
     assert told <= set(scene.outcomes), "the stories have become too tame"

@@ -24,11 +24,15 @@ class Asked:
 
 @dataclass
 class Recorded:
-    """The next answers, in order: a status and a body, or what else the server does."""
+    """The next answers, in order: a status and a body, or what else the server does.
+
+    `retry_after` is the Retry-After of every answer that has the status 429.
+    """
 
     url: str = ""
     answers: list[tuple[int, Any] | str] = field(default_factory=list)
     otherwise: "Callable[[Asked], tuple[int, Any]] | None" = None
+    retry_after: str | None = None
     asked: list[Asked] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -63,7 +67,10 @@ class Recorded:
             case (int(status), bytes(raw)):
                 return web.Response(status=status, body=raw, content_type="application/json")
             case (int(status), body):
-                return web.json_response(body, status=status)
+                answer = web.json_response(body, status=status)
+                if status == 429 and self.retry_after is not None:
+                    answer.headers["Retry-After"] = self.retry_after
+                return answer
         raise AssertionError("no such answer")
 
     def _next(self, asked: Asked) -> tuple[int, Any] | str:

@@ -9,6 +9,7 @@ INSERT INTO status_transitions (entity, from_status, to_status) VALUES
     ('order', 'refunded', 'paid'),               -- its refund came back: we hold the money again
     ('order', 'paid', 'canceled'),
     ('order', 'fulfilled', 'canceled'),
+    ('orphan_capture', 'refunded', 'review'),    -- its refund came back
     ('reversal', 'new', 'open'),
     ('reversal', 'new', 'closed'),
     ('reversal', 'open', 'closed');
@@ -189,6 +190,7 @@ CREATE OR REPLACE VIEW money_invariants AS
     UNION ALL SELECT 'paid_games_not_held', count(*) FROM invariant_paid_games_not_held
     UNION ALL SELECT 'given_up_and_kept', count(*) FROM invariant_given_up_and_kept
     UNION ALL SELECT 'broken_admin_chains', count(*) FROM invariant_broken_admin_chains
+    UNION ALL SELECT 'broken_seals', count(*) FROM invariant_broken_seals
     UNION ALL SELECT 'reversals_not_booked', count(*) FROM invariant_reversals_not_booked;
 
 GRANT SELECT ON reversals, invariant_reversals_not_booked TO coinslot_service;

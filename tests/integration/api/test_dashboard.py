@@ -201,3 +201,48 @@ async def test_a_cancellation_that_comes_after_a_capture_books_it(api: Api, ada:
     canceled = await ada.call("POST", f"/v1/payments/{payment['id']}/cancel", key=str(uuid4()))
     assert canceled.expect(200).body["status"] == "succeeded"
     await api.sound()
+
+
+async def test_a_hold_that_was_captured_and_failed_before_we_heard_is_given_up(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.capture(charge["id"])
+    await api.simulator.fail_charge(charge["id"])
+    await hook.send(await charge_event(api.simulator))
+    await api.process()
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "canceled"
+    assert (await ada.pay(order["id"])).expect(201).body["status"] == "succeeded"
+    await api.sound()
+
+
+@pytest.mark.parametrize("action", ["capture", "cancel"])
+async def test_an_operation_on_a_hold_that_has_failed_ends_it(
+    api: Api, ada: Client, action: str
+) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.capture(charge["id"])
+    await api.simulator.fail_charge(charge["id"])
+    path = f"/v1/payments/{payment['id']}/{action}"
+    ended = (await ada.call("POST", path, key=str(uuid4()))).expect(200).body
+    assert (ended["status"], ended["captured"]) == ("canceled", 0)
+    await api.sound()
+
+
+async def test_a_buyer_who_failed_at_the_bank_lets_the_payment_expire(
+    api: Api, ada: Client
+) -> None:
+    """The provider refuses to cancel what has failed: nothing is held, and no person is needed."""
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], payment_method="pm_requires_action")).expect(201).body
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.complete(charge["id"], "declined")
+    api.clock.forward(seconds=3600)
+    await api.expire()
+    await api.complete()
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "expired"
+    await api.sound()

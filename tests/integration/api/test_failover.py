@@ -13,6 +13,7 @@ from tests.integration.api.conftest import Api, Start
 from tests.support.recorded import Recorded, error, intent, paid, recorded_server
 
 BOTH = {"PROVIDERS": "simulator,stripe", "STRIPE_API_KEY": "sk_test_x"}
+STRIPE = {**BOTH, "PROVIDERS": "stripe", "DEFAULT_PROVIDER": "stripe"}
 NOBODY = "http://127.0.0.1:1"
 DOWN = {**BOTH, "SIMULATOR_URL": NOBODY}
 LOCKED_S = 31  # the default lock and a moment
@@ -33,6 +34,11 @@ async def payments_of(client: Client, order: dict[str, str]) -> list[tuple[str, 
 def counted(api: Api, sample: str) -> float:
     text = api.context.metrics.exposition().decode()
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(sample))
+
+
+def charges(api: Api, provider: str) -> float:
+    return counted(api, f'payment_provider_requests_total{{operation="charge",outcome="error",'
+                        f'provider="{provider}"}}')  # fmt: skip
 
 
 async def test_the_next_provider_takes_over(start_api: Start, stripe: Recorded) -> None:
@@ -96,15 +102,48 @@ async def test_a_bank_that_says_no_is_not_asked_again_through_another_provider(
     assert counted(api, 'payments_total{provider="simulator",status="declined"}') == 1
 
 
-@pytest.mark.parametrize("status", [401, 429])
+@pytest.mark.parametrize(("status", "tries"), [(401, 1), (429, 3)])
 async def test_a_provider_that_refuses_us_and_not_the_buyer_is_stood_in_for(
-    start_api: Start, stripe: Recorded, status: int
+    start_api: Start, stripe: Recorded, status: int, tries: int
 ) -> None:
     api = await start_api(**BOTH, STRIPE_URL=stripe.url)
-    await api.simulator.fault("provider.charge", "status", status=status, times=1)
+    await api.simulator.fault("provider.charge", "status", status=status, times=tries)
     async with api.client() as ada:
         order = await ada.order(["game-1"])
         assert (await ada.pay(order["id"])).expect(201).body["provider"] == "stripe"
+    assert charges(api, "simulator") == tries
+    await api.sound()
+
+
+@pytest.mark.parametrize("rest", [None, "1"])
+async def test_a_limit_that_passes_is_waited_for_under_the_same_key(
+    start_api: Start, stripe: Recorded, rest: str | None
+) -> None:
+    refused = (429, error("invalid_request_error", "rate_limit"))
+    stripe.will(refused)
+    stripe.retry_after = rest
+    api = await start_api(**STRIPE, STRIPE_URL=stripe.url)
+    async with api.client() as ada:
+        order = await ada.order(["game-1"])
+        payment = (await ada.pay(order["id"])).expect(201).body
+    assert (payment["status"], payment["failure_code"]) == ("succeeded", None)
+    assert len(stripe.asked) == 2
+    assert len({asked.headers["Idempotency-Key"] for asked in stripe.asked}) == 1
+    await api.sound()
+
+
+async def test_a_limit_that_lasts_is_not_waited_for(start_api: Start, stripe: Recorded) -> None:
+    stripe.will(*[(429, error("invalid_request_error", "rate_limit"))] * 9)
+    stripe.retry_after = "60"
+    api = await start_api(**STRIPE, STRIPE_URL=stripe.url)
+    async with api.client() as ada:
+        order = await ada.order(["game-1"])
+        payment = (await ada.pay(order["id"])).expect(201).body
+        assert (payment["status"], payment["failure_code"]) == ("failed", "provider_unavailable")
+        assert len(stripe.asked) == 1
+        stripe.retry_after = None
+        assert (await ada.pay(order["id"])).expect(201).body["status"] == "failed"
+    assert len(stripe.asked) == 4  # three tries
     await api.sound()
 
 

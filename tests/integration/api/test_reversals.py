@@ -6,7 +6,7 @@ from uuid import uuid4
 from scripts.client import Client
 from tests.integration.api.conftest import Api
 from tests.support.services import ADMIN
-from tests.support.webhooks import Hook, Json, charge_event, event_of, inbox
+from tests.support.webhooks import Hook, Json, charge_event, event_of, inbox, orphans
 
 
 async def bought(api: Api, ada: Client, game: str = "game-1") -> Json:
@@ -212,6 +212,30 @@ async def test_a_charge_that_fails_after_a_partial_refund_leaves_our_debt_in_the
     )
     assert rows == [(-500,)]
     await api.deliver()
+    await api.sound()
+
+
+async def test_the_refund_of_an_orphan_that_comes_back_is_for_people(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    order = await ada.order(["game-1"])
+    (await ada.pay(order["id"], payment_method="pm_declined")).expect(201)
+    charge = (await api.simulator.state())["charges"][-1]
+    await api.simulator.complete(charge["id"], late=True)
+    await hook.send(await charge_event(api.simulator))
+    await api.process()
+    assert [each["status"] for each in await orphans(api.context.db)] == ["refunded"]
+    await taken_back(api, hook, times=2)
+    [orphan] = await orphans(api.context.db)
+    assert (orphan["status"], orphan["last_error"]) == ("review", "expired_or_canceled_card")
+    assert api.counted('reversals_total{kind="orphan_refund",provider="simulator"}') == 1
+    async with api.client("op", ADMIN) as operator:
+        path = f"/v1/admin/orphan-captures/{orphan['id']}/retry"
+        note = {"note": "a new card"}
+        (await operator.call("POST", path, json=note, key=str(uuid4()))).expect(202)
+    await api.process()
+    [orphan] = await orphans(api.context.db)
+    assert orphan["status"] == "refunded"
     await api.sound()
 
 

@@ -174,8 +174,22 @@ async def test_what_is_refused_before_any_work_was_not_done(
     provider: StripeProvider, server: Recorded, answer: tuple[int, Any]
 ) -> None:
     server.will(answer)
-    with pytest.raises(NotSentError):
+    with pytest.raises(NotSentError) as caught:
         await provider.charge(a_charge())
+    assert caught.value.passing == (answer[0] == 429)  # a refused key is refused again
+    assert caught.value.retry_after_s == 0.0
+
+
+@pytest.mark.parametrize(("header", "rest_s"), [("1", 1.0), ("0", 0.0), ("soon", 0.0), ("-5", 0.0)])
+async def test_a_limit_that_is_reached_says_when_it_is_over(
+    provider: StripeProvider, server: Recorded, header: str, rest_s: float
+) -> None:
+    server.retry_after = header
+    server.will((429, error("invalid_request_error", "rate_limit")))
+    with pytest.raises(NotSentError) as caught:
+        await provider.charge(a_charge())
+    assert caught.value.passing
+    assert caught.value.retry_after_s == rest_s
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.usecases.send_webhooks import SCHEDULE_S, retry_after_s, wait_s
+from service.retry_after import retry_after_s
+from service.usecases.send_webhooks import SCHEDULE_S, wait_s
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DAY_S = 86_400.0

@@ -9,9 +9,10 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from service.errors import OrderNotPayableError, OverloadedError
+from service.errors import OrderNotPayableError, OverloadedError, StoreUnavailableError
 from service.http.endpoint import Call, Endpoint, Nothing, Reply
 from service.http.parse import TEXT
+from service.store.database import ConnectionLostError
 
 Client = TestClient[web.Request, web.Application]
 Connect = Callable[..., Awaitable[Client]]
@@ -65,6 +66,8 @@ async def fail(call: Call[Nothing, Nothing]) -> Reply:
             raise OrderNotPayableError("It is canceled")
         case "busy":
             raise OverloadedError(retry_after_s=7)
+        case "lost":
+            raise ConnectionLostError
         case "timeout":
             raise TimeoutError("of somebody else")
         case "public":
@@ -75,6 +78,10 @@ async def fail(call: Call[Nothing, Nothing]) -> Reply:
             raise web.HTTPFound("/health/live")
         case _:
             raise RuntimeError("postgresql://u:hunter2@db/x said no")
+
+
+async def fingerprint(call: Call[Nothing, Nothing]) -> Reply:
+    return Reply(200, Echo(call.fingerprint.hex()))
 
 
 async def odd(_call: Call[Nothing, Nothing]) -> Reply:
@@ -121,7 +128,10 @@ def table(slow: Slow) -> tuple[Endpoint, ...]:
         endpoint("GET", "/v1/things", listing),
         endpoint("GET", "/v1/things/{thing_id}/{kind}", read, scope="things:read"),
         endpoint("POST", "/v1/raw", raw),
-        endpoint("POST", "/v1/fail/{how}", fail, errors=(OrderNotPayableError,)),
+        endpoint("POST", "/v1/things/{thing_id}/print", fingerprint),
+        endpoint(
+            "POST", "/v1/fail/{how}", fail, errors=(OrderNotPayableError, StoreUnavailableError)
+        ),
         endpoint("POST", "/v1/slow", slow.handle),
         endpoint("POST", "/v1/odd", odd),
     )

@@ -1,6 +1,5 @@
 """Every error is a problem document, and none says more than the client may know."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -93,15 +92,3 @@ def test_field_errors_are_listed() -> None:
 def test_no_two_errors_share_a_code() -> None:
     classes = ServiceError.__subclasses__()
     assert len({error.code for error in classes}) == len(classes) > 20
-
-
-async def test_what_is_no_http_is_refused_without_a_traceback(client: Client, log: Lines) -> None:
-    for junk in (b"BREW /pot HTTP/1.1\r\n\r\n", b"\x16\x03\x01 hello\r\n\r\n"):
-        reader, writer = await asyncio.open_connection(client.host, client.port)
-        writer.write(junk)
-        answer = await asyncio.wait_for(reader.read(), timeout=5)
-        writer.close()
-        assert answer.startswith(b"HTTP/1.0 400 Bad Request")
-    lines = log("library_log")
-    assert [line["level"] for line in lines if line["module"] == "aiohttp.server"] == ["info"] * 2
-    assert not [line for line in lines if "exception" in line]

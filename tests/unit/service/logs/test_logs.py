@@ -4,8 +4,10 @@ import asyncio
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -201,6 +203,52 @@ def test_what_only_looks_alike_is_kept(lines: Lines, log: Any, key: str) -> None
 def test_secrets_inside_texts_are_masked(lines: Lines, log: Any, text: str, shown: str) -> None:
     log.info("called", error=text, causes=[ValueError(text)])
     assert (lines()[0]["error"], lines()[0]["causes"]) == (shown, [shown])
+
+
+_PARTS = st.sampled_from(
+    ["://", ":", "@", "/", " ", "bearer", "Bearer ", "a", "u:p@h", "\n", "=", "https://u:p@h/", "."]
+)
+_MEANT = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+|(://[^\s/:@]*:)[^\s@]+(?=@)")
+"""What is masked, in one expression; it takes the square of a text's length."""
+
+
+@given(st.lists(_PARTS, max_size=30).map("".join))
+def test_what_is_masked_inside_a_text_is_what_is_meant(text: str) -> None:
+    meant = _MEANT.sub(lambda match: f"{match[1] or match[2]}{logs.MASK}", text)
+    assert logs.redact(None, "info", {"said": text}) == {"said": meant}
+
+
+LENGTH = 100_000
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "://a:",
+        "://:",
+        "://",
+        "bearer ",
+        "bearer  \t",
+        "://bearer ",
+        "://a:b@",
+        "://a",
+        "b:@",
+        "earer",
+    ],
+)
+def test_masking_a_text_twice_as_long_takes_twice_as_long(part: str) -> None:
+    def cost_s(length: int) -> float:
+        text = (part * length)[:length] + "://"
+        best = float("inf")
+        for _ in range(5):  # the least disturbed
+            before = time.thread_time()
+            logs.redact(None, "info", {"said": text})
+            best = min(best, time.thread_time() - before)
+        return best
+
+    once = cost_s(LENGTH)
+    assert once < 0.25  # the square would take tens of seconds
+    assert cost_s(2 * LENGTH) < 3 * max(once, 0.001)
 
 
 def test_secret_values_are_masked_under_any_key(lines: Lines, log: Any) -> None:

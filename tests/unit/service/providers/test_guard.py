@@ -226,6 +226,37 @@ async def test_nothing_else_is_sent_again(
     assert scripted.calls == 1
 
 
+async def test_a_provider_that_asks_for_rest_gets_it_within_bounds(
+    provider: GuardedProvider, scripted: Scripted
+) -> None:
+    rest_s = 0.3
+    scripted.script = [NotSentError("429", passing=True, retry_after_s=rest_s)] * 2
+    started = time.monotonic()
+    assert await provider.charge(REQUEST) == PAID
+    assert scripted.calls == guard.TRIES
+    assert time.monotonic() - started >= 2 * rest_s
+
+
+async def test_a_rest_that_a_buyer_would_not_wait_for_is_not_waited_for(
+    provider: GuardedProvider, scripted: Scripted
+) -> None:
+    too_long = NotSentError("429", passing=True, retry_after_s=guard.REPEAT_WITHIN_S)
+    scripted.script = [too_long]
+    started = time.monotonic()
+    await fails(provider, NotSentError)
+    assert scripted.calls == 1
+    assert time.monotonic() - started < guard.REPEAT_WITHIN_S
+
+
+async def test_rests_together_are_bounded_too(
+    provider: GuardedProvider, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "REPEAT_WITHIN_S", 1.0)
+    scripted.script = [NotSentError("429", passing=True, retry_after_s=0.6)] * 2
+    await fails(provider, NotSentError)
+    assert scripted.calls == 2  # a second rest would end after the second
+
+
 async def test_pauses_are_random_and_bounded(
     provider: GuardedProvider, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
