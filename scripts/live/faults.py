@@ -75,14 +75,9 @@ async def late_successes(scene: Scene) -> None:
 
 async def buyers_dispute(scene: Scene) -> None:
     """Let buyers' banks dispute payments, and want an answer within an hour."""
-    live = scene.live
-    for _ in range(DISPUTES):
-        client, game = live.load.buyer()
-        async with client:
-            order = await client.order([game])
-            paid = await client.pay(order["id"])
-            detail = await client.read(f"/v1/admin/payments/{paid.expect(201).body['id']}")
-        await live.control.dispute(detail["provider_ref"], due_in_s=DUE_IN_S)
+    # Payments that are there: a new one might meet another fault.
+    for (charge,) in await scene.until(hands.CHARGES_TO_DISPUTE, DISPUTES, least=DISPUTES):
+        await scene.live.control.dispute(charge, due_in_s=DUE_IN_S)
     await scene.until(hands.DISPUTES, least=DISPUTES)
 
 
