@@ -38,7 +38,10 @@ WITH message AS MATERIALIZED (
 ),
 payment AS MATERIALIZED (
     SELECT p.id, p.currency, m.id AS message_id,
-           p.captured_minor - p.refunded_minor - p.refund_pending_minor AS left_minor
+           -- nothing is left of what the provider has taken back
+           CASE p.status WHEN 'succeeded'
+               THEN p.captured_minor - p.refunded_minor - p.refund_pending_minor ELSE 0
+               END AS left_minor
     FROM message m JOIN payments p ON p.id = m.payment_id
     WHERE NOT EXISTS (
         SELECT FROM entitlements e WHERE e.payment_id = p.id AND e.status = 'granted')

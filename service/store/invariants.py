@@ -46,7 +46,8 @@ async def backlog(db: Database, *, at: datetime, grant_deadline: datetime) -> Ba
         "  WHERE o.topic = 'library.grant' AND o.delivered_at IS NULL AND o.given_up_at IS NULL"
         "  AND o.created_at < %s)"
         " + (SELECT count(*) FROM outbox o JOIN payments p ON p.id = o.payment_id"
-        "  WHERE o.given_up_at IS NOT NULL AND p.refunded_minor < p.captured_minor)",
+        "  WHERE o.given_up_at IS NOT NULL AND p.status = 'succeeded'"
+        "  AND p.refunded_minor < p.captured_minor)",
         (grant_deadline,),
     )
     return Backlog(

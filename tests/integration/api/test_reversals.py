@@ -195,6 +195,28 @@ async def test_a_charge_that_fails_before_its_games_are_granted_grants_none(
     await api.sound()
 
 
+async def test_a_grant_that_is_given_up_after_the_charge_failed_refunds_nothing(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"])).expect(201).body
+    await api.simulator.fault("library.grant", "hold_before", times=1)
+    delivering = asyncio.create_task(api.deliver())
+    await api.simulator.until_held("library.grant")
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.fail_charge(charge["id"])
+    await hook.send(await charge_event(api.simulator))
+    await api.process()
+    await api.simulator.fault("library.grant", "status", status=422, times=9)
+    await api.simulator.release()
+    await delivering
+    await api.deliver()
+    assert await api.complete() == 0
+    assert (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"] == []
+    assert await api.simulator.shelf("ada") == []
+    await api.sound()
+
+
 async def test_a_charge_that_fails_after_a_partial_refund_leaves_our_debt_in_the_ledger(
     api: Api, ada: Client, hook: Hook
 ) -> None:
