@@ -13,6 +13,7 @@ from service.domain.dispute import ImplausibleError
 from service.domain.reconciliation import DifferenceKind
 from service.errors import StoreUnavailableError
 from service.ids import new_id
+from service.logs import bind_correlation, correlation_id
 from service.providers.port import OutcomeUnknownError, ProviderDispute
 from service.store import disputes as store
 from service.store.disputes import DisputeRow
@@ -82,7 +83,9 @@ async def _open(ctx: Context, row: DisputeRow) -> Difference | None:
 async def _follow(ctx: Context, provider: str, ref: str) -> str | None:
     """Bring our row to what the provider says; return why that is not possible."""
     try:
-        await disputes.follow(ctx, provider, ref)
+        # Its lines name its payment, and the run's own ones after it don't.
+        with bind_correlation(correlation_id()):
+            await disputes.follow(ctx, provider, ref)
     except (disputes.NoPaymentError, ImplausibleError, StoreUnavailableError) as error:
         return str(error)[:500]
     except OutcomeUnknownError as error:
