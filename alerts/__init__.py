@@ -10,6 +10,7 @@ from alerts import (
     availability,
     budgets,
     delivery,
+    disputes,
     merchants,
     money,
     partners,
@@ -30,6 +31,7 @@ AREAS: Final[tuple[Area, ...]] = (
     delivery.AREA,
     merchants.AREA,
     money.AREA,
+    disputes.AREA,
     resources.AREA,
     availability.AREA,
 )

@@ -11,6 +11,7 @@ from alerts import (
     availability,
     budgets,
     delivery,
+    disputes,
     merchants,
     money,
     partners,
@@ -24,6 +25,7 @@ from alerts.scenarios import api as api_scenarios
 from alerts.scenarios import availability as availability_scenarios
 from alerts.scenarios import budgets as budget_scenarios
 from alerts.scenarios import delivery as delivery_scenarios
+from alerts.scenarios import disputes as dispute_scenarios
 from alerts.scenarios import error_rate as error_rate_scenarios
 from alerts.scenarios import merchants as merchant_scenarios
 from alerts.scenarios import money as money_scenarios
@@ -56,6 +58,7 @@ SUITES: Final = (
     Suite(merchants.AREA, merchant_scenarios.SCENARIOS),
     Suite(merchants.AREA, merchant_scenarios.HOURS, "merchants-hours", HOURS),
     Suite(money.AREA, money_scenarios.SCENARIOS),
+    Suite(disputes.AREA, dispute_scenarios.SCENARIOS),
     Suite(resources.AREA, resource_scenarios.SCENARIOS),
     Suite(availability.AREA, availability_scenarios.SCENARIOS),
 )

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from service.metric_catalog import (
+    DISPUTE_STATUSES,
+    DISPUTES,
+    DISPUTES_OPEN,
     LABEL_VALUES,
+    OPEN_DISPUTE_STATUSES,
     ORDER_STATUSES,
     ORDERS,
     PAYMENT_DURATION,
@@ -32,6 +36,8 @@ _STATUS_VALUES: Final = {
     UNRESOLVED_PAYMENTS.name: ("processing", "unknown", "review"),
     UNRESOLVED_PAYMENTS_AGE.name: ("processing", "unknown", "review"),
     UNRESOLVED_REFUNDS.name: ("pending", "unknown", "review"),
+    DISPUTES.name: DISPUTE_STATUSES,
+    DISPUTES_OPEN.name: OPEN_DISPUTE_STATUSES,
 }
 
 Aggregation = Literal["sum", "max", "min", "avg", "count"]
@@ -218,6 +224,11 @@ def times(factor: float, expression: str) -> str:
 def age(timestamp: str) -> str:
     """Return the seconds since a moment in Unix time."""
     return f"time() - {timestamp}"
+
+
+def until(timestamp: str) -> str:
+    """Return the seconds to a moment in Unix time; less than 0 once it has passed."""
+    return f"({timestamp}) - time()"
 
 
 def both(*conditions: str) -> str:

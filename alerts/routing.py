@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from alerts import availability, delivery, merchants, partners, payments, volume
+from alerts import availability, delivery, disputes, merchants, partners, payments, volume
 from alerts.model import API_JOB, SERVICE_LABEL, WORKER_JOB, Alert, Severity
 
 PAGER: Final = "pager"
@@ -65,6 +65,7 @@ INHIBITIONS: Final = (
         (delivery.NOT_GRANTED, delivery.OUTBOX_LAGGING),
         "the same at a higher limit, and its way there",
     ),
+    Inhibition(disputes.DUE_CRITICAL, (disputes.DUE_SOON,), "the same, and nearer"),
     Inhibition(partners.CATALOG_DOWN, (partners.CATALOG_FAILING,), "the same at a higher limit"),
     Inhibition(
         partners.PROVIDER_DOWN,

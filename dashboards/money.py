@@ -3,6 +3,7 @@
 from typing import Final
 
 from alerts.delivery import GIVEN_UP, MANY_NOT_GRANTED, NOT_GRANTED, OUTBOX_LAGGING
+from alerts.disputes import DUE_CRITICAL, DUE_SOON, OPENED, RATE_HIGH
 from alerts.links import MONEY_DASHBOARD
 from alerts.money import (
     CAPTURE_REVERSED,
@@ -18,8 +19,8 @@ from alerts.money import (
     TRAIL_BROKEN,
 )
 from alerts.payments import IN_REVIEW, REFUNDS_IN_REVIEW
-from alerts.promql import age, total
-from dashboards.panels import Dashboard, Query, Row, rising, stat, table, timeseries
+from alerts.promql import above, age, total, until
+from dashboards.panels import Dashboard, Query, Row, falling, rising, stat, table, timeseries
 from dashboards.reading import NEVER, SHOWN, USUAL, grouped, latest, oldest, reached
 from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import (
@@ -27,6 +28,11 @@ from service.metric_catalog import (
     AUDIT_LAST_SEAL,
     AUDIT_SEAL_LAG,
     AUDIT_SEALS_CHECKED,
+    DISPUTE_EVIDENCE_DUE,
+    DISPUTED_AMOUNT,
+    DISPUTES,
+    DISPUTES_OPEN,
+    FRAUD_WARNINGS,
     GRANTS_GIVEN_UP,
     INVARIANT_VIOLATIONS,
     ORDERS,
@@ -46,6 +52,7 @@ from service.metric_catalog import (
     UNRESOLVED_REFUNDS,
 )
 from service.slo import (
+    DISPUTE_DUE_S,
     GRANT_FRESHNESS_S,
     OUTBOX_LAG_S,
     RECONCILIATION_OVERDUE_S,
@@ -149,6 +156,55 @@ REVIEW: Final = (
             "Orders by status",
             "Orders a second that reached each status. Paid without as many fulfilled: see grants.",
             (grouped(ORDERS, "status"),),
+            "per_second",
+        ),
+    ),
+)
+
+DISPUTED: Final = (
+    (
+        timeseries(
+            "Open disputes",
+            "Warning is an inquiry, in which no money moves; needs_response waits for evidence of "
+            "ours; under_review waits for the bank.",
+            (latest(DISPUTES_OPEN, "status"),),
+            "count",
+            stacked=True,
+            alerts=(OPENED,),
+        ),
+        timeseries(
+            "Disputed amount",
+            "What the open ones are about, in minor units of each currency.",
+            (latest(DISPUTED_AMOUNT, "currency"),),
+            "count",
+        ),
+        timeseries(
+            "Time to the next deadline",
+            "Of those that wait for our answer; nothing is shown while none does. Below 0 it has "
+            "passed.",
+            (
+                Query(
+                    until(above(SHOWN.gauge(DISPUTE_EVIDENCE_DUE, "max"), 0)),
+                    "first deadline",
+                ),
+            ),
+            "seconds",
+            steps=falling(DISPUTE_DUE_S.warning, DISPUTE_DUE_S.critical),
+            alerts=(DUE_SOON, DUE_CRITICAL),
+        ),
+    ),
+    (
+        timeseries(
+            "Disputes by status",
+            "Disputes a second that reached each status.",
+            (grouped(DISPUTES, "status"),),
+            "per_second",
+            alerts=(RATE_HIGH,),
+        ),
+        timeseries(
+            "Warnings of fraud",
+            "From the card networks, by provider. Each that is refunded in time is no dispute.",
+            (grouped(FRAUD_WARNINGS, "provider"),),
             "per_second",
         ),
     ),
@@ -303,6 +359,7 @@ MONEY: Final = Dashboard(
         Row("Now", (NOW,)),
         Row("Ledger", LEDGER),
         Row("Review", REVIEW),
+        Row("Disputes", DISPUTED),
         Row("Reconciliation and orphans", RECONCILIATION),
         Row("Grants and outbox", GRANTS),
         Row("Audit trails", TRAILS),

@@ -88,5 +88,7 @@ def problems(stack: str, version: str, chosen: Mapping[str, Scalar], where: str)
 
 
 def _text(value: Any) -> str:
-    """Return a value as a person would write it: 5 and not 5.0."""
+    """Return a value as a person would write it: 5 and not 5.0, true and not True."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -20,7 +20,7 @@ from infra.parity import EXPECTED
 from infra.policy import RULES
 from infra.policy.waivers import WAIVERS
 from service import errors, events
-from service.domain import order, payment, refund
+from service.domain import dispute, order, payment, refund
 from service.errors import ServiceError
 from service.http.examples import AT, example_of
 from service.http.routes import ROUTES
@@ -42,6 +42,7 @@ MACHINES: Final[tuple[tuple[str, States, Sequence[StrEnum]], ...]] = (
     ("Orders", order.TRANSITIONS, (order.OrderStatus.PENDING,)),
     ("Payments", payment.TRANSITIONS, sorted(payment.FIRST)),
     ("Refunds", refund.TRANSITIONS, (refund.RefundStatus.PENDING,)),
+    ("Disputes", dispute.TRANSITIONS, sorted(dispute.DisputeStatus)),
 )
 
 

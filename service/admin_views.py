@@ -6,6 +6,12 @@ from uuid import UUID
 
 import msgspec
 
+from service.dispute_views import (
+    AdminDispute,
+    FraudWarningView,
+    admin_dispute_view,
+    fraud_warning_view,
+)
 from service.store.admin_actions import AdminActionRow
 from service.store.audit_seals import SealRow
 from service.store.inbox import EventRow as InboxRow
@@ -35,9 +41,10 @@ from service.views import (
 class ReviewItemView(msgspec.Struct, frozen=True):
     """Something that waits for a person; `provider_ref` is its own name at the provider.
 
-    `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work), or
-    `grant_refund` (the failed refund of a paid order that can't be granted; `amount` is left), or
-    `refund_reversal` (a refund that came back after it had succeeded).
+    `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work),
+    `grant_refund` (the failed refund of a paid order that can't be granted; `amount` is left),
+    `refund_reversal` (a refund that came back after it had succeeded), `dispute` (`failure_code`
+    is its `review`) or `fraud_warning` (its `fraud_type`).
     """
 
     kind: str
@@ -220,6 +227,8 @@ class PaymentDetailView(msgspec.Struct, frozen=True):
     attempts: tuple[AttemptView, ...]
     refunds: tuple[RefundView, ...]
     orphans: tuple[OrphanCapture, ...]
+    disputes: tuple[AdminDispute, ...]
+    fraud_warnings: tuple[FraudWarningView, ...]
     entitlements: tuple[EntitlementView, ...]
     ledger: tuple[LedgerEntryView, ...]
     events: tuple[EventView, ...]
@@ -291,6 +300,8 @@ def detail_view(detail: PaymentDetail) -> PaymentDetailView:
         attempts=tuple(map(_attempt_view, detail.attempts)),
         refunds=tuple(map(refund_view, detail.refunds)),
         orphans=tuple(map(orphan_view, detail.orphans)),
+        disputes=tuple(map(admin_dispute_view, detail.disputes)),
+        fraud_warnings=tuple(map(fraud_warning_view, detail.fraud_warnings)),
         entitlements=tuple(map(_entitlement_view, detail.entitlements)),
         ledger=tuple(map(ledger_view, detail.ledger)),
         events=tuple(map(event_view, detail.events)),

@@ -282,6 +282,7 @@ def _workers(ctx: Context, sender: merchant_webhooks.Sender) -> Iterable[Worker]
     yield Worker("audit seals", partial(audit.seal_once, ctx), seal_poll_s)
     yield Worker("audit check", partial(audit.check_once, ctx, Rounds()), audit.CHECK_POLL_S)
     yield Worker("backlog", partial(gauges.measure_backlog, ctx), BACKLOG_POLL_S)
+    yield Worker("disputes", partial(gauges.measure_disputes, ctx), BACKLOG_POLL_S)
     yield Worker("invariants", partial(gauges.measure_invariants, ctx), INVARIANTS_POLL_S)
 
 

@@ -183,6 +183,12 @@ class RefundExceedsCapturedError(ServiceError):
     status, code, title = 409, "refund_exceeds_captured", "More than is left to refund"
 
 
+class PaymentDisputedError(ServiceError):
+    """The buyer's bank takes the money back, or has taken it: a refund would pay twice."""
+
+    status, code, title = 409, "payment_disputed", "The payment is disputed"
+
+
 class CaptureExceedsAuthorizedError(ServiceError):
     """More would be captured than the buyer's bank holds for us."""
 

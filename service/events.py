@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+from service.domain.dispute import DisputeStatus
 from service.domain.payment import PaymentStatus
 from service.domain.refund import RefundStatus
 
@@ -55,6 +56,7 @@ COMMON: Final[Mapping[str, str]] = MappingProxyType(
 
 FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "actionable": "whether a refund still helps",
         "actor": "the operator who asked for it",
         "address": "the client's address, or its IPv6 network",
         "amount_minor": "minor units of `currency`",
@@ -81,6 +83,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "failures": "failures in a row",
         "fault": "what is wrong; docs/admin.md explains each",
         "first_position": "where the interval begins",
+        "fraud_type": "the network's word for what it suspects",
         "foreign_charges": "charges compared that are somebody else's, on the same account",
         "grants": "grants compared",
         "hash": "hexadecimal, over the seal and the hash of the one before",
@@ -131,6 +134,9 @@ PAYMENT_REACHED: Final[Mapping[str, str]] = MappingProxyType(
 REFUND_REACHED: Final[Mapping[str, str]] = MappingProxyType(
     {status.value: f"refund_{status}" for status in RefundStatus}
 )
+DISPUTE_REACHED: Final[Mapping[str, str]] = MappingProxyType(
+    {status.value: f"dispute_{status}" for status in DisputeStatus}
+)
 ORPHAN_REACHED: Final[Mapping[str, str]] = MappingProxyType(
     {status: f"orphan_capture_{status}" for status in ("refunded", "review")}
 )
@@ -146,6 +152,11 @@ _REACHED: Final = (
     *(
         _event("payment", "info", name, f"A refund is {status}.", "refund_id amount_minor")
         for status, name in REFUND_REACHED.items()
+    ),
+    *(
+        _event("payment", "warning", name, f"A dispute is now `{status}`.",
+               "provider_ref amount_minor currency reason")
+        for status, name in DISPUTE_REACHED.items()
     ),
 )  # fmt: skip
 
@@ -174,6 +185,9 @@ _PAYMENT: Final = (
            "refund_id amount_minor currency provider_ref"),
     _event("payment", "error", "grant_given_up", "A paid game can't be granted and is refunded.",
            "reason error refund_minor currency"),
+    _event("payment", "warning", "fraud_warning_created",
+           "A card's network suspects fraud; a refund now may spare a dispute.",
+           "fraud_type actionable"),
     _event("payment", "error", "orphan_capture_recorded",
            "Money was taken for a payment that is closed; it goes back.",
            "orphan_id payment_status provider_ref amount_minor currency"),
@@ -201,6 +215,11 @@ _AUDIT: Final = (
            "A person decided that nothing replaces a refund that came back.", "actor"),
     _event("audit", "warning", "orphan_capture_decided_by_operator",
            "A person had a refund tried again (pending), or booked it.", "orphan_id actor outcome"),
+    _event("audit", "warning", "dispute_closed_by_operator",
+           "A person ended the review of a dispute, or took the games back (revoke).",
+           "actor outcome"),
+    _event("audit", "warning", "fraud_warning_closed_by_operator",
+           "A person has looked at a warning of fraud.", "actor"),
     _event("audit", "warning", "webhooks_dismissed_by_operator",
            "A person dismissed parked events in bulk.", "actor count"),
     _event("audit", "warning", "webhook_decided_by_operator",

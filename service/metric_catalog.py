@@ -83,6 +83,15 @@ PAYMENT_STATUSES: Final = (
 
 ORDER_STATUSES: Final = ("pending", "paid", "fulfilled", "canceled", "expired", "refunded")
 
+DISPUTE_STATUSES: Final = (
+    "warning",
+    "warning_closed",
+    "needs_response",
+    "under_review",
+    "won",
+    "lost",
+)
+OPEN_DISPUTE_STATUSES: Final = ("warning", "needs_response", "under_review")
 REVERSAL_KINDS: Final = ("refund", "capture", "orphan_refund")
 
 GRANT_REASONS: Final = ("refused", "overdue")
@@ -277,6 +286,38 @@ GRANTS_GIVEN_UP: Final = Metric(
     "counter",
     "Grants that the Library did not take, so that their payment is refunded, by reason.",
     ("reason",),
+)
+DISPUTES: Final = Metric(
+    "disputes_total",
+    "counter",
+    "Disputes that reached a status, by provider; `warning` is an inquiry, no chargeback.",
+    ("provider", "status"),
+)
+DISPUTES_OPEN: Final = Metric(
+    "disputes_open_gauge",
+    "gauge",
+    "Disputes that are not decided, from the database.",
+    ("status",),
+)
+DISPUTED_AMOUNT: Final = Metric(
+    "disputed_amount_gauge",
+    "gauge",
+    "What they are about, in minor units of their currency.",
+    ("currency",),
+    "minor",
+)
+DISPUTE_EVIDENCE_DUE: Final = Metric(
+    "dispute_evidence_due_timestamp_seconds",
+    "gauge",
+    "The first deadline of those that wait for our answer, in Unix time; 0 if none does.",
+    (),
+    "seconds",
+)
+FRAUD_WARNINGS: Final = Metric(
+    "fraud_warnings_total",
+    "counter",
+    "Warnings of fraud that a provider passed on.",
+    ("provider",),
 )
 RECONCILIATION_DIFFERENCES: Final = Metric(
     "reconciliation_differences_gauge",

@@ -18,6 +18,10 @@ from service.metric_catalog import (
     BREAKER_STATE,
     BUILD_INFO,
     CATALOG,
+    DISPUTE_STATUSES,
+    DISPUTED_AMOUNT,
+    DISPUTES,
+    DISPUTES_OPEN,
     EVENT_LOOP_LAG,
     GRANT_REASONS,
     GRANTS_GIVEN_UP,
@@ -26,6 +30,7 @@ from service.metric_catalog import (
     MERCHANT_WEBHOOK_DISABLED,
     MERCHANT_WEBHOOK_ENDPOINTS,
     MERCHANT_WEBHOOKS,
+    OPEN_DISPUTE_STATUSES,
     ORDER_STATUSES,
     ORDERS,
     PAYMENT_AMOUNT,
@@ -61,6 +66,9 @@ _OWN_VALUES: Final[dict[tuple[str, str], Sequence[str]]] = {
     (UNRESOLVED_PAYMENTS.name, "status"): ("processing", "unknown", "review"),
     (UNRESOLVED_PAYMENTS_AGE.name, "status"): ("processing", "unknown", "review"),
     (UNRESOLVED_REFUNDS.name, "status"): ("pending", "unknown", "review"),
+    (DISPUTES.name, "status"): DISPUTE_STATUSES,
+    (DISPUTES_OPEN.name, "status"): OPEN_DISPUTE_STATUSES,
+    (DISPUTED_AMOUNT.name, "currency"): tuple(CURRENCIES),
     (BREAKER_STATE.name, "state"): ("closed", "open", "half_open"),
 }
 """Values of labels that mean another thing on another metric."""

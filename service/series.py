@@ -51,6 +51,9 @@ def _declare_provider(metrics: Metrics, provider: str) -> None:
     for kind in m.REVERSAL_KINDS:
         metrics.declare(m.REVERSALS, kind=kind, provider=provider)
     metrics.declare(m.PROVIDER_FAILOVERS, provider=provider)
+    metrics.declare(m.FRAUD_WARNINGS, provider=provider)
+    for status in m.DISPUTE_STATUSES:
+        metrics.declare(m.DISPUTES, provider=provider, status=status)
     for outcome in WEBHOOK_OUTCOMES:
         metrics.declare(m.WEBHOOK_REQUESTS, provider=provider, outcome=outcome)
     for outcome in WEBHOOK_EVENT_OUTCOMES:

@@ -165,6 +165,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Looks before a person decides; with waits up to 5 s, doubling to 1 h, about five hours."""
     grant_give_up_s: Seconds = 86_400.0
     """A paid game that the Library has not taken by then is refunded."""
+    dispute_lost_revokes: bool = True
+    """Whether a lost dispute of all that was paid takes the games back by itself; if not, a person
+    is asked."""
     reconciliation_interval_s: Annotated[float, Meta(gt=0, le=604_800)] = 3_600.0
     """Time between two comparisons of our books with the providers' and the Library's."""
     reconciliation_window_s: Annotated[float, Meta(gt=0, le=2_592_000)] = 259_200.0
@@ -342,6 +345,8 @@ def _allowed(kind: Any) -> str:
         return " ".join((base.__name__, ", ".join(bounds)))
     if get_origin(kind) is Literal:
         return " | ".join(get_args(kind))
+    if kind is bool:
+        return "true | false"
     return str(getattr(kind, "__name__", kind))
 
 

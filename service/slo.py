@@ -165,6 +165,20 @@ ORPHAN_CAPTURES: Final = Limit(
     3.0,
     "within an hour at one provider: a late success happens, three are something systematic",
 )
+DISPUTE_DUE_S: Final = Threshold(
+    259_200.0,
+    86_400.0,
+    "evidence takes hours to put together and a weekend has two days; on the last day it is done "
+    "at once or never",
+)
+DISPUTE_RATIO: Final = Limit(
+    0.0075,
+    "of the payments; card networks put a shop under watch at 0.9 % to 1.5 %",
+)
+DISPUTES_LEAST: Final = Limit(
+    3.0,
+    "a bad day, which says nothing of the shop",
+)
 CPU_RATIO: Final = Limit(
     0.8,
     "of the container's limit; the autoscaler acts at 70 % of the request, so this is what it "

@@ -3,7 +3,7 @@
 import msgspec
 from aiohttp import web
 
-from simulator import catalog, control, library, provider
+from simulator import catalog, control, disputes, library, provider
 from simulator.records import DEFAULT_MAX_RECORDS, Records
 from simulator.replies import MAX_BODY_BYTES, refusals, reply, require_bearer
 from simulator.webhooks import Hook
@@ -31,6 +31,7 @@ def make_app(config: Config) -> web.Application:
         client_max_size=MAX_BODY_BYTES,
     )
     app.add_routes(provider.routes(world.provider, world.faults))
+    app.add_routes(disputes.routes(world.provider, world.faults))
     app.add_routes(library.routes(world.library, world.faults))
     app.add_routes(catalog.routes(world.games, world.faults))
     app.add_routes(control.routes(world))

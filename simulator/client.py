@@ -56,6 +56,22 @@ class Control:
         path = f"/control/charges/{charge_id}/complete"
         return await self._call("POST", path, json={"outcome": outcome, "late": late})
 
+    async def dispute(self, charge_id: str, **options: Any) -> dict[str, Any]:
+        """Let a charge be disputed; options are `amount`, `reason`, `inquiry` and `due_in_s`.
+
+        A chargeback's money is withdrawn at once, an inquiry's not.
+        """
+        return await self._call("POST", f"/control/charges/{charge_id}/dispute", json=options)
+
+    async def change_dispute(self, dispute_id: str, action: str) -> dict[str, Any]:
+        """Withdraw, submit, win, lose, reinstate, escalate, or close a dispute."""
+        return await self._call("POST", f"/control/disputes/{dispute_id}/{action}")
+
+    async def warn(self, charge_id: str, *, fraud_type: str = "misc") -> dict[str, Any]:
+        """Let a card's network suspect fraud."""
+        path = f"/control/charges/{charge_id}/warn"
+        return await self._call("POST", path, json={"fraud_type": fraud_type})
+
     async def capture(self, charge_id: str, amount: int | None = None) -> dict[str, Any]:
         """Capture an authorized charge in the provider's dashboard."""
         return await self._call(

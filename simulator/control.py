@@ -182,6 +182,7 @@ class Control:
                 "counts": world.counts(),
                 "charges": list(world.provider.charges.values()),
                 "refunds": list(world.provider.refunds.values()),
+                "disputes": list(world.provider.disputes.disputes.values()),
                 "grants": list(world.library.grants.values()),
             }
         )

@@ -40,6 +40,7 @@ class Target(StrEnum):
     FIND = "provider.find"
     LIST = "provider.list"
     WEBHOOK = "provider.webhook"
+    DISPUTE = "provider.dispute"
     GRANT = "library.grant"
     REVOKE = "library.revoke"
     SHELVES = "library.list"

@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
@@ -11,8 +10,9 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from simulator.disputes import Disputes
 from simulator.faults import Decorator, Faults, Target, failing
-from simulator.records import Records
+from simulator.records import Records, page_of
 from simulator.replies import RefusalError, encode, idempotency_key, query, read, reply
 from simulator.webhooks import Webhooks
 
@@ -154,12 +154,14 @@ class SimPay:
     def __init__(self, records: Records, webhooks: Webhooks) -> None:
         self._records = records
         self.webhooks = webhooks
+        self.disputes = Disputes(records, webhooks)
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
         self.charges: dict[str, Charge] = {}
         self.refunds: dict[str, Refund] = {}
+        self.disputes.clear()
         self._answers: dict[str, tuple[bytes, bytes]] = {}
         self._by_key: dict[str, Charge | Refund] = {}
         self._changes: dict[str, list[int]] = {}
@@ -239,6 +241,8 @@ class SimPay:
 
     def refund(self, charge: Charge, amount: int, key: str) -> Refund:
         """Give captured money back."""
+        if self.disputes.withholds(charge.id):
+            raise RefusalError(409, "charge_disputed", "the buyer's bank has the money")
         left = charge.amount_captured - charge.amount_refunded
         if amount > left:
             raise RefusalError(400, "amount_too_large", f"{left} can be refunded")
@@ -317,7 +321,7 @@ class SimPay:
             found = reversed(self.charges.values())
         if wanted.reference is not None:
             found = (charge for charge in found if charge.reference == wanted.reference)
-        return _page(found, wanted.limit, wanted.starting_after)
+        return page_of(found, wanted.limit, wanted.starting_after)
 
     def find_changes(self, wanted: ChangeFilter) -> dict[str, Any]:
         """Return a page of charges with the time of their last change of the window."""
@@ -333,7 +337,7 @@ class SimPay:
                 ]
             )
         )
-        return _page(found, wanted.limit, wanted.starting_after)
+        return page_of(found, wanted.limit, wanted.starting_after)
 
     def find_refunds(self, wanted: RefundFilter) -> dict[str, Any]:
         """Return a page of refunds."""
@@ -345,22 +349,7 @@ class SimPay:
             found = reversed(self.refunds.values())
         if wanted.charge is not None:
             found = (refund for refund in found if refund.charge == wanted.charge)
-        return _page(found, wanted.limit, wanted.starting_after)
-
-
-def _page(
-    found: Iterator[Charge] | Iterator[Refund] | Iterator[Change],
-    limit: int,
-    starting_after: str | None,
-) -> dict[str, Any]:
-    if starting_after is not None:
-        for record in found:
-            if record.id == starting_after:
-                break
-        else:
-            raise RefusalError(400, "cursor_unknown", f"no record {starting_after} in this list")
-    page = list(islice(found, limit + 1))
-    return {"data": page[:limit], "has_more": len(page) > limit}
+        return page_of(found, wanted.limit, wanted.starting_after)
 
 
 def _find_or_list(request: web.Request) -> Target:

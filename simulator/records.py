@@ -1,8 +1,9 @@
 """What the simulator remembers, and for how much of it there is room."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final
 
 from simulator.replies import RefusalError
 
@@ -45,3 +46,15 @@ class Records:
         except TimeoutError:
             return False
         return True
+
+
+def page_of(found: Iterator[Any], limit: int, starting_after: str | None) -> dict[str, Any]:
+    """Return a page of records that have an `id`; the cursor is the last one of the page before."""
+    if starting_after is not None:
+        for record in found:
+            if record.id == starting_after:
+                break
+        else:
+            raise RefusalError(400, "cursor_unknown", f"no record {starting_after} in this list")
+    page = list(islice(found, limit + 1))
+    return {"data": page[:limit], "has_more": len(page) > limit}

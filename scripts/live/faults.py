@@ -18,6 +18,7 @@ from alerts import (
     availability,
     budgets,
     delivery,
+    disputes,
     merchants,
     money,
     partners,
@@ -38,6 +39,9 @@ LATE_SUCCESSES: Final = 6
 """Charges that take money after all: twice as many as the alert needs."""
 REFUSALS: Final = 3
 """Of refunds, so that some orphans go to review, and some stay pending."""
+DISPUTES: Final = 12
+"""More than a hundredth of what is sold within the scaled day of the alert."""
+DUE_IN_S: Final = 3_600
 FORGERIES_PAUSE_S: Final = 0.3
 IMPATIENT: Final = 8
 """Buyers who all want to cancel an order: twice as many as there are connections."""
@@ -67,6 +71,14 @@ async def late_successes(scene: Scene) -> None:
             detail = await client.read(f"/v1/admin/payments/{paid.expect(201).body['id']}")
         await live.control.complete(detail["provider_ref"], late=True)
     await scene.until(hands.ORPHANS, least=LATE_SUCCESSES)
+
+
+async def buyers_dispute(scene: Scene) -> None:
+    """Let buyers' banks dispute payments, and want an answer within an hour."""
+    # Payments that are there: a new one might meet another fault.
+    for (charge,) in await scene.until(hands.CHARGES_TO_DISPUTE, DISPUTES, least=DISPUTES):
+        await scene.live.control.dispute(charge, due_in_s=DUE_IN_S)
+    await scene.until(hands.DISPUTES, least=DISPUTES)
 
 
 async def provider_takes_back(scene: Scene) -> None:
@@ -309,6 +321,7 @@ OTHERS: Final = Phase(
             late_successes,
             (money.ORPHANS, money.NOT_GIVEN_BACK, money.ORPHANS_IN_REVIEW),
         ),
+        Fault("buyers' banks dispute payments", buyers_dispute, disputes.AREA.alerts),
         Fault("webhooks have a wrong signature", webhooks_are_forged, (delivery.REFUSED,)),
         Fault(
             "the Library refuses grants, then fails",

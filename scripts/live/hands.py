@@ -32,6 +32,13 @@ REFUND_IN_REVIEW: Final = """
 GRANTS_TO_REPEAT: Final = 25
 """More than the twenty that are many."""
 
+CHARGES_TO_DISPUTE: Final = """
+    SELECT provider_ref FROM payments
+    WHERE status = 'succeeded' AND refunded_minor + refund_pending_minor = 0
+    ORDER BY id DESC LIMIT %s"""
+
+DISPUTES: Final = "SELECT id FROM disputes WHERE status = 'needs_response'"
+
 GRANTS_GIVEN_UP: Final = "SELECT id FROM outbox WHERE given_up_at IS NOT NULL"
 
 DELIVERED_GRANTS: Final = """

@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from service import logs
-from service.admin import audit, commands, webhooks
+from service.admin import audit, commands, disputes, webhooks
 from service.admin.output import Output, plain
 from service.app import parts
 from service.domain.reconciliation import DifferenceKind
@@ -95,6 +95,8 @@ def parser() -> argparse.ArgumentParser:
     _add_looking(add, [every, paged], [every])
     _add_audit(add, [every, paged], [every])
     _add_acting(add, [every, acting])
+    disputes.add_looking(add, [every, paged])
+    disputes.add_acting(add, [every, acting])
     webhooks.add_looking(add, [every, paged], [every])
     webhooks.add_acting(add, [every, acting])
     return top

@@ -70,16 +70,17 @@ async def show_review(ctx: Context, arguments: Arguments, out: Output) -> int:
 async def resolve(ctx: Context, arguments: Arguments, out: Output) -> int:
     """Decide on a payment or refund in review."""
     command = review.Resolve(
-        **msgspec.structs.asdict(_command(arguments, arguments.outcome)), outcome=arguments.outcome
+        **msgspec.structs.asdict(command_of(arguments, arguments.outcome)),
+        outcome=arguments.outcome,
     )
     decide = review.resolve_payment if arguments.kind == "payment" else review.resolve_refund
-    return _answered(await decide(ctx, command), arguments, out)
+    return answered(await decide(ctx, command), arguments, out)
 
 
 async def give_back(ctx: Context, arguments: Arguments, out: Output) -> int:
     """Have a refund tried again, book it as made otherwise, or decide that there is none."""
     decide = _GIVING_BACK[arguments.verb, arguments.kind]
-    return _answered(await decide(ctx, _command(arguments, arguments.verb)), arguments, out)
+    return answered(await decide(ctx, command_of(arguments, arguments.verb)), arguments, out)
 
 
 _GIVING_BACK: Final = {
@@ -244,7 +245,8 @@ def actor(arguments: Arguments) -> str:
     return f"cli:{arguments.actor}"
 
 
-def _command(arguments: Arguments, verb: str) -> Command:
+def command_of(arguments: Arguments, verb: str) -> Command:
+    """Return who decides what, and on what evidence."""
     given = {
         "note": arguments.note,
         "provider_ref": getattr(arguments, "provider_ref", None),
@@ -264,7 +266,8 @@ def _fingerprint(*parts: Any) -> bytes:
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
 
-def _answered(answer: Answer, arguments: Arguments, out: Output) -> int:
+def answered(answer: Answer, arguments: Arguments, out: Output) -> int:
+    """Print what a decision came to."""
     body = msgspec.json.decode(answer.body)
     if not out.document(body):
         before = "; decided before under this key" if answer.replayed else ""
@@ -299,6 +302,8 @@ def _print_payment(detail: PaymentDetailView, out: Output) -> None:
     _print_list(out, "Attempts", detail.attempts, "id operation status checks error_code")
     _print_list(out, "Refunds", detail.refunds, "id status amount reason failure_code")
     _print_list(out, "Orphans", detail.orphans, "id status amount provider_ref refund_ref")
+    _print_list(out, "Disputes", detail.disputes, "id status amount evidence_due_at review")
+    _print_list(out, "Fraud warnings", detail.fraud_warnings, "id status fraud_type actionable")
     _print_list(out, "Games", detail.entitlements, "game_id quantity status id")
     _print_list(out, "Ledger", detail.ledger, "at kind account amount currency")
     _print_list(out, "Events", detail.events, "seq at event data")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from service.domain.money import Money
 
 SALES = "sales:games"
+DISPUTE_LOSSES = "losses:disputes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +39,28 @@ def refund_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
 def refund(provider: str, amount: Money) -> tuple[Entry, Entry]:
     """Money went back: the sale is undone, and the provider owes us less."""
     return Entry(SALES, amount), Entry(provider_account(provider), -amount)
+
+
+def dispute_account(provider: str) -> str:
+    """Return the account of what a provider withholds until disputes are decided."""
+    return f"disputes:{provider}"
+
+
+def dispute_withdrawal(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """Disputed money was taken from us: we may get it back."""
+    return Entry(dispute_account(provider), amount), Entry(provider_account(provider), -amount)
+
+
+def dispute_reinstatement(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """Disputed money came back to us."""
+    return Entry(provider_account(provider), amount), Entry(dispute_account(provider), -amount)
+
+
+def dispute_loss(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """Withheld money will not come back: the dispute is lost."""
+    return Entry(DISPUTE_LOSSES, amount), Entry(dispute_account(provider), -amount)
+
+
+def dispute_loss_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
+    """Withheld money may come back after all: the dispute goes on."""
+    return Entry(dispute_account(provider), amount), Entry(DISPUTE_LOSSES, -amount)

@@ -10,7 +10,7 @@ from service.domain.payment import CLOSED, ChargeOutcome, PaymentStatus
 
 
 class DifferenceKind(StrEnum):
-    """What a difference is about; each is one row for a charge or a grant."""
+    """What a difference is about; each is one row for a charge, grant or dispute."""
 
     MISSING_AT_PROVIDER = "missing_at_provider"
     MISSING_HERE = "missing_here"
@@ -21,6 +21,8 @@ class DifferenceKind(StrEnum):
     GRANT_MISSING = "grant_missing"
     GRANT_UNEXPECTED = "grant_unexpected"
     GRANT_DIFFERS = "grant_differs"
+    DISPUTE_MISSING_HERE = "dispute_missing_here"
+    DISPUTE_DIFFERS = "dispute_differs"
 
 
 _K = DifferenceKind

@@ -77,7 +77,19 @@ WORDS: Final[Mapping[str, Any]] = {
     "RefundData.status": "succeeded",
     "RefundData.payment_captured": 1999,
     "RefundData.payment_refunded": 1999,
+    "DisputeData.status": "needs_response",
+    "DisputeData.reason": "fraudulent",
     "OrderData.status": "fulfilled",
+    "fraud_type": "made_with_stolen_card",
+    "withdrawn": 1999,
+    "DisputeView.status": "needs_response",
+    "DisputeView.reason": "fraudulent",
+    "AdminDispute.status": "needs_response",
+    "AdminDispute.reason": "fraudulent",
+    "AdminDispute.provider_ref": "dp_5c1e",
+    "AdminDispute.review": "answer",
+    "FraudWarningView.status": "open",
+    "FraudWarningView.provider_ref": "issfr_5c1e",
     "DeliveryView.type": "payment.succeeded",
     "DeliveryView.status": "succeeded",
     "DeliveryView.last_status": 200,
@@ -90,7 +102,8 @@ WORDS: Final[Mapping[str, Any]] = {
 
 OFTEN_NULL: Final = frozenset(
     {"failure_code", "next_action", "next_cursor", "error", "error_code", "last_error",
-     "resolved_at", "given_up_at", "client_secret", "disabled_reason", "failing_since"}
+     "resolved_at", "given_up_at", "client_secret", "disabled_reason", "failing_since",
+     "closed_at"}
 )  # fmt: skip
 """Fields that say most when they are shown empty."""
 

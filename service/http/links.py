@@ -41,7 +41,7 @@ _ORDER: Final = (
 _PAYMENT: Final = (
     *_all("payment_id", _ITS_ID, "getPayment", "getTimeline", "capturePayment", "cancelPayment"),
     *_all("payment_id", _ITS_ID, "createRefund", "listRefunds", "getPaymentDetail", "getLedger"),
-    *_all("payment_id", _ITS_ID, "resolvePayment"),
+    *_all("payment_id", _ITS_ID, "resolvePayment", "listPaymentDisputes"),
     *_all("order_id", "$response.body#/order_id", "getOrder"),
 )
 _REFUND: Final = (
@@ -49,6 +49,7 @@ _REFUND: Final = (
     *_all("payment_id", "$response.body#/payment_id", "getPayment", "listRefunds"),
 )
 _RUN: Final = _all("run_id", _ITS_ID, "getReconciliationRun")
+_DISPUTES: Final = _all("dispute_id", "$response.body#/disputes/0/id", "closeDisputeReview")
 _MESSAGES: Final = _all("message", "$response.body#/messages/0/id", "replayMessage")
 
 LINKS: Final = {
@@ -59,6 +60,7 @@ LINKS: Final = {
     "createRefund": _REFUND,
     "requestReconciliation": _RUN,
     "listOutbox": _MESSAGES,
+    "listDisputes": _DISPUTES,
 }
 """By the operation whose success they follow."""
 

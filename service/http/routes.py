@@ -7,6 +7,7 @@ from service.http import admin, orders, payments, webhooks
 from service.http import schemas as s
 from service.http.admin_routes import ADMIN_ROUTES
 from service.http.admin_webhook_routes import WEBHOOK_ROUTES
+from service.http.dispute_routes import DISPUTE_ROUTES
 from service.http.endpoint import Endpoint
 from service.views import OrderView, PaymentView, RefundView
 
@@ -90,7 +91,7 @@ ROUTES: Final = (
         idempotent=True, responses={201: RefundView, 202: RefundView},
         errors=(
             e.NotFoundError, e.IllegalTransitionError, e.RefundExceedsCapturedError,
-            e.ProviderUnavailableError,
+            e.PaymentDisputedError, e.ProviderUnavailableError,
             *_KEY_ERRORS, *_BUSY,
         ),
     ),
@@ -115,6 +116,7 @@ ROUTES: Final = (
         operation_id="getLedger", summary="Read a payment's ledger entries", tag="admin",
         responses={200: s.LedgerEntries}, errors=_BUSY,
     ),
+    *DISPUTE_ROUTES,
     *ADMIN_ROUTES,
     *WEBHOOK_ROUTES,
 )  # fmt: skip

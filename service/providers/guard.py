@@ -15,6 +15,8 @@ from service.providers.port import (
     NotSentError,
     Provider,
     ProviderCharge,
+    ProviderDispute,
+    ProviderFraudWarning,
     ProviderRefund,
     RefundRequest,
     RefundResult,
@@ -102,6 +104,22 @@ class GuardedProvider:
     def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """Yield the charges of a window; a reader with a schedule of its own is not guarded."""
         return self._provider.list_charges(since, until)
+
+    async def get_dispute(self, dispute_ref: str) -> ProviderDispute:
+        """Return a dispute that the provider has named before, as it stands now."""
+        return await self._call(lambda: self._provider.get_dispute(dispute_ref))
+
+    async def find_disputes(self, charge_ref: str) -> list[ProviderDispute]:
+        """Return the disputes of a charge."""
+        return await self._call(lambda: self._provider.find_disputes(charge_ref))
+
+    def list_disputes(self, since: datetime, until: datetime) -> AsyncIterator[ProviderDispute]:
+        """Yield the disputes of a window; a reader with a schedule of its own is not guarded."""
+        return self._provider.list_disputes(since, until)
+
+    async def get_fraud_warning(self, warning_ref: str) -> ProviderFraudWarning:
+        """Return a warning of fraud that the provider has named before, as it stands now."""
+        return await self._call(lambda: self._provider.get_fraud_warning(warning_ref))
 
     def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """Yield older charges that changed in a window; not guarded either."""

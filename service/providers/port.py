@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from service.domain.amounts import AmountLimits
+from service.domain.dispute import Dispute
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
 
@@ -125,6 +126,30 @@ class ProviderCharge(msgspec.Struct, frozen=True):
     changed_at: datetime | None = None
 
 
+class ProviderDispute(msgspec.Struct, frozen=True):
+    """A dispute as the provider reports it.
+
+    `dispute` is None, and `unreadable` says why, where its amount or status can't be one of ours.
+    """
+
+    provider_ref: str
+    charge_ref: str
+    reason: str
+    created_at: datetime
+    dispute: Dispute | None
+    unreadable: str = ""
+
+
+class ProviderFraudWarning(msgspec.Struct, frozen=True):
+    """A card network's suspicion; `actionable` until the charge is refunded or disputed."""
+
+    provider_ref: str
+    charge_ref: str
+    fraud_type: str
+    actionable: bool
+    created_at: datetime
+
+
 class Provider(Protocol):
     """A payment provider. Every call raises NotSentError or OutcomeUnknownError, or answers.
 
@@ -168,6 +193,18 @@ class Provider(Protocol):
         The provider's clock counts, in whole seconds. A charge is yielded once, also while new
         ones are made. Every page may raise NotSentError or OutcomeUnknownError.
         """
+
+    async def get_dispute(self, dispute_ref: str) -> ProviderDispute:
+        """Return a dispute that the provider has named before, as it stands now."""
+
+    async def find_disputes(self, charge_ref: str) -> list[ProviderDispute]:
+        """Return the disputes of a charge, newest first; a charge has a handful at most."""
+
+    def list_disputes(self, since: datetime, until: datetime) -> AsyncIterator[ProviderDispute]:
+        """Yield the disputes that began from `since` to before `until`, as list_charges does."""
+
+    async def get_fraud_warning(self, warning_ref: str) -> ProviderFraudWarning:
+        """Return a warning of fraud that the provider has named before, as it stands now."""
 
     def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """Yield charges made before `since` that changed from then to before `until`.

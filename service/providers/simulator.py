@@ -12,6 +12,7 @@ from service.domain.amounts import AmountLimits, AmountRange
 from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Answer, Outbound
+from service.providers import simulator_disputes as disputes
 from service.providers.calls import not_let_in, segment, send, whole
 from service.providers.port import (
     ChargeRequest,
@@ -19,6 +20,8 @@ from service.providers.port import (
     NoSuchChargeError,
     OutcomeUnknownError,
     ProviderCharge,
+    ProviderDispute,
+    ProviderFraudWarning,
     ProviderRefund,
     RefundRequest,
     RefundResult,
@@ -204,6 +207,41 @@ class SimulatorProvider:
                     yield _listed(listed)
             more = page.has_more and bool(page.data)
             query["starting_after"] = page.data[-1].id if page.data else ""
+
+    async def get_dispute(self, dispute_ref: str) -> ProviderDispute:
+        """GET /disputes/{id}."""
+        return disputes.dispute_of(await self._look_up("disputes", dispute_ref))
+
+    async def find_disputes(self, charge_ref: str) -> list[ProviderDispute]:
+        """GET /disputes by charge: one page, which a charge never fills."""
+        query = {"charge": charge_ref, "limit": str(PAGE)}
+        answer = await self._call("find", "GET", "/provider/v1/disputes", query=query)
+        return disputes.disputes_of(answer.body)[0]
+
+    async def list_disputes(
+        self, since: datetime, until: datetime
+    ) -> AsyncIterator[ProviderDispute]:
+        """GET /disputes, from the newest back to `since`, as list_charges."""
+        query, more = {"limit": str(PAGE)}, True
+        while more:
+            answer = await self._call("list", "GET", "/provider/v1/disputes", query=query)
+            page, more = disputes.disputes_of(answer.body)
+            for found in page:
+                if found.created_at < since:
+                    return
+                if found.created_at < until:
+                    yield found
+                query["starting_after"] = found.provider_ref
+
+    async def get_fraud_warning(self, warning_ref: str) -> ProviderFraudWarning:
+        """GET /fraud_warnings/{id}."""
+        return disputes.fraud_warning_of(await self._look_up("fraud_warnings", warning_ref))
+
+    async def _look_up(self, kind: str, ref: str) -> Any:
+        answer = await self._call("find", "GET", f"/provider/v1/{kind}/{segment(ref)}")
+        if answer.status in REFUSED:
+            raise OutcomeUnknownError(f"not in {kind}: {_code(answer)}", answered=True)
+        return answer.body
 
     async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """GET /changes."""

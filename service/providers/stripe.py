@@ -14,6 +14,7 @@ from service.domain.amounts import AmountLimits
 from service.domain.payment import Charge
 from service.ids import made_at
 from service.outbound import Answer, Outbound
+from service.providers import stripe_disputes as disputes
 from service.providers import stripe_words as words
 from service.providers.calls import segment, send, whole
 from service.providers.port import (
@@ -21,6 +22,8 @@ from service.providers.port import (
     HeldRequest,
     OutcomeUnknownError,
     ProviderCharge,
+    ProviderDispute,
+    ProviderFraudWarning,
     ProviderRefund,
     RefundRequest,
     RefundResult,
@@ -157,6 +160,37 @@ class StripeProvider:
                 yield words.listed(intent)
             more = page.has_more and bool(page.data)
             query["starting_after"] = page.data[-1].id if page.data else ""
+
+    async def get_dispute(self, dispute_ref: str) -> ProviderDispute:
+        """GET /disputes/{id}."""
+        answer = await self._get(f"/v1/disputes/{segment(dispute_ref)}", {})
+        return disputes.told(words.read(answer.body, disputes.StripeDispute))
+
+    async def find_disputes(self, charge_ref: str) -> list[ProviderDispute]:
+        """GET /disputes of the payment: one page, which a payment never fills."""
+        query = {"payment_intent": charge_ref, "limit": str(PAGE)}
+        answer = await self._get("/v1/disputes", query)
+        page: disputes.DisputePage = words.read(answer.body, disputes.DisputePage)
+        return [disputes.told(found) for found in page.data]
+
+    async def list_disputes(
+        self, since: datetime, until: datetime
+    ) -> AsyncIterator[ProviderDispute]:
+        """GET /disputes, newest first."""
+        window = {"created[gte]": whole(since), "created[lt]": whole(until)}
+        query, more = {**window, "limit": str(PAGE)}, True
+        while more:
+            answer = await self._get("/v1/disputes", query, operation="list")
+            page: disputes.DisputePage = words.read(answer.body, disputes.DisputePage)
+            for found in page.data:
+                yield disputes.told(found)
+            more = page.has_more and bool(page.data)
+            query["starting_after"] = page.data[-1].id if page.data else ""
+
+    async def get_fraud_warning(self, warning_ref: str) -> ProviderFraudWarning:
+        """GET /radar/early_fraud_warnings/{id}."""
+        answer = await self._get(f"/v1/radar/early_fraud_warnings/{segment(warning_ref)}", {})
+        return disputes.warned(words.read(answer.body, disputes.EarlyFraudWarning))
 
     async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """GET /refunds and /disputes with their PaymentIntents: Stripe lists no other changes."""

@@ -15,6 +15,8 @@ Subject = Literal[
     "orphan_capture",
     "webhook_event",
     "webhook_endpoint",
+    "dispute",
+    "fraud_warning",
 ]
 
 

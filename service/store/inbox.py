@@ -17,15 +17,15 @@ SQL: Final = """
 WITH input AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS i(
         provider text, event_id text, kind text, type text, charge_ref text, refund_ref text,
-        payment_id uuid, attempt_id uuid, refund_id uuid, claimed_status text,
+        payment_id uuid, attempt_id uuid, refund_id uuid, object_ref text, claimed_status text,
         correlation_id text, at timestamptz)
 ),
 kept AS (
     INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, refund_ref, payment_id,
-                               attempt_id, refund_id, claimed_status, next_attempt_at,
-                               correlation_id, received_at)
+                               attempt_id, refund_id, object_ref, claimed_status,
+                               next_attempt_at, correlation_id, received_at)
     SELECT provider, event_id, kind, type, charge_ref, refund_ref, payment_id, attempt_id,
-           refund_id, claimed_status, at, correlation_id, at
+           refund_id, object_ref, claimed_status, at, correlation_id, at
     FROM input ORDER BY provider, event_id
     ON CONFLICT DO NOTHING
     RETURNING provider, event_id
@@ -50,6 +50,8 @@ class NewEvent(msgspec.Struct, frozen=True):
     claimed_status: str | None
     correlation_id: str
     at: datetime
+    object_ref: str | None = None
+    """The dispute's or the warning of fraud's own name."""
 
 
 class InboxEvent(msgspec.Struct, frozen=True):
@@ -64,6 +66,7 @@ class InboxEvent(msgspec.Struct, frozen=True):
     payment_id: UUID | None
     attempt_id: UUID | None
     refund_id: UUID | None
+    object_ref: str | None
     claimed_status: str | None
     attempts: int
     correlation_id: str
@@ -123,7 +126,7 @@ async def claim(db: Database, *, at: datetime, until: datetime, limit: int) -> l
         UPDATE webhook_inbox w SET attempts = w.attempts + 1, next_attempt_at = %(until)s
         FROM due WHERE w.provider = due.provider AND w.event_id = due.event_id
         RETURNING w.provider, w.event_id, w.kind, w.type, w.charge_ref, w.refund_ref,
-            w.payment_id, w.attempt_id, w.refund_id, w.claimed_status, w.attempts,
+            w.payment_id, w.attempt_id, w.refund_id, w.object_ref, w.claimed_status, w.attempts,
             w.correlation_id, w.received_at
         """,
         {"at": at, "until": until, "limit": limit},

@@ -48,6 +48,7 @@ class BegunRefund(StrEnum):
     KEY_REUSED = "key_reused"
     PAYMENT_NOT_FOUND = "payment_not_found"
     NOT_SUCCEEDED = "not_succeeded"
+    DISPUTED = "disputed"
     TOO_MUCH = "too_much"
     AGAIN = "again"
 
@@ -116,6 +117,8 @@ known AS MATERIALIZED (
 ),
 asked AS (
     SELECT p.*, p.captured_minor - p.refunded_minor - p.refund_pending_minor AS left_minor,
+           EXISTS (SELECT FROM disputes d WHERE d.payment_id = p.id
+                   AND d.status IN ('needs_response', 'under_review', 'lost')) AS disputed,
            coalesce(%(amount_minor)s::bigint,
                     p.captured_minor - p.refunded_minor - p.refund_pending_minor) AS minor
     FROM payment p
@@ -124,6 +127,7 @@ claimed AS (
     INSERT INTO idempotency_keys (caller, key, fingerprint, resource_id, locked_until, created_at)
     SELECT %(caller)s, %(key)s, %(fingerprint)s, %(refund_id)s, %(locked_until)s, %(at)s
     FROM asked a WHERE a.status = 'succeeded' AND a.minor BETWEEN 1 AND a.left_minor
+        AND NOT a.disputed
     ON CONFLICT DO NOTHING
     RETURNING resource_id
 ),
@@ -150,6 +154,7 @@ SELECT CASE
            WHEN k.key IS NOT NULL THEN 'resume'
            WHEN a.id IS NULL THEN 'payment_not_found'
            WHEN a.status <> 'succeeded' THEN 'not_succeeded'
+           WHEN a.disputed THEN 'disputed'
            WHEN a.minor NOT BETWEEN 1 AND a.left_minor THEN 'too_much'
            WHEN m.id IS NULL THEN 'again'
            ELSE 'created'
@@ -182,7 +187,7 @@ closed AS (
 revoke AS (
     INSERT INTO outbox (topic, dedupe_key, payment_id, correlation_id, next_attempt_at, created_at)
     SELECT 'library.revoke', e.id::text, e.id, %(correlation_id)s, %(at)s, %(at)s FROM emptied e
-    ON CONFLICT (topic, dedupe_key) DO NOTHING  -- an earlier refund came back
+    ON CONFLICT (topic, dedupe_key) DO NOTHING  -- an earlier refund came back, or a lost dispute
 ),
 booked AS (
     INSERT INTO ledger_transactions (id, kind, payment_id, refund_id, created_at)

@@ -14,9 +14,11 @@ from service.store.settle_payments import SettleOutcome, SettlePayment, settle_w
 class ReviewRow(msgspec.Struct, frozen=True):
     """Something that waits for a person; `provider_ref` is its own name at the provider.
 
-    `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work), or
+    `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work),
     `grant_refund` (a refund of a paid order that can't be granted, which failed; the amount is
-    what is left to refund), or `refund_reversal` (a refund that came back).
+    what is left to refund), `refund_reversal` (a refund that came back), `dispute`
+    (`failure_code` is its `review`) or `fraud_warning` (its `fraud_type`; the amount is what was
+    captured).
     """
 
     kind: str
@@ -66,6 +68,18 @@ async def list_review(db: Database, *, after: UUID | None, limit: int) -> list[R
                  AND f.reason = 'grant_failed' ORDER BY f.id DESC LIMIT 1) r
          WHERE %(after)s::uuid IS NULL OR r.id > %(after)s::uuid
          ORDER BY r.id LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'dispute', d.id, p.id, p.order_id, p.user_id, d.provider, d.provider_ref,
+                d.amount_minor, d.currency, d.review, d.created_at, d.updated_at
+         FROM disputes d JOIN payments p ON p.id = d.payment_id
+         WHERE d.review IS NOT NULL AND (%(after)s::uuid IS NULL OR d.id > %(after)s::uuid)
+         ORDER BY d.id LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'fraud_warning', w.id, p.id, p.order_id, p.user_id, w.provider, w.provider_ref,
+                p.captured_minor, p.currency, w.fraud_type, w.created_at, w.updated_at
+         FROM fraud_warnings w JOIN payments p ON p.id = w.payment_id
+         WHERE w.status = 'open' AND (%(after)s::uuid IS NULL OR w.id > %(after)s::uuid)
+         ORDER BY w.id LIMIT %(limit)s)
         UNION ALL
         (SELECT 'refund_reversal', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
                 v.amount_minor, v.currency, v.failure_code, v.created_at, v.updated_at

@@ -6,6 +6,8 @@ import msgspec
 
 from service.errors import NotFoundError
 from service.store import (
+    disputes,
+    fraud_warnings,
     orphans,
     outbox_review,
     payment_detail,
@@ -14,6 +16,8 @@ from service.store import (
     refunds,
 )
 from service.store.admin_actions import AdminActionRow, Subject, list_actions
+from service.store.disputes import DisputeRow
+from service.store.fraud_warnings import FraudWarningRow
 from service.store.orphans import OrphanRow
 from service.store.outbox_review import OutboxRow
 from service.store.payment_detail import AttemptRow, EntitlementRow
@@ -30,6 +34,8 @@ class PaymentDetail(msgspec.Struct, frozen=True):
     attempts: list[AttemptRow]
     refunds: list[RefundRow]
     orphans: list[OrphanRow]
+    disputes: list[DisputeRow]
+    fraud_warnings: list[FraudWarningRow]
     entitlements: list[EntitlementRow]
     ledger: list[LedgerRow]
     events: list[EventRow]
@@ -45,18 +51,24 @@ async def payment_with_all(ctx: Context, payment_id: UUID) -> PaymentDetail:
         raise NotFoundError("No such payment")
     found = await refunds.list_refunds(ctx.db, payment_id)
     strays = await orphans.of_payment(ctx.db, payment_id)
+    disputed = await disputes.of_payment(ctx.db, payment_id)
+    warned = await fraud_warnings.of_payment(ctx.db, payment_id)
     messages = await outbox_review.messages_of_payment(ctx.db, payment_id)
     subjects: list[tuple[Subject, str]] = [
         ("payment", str(payment_id)),
         *(("refund", str(refund.id)) for refund in found),
         *(("outbox", str(message.id)) for message in messages),
         *(("orphan_capture", str(orphan.id)) for orphan in strays),
+        *(("dispute", str(dispute.id)) for dispute in disputed),
+        *(("fraud_warning", str(warning.id)) for warning in warned),
     ]
     return PaymentDetail(
         payment=payment,
         attempts=await payment_detail.list_attempts(ctx.db, payment_id),
         refunds=found,
         orphans=strays,
+        disputes=disputed,
+        fraud_warnings=warned,
         entitlements=await payment_detail.list_entitlements(ctx.db, payment_id),
         ledger=await payments.ledger_entries(ctx.db, payment_id),
         events=await payments.timeline(ctx.db, payment_id),

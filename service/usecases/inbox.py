@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from service import metric_catalog as m
+from service.domain.dispute import ImplausibleError
 from service.domain.payment import (
     CLOSED,
     Charge,
@@ -32,7 +33,7 @@ from service.store import payments
 from service.store.database import RefusedError
 from service.store.inbox import EventRow, InboxEvent, NewEvent, Reopen
 from service.store.payments import PaymentRow
-from service.usecases import orphans, provider_refunds, reversals
+from service.usecases import disputes, orphans, provider_refunds, reversals
 from service.usecases.charge_owner import FOREIGN, MISMATCH, NotYetError, bears_out, find_owner
 from service.usecases.context import Context
 from service.usecases.refunds import resolve_refund
@@ -112,6 +113,10 @@ async def process(ctx: Context, event: InboxEvent) -> None:
         outcome = await _apply(ctx, event)
     except NotYetError as error:
         await _put_off(ctx, event, str(error))
+    except disputes.NoPaymentError as error:
+        await _put_off(ctx, event, str(error))
+    except ImplausibleError as error:
+        await _park(ctx, event, str(error)[:500])  # waiting makes no difference
     except (NotSentError, OutcomeUnknownError) as error:
         await _put_off(ctx, event, f"the provider does not say: {error}")
     except (ServiceError, RefusedError) as error:
@@ -152,9 +157,7 @@ async def _receive(ctx: Context, delivery: Delivery, secrets: Sequence[str]) -> 
 async def _put_off(ctx: Context, event: InboxEvent, reason: str) -> None:
     now, reason = ctx.now(), reason[:500]
     if now - event.received_at >= PARK_AFTER:
-        await store.park(ctx.db, event, error=reason, at=now)
-        ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome="parked")
-        _log.error("webhook_parked", event_type=event.type, reason=reason)
+        await _park(ctx, event, reason)
         return
     wait_s = full_jitter_s(event.attempts, first_s=FIRST_RETRY_S, most_s=MAX_RETRY_S)
     await store.put_off(ctx.db, event, until=now + timedelta(seconds=wait_s), error=reason)
@@ -162,10 +165,24 @@ async def _put_off(ctx: Context, event: InboxEvent, reason: str) -> None:
     _log.warning("webhook_put_off", event_type=event.type, reason=reason, wait_s=wait_s)
 
 
+async def _park(ctx: Context, event: InboxEvent, reason: str) -> None:
+    await store.park(ctx.db, event, error=reason, at=ctx.now())
+    ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome="parked")
+    _log.error("webhook_parked", event_type=event.type, reason=reason)
+
+
 async def _apply(ctx: Context, event: InboxEvent) -> str:
     if event.provider not in ctx.providers:
         raise NotYetError("the provider is not configured here")
-    return await (_refund(ctx, event) if event.kind == "refund" else _charge(ctx, event))
+    match event.kind:
+        case "dispute" if event.object_ref is not None:
+            return await disputes.follow(ctx, event.provider, event.object_ref)
+        case "fraud_warning" if event.object_ref is not None:
+            return await disputes.warn(ctx, event.provider, event.object_ref)
+        case "refund":
+            return await _refund(ctx, event)
+        case _:
+            return await _charge(ctx, event)
 
 
 async def _refund(ctx: Context, event: InboxEvent) -> str:

@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 from service.slo import GRANT_FRESHNESS_S
+from service.store import disputes as dispute_store
 from service.store import invariants as store
+from service.store.disputes import Standing
 from service.store.invariants import Backlog
 from service.usecases.context import Context
 
@@ -19,3 +21,8 @@ async def backlog(ctx: Context) -> Backlog:
     return await store.backlog(
         ctx.db, at=now, grant_deadline=now - timedelta(seconds=GRANT_FRESHNESS_S)
     )
+
+
+async def disputes(ctx: Context) -> Standing:
+    """Return the disputes that are not decided."""
+    return await dispute_store.standing(ctx.db)

@@ -27,6 +27,7 @@ from service.store.admin_actions import AdminAction
 from service.store.database import RefusedError
 from service.store.reconciliation import Difference, DifferenceRow, Shown
 from service.store.reconciliation_runs import Claim, Progress, RunRow
+from service.usecases import reconcile_disputes
 from service.usecases import reconcile_pages as pages
 from service.usecases.charge_owner import NotYetError
 from service.usecases.context import Context
@@ -37,6 +38,9 @@ Item = TypeVar("Item")
 LIBRARY: Final = "library"
 PAGE: Final = 200
 """Entries a page: each is four statements, so a page takes milliseconds."""
+
+DISPUTES_PAGE: Final = 10
+"""Disputes between two renewals of the lease: each may be a call, of 5 s at most."""
 
 LEASE_S: Final = 60.0
 """How long a silent run is waited for; each page, whose call takes 5 s at most, renews it."""
@@ -180,7 +184,7 @@ async def _window(ctx: Context) -> tuple[datetime, datetime]:
 async def _compare_all(job: "_Job") -> str | None:
     """Compare with every source; one that does not answer does not hide the others'."""
     sources: dict[str, Callable[[], Awaitable[None]]] = {
-        name: lambda name=name: job.charges(name)  # type: ignore[misc]
+        name: lambda name=name: job.provider(name)  # type: ignore[misc]
         for name in job.ctx.providers
     }
     sources[LIBRARY] = job.grants
@@ -217,6 +221,11 @@ class _Job:
     def _surely_until(self) -> datetime:
         return self.until - timedelta(seconds=SKEW_S)
 
+    async def provider(self, provider: str) -> None:
+        """Compare a provider's charges and disputes with ours."""
+        await self.charges(provider)
+        await self.disputes(provider)
+
     async def charges(self, provider: str) -> None:
         """Compare a provider's charges with our payments, both ways."""
         there = self.ctx.providers[provider]
@@ -242,6 +251,12 @@ class _Job:
             self.progress.payments += len(page_of_ours)
             await self._page_done(found)
             after = page_of_ours[-1].id
+
+    async def disputes(self, provider: str) -> None:
+        """Bring our disputes to what a provider says of them, and keep what can't be brought."""
+        found = reconcile_disputes.differences(self.ctx, provider, self.since, self.until)
+        async for page in in_pages(found, DISPUTES_PAGE):
+            await self._page_done([difference for difference in page if difference])
 
     async def grants(self) -> None:
         """Compare the Library's grants with our entitlements, both ways."""

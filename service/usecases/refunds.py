@@ -17,6 +17,7 @@ from service.errors import (
     IdempotencyKeyReusedError,
     IllegalTransitionError,
     NotFoundError,
+    PaymentDisputedError,
     RefundExceedsCapturedError,
     ServiceError,
     StoreUnavailableError,
@@ -46,6 +47,7 @@ from service.store.refunds import (
 from service.store.settle_payments import SettleOutcome
 from service.usecases.answer import Answer
 from service.usecases.context import Context
+from service.usecases.disputes import follow_of_charge
 from service.usecases.keys import take_over
 from service.usecases.payments import get_payment
 from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, MAX_UNKNOWN_WAIT_S
@@ -54,6 +56,8 @@ from service.views import encode, refund_view
 _log = get_logger(__name__)
 
 MAX_BEGINS: Final = 3
+DISPUTED: Final = "charge_disputed"
+"""The providers' code for a refund that they refuse because the buyer's bank is at it."""
 _UNDECIDED: Final = frozenset({RefundStatus.UNKNOWN, RefundStatus.REVIEW})
 
 
@@ -166,6 +170,8 @@ async def _resume(ctx: Context, command: Refund, outcome: BeginRefundOutcome) ->
 async def _settle_result(ctx: Context, due: DueRefund, result: RefundResult) -> Answer:
     asked = Money(due.refund.amount_minor, due.refund.currency)
     if not result.succeeded:
+        if result.failure_code == DISPUTED:  # we lack a dispute whose event is still on its way
+            await follow_of_charge(ctx, due.provider, due.charge_ref)
         return await _settle(
             ctx, due, RefundStatus.FAILED, result.provider_ref, result.failure_code or "rejected"
         )
@@ -270,6 +276,10 @@ def _refusal(kind: BegunRefund) -> ServiceError:
             return NotFoundError("No such payment")
         case BegunRefund.NOT_SUCCEEDED:
             return IllegalTransitionError("Only a succeeded payment can be refunded")
+        case BegunRefund.DISPUTED:
+            return PaymentDisputedError(
+                "The buyer's bank disputes this payment: what it decides is what is given back"
+            )
         case BegunRefund.TOO_MUCH:
             return RefundExceedsCapturedError()
         case _:

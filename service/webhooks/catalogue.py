@@ -25,6 +25,11 @@ EventType = Literal[
     "refund.succeeded",
     "refund.failed",
     "order.fulfilled",
+    "dispute.created",
+    "dispute.updated",
+    "dispute.won",
+    "dispute.lost",
+    "fraud_warning.created",
 ]
 """What an endpoint can ask for."""
 
@@ -74,6 +79,37 @@ class OrderData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total: int
 
 
+class DisputeData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The dispute as it stood then; all amounts are minor units of `currency`.
+
+    `withdrawn` less `reinstated` is what the provider keeps; `evidence_due_at` is when the bank
+    wants its answer by.
+    """
+
+    dispute_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    user_id: str
+    status: str
+    currency: str
+    amount: int
+    withdrawn: int
+    reinstated: int
+    reason: str
+    evidence_due_at: datetime | None
+
+
+class FraudWarningData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a card's network suspects; `actionable` while a refund may still spare a dispute."""
+
+    fraud_warning_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    user_id: str
+    fraud_type: str
+    actionable: bool
+
+
 class TestData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which endpoint was to be tried."""
 
@@ -98,6 +134,10 @@ def _refund(status: str, meaning: str) -> MerchantEvent:
     return MerchantEvent("refund", status, meaning, RefundData)
 
 
+def _dispute(status: str, meaning: str) -> MerchantEvent:
+    return MerchantEvent("dispute", status, meaning, DisputeData)
+
+
 CATALOGUE: Final[Mapping[EventType, MerchantEvent]] = MappingProxyType(
     {
         "payment.succeeded": _payment("succeeded", "The money is captured: the order is paid."),
@@ -116,6 +156,13 @@ CATALOGUE: Final[Mapping[EventType, MerchantEvent]] = MappingProxyType(
         ),
         "order.fulfilled": MerchantEvent(
             "order", "fulfilled", "All games of the order are granted.", OrderData
+        ),
+        "dispute.created": _dispute("created", "The buyer's bank disputes a payment, or asks."),
+        "dispute.updated": _dispute("updated", "A dispute has moved on, or money of it."),
+        "dispute.won": _dispute("won", "The bank has decided for us."),
+        "dispute.lost": _dispute("lost", "The bank has decided for the buyer."),
+        "fraud_warning.created": MerchantEvent(
+            "fraud_warning", "created", "A card's network suspects fraud.", FraudWarningData
         ),
     }
 )

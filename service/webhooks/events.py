@@ -30,13 +30,15 @@ class Event(msgspec.Struct, frozen=True):
     """What an event is about; `claimed_status` is what it says, which is not believed."""
 
     event_id: str
-    kind: Literal["charge", "refund"]
+    kind: Literal["charge", "refund", "dispute", "fraud_warning"]
     type: str
     charge_ref: str
     refund_ref: str | None = None
     payment_id: UUID | None = None
     attempt_id: UUID | None = None
     refund_id: UUID | None = None
+    object_ref: str | None = None
+    """The dispute's or the warning's own id."""
     claimed_status: str | None = None
 
 
@@ -64,10 +66,20 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 _OURS: Final[Mapping[str, frozenset[str]]] = {
-    "simulator": frozenset({"charge", "refund"}),
-    "stripe": frozenset({"payment_intent", "charge", "refund"}),
+    "simulator": frozenset({"charge", "refund", "dispute", "fraud_warning"}),
+    "stripe": frozenset(
+        {"payment_intent", "charge", "refund", "dispute", "radar.early_fraud_warning"}
+    ),
 }
 """Objects of which a provider's events matter; a payment lives by no other."""
+
+_OF_CHARGES: Final[Mapping[str, Literal["refund", "dispute", "fraud_warning"]]] = {
+    "refund": "refund",
+    "dispute": "dispute",
+    "fraud_warning": "fraud_warning",
+    "radar.early_fraud_warning": "fraud_warning",
+}
+"""What is about a charge without being one, and its kind to us."""
 
 _body: Final = msgspec.json.Decoder(_Body)
 
@@ -94,10 +106,12 @@ def _kind(event: Any) -> str:
 
 def _of_simulator(body: _Body, found: _Object) -> Event | None:
     own = _uuid(found.idempotency_key)
+    if found.object in _OF_CHARGES and found.charge is None:
+        return None
     if found.object == "refund":
-        if found.charge is None:
-            return None
-        return _refund(body, found.charge, own)
+        return _refund(body, found.charge or "", own)
+    if found.object in _OF_CHARGES:
+        return _of_charge(body, found.charge or "")
     return _charge(body, found.id, _uuid(found.reference), own)
 
 
@@ -109,6 +123,8 @@ def _of_stripe(body: _Body, found: _Object) -> Event | None:
         return None
     if found.object == "refund":
         return _refund(body, found.payment_intent, _uuid(ours.get("refund_id")))
+    if found.object in _OF_CHARGES:
+        return _of_charge(body, found.payment_intent)
     return _charge(body, found.payment_intent, None, None)
 
 
@@ -138,6 +154,17 @@ def _refund(body: _Body, charge_ref: str, refund_id: UUID | None) -> Event:
         charge_ref=charge_ref,
         refund_ref=body.data.object.id,
         refund_id=refund_id,
+        claimed_status=body.data.object.status,
+    )
+
+
+def _of_charge(body: _Body, charge_ref: str) -> Event:
+    return Event(
+        event_id=_event_id(body),
+        kind=_OF_CHARGES[body.data.object.object],
+        type=body.type,
+        charge_ref=charge_ref,
+        object_ref=body.data.object.id,
         claimed_status=body.data.object.status,
     )
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from service import metric_catalog as m
+from service.domain.money import CURRENCIES
 from service.logs import get_logger
 from service.store.outbox import GRANT, REVOKE
 from service.usecases import oversight, reversals
@@ -29,6 +30,18 @@ async def measure_backlog(ctx: Context) -> int:
     await reversals.measure(ctx)
     ctx.metrics.set(m.OUTBOX_LAG, backlog.outbox_oldest_s)
     ctx.metrics.set(m.PAID_NOT_GRANTED, backlog.paid_not_granted)
+    return 0
+
+
+async def measure_disputes(ctx: Context) -> int:
+    """Set the gauges of open disputes."""
+    standing = await oversight.disputes(ctx)
+    for status in m.OPEN_DISPUTE_STATUSES:
+        ctx.metrics.set(m.DISPUTES_OPEN, standing.open.get(status, 0), status=status)
+    for currency in CURRENCIES:
+        ctx.metrics.set(m.DISPUTED_AMOUNT, standing.minor.get(currency, 0), currency=currency)
+    due = standing.next_due_at
+    ctx.metrics.set(m.DISPUTE_EVIDENCE_DUE, due.timestamp() if due else 0)
     return 0
 
 

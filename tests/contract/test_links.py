@@ -32,6 +32,8 @@ PLACEHOLDERS = {
     "PAYMENT_ID": str(UUID(int=1)),
     "REFUND_ID": str(UUID(int=2)),
     "ORPHAN_ID": str(UUID(int=3)),
+    "DISPUTE_ID": str(UUID(int=8)),
+    "WARNING_ID": str(UUID(int=9)),
     "ENDPOINT_ID": str(UUID(int=4)),
     "DELIVERY": "5",
     "MESSAGE": "7",

@@ -10,13 +10,19 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
+from service.domain.dispute import Dispute, DisputeStatus
 from service.domain.money import Money
 from service.domain.payment import ChargeOutcome
 from service.ids import new_id
 from service.providers import stripe
-from service.providers.port import ChargeRequest, HeldRequest, RefundRequest
+from service.providers.port import (
+    ChargeRequest,
+    HeldRequest,
+    OutcomeUnknownError,
+    RefundRequest,
+)
 from service.providers.stripe import StripeProvider
-from tests.integration.providers.conftest import Connect
+from tests.integration.providers.conftest import Calls, Connect
 from tests.support.stripe_mock import stripe_mock
 
 PRICE = Money(1999, "EUR")
@@ -74,6 +80,29 @@ async def test_stripe_takes_our_look_ups(connect: Connect, paid_url: str) -> Non
     now = datetime.now(UTC)
     found = [charge async for charge in provider.list_charges(now - timedelta(days=1), now)]
     assert [(charge.captured_minor, charge.refunded_minor) for charge in found] == [(1999, 500)]
+
+
+async def test_stripe_takes_our_look_ups_of_disputes(connect: Connect, paid_url: str) -> None:
+    provider = StripeProvider(connect(paid_url, "sk_test_123"))
+    told = await provider.get_dispute("dp_1")
+    assert (told.charge_ref, told.reason) == ("pi_1", "fraudulent")
+    due = datetime.fromtimestamp(1_790_600_000, UTC)
+    assert told.dispute == Dispute(DisputeStatus.NEEDS_RESPONSE, PRICE, 1999, 0, due)
+    assert await provider.find_disputes("pi_1") == [told]
+    now = datetime.now(UTC)
+    listed = [found async for found in provider.list_disputes(now - timedelta(days=1), now)]
+    assert listed == [told]
+    warning = await provider.get_fraud_warning("issfr_1")
+    assert (warning.charge_ref, warning.actionable) == ("pi_1", True)
+
+
+async def test_a_reference_is_no_path(connect: Connect, paid_url: str, calls: Calls) -> None:
+    provider = StripeProvider(connect(paid_url, "sk_test_123"))
+    with pytest.raises(OutcomeUnknownError):
+        await provider.get_dispute("../refunds/re_1")
+    with pytest.raises(OutcomeUnknownError):
+        await provider.get_fraud_warning("../../refunds/re_1")
+    assert len(calls) == 2
 
 
 async def test_stripe_takes_our_question_for_what_changed(connect: Connect, paid_url: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.domain import order, payment, refund
+from service.domain import dispute, order, payment, refund
 from service.store.database import RefusedError
 from service.store.settle_payments import settle_payments
 from tests.integration.store.conftest import Shop, begin_item, settlement
@@ -17,6 +17,7 @@ TRANSITIONS: dict[str, Machine] = {
     "order": (order.TRANSITIONS, {order.OrderStatus.PENDING}),
     "payment": (payment.TRANSITIONS, payment.FIRST),
     "refund": (refund.TRANSITIONS, {refund.RefundStatus.PENDING}),
+    "dispute": (dispute.TRANSITIONS, set(dispute.DisputeStatus)),
 }
 
 

@@ -60,7 +60,7 @@ async def test_a_refund_that_came_back_cannot_succeed_again(shop: Shop) -> None:
     again = settle(item, 400)
     with pytest.raises(RefusedError) as caught:
         await settle_refund(shop.db, _of_failed(again))
-    assert caught.value.constraint == "ledger_transactions_payment_id_kind_refund_id_key"
+    assert caught.value.constraint == "ledger_booked_once"
     assert await counters(shop) == (0, 0)
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 
-from service.domain import ledger, order, payment, refund
+from service.domain import dispute, ledger, order, payment, refund
 from service.domain.money import Money
 from service.domain.payment import (
     Charge,
@@ -16,7 +16,12 @@ from service.domain.payment import (
     judge,
     judge_operation,
 )
-from service.metric_catalog import ORDER_STATUSES, PAYMENT_STATUSES
+from service.metric_catalog import (
+    DISPUTE_STATUSES,
+    OPEN_DISPUTE_STATUSES,
+    ORDER_STATUSES,
+    PAYMENT_STATUSES,
+)
 
 Status = TypeVar("Status", bound=StrEnum)
 
@@ -137,6 +142,33 @@ def test_every_movement_sums_to_zero() -> None:
     assert {(e.account, -e.amount.minor) for e in there} == {
         (e.account, e.amount.minor) for e in back
     }
+
+
+def test_what_a_dispute_moves_can_be_undone() -> None:
+    for there, back in (
+        (ledger.dispute_withdrawal, ledger.dispute_reinstatement),
+        (ledger.dispute_loss, ledger.dispute_loss_reversal),
+    ):
+        gone, came = there("p", ASKED), back("p", ASKED)
+        assert sum(entry.amount.minor for entry in gone) == 0
+        assert {(e.account, -e.amount.minor) for e in gone} == {
+            (e.account, e.amount.minor) for e in came
+        }
+
+
+def test_no_dispute_ever_surely_ends_and_an_inquiry_is_not_come_back_to() -> None:
+    assert set(dispute.TRANSITIONS) == set(dispute.DisputeStatus)
+    chargebacks = set(dispute.DisputeStatus) - {"warning", "warning_closed"}
+    for status, following in dispute.TRANSITIONS.items():
+        assert following - {status} >= chargebacks - {status}
+        assert status not in following
+        if status in chargebacks:
+            assert following <= chargebacks
+
+
+def test_the_metrics_know_every_status_of_a_dispute() -> None:
+    assert set(DISPUTE_STATUSES) == {str(status) for status in dispute.DisputeStatus}
+    assert set(OPEN_DISPUTE_STATUSES) == {str(status) for status in dispute.OPEN}
 
 
 def test_an_order_without_items_has_no_total() -> None:

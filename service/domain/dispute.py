@@ -1,0 +1,95 @@
+"""Disputes: a buyer's bank takes a payment back, and what that does to our books.
+
+The statuses are Stripe's (https://docs.stripe.com/api/disputes/object#dispute_object-status), with
+its three `warning_*` ones as two: a `warning` is an inquiry, in which no money moves yet.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from service.domain.money import Money
+
+
+class DisputeStatus(StrEnum):
+    """Where a dispute stands at the provider."""
+
+    WARNING = "warning"
+    WARNING_CLOSED = "warning_closed"
+    NEEDS_RESPONSE = "needs_response"
+    UNDER_REVIEW = "under_review"
+    WON = "won"
+    LOST = "lost"
+
+
+_S = DisputeStatus
+_CHARGEBACK: Final = frozenset({_S.NEEDS_RESPONSE, _S.UNDER_REVIEW, _S.WON, _S.LOST})
+TRANSITIONS: Final[dict[DisputeStatus, frozenset[DisputeStatus]]] = {
+    _S.WARNING: _CHARGEBACK | {_S.WARNING_CLOSED},
+    _S.WARNING_CLOSED: _CHARGEBACK | {_S.WARNING},
+    _S.NEEDS_RESPONSE: _CHARGEBACK - {_S.NEEDS_RESPONSE},
+    _S.UNDER_REVIEW: _CHARGEBACK - {_S.UNDER_REVIEW},
+    _S.WON: _CHARGEBACK - {_S.WON},
+    _S.LOST: _CHARGEBACK - {_S.LOST},
+}
+"""Banks begin second rounds, so that no status is the last one. Only an inquiry is never come back
+to once it has become a chargeback."""
+
+OPEN: Final = frozenset({_S.WARNING, _S.NEEDS_RESPONSE, _S.UNDER_REVIEW})
+CLOSED: Final = frozenset(DisputeStatus) - OPEN
+TO_ANSWER: Final = frozenset({_S.WARNING, _S.NEEDS_RESPONSE})
+"""Statuses in which a person answers the bank, before a deadline."""
+
+REFUSES_REFUNDS: Final = frozenset({_S.NEEDS_RESPONSE, _S.UNDER_REVIEW, _S.LOST})
+"""Statuses in which the buyer has the money already, or may still get it from the bank. A refund of
+an inquiry is allowed: it is how Stripe recommends to end one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """What a provider says of a dispute; `withdrawn` and `reinstated` are sums since it began.
+
+    Both are in minor units of the amount's currency. `withdrawn - reinstated` is what the provider
+    has taken from us at present.
+    """
+
+    status: DisputeStatus
+    amount: Money
+    withdrawn_minor: int
+    reinstated_minor: int
+    evidence_due_at: datetime | None
+
+    @property
+    def withheld_minor(self) -> int:
+        """Return what the provider keeps from us."""
+        return self.withdrawn_minor - self.reinstated_minor
+
+    @property
+    def lost_minor(self) -> int:
+        """Return what is gone for good, as far as anything is."""
+        return self.withheld_minor if self.status is DisputeStatus.LOST else 0
+
+
+class ImplausibleError(ValueError):
+    """What the provider says can't follow from what it said before; a person has to look."""
+
+
+def check(known: Dispute | None, told: Dispute, paid: Money) -> None:
+    """Raise ImplausibleError for what our books can't hold."""
+    if told.amount.currency != paid.currency:
+        raise ImplausibleError(
+            f"the dispute is in {told.amount.currency} and the payment in {paid.currency}"
+        )
+    if not 0 <= told.reinstated_minor <= told.withdrawn_minor:
+        raise ImplausibleError("more was reinstated than was withdrawn")
+    if told.withheld_minor > told.amount.minor:
+        raise ImplausibleError("more was withdrawn than is disputed")
+    if known is None:
+        return
+    if told.withdrawn_minor < known.withdrawn_minor:
+        raise ImplausibleError("less was withdrawn than before")
+    if told.reinstated_minor < known.reinstated_minor:
+        raise ImplausibleError("less was reinstated than before")
+    if told.status is not known.status and told.status not in TRANSITIONS[known.status]:
+        raise ImplausibleError(f"a dispute does not go from {known.status} to {told.status}")

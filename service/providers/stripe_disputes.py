@@ -1,0 +1,120 @@
+"""Stripe's disputes and early fraud warnings, and what they mean in the port's words.
+
+https://docs.stripe.com/api/disputes, https://docs.stripe.com/api/radar/early_fraud_warnings
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from service.domain.dispute import Dispute, DisputeStatus
+from service.providers.port import ProviderDispute, ProviderFraudWarning
+from service.providers.stripe_words import amount_in
+
+MAX_REASON: Final = 64
+
+STATUSES: Final = {
+    "warning_needs_response": DisputeStatus.WARNING,
+    "warning_under_review": DisputeStatus.WARNING,
+    "warning_closed": DisputeStatus.WARNING_CLOSED,
+    # Refunded by a rule of ours at the card network before it became a chargeback: the refund is a
+    # refund, and of the dispute nothing is left.
+    "prevented": DisputeStatus.WARNING_CLOSED,
+    "needs_response": DisputeStatus.NEEDS_RESPONSE,
+    "under_review": DisputeStatus.UNDER_REVIEW,
+    "won": DisputeStatus.WON,
+    "lost": DisputeStatus.LOST,
+}
+"""Our status by a Dispute's."""
+
+
+class _BalanceTransaction(msgspec.Struct, frozen=True):
+    """A movement on Stripe's balance of ours, without its fee: < 0 is withdrawn from us."""
+
+    amount: int
+    currency: str
+
+
+class _EvidenceDetails(msgspec.Struct, frozen=True):
+    due_by: int | None = None
+
+
+class StripeDispute(msgspec.Struct, frozen=True):
+    """The part of a Dispute that we read; amounts in the currency's smallest unit."""
+
+    id: str
+    charge: str
+    amount: int
+    currency: str
+    reason: str
+    status: str
+    created: int
+    payment_intent: str | None = None
+    balance_transactions: tuple[_BalanceTransaction, ...] = ()
+    evidence_details: _EvidenceDetails = _EvidenceDetails()
+
+
+class DisputePage(msgspec.Struct, frozen=True):
+    """A page of Disputes."""
+
+    data: tuple[StripeDispute, ...]
+    has_more: bool
+
+
+class EarlyFraudWarning(msgspec.Struct, frozen=True):
+    """The part of an early fraud warning that we read."""
+
+    id: str
+    charge: str
+    fraud_type: str
+    actionable: bool
+    created: int
+    payment_intent: str | None = None
+
+
+def told(found: StripeDispute) -> ProviderDispute:
+    """Return what a Dispute says."""
+    amount, status = amount_in(found.amount, found.currency), STATUSES.get(found.status)
+    dispute = None
+    if amount is not None and status is not None:
+        withdrawn, reinstated = _moved(found, found.balance_transactions)
+        due = found.evidence_details.due_by
+        due_at = datetime.fromtimestamp(due, UTC) if due else None
+        dispute = Dispute(status, amount, withdrawn, reinstated, due_at)
+    return ProviderDispute(
+        provider_ref=found.id,
+        charge_ref=found.payment_intent or found.charge,
+        reason=found.reason[:MAX_REASON],
+        created_at=datetime.fromtimestamp(found.created, UTC),
+        dispute=dispute,
+        unreadable="" if dispute else f"{found.status}, {found.amount} {found.currency}",
+    )
+
+
+def warned(found: EarlyFraudWarning) -> ProviderFraudWarning:
+    """Return what an early fraud warning says."""
+    return ProviderFraudWarning(
+        provider_ref=found.id,
+        charge_ref=found.payment_intent or found.charge,
+        fraud_type=found.fraud_type[:MAX_REASON],
+        actionable=found.actionable,
+        created_at=datetime.fromtimestamp(found.created, UTC),
+    )
+
+
+def _moved(found: StripeDispute, moves: Iterable[_BalanceTransaction]) -> tuple[int, int]:
+    """Return what was withdrawn and reinstated, in the dispute's currency.
+
+    Stripe converts to the currency that it pays us in. A movement in another currency than the
+    dispute's is of the whole disputed amount, at a rate that says nothing here.
+    """
+    withdrawn = reinstated = 0
+    for move in moves:
+        minor = abs(move.amount) if move.currency == found.currency else found.amount
+        if move.amount < 0:
+            withdrawn += minor
+        elif move.amount > 0:
+            reinstated += minor
+    return withdrawn, reinstated

@@ -1,0 +1,90 @@
+"""What an operator decides on a dispute or a warning of fraud that waits for a person."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from service.store.database import Database, Transaction
+from service.store.decisions import Decision, DecisionOutcome, decide
+
+# The payment first, like every other writer, so that two never wait for each other.
+_LOCK_DISPUTE: Final = """
+WITH payment AS MATERIALIZED (
+    SELECT p.id FROM payments p
+    WHERE p.id = (SELECT payment_id FROM disputes WHERE id = %s) FOR UPDATE)
+SELECT coalesce(d.review, 'none') FROM payment p JOIN disputes d ON d.payment_id = p.id
+WHERE d.id = %s FOR UPDATE OF d
+"""
+_LOCK_WARNING: Final = """
+WITH payment AS MATERIALIZED (
+    SELECT p.id FROM payments p
+    WHERE p.id = (SELECT payment_id FROM fraud_warnings WHERE id = %s) FOR UPDATE)
+SELECT w.status FROM payment p JOIN fraud_warnings w ON w.payment_id = p.id
+WHERE w.id = %s FOR UPDATE OF w
+"""
+
+# The version stays: what the provider says has not changed.
+_CLOSE_DISPUTE: Final = """
+WITH closed AS (
+    UPDATE disputes d SET review = NULL, updated_at = %(at)s WHERE d.id = %(id)s
+    RETURNING d.id, d.payment_id
+),
+revoke AS (
+    INSERT INTO outbox (topic, dedupe_key, payment_id, correlation_id, next_attempt_at, created_at)
+    SELECT 'library.revoke', c.payment_id::text, c.payment_id, %(correlation_id)s, %(at)s, %(at)s
+    FROM closed c WHERE %(revoke)s
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+SELECT c.payment_id, %(at)s, 'dispute_review_closed', jsonb_build_object('dispute_id', c.id,
+           'review', %(review)s::text, 'revoke', %(revoke)s), %(correlation_id)s
+FROM closed c
+"""
+_CLOSE_WARNING: Final = """
+WITH closed AS (
+    UPDATE fraud_warnings w SET status = 'closed', updated_at = %(at)s WHERE w.id = %(id)s
+    RETURNING w.id, w.payment_id
+)
+INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+SELECT c.payment_id, %(at)s, 'fraud_warning_closed', jsonb_build_object('fraud_warning_id', c.id),
+       %(correlation_id)s
+FROM closed c
+"""
+
+
+class CloseDispute(msgspec.Struct, frozen=True):
+    """The end of a review that was for the reason `review`; `revoke` takes the games back."""
+
+    id: UUID
+    review: str
+    revoke: bool
+    correlation_id: str
+    at: datetime
+
+
+class CloseWarning(msgspec.Struct, frozen=True):
+    """The end of a warning that a person has looked at."""
+
+    id: UUID
+    correlation_id: str
+    at: datetime
+
+
+async def close_dispute(db: Database, decision: Decision, item: CloseDispute) -> DecisionOutcome:
+    """End the review of a dispute, if it is still for that reason."""
+
+    async def close(transaction: Transaction) -> None:
+        await transaction.fetch(_CLOSE_DISPUTE, msgspec.structs.asdict(item))
+
+    return await decide(db, decision, _LOCK_DISPUTE, close, ready=item.review)
+
+
+async def close_warning(db: Database, decision: Decision, item: CloseWarning) -> DecisionOutcome:
+    """End a warning of fraud that is open."""
+
+    async def close(transaction: Transaction) -> None:
+        await transaction.fetch(_CLOSE_WARNING, msgspec.structs.asdict(item))
+
+    return await decide(db, decision, _LOCK_WARNING, close, ready="open")

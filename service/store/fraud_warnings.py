@@ -1,0 +1,99 @@
+"""Warnings of fraud: what a card's network suspects before its customer disputes."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from service.store.database import Database
+
+_COLUMNS: Final = """
+    w.id, w.payment_id, w.provider, w.provider_ref, w.fraud_type, w.actionable, w.status,
+    w.warned_at, w.created_at, w.updated_at
+"""
+
+
+class FraudWarningRow(msgspec.Struct, frozen=True):
+    """A warning; it is `open` while a person has to look at it."""
+
+    id: UUID
+    payment_id: UUID
+    provider: str
+    provider_ref: str
+    fraud_type: str
+    actionable: bool
+    status: str
+    warned_at: datetime
+    created_at: datetime
+    updated_at: datetime
+
+
+class Warn(msgspec.Struct, frozen=True):
+    """A warning as the provider gives it now."""
+
+    id: UUID
+    payment_id: UUID
+    provider: str
+    provider_ref: str
+    fraud_type: str
+    actionable: bool
+    warned_at: datetime
+    correlation_id: str
+    at: datetime
+
+
+# One that can't be acted on any more (its payment was refunded or disputed) is nobody's to look at.
+_RECORD: Final = """
+WITH payment AS MATERIALIZED (
+    SELECT p.id FROM payments p WHERE p.id = %(payment_id)s FOR UPDATE
+),
+made AS (
+    INSERT INTO fraud_warnings (id, payment_id, provider, provider_ref, fraud_type, actionable,
+                                status, warned_at, created_at, updated_at)
+    SELECT %(id)s, p.id, %(provider)s, %(provider_ref)s, %(fraud_type)s, %(actionable)s,
+           CASE WHEN %(actionable)s THEN 'open' ELSE 'closed' END, %(warned_at)s, %(at)s, %(at)s
+    FROM payment p
+    ON CONFLICT (provider, provider_ref) DO NOTHING
+    RETURNING id, payment_id
+),
+ended AS (
+    UPDATE fraud_warnings w SET actionable = false, status = 'closed', updated_at = %(at)s
+    FROM payment p
+    WHERE w.payment_id = p.id AND w.provider = %(provider)s AND w.provider_ref = %(provider_ref)s
+      AND w.actionable AND NOT %(actionable)s
+),
+recorded AS (
+    INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
+    SELECT m.payment_id, %(at)s, 'fraud_warning_created', jsonb_build_object(
+               'fraud_warning_id', m.id, 'provider_ref', %(provider_ref)s::text,
+               'fraud_type', %(fraud_type)s::text, 'actionable', %(actionable)s),
+           %(correlation_id)s
+    FROM made m
+)
+SELECT count(*) FROM made
+"""
+
+
+async def record(db: Database, item: Warn) -> bool:
+    """Record a warning once, and that it can't be acted on any more; True if it is new."""
+    rows = await db.fetch(_RECORD, msgspec.structs.asdict(item))
+    return bool(rows[0][0])
+
+
+async def get(db: Database, warning_id: UUID) -> FraudWarningRow | None:
+    """Return the warning."""
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM fraud_warnings w WHERE w.id = %s",  # noqa: S608  constants only
+        (warning_id,),
+    )
+    return FraudWarningRow(*rows[0]) if rows else None
+
+
+async def of_payment(db: Database, payment_id: UUID) -> list[FraudWarningRow]:
+    """Return the payment's warnings, oldest first."""
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM fraud_warnings w WHERE w.payment_id = %s ORDER BY w.id",  # noqa: S608  constants only
+        (payment_id,),
+    )
+    return [FraudWarningRow(*row) for row in rows]

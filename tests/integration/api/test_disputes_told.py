@@ -1,0 +1,102 @@
+"""Merchants are told of disputes and warnings of fraud, in the words of the catalogue."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import psycopg2
+import pytest
+
+from scripts.client import Client
+from service.webhooks.catalogue import CATALOGUE, Envelope, EventType
+from tests.integration.api.conftest import Api, Start
+from tests.integration.api.test_merchant_webhooks import tell
+from tests.support.disputes import changed, charge_of, disputed, paid, settled
+from tests.support.merchant import TAKES_LOOPBACK, Json, Merchant, merchant, register
+from tests.support.services import ADMIN
+
+TYPES = [name for name in CATALOGUE if name.startswith(("dispute.", "fraud_warning."))]
+
+
+@pytest.fixture
+async def api(start_api: Start) -> Api:
+    return await start_api(**TAKES_LOOPBACK)
+
+
+@pytest.fixture
+async def shop(api: Api) -> AsyncIterator[Merchant]:
+    """Give a merchant who listens to disputes."""
+    async with merchant() as found, api.client("olga", ADMIN) as operator:
+        await register(operator, found.url, *TYPES)
+        yield found
+
+
+async def told(api: Api, shop: Merchant) -> list[tuple[str, Json]]:
+    """Send what is due, and return what the merchant was told; it fits the catalogue."""
+    await tell(api)
+    for message in shop.messages:
+        envelope = msgspec.json.decode(message.body, type=Envelope)
+        kind: EventType = envelope.type  # type: ignore[assignment]
+        msgspec.json.decode(envelope.data, type=CATALOGUE[kind].data)
+    return [(message.type, message.read()["data"]) for message in shop.messages]
+
+
+async def test_a_dispute_is_told_from_its_beginning_to_its_end(
+    api: Api, ada: Client, shop: Merchant
+) -> None:
+    payment = await paid(api, ada)
+    dispute = await disputed(api, reason="fraudulent")
+    await changed(api, dispute, "submit", "win", "reinstate")
+    messages = await told(api, shop)
+    assert sorted((kind, data["status"]) for kind, data in messages) == [
+        ("dispute.created", "needs_response"),
+        ("dispute.updated", "under_review"),
+        ("dispute.updated", "won"),  # the money is back
+        ("dispute.won", "won"),
+    ]
+    [created] = [data for kind, data in messages if kind == "dispute.created"]
+    assert (created["payment_id"], created["order_id"], created["user_id"]) == (
+        payment["id"],
+        payment["order_id"],
+        "ada",
+    )
+    assert (created["amount"], created["withdrawn"], created["reinstated"]) == (1499, 1499, 0)
+    assert (created["currency"], created["reason"]) == ("EUR", "fraudulent")
+    assert created["evidence_due_at"] is not None
+
+
+async def test_one_that_was_lost_when_we_first_heard_is_told_so(
+    api: Api, ada: Client, shop: Merchant
+) -> None:
+    await paid(api, ada)
+    hook = (await api.simulator.webhooks())["url"]
+    await api.simulator.send_webhooks("", "")
+    dispute = await api.simulator.dispute(await charge_of(api))
+    await api.simulator.change_dispute(dispute["id"], "lose")
+    await paid(api, ada, "game-2")
+    assert hook == (await api.simulator.webhooks())["url"]
+    await changed(api, dispute, "lose")
+    messages = await told(api, shop)
+    assert sorted(kind for kind, _ in messages) == ["dispute.created", "dispute.lost"]
+
+
+async def test_a_warning_of_fraud_is_told(api: Api, ada: Client, shop: Merchant) -> None:
+    payment = await paid(api, ada)
+    await api.simulator.warn(await charge_of(api), fraud_type="misc")
+    await settled(api)
+    [(kind, data)] = await told(api, shop)
+    assert (kind, data["payment_id"]) == ("fraud_warning.created", payment["id"])
+    assert (data["fraud_type"], data["actionable"]) == ("misc", True)
+
+
+@pytest.mark.as_owner
+@pytest.mark.parametrize("function", ["tell_of_disputes", "tell_of_fraud_warnings"])
+async def test_who_writes_as_the_owner_serves_its_own_table(api: Api, function: str) -> None:
+    """Else whoever may make a table could forge what merchants are told."""
+    db = api.context.db
+    await db.fetch("CREATE TABLE forged (id uuid, status text)")
+    await db.fetch(
+        "CREATE TRIGGER forge AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+    )
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        await db.fetch("INSERT INTO forged VALUES (gen_random_uuid(), 'lost')")
