@@ -52,48 +52,45 @@ def _has_name() -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Become the program; return only if nobody can."""
+    """Become the program; return only if that can't be."""
     folder, program, *_ = arguments
+    us = os.geteuid()
+    ways = ((_call_us_nobody, us),) if us else ((_become_nobody, NOBODY), (_call_us_nobody, us))
     reasons = []
-    for become in (_become_nobody, _call_us_nobody)[os.geteuid() != 0 :]:
-        if reason := _tried(become, folder, program):
-            reasons.append(reason)
-        else:
-            become(folder)
-            os.execv(program, arguments[1:])  # noqa: S606  as it is: no shell
+    for become, owner in ways:
+        try:
+            _try(become, program)
+            _give(folder, owner)
+        except OSError as error:
+            reasons.append(str(error))
+            continue
+        become()
+        os.execv(program, arguments[1:])  # noqa: S606  as it is: no shell
     print(f"{program} can't run: {'; '.join(reasons)}; {ADVICE}", file=sys.stderr)
     return CANNOT_RUN
 
 
-def _tried(become: Callable[[str], None], folder: str, program: str) -> str:
-    """Try it in a child, as there is no way back; return what was wrong with it."""
+def _try(become: Callable[[], None], program: str) -> None:
+    """Try it in a child, as there is no way back; raise OSError if that may not run the program."""
     source, sink = os.pipe()
     if (child := os.fork()) == 0:
         try:
-            become(folder)
-            os.write(sink, _hindrance(folder, program).encode())
+            become()
+            allowed = os.access(program, os.R_OK | os.X_OK)  # as initdb asks
+            os.write(sink, b"" if allowed else f"user {os.geteuid()} may not run it".encode())
         except (OSError, AttributeError) as error:  # the latter: a libc without the call
-            os.write(sink, f"{become.__doc__} {error}".encode())
+            os.write(sink, f"{become.__name__.strip('_')}: {error}".encode())
         os._exit(0)
     os.close(sink)
-    with open(source, "rb") as reader:  # noqa: PTH123  a descriptor
-        said = reader.read()
+    with open(source) as reader:  # noqa: PTH123  a descriptor
+        reason = reader.read()
     os.waitpid(child, 0)
-    return said.decode()
+    if reason:
+        raise OSError(reason)
 
 
-def _hindrance(folder: str, program: str) -> str:
-    """Say what this user may not do, by the system call with which initdb asks."""
-    if not os.access(program, os.R_OK | os.X_OK):
-        return f"uid {os.geteuid()} may not run it"
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        return f"uid {os.geteuid()} may not use {folder}"
-    return ""
-
-
-def _become_nobody(folder: str) -> None:
+def _become_nobody() -> None:
     """Change to nobody, with the capability to pass over the permissions of files."""
-    _give(folder, NOBODY)
     with suppress(OSError):  # a container may lack it; then only what everybody may enter will do
         _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
@@ -103,10 +100,9 @@ def _become_nobody(folder: str) -> None:
         _keep_capability(CAP_DAC_OVERRIDE)
 
 
-def _call_us_nobody(folder: str) -> None:
+def _call_us_nobody() -> None:
     """Enter a user namespace in which our own uid and gid are nobody's."""
     user, group = os.geteuid(), os.getegid()
-    _give(folder, user)
     _checked(_libc.unshare(CLONE_NEWUSER))
     Path("/proc/self/setgroups").write_text("deny")  # the kernel's condition for a map of groups
     Path("/proc/self/uid_map").write_text(f"{NOBODY} {user} 1")
