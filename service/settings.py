@@ -68,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of a login that may do what the service does (docs/security.md); not the owner's."""
     migration_database_url: Secret = Secret("")
     """The owner's, for the role `migrate` alone; empty: `database_url` is the owner's too."""
-    migration_lock_timeout_s: Annotated[float, Meta(ge=0.01, le=60)] = 0.5
+    migration_lock_timeout_s: Seconds = 0.5
     """One wait of `migrate` for a lock; whoever wants the table queues behind it, readiness too."""
     migration_wait_s: Seconds = 120.0
     """All its waits, with pauses between; then it fails and names who has the lock."""
