@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL; the only import of aiopg and psycopg2.
+"""Connections to PostgreSQL; the only import of aiopg.
 
 aiopg commits each statement by itself, so one statement is one transaction. The hot statements are
 prepared on every connection and run by name with one JSON parameter: a list of items.

@@ -91,7 +91,7 @@ def apply(
     stop = stop or threading.Event()
     try:
         backend = _Backend(parse_uri(database_url), default_migration_table)
-        backend.set_lock_timeout(patience.lock_timeout_s)
+        backend.be_patient(patience)
         try:
             with Watch(backend.connection, database_url, stop) as watch:
                 return _Run(backend, watch, patience, tell).apply()
@@ -182,10 +182,13 @@ class _Backend(PostgresqlBackend):  # type: ignore[misc]
                 f"SET client_connection_check_interval = '{CLIENT_CHECK_S}s'"
             )
 
-    def set_lock_timeout(self, seconds: float) -> None:
-        """Let a statement of this session wait this long for a lock; 0 is for ever."""
-        self._lock_timeout_s = seconds
-        self.execute(f"SET lock_timeout = {round(seconds * 1_000)}")
+    def be_patient(self, patience: Patience) -> None:
+        """Let statements wait for locks this long, and not for ever."""
+        self._patience = patience
+        self._wait_for_locks(patience.lock_timeout_s)
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        self.execute(f"SET lock_timeout = {max(1, round(seconds * 1_000))}")  # 0 is for ever
 
     def lock_alone(self) -> None:
         """Take the lock until the connection ends; raise _LockedError."""
@@ -219,10 +222,10 @@ class _Backend(PostgresqlBackend):  # type: ignore[misc]
                 migration.process_steps(self, "apply")
                 self._note(migration)
             return
-        waits_for = self._lock_timeout_s
-        self.set_lock_timeout(0)  # CREATE INDEX CONCURRENTLY waits long, and nobody queues behind
+        # CREATE INDEX CONCURRENTLY waits for old transactions, and nobody queues behind it.
+        self._wait_for_locks(self._patience.in_all_s)
         migration.process_steps(self, "apply")
-        self.set_lock_timeout(waits_for)
+        self._wait_for_locks(self._patience.lock_timeout_s)
         with self.transaction():
             self._note(migration)
 

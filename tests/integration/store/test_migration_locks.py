@@ -202,9 +202,7 @@ async def test_a_long_reader_never_makes_the_api_unready(
     assert not [status for status in statuses if status >= 500]
 
 
-def test_a_file_without_a_transaction_waits_as_long_as_it_takes(
-    owner_url: str, files: Path
-) -> None:
+def test_a_file_without_a_transaction_waits_once_and_long(owner_url: str, files: Path) -> None:
     (files / "0900_index.sql").write_text(
         "-- transactional: false\nCREATE INDEX CONCURRENTLY noted ON payments (created_at);\n"
     )
