@@ -27,9 +27,6 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 CALLED: Final = ("library", "game_catalog")
 """Whose URL the service calls whatever the providers are."""
 
-MIGRATIONS: Final = 2
-"""Connections of the migration Job: one works, one looks who is in its way."""
-
 ORDERED: Final[tuple[tuple[str, str, float, str], ...]] = (
     ("db_statement_timeout_s", "request_timeout_s", 1, "a request ends after its statement"),
     ("migration_lock_timeout_s", "db_statement_timeout_s", 1, "who queues behind it gets through"),
@@ -174,15 +171,16 @@ def _formed(config: StackConfig, plain: Mapping[str, str]) -> Iterator[str]:
 
 
 def _connections(config: StackConfig, settings: Settings) -> Iterator[str]:
-    """Count every pod of a rollout at full scale, and a migration's: one works, one watches."""
+    """Count every pod of a rollout at full scale, and the migration's connections."""
     wanted = (config.api.autoscaling.max_replicas, config.worker.replicas)
     pods = sum(most + math.ceil(most * SURGE_PERCENT / 100) for most in wanted)
-    needed, free = pods * settings.db_pool_size + MIGRATIONS, config.database.available
+    migration, free = labels.MIGRATION_CONNECTIONS, config.database.available
+    needed = pods * settings.db_pool_size + migration
     if needed > free:
         yield (
             f"{SETTINGS}.db_pool_size is {settings.db_pool_size}: {pods} pods, at full scale and "
             f"in a rollout, need {needed} connections, and coinslot:database leaves "
-            f"{max(free, 0)}; take at most {max((free - MIGRATIONS) // pods, 0)}, lower "
+            f"{max(free, 0)}; take at most {max((free - migration) // pods, 0)}, lower "
             "coinslot:api.autoscaling.maxReplicas or raise coinslot:database.maxConnections"
         )
 

@@ -164,8 +164,8 @@ async def test_it_starts_on_what_a_killed_migration_has_left(
 
 
 async def test_it_says_whom_a_migration_waits_for(tmp_path: Path, environ: dict[str, str]) -> None:
-    how = {"application_name": "psql of Ada"}
-    with closing(psycopg2.connect(environ["DATABASE_URL"], **how)) as connection:
+    url = environ["DATABASE_URL"]
+    with closing(psycopg2.connect(url, application_name="psql of Ada")) as connection:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", (migrate.MIGRATORS_LOCK,))
         connection.commit()

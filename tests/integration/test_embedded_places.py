@@ -156,8 +156,10 @@ def packages() -> Iterator[Path]:
         copied.mkdir()
         installed = Path(pytest.__file__).parents[1]
         for package in (found for pattern in PACKAGES for found in installed.glob(pattern)):
-            copy = shutil.copytree if package.is_dir() else shutil.copy
-            copy(package, copied / package.name)
+            if package.is_dir():
+                shutil.copytree(package, copied / package.name)
+            else:
+                shutil.copy(package, copied)
         for package in ("scripts", "service"):
             left_out = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / package, copied / package, ignore=left_out)
