@@ -160,9 +160,9 @@ def packages() -> Iterator[Path]:
                 shutil.copytree(package, copied / package.name)
             else:
                 shutil.copy(package, copied)
-        for package in ("scripts", "service"):
+        for ours in ("scripts", "service"):
             left_out = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / package, copied / package, ignore=left_out)
+            shutil.copytree(ROOT / ours, copied / ours, ignore=left_out)
         yield copied
 
 
