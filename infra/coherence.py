@@ -29,6 +29,8 @@ CALLED: Final = ("library", "game_catalog")
 
 ORDERED: Final[tuple[tuple[str, str, float, str], ...]] = (
     ("db_statement_timeout_s", "request_timeout_s", 1, "a request ends after its statement"),
+    ("migration_lock_timeout_s", "db_statement_timeout_s", 1, "who queues behind it gets through"),
+    ("migration_lock_timeout_s", "migration_wait_s", 2, "a lock is tried for more than once"),
     ("cache_timeout_s", "request_timeout_s", 1, "a lost cache costs speed and no request"),
     ("integration_timeout_s", "request_timeout_s", 1, "a request ends after what it waits for"),
     ("provider_timeout_s", "request_timeout_s", 1, "a charge is answered before the request ends"),
@@ -169,15 +171,16 @@ def _formed(config: StackConfig, plain: Mapping[str, str]) -> Iterator[str]:
 
 
 def _connections(config: StackConfig, settings: Settings) -> Iterator[str]:
-    """Count every pod of a rollout at full scale, and the migration's one connection."""
+    """Count every pod of a rollout at full scale, and the migration's connections."""
     wanted = (config.api.autoscaling.max_replicas, config.worker.replicas)
     pods = sum(most + math.ceil(most * SURGE_PERCENT / 100) for most in wanted)
-    needed, free = pods * settings.db_pool_size + 1, config.database.available
+    migration, free = labels.MIGRATION_CONNECTIONS, config.database.available
+    needed = pods * settings.db_pool_size + migration
     if needed > free:
         yield (
             f"{SETTINGS}.db_pool_size is {settings.db_pool_size}: {pods} pods, at full scale and "
             f"in a rollout, need {needed} connections, and coinslot:database leaves "
-            f"{max(free, 0)}; take at most {max((free - 1) // pods, 0)}, lower "
+            f"{max(free, 0)}; take at most {max((free - migration) // pods, 0)}, lower "
             "coinslot:api.autoscaling.maxReplicas or raise coinslot:database.maxConnections"
         )
 

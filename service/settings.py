@@ -68,6 +68,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of a login that may do what the service does (docs/security.md); not the owner's."""
     migration_database_url: Secret = Secret("")
     """The owner's, for the role `migrate` alone; empty: `database_url` is the owner's too."""
+    migration_lock_timeout_s: Seconds = 0.5
+    """One wait of `migrate` for a lock; whoever wants the table queues behind it, readiness too."""
+    migration_wait_s: Seconds = 120.0
+    """All its waits, with pauses between; then it fails and names who has the lock."""
     db_pool_size: Count = 8
     """Connections for single statements, a process."""
     db_batch_connections: Annotated[int, Meta(ge=1, le=16)] = 2

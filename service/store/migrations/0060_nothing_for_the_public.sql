@@ -1,6 +1,6 @@
 -- Who is neither the owner nor the service can call nothing here, make nothing, and hang nothing on
 -- our triggers' functions; and those that act as the owner look at what they hang on (ADR 0095).
--- depends: 0019_hashes_in_line
+-- depends: 0035_foreign_charges
 
 -- expands: only the service calls them, and it is granted what it calls below
 DO $$

@@ -20,8 +20,10 @@ REMEDY: Final = (
     "GRANT it to coinslot_service in the migration that makes or needs it, as 0015_least_privilege"
     " does, or REVOKE it there if no statement needs it any more"
 )
-OWNERS_ONLY: Final = frozenset({"_yoyo_log", "_yoyo_version", "yoyo_lock"})
+OWNERS_ONLY: Final = frozenset({"_yoyo_log", "_yoyo_version"})
 """Tables that only migrations use."""
+OWNERS_MODULE: Final = "migrate.py"
+"""Runs as the owner."""
 
 WRITES: Final = re.compile(
     r"\b(?:INSERT INTO (?P<into>\w+)(?: AS \w+)?\s*\((?P<columns>[^)]*)\)"
@@ -40,7 +42,8 @@ class Grant(NamedTuple):
 
 def statements() -> Iterator[str]:
     """Yield every text in service/store that may be SQL, put together as Python does."""
-    for path in Path(service.store.__path__[0]).glob("*.py"):
+    modules = Path(service.store.__path__[0]).glob("*.py")
+    for path in (path for path in modules if path.name != OWNERS_MODULE):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(
