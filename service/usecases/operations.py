@@ -90,7 +90,7 @@ async def expire_held(ctx: Context) -> int:
 def _begin_item(ctx: Context, command: Operate) -> BeginOperation:
     now = ctx.now()
     return BeginOperation(
-        attempt_id=new_id(),
+        attempt_id=new_id(now),
         payment_id=command.payment_id,
         operation=command.operation,
         allowed=ALLOWED[command.operation],

@@ -168,8 +168,8 @@ async def _pay_through(
 def _begin_item(ctx: Context, command: Pay, provider: str) -> BeginPayment:
     now = ctx.now()
     return BeginPayment(
-        payment_id=new_id(),
-        attempt_id=new_id(),
+        payment_id=new_id(now),
+        attempt_id=new_id(now),
         caller=command.user_id,
         key=command.key,
         fingerprint=command.fingerprint,

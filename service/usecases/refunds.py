@@ -112,7 +112,7 @@ async def resolve_refund(ctx: Context, due: DueRefund) -> Answer:
 def _begin_item(ctx: Context, command: Refund) -> BeginRefund:
     now = ctx.now()
     return BeginRefund(
-        refund_id=new_id(),
+        refund_id=new_id(now),
         payment_id=command.payment_id,
         caller=command.user_id,
         key=command.key,
