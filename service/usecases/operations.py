@@ -64,7 +64,7 @@ async def _operate_on(ctx: Context, command: Operate, payment: PaymentRow) -> An
     outcome = await _begin(ctx, item)
     match outcome.kind:
         case BegunOperation.CREATED:
-            attempt = Attempt(item.attempt_id, command.operation, payment)
+            attempt = Attempt(item.attempt_id, command.operation, payment, lease=item.locked_until)
             return (await operate(ctx, attempt)).answer
         case BegunOperation.REPLAY if outcome.response_status and outcome.response_body:
             return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)

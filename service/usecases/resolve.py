@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Final, cast
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from service import metric_catalog as m
 from service.domain.payment import (
     CaptureMethod,
@@ -77,7 +79,7 @@ async def _hand_on(ctx: Context, attempt: Attempt, reason: str) -> Settled | Non
     frees it and begins anew. Whoever comes second frees nothing and makes nothing.
     """
     verdict = Verdict(PaymentStatus.FAILED, 0, "provider_unavailable", "failed")
-    settled = await settle(ctx, attempt, verdict, keep_answer=False)
+    settled = await settle(ctx, attempt, verdict, keep_answer=False, supposed=True)
     if not settled.applied:
         return settled
     if not await idempotency.free_unanswered(ctx.db, attempt.payment.id):
@@ -89,7 +91,8 @@ async def _hand_on(ctx: Context, attempt: Attempt, reason: str) -> Settled | Non
 
 async def fail_unsent(ctx: Context, attempt: Attempt, failure_code: str) -> Settled:
     """Fail a payment whose provider was surely never asked."""
-    return await settle(ctx, attempt, Verdict(PaymentStatus.FAILED, 0, failure_code, "failed"))
+    verdict = Verdict(PaymentStatus.FAILED, 0, failure_code, "failed")
+    return await settle(ctx, attempt, verdict, supposed=True)
 
 
 async def operate(ctx: Context, attempt: Attempt) -> Settled:
@@ -99,7 +102,9 @@ async def operate(ctx: Context, attempt: Attempt) -> Settled:
     except NotSentError as error:
         held = PaymentStatus(attempt.payment.status)
         verdict = Verdict(held, 0, "provider_unavailable", "failed")
-        await settle(ctx, attempt, verdict, keep_answer=False)
+        settled = await settle(ctx, attempt, verdict, keep_answer=False, supposed=True)
+        if not settled.applied:
+            return settled
         await idempotency.drop_claim(ctx.db, [attempt.resource_id])
         raise ProviderUnavailableError(retry_after_s=PROVIDER_RETRY_AFTER_S) from error
     except OutcomeUnknownError as error:
@@ -114,14 +119,14 @@ async def resolve(ctx: Context, due: DueAttempt) -> Answer:
     same key, which the provider answers once and for all. Failing the payment instead would race
     with the first request.
     """
-    attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks)
+    attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks, due.lease)
     if attempt.operation == "charge" and due.lacks_game:
         return (await fail_unsent(ctx, attempt, AlreadyOwnedError.code)).answer
     try:
         result = await _find_or_repeat(ctx.providers[due.payment.provider], attempt)
         return (await settle_answer(ctx, attempt, result)).answer
     except (NotSentError, OutcomeUnknownError, RefusedError) as error:
-        attempt = Attempt(due.attempt_id, due.operation, due.payment, due.checks + 1)
+        attempt = replace(attempt, checks=due.checks + 1)
         return (await _settle_silence(ctx, attempt, str(error))).answer
 
 
@@ -179,7 +184,8 @@ async def _settle_silence(ctx: Context, attempt: Attempt, reason: str) -> Settle
     last = attempt.checks >= ctx.settings.unknown_max_checks
     present = PaymentStatus(attempt.payment.status)
     _log.warning("payment_outcome_unknown", reason=reason, checks=attempt.checks)
-    return await settle(ctx, attempt, judge_silence(attempt.operation, present, last_check=last))
+    verdict = judge_silence(attempt.operation, present, last_check=last)
+    return await settle(ctx, attempt, verdict, supposed=True)
 
 
 def _charge_request(attempt: Attempt) -> ChargeRequest:

@@ -38,12 +38,16 @@ CREATED, OK, ACCEPTED = 201, 200, 202
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """Something that is tried on a payment; `checks` counts the looks at its unknown outcome."""
+    """Something that is tried on a payment; `checks` counts the looks at its unknown outcome.
+
+    `lease` is until when it is this process's to resolve; another one may have it after that.
+    """
 
     id: UUID
     operation: Operation
     payment: PaymentRow
     checks: int = 0
+    lease: datetime | None = None
 
     @property
     def resource_id(self) -> UUID:
@@ -75,8 +79,14 @@ async def settle(
     *,
     next_action: NextAction | None = None,
     keep_answer: bool = True,
+    supposed: bool = False,
 ) -> Settled:
-    """Settle the attempt; without `keep_answer` its request may be sent again."""
+    """Settle the attempt; without `keep_answer` its request may be sent again.
+
+    What the provider has said counts, whoever heard it. What is only `supposed`, because it was
+    not asked or did not answer, counts while the attempt is still ours: whoever has taken it over
+    may have been told otherwise. Raises IdempotencyKeyInFlightError then.
+    """
     payment = replace(
         attempt.payment,
         status=verdict.status,
@@ -90,6 +100,7 @@ async def settle(
     # What is kept knows nothing of what the buyer does next: it holds the provider's secret.
     kept = Answer(status_code, encode(payment_view(payment))) if next_action else answer
     item = settlement(ctx, attempt, verdict, payment, kept if keep_answer else None)
+    item = replace(item, lease=attempt.lease if supposed else None)
     outcome = await ctx.settle_payments.submit(item)
     status = metric_status(verdict)
     if not outcome.applied:
@@ -99,15 +110,23 @@ async def settle(
         return Settled(answer, status, applied=False)
     if verdict.status != attempt.payment.status:
         announce(ctx, payment, outcome, declined=verdict.declined)
+    if keep_answer and not outcome.answer_kept:
+        answer = await stored_answer(ctx, attempt.resource_id) or answer
     return Settled(answer, status)
 
 
 async def present_answer(ctx: Context, resource_id: UUID) -> Answer:
+    """Return what is stored for the request; raise IdempotencyKeyInFlightError if nothing is."""
+    stored = await stored_answer(ctx, resource_id)
+    if stored is None:
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    return stored
+
+
+async def stored_answer(ctx: Context, resource_id: UUID) -> Answer | None:
     """Return what is stored for the request, without what the buyer does next."""
     stored = await idempotency.stored_answer(ctx.db, resource_id)
-    if stored is not None:
-        return Answer(stored[0], stored[1].encode(), replayed=True)
-    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    return Answer(stored[0], stored[1].encode(), replayed=True) if stored else None
 
 
 def _http_status(attempt: Attempt, verdict: Verdict) -> int:
