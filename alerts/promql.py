@@ -220,6 +220,11 @@ def age(timestamp: str) -> str:
     return f"time() - {timestamp}"
 
 
+def magnitude(expression: str) -> str:
+    """Return values without their sign."""
+    return f"abs({expression})"
+
+
 def both(*conditions: str) -> str:
     """Return the series of the first condition for which all the others hold, too."""
     return " and ".join(conditions)
