@@ -74,7 +74,8 @@ def build(settings: Settings, role: Role, now: Clock | None = None) -> web.Appli
 
     Its use cases go by `now`, or by the database's clock.
     """
-    metrics, clock = Metrics(version=settings.version, role=role), DatabaseClock()
+    metrics = Metrics(version=settings.version, role=role)
+    clock = now if isinstance(now, DatabaseClock) else DatabaseClock()
     series.declare(metrics, settings.provider_names)
     metrics.read_at_scrape(m.CLOCK_OFFSET, clock.system_offset_s)
     app = frame.build(settings, metrics, ROUTES if role == "api" else (), clock.unix_s)
