@@ -109,8 +109,10 @@ async def _parts(
 
 async def _follow_database(clock: DatabaseClock, app: web.Application) -> AsyncIterator[None]:
     app[LIFECYCLE].checks["clock"] = clock.synchronized.wait
-    following = asyncio.create_task(clock.follow(partial(server_time, app[CONTEXT].db)))
+    stop, read = asyncio.Event(), partial(server_time, app[CONTEXT].db)
+    following = asyncio.create_task(clock.follow(read, stop), name="clock")
     yield
+    stop.set()
     following.cancel()
     with suppress(asyncio.CancelledError):
         await following

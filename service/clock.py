@@ -8,6 +8,7 @@ clock, which nobody sets. Until the first answer it goes by the machine's clock.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -67,12 +68,18 @@ class DatabaseClock:
         self._ahead_s = at.timestamp() - (sent_s + came_s) / 2
         self.synchronized.set()
 
-    async def follow(self, read: Callable[[], Awaitable[datetime]]) -> None:
-        """Take samples for ever; run it as a task and cancel it."""
-        while True:
+    async def follow(self, read: Callable[[], Awaitable[datetime]], stop: asyncio.Event) -> None:
+        """Take samples until `stop` is set.
+
+        Cancel it as well, so that it waits for no answer. That alone would not do: a driver that
+        has its answer in the same moment goes on as if nothing had been said.
+        """
+        while not stop.is_set():
             try:
                 await self.measure(read)
             except StoreUnavailableError as error:  # it is counted on as before
                 _log.warning("clock_not_measured", error=str(error))
             known = self.synchronized.is_set()
-            await asyncio.sleep(SAMPLE_INTERVAL_S if known else FIRST_RETRY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SAMPLE_INTERVAL_S if known else FIRST_RETRY_S):
+                    await stop.wait()

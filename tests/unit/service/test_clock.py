@@ -97,10 +97,27 @@ async def test_a_database_that_is_gone_is_asked_again(monkeypatch: pytest.Monkey
             return answer
         raise answer
 
-    clock = DatabaseClock()
-    following = asyncio.create_task(clock.follow(read))
+    clock, stop = DatabaseClock(), asyncio.Event()
+    following = asyncio.create_task(clock.follow(read, stop))
     await asyncio.wait_for(clock.synchronized.wait(), 5)
-    following.cancel()
-    with suppress(asyncio.CancelledError):
-        await following
+    stop.set()
+    await asyncio.wait_for(following, 5)
     assert 0 <= off_s(clock) < 5
+
+
+async def test_it_ends_though_its_cancellation_is_overheard() -> None:
+    """So does Python 3.11's `wait_for`, when the answer comes in the same moment."""
+    asked = asyncio.Event()
+
+    async def read() -> datetime:
+        asked.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return NOON
+
+    stop = asyncio.Event()
+    following = asyncio.create_task(DatabaseClock().follow(read, stop))
+    await asked.wait()
+    stop.set()
+    following.cancel()
+    await asyncio.wait_for(following, 5)
