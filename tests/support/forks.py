@@ -85,7 +85,9 @@ class Forks:
     clock: SharedClock
     running: list[Fork] = field(default_factory=list)
 
-    async def __call__(self, role: Role, *, clock_offset_s: float = 0, **environ: str) -> Fork:
+    async def __call__(
+        self, role: Role, *, clock_offset_s: float | str = 0, **environ: str
+    ) -> Fork:
         """Start a role and wait until it is ready; `environ` overrides settings.
 
         Its system clock is ahead of the machine's by `clock_offset_s`, or behind.
@@ -94,7 +96,7 @@ class Forks:
         settings = {**self.environ, **environ, "PORT": str(port), "SHUTDOWN_DRAIN_S": str(DRAIN_S)}
         process = _forks.Process(
             target=_serve,
-            args=(role, settings, self.clock, log, clock_offset_s),
+            args=(role, settings, self.clock, log, float(clock_offset_s)),
             name=role,
             daemon=True,
         )

@@ -70,7 +70,9 @@ class Services:
     environ: dict[str, str]
     running: list[Service] = field(default_factory=list)
 
-    async def __call__(self, role: str, *, clock_offset_s: float = 0, **environ: str) -> Service:
+    async def __call__(
+        self, role: str, *, clock_offset_s: float | str = 0, **environ: str
+    ) -> Service:
         """Start `api` or `worker` and wait until it is ready; `environ` overrides settings.
 
         Its system clock is ahead of the machine's by `clock_offset_s`, or behind.
@@ -79,7 +81,7 @@ class Services:
         await until_ready(service.child, service.url)
         return service
 
-    def launch(self, role: str, *, clock_offset_s: float = 0, **environ: str) -> Service:
+    def launch(self, role: str, *, clock_offset_s: float | str = 0, **environ: str) -> Service:
         """Start a role without waiting."""
         url = f"http://{LOOPBACK}:{free_port()}"
         settings = self.environ | environ

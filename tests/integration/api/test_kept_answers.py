@@ -5,8 +5,9 @@ provider does not say.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -17,7 +18,7 @@ from tests.integration.api.conftest import Api, Start
 from tests.support.webhooks import Hook, Json, event_of
 
 BEYOND_THE_LEASE_S = 31
-Send = Callable[[str], Awaitable[Reply]]
+Send = Callable[[str], Coroutine[Any, Any, Reply]]
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Shop:
         return dict((await self.ada.pay(order["id"], **options)).expect(201).body)
 
     async def overtaken(
-        self, operation: str, send: Send, look: Callable[[], Awaitable[None]]
+        self, operation: str, send: Send, look: Callable[[], Coroutine[Any, Any, None]]
     ) -> tuple[Reply, Reply]:
         """Send, let `look` fail before the provider answers, and send again; return both."""
         key, simulator = str(uuid4()), self.api.simulator

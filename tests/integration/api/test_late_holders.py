@@ -5,9 +5,10 @@ worker, which takes the work over when the lease has run out, has a way of its o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -21,7 +22,7 @@ from tests.support.webhooks import Json, orphans
 
 PATIENT = {"PROVIDER_TIMEOUT_S": "12"}  # what is held ends when a test says so
 BEYOND_THE_LEASE_S = 31
-Send = Callable[[Client, str], Awaitable[Reply]]
+Send = Callable[[Client, str], Coroutine[Any, Any, Reply]]
 
 
 @dataclass

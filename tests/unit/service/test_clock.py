@@ -89,13 +89,12 @@ async def test_a_database_that_takes_over_with_another_time_is_followed(machine:
 
 async def test_a_database_that_is_gone_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clocks, "FIRST_RETRY_S", 0.001)
-    answers = iter([StoreUnavailableError(), StoreUnavailableError(), NOON])
+    gone = iter([StoreUnavailableError(), StoreUnavailableError()])
 
     async def read() -> datetime:
-        answer = next(answers)
-        if isinstance(answer, datetime):
-            return answer
-        raise answer
+        if (error := next(gone, None)) is not None:
+            raise error
+        return NOON
 
     clock, stop = DatabaseClock(), asyncio.Event()
     following = asyncio.create_task(clock.follow(read, stop))
