@@ -83,9 +83,8 @@ async def settle(
 ) -> Settled:
     """Settle the attempt; without `keep_answer` its request may be sent again.
 
-    What the provider has said counts, whoever heard it. What is only `supposed`, because it was
-    not asked or did not answer, counts while the attempt is still ours: whoever has taken it over
-    may have been told otherwise. Raises IdempotencyKeyInFlightError then.
+    What is only `supposed`, for the provider has not said it, counts while the attempt is ours:
+    who took it over may know better. Raises IdempotencyKeyInFlightError then.
     """
     payment = replace(
         attempt.payment,
@@ -102,17 +101,16 @@ async def settle(
     item = settlement(ctx, attempt, verdict, payment, kept if keep_answer else None)
     item = replace(item, lease=attempt.lease if supposed else None)
     outcome = await ctx.settle_payments.submit(item)
-    status = metric_status(verdict)
     if not outcome.applied:
         if provider_ref is not None and verdict.status in _TOOK_MONEY:
             await orphans.look_if_closed(ctx, payment.id, provider_ref)
         answer = await present_answer(ctx, attempt.resource_id)
-        return Settled(answer, status, applied=False)
+        return Settled(answer, metric_status(verdict), applied=False)
     if verdict.status != attempt.payment.status:
         announce(ctx, payment, outcome, declined=verdict.declined)
     if keep_answer and not outcome.answer_kept:
         answer = await stored_answer(ctx, attempt.resource_id) or answer
-    return Settled(answer, status)
+    return Settled(answer, metric_status(verdict))
 
 
 async def present_answer(ctx: Context, resource_id: UUID) -> Answer:

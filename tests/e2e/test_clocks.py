@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from scripts.client import Client
-from service.metric_catalog import WORKER_LAST_ROUND
+from service.metric_catalog import CLOCK_OFFSET, WORKER_LAST_ROUND
 from simulator.client import Control
 from tests.support.late_refusal import late_refusal
 from tests.support.leases import end_leases
@@ -40,12 +40,17 @@ async def paid(ada: Client, **options: str) -> dict[str, Any]:
     return dict((await ada.pay(order["id"], **options)).expect(201).body)
 
 
+async def measured(service: Service, series: str) -> float:
+    """Return what a gauge of the process stands at; its labels are written out."""
+    async with aiohttp.ClientSession() as session, session.get(f"{service.url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    [line] = [line for line in lines if line.startswith(f"{series} ")]
+    return float(line.split()[-1])
+
+
 async def last_round(worker: Service, name: str) -> float:
     """Return when a worker last got through a round."""
-    async with aiohttp.ClientSession() as session, session.get(f"{worker.url}/metrics") as answer:
-        lines = (await answer.text()).splitlines()
-    [line] = [line for line in lines if line.startswith(f'{LAST_ROUND}{{worker="{name}"}} ')]
-    return float(line.split()[-1])
+    return await measured(worker, f'{LAST_ROUND}{{worker="{name}"}}')
 
 
 async def had_its_chance(worker: Service, name: str, took: Callable[[], Awaitable[bool]]) -> None:
@@ -212,6 +217,7 @@ async def test_a_provider_is_heard_by_a_machine_whose_clock_is_wrong(
     async with aiohttp.ClientSession() as session:
         status, body = await Hook(wrong.url, session).send(await charge_event(simulator))
     assert status == 200, body
+    assert await measured(wrong, CLOCK_OFFSET.name) == pytest.approx(offset_s, abs=2)
 
 
 @pytest.mark.parametrize("offset_s", [FAST_S])
