@@ -27,26 +27,6 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 CALLED: Final = ("library", "game_catalog")
 """Whose URL the service calls whatever the providers are."""
 
-ORDERED: Final[tuple[tuple[str, str, float, str], ...]] = (
-    ("db_statement_timeout_s", "request_timeout_s", 1, "a request ends after its statement"),
-    ("migration_lock_timeout_s", "db_statement_timeout_s", 1, "who queues behind it gets through"),
-    ("migration_lock_timeout_s", "migration_wait_s", 2, "a lock is tried for more than once"),
-    ("cache_timeout_s", "request_timeout_s", 1, "a lost cache costs speed and no request"),
-    ("integration_timeout_s", "request_timeout_s", 1, "a request ends after what it waits for"),
-    ("provider_timeout_s", "request_timeout_s", 1, "a charge is answered before the request ends"),
-    ("request_timeout_s", "idempotency_lock_s", 2, "an owner of a key that lost it is surely gone"),
-    ("request_timeout_s", "shutdown_drain_s", 1, "a pod that stops ends the requests that it has"),
-    ("integration_timeout_s", "outbox_lease_s", 2, "no two workers send one message"),
-    (
-        "reconciliation_interval_s",
-        "reconciliation_window_s",
-        1,
-        "no payment falls between two runs",
-    ),
-    ("reconciliation_grace_s", "reconciliation_window_s", 1, "there is something to compare"),
-)
-"""Seconds that must be smaller (times the factor) than others, and why."""
-
 
 def problems(config: StackConfig, secret_keys: Collection[str]) -> list[str]:
     """Return everything that does not fit together. `secret_keys` are encrypted in the file."""
@@ -186,14 +166,14 @@ def _connections(config: StackConfig, settings: Settings) -> Iterator[str]:
 
 
 def _timeouts(settings: Settings) -> Iterator[str]:
-    for lower, upper, factor, why in ORDERED:
-        small, large = getattr(settings, lower), getattr(settings, upper)
-        if small * factor > large or (factor == 1 and small == large):
-            times = f" times {factor:g}" if factor != 1 else ""
-            yield (
-                f"{SETTINGS}.{lower} is {small:g} s, which{times} is not below {upper}, "
-                f"{large:g} s: {why} only then; lower the one or raise the other"
-            )
+    """Let a pod that stops end the requests that it has; the service checks the other orders."""
+    request_s, drain_s = settings.request_timeout_s, settings.shutdown_drain_s
+    if request_s >= drain_s:
+        yield (
+            f"{SETTINGS}.request_timeout_s is {request_s:g} s, which is not below "
+            f"shutdown_drain_s, {drain_s:g} s: a pod that stops ends the requests that it has "
+            "only then; lower the one or raise the other"
+        )
 
 
 def _calls(config: StackConfig, settings: Settings) -> Iterator[str]:

@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,9 +138,16 @@ def start_simulator(url: str, environ: Mapping[str, str], log: Path) -> Child:
     return spawn("simulator", command, env=environ, log=log)
 
 
-def start_service(role: str, url: str, environ: Mapping[str, str], log: Path) -> Child:
-    """Start a role of the service that will listen at `url`."""
-    command = [sys.executable, "-m", "service", role]
+def start_service(
+    role: str,
+    url: str,
+    environ: Mapping[str, str],
+    log: Path,
+    *,
+    module: Sequence[str] = ("service",),
+) -> Child:
+    """Start a role of the service that will listen at `url`; `module` runs it, with arguments."""
+    command = [sys.executable, "-m", *module, role]
     return spawn(role, command, env={**environ, "PORT": _port_of(url)}, log=log)
 
 

@@ -504,6 +504,13 @@ WORKER_LAST_ROUND: Final = Metric(
     ("worker",),
     "seconds",
 )
+CLOCK_OFFSET: Final = Metric(
+    "clock_offset_seconds",
+    "gauge",
+    "How far the clock of this process's machine is ahead of the database's; behind is negative.",
+    (),
+    "seconds",
+)
 EVENT_LOOP_LAG: Final = Metric(
     "event_loop_lag_seconds",
     "gauge",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
+from service import settings_order
 from service.addresses import Network, networks
 from service.jwt_keys import MIN_HS256_KEY_BYTES, read_keys
 from service.webhook_secrets import read_master_keys
@@ -236,7 +237,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     problems: list[str] = []
     hints = get_type_hints(Settings, include_extras=True)
-    for field in msgspec.structs.fields(Settings):
+    for field in _fields():
         raw = environ.get(env_name(field.name), "").strip()
         if not raw:
             if field.required:
@@ -249,9 +250,15 @@ def load(environ: Mapping[str, str]) -> Settings:
         except msgspec.ValidationError as error:
             problems.append(_wrong(field.name, raw, hints[field.name], error))
     problems += _across(values)
+    present = {field.name: values.get(field.name, field.default) for field in _fields()}
+    problems += settings_order.problems(present)
     if problems:
         raise SettingsError("wrong settings:\n  " + "\n  ".join(problems))
     return Settings(**values)
+
+
+def _fields() -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(Settings)
 
 
 def _decode_secret(kind: type, value: Any) -> Any:

@@ -212,6 +212,10 @@ WORKER_ROUND_S: Final = Limit(
     900.0,
     "every worker but reconciliation ends a round within three minutes, also with others silent",
 )
+CLOCK_OFFSET_S: Final = Limit(
+    5.0,
+    "NTP keeps clocks within milliseconds; one that is seconds off is set by nobody, and drifts on",
+)
 BURN_LEAST: Final = Limit(
     5.0,
     "bad payments in the long window: a failure or two in a quiet night burn no month's budget",

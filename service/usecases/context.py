@@ -1,9 +1,8 @@
 """What every use case works with; the composition root makes it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from service.clock import Clock
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
 from service.integrations.merchants import Merchants
@@ -16,13 +15,6 @@ from service.store.database import Database
 from service.store.inbox import NewEvent
 from service.store.orders import CreateOutcome, NewOrder
 from service.store.settle_payments import SettleOutcome, SettlePayment
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,7 +303,7 @@ async def reopen(ctx: Context, cause: str, payment: PaymentRow, charge: Charge) 
     process = status is PaymentStatus.REQUIRES_ACTION and not canceled
     now = ctx.now()
     item = Reopen(
-        attempt_id=new_id(),
+        attempt_id=new_id(now),
         payment_id=payment.id,
         status=status,
         operation="cancel" if canceled else "capture" if captured else "charge",

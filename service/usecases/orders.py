@@ -170,7 +170,7 @@ def _pending(order: NewOrder) -> OrderRow:
 def _new_order(ctx: Context, user_id: str, items: Sequence[domain.OrderItem]) -> NewOrder:
     total, now = domain.total(items), ctx.now()
     return NewOrder(
-        id=new_id(),
+        id=new_id(now),
         user_id=user_id,
         currency=total.currency,
         total_minor=total.minor,

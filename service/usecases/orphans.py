@@ -136,7 +136,7 @@ async def _record(ctx: Context, payment: PaymentRow, charge_ref: str, charge: Ch
     if charge.amount is None or not charge.captured:
         raise OutcomeUnknownError("the charge's amount cannot be read")
     item = NewOrphan(
-        id=new_id(),
+        id=new_id(ctx.now()),
         provider=payment.provider,
         provider_ref=charge_ref,
         payment_id=payment.id,

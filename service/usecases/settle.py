@@ -42,6 +42,7 @@ class Attempt(msgspec.Struct, frozen=True):
     """Something that is tried on a payment; `checks` counts the looks at its unknown outcome.
 
     `part_minor` is what is to be captured, in minor units; None means all of it.
+    `lease` is until when it is this process's to resolve; another one may have it after that.
     """
 
     id: UUID
@@ -49,6 +50,7 @@ class Attempt(msgspec.Struct, frozen=True):
     payment: PaymentRow
     checks: int = 0
     part_minor: int | None = None
+    lease: datetime | None = None
 
     @property
     def resource_id(self) -> UUID:
@@ -86,8 +88,13 @@ async def settle(
     *,
     next_action: NextAction | None = None,
     keep_answer: bool = True,
+    supposed: bool = False,
 ) -> Settled:
-    """Settle the attempt; without `keep_answer` its request may be sent again."""
+    """Settle the attempt; without `keep_answer` its request may be sent again.
+
+    What is only `supposed`, for the provider has not said it, counts while the attempt is ours:
+    who took it over may know better. Raises IdempotencyKeyInFlightError then.
+    """
     payment = replace(
         attempt.payment,
         status=verdict.status,
@@ -101,24 +108,32 @@ async def settle(
     # What is kept knows nothing of what the buyer does next: it holds the provider's secret.
     kept = Answer(status_code, encode(payment_view(payment))) if next_action else answer
     item = settlement(ctx, attempt, verdict, payment, kept if keep_answer else None)
+    item = replace(item, lease=attempt.lease if supposed else None)
     outcome = await ctx.settle_payments.submit(item)
-    status = metric_status(verdict)
     if not outcome.applied:
         if provider_ref is not None and verdict.status in _TOOK_MONEY:
             await orphans.look_if_closed(ctx, payment.id, provider_ref)
         answer = await present_answer(ctx, attempt.resource_id)
-        return Settled(answer, status, applied=False)
+        return Settled(answer, metric_status(verdict), applied=False)
     if verdict.status != attempt.payment.status:
         announce(ctx, payment, outcome, declined=verdict.declined)
-    return Settled(answer, status)
+    if keep_answer and not outcome.answer_kept:
+        answer = await stored_answer(ctx, attempt.resource_id) or answer
+    return Settled(answer, metric_status(verdict))
 
 
 async def present_answer(ctx: Context, resource_id: UUID) -> Answer:
+    """Return what is stored for the request; raise IdempotencyKeyInFlightError if nothing is."""
+    stored = await stored_answer(ctx, resource_id)
+    if stored is None:
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    return stored
+
+
+async def stored_answer(ctx: Context, resource_id: UUID) -> Answer | None:
     """Return what is stored for the request, without what the buyer does next."""
     stored = await idempotency.stored_answer(ctx.db, resource_id)
-    if stored is not None:
-        return Answer(stored[0], stored[1].encode(), replayed=True)
-    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    return Answer(stored[0], stored[1].encode(), replayed=True) if stored else None
 
 
 def _http_status(attempt: Attempt, verdict: Verdict) -> int:
