@@ -36,6 +36,7 @@ MAX_SUBJECT: Final = 128
 _REALM: Final = 'Bearer realm="coinslot"'
 _CLAIMS: Final = "jwt_claims"
 _OUT_OF_TIME: Final = (jwt.ImmatureSignatureError, jwt.ExpiredSignatureError)
+_WITHOUT_TIMES: Final[Any] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 _CALLER: Final[web.RequestKey[Any]] = web.RequestKey("caller")
 _log = logs.get_logger(__name__)
 
@@ -118,19 +119,20 @@ class Authenticator:
         key, decoder = self._key_of(token)
         try:
             await decoder(request, _decoded)
+            claims: Mapping[str, Any] = request[_CLAIMS]
         except web.HTTPUnauthorized as refusal:
             if not isinstance(refusal.__context__, _OUT_OF_TIME):
                 raise
-            # aiohttp-jwt has no leeway: what only came too early or too late is looked at again.
-            return jwt.decode(
+            # By the machine's clock, and without leeway: all but the times is looked at again.
+            claims = jwt.decode(
                 token,
                 key.key,
                 algorithms=[key.alg],
                 audience=self._settings.jwt_audience,
                 issuer=self._settings.jwt_issuer,
-                leeway=self._settings.jwt_leeway_s,
+                options=_WITHOUT_TIMES,
             )
-        claims: Mapping[str, Any] = request[_CLAIMS]
+        _check_times(claims, self._now(), self._settings.jwt_leeway_s)
         return claims
 
     def _key_of(self, token: str) -> tuple[VerificationKey, Middleware]:
@@ -172,6 +174,18 @@ def _token(request: web.Request) -> str | None:
 
 async def _decoded(_request: web.Request) -> web.StreamResponse:
     return web.Response()
+
+
+def _check_times(claims: Mapping[str, Any], now: float, leeway_s: float) -> None:
+    """Raise ValueError for a token that is not valid yet, or no longer (RFC 7519, 4.1.4 to 6)."""
+    for name in ("iat", "nbf", "exp"):
+        if not isinstance(claims.get(name, 0), int | float):
+            raise ValueError(f"{name} is not a time")  # noqa: TRY004  a refusal, whatever its type
+    # In a form in which NaN, a number to JSON's decoder, is refused.
+    if not all(claims.get(name, 0) <= now + leeway_s for name in ("iat", "nbf")):
+        raise ValueError("it is not valid yet")
+    if "exp" in claims and not claims["exp"] > now - leeway_s:
+        raise ValueError("it has expired")
 
 
 def _caller_of(claims: Mapping[str, Any], leeway_s: float) -> tuple[Caller, float]:

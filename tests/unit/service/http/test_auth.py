@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from service.http import auth, frame
 from service.http.auth import Authenticator
 from service.http.endpoint import add_endpoints
+from service.http.problem import problems
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.unit.service.http.sample_api import Client, Connect, Slow, table
@@ -58,6 +59,7 @@ async def test_without_a_bearer_token_the_challenge_names_no_error(
         {"exp": 1_000_000_000},
         {"exp": None},
         {"exp": "soon"},
+        {"exp": float("nan")},
         {"sub": None},
         {"sub": ""},
         {"sub": 7},
@@ -122,6 +124,21 @@ async def test_without_leeway_a_second_counts(
     now = int(time.time())
     tried = [token(), token(iat=now + 5), token(nbf=now + 5), token(exp=now - 5)]
     assert [(await ask(client, f"Bearer {each}"))[0] for each in tried] == [200, 401, 401, 401]
+
+
+@pytest.mark.parametrize("apart_s", [-300, 300])
+async def test_the_machines_clock_does_not_count(
+    slow: Slow, aiohttp_client: Connect, settings: Settings, token: Any, apart_s: float
+) -> None:
+    """What is right by the service's clock is taken, and nothing else."""
+    now = time.time() + apart_s
+    app = web.Application(middlewares=[problems])
+    add_endpoints(app, table(slow), Authenticator(settings, now=lambda: now))
+    client = await aiohttp_client(app)
+    right = token(iat=int(now), nbf=int(now), exp=int(now) + 60)
+    by_the_machine = token(iat=int(time.time()), nbf=int(time.time()), exp=int(time.time()) + 60)
+    assert (await ask(client, f"Bearer {right}"))[0] == 200
+    assert (await ask(client, f"Bearer {by_the_machine}"))[0] == 401
 
 
 def rsa_token() -> str:
@@ -202,7 +219,7 @@ class TestCache:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         clock = [time.time()]
-        app = web.Application()
+        app = web.Application(middlewares=[problems])
         add_endpoints(app, table(slow), Authenticator(settings, now=lambda: clock[0]))
         client = await aiohttp_client(app)
         verified = count_verifications(monkeypatch)
@@ -212,7 +229,7 @@ class TestCache:
         await ask(client, header)
         assert verified == [1]
         clock[0] += 2
-        await ask(client, header)
+        assert (await ask(client, header))[0] == 401
         assert verified == [1, 1]
 
     async def test_a_remembered_token_is_not_verified_again(
