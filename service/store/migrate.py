@@ -6,7 +6,6 @@ lock. Migrations only go forward: expand in one release, contract in a later one
 """
 
 import logging
-import random
 import socket
 import threading
 import time
@@ -16,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +26,7 @@ from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import parse_uri
 from yoyo.migrations import default_migration_table, topological_sort
 
+from service.retry import full_jitter_s
 from service.store.blockers import (
     Blocker,
     Watch,
@@ -134,9 +135,8 @@ class _Run:
 
     def _repeat(self, name: str, work: Callable[[], T]) -> T:
         """Do it until no lock is in the way; raise MigrationError when that takes too long."""
-        pause_s = FIRST_PAUSE_S
         self._watch.take_seen()
-        while True:
+        for tries in count(1):
             began = time.monotonic()
             try:
                 return work()
@@ -146,8 +146,8 @@ class _Run:
                 if not self._watch.stop.is_set() and error.pgcode not in _AGAIN:
                     raise
                 blockers = self._watch.take_seen()
-            self._watch.stop.wait(random.uniform(0, pause_s))  # noqa: S311  no secret
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            pause_s = full_jitter_s(tries, first_s=FIRST_PAUSE_S, most_s=LONGEST_PAUSE_S)
+            self._watch.stop.wait(pause_s)
             self._waited_s += time.monotonic() - began
             self._go_on(Waiting(name, self._waited_s, blockers))
 
