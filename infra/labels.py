@@ -25,6 +25,17 @@ SIMULATOR_PORT: Final = 8090
 HTTP_PORT_NAME: Final = "http"
 HTTP_PORT: Final = 8080
 SERVICE_PORT: Final = 80
+OPS_PORT_NAME: Final = "ops"
+OPS_PORT: Final = 9464
+"""The operations port: probes, and the monitoring namespace alone."""
+PORTS: Final[Mapping[str, Mapping[str, int]]] = {
+    API: {HTTP_PORT_NAME: HTTP_PORT, OPS_PORT_NAME: OPS_PORT},
+    WORKER: {OPS_PORT_NAME: OPS_PORT},
+    MIGRATE: {},
+}
+"""What a role listens on, by name."""
+SERVICE_PORTS: Final[Mapping[str, int]] = {HTTP_PORT_NAME: SERVICE_PORT, OPS_PORT_NAME: OPS_PORT}
+"""Where a Service has the ports of these names."""
 
 NAME: Final = "app.kubernetes.io/name"
 COMPONENT: Final = "app.kubernetes.io/component"

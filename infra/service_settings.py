@@ -20,6 +20,7 @@ Scalar = str | int | float
 DERIVED: Final[Mapping[str, str]] = {
     "environment": "the stack's name",
     "port": "infra/labels.py",
+    "ops_port": "infra/labels.py",
     "version": "coinslot:image.tag",
 }
 """Fields that follow from something else, and from what."""
@@ -37,7 +38,12 @@ _STAND_IN: Final = "x" * MIN_HS256_KEY_BYTES
 
 def plain_values(stack: str, version: str, chosen: Mapping[str, Scalar]) -> dict[str, str]:
     """Return environment variable to text for every field that is no secret."""
-    derived = {"environment": stack, "port": labels.HTTP_PORT, "version": version}
+    derived = {
+        "environment": stack,
+        "port": labels.HTTP_PORT,
+        "ops_port": labels.OPS_PORT,
+        "version": version,
+    }
     defaults = {
         field.name: field.default
         for field in msgspec.structs.fields(Settings)

@@ -1,14 +1,11 @@
 """One image, three roles: `python -m service api | worker | migrate`, and `admin` for operators."""
 
 import argparse
-import errno
 import os
 import sys
 from typing import Final
 
-from aiohttp import web
-
-from service import garbage, logs
+from service import logs
 from service.settings import Settings, SettingsError, load
 from service.store.migrate import MigrationError, apply
 
@@ -54,27 +51,13 @@ def _migrate(settings: Settings) -> int:
 
 
 def _serve(settings: Settings, role: str) -> int:
-    from service.app import build  # noqa: PLC0415  the role `migrate` starts faster without it
+    # The role `migrate` starts faster without it.
+    from service.serve import PortInUseError, serve  # noqa: PLC0415
 
-    app = build(settings, "api" if role == "api" else "worker")
-    garbage.calm()
     try:
-        web.run_app(
-            app,
-            host=settings.host,
-            port=settings.port,
-            shutdown_timeout=settings.shutdown_drain_s,
-            access_log=None,
-            print=None,
-        )
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        logs.get_logger(__name__).error(
-            "port_in_use",
-            error=f"port {settings.port} on {settings.host} is in use; stop what listens there"
-            " or choose another one with PORT",
-        )
+        serve(settings, "api" if role == "api" else "worker")
+    except PortInUseError as error:
+        logs.get_logger(__name__).error("port_in_use", error=str(error))
         return EXIT_FAILED
     return 0
 

@@ -13,7 +13,7 @@ from service import metric_catalog as m
 from service import series
 from service.egress import public_connector
 from service.http import frame
-from service.http.ops import LIFECYCLE
+from service.http.ops import LIFECYCLE, Lifecycle, event_loop_lag, keep_checking
 from service.http.routes import ROUTES
 from service.http.state import CONTEXT
 from service.integrations.game_catalog import GameCatalog
@@ -68,11 +68,19 @@ _log = get_logger(__name__)
 
 
 def build(settings: Settings, role: Role, now: Clock = utc_now) -> web.Application:
-    """Return the app of a role; its parts start and stop with it. `now` is its clock."""
+    """Return the app of a role; its parts start and stop with it. `now` is its clock.
+
+    That of the API is for the public port; a worker has none but the operations port.
+    """
     metrics = Metrics(version=settings.version, role=role)
     series.declare(metrics, settings.provider_names)
-    app = frame.build(settings, metrics, ROUTES if role == "api" else ())
+    if role == "api":
+        app = frame.build(settings, metrics, ROUTES)
+    else:
+        app = frame.build_ops(settings, metrics, Lifecycle())
+    app.cleanup_ctx.append(event_loop_lag)
     app.cleanup_ctx.append(partial(_parts, settings, metrics, now))
+    app.cleanup_ctx.append(keep_checking)
     if role == "worker":
         app.cleanup_ctx.append(_work)
     app.on_startup.append(_started)

@@ -61,6 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "0.0.0.0"  # noqa: S104  a container's only interface; NetworkPolicy guards it
     port: Port = 8080
+    """Of the API, its documents and a terse /health; a worker does not listen there."""
+    ops_port: Port = 9464
+    """Of /metrics and /health in detail, of both roles: for probes and Prometheus alone."""
     version: str = "dev"
 
     # PostgreSQL, the source of truth
@@ -252,6 +255,8 @@ def _decode_secret(kind: type, value: Any) -> Any:
 
 def _across(values: Mapping[str, Any]) -> list[str]:
     problems = _provider_problems(values) + _webhook_problems(values) + _merchant_problems(values)
+    if values.get("port", _default("port")) == values.get("ops_port", _default("ops_port")):
+        problems.append("OPS_PORT is PORT too; give /metrics a port that no stranger reaches")
     secret = values.get("jwt_secret")
     if secret is not None and len(secret.reveal().encode()) < MIN_HS256_KEY_BYTES:
         problems.append(
@@ -266,6 +271,10 @@ def _across(values: Mapping[str, Any]) -> list[str]:
     except ValueError as error:
         problems.append(f"TRUSTED_PROXIES: {error}; give networks such as 10.0.0.0/8,fd00::/8")
     return problems
+
+
+def _default(name: str) -> Any:
+    return next(f.default for f in msgspec.structs.fields(Settings) if f.name == name)
 
 
 def _provider_problems(values: Mapping[str, Any]) -> list[str]:

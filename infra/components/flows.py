@@ -43,11 +43,9 @@ def allow(
     )
 
 
-def from_namespace(namespace: str) -> k8s.networking.v1.NetworkPolicyIngressRuleArgs:
+def from_namespace(namespace: str, port: str) -> k8s.networking.v1.NetworkPolicyIngressRuleArgs:
     """Take requests of any pod of another namespace."""
-    return net.NetworkPolicyIngressRuleArgs(
-        from_=[_namespace(namespace)], ports=[_port(labels.HTTP_PORT_NAME)]
-    )
+    return net.NetworkPolicyIngressRuleArgs(from_=[_namespace(namespace)], ports=[_port(port)])
 
 
 def from_pods(

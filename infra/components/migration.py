@@ -58,7 +58,6 @@ class Migration(pulumi.ComponentResource):
         role = pods.RoleArgs(
             role=labels.MIGRATE,
             resources=RESOURCES,
-            serves_http=False,
             spread=False,
             restart_policy="Never",
         )

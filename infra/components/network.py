@@ -40,9 +40,9 @@ class Network(pulumi.ComponentResource):
             flows.allow(scope, "services", servers, child, egress=called)
         # Only workers send them; the service itself refuses the same addresses as this flow.
         flows.allow(scope, "webhooks", (labels.WORKER,), child, egress=[flows.to_peer(MERCHANTS)])
-        clients = flows.from_namespace(peers.ingress_namespace)
+        clients = flows.from_namespace(peers.ingress_namespace, labels.HTTP_PORT_NAME)
         flows.allow(scope, "ingress", (labels.API,), child, ingress=[clients])
-        prometheus = flows.from_namespace(peers.monitoring_namespace)
+        prometheus = flows.from_namespace(peers.monitoring_namespace, labels.OPS_PORT_NAME)
         flows.allow(scope, "scrape", servers, child, ingress=[prometheus])
         self.register_outputs({})
 

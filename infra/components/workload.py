@@ -92,7 +92,7 @@ class Workload(pulumi.ComponentResource):
         )
 
     def _service(self) -> None:
-        """Give the role an address; Prometheus finds the worker's pods by it, too."""
+        """Give the role an address; Prometheus finds its pods by it, too."""
         args = self._args
         k8s.core.v1.Service(
             args.role,
@@ -102,11 +102,12 @@ class Workload(pulumi.ComponentResource):
                 selector=labels.selector(args.role),
                 ports=[
                     k8s.core.v1.ServicePortArgs(
-                        name=labels.HTTP_PORT_NAME,
-                        port=labels.SERVICE_PORT,
-                        target_port=labels.HTTP_PORT_NAME,
+                        name=name,
+                        port=labels.SERVICE_PORTS[name],
+                        target_port=name,
                         protocol="TCP",
                     )
+                    for name in labels.PORTS[args.role]
                 ],
             ),
             opts=self._child,

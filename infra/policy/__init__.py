@@ -28,6 +28,7 @@ RULES: Final[tuple[Rule, ...]] = (
     network.services_reachable,
     network.merchants_reachable,
     network.scrape_reaches_pods,
+    network.operations_apart,
     network.services_inside,
     pods.one_container,
     pods.bounded,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from infra import labels
-from infra.policy.objects import Object, Pod, Stack, selects, title
+from infra.policy.objects import PROBES, Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 from service.settings import PROVIDERS
 
@@ -15,6 +15,8 @@ DATABASE_FLOW: Final = labels.resource_name("allow-database")
 CACHE_FLOW: Final = labels.resource_name("allow-cache")
 WEBHOOKS_FLOW: Final = labels.resource_name("allow-webhooks")
 SCRAPE_FLOW: Final = labels.resource_name("allow-scrape")
+OPS_PORTS: Final = {labels.OPS_PORT_NAME, labels.OPS_PORT}
+"""The operations port by its name and by its number."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 BOTH: Final = {"Ingress", "Egress"}
 SIDES: Final = {"ingress": "from", "egress": "to"}
@@ -173,9 +175,33 @@ def scrape_reaches_pods(stack: Stack) -> Iterator[Problem]:
             if not selects(monitor["spec"]["selector"], service["metadata"]["labels"]):
                 continue
             for pod in stack.selected(service["spec"]["selector"]):
-                flows = {policy["metadata"]["name"] for policy in _policies(stack, pod)}
-                if SCRAPE_FLOW not in flows:
+                if labels.OPS_PORT_NAME not in _let_in(stack, pod, SCRAPE_FLOW):
                     yield pod.owner, "is monitored, and no policy lets the scrape through"
+
+
+@rule("Metrics tell a stranger what a shop sells, what it runs on, and what to break next.")
+def operations_apart(stack: Stack) -> Iterator[Problem]:
+    """Let Prometheus alone through to the operations port, scrape it there, and probe there."""
+    for pod in stack.pods():
+        if not (pod.runs_service and pod.serves):
+            continue
+        for policy in _policies(stack, pod):
+            flow = policy["metadata"]["name"]
+            if flow != SCRAPE_FLOW and _let_in(stack, pod, flow) & OPS_PORTS:
+                yield title(policy), f"leads to the operations port of {pod.owner}"
+        if others := _let_in(stack, pod, SCRAPE_FLOW) - OPS_PORTS:
+            yield pod.owner, f"lets Prometheus in by {_listed({str(port) for port in others})} too"
+        for probe in PROBES:
+            port = dig(pod.container, f"{probe}.httpGet.port")
+            if port is not None and port not in OPS_PORTS:
+                yield pod.owner, f"has a {probe} on port {port}, which is the public one"
+
+
+def _let_in(stack: Stack, pod: Pod, flow: str) -> set[str | int]:
+    """Return the ports by which a flow leads to a pod."""
+    policies = (p for p in _policies(stack, pod) if p["metadata"]["name"] == flow)
+    allowed = (rule for policy in policies for rule in policy["spec"].get("ingress", ()))
+    return {port["port"] for rule in allowed for port in rule.get("ports", ())}
 
 
 @rule("The API is reached through the ingress, which has TLS and knows the client's address.")

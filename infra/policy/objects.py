@@ -14,6 +14,7 @@ Object = Mapping[str, Any]
 POD_OWNERS: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob")
 ROLES: Final = (labels.API, labels.WORKER, labels.MIGRATE)
 """Components whose pods run the service itself."""
+PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Dashboards are long: the parser in C, where it was built, takes a tenth of the time."""
 

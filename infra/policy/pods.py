@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from infra import labels
-from infra.policy.objects import Object, Pod, Stack, dig, selects, title
+from infra.policy.objects import PROBES, Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 from infra.quantities import amount
 from infra.service_settings import MIGRATE_ONLY
@@ -13,7 +13,6 @@ from service.settings import Settings, env_name, secret_fields
 RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 FIRST_FREE_PORT: Final = 1_024
 """Ports below need a capability."""
-PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 DEFAULT_GRACE_S: Final = 30
 SPREAD: Final = {labels.ZONE, labels.HOSTNAME}
 

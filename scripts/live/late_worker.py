@@ -8,10 +8,8 @@ import sys
 from datetime import datetime, timedelta
 from typing import Final
 
-from aiohttp import web
-
 from service import logs
-from service.app import build
+from service.serve import serve
 from service.settings import load
 from service.usecases.context import utc_now
 
@@ -27,13 +25,7 @@ def main() -> int:
     """Run until told to stop, with the settings of any worker."""
     settings = load(os.environ)
     logs.configure(settings)
-    web.run_app(
-        build(settings, "worker", late),
-        host=settings.host,
-        port=settings.port,
-        access_log=None,
-        print=None,
-    )
+    serve(settings, "worker", late)
     return 0
 
 

@@ -10,7 +10,7 @@ from service.http.auth import Authenticator
 from service.http.compress import compressed
 from service.http.endpoint import Endpoint, add_endpoints
 from service.http.middleware import deadline, observe
-from service.http.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, event_loop_lag
+from service.http.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, add_public_routes
 from service.http.parse import MAX_BODY_BYTES
 from service.http.problem import calm, problems
 from service.http.ratelimit import limited
@@ -21,11 +21,29 @@ from service.settings import Settings
 def build(
     settings: Settings, metrics: Metrics, endpoints: Sequence[Endpoint] = ()
 ) -> web.Application:
-    """Return an app that serves `endpoints`; without any, only what machines ask (a worker).
+    """Return the app of the public port: `endpoints`, their documents, and a terse /health.
 
     The caller adds its own parts under AppKeys, its checks to `app[LIFECYCLE].checks`, and sets
     `started` when all of them run.
     """
+    app = _bare(settings, metrics, Lifecycle())
+    add_public_routes(app)
+    authenticator = Authenticator(settings)
+    app.middlewares.append(limited(app, settings, metrics, authenticator))
+    add_endpoints(app, endpoints, authenticator)
+    openapi.add_route(app, endpoints, settings.version)
+    docs.add_route(app, endpoints, settings.version)
+    return app
+
+
+def build_ops(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
+    """Return the app of the operations port: /health in detail, and /metrics."""
+    app = _bare(settings, metrics, lifecycle)
+    add_ops_routes(app)
+    return app
+
+
+def _bare(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[
@@ -39,13 +57,5 @@ def build(
     )
     logging.getLogger("aiohttp.server").addFilter(calm)
     app[METRICS] = metrics
-    app[LIFECYCLE] = Lifecycle()
-    app.cleanup_ctx.append(event_loop_lag)
-    add_ops_routes(app)
-    if endpoints:
-        authenticator = Authenticator(settings)
-        app.middlewares.append(limited(app, settings, metrics, authenticator))
-        add_endpoints(app, endpoints, authenticator)
-        openapi.add_route(app, endpoints, settings.version)
-        docs.add_route(app, endpoints, settings.version)
+    app[LIFECYCLE] = lifecycle
     return app

@@ -33,6 +33,29 @@ DOORS: dict[str, tuple[Break, str]] = {
         lambda s: spec(s, FLOW, "coinslot-allow-cache")["egress"][0].pop("to"),
         "flows-have-ends: NetworkPolicy coinslot-allow-cache allows egress without naming peers",
     ),
+    "metrics for the ingress": (
+        lambda s: spec(s, FLOW, "coinslot-allow-ingress")["ingress"][0]["ports"].append(
+            {"port": 9464, "protocol": "TCP"}
+        ),
+        "operations-apart: NetworkPolicy coinslot-allow-ingress leads to the operations port of "
+        "Deployment coinslot-api",
+    ),
+    "Prometheus on the public port": (
+        lambda s: spec(s, FLOW, "coinslot-allow-scrape")["ingress"][0]["ports"].append(
+            {"port": "http", "protocol": "TCP"}
+        ),
+        "operations-apart: Deployment coinslot-api lets Prometheus in by http too",
+    ),
+    "a probe of the public port": (
+        lambda s: container(s)["readinessProbe"]["httpGet"].update(port="http"),
+        "operations-apart: Deployment coinslot-api has a readinessProbe on port http",
+    ),
+    "a scrape that ends at the public port": (
+        lambda s: spec(s, FLOW, "coinslot-allow-scrape")["ingress"][0]["ports"][0].update(
+            port="http"
+        ),
+        "scrape-reaches-pods: Deployment coinslot-api is monitored, and no policy lets the scrape",
+    ),
     "a flow by any port": (
         lambda s: spec(s, FLOW, "coinslot-allow-ingress")["ingress"][0].pop("ports"),
         "flows-have-ends: NetworkPolicy coinslot-allow-ingress allows ingress without naming",

@@ -209,8 +209,8 @@ BREAKS: dict[str, tuple[Break, str]] = {
         "monitored-ports-exist: ServiceMonitor coinslot finds no Service",
     ),
     "a monitored port that no Service has": (
-        lambda s: spec(s, "ServiceMonitor", "coinslot")["endpoints"][0].update(port="ops"),
-        "monitored-ports-exist: Service coinslot-api has no port ops",
+        lambda s: spec(s, "ServiceMonitor", "coinslot")["endpoints"][0].update(port="metrics"),
+        "monitored-ports-exist: Service coinslot-api has no port metrics",
     ),
     "a metric that nobody serves": (
         lambda s: drop(s, "ConfigMap", "coinslot-adapter-rules"),

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from aiohttp import web
 
 from scripts.client import Client
 from scripts.embedded import LOOPBACK, free_port
+from scripts.platform import listens
 from scripts.processes import tail
 from service import logs
-from service.app import Role, build
+from service.app import Role
+from service.serve import serve
 from service.settings import load
 from tests.support.services import READ_WRITE, bearer
 from tests.support.waiting import eventually
@@ -80,13 +81,17 @@ class Forks:
 
     async def __call__(self, role: Role, **environ: str) -> Fork:
         """Start a role and wait until it is ready; `environ` overrides settings."""
-        port, log = free_port(), self.folder / f"{len(self.running)}-{role}.log"
-        settings = {**self.environ, **environ, "PORT": str(port), "SHUTDOWN_DRAIN_S": str(DRAIN_S)}
+        url, log = (
+            f"http://{LOOPBACK}:{free_port()}",
+            self.folder / f"{len(self.running)}-{role}.log",
+        )
+        settings = {**self.environ, **environ, "SHUTDOWN_DRAIN_S": str(DRAIN_S)}
+        settings |= listens(role, url, f"http://{LOOPBACK}:{free_port()}")
         process = _forks.Process(
             target=_serve, args=(role, settings, self.clock, log), name=role, daemon=True
         )
         process.start()
-        fork = Fork(f"http://{LOOPBACK}:{port}", process, log)
+        fork = Fork(url, process, log)
         self.running.append(fork)
         try:
             await eventually(lambda: _is_ready(fork), timeout_s=READY_TIMEOUT_S)
@@ -108,8 +113,7 @@ def _serve(role: Role, environ: Mapping[str, str], clock: SharedClock, log: Path
         os.dup2(output.fileno(), 2)
     settings = load(environ)
     logs.configure(settings)
-    app = build(settings, role, clock)
-    web.run_app(app, host=settings.host, port=settings.port, access_log=None, print=None)
+    serve(settings, role, clock)
 
 
 def _end_with_parent() -> None:

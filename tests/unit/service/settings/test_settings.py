@@ -65,6 +65,12 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert all(name in str(caught.value) for name in (*NEEDED, "PORT"))
 
 
+@pytest.mark.parametrize("environ", [{"PORT": "9464"}, {"OPS_PORT": "8080"}])
+def test_the_metrics_have_a_port_that_is_not_the_public_one(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="OPS_PORT is PORT too"):
+        load({**NEEDED, **environ})
+
+
 def test_a_short_key_is_refused_without_showing_it() -> None:
     with pytest.raises(SettingsError, match="JWT_SECRET has fewer than 32 bytes") as caught:
         load({**NEEDED, "JWT_SECRET": "hunter2"})
