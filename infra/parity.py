@@ -105,7 +105,8 @@ EXPECTED: Final[tuple[Expected, ...]] = (
         PODS,
         (
             "spec.template.metadata.annotations.coinslot.dev/config-checksum",
-            "spec.template.spec.containers.*.env.*.valueFrom.secretKeyRef.optional",
+            "spec.template.spec.containers.*.env.SIMULATOR_*",
+            "spec.template.spec.containers.*.env.STRIPE_*",
         ),
         "Follows from the settings: their checksum, and the secrets of the providers in use.",
     ),

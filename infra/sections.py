@@ -226,9 +226,14 @@ class StackConfig(Section, frozen=True):
         return labels.namespace_name(self.stack)
 
     @property
+    def plain_values(self) -> dict[str, str]:
+        """Return the environment of the stack's pods without the secrets."""
+        return service_settings.plain_values(self.stack, self.image.tag, self.settings)
+
+    @property
     def needed_secrets(self) -> tuple[str, ...]:
         """Return the secret variables without which this stack's pods do not start."""
-        return service_settings.required_secret_names(self.settings)
+        return service_settings.required_secret_names(self.plain_values)
 
     @property
     def missing_secrets(self) -> tuple[str, ...]:

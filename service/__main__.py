@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("role", choices=("api", "worker", "migrate"))
     role = parser.parse_args(arguments).role
     try:
-        settings = load(os.environ)
+        settings = load(os.environ, role)
     except SettingsError as error:
         print(f"service {role}: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
         return EXIT_CONFIG

@@ -13,7 +13,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
-from infra import labels, service_settings
+from infra import labels
 from infra.components import pods
 from infra.components.scope import Scope
 from infra.components.workload import service_account
@@ -50,9 +50,7 @@ class Migration(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         account = service_account(args.scope, labels.MIGRATE, child)
         # A Job that has run must not change because a setting did: no marks on its pods.
-        own = dict.fromkeys(service_settings.MIGRATE_ONLY, True)
-        secrets = {**args.pod.secret_variables, **own}
-        pod = replace(args.pod, rollout_marks={}, secret_variables=secrets)
+        pod = replace(args.pod, rollout_marks={})
         suffix = content_hash(pod, args.migrations)
         self.job_name = f"{labels.resource_name(labels.MIGRATE)}-{suffix}"
         role = pods.RoleArgs(

@@ -34,7 +34,7 @@ class Network(pulumi.ComponentResource):
         everyone, servers = flows.ROLES, flows.SERVERS
         flows.allow(scope, "dns", everyone, child, egress=flows.dns())
         flows.allow(scope, "database", everyone, child, egress=[flows.to_peer(peers.database)])
-        flows.allow(scope, "cache", servers, child, egress=[flows.to_peer(peers.cache)])
+        flows.allow(scope, "cache", (labels.API,), child, egress=[flows.to_peer(peers.cache)])
         if peers.services:
             called = [flows.to_peer(peer) for peer in peers.services.values()]
             flows.allow(scope, "services", servers, child, egress=called)

@@ -21,6 +21,7 @@ from infra.components.scope import Scope
 from infra.components.workload import Workload, WorkloadArgs
 from infra.sections import Dependencies, StackConfig
 from service.metric_catalog import ACTIVE_PAYMENTS
+from service.secret_use import ROLES, Role
 from service.settings import Settings
 
 PROGRAM_DIR: Final = PurePosixPath("infra")
@@ -51,19 +52,19 @@ class Platform(pulumi.ComponentResource):
         self._scope = Scope(config.namespace, labels.common(config.stack))
         self._inside = pulumi.ResourceOptions(parent=self, providers=[self._kubernetes()])
         self._after(self._namespace())
-        self._environment = service_settings.plain_values(
-            config.stack, config.image.tag, config.settings
-        )
+        self._environment = config.plain_values
         configuration = self._configuration()
         Network(NetworkArgs(self._scope, config.network), self._inside)
         self._monitoring()
-        pod = self._pod(configuration)
         self._after(configuration)
         if config.dependencies:
             self._after(self._dependencies(config.dependencies))
-        migration = Migration(MigrationArgs(self._scope, pod, args.migrations), self._inside)
+        pods = {role: self._pod(role, configuration) for role in ROLES}
+        migration = Migration(
+            MigrationArgs(self._scope, pods[labels.MIGRATE], args.migrations), self._inside
+        )
         self._after(migration)
-        api = self._servers(pod)
+        api = self._servers(pods)
         rendering = config.target == "render"
         self.outputs = {
             "namespace": config.namespace,
@@ -142,6 +143,7 @@ class Platform(pulumi.ComponentResource):
                 database=self._database(),
                 secret=self._config.secrets.name,
                 webhook_url=f"{api}/v1/webhooks/simulator",
+                needed_secrets=self._config.needed_secrets,
             ),
             self._inside,
         )
@@ -154,23 +156,19 @@ class Platform(pulumi.ComponentResource):
         parts = database_parts(config.secret_values["DATABASE_URL"])
         return {name: pulumi.Output.secret(text) for name, text in parts.items()}
 
-    def _pod(self, configuration: Configuration) -> PodArgs:
-        required = self._config.needed_secrets
+    def _pod(self, role: Role, configuration: Configuration) -> PodArgs:
+        secrets = service_settings.secrets_of(role, self._environment)
         return PodArgs(
             image=self._config.image.reference,
             config_map=configuration.name,
             secret=self._config.secrets.name,
-            secret_variables={
-                name: name not in required
-                for name in service_settings.secret_names()
-                if name not in service_settings.MIGRATE_ONLY
-            },
+            secret_variables={name: not needed for name, needed in secrets.items()},
             rollout_marks=configuration.rollout_marks,
             version=self._config.image.tag,
             priority_class=self._config.priority_class,
         )
 
-    def _servers(self, pod: PodArgs) -> Workload:
+    def _servers(self, pods: Mapping[Role, PodArgs]) -> Workload:
         config, scope = self._config, self._scope
         settings: Settings = service_settings.parsed(self._environment)
         drain_s = settings.shutdown_drain_s
@@ -178,7 +176,7 @@ class Platform(pulumi.ComponentResource):
             WorkloadArgs(
                 scope=scope,
                 role=labels.WORKER,
-                pod=pod,
+                pod=pods[labels.WORKER],
                 resources=config.worker.resources,
                 drain_s=drain_s,
                 replicas=config.worker.replicas,
@@ -189,7 +187,7 @@ class Platform(pulumi.ComponentResource):
             WorkloadArgs(
                 scope=scope,
                 role=labels.API,
-                pod=pod,
+                pod=pods[labels.API],
                 resources=config.api.resources,
                 drain_s=drain_s,
                 scaling=config.api.autoscaling,

@@ -7,7 +7,7 @@ from infra import labels
 from infra.policy.objects import PROBES, Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 from infra.quantities import amount
-from infra.service_settings import MIGRATE_ONLY
+from infra.service_settings import secrets_of
 from service.settings import Settings, env_name, secret_fields
 
 RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
@@ -170,7 +170,7 @@ def time_to_drain(stack: Stack) -> Iterator[Problem]:
 
 @rule("A setting that is missing is found at the start of the pod, in the middle of a rollout.")
 def settings_complete(stack: Stack) -> Iterator[Problem]:
-    """Give every setting of the service a value, and the secret ones from a Secret."""
+    """Give every setting of the service a value, and a role its own secrets from a Secret."""
     secret = {env_name(name) for name in secret_fields()}
     plain = {env_name(name) for name in Settings.__struct_fields__} - secret
     for pod in stack.pods():
@@ -180,12 +180,13 @@ def settings_complete(stack: Stack) -> Iterator[Problem]:
         variables = {variable["name"]: variable for variable in pod.container.get("env", ())}
         for name in sorted(plain - values.keys() - variables.keys()):
             yield pod.owner, f"is not told {name}"
+        own = secrets_of(pod.role, values)
         for name in sorted(secret):
             if name in values or "value" in variables.get(name, {}):
                 yield pod.owner, f"has the secret {name} in plain text"
-            elif name in MIGRATE_ONLY and not pod.migrates:
+            elif name not in own:
                 if name in variables or name in _keys(variables.values()):
-                    yield pod.owner, f"is given {name}, which is for the migration Job alone"
+                    yield pod.owner, f"is given {name}, which {pod.component} has no use for"
             elif name not in variables:
                 yield pod.owner, f"is not given {name}"
 

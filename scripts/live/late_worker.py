@@ -23,7 +23,7 @@ def late() -> datetime:
 
 def main() -> int:
     """Run until told to stop, with the settings of any worker."""
-    settings = load(os.environ)
+    settings = load(os.environ, "worker")
     logs.configure(settings)
     serve(settings, "worker", late)
     return 0

@@ -46,8 +46,9 @@ def engine(cluster: Cluster, tmp_path: Path) -> Iterator[Engine]:
             environ={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
         )
         chosen = write_settings(engine, tag="0.1.0")["coinslot:settings"]
+        values = service_settings.plain_values(STACK, "0.1.0", chosen)
         engine.init(STACK)
-        for name in service_settings.required_secret_names(chosen):
+        for name in service_settings.required_secret_names(values):
             set_secret(engine, f"coinslot:secretValues.{name}", FORMED.get(name, SECRET))
         yield engine
 

@@ -118,7 +118,7 @@ DOORS: dict[str, tuple[Break, str]] = {
     ),
     "no way to the cache": (
         lambda s: drop(s, FLOW, "coinslot-allow-cache"),
-        "stores-reachable: Deployment coinslot-worker has REDIS_URL",
+        "stores-reachable: Deployment coinslot-api has REDIS_URL",
     ),
     "no way out for webhooks": (
         lambda s: drop(s, FLOW, "coinslot-allow-webhooks"),
@@ -270,7 +270,7 @@ DOORS: dict[str, tuple[Break, str]] = {
     ),
     "the owner's login by another name": (
         lambda s: container(s)["env"][0].update(valueFrom=OWNER),
-        "settings-complete: Deployment coinslot-api is given MIGRATION_DATABASE_URL, which is for",
+        "settings-complete: Deployment coinslot-api is given MIGRATION_DATABASE_URL, which",
     ),
     "a password in plain sight": (
         lambda s: container(s)["env"].append({"name": "SMTP_PASSWORD", "value": "x"}),

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import json
 import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 import yaml
 
 import infra.components
-from infra import labels
+from infra import labels, service_settings
 from infra.config import STACKS
 from infra.offline_provider.wire import SECRET_SIGNATURE, SIGNATURE_KEY
 from service.metric_catalog import ACTIVE_PAYMENTS
-from tests.infra.program import MIGRATIONS, ROOT, Registered, config, run
+from service.secret_use import Role
+from tests.infra.program import MIGRATIONS, ROOT, Registered, config, raw_config, run
 
 SECRET_VALUES = dict.fromkeys(config("prod").needed_secrets, "s3cr3t-" * 6)
 IMAGE = {"repository": "ghcr.io/a/b", "tag": "9", "digest": f"sha256:{'0' * 64}"}
@@ -133,6 +135,46 @@ def test_every_object_has_a_fixed_name_and_the_labels_of_its_stack(stack: str) -
         metadata = resource.inputs["metadata"]
         assert metadata["name"].startswith("coinslot"), resource.name
         assert metadata["labels"].items() >= labels.common(stack).items(), resource.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "role", "without"),
+    [
+        ({}, "api", {"LIBRARY_TOKEN", "MIGRATION_DATABASE_URL", "STRIPE_API_KEY"}),
+        ({}, "worker", {"JWT_SECRET", "JWT_KEYS", "REDIS_URL", "SIMULATOR_WEBHOOK_SECRETS"}),
+        ({"jwt_hs256": "off"}, "api", {"JWT_SECRET"}),
+        ({"providers": "stripe", "default_provider": "stripe"}, "worker", {"SIMULATOR_API_KEY"}),
+    ],
+)
+def test_a_role_is_given_its_own_secrets(
+    changes: dict[str, str], role: Role, without: set[str]
+) -> None:
+    chosen = {**json.loads(raw_config("staging")["settings"]), **changes}
+    network = json.loads(raw_config("staging")["network"])
+    network["services"]["stripe"] = {"port": 443, "internet": True}
+    settings = config("staging", settings=chosen, network=network)
+    resources, _ = run(settings)
+    variables = _container(one(resources, "Deployment", role))["env"]
+    given = {v["name"]: v["valueFrom"]["secretKeyRef"].get("optional", False) for v in variables}
+
+    wanted = service_settings.secrets_of(role, settings.plain_values)
+    assert given == {name: not needed for name, needed in wanted.items()}
+    assert not given.keys() & without
+
+
+def test_the_migration_holds_the_database_alone() -> None:
+    resources, _ = run(config("prod"))
+    (job,) = [r for r in resources if r.type == "kubernetes:batch/v1:Job"]
+    assert {v["name"] for v in _container(job)["env"]} == {
+        "DATABASE_URL",
+        "MIGRATION_DATABASE_URL",
+    }
+
+
+def test_only_the_api_reaches_the_cache() -> None:
+    resources, _ = run(config("prod"))
+    selector = one(resources, "NetworkPolicy", "cache").inputs["spec"]["podSelector"]
+    assert selector["matchExpressions"][0]["values"] == ["api"]
 
 
 def test_an_existing_secret_is_named_and_not_made() -> None:

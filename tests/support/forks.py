@@ -111,7 +111,7 @@ def _serve(role: Role, environ: Mapping[str, str], clock: SharedClock, log: Path
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    settings = load(environ)
+    settings = load(environ, role)
     logs.configure(settings)
     serve(settings, role, clock)
 
