@@ -72,6 +72,13 @@ PLACEHOLDER: Final = "placeholder-filled-in-on-a-cluster"
 """What stands in a rendered Secret; long enough for any check of a value's length."""
 
 
+VERSION_DIGITS: Final = 8
+"""Of a hash in a name: two versions that are alive together differ by chance once in 4e9."""
+KEPT: Final = "coinslot.dev/kept-for-old-pods"
+"""On a version of the configuration, which stays for as long as a revision of pods names it."""
+REPLACE_UNREADY: Final = "pulumi.com/replaceUnready"
+
+
 def resource_name(component: str) -> str:
     """Return the name of a component's objects, such as `coinslot-api`."""
     return f"{PROJECT}-{component}"
@@ -90,6 +97,18 @@ def selector(component: str) -> dict[str, str]:
 def common(stack: str) -> dict[str, str]:
     """Return the labels of every object of a stack."""
     return {NAME: PROJECT, INSTANCE: namespace_name(stack), MANAGED_BY: "pulumi"}
+
+
+def versioned(name: str, values: Mapping[str, str]) -> str:
+    """Return the name of an object that holds these values and never others."""
+    return f"{name}-{checksum(values)[:VERSION_DIGITS]}"
+
+
+def config_name(values: Mapping[str, str], database_connections: str) -> str:
+    """Return the name of the ConfigMap with these values and this annotation."""
+    return versioned(
+        resource_name("config"), {**values, DATABASE_CONNECTIONS: database_connections}
+    )
 
 
 def checksum(values: Mapping[str, str]) -> str:

@@ -1,7 +1,8 @@
 """The migration Job: it runs before the rollout, and once for each content.
 
 A Job's template can't change, so its name carries a hash of what it would do: the same image with
-the same migrations is the same Job, and anything else a new one.
+the same migrations and configuration is the same Job, and anything else a new one. The same one
+that is not done, because it failed or was cut short, is replaced.
 """
 
 import hashlib
@@ -49,7 +50,7 @@ class Migration(pulumi.ComponentResource):
         super().__init__("coinslot:k8s:Migration", labels.MIGRATE, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         account = service_account(args.scope, labels.MIGRATE, child)
-        # A Job that has run must not change because a setting did: no marks on its pods.
+        # Another revision of somebody else's Secret is nothing to migrate by: no marks on its pods.
         pod = replace(args.pod, rollout_marks={})
         suffix = content_hash(pod, args.migrations)
         self.job_name = f"{labels.resource_name(labels.MIGRATE)}-{suffix}"
@@ -61,7 +62,10 @@ class Migration(pulumi.ComponentResource):
         )
         k8s.batch.v1.Job(
             labels.MIGRATE,
-            metadata=args.scope.metadata(self.job_name, labels.MIGRATE),
+            # One that has failed is made again, once its cause is gone.
+            metadata=args.scope.metadata(
+                self.job_name, labels.MIGRATE, annotations={labels.REPLACE_UNREADY: "true"}
+            ),
             spec=k8s.batch.v1.JobSpecArgs(
                 backoff_limit=BACKOFF_LIMIT,
                 active_deadline_seconds=DEADLINE_S,

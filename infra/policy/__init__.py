@@ -45,6 +45,7 @@ RULES: Final[tuple[Rule, ...]] = (
     pods.jobs_end,
     pods.jobs_expire,
     pods.priority_in_prod,
+    pods.configuration_kept,
     pods.configuration_rolls_pods,
     references.selectors_select,
     references.selectors_apart,

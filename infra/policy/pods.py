@@ -247,6 +247,24 @@ def priority_in_prod(stack: Stack) -> Iterator[Problem]:
             yield pod.owner, "has no priority class"
 
 
+@rule("A pod that starts again, or a revision that comes back, finds what it was released with.")
+def configuration_kept(stack: Stack) -> Iterator[Problem]:
+    """Name what pods are configured by for its content, and let it never change."""
+    for pod in stack.pods():
+        for source in pod.container.get("envFrom", ()):
+            config = stack.named("ConfigMap", dig(source, "configMapRef.name") or "")
+            if config is None or not pod.runs_service:
+                continue
+            connections = dig(config, "metadata.annotations") or {}
+            wanted = labels.config_name(
+                config["data"], connections.get(labels.DATABASE_CONNECTIONS, "")
+            )
+            if config["metadata"]["name"] != wanted:
+                yield pod.owner, f"is configured by {title(config)}, and its content is {wanted}"
+            if config.get("immutable") is not True:
+                yield pod.owner, f"is configured by {title(config)}, which can change under it"
+
+
 @rule("Without a checksum a pod runs on with settings that are no longer anybody's.")
 def configuration_rolls_pods(stack: Stack) -> Iterator[Problem]:
     """Mark pods with the checksum of the configuration that they run with."""

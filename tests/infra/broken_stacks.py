@@ -191,6 +191,14 @@ BREAKS: dict[str, tuple[Break, str]] = {
         lambda s: container(s)["env"].append({"name": "LOG_LEVEL", "value": "debug"}),
         "variables-once: Deployment coinslot-api is given LOG_LEVEL twice",
     ),
+    "a configuration that is not what it was named for": (
+        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(LOG_LEVEL="debug"),
+        "configuration-kept: Deployment coinslot-api is configured by ConfigMap coinslot-config,",
+    ),
+    "a configuration that can change": (
+        lambda s: get(s, "ConfigMap", CONFIG).pop("immutable"),
+        "configuration-kept: Job coinslot-migrate is configured by ConfigMap coinslot-config, w",
+    ),
     "a low port": (
         lambda s: container(s)["ports"][0].update(containerPort=80),
         "ports-plain: Deployment coinslot-api has port 80 below 1024",
