@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from service import addresses
@@ -45,6 +45,13 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 NOT_PUBLIC: Final = tuple(map(str, addresses.NOT_PUBLIC_V4))
 """What is no internet: the cluster, its neighbours, and the cloud's own metadata server."""
+INTERNET: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
+    "IPv4": ("0.0.0.0/0", NOT_PUBLIC),
+    "IPv6": (str(addresses.EVERYWHERE_V6), tuple(map(str, addresses.NOT_PUBLIC_V6))),
+}
+"""By family: a range, and what of it is no internet."""
+NAME_SERVERS: Final = "coinslot.dev/name-servers"
+"""On the NetworkPolicy for DNS: the addresses beside the cluster's DNS pods that are declared."""
 
 NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """The API server puts this label on every namespace."""

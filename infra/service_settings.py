@@ -5,7 +5,7 @@ what a pod runs with. Which role is given which secret is in service/secret_use.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -21,11 +21,15 @@ Scalar = str | int | float
 
 DERIVED: Final[Mapping[str, str]] = {
     "environment": "the stack's name",
+    "host": "coinslot:network.ipFamilies",
     "port": "infra/labels.py",
     "ops_port": "infra/labels.py",
     "version": "coinslot:image.tag",
 }
 """Fields that follow from something else, and from what."""
+
+HOSTS: Final = {"IPv4": "0.0.0.0", "IPv6": "::"}  # noqa: S104  a NetworkPolicy guards the pods
+"""Where a pod listens, by the families of its addresses."""
 
 NOTHING: Final[Mapping[str, str]] = {}
 _STAND_IN: Final = "x" * MIN_HS256_KEY_BYTES
@@ -37,9 +41,12 @@ FORMED: Final = {
 """The same of secrets that have a form to hold."""
 
 
-def plain_values(stack: str, version: str, chosen: Mapping[str, Scalar]) -> dict[str, str]:
+def plain_values(
+    stack: str, version: str, chosen: Mapping[str, Scalar], families: Sequence[str] = ("IPv4",)
+) -> dict[str, str]:
     """Return environment variable to text for every field that is no secret."""
     derived = {
+        "host": ",".join(HOSTS[family] for family in families),
         "environment": stack,
         "port": labels.HTTP_PORT,
         "ops_port": labels.OPS_PORT,

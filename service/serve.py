@@ -31,7 +31,7 @@ def serve(settings: Settings, role: Role, now: Clock = utc_now) -> None:
     with _listening(setting, settings.host, port):
         web.run_app(
             app,
-            host=settings.host,
+            host=settings.hosts,
             port=port,
             shutdown_timeout=settings.shutdown_drain_s,
             access_log=None,
@@ -46,7 +46,8 @@ async def _operations(settings: Settings, app: web.Application) -> AsyncIterator
     await runner.setup()
     try:
         with _listening("OPS_PORT", settings.host, settings.ops_port):
-            await web.TCPSite(runner, settings.host, settings.ops_port).start()
+            for host in settings.hosts:
+                await web.TCPSite(runner, host, settings.ops_port).start()
         yield
     finally:
         await runner.cleanup()

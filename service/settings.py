@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment: Literal["local", "staging", "prod"] = "local"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "0.0.0.0"  # noqa: S104  a container's only interface; NetworkPolicy guards it
+    """Addresses to listen at, separated by commas: `0.0.0.0,::` takes IPv6 as well."""
     port: Port = 8080
     """Of the API, its documents and a terse /health; a worker does not listen there."""
     ops_port: Port = 9464
@@ -186,6 +187,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a claimed message is hidden from other workers."""
     shutdown_drain_s: Seconds = 20.0
     """Longest wait for requests in flight at SIGTERM; below the pod's grace period."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the addresses to listen at."""
+        return _listed(self.host)
 
     @property
     def provider_names(self) -> tuple[str, ...]:
