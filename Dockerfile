@@ -37,10 +37,11 @@ ENV PATH=/opt/coinslot/bin:$PATH \
 WORKDIR /opt/coinslot/app
 # A number, so that Kubernetes can prove runAsNonRoot without reading /etc/passwd.
 USER 10001:10001
-EXPOSE 8080
-# Kubernetes has probes of its own; this one is for `docker run`. Both long-running roles answer.
+# The API, and the operations port of both long-running roles: /metrics and /health in detail.
+EXPOSE 8080 9464
+# Kubernetes has probes of its own; this one is for `docker run`.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["python3", "-c", \
-  "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\", 8080)}/health/live', timeout=2)"]
+  "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ.get(\"OPS_PORT\", 9464)}/health/live', timeout=2)"]
 ENTRYPOINT ["python3", "-m", "service"]
 CMD ["api"]
 # Last, because each commit changes them.

@@ -24,7 +24,7 @@ demo: ## one order, payment, grant and refund on embedded defaults, then `pulumi
 	@$(PYTHON) -m scripts.demo
 
 .PHONY: dev
-dev: ## the service in the foreground: API on PORT (8080), simulator on SIMULATOR_PORT (8090)
+dev: ## the service in the foreground: API on PORT (8080), metrics on OPS_PORT (9464), simulator on SIMULATOR_PORT (8090)
 	$(BOOTSTRAP) venv
 	@exec $(PYTHON) -m scripts.dev
 

@@ -3,13 +3,12 @@
 Each function yields sentences that name the key, what is wrong, and what to do.
 """
 
-import ipaddress
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from infra import labels, service_settings
+from infra import labels, peers, service_settings
 from infra.quantities import amount
 from infra.reading import unknown_keys
 from infra.sections import SURGE_PERCENT, Peer, Resources, StackConfig
@@ -17,10 +16,6 @@ from service.addresses import networks
 from service.settings import Settings, SettingsError, env_name
 
 SETTINGS: Final = "coinslot:settings"
-WIDEST_RANGE: Final = 8
-"""Bits of the widest range that is a peer: 10.0.0.0/8."""
-LINK_LOCAL: Final = ipaddress.IPv4Network("169.254.0.0/16")
-HTTPS_PORT: Final = 443
 WIDEST_TRUST: Final = 8
 """Bits of the widest network that is believed: 10.0.0.0/8."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -30,13 +25,13 @@ CALLED: Final = ("library", "game_catalog")
 
 def problems(config: StackConfig, secret_keys: Collection[str]) -> list[str]:
     """Return everything that does not fit together. `secret_keys` are encrypted in the file."""
-    found = [*_bounds(config), *_peers(config), *_secrets(config, secret_keys)]
+    found = [*_bounds(config), *peers.problems(config.network), *_secrets(config, secret_keys)]
     service = list(
         service_settings.problems(config.stack, config.image.tag, config.settings, SETTINGS)
     )
     if service:
         return [*found, *service]
-    plain = service_settings.plain_values(config.stack, config.image.tag, config.settings)
+    plain = config.plain_values
     settings = service_settings.parsed(plain)
     found += [*_connections(config, settings), *_timeouts(settings), *_calls(config, settings)]
     found += [*_formed(config, plain)]
@@ -69,43 +64,6 @@ def _above_limit(where: str, resources: Resources) -> Iterator[str]:
                 f"{where}.requests.{_camel(key)} is {asked}, above limits.{_camel(key)} {most}; "
                 "lower the one or raise the other"
             )
-
-
-def _peers(config: StackConfig) -> Iterator[str]:
-    for where, peer in _named_peers(config):
-        if [peer.cidr is None, peer.namespace is None, not peer.internet].count(False) != 1:
-            yield f"{where} needs one of cidr, namespace and internet: true"
-        if peer.cidr is not None:
-            yield from _wrong_range(f"{where}.cidr", peer.cidr)
-    for where, peer in list(_named_peers(config))[:2]:
-        if peer.internet:
-            yield f"{where} is on the internet; name the range of addresses that it has (cidr)"
-    for name, peer in config.network.services.items():
-        if peer.internet and peer.port != HTTPS_PORT:
-            yield (
-                f"coinslot:network.services.{name}.port is {peer.port}; on the internet only "
-                f"{HTTPS_PORT} is called"
-            )
-
-
-def _wrong_range(where: str, cidr: str) -> Iterator[str]:
-    try:
-        network = ipaddress.IPv4Network(cidr)
-    except ValueError as error:
-        yield f"{where}: {error}; expected an IPv4 range such as 10.0.0.0/16"
-        return
-    if network.prefixlen < WIDEST_RANGE:
-        yield f"{where} is {cidr}, wider than any network of ours; name one within /{WIDEST_RANGE}"
-    elif network.overlaps(LINK_LOCAL):
-        yield f"{where} is {cidr}, where the cloud's metadata server is; name the peer's own range"
-
-
-def _named_peers(config: StackConfig) -> Iterator[tuple[str, Peer]]:
-    network = config.network
-    yield "coinslot:network.database", network.database
-    yield "coinslot:network.cache", network.cache
-    for name, peer in network.services.items():
-        yield f"coinslot:network.services.{name}", peer
 
 
 def _secrets(config: StackConfig, secret_keys: Collection[str]) -> Iterator[str]:
@@ -178,7 +136,7 @@ def _timeouts(settings: Settings) -> Iterator[str]:
 
 def _calls(config: StackConfig, settings: Settings) -> Iterator[str]:
     """Let the network's peers be where the URLs lead that are called."""
-    peers = config.network.services.values()
+    called = [peer for several in config.network.services.values() for peer in several]
     for name in (*settings.provider_names, *CALLED):
         key = f"{SETTINGS}.{name}_url"
         try:
@@ -189,7 +147,7 @@ def _calls(config: StackConfig, settings: Settings) -> Iterator[str]:
             continue
         if url.username or url.password:
             yield f"{key} holds a login, and is written into a ConfigMap; leave it out"
-        there = [peer for peer in peers if peer.port == port]
+        there = [peer for peer in called if peer.port == port]
         if not there:
             yield (
                 f"{key} is on port {port}, and no peer of "
@@ -263,11 +221,11 @@ def _dependencies(config: StackConfig) -> Iterator[str]:
     """Let what a stack brings along be what its pods are told to use."""
     if not config.dependencies or config.stack != "local":
         return
-    for where, peer, port in (
+    for where, sides, port in (
         ("coinslot:network.database", config.network.database, labels.POSTGRESQL_PORT),
         ("coinslot:network.cache", config.network.cache, labels.VALKEY_PORT),
     ):
-        if (peer.namespace, peer.port) != (config.namespace, port):
+        if [(peer.namespace, peer.port) for peer in sides] != [(config.namespace, port)]:
             yield (
                 f"{where} is elsewhere; with coinslot:dependencies it is "
                 f"{{namespace: {config.namespace}, port: {port}}}"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from service import addresses
@@ -28,6 +28,17 @@ SIMULATOR_PORT: Final = 8090
 HTTP_PORT_NAME: Final = "http"
 HTTP_PORT: Final = 8080
 SERVICE_PORT: Final = 80
+OPS_PORT_NAME: Final = "ops"
+OPS_PORT: Final = 9464
+"""The operations port: probes, and the monitoring namespace alone."""
+PORTS: Final[Mapping[str, Mapping[str, int]]] = {
+    API: {HTTP_PORT_NAME: HTTP_PORT, OPS_PORT_NAME: OPS_PORT},
+    WORKER: {OPS_PORT_NAME: OPS_PORT},
+    MIGRATE: {},
+}
+"""What a role listens on, by name."""
+SERVICE_PORTS: Final[Mapping[str, int]] = {HTTP_PORT_NAME: SERVICE_PORT, OPS_PORT_NAME: OPS_PORT}
+"""Where a Service has the ports of these names."""
 
 NAME: Final = "app.kubernetes.io/name"
 COMPONENT: Final = "app.kubernetes.io/component"
@@ -37,6 +48,13 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 NOT_PUBLIC: Final = tuple(map(str, addresses.NOT_PUBLIC_V4))
 """What is no internet: the cluster, its neighbours, and the cloud's own metadata server."""
+INTERNET: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
+    "IPv4": ("0.0.0.0/0", NOT_PUBLIC),
+    "IPv6": (str(addresses.EVERYWHERE_V6), tuple(map(str, addresses.NOT_PUBLIC_V6))),
+}
+"""By family: a range, and what of it is no internet."""
+NAME_SERVERS: Final = "coinslot.dev/name-servers"
+"""On the NetworkPolicy for DNS: the addresses beside the cluster's DNS pods that are declared."""
 
 NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """The API server puts this label on every namespace."""
@@ -64,6 +82,13 @@ PLACEHOLDER: Final = "placeholder-filled-in-on-a-cluster"
 """What stands in a rendered Secret; long enough for any check of a value's length."""
 
 
+VERSION_DIGITS: Final = 8
+"""Of a hash in a name: two versions that are alive together differ by chance once in 4e9."""
+KEPT: Final = "coinslot.dev/kept-for-old-pods"
+"""On a version of the configuration, which stays for as long as a revision of pods names it."""
+REPLACE_UNREADY: Final = "pulumi.com/replaceUnready"
+
+
 def resource_name(component: str) -> str:
     """Return the name of a component's objects, such as `coinslot-api`."""
     return f"{PROJECT}-{component}"
@@ -82,6 +107,18 @@ def selector(component: str) -> dict[str, str]:
 def common(stack: str) -> dict[str, str]:
     """Return the labels of every object of a stack."""
     return {NAME: PROJECT, INSTANCE: namespace_name(stack), MANAGED_BY: "pulumi"}
+
+
+def versioned(name: str, values: Mapping[str, str]) -> str:
+    """Return the name of an object that holds these values and never others."""
+    return f"{name}-{checksum(values)[:VERSION_DIGITS]}"
+
+
+def config_name(values: Mapping[str, str], database_connections: str) -> str:
+    """Return the name of the ConfigMap with these values and this annotation."""
+    return versioned(
+        resource_name("config"), {**values, DATABASE_CONNECTIONS: database_connections}
+    )
 
 
 def checksum(values: Mapping[str, str]) -> str:

@@ -65,7 +65,7 @@ PODS: Final = ("Deployment *", "Job *")
 
 EXPECTED: Final[tuple[Expected, ...]] = (
     Expected(
-        ("ConfigMap coinslot-config", SETTINGS),
+        ("ConfigMap coinslot-config-*", SETTINGS),
         ("data.ENVIRONMENT", "settings.environment"),
         "The stack's own name, in logs and metrics.",
     ),
@@ -76,7 +76,7 @@ EXPECTED: Final[tuple[Expected, ...]] = (
     ),
     Expected(
         ("NetworkPolicy coinslot-allow-database", "NetworkPolicy coinslot-allow-cache", SETTINGS),
-        ("spec.egress*", "network.database.cidr", "network.cache.cidr"),
+        ("spec.egress*", "network.database*", "network.cache*"),
         "Each stack has a database and a cache of its own, in networks of their own.",
     ),
     Expected(
@@ -85,7 +85,7 @@ EXPECTED: Final[tuple[Expected, ...]] = (
         "Only staging reaches the simulator, and only prod reaches Stripe.",
     ),
     Expected(
-        ("ConfigMap coinslot-config", SETTINGS),
+        ("ConfigMap coinslot-config-*", SETTINGS),
         (
             "data.PROVIDERS",
             "data.DEFAULT_PROVIDER",
@@ -105,7 +105,9 @@ EXPECTED: Final[tuple[Expected, ...]] = (
         PODS,
         (
             "spec.template.metadata.annotations.coinslot.dev/config-checksum",
-            "spec.template.spec.containers.*.env.*.valueFrom.secretKeyRef.optional",
+            "spec.template.spec.containers.*.envFrom*",
+            "spec.template.spec.containers.*.env.SIMULATOR_*",
+            "spec.template.spec.containers.*.env.STRIPE_*",
         ),
         "Follows from the settings: their checksum, and the secrets of the providers in use.",
     ),
@@ -159,7 +161,7 @@ def _by_title(stack: Stack) -> dict[str, Any]:
     found = {}
     for obj in stack.objects:
         plain = json.loads(OWN_NAME.sub(ANY_STACK, json.dumps(obj)))
-        if plain["kind"] == "Job":
+        if plain["kind"] == "Job" or labels.KEPT in plain["metadata"].get("labels", {}):
             plain["metadata"]["name"] = CONTENT_HASH.sub("-*", plain["metadata"]["name"])
         found[title(plain)] = plain
     return found

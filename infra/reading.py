@@ -35,10 +35,12 @@ def read_struct(kind: type[msgspec.Struct], raw: Any, where: str, problems: list
 
 
 def read_value(kind: Any, raw: Any, where: str, problems: list[str]) -> Any:
-    """Return `raw` as `kind`: a struct, a mapping of structs, or any type that msgspec knows."""
+    """Return `raw` as `kind`: a struct, structs in a mapping or list, or what msgspec knows."""
     struct = struct_in(kind)
     if struct is not None:
         return read_struct(struct, raw, where, problems)
+    if get_origin(kind) is list and struct_in(get_args(kind)[0]):
+        return _read_some(get_args(kind)[0], raw, where, problems)
     if get_origin(kind) is dict and isinstance(raw, Mapping):
         named, member = get_args(kind)
         return {
@@ -53,6 +55,15 @@ def read_value(kind: Any, raw: Any, where: str, problems: list[str]) -> Any:
         place = str(error).partition(" - at `$")[2].rstrip("`")
         problems.append(f"{where}{place} is {_shown(raw)}; expected {expected(kind)}")
         return None
+
+
+def _read_some(member: Any, raw: Any, where: str, problems: list[str]) -> list[Any]:
+    """Return one mapping, or a list of them, as a list."""
+    if not isinstance(raw, list):
+        return [read_value(member, raw, where, problems)]
+    return [
+        read_value(member, item, f"{where}[{index}]", problems) for index, item in enumerate(raw)
+    ]
 
 
 def unknown_keys(given: Iterable[str], known: Iterable[str], prefix: str) -> list[str]:
@@ -88,12 +99,13 @@ def expected(kind: Any) -> str:
         return ", ".join((expected(args[0]), *_bounds(args[1])))
     if origin is Literal:
         return " or ".join(args)
-    if origin in (dict, Mapping):
-        return "a mapping"
+    if origin in (list, tuple):
+        each = expected(args[0])
+        return f"a list, each {each}" if origin is tuple else f"{each}, or a list of such"
     if struct := struct_in(kind):
         return f"a mapping of {_names(struct)}"
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-    return names.get(kind, str(kind))
+    return "a mapping" if origin is dict else names.get(kind, str(kind))
 
 
 def _bounds(meta: msgspec.Meta) -> Iterable[str]:

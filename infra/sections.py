@@ -53,9 +53,14 @@ Percent = Annotated[int, Meta(ge=1, le=100)]
 Cidr = Annotated[
     str,
     Meta(
-        pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}\Z", description="an IPv4 range such as 10.0.0.0/16"
+        pattern=r"^[0-9a-fA-F.:]{2,45}/\d{1,3}\Z",
+        description="a range such as 10.0.0.0/16 or fd00:20::/64",
     ),
 ]
+Address = Annotated[
+    str, Meta(pattern=r"^[0-9a-fA-F.:]{2,45}\Z", description="an address such as 169.254.20.10")
+]
+IpFamily = Literal["IPv4", "IPv6"]
 
 
 SURGE_PERCENT: Final = 25
@@ -143,10 +148,15 @@ class Network(Section, frozen=True):
 
     ingress_namespace: Name
     monitoring_namespace: Name
-    database: Peer
-    cache: Peer
-    services: dict[Name, Peer]
-    """The provider, the Library, the Game Catalog: name to peer."""
+    database: list[Peer]
+    cache: list[Peer]
+    services: dict[Name, list[Peer]]
+    """The provider, the Library, the Game Catalog: name to peer. Any of them may be several, such
+    as a primary and a replica, or a range of each family; one alone needs no list."""
+    ip_families: tuple[IpFamily, ...] = ("IPv4",)
+    """Of the cluster's pods. With both the Services get an address of each, where there is one."""
+    dns_addresses: tuple[Address, ...] = ()
+    """Name servers beside the cluster's DNS pods, such as NodeLocal DNSCache's on each node."""
 
 
 class Database(Section, frozen=True):
@@ -226,9 +236,16 @@ class StackConfig(Section, frozen=True):
         return labels.namespace_name(self.stack)
 
     @property
+    def plain_values(self) -> dict[str, str]:
+        """Return the environment of the stack's pods without the secrets."""
+        return service_settings.plain_values(
+            self.stack, self.image.tag, self.settings, self.network.ip_families
+        )
+
+    @property
     def needed_secrets(self) -> tuple[str, ...]:
         """Return the secret variables without which this stack's pods do not start."""
-        return service_settings.required_secret_names(self.settings)
+        return service_settings.required_secret_names(self.plain_values)
 
     @property
     def missing_secrets(self) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """The service's environment, derived from service/settings.py and a stack's settings.
 
 Every field that is no secret gets an explicit value here, so that a reviewer sees in the manifest
-what a pod runs with; a field that has neither a default nor a value from the stack is an error.
+what a pod runs with. Which role is given which secret is in service/secret_use.py.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from infra import labels
 from infra.reading import unknown_keys
 from service.jwt_keys import MIN_HS256_KEY_BYTES
+from service.secret_use import Hs256, Role, held, held_by_any
 from service.settings import Settings, SettingsError, env_name, load
 from service.settings import secret_fields as _secret_fields
 
@@ -19,29 +21,41 @@ Scalar = str | int | float
 
 DERIVED: Final[Mapping[str, str]] = {
     "environment": "the stack's name",
+    "host": "coinslot:network.ipFamilies",
     "port": "infra/labels.py",
+    "ops_port": "infra/labels.py",
     "version": "coinslot:image.tag",
 }
 """Fields that follow from something else, and from what."""
 
-FORMED: Final = {"JWT_KEYS": "", "WEBHOOK_MASTER_KEYS": ""}
-"""Secrets that have a form to hold, and may be empty."""
-
-MIGRATE_ONLY: Final = frozenset({env_name("migration_database_url")})
-"""Secrets of the migration Job alone: who serves requests never holds the owner's login."""
+HOSTS: Final = {"IPv4": "0.0.0.0", "IPv6": "::"}  # noqa: S104  a NetworkPolicy guards the pods
+"""Where a pod listens, by the families of its addresses."""
 
 NOTHING: Final[Mapping[str, str]] = {}
 _STAND_IN: Final = "x" * MIN_HS256_KEY_BYTES
 """Satisfies every check of a secret, where only the other settings are looked at."""
+FORMED: Final = {
+    "JWT_KEYS": json.dumps([{"kid": "stand-in", "alg": "HS256", "key": _STAND_IN}]),
+    "WEBHOOK_MASTER_KEYS": "",
+}
+"""The same of secrets that have a form to hold."""
 
 
-def plain_values(stack: str, version: str, chosen: Mapping[str, Scalar]) -> dict[str, str]:
+def plain_values(
+    stack: str, version: str, chosen: Mapping[str, Scalar], families: Sequence[str] = ("IPv4",)
+) -> dict[str, str]:
     """Return environment variable to text for every field that is no secret."""
-    derived = {"environment": stack, "port": labels.HTTP_PORT, "version": version}
+    derived = {
+        "host": ",".join(HOSTS[family] for family in families),
+        "environment": stack,
+        "port": labels.HTTP_PORT,
+        "ops_port": labels.OPS_PORT,
+        "version": version,
+    }
     defaults = {
         field.name: field.default
         for field in msgspec.structs.fields(Settings)
-        if field.name not in _secret_fields() and not field.required
+        if field.name not in _secret_fields()
     }
     return {
         env_name(name): _text(value) for name, value in {**defaults, **chosen, **derived}.items()
@@ -53,11 +67,27 @@ def secret_names() -> tuple[str, ...]:
     return tuple(env_name(name) for name in _secret_fields())
 
 
-def required_secret_names(chosen: Mapping[str, Scalar]) -> tuple[str, ...]:
-    """Return those secret variables without which the service does not start as it is set."""
-    required = {field.name for field in msgspec.structs.fields(Settings) if field.required}
-    required |= {f"{name}_api_key" for name in str(chosen.get("providers", "")).split(",")}
-    return tuple(env_name(name) for name in _secret_fields() if name in required)
+def secrets_of(role: Role, values: Mapping[str, str]) -> dict[str, bool]:
+    """Return the secret variables of a role, each with whether its pods don't start without.
+
+    `values` are the variables that are no secret.
+    """
+    found = held(role, _providers(values), _hs256(values))
+    return {env_name(name): needed for name, needed in found.items()}
+
+
+def required_secret_names(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secret variables without which one of the roles does not start."""
+    found = held_by_any(_providers(values), _hs256(values))
+    return tuple(env_name(name) for name, needed in found.items() if needed)
+
+
+def _providers(values: Mapping[str, str]) -> list[str]:
+    return values.get("PROVIDERS", "").split(",")
+
+
+def _hs256(values: Mapping[str, str]) -> Hs256:
+    return "off" if values.get("JWT_HS256") == "off" else "on"
 
 
 def parsed(values: Mapping[str, str], given: Mapping[str, str] = NOTHING) -> Settings:

@@ -1,7 +1,8 @@
 """Run the whole platform in the foreground, until Ctrl-C or SIGTERM: `make dev`.
 
-PORT (8080) is the API's port and SIMULATOR_PORT (8090) the simulator's; DATABASE_URL and REDIS_URL
-choose servers that run already. Data is kept in .state/dev.
+PORT (8080) is the API's port, OPS_PORT (9464, or a free one if that is taken) has its metrics, and
+SIMULATOR_PORT (8090) is the simulator's; DATABASE_URL and REDIS_URL choose servers that run
+already. Data is kept in .state/dev.
 """
 
 import argparse
@@ -18,13 +19,14 @@ from rich.console import Console
 
 from scripts import console
 from scripts.embedded import EmbeddedError
-from scripts.platform import Platform, PlatformError, Ports, platform
+from scripts.platform import Platform, PlatformError, Ports, is_free, platform
 from scripts.processes import ProcessDiedError
 from scripts.token import DEV_FOLDER
 
 __all__ = ["main", "platform"]
 
 DEFAULT_PORT: Final = 8080
+DEFAULT_OPS_PORT: Final = 9464
 DEFAULT_SIMULATOR_PORT: Final = 8090
 MAX_PORT: Final = 65_535
 SETTINGS_FILE: Final = "env"
@@ -36,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         ports = Ports(
             api=_port(os.environ, "PORT", DEFAULT_PORT),
+            ops=_ops_port(os.environ),
             simulator=_port(os.environ, "SIMULATOR_PORT", DEFAULT_SIMULATOR_PORT),
         )
         return asyncio.run(_run(options.folder, ports))
@@ -92,6 +95,12 @@ def _port(environ: Mapping[str, str], variable: str, default: int) -> int:
     return int(raw)
 
 
+def _ops_port(environ: Mapping[str, str]) -> int:
+    """Return OPS_PORT, or 0 for a free one: a second `make dev` need not choose."""
+    chosen = _port(environ, "OPS_PORT", DEFAULT_OPS_PORT)
+    return chosen if environ.get("OPS_PORT", "").strip() or is_free(chosen) else 0
+
+
 def _write_settings(running: Platform) -> None:
     """Leave the addresses and secrets of this run where other programs can source them."""
     names = (
@@ -110,6 +119,7 @@ def _hints(running: Platform) -> str:
     return f"""
   logs       tail -f {folder}/logs/*.log
   settings   . {folder}/{SETTINGS_FILE}    (DATABASE_URL and the other secrets of this run)
+  metrics    curl -s {running.ops_url}/metrics    (the worker's: {running.worker_url}/metrics)
   token      TOKEN=$(python -m scripts.token --user u1)
   an order   curl -s {running.api_url}/v1/orders -H "Authorization: Bearer $TOKEN" \\
                -H 'Content-Type: application/json' \\

@@ -53,18 +53,23 @@ class PlatformError(Exception):
 
 @dataclass(frozen=True)
 class Ports:
-    """Where to listen on 127.0.0.1; 0 takes a free port."""
+    """Where to listen on 127.0.0.1; 0 takes a free port. `ops` and `worker` serve operators."""
 
     api: int = 0
+    ops: int = 0
     worker: int = 0
     simulator: int = 0
 
 
 @dataclass
 class Platform:
-    """A running platform. `environ` is what the service's processes were given."""
+    """A running platform. `environ` is what the service's processes were given.
+
+    `ops_url` is the API's operations port, `worker_url` the worker's, which has no other.
+    """
 
     api_url: str
+    ops_url: str
     worker_url: str
     simulator_url: str
     environ: dict[str, str]
@@ -112,14 +117,14 @@ async def platform(
     Raises PlatformError, EmbeddedError or ProcessDiedError. On exit the API drains first.
     """
     logs = logs or folder / "logs"
-    api_url, worker_url, simulator_url = (
+    api_url, ops_url, worker_url, simulator_url = (
         f"http://{LOOPBACK}:{port or free_port()}" for port in _checked(ports)
     )
     async with AsyncExitStack() as stack:
         given = dict(environ) | _secrets(folder, environ)
         given |= _addresses(simulator_url, api_url, environ)
         given = GENEROUS | MIGRATION_WAIT | given | {"HOST": LOOPBACK}
-        running = Platform(api_url, worker_url, simulator_url, given, folder, logs)
+        running = Platform(api_url, ops_url, worker_url, simulator_url, given, folder, logs)
         simulator = _launch(stack, running, "simulator", running.simulator_url)
         _start_servers(stack, running, durable=durable, environ=environ, report=report)
         await simulator.report_ready(report)
@@ -144,11 +149,24 @@ def start_service(
     environ: Mapping[str, str],
     log: Path,
     *,
+    ops_url: str = "",
     module: Sequence[str] = ("service",),
 ) -> Child:
-    """Start a role of the service that will listen at `url`; `module` runs it, with arguments."""
+    """Start a role of the service that will listen at `url`; `module` runs it, with arguments.
+
+    `ops_url` is the API's operations port, a free one if it is left out; a worker's is its `url`,
+    as it has no other.
+    """
     command = [sys.executable, "-m", *module, role]
-    return spawn(role, command, env={**environ, "PORT": _port_of(url)}, log=log)
+    ports = listens(role, url, ops_url or f"http://{LOOPBACK}:{free_port()}")
+    return spawn(role, command, env={**environ, **ports}, log=log)
+
+
+def listens(role: str, url: str, ops_url: str) -> dict[str, str]:
+    """Return the settings by which a role listens there; `ops_url` is of the API alone."""
+    if role == "api":
+        return {"PORT": _port_of(url), "OPS_PORT": _port_of(ops_url)}
+    return {"OPS_PORT": _port_of(url)}
 
 
 async def until_ready(child: Child, url: str) -> None:
@@ -193,7 +211,8 @@ def _launch(stack: AsyncExitStack, running: Platform, part: str, url: str) -> _L
         child = start_simulator(url, running.environ, log)
         stack.callback(child.stop)
     else:
-        child = start_service(part, url, running.environ, log)
+        ops_url = running.ops_url if part == "api" else ""
+        child = start_service(part, url, running.environ, log, ops_url=ops_url)
         stack.callback(child.stop, stop_timeout_s(running.environ))
     running.children[part] = child
     return _Launched(child, url, started)
@@ -299,18 +318,24 @@ def _addresses(simulator_url: str, api_url: str, environ: Mapping[str, str]) -> 
     return {name: environ.get(name) or url for name, url in found.items()}
 
 
-def _checked(ports: Ports) -> tuple[int, int, int]:
+def _checked(ports: Ports) -> tuple[int, int, int, int]:
     """Return the ports; raise PlatformError naming one that is in use."""
-    for port, variable in ((ports.api, "PORT"), (ports.simulator, "SIMULATOR_PORT")):
-        if port and not _is_free(port):
+    named = (
+        (ports.api, "PORT"),
+        (ports.ops, "OPS_PORT"),
+        (ports.simulator, "SIMULATOR_PORT"),
+    )
+    for port, variable in named:
+        if port and not is_free(port):
             raise PlatformError(
                 f"port {port} on {LOOPBACK} is in use; stop what listens there, "
                 f"or choose another one with {variable}"
             )
-    return ports.api, ports.worker, ports.simulator
+    return ports.api, ports.ops, ports.worker, ports.simulator
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Say whether nobody listens on a port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is not in use
         try:

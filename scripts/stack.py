@@ -23,8 +23,9 @@ from typing import Final, get_args
 
 from rich.console import Console
 
+from infra import labels
 from infra.config import STACKS
-from scripts import console, drift, releases, rollback
+from scripts import console, drift, releases, rollback, sides, versions
 from scripts.engine import (
     ROOT,
     Engine,
@@ -92,6 +93,8 @@ def _operate(options: argparse.Namespace) -> int:
     if options.operation == "up":
         _judge(engine, options)
     outcome = _run(engine, options.operation, options, record)
+    if record:
+        _prune(options.stack)
     if options.json:
         print(json.dumps(_document(outcome, record)))
         return 0
@@ -107,6 +110,18 @@ def _judge(engine: Engine, options: argparse.Namespace) -> None:
         _run(engine, "preview", options, changes=False)
     except EngineFailedError as error:
         raise EngineFailedError(f"{error}; nothing was applied") from error
+
+
+def _prune(stack: str) -> None:
+    """Remove old configuration from a cluster; what stays behind does no harm, so only tell."""
+    config = sides.settings(ROOT / f"Pulumi.{stack}.yaml")["config"]
+    if config.get(f"{labels.PROJECT}:target") != "cluster":
+        return
+    try:
+        for removed in versions.prune(labels.namespace_name(stack)):
+            console.note(f"up: no revision refers to {removed} any more: removed")
+    except versions.FAILURES as error:
+        console.note(f"up: old versions of the configuration were left alone: {error}")
 
 
 def _run(

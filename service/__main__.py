@@ -1,7 +1,6 @@
 """One image, three roles: `python -m service api | worker | migrate`, and `admin` for operators."""
 
 import argparse
-import errno
 import os
 import signal
 import sys
@@ -10,9 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from aiohttp import web
-
-from service import garbage, logs
+from service import logs
 from service.settings import Settings, SettingsError, load
 from service.store.migrate import MigrationError, Patience, Waiting, apply
 
@@ -38,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("role", choices=("api", "worker", "migrate"))
     role = parser.parse_args(arguments).role
     try:
-        settings = load(os.environ)
+        settings = load(os.environ, role)
     except SettingsError as error:
         print(f"service {role}: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
         return EXIT_CONFIG
@@ -95,27 +92,13 @@ def _stop_at_signals() -> Iterator[threading.Event]:
 
 
 def _serve(settings: Settings, role: str) -> int:
-    from service.app import build  # noqa: PLC0415  the role `migrate` starts faster without it
+    # The role `migrate` starts faster without it.
+    from service.serve import PortInUseError, serve  # noqa: PLC0415
 
-    app = build(settings, "api" if role == "api" else "worker")
-    garbage.calm()
     try:
-        web.run_app(
-            app,
-            host=settings.host,
-            port=settings.port,
-            shutdown_timeout=settings.shutdown_drain_s,
-            access_log=None,
-            print=None,
-        )
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        logs.get_logger(__name__).error(
-            "port_in_use",
-            error=f"port {settings.port} on {settings.host} is in use; stop what listens there"
-            " or choose another one with PORT",
-        )
+        serve(settings, "api" if role == "api" else "worker")
+    except PortInUseError as error:
+        logs.get_logger(__name__).error("port_in_use", error=str(error))
         return EXIT_FAILED
     return 0
 

@@ -14,7 +14,7 @@ from service import series
 from service.clock import Clock, DatabaseClock
 from service.egress import public_connector
 from service.http import frame
-from service.http.ops import LIFECYCLE
+from service.http.ops import LIFECYCLE, Lifecycle, event_loop_lag, keep_checking
 from service.http.routes import ROUTES
 from service.http.state import CONTEXT
 from service.integrations.game_catalog import CACHE as GAMES
@@ -74,15 +74,21 @@ _log = get_logger(__name__)
 def build(settings: Settings, role: Role, now: Clock | None = None) -> web.Application:
     """Return the app of a role; its parts start and stop with it.
 
-    Its use cases go by `now`, or by the database's clock.
+    Its use cases go by `now`, or by the database's clock. That of the API is for the public port; a
+    worker has none but the operations port.
     """
     metrics = Metrics(version=settings.version, role=role)
     clock = now if isinstance(now, DatabaseClock) else DatabaseClock()
     series.declare(metrics, settings.provider_names)
     metrics.read_at_scrape(m.CLOCK_OFFSET, clock.system_offset_s)
-    app = frame.build(settings, metrics, ROUTES if role == "api" else (), clock.unix_s)
+    if role == "api":
+        app = frame.build(settings, metrics, ROUTES, clock.unix_s)
+    else:
+        app = frame.build_ops(settings, metrics, Lifecycle())
+    app.cleanup_ctx.append(event_loop_lag)
     app.cleanup_ctx.append(partial(_parts, settings, metrics, now or clock))
     app.cleanup_ctx.append(partial(_follow_database, clock))
+    app.cleanup_ctx.append(keep_checking)
     if role == "worker":
         app.cleanup_ctx.append(partial(_work, clock))
     app.on_startup.append(_started)

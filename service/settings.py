@@ -1,11 +1,13 @@
 """Every environment variable of the service: its type, default, bounds and secrecy.
 
+Which role needs which secret is in service/secret_use.py; here all of them may be empty.
+
 The Deployment's ConfigMap and Secret are generated from these fields, so a setting that is added
 here and not given a value there fails a test.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +15,8 @@ from msgspec import Meta
 from service import settings_order
 from service.addresses import Network, networks
 from service.jwt_keys import MIN_HS256_KEY_BYTES, read_keys
+from service.secret_use import OWNER, Hs256, Role, held, held_by_any
+from service.settings_remedies import allowed, remedy
 from service.webhook_secrets import read_master_keys
 
 PROVIDERS: Final = ("simulator", "stripe")
@@ -61,11 +65,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment: Literal["local", "staging", "prod"] = "local"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "0.0.0.0"  # noqa: S104  a container's only interface; NetworkPolicy guards it
+    """Addresses to listen at, separated by commas: `0.0.0.0,::` takes IPv6 as well."""
     port: Port = 8080
+    """Of the API, its documents and a terse /health; a worker does not listen there."""
+    ops_port: Port = 9464
+    """Of /metrics and /health in detail, of both roles: for probes and Prometheus alone."""
     version: str = "dev"
 
     # PostgreSQL, the source of truth
-    database_url: Secret
+    database_url: Secret = Secret("")
     """Of a login that may do what the service does (docs/security.md); not the owner's."""
     migration_database_url: Secret = Secret("")
     """The owner's, for the role `migrate` alone; empty: `database_url` is the owner's too."""
@@ -89,7 +97,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     game_cache_ttl_s: Seconds = 60.0
 
     # Bearer tokens
-    jwt_secret: Secret
+    jwt_hs256: Hs256 = "on"
+    """Whether tokens without a `kid` are taken; `off` leaves those that name one of JWT_KEYS."""
+    jwt_secret: Secret = Secret("")
     """Checks tokens without a `kid`, by HS256."""
     jwt_keys: Secret = Secret("")
     """Checks tokens with one: service/jwt_keys.py. Take a new key in before tokens name it."""
@@ -114,7 +124,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Names, separated by commas, in the order in which they stand in for the default."""
     default_provider: Literal["simulator", "stripe"] = "simulator"
     simulator_url: Url = "http://127.0.0.1:8090"
-    simulator_api_key: Secret
+    simulator_api_key: Secret = Secret("")
     stripe_url: Url = "https://api.stripe.com"
     stripe_api_key: Secret = Secret("")
     simulator_webhook_secrets: Secret = Secret("")
@@ -132,7 +142,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Integrations
     library_url: Url = "http://127.0.0.1:8090"
-    library_token: Secret
+    library_token: Secret = Secret("")
     game_catalog_url: Url = "http://127.0.0.1:8090"
     integration_timeout_s: Seconds = 3.0
 
@@ -190,6 +200,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Longest wait for requests in flight at SIGTERM; below the pod's grace period."""
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the addresses to listen at."""
+        return _listed(self.host)
+
+    @property
     def provider_names(self) -> tuple[str, ...]:
         """Return the configured providers, the most wanted first."""
         names = dict.fromkeys((self.default_provider, *self.providers.split(",")))
@@ -232,33 +247,55 @@ def secret_fields() -> tuple[str, ...]:
     return tuple(name for name, kind in get_type_hints(Settings).items() if kind is Secret)
 
 
-def load(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from `environ`; raise SettingsError naming everything that is wrong."""
+def load(environ: Mapping[str, str], role: Role | None = None) -> Settings:
+    """Read the settings of a role from `environ`; raise SettingsError naming all that is wrong.
+
+    Secrets of other roles are left alone. Without a role, those of every one are read and needed.
+    """
     values: dict[str, Any] = {}
-    problems: list[str] = []
-    hints = get_type_hints(Settings, include_extras=True)
-    for field in _fields():
-        raw = environ.get(env_name(field.name), "").strip()
-        if not raw:
-            if field.required:
-                problems.append(f"{env_name(field.name)} is not set; {_remedy(field.name)}")
-            continue
-        try:
-            values[field.name] = msgspec.convert(
-                raw, hints[field.name], strict=False, dec_hook=_decode_secret
-            )
-        except msgspec.ValidationError as error:
-            problems.append(_wrong(field.name, raw, hints[field.name], error))
+    secret = secret_fields()
+    plain = [name for name in Settings.__struct_fields__ if name not in secret]
+    problems = _read(plain, environ, values)
+    needed = _held(values, role)
+    problems += [
+        f"{env_name(name)} is not set; {remedy(name)}"
+        for name, must_be in needed.items()
+        if must_be and not _given(environ, name)
+    ]
+    if role == "migrate" and not any(_given(environ, name) for name in OWNER):
+        problems.append(f"{env_name(OWNER[-1])} is not set; {remedy(OWNER[-1])}")
+    problems += _read(needed, environ, values)
     problems += _across(values)
-    present = {field.name: values.get(field.name, field.default) for field in _fields()}
+    present = {name: values.get(name, _default(name)) for name in settings_order.NAMES}
     problems += settings_order.problems(present)
     if problems:
         raise SettingsError("wrong settings:\n  " + "\n  ".join(problems))
     return Settings(**values)
 
 
-def _fields() -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(Settings)
+def _held(values: Mapping[str, Any], role: Role | None) -> dict[str, bool]:
+    providers = values.get("providers", _default("providers")).split(",")
+    hs256 = values.get("jwt_hs256", _default("jwt_hs256"))
+    return held(role, providers, hs256) if role else held_by_any(providers, hs256)
+
+
+def _read(names: Iterable[str], environ: Mapping[str, str], values: dict[str, Any]) -> list[str]:
+    """Add to `values` what is given of these fields; return what is wrong with it."""
+    problems = []
+    hints = get_type_hints(Settings, include_extras=True)
+    for name in names:
+        raw = _given(environ, name)
+        if not raw:
+            continue
+        try:
+            values[name] = msgspec.convert(raw, hints[name], strict=False, dec_hook=_decode_secret)
+        except msgspec.ValidationError as error:
+            problems.append(_wrong(name, raw, hints[name], error))
+    return problems
+
+
+def _given(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(env_name(name), "").strip()
 
 
 def _decode_secret(kind: type, value: Any) -> Any:
@@ -269,6 +306,8 @@ def _decode_secret(kind: type, value: Any) -> Any:
 
 def _across(values: Mapping[str, Any]) -> list[str]:
     problems = _provider_problems(values) + _webhook_problems(values) + _merchant_problems(values)
+    if values.get("port", _default("port")) == values.get("ops_port", _default("ops_port")):
+        problems.append("OPS_PORT is PORT too; give /metrics a port that no stranger reaches")
     secret = values.get("jwt_secret")
     if secret is not None and len(secret.reveal().encode()) < MIN_HS256_KEY_BYTES:
         problems.append(
@@ -285,6 +324,10 @@ def _across(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def _default(name: str) -> Any:
+    return next(f.default for f in msgspec.structs.fields(Settings) if f.name == name)
+
+
 def _provider_problems(values: Mapping[str, Any]) -> list[str]:
     names = values.get("providers", "simulator").split(",")
     default = values.get("default_provider", "simulator")
@@ -295,8 +338,6 @@ def _provider_problems(values: Mapping[str, Any]) -> list[str]:
     ]
     if default not in names:
         problems.append(f"DEFAULT_PROVIDER is {default!r}, which PROVIDERS does not name; add it")
-    if "stripe" in names and not values.get("stripe_api_key"):
-        problems.append("STRIPE_API_KEY is not set, and PROVIDERS names stripe; give its key")
     return problems
 
 
@@ -337,38 +378,4 @@ def _merchant_problems(values: Mapping[str, Any]) -> list[str]:
 
 def _wrong(name: str, raw: str, kind: Any, error: Exception) -> str:
     shown = "***" if kind is Secret else repr(raw)
-    return f"{env_name(name)} is {shown}: {error}; allowed: {_allowed(kind)}"
-
-
-def _allowed(kind: Any) -> str:
-    if get_origin(kind) is Annotated:
-        base, meta = get_args(kind)
-        bounds = [
-            f"{word} {limit}"
-            for word, limit in (
-                ("at least", meta.ge),
-                ("above", meta.gt),
-                ("at most", meta.le),
-                ("matching", meta.pattern),
-            )
-            if limit is not None
-        ]
-        return " ".join((base.__name__, ", ".join(bounds)))
-    if get_origin(kind) is Literal:
-        return " | ".join(get_args(kind))
-    if kind is bool:
-        return "true | false"
-    return str(getattr(kind, "__name__", kind))
-
-
-_REMEDIES: Final = {
-    "database_url": "give a URL such as postgresql://user:password@host:5432/coinslot, "
-    "or run `make dev`, which starts a PostgreSQL of its own",
-    "jwt_secret": f"give {MIN_HS256_KEY_BYTES} random bytes or more, e.g. `openssl rand -hex 32`",
-    "simulator_api_key": "give the key that the provider simulator expects",
-    "library_token": "give the token that the Library service expects",
-}
-
-
-def _remedy(name: str) -> str:
-    return _REMEDIES.get(name, "give it a value")
+    return f"{env_name(name)} is {shown}: {error}; allowed: {allowed(kind)}"

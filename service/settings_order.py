@@ -22,6 +22,8 @@ ORDERED: Final[tuple[tuple[str, str, float, str], ...]] = (
 )
 """Seconds that must be smaller (times the factor) than others, and why."""
 
+NAMES: Final = frozenset(name for lower, upper, *_ in ORDERED for name in (lower, upper))
+
 
 def in_order(small_s: float, large_s: float, factor: float) -> bool:
     """Return whether the first is small enough; without a factor, equal is too large."""

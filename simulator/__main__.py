@@ -6,6 +6,7 @@ SIMULATOR_WEBHOOK_URL is where its webhooks go, signed with the first of SIMULAT
 import argparse
 import asyncio
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Mapping
@@ -55,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _config(environ: Mapping[str, str], max_records: int) -> Config:
     return Config(
-        api_key=environ["SIMULATOR_API_KEY"],
+        # Without one nobody is to be charged here, and nobody guesses it.
+        api_key=environ.get("SIMULATOR_API_KEY") or secrets.token_urlsafe(),
         library_token=environ["LIBRARY_TOKEN"],
         max_records=max_records,
         hook=Hook(

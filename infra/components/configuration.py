@@ -1,4 +1,9 @@
-"""What the pods are configured with: a ConfigMap, a Secret, and the marks that roll the pods."""
+"""What the pods are configured with: versions of a ConfigMap and a Secret, and marks on the pods.
+
+A version is named by its content and never changes. The one before stays on the cluster when a new
+one comes: pods that run with it may start again in the middle of a rollout, and go back to it by
+`kubectl rollout undo`. scripts/versions.py removes what no revision refers to any more.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +19,8 @@ from infra.components.scope import Scope
 class ConfigurationArgs:
     """`plain` and `secret` are environment variables.
 
-    `secret` is None when the Secret `secret_name` is somebody else's; its values are outputs, for
-    they are encrypted in the state.
+    `secret` is None when the Secret `secret_name` is somebody else's; its values are encrypted in
+    the state. `keep` leaves old versions on the cluster; a folder of manifests has no old pods.
     """
 
     scope: Scope
@@ -23,7 +28,8 @@ class ConfigurationArgs:
     secret_name: str
     secret_revision: int
     database_connections: int
-    secret: Mapping[str, pulumi.Input[str]] | None
+    secret: Mapping[str, str] | None
+    keep: bool
 
 
 class Configuration(pulumi.ComponentResource):
@@ -31,32 +37,46 @@ class Configuration(pulumi.ComponentResource):
 
     name: str
     """The ConfigMap's name."""
+    secret_name: str
     rollout_marks: dict[str, str]
     """Annotations for pod templates: they change when the configuration does."""
 
     def __init__(self, args: ConfigurationArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("coinslot:k8s:Configuration", "configuration", None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        self.name = labels.resource_name("config")
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self, retain_on_delete=args.keep)
+        self.name = self._config_map()
+        self.secret_name = args.secret_name if args.secret is None else self._secret(args.secret)
         self.rollout_marks = {
             labels.CONFIG_CHECKSUM: labels.checksum(args.plain),
             labels.SECRET_REVISION: str(args.secret_revision),
         }
+        self.register_outputs({})
+
+    def _config_map(self) -> str:
+        args = self._args
+        name = labels.config_name(args.plain, str(args.database_connections))
         k8s.core.v1.ConfigMap(
             "config",
-            metadata=args.scope.metadata(
-                self.name,
+            metadata=self._args.scope.metadata(
+                name,
+                extra_labels={labels.KEPT: "config"},
                 annotations={labels.DATABASE_CONNECTIONS: str(args.database_connections)},
             ),
             data=dict(args.plain),
-            opts=child,
+            immutable=True,
+            opts=self._child,
         )
-        if args.secret is not None:
-            k8s.core.v1.Secret(
-                "secrets",
-                metadata=args.scope.metadata(args.secret_name),
-                type="Opaque",
-                string_data=dict(args.secret),
-                opts=child,
-            )
-        self.register_outputs({})
+        return name
+
+    def _secret(self, values: Mapping[str, str]) -> str:
+        name = labels.versioned(self._args.secret_name, values)
+        k8s.core.v1.Secret(
+            "secrets",
+            metadata=self._args.scope.metadata(name, extra_labels={labels.KEPT: "secrets"}),
+            type="Opaque",
+            string_data={key: pulumi.Output.secret(text) for key, text in values.items()},
+            immutable=True,
+            opts=self._child,
+        )
+        return name

@@ -1,6 +1,7 @@
 """NetworkPolicies in the words of this platform: roles, peers, named ports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Final
 
 import pulumi
@@ -8,7 +9,7 @@ import pulumi_kubernetes as k8s
 
 from infra import labels
 from infra.components.scope import Scope
-from infra.sections import Peer
+from infra.sections import IpFamily, Peer
 
 DNS_NAMESPACE: Final = "kube-system"
 DNS_PORT: Final = 53
@@ -28,11 +29,12 @@ def allow(
     *,
     ingress: Sequence[k8s.networking.v1.NetworkPolicyIngressRuleArgs] | None = None,
     egress: Sequence[k8s.networking.v1.NetworkPolicyEgressRuleArgs] | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> None:
     """Make the policy that lets one flow through to or from the pods of these components."""
     net.NetworkPolicy(
         flow,
-        metadata=scope.metadata(labels.resource_name(f"allow-{flow}")),
+        metadata=scope.metadata(labels.resource_name(f"allow-{flow}"), annotations=annotations),
         spec=net.NetworkPolicySpecArgs(
             pod_selector=_components(components),
             policy_types=["Ingress" if ingress else "Egress"],
@@ -43,11 +45,9 @@ def allow(
     )
 
 
-def from_namespace(namespace: str) -> k8s.networking.v1.NetworkPolicyIngressRuleArgs:
+def from_namespace(namespace: str, port: str) -> k8s.networking.v1.NetworkPolicyIngressRuleArgs:
     """Take requests of any pod of another namespace."""
-    return net.NetworkPolicyIngressRuleArgs(
-        from_=[_namespace(namespace)], ports=[_port(labels.HTTP_PORT_NAME)]
-    )
+    return net.NetworkPolicyIngressRuleArgs(from_=[_namespace(namespace)], ports=[_port(port)])
 
 
 def from_pods(
@@ -66,24 +66,38 @@ def to_pods(
     return net.NetworkPolicyEgressRuleArgs(to=[there], ports=[_port(port)])
 
 
-def to_peer(peer: Peer) -> k8s.networking.v1.NetworkPolicyEgressRuleArgs:
-    """Open connections to a range of addresses, to a namespace, or to the outside."""
+def to_peers(
+    peers: Iterable[Peer], families: Sequence[IpFamily]
+) -> list[k8s.networking.v1.NetworkPolicyEgressRuleArgs]:
+    """Open connections to ranges of addresses, to namespaces, or to the outside."""
+    return [
+        net.NetworkPolicyEgressRuleArgs(to=_there(peer, families), ports=[_port(peer.port)])
+        for peer in peers
+    ]
+
+
+def _there(
+    peer: Peer, families: Sequence[IpFamily]
+) -> list[k8s.networking.v1.NetworkPolicyPeerArgs]:
     if peer.internet:
-        there = net.NetworkPolicyPeerArgs(
-            ip_block=net.IPBlockArgs(cidr="0.0.0.0/0", except_=list(labels.NOT_PUBLIC))
-        )
-    elif peer.cidr is not None:
-        there = net.NetworkPolicyPeerArgs(ip_block=net.IPBlockArgs(cidr=peer.cidr))
-    else:
-        there = _namespace(peer.namespace or "")
-    return net.NetworkPolicyEgressRuleArgs(to=[there], ports=[_port(peer.port)])
+        blocks = [labels.INTERNET[family] for family in families]
+        return [
+            net.NetworkPolicyPeerArgs(ip_block=net.IPBlockArgs(cidr=cidr, except_=list(but)))
+            for cidr, but in blocks
+        ]
+    if peer.cidr is not None:
+        return [net.NetworkPolicyPeerArgs(ip_block=net.IPBlockArgs(cidr=peer.cidr))]
+    return [_namespace(peer.namespace or "")]
 
 
-def dns() -> list[k8s.networking.v1.NetworkPolicyEgressRuleArgs]:
-    """Ask the cluster's DNS."""
+def dns(addresses: Sequence[str] = ()) -> list[k8s.networking.v1.NetworkPolicyEgressRuleArgs]:
+    """Ask the cluster's DNS, and the name servers at these addresses."""
+    single = [ip_network(address) for address in addresses]
+    blocks = [net.IPBlockArgs(cidr=str(each)) for each in single]
+    servers = [net.NetworkPolicyPeerArgs(ip_block=block) for block in blocks]
     return [
         net.NetworkPolicyEgressRuleArgs(
-            to=[_namespace(DNS_NAMESPACE, DNS_LABELS)],
+            to=[_namespace(DNS_NAMESPACE, DNS_LABELS), *servers],
             ports=[_port(DNS_PORT, "UDP"), _port(DNS_PORT, "TCP")],
         )
     ]

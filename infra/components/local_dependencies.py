@@ -6,7 +6,7 @@ POSTGRES_PASSWORD, POSTGRES_DB and PGDATA, `valkey` the server's command line; t
 runs `python -m simulator`. None of them may need root, or write outside of the folders given here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,11 @@ MIN_READY_S: Final = 1
 PROGRESS_DEADLINE_S: Final = 180
 """Pulling three images and an initdb on a slow machine."""
 REVISIONS: Final = 2
+CLIENTS: Final = {
+    labels.POSTGRESQL: flows.ROLES,
+    labels.VALKEY: (labels.API,),
+    labels.SIMULATOR: flows.SERVERS,
+}
 LINKS: Final = ("user", "password", "database")
 PGDATA: Final = "/data/pgdata"
 
@@ -39,7 +44,8 @@ core = k8s.core.v1
 class DependenciesArgs:
     """`database` holds user, password and name of the database; `secret` the service's secrets.
 
-    `webhook_url` is where the simulator announces what happened to a charge.
+    `webhook_url` is where the simulator announces what happened to a charge; of the secrets that
+    it shares with the service, `needed_secrets` are there for certain.
     """
 
     scope: Scope
@@ -47,6 +53,7 @@ class DependenciesArgs:
     database: Mapping[str, pulumi.Input[str]]
     secret: str
     webhook_url: str
+    needed_secrets: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +128,8 @@ class LocalDependencies(pulumi.ComponentResource):
             ),
             opts=self._child,
         )
-        clients = flows.SERVERS if server.name != labels.POSTGRESQL else flows.ROLES
-        self._allow(server.name, server.name, ingress=[flows.from_pods(clients, server.name)])
+        clients = [flows.from_pods(CLIENTS[server.name], server.name)]
+        self._allow(server.name, server.name, ingress=clients)
 
     def _webhooks(self) -> None:
         """Let the simulator call the API, which it finds by name."""
@@ -184,7 +191,7 @@ def _simulator(args: DependenciesArgs) -> _Server:
         env=[
             core.EnvVarArgs(name="SIMULATOR_WEBHOOK_URL", value=args.webhook_url),
             *(
-                _from_secret(name, args.secret, name, optional=name.endswith("_SECRETS"))
+                _from_secret(name, args.secret, name, optional=name not in args.needed_secrets)
                 for name in secrets
             ),
         ],

@@ -1,7 +1,8 @@
 """The migration Job: it runs before the rollout, and once for each content.
 
 A Job's template can't change, so its name carries a hash of what it would do: the same image with
-the same migrations is the same Job, and anything else a new one.
+the same migrations and configuration is the same Job, and anything else a new one. The same one
+that is not done, because it failed or was cut short, is replaced.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
-from infra import labels, service_settings
+from infra import labels
 from infra.components import pods
 from infra.components.scope import Scope
 from infra.components.workload import service_account
@@ -49,22 +50,22 @@ class Migration(pulumi.ComponentResource):
         super().__init__("coinslot:k8s:Migration", labels.MIGRATE, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         account = service_account(args.scope, labels.MIGRATE, child)
-        # A Job that has run must not change because a setting did: no marks on its pods.
-        own = dict.fromkeys(service_settings.MIGRATE_ONLY, True)
-        secrets = {**args.pod.secret_variables, **own}
-        pod = replace(args.pod, rollout_marks={}, secret_variables=secrets)
+        # Another revision of somebody else's Secret is nothing to migrate by: no marks on its pods.
+        pod = replace(args.pod, rollout_marks={})
         suffix = content_hash(pod, args.migrations)
         self.job_name = f"{labels.resource_name(labels.MIGRATE)}-{suffix}"
         role = pods.RoleArgs(
             role=labels.MIGRATE,
             resources=RESOURCES,
-            serves_http=False,
             spread=False,
             restart_policy="Never",
         )
         k8s.batch.v1.Job(
             labels.MIGRATE,
-            metadata=args.scope.metadata(self.job_name, labels.MIGRATE),
+            # One that has failed is made again, once its cause is gone.
+            metadata=args.scope.metadata(
+                self.job_name, labels.MIGRATE, annotations={labels.REPLACE_UNREADY: "true"}
+            ),
             spec=k8s.batch.v1.JobSpecArgs(
                 backoff_limit=BACKOFF_LIMIT,
                 active_deadline_seconds=DEADLINE_S,

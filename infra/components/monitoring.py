@@ -43,7 +43,7 @@ class Monitoring(pulumi.ComponentResource):
         super().__init__("coinslot:k8s:Monitoring", "monitoring", None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        endpoint = Endpoint(labels.HTTP_PORT_NAME, "/metrics", args.scrape_interval)
+        endpoint = Endpoint(labels.OPS_PORT_NAME, "/metrics", args.scrape_interval)
         self._custom(ServiceMonitor(args.scope.namespace, flows.SERVERS, [endpoint]))
         self._custom(PrometheusRule(args.groups))
         for uid, document in args.dashboards.items():

@@ -32,19 +32,36 @@ class Network(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         _deny_all(scope, child)
         everyone, servers = flows.ROLES, flows.SERVERS
-        flows.allow(scope, "dns", everyone, child, egress=flows.dns())
-        flows.allow(scope, "database", everyone, child, egress=[flows.to_peer(peers.database)])
-        flows.allow(scope, "cache", servers, child, egress=[flows.to_peer(peers.cache)])
-        if peers.services:
-            called = [flows.to_peer(peer) for peer in peers.services.values()]
-            flows.allow(scope, "services", servers, child, egress=called)
-        # Only workers send them; the service itself refuses the same addresses as this flow.
-        flows.allow(scope, "webhooks", (labels.WORKER,), child, egress=[flows.to_peer(MERCHANTS)])
-        clients = flows.from_namespace(peers.ingress_namespace)
+        self._dns(args, child)
+        called = [peer for several in peers.services.values() for peer in several]
+        for flow, roles, there in (
+            ("database", everyone, peers.database),
+            ("cache", (labels.API,), peers.cache),
+            ("services", servers, called),
+            # Only workers send them; the service itself refuses the same addresses as this flow.
+            ("webhooks", (labels.WORKER,), [MERCHANTS]),
+        ):
+            if there:
+                egress = flows.to_peers(there, peers.ip_families)
+                flows.allow(scope, flow, roles, child, egress=egress)
+        clients = flows.from_namespace(peers.ingress_namespace, labels.HTTP_PORT_NAME)
         flows.allow(scope, "ingress", (labels.API,), child, ingress=[clients])
-        prometheus = flows.from_namespace(peers.monitoring_namespace)
+        prometheus = flows.from_namespace(peers.monitoring_namespace, labels.OPS_PORT_NAME)
         flows.allow(scope, "scrape", servers, child, ingress=[prometheus])
         self.register_outputs({})
+
+    @staticmethod
+    def _dns(args: NetworkArgs, opts: pulumi.ResourceOptions) -> None:
+        """Let names be asked for; an address that the policy is to let pass is declared."""
+        addresses = args.peers.dns_addresses
+        flows.allow(
+            args.scope,
+            "dns",
+            flows.ROLES,
+            opts,
+            egress=flows.dns(addresses),
+            annotations={labels.NAME_SERVERS: ",".join(addresses)} if addresses else None,
+        )
 
 
 def _deny_all(scope: Scope, opts: pulumi.ResourceOptions) -> None:

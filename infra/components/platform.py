@@ -21,6 +21,7 @@ from infra.components.scope import Scope
 from infra.components.workload import Workload, WorkloadArgs
 from infra.sections import Dependencies, StackConfig
 from service.metric_catalog import ACTIVE_PAYMENTS
+from service.secret_use import ROLES, Role
 from service.settings import Settings
 
 PROGRAM_DIR: Final = PurePosixPath("infra")
@@ -51,19 +52,19 @@ class Platform(pulumi.ComponentResource):
         self._scope = Scope(config.namespace, labels.common(config.stack))
         self._inside = pulumi.ResourceOptions(parent=self, providers=[self._kubernetes()])
         self._after(self._namespace())
-        self._environment = service_settings.plain_values(
-            config.stack, config.image.tag, config.settings
-        )
+        self._environment = config.plain_values
         configuration = self._configuration()
         Network(NetworkArgs(self._scope, config.network), self._inside)
         self._monitoring()
-        pod = self._pod(configuration)
         self._after(configuration)
         if config.dependencies:
-            self._after(self._dependencies(config.dependencies))
-        migration = Migration(MigrationArgs(self._scope, pod, args.migrations), self._inside)
+            self._after(self._dependencies(config.dependencies, configuration.secret_name))
+        pods = {role: self._pod(role, configuration) for role in ROLES}
+        migration = Migration(
+            MigrationArgs(self._scope, pods[labels.MIGRATE], args.migrations), self._inside
+        )
         self._after(migration)
-        api = self._servers(pod)
+        api = self._servers(pods)
         rendering = config.target == "render"
         self.outputs = {
             "namespace": config.namespace,
@@ -81,18 +82,19 @@ class Platform(pulumi.ComponentResource):
             self._inside, pulumi.ResourceOptions(depends_on=list(earlier))
         )
 
-    def _kubernetes(self) -> k8s.Provider:
+    def _kubernetes(self, name: str = "kubernetes", *, upsert: bool = False) -> k8s.Provider:
         render = self._config.render_directory or None
         if render:
             # The SDK would copy it into the provider's settings, so the state would depend on the
             # machine, and the official provider refuses it beside a folder.
             os.environ.pop("KUBECONFIG", None)
         return k8s.Provider(
-            "kubernetes",
+            name,
             render_yaml_to_directory=render,
-            # We roll pods by annotations of our own; replacing the map would break running pods.
+            # What is versioned is immutable by itself; a dashboard's map is changed in place.
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
+            upsert_existing_objects=upsert or None,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -109,7 +111,12 @@ class Platform(pulumi.ComponentResource):
         )
 
     def _configuration(self) -> Configuration:
-        secrets = self._config.secrets
+        """Make this version of the configuration, or take it up again where it was kept."""
+        secrets, keep = self._config.secrets, self._config.target == "cluster"
+        inside = self._inside
+        if keep:
+            again = pulumi.ResourceOptions(providers=[self._kubernetes("versions", upsert=True)])
+            inside = pulumi.ResourceOptions.merge(inside, again)
         return Configuration(
             ConfigurationArgs(
                 scope=self._scope,
@@ -118,12 +125,13 @@ class Platform(pulumi.ComponentResource):
                 secret_revision=secrets.revision,
                 database_connections=self._config.database.available,
                 secret=self._secret(),
+                keep=keep,
             ),
-            self._inside,
+            inside,
         )
 
-    def _secret(self) -> dict[str, pulumi.Input[str]] | None:
-        """Return the Secret's values: none of ours, stand-ins, or the stack's encrypted ones."""
+    def _secret(self) -> dict[str, str] | None:
+        """Return the Secret's values: none of ours, stand-ins, or the stack's own."""
         config = self._config
         if config.secrets.source == "existing":
             return None
@@ -131,17 +139,18 @@ class Platform(pulumi.ComponentResource):
             # What the stack holds beyond its needs, too: a reviewer sees keys come and go.
             names = dict.fromkeys((*config.needed_secrets, *sorted(config.secret_values)))
             return dict.fromkeys(names, labels.PLACEHOLDER)
-        return {name: pulumi.Output.secret(text) for name, text in config.secret_values.items()}
+        return dict(config.secret_values)
 
-    def _dependencies(self, images: Dependencies) -> LocalDependencies:
+    def _dependencies(self, images: Dependencies, secret: str) -> LocalDependencies:
         api = f"http://{labels.resource_name(labels.API)}:{labels.SERVICE_PORT}"
         return LocalDependencies(
             DependenciesArgs(
                 scope=self._scope,
                 images=images,
                 database=self._database(),
-                secret=self._config.secrets.name,
+                secret=secret,
                 webhook_url=f"{api}/v1/webhooks/simulator",
+                needed_secrets=self._config.needed_secrets,
             ),
             self._inside,
         )
@@ -154,23 +163,19 @@ class Platform(pulumi.ComponentResource):
         parts = database_parts(config.secret_values["DATABASE_URL"])
         return {name: pulumi.Output.secret(text) for name, text in parts.items()}
 
-    def _pod(self, configuration: Configuration) -> PodArgs:
-        required = self._config.needed_secrets
+    def _pod(self, role: Role, configuration: Configuration) -> PodArgs:
+        secrets = service_settings.secrets_of(role, self._environment)
         return PodArgs(
             image=self._config.image.reference,
             config_map=configuration.name,
-            secret=self._config.secrets.name,
-            secret_variables={
-                name: name not in required
-                for name in service_settings.secret_names()
-                if name not in service_settings.MIGRATE_ONLY
-            },
+            secret=configuration.secret_name,
+            secret_variables={name: not needed for name, needed in secrets.items()},
             rollout_marks=configuration.rollout_marks,
             version=self._config.image.tag,
             priority_class=self._config.priority_class,
         )
 
-    def _servers(self, pod: PodArgs) -> Workload:
+    def _servers(self, pods: Mapping[Role, PodArgs]) -> Workload:
         config, scope = self._config, self._scope
         settings: Settings = service_settings.parsed(self._environment)
         drain_s = settings.shutdown_drain_s
@@ -178,8 +183,9 @@ class Platform(pulumi.ComponentResource):
             WorkloadArgs(
                 scope=scope,
                 role=labels.WORKER,
-                pod=pod,
+                pod=pods[labels.WORKER],
                 resources=config.worker.resources,
+                ip_families=config.network.ip_families,
                 drain_s=drain_s,
                 replicas=config.worker.replicas,
             ),
@@ -189,8 +195,9 @@ class Platform(pulumi.ComponentResource):
             WorkloadArgs(
                 scope=scope,
                 role=labels.API,
-                pod=pod,
+                pod=pods[labels.API],
                 resources=config.api.resources,
+                ip_families=config.network.ip_families,
                 drain_s=drain_s,
                 scaling=config.api.autoscaling,
             ),

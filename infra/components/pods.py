@@ -37,11 +37,10 @@ class PodArgs:
 
 @dataclass(frozen=True, slots=True)
 class RoleArgs:
-    """What is particular to one role; probes and hooks only where a role serves HTTP."""
+    """What is particular to one role; probes and hooks only where a role listens."""
 
     role: str
     resources: Resources
-    serves_http: bool = True
     pre_stop_s: int | None = None
     grace_s: int = 30
     spread: bool = True
@@ -79,7 +78,7 @@ def template(
 
 
 def _container(pod: PodArgs, role: RoleArgs) -> k8s.core.v1.ContainerArgs:
-    http = role.serves_http
+    ports = labels.PORTS[role.role]
     return core.ContainerArgs(
         name=role.role,
         image=pod.image,
@@ -89,15 +88,14 @@ def _container(pod: PodArgs, role: RoleArgs) -> k8s.core.v1.ContainerArgs:
             core.EnvFromSourceArgs(config_map_ref=core.ConfigMapEnvSourceArgs(name=pod.config_map))
         ],
         env=[_secret_variable(pod, name) for name in pod.secret_variables],
-        ports=[core.ContainerPortArgs(name=labels.HTTP_PORT_NAME, container_port=labels.HTTP_PORT)]
-        if http
-        else None,
+        ports=[core.ContainerPortArgs(name=name, container_port=at) for name, at in ports.items()]
+        or None,
         resources=requirements(role.resources),
         # The migrations take as long as they take; the worst start of a server is a cold node.
-        startup_probe=_probe("startup", period_s=2, failures=30) if http else None,
-        readiness_probe=_probe("ready", period_s=5, failures=2) if http else None,
+        startup_probe=_probe("startup", period_s=2, failures=30) if ports else None,
+        readiness_probe=_probe("ready", period_s=5, failures=2) if ports else None,
         # Three failures: a restart heals little and costs much, so it comes late.
-        liveness_probe=_probe("live", period_s=10, failures=3) if http else None,
+        liveness_probe=_probe("live", period_s=10, failures=3) if ports else None,
         lifecycle=_pre_stop(role.pre_stop_s) if role.pre_stop_s else None,
         security_context=container_security(),
         volume_mounts=[core.VolumeMountArgs(name=TMP, mount_path="/tmp")],  # noqa: S108  a pod's own
@@ -132,7 +130,7 @@ def _amounts(amounts: Amounts) -> dict[str, str]:
 
 def _probe(kind: str, *, period_s: int, failures: int) -> k8s.core.v1.ProbeArgs:
     return core.ProbeArgs(
-        http_get=core.HTTPGetActionArgs(path=f"/health/{kind}", port=labels.HTTP_PORT_NAME),
+        http_get=core.HTTPGetActionArgs(path=f"/health/{kind}", port=labels.OPS_PORT_NAME),
         period_seconds=period_s,
         timeout_seconds=2,
         failure_threshold=failures,

@@ -1,6 +1,7 @@
 """A long-running role: Deployment, ServiceAccount, Service, disruption budget, autoscaler."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,7 @@ import pulumi_kubernetes as k8s
 from infra import labels
 from infra.components import pods
 from infra.components.scope import Scope
-from infra.sections import SURGE_PERCENT, Autoscaling, Resources
+from infra.sections import SURGE_PERCENT, Autoscaling, IpFamily, Resources
 from service.metric_catalog import ACTIVE_PAYMENTS
 
 PRE_STOP_S: Final = 5
@@ -36,6 +37,7 @@ class WorkloadArgs:
     role: str
     pod: pods.PodArgs
     resources: Resources
+    ip_families: Sequence[IpFamily]
     drain_s: float
     """How long the service waits for what it has begun when it is told to stop."""
     scaling: Autoscaling | None = None
@@ -92,21 +94,25 @@ class Workload(pulumi.ComponentResource):
         )
 
     def _service(self) -> None:
-        """Give the role an address; Prometheus finds the worker's pods by it, too."""
+        """Give the role an address; Prometheus finds its pods by it, too."""
         args = self._args
         k8s.core.v1.Service(
             args.role,
             metadata=args.scope.metadata(self._object_name, args.role),
             spec=k8s.core.v1.ServiceSpecArgs(
                 type="ClusterIP",
+                # Alone it stays what the cluster gives by itself.
+                ip_family_policy="PreferDualStack" if len(args.ip_families) > 1 else None,
+                ip_families=list(args.ip_families) if len(args.ip_families) > 1 else None,
                 selector=labels.selector(args.role),
                 ports=[
                     k8s.core.v1.ServicePortArgs(
-                        name=labels.HTTP_PORT_NAME,
-                        port=labels.SERVICE_PORT,
-                        target_port=labels.HTTP_PORT_NAME,
+                        name=name,
+                        port=labels.SERVICE_PORTS[name],
+                        target_port=name,
                         protocol="TCP",
                     )
+                    for name in labels.PORTS[args.role]
                 ],
             ),
             opts=self._child,

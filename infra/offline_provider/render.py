@@ -42,6 +42,10 @@ class RenderTarget:
         """Believe every difference: nobody else writes the files."""
         return found, ()
 
+    def unready(self, _order: Order) -> bool:
+        """Know of nothing that does not work: a file does nothing."""
+        return False
+
     def preview(self, _order: Order) -> None:
         """Know no more than the inputs: they are what the file will hold."""
 

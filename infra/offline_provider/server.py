@@ -20,7 +20,7 @@ from infra.offline_provider import diff, immutable, kubeconfig, objects, setting
 from infra.offline_provider.engine_log import Log, rich_status
 from infra.offline_provider.objects import Object
 from infra.offline_provider.render import RenderTarget
-from infra.offline_provider.target import NotReadyError, Order, Target
+from infra.offline_provider.target import REPLACE_ANNOTATION, NotReadyError, Order, Target
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -36,6 +36,8 @@ PROPERTY_DIFFS: Final = {
 }
 
 
+UNREADY: Final = diff.Change(("metadata", "annotations", REPLACE_ANNOTATION), diff.Kind.UPDATE)
+"""The difference of a Job that is to be another one until it is done."""
 CANCELLED: Final = "the operation was cancelled before this object's turn; nothing was done to it"
 
 
@@ -166,6 +168,8 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         if found:
             found, refused = self._where().settle(order, found)
             fixed += refused
+        if self._where().unready(order):
+            found, fixed = (*found, UNREADY), (*fixed, UNREADY.path)
         replacing: list[str] = []
         detailed: dict[str, provider_pb2.PropertyDiff] = {}
         for change in found:

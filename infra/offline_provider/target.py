@@ -1,12 +1,15 @@
 """Where objects live: a folder of manifests, or a cluster."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from infra.offline_provider.diff import Change, Path
 from infra.offline_provider.objects import Object
 
 Changes = tuple[Change, ...]
+
+REPLACE_ANNOTATION: Final = "pulumi.com/replaceUnready"
+"""As with the official provider: of a Job, whose template can't change and who ends for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,9 @@ class Target(Protocol):
 
     def settle(self, order: Order, found: Changes) -> tuple[Changes, tuple[Path, ...]]:
         """Return which of `found` are changes indeed, and paths that can't change in place."""
+
+    def unready(self, order: Order) -> bool:
+        """Say whether the object wants to be replaced when it doesn't work, and doesn't."""
 
     def preview(self, order: Order) -> Object | None:
         """Return what `apply` would, and change nothing; None when only the inputs are known."""

@@ -1,28 +1,26 @@
 """Rules about flows: everything is denied, and what the pods need is let through, no more."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Network, collapse_addresses, ip_network
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from infra import labels
-from infra.policy.objects import Object, Pod, Stack, selects, title
+from infra import labels, ranges
+from infra.policy.objects import PROBES, Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 from service.settings import PROVIDERS
 
 DNS_PORT: Final = 53
+DNS_FLOW: Final = labels.resource_name("allow-dns")
 DATABASE_FLOW: Final = labels.resource_name("allow-database")
 CACHE_FLOW: Final = labels.resource_name("allow-cache")
 WEBHOOKS_FLOW: Final = labels.resource_name("allow-webhooks")
 SCRAPE_FLOW: Final = labels.resource_name("allow-scrape")
+OPS_PORTS: Final = {labels.OPS_PORT_NAME, labels.OPS_PORT}
+"""The operations port by its name and by its number."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 BOTH: Final = {"Ingress", "Egress"}
 SIDES: Final = {"ingress": "from", "egress": "to"}
 HTTPS_PORT: Final = 443
-LARGEST_NETWORK: Final = IPv4Network("10.0.0.0/8").num_addresses
-LINK_LOCAL: Final = IPv4Network("169.254.0.0/16")
-WIDEST_PREFIX: Final = 8
-"""A range wider than this, a 10.0.0.0/8, is no longer a network of ours."""
 
 
 @rule("What is not denied is open: an intruder's first step is to look around.")
@@ -51,16 +49,16 @@ def flows_have_ends(stack: Stack) -> Iterator[Problem]:
                     yield title(policy), f"allows {direction} by a range of ports"
                 safe = direction == "egress" and all(p.get("port") == HTTPS_PORT for p in ports)
                 near = [peer for peer in peers if not (safe and _is_internet(peer))]
-                if any(map(_is_everybody, near)) or _too_many(near):
+                if any(map(_is_everybody, near)) or ranges.too_many(_blocks(near)):
                     yield title(policy), f"allows {direction} of everybody"
-                if any(map(_is_metadata_server, near)):
+                declared = _name_servers(policy) if _asks_names(direction, ports) else ()
+                if any(_is_metadata_server(peer, declared) for peer in near):
                     yield title(policy), f"allows {direction} of the cloud's metadata server"
 
 
 def _is_everybody(peer: Mapping[str, Any]) -> bool:
     if "ipBlock" in peer:
-        prefix: int = ip_network(peer["ipBlock"]["cidr"]).prefixlen
-        return prefix < WIDEST_PREFIX
+        return ranges.too_wide(ranges.parsed(peer["ipBlock"]["cidr"]))
     if "namespaceSelector" in peer:
         return not _narrows(peer["namespaceSelector"])
     return not _narrows(peer.get("podSelector"))
@@ -74,23 +72,37 @@ def _narrows(selector: Mapping[str, Any] | None) -> bool:
     )
 
 
-def _too_many(peers: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether ranges that are each narrow enough are everybody together."""
-    found = [ip_network(peer["ipBlock"]["cidr"]) for peer in peers if "ipBlock" in peer]
-    ranges = collapse_addresses(each for each in found if isinstance(each, IPv4Network))
-    addresses: int = sum(each.num_addresses for each in ranges)
-    return addresses > LARGEST_NETWORK
+def _blocks(peers: Sequence[Mapping[str, Any]]) -> list[ranges.Network]:
+    return [ranges.parsed(peer["ipBlock"]["cidr"]) for peer in peers if "ipBlock" in peer]
 
 
-def _is_metadata_server(peer: Mapping[str, Any]) -> bool:
+def _asks_names(direction: str, ports: Sequence[Mapping[str, Any]]) -> bool:
+    return direction == "egress" and all(port.get("port") == DNS_PORT for port in ports)
+
+
+def _name_servers(policy: Object) -> list[ranges.Network]:
+    """Return the addresses that the policy for DNS declares, as far as a name server has them."""
+    if policy["metadata"]["name"] != DNS_FLOW:
+        return []
+    said = policy["metadata"].get("annotations", {}).get(labels.NAME_SERVERS, "")
+    found = [ranges.parsed(address) for address in said.split(",") if address]
+    return [address for address in found if ranges.is_name_server(address)]
+
+
+def _is_metadata_server(peer: Mapping[str, Any], declared: Sequence[ranges.Network]) -> bool:
     block = peer.get("ipBlock")
-    if not block or str(LINK_LOCAL) in (block.get("except") or ()):
+    if not block or str(ranges.LINK_LOCAL) in (block.get("except") or ()):
         return False
-    return LINK_LOCAL.overlaps(ip_network(block["cidr"]))
+    there = ranges.parsed(block["cidr"])
+    return there not in declared and ranges.holds_metadata(there)
 
 
 def _is_internet(peer: Mapping[str, Any]) -> bool:
-    return set(peer.get("ipBlock", {}).get("except", ())) >= set(labels.NOT_PUBLIC)
+    spared, cidr = (
+        set(peer.get("ipBlock", {}).get("except", ())),
+        peer.get("ipBlock", {}).get("cidr"),
+    )
+    return any(cidr == whole and spared >= set(but) for whole, but in labels.INTERNET.values())
 
 
 @rule("Rules of a direction that the policy's types leave out are not applied, and nobody says so.")
@@ -173,9 +185,33 @@ def scrape_reaches_pods(stack: Stack) -> Iterator[Problem]:
             if not selects(monitor["spec"]["selector"], service["metadata"]["labels"]):
                 continue
             for pod in stack.selected(service["spec"]["selector"]):
-                flows = {policy["metadata"]["name"] for policy in _policies(stack, pod)}
-                if SCRAPE_FLOW not in flows:
+                if labels.OPS_PORT_NAME not in _let_in(stack, pod, SCRAPE_FLOW):
                     yield pod.owner, "is monitored, and no policy lets the scrape through"
+
+
+@rule("Metrics tell a stranger what a shop sells, what it runs on, and what to break next.")
+def operations_apart(stack: Stack) -> Iterator[Problem]:
+    """Let Prometheus alone through to the operations port, scrape it there, and probe there."""
+    for pod in stack.pods():
+        if not (pod.runs_service and pod.serves):
+            continue
+        for policy in _policies(stack, pod):
+            flow = policy["metadata"]["name"]
+            if flow != SCRAPE_FLOW and _let_in(stack, pod, flow) & OPS_PORTS:
+                yield title(policy), f"leads to the operations port of {pod.owner}"
+        if others := _let_in(stack, pod, SCRAPE_FLOW) - OPS_PORTS:
+            yield pod.owner, f"lets Prometheus in by {_listed({str(port) for port in others})} too"
+        for probe in PROBES:
+            port = dig(pod.container, f"{probe}.httpGet.port")
+            if port is not None and port not in OPS_PORTS:
+                yield pod.owner, f"has a {probe} on port {port}, which is the public one"
+
+
+def _let_in(stack: Stack, pod: Pod, flow: str) -> set[str | int]:
+    """Return the ports by which a flow leads to a pod."""
+    policies = (p for p in _policies(stack, pod) if p["metadata"]["name"] == flow)
+    allowed = (rule for policy in policies for rule in policy["spec"].get("ingress", ()))
+    return {port["port"] for rule in allowed for port in rule.get("ports", ())}
 
 
 @rule("The API is reached through the ingress, which has TLS and knows the client's address.")

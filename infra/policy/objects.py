@@ -8,12 +8,12 @@ from typing import Any, Final
 import yaml
 
 from infra import labels
+from service.secret_use import ROLES, Role
 
 Object = Mapping[str, Any]
 
 POD_OWNERS: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob")
-ROLES: Final = (labels.API, labels.WORKER, labels.MIGRATE)
-"""Components whose pods run the service itself."""
+PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Dashboards are long: the parser in C, where it was built, takes a tenth of the time."""
 
@@ -52,9 +52,9 @@ class Pod:
         return self.component in ROLES
 
     @property
-    def migrates(self) -> bool:
-        """Say whether it changes the schema, as the database's owner."""
-        return self.component == labels.MIGRATE
+    def role(self) -> Role:
+        """Return the role of the service that it runs; raise ValueError if it is another thing."""
+        return ROLES[ROLES.index(self.component)]
 
     @property
     def serves(self) -> bool:

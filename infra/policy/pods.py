@@ -4,16 +4,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from infra import labels
-from infra.policy.objects import Object, Pod, Stack, dig, selects, title
+from infra.policy.objects import PROBES, Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 from infra.quantities import amount
-from infra.service_settings import MIGRATE_ONLY
+from infra.service_settings import secrets_of
 from service.settings import Settings, env_name, secret_fields
 
 RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 FIRST_FREE_PORT: Final = 1_024
 """Ports below need a capability."""
-PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 DEFAULT_GRACE_S: Final = 30
 SPREAD: Final = {labels.ZONE, labels.HOSTNAME}
 
@@ -171,7 +170,7 @@ def time_to_drain(stack: Stack) -> Iterator[Problem]:
 
 @rule("A setting that is missing is found at the start of the pod, in the middle of a rollout.")
 def settings_complete(stack: Stack) -> Iterator[Problem]:
-    """Give every setting of the service a value, and the secret ones from a Secret."""
+    """Give every setting of the service a value, and a role its own secrets from a Secret."""
     secret = {env_name(name) for name in secret_fields()}
     plain = {env_name(name) for name in Settings.__struct_fields__} - secret
     for pod in stack.pods():
@@ -181,12 +180,13 @@ def settings_complete(stack: Stack) -> Iterator[Problem]:
         variables = {variable["name"]: variable for variable in pod.container.get("env", ())}
         for name in sorted(plain - values.keys() - variables.keys()):
             yield pod.owner, f"is not told {name}"
+        own = secrets_of(pod.role, values)
         for name in sorted(secret):
             if name in values or "value" in variables.get(name, {}):
                 yield pod.owner, f"has the secret {name} in plain text"
-            elif name in MIGRATE_ONLY and not pod.migrates:
+            elif name not in own:
                 if name in variables or name in _keys(variables.values()):
-                    yield pod.owner, f"is given {name}, which is for the migration Job alone"
+                    yield pod.owner, f"is given {name}, which {pod.component} has no use for"
             elif name not in variables:
                 yield pod.owner, f"is not given {name}"
 
@@ -245,6 +245,24 @@ def priority_in_prod(stack: Stack) -> Iterator[Problem]:
     for pod in stack.pods():
         if stack.name == "prod" and not pod.spec.get("priorityClassName"):
             yield pod.owner, "has no priority class"
+
+
+@rule("A pod that starts again, or a revision that comes back, finds what it was released with.")
+def configuration_kept(stack: Stack) -> Iterator[Problem]:
+    """Name what pods are configured by for its content, and let it never change."""
+    for pod in stack.pods():
+        for source in pod.container.get("envFrom", ()):
+            config = stack.named("ConfigMap", dig(source, "configMapRef.name") or "")
+            if config is None or not pod.runs_service:
+                continue
+            connections = dig(config, "metadata.annotations") or {}
+            wanted = labels.config_name(
+                config["data"], connections.get(labels.DATABASE_CONNECTIONS, "")
+            )
+            if config["metadata"]["name"] != wanted:
+                yield pod.owner, f"is configured by {title(config)}, and its content is {wanted}"
+            if config.get("immutable") is not True:
+                yield pod.owner, f"is configured by {title(config)}, which can change under it"
 
 
 @rule("Without a checksum a pod runs on with settings that are no longer anybody's.")

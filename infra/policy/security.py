@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra import labels
-from infra.policy.objects import Object, Pod, Stack, dig, title
+from infra.policy.objects import PROBES, Object, Pod, Stack, dig, title
 from infra.policy.rules import Problem, rule
 
 VOLUMES: Final = {
@@ -50,7 +50,6 @@ LOGIN: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 """A URL's user and password."""
 SECRET_WORDS: Final = ("PASSWORD", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY", "CREDENTIAL")
 PUBLIC_ENDINGS: Final = ("_URL", "_TTL_S", "_FILE")
-PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
 def _containers(stack: Stack) -> Iterator[tuple[Pod, Object]]:

@@ -76,12 +76,13 @@ def _servers(stack: ExitStack, folder: Path) -> dict[str, str]:
 async def _pay(
     image: Image, folder: Path, environ: Mapping[str, str], report: Callable[[str], None]
 ) -> Proof:
-    ports = {role: free_port() for role in ("worker", "api")}
+    ports, ops_port = {role: free_port() for role in ("worker", "api")}, free_port()
     with ExitStack() as stack:
 
         def start(role: str) -> Child:
             container = stack.enter_context(image())
-            settings = {**environ, "PORT": str(ports.get(role, 8080))}
+            url, ops_url = (f"http://{LOOPBACK}:{port}" for port in (ports.get(role, 0), ops_port))
+            settings = {**environ, **platform.listens(role, url, ops_url)}
             command = container.command((*PYTHON, role), settings)
             child = spawn(role, command, log=folder / "logs" / f"{role}.log")
             stack.callback(child.stop)

@@ -7,12 +7,10 @@ import os
 import sys
 from typing import Final
 
-from aiohttp import web
-
 from scripts.skewed import shift
 from service import logs
-from service.app import build
 from service.clock import utc_now
+from service.serve import serve
 from service.settings import load
 
 BACK_S: Final = 1_200.0
@@ -21,15 +19,9 @@ BACK_S: Final = 1_200.0
 def main() -> int:
     """Run until told to stop, with the settings of any worker, and by the machine's clock."""
     shift(-BACK_S)
-    settings = load(os.environ)
+    settings = load(os.environ, "worker")
     logs.configure(settings)
-    web.run_app(
-        build(settings, "worker", utc_now),
-        host=settings.host,
-        port=settings.port,
-        access_log=None,
-        print=None,
-    )
+    serve(settings, "worker", utc_now)
     return 0
 
 

@@ -85,7 +85,7 @@ class Scene:
         child = spawn(
             "late worker",
             [sys.executable, "-m", "scripts.live.late_worker"],
-            env={**live.platform.environ, "PORT": str(port)},
+            env={**live.platform.environ, "OPS_PORT": str(port)},
             log=live.platform.logs / "late-worker.log",
         )
         return live.adopt("late", "worker", f"http://{LOOPBACK}:{port}", child)

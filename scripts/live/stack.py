@@ -63,6 +63,7 @@ class Pod:
     name: str
     role: str
     url: str
+    ops_url: str
     child: Child
     container: Container
 
@@ -75,9 +76,9 @@ class Pod:
             "service": service,
             "pod": self.name,
             "container": self.role,
-            "endpoint": "http",
+            "endpoint": "ops",
         }
-        return Target(service, self.url, labels)
+        return Target(service, self.ops_url, labels)
 
 
 @dataclass
@@ -94,24 +95,25 @@ class Live:
     discovery: Discovery
     pods: dict[str, Pod] = field(default_factory=dict)
 
-    def adopt(self, name: str, role: str, url: str, child: Child) -> Pod:
-        """Let a process that runs already be a pod that is scraped."""
+    def adopt(self, name: str, role: str, url: str, child: Child, *, ops_url: str = "") -> Pod:
+        """Let a process that runs already be a pod that is scraped; `ops_url` is only the API's."""
 
         def pid() -> int | None:
             return pod.child.pid if pod.child.returncode is None else None
 
         full = f"{SERVICE_LABEL}-{role}-{name}"
-        pod = Pod(full, role, url, child, Container(full, role, pid))
+        pod = Pod(full, role, url, ops_url or url, child, Container(full, role, pid))
         self.pods[name] = pod
         self.kubelet.containers.append(pod.container)
         return pod
 
     def spawn(self, name: str, role: str, environ: Mapping[str, str] | None = None) -> Pod:
         """Start another pod of a role, not waiting for it; `environ` overrides settings."""
-        url = f"http://{LOOPBACK}:{free_port()}"
+        url, ops_url = (f"http://{LOOPBACK}:{free_port()}" for _ in range(2))
         settings = {**self.platform.environ, **(environ or {})}
-        child = start_service(role, url, settings, self.platform.logs / f"{name}.log")
-        return self.adopt(name, role, url, child)
+        log = self.platform.logs / f"{name}.log"
+        child = start_service(role, url, settings, log, ops_url=ops_url)
+        return self.adopt(name, role, url, child, ops_url=ops_url if role == "api" else "")
 
     def discover(self, pods: Sequence[Pod] | None = None) -> None:
         """Tell Prometheus of all pods, or of these only."""
@@ -131,7 +133,7 @@ class Live:
     def respawn(self, pod: Pod, environ: Mapping[str, str] | None = None) -> None:
         """Start the process of a pod again, as the kubelet does with one that has ended."""
         settings = {**self.platform.environ, **(environ or {})}
-        pod.child = start_service(pod.role, pod.url, settings, pod.child.log)
+        pod.child = start_service(pod.role, pod.url, settings, pod.child.log, ops_url=pod.ops_url)
         pod.container.restarts += 1
 
     async def seen(self, expression: str) -> None:
@@ -196,12 +198,13 @@ async def live_platform(
 async def _begin(live: Live) -> None:
     """Name the pods, wait until they are scraped, and register the merchants."""
     running = live.platform
-    live.adopt("first", "api", running.api_url, running.children["api"])
+    api = running.children["api"]
+    live.adopt("first", "api", running.api_url, api, ops_url=running.ops_url)
     live.adopt("first-worker", "worker", running.worker_url, running.children["worker"])
     live.discover()
     async with running.client("operator", ADMIN) as operator:
         await live.merchants.register(operator)
-    wanted = {*(pod.url for pod in live.pods.values()), live.kubelet.url}
+    wanted = {*(pod.ops_url for pod in live.pods.values()), live.kubelet.url}
     await _until(lambda: _up(live.prometheus), lambda up: wanted <= up, f"not scraped: {wanted}")
 
 

@@ -53,7 +53,8 @@ def main(
     chosen = parser().parse_args(arguments)
     out = Output(stdout or sys.stdout, as_json=chosen.json)
     try:
-        settings = load(environ)
+        # In the pod of a worker, and with what that one holds.
+        settings = load(environ, "worker")
         # Logs go where they don't mix with the output, and only what the output doesn't say.
         logs.configure(replace(settings, log_level="error"), sys.stderr.buffer)
         return asyncio.run(_run(settings, chosen, out))

@@ -54,11 +54,14 @@ class Authenticator:
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        unnamed = VerificationKey("", "HS256", settings.jwt_secret.reveal())
+        unnamed = [VerificationKey("", "HS256", settings.jwt_secret.reveal())]
         self._settings = settings
         self._keys = {
             key.kid: (key, _decoder(key, settings))
-            for key in (unnamed, *read_keys(settings.jwt_keys.reveal()))
+            for key in (
+                *(unnamed if settings.jwt_hs256 == "on" else ()),
+                *read_keys(settings.jwt_keys.reveal()),
+            )
         }
         self._verified: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
         # It logs a traceback for every bad token; one line, `token_refused`, says it better.

@@ -11,7 +11,7 @@ from service.http.auth import Authenticator
 from service.http.compress import compressed
 from service.http.endpoint import Endpoint, add_endpoints
 from service.http.middleware import count_unmatched, deadline, observe, plain_bodies
-from service.http.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, event_loop_lag
+from service.http.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, add_public_routes
 from service.http.parse import MAX_BODY_BYTES
 from service.http.problem import problems
 from service.http.ratelimit import limited
@@ -26,12 +26,30 @@ def build(
     endpoints: Sequence[Endpoint] = (),
     now: Callable[[], float] = time.time,
 ) -> web.Application:
-    """Return an app that serves `endpoints`; without any, only what machines ask (a worker).
+    """Return the app of the public port: `endpoints`, their documents, and a terse /health.
 
     Tokens expire by `now`, in seconds since 1970.
     The caller adds its own parts under AppKeys, its checks to `app[LIFECYCLE].checks`, and sets
     `started` when all of them run.
     """
+    app = _bare(settings, metrics, Lifecycle())
+    add_public_routes(app)
+    authenticator = Authenticator(settings, now)
+    app.middlewares.append(limited(app, settings, metrics, authenticator))
+    add_endpoints(app, endpoints, authenticator)
+    openapi.add_route(app, endpoints, settings.version)
+    docs.add_route(app, endpoints, settings.version)
+    return app
+
+
+def build_ops(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
+    """Return the app of the operations port: /health in detail, and /metrics."""
+    app = _bare(settings, metrics, lifecycle)
+    add_ops_routes(app)
+    return app
+
+
+def _bare(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
     app = Application(
         observe=partial(count_unmatched, metrics),
         client_max_size=MAX_BODY_BYTES,
@@ -44,13 +62,5 @@ def build(
         ],
     )
     app[METRICS] = metrics
-    app[LIFECYCLE] = Lifecycle()
-    app.cleanup_ctx.append(event_loop_lag)
-    add_ops_routes(app)
-    if endpoints:
-        authenticator = Authenticator(settings, now)
-        app.middlewares.append(limited(app, settings, metrics, authenticator))
-        add_endpoints(app, endpoints, authenticator)
-        openapi.add_route(app, endpoints, settings.version)
-        docs.add_route(app, endpoints, settings.version)
+    app[LIFECYCLE] = lifecycle
     return app

@@ -1,10 +1,15 @@
-"""What machines ask: is it alive, is it ready, has it started, what does it measure. No tokens."""
+"""What machines ask: is it alive, is it ready, has it started, what does it measure. No tokens.
+
+The operations port tells all of it, to probes and Prometheus. The public port has the same three
+questions for load balancers, and answers yes or no from what the last checks found: no stranger
+learns what the service consists of, or makes it ask the database.
+"""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
-from typing import Final, Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, Literal
 
 import msgspec
 from aiohttp import hdrs, web
@@ -14,24 +19,42 @@ from service.metrics import CONTENT_TYPE, Metrics, sample_event_loop_lag
 
 CHECK_TIMEOUT_S: Final = 1.0
 """Of one readiness check; below the probe's own timeout, so that the answer still arrives."""
+CHECK_INTERVAL_S: Final = 1.0
+"""Between two rounds of checks: a load balancer that asks each second sees an outage within two."""
 
 Check = Callable[[], Awaitable[object]]
 """Returns whatever when its part works; raises when it doesn't."""
 
 _log = logs.get_logger(__name__)
 _encoder: Final = msgspec.json.Encoder()
+_YES: Final = b'{"status":"ok"}'
+_NO: Final = b'{"status":"unavailable"}'
 
 
 class Lifecycle:
     """Where the process stands between its start and its end.
 
-    `checks` are the parts without which a request can't be answered, by name.
+    `checks` are the parts without which a request can't be answered, by name; `passing` says
+    whether the last round of them found nothing.
     """
 
     def __init__(self) -> None:
         self.started = False
         self.draining = False
+        self.passing = False
         self.checks: dict[str, Check] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Say whether a request sent here can be answered, as far as the last round knows."""
+        return self.started and self.passing and not self.draining
+
+    async def check(self) -> "Mapping[str, CheckResult]":
+        """Run all checks side by side, keep whether they pass, and return how each one went."""
+        names = list(self.checks)
+        found = await asyncio.gather(*(_run(name, self.checks[name]) for name in names))
+        self.passing = all(item.status == "ok" for item in found)
+        return dict(zip(names, found, strict=True))
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -42,7 +65,7 @@ class CheckResult(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The answer of a health endpoint."""
+    """The answer of a health endpoint of the operations port."""
 
     status: Literal["ok", "failing", "draining", "starting"]
     checks: Mapping[str, CheckResult]
@@ -53,11 +76,18 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 
 
 def add_ops_routes(app: web.Application) -> None:
-    """Route /health/* and /metrics; the app holds LIFECYCLE and METRICS."""
+    """Route what the operations port serves: /health/* and /metrics, with all details."""
     app.router.add_get("/health/live", live, allow_head=False)
     app.router.add_get("/health/ready", ready, allow_head=False)
     app.router.add_get("/health/startup", startup, allow_head=False)
     app.router.add_get("/metrics", metrics, allow_head=False)
+
+
+def add_public_routes(app: web.Application) -> None:
+    """Route what strangers may ask: /health/*, answered with yes or no and nothing else."""
+    app.router.add_get("/health/live", public_live, allow_head=False)
+    app.router.add_get("/health/ready", public_ready, allow_head=False)
+    app.router.add_get("/health/startup", public_startup, allow_head=False)
 
 
 async def live(_request: web.Request) -> web.Response:
@@ -71,16 +101,14 @@ async def startup(request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Answer 200 if a request sent here now can be answered."""
+    """Check all parts, and answer 200 if a request sent here now can be answered."""
     lifecycle = request.app[LIFECYCLE]
     if lifecycle.draining:
         return _health("draining")
     if not lifecycle.started:
         return _health("starting")
-    names = list(lifecycle.checks)
-    results = await asyncio.gather(*(_run(name, lifecycle.checks[name]) for name in names))
-    checks = dict(zip(names, results, strict=True))
-    return _health("ok" if all(item.status == "ok" for item in results) else "failing", checks)
+    checks = await lifecycle.check()
+    return _health("ok" if lifecycle.passing else "failing", checks)
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -90,13 +118,48 @@ async def metrics(request: web.Request) -> web.Response:
     )
 
 
+async def public_live(_request: web.Request) -> web.Response:
+    """Answer 200 for as long as the event loop turns."""
+    return _yes_or_no(yes=True)
+
+
+async def public_startup(request: web.Request) -> web.Response:
+    """Answer 200 once the process has started."""
+    return _yes_or_no(yes=request.app[LIFECYCLE].started)
+
+
+async def public_ready(request: web.Request) -> web.Response:
+    """Answer 200 if the last round of checks found that requests can be answered."""
+    return _yes_or_no(yes=request.app[LIFECYCLE].ready)
+
+
+async def keep_checking(app: web.Application) -> AsyncIterator[None]:
+    """Run the checks once a second while the app runs (a cleanup context, after its parts)."""
+    lifecycle = app[LIFECYCLE]
+    await lifecycle.check()
+
+    async def rounds() -> None:
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            await lifecycle.check()
+
+    async with _running(rounds(), "readiness checks"):
+        yield
+
+
 async def event_loop_lag(app: web.Application) -> AsyncIterator[None]:
     """Measure the event loop's lag while the app runs (a cleanup context)."""
-    sampler = asyncio.create_task(sample_event_loop_lag(app[METRICS]), name="event loop lag")
+    async with _running(sample_event_loop_lag(app[METRICS]), "event loop lag"):
+        yield
+
+
+@asynccontextmanager
+async def _running(endless: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(endless, name=name)
     yield
-    sampler.cancel()
+    task.cancel()
     with suppress(asyncio.CancelledError):
-        await sampler
+        await task
 
 
 async def _run(name: str, check: Check) -> CheckResult:
@@ -111,6 +174,14 @@ async def _run(name: str, check: Check) -> CheckResult:
         status = "failed"
         _log.warning("readiness_failed", check=name, error=f"{type(error).__name__}: {error}")
     return CheckResult(status, round((time.perf_counter() - started) * 1000, 2))
+
+
+def _yes_or_no(*, yes: bool) -> web.Response:
+    return web.Response(
+        status=200 if yes else 503,
+        body=_YES if yes else _NO,
+        headers={hdrs.CONTENT_TYPE: "application/json"},
+    )
 
 
 def _health(

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
-from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -136,7 +135,9 @@ class _Run:
     def _repeat(self, name: str, work: Callable[[], T]) -> T:
         """Do it until no lock is in the way; raise MigrationError when that takes too long."""
         self._watch.take_seen()
-        for tries in count(1):
+        tries = 0
+        while True:
+            tries += 1
             began = time.monotonic()
             try:
                 return work()

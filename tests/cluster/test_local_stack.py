@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from infra import service_settings
+from infra import labels, service_settings
 from scripts.engine import Engine
+from scripts.versions import prune, referred
 from tests.support.kubernetes import DEFINITIONS, Cluster
 from tests.support.leaks import PLANTED
 from tests.support.provider import ROOT
 
 pytestmark = [
     pytest.mark.xdist_group("kubernetes"),
-    pytest.mark.timeout(600),  # ten runs of some seconds each, on a busy machine
+    pytest.mark.timeout(900),  # a dozen runs of some seconds each, on a busy machine
 ]
 
 STACK = "local"
@@ -46,8 +47,9 @@ def engine(cluster: Cluster, tmp_path: Path) -> Iterator[Engine]:
             environ={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
         )
         chosen = write_settings(engine, tag="0.1.0")["coinslot:settings"]
+        values = service_settings.plain_values(STACK, "0.1.0", chosen)
         engine.init(STACK)
-        for name in service_settings.required_secret_names(chosen):
+        for name in service_settings.required_secret_names(values):
             set_secret(engine, f"coinslot:secretValues.{name}", FORMED.get(name, SECRET))
         yield engine
 
@@ -96,9 +98,11 @@ def test_the_stack_lives_on_a_cluster(engine: Engine, cluster: Cluster, tmp_path
     assert engine.run("refresh", STACK).unchanged
 
     write_settings(engine, tag="0.2.0")
+    before = versions_there(cluster)
     rolled = engine.run("up", STACK)
-    assert rolled.changes["replace"] == 1  # the migration: a Job is not changed
+    assert rolled.changes["replace"] == 2  # a Job is not changed, nor is a version of the settings
     assert images(cluster) == {"localhost/coinslot:0.2.0"}
+    old_pods_keep_their_settings(engine, cluster, before)
 
     a_hand_at_work(cluster)
     seen = engine.run("refresh", STACK)
@@ -107,9 +111,9 @@ def test_the_stack_lives_on_a_cluster(engine: Engine, cluster: Cluster, tmp_path
     repaired = force.run("up", STACK)
     assert repaired.changes["create"] == 1
     assert cluster.get("service", "coinslot-api", NAMESPACE)
-    config = cluster.get("configmap", "coinslot-config", NAMESPACE)
+    config = cluster.get("configmap", "coinslot-adapter-rules", NAMESPACE)
     assert config is not None
-    assert config["data"]["LOG_LEVEL"] == "debug"
+    assert "active_payments" in config["data"]["config.yaml"]
 
     nothing_leaks(engine, tmp_path)
     gone = engine.run("destroy", STACK)
@@ -117,9 +121,45 @@ def test_the_stack_lives_on_a_cluster(engine: Engine, cluster: Cluster, tmp_path
     assert cluster.get("namespace", NAMESPACE) is None
 
 
+def versions_there(cluster: Cluster) -> set[str]:
+    names = cluster.kubectl(
+        *("get", "configmaps,secrets", "-n", NAMESPACE, "-l", labels.KEPT, "-o", "name")
+    )
+    return set(names.split())
+
+
+def old_pods_keep_their_settings(engine: Engine, cluster: Cluster, before: set[str]) -> None:
+    """Go back by hand, and forward and back by the engine, over versions that stay or go."""
+    now = versions_there(cluster)
+    assert before < now
+    api = ("deployment/coinslot-api", "-n", NAMESPACE)
+    cluster.kubectl("rollout", "undo", *api)
+    cluster.kubectl("rollout", "status", *api, "--timeout=60s")
+    deployment = cluster.get("deployment", "coinslot-api", NAMESPACE)
+    assert deployment is not None
+    for kind, name in referred(deployment):
+        assert cluster.get(kind, name, NAMESPACE), name
+
+    stray = {"name": "coinslot-config-0badcafe", "labels": {labels.KEPT: "config"}}
+    metadata = {**stray, "namespace": NAMESPACE}
+    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+        assert prune(NAMESPACE) == ["configmaps/coinslot-config-0badcafe"]
+    assert versions_there(cluster) == now
+
+    force = replace(engine, environ={**engine.environ, FORCE: "true"})
+    write_settings(engine, tag="0.1.0")
+    force.run("up", STACK)
+    assert versions_there(cluster) == now, "what was kept is taken up again"
+    write_settings(engine, tag="0.2.0")
+    force.run("up", STACK)  # the hand that went back still owns the fields
+    assert images(cluster) == {"localhost/coinslot:0.2.0"}
+
+
 def a_hand_at_work(cluster: Cluster) -> None:
-    change = '{"data": {"LOG_LEVEL": "error"}}'
-    cluster.kubectl("patch", "configmap", "coinslot-config", "-n", NAMESPACE, "-p", change)
+    change = '{"data": {"config.yaml": "rules: []"}}'
+    cluster.kubectl("patch", "configmap", "coinslot-adapter-rules", "-n", NAMESPACE, "-p", change)
     cluster.kubectl("delete", "service", "coinslot-api", "-n", NAMESPACE)
 
 

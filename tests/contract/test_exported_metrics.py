@@ -102,7 +102,7 @@ async def at_rest(service: Service, role: str) -> set[str]:
 async def scraped(service: Service) -> str:
     async with (
         aiohttp.ClientSession(raise_for_status=True) as session,
-        session.get(f"{service.url}/metrics") as answer,
+        session.get(f"{service.ops_url}/metrics") as answer,
     ):
         return await answer.text()
 

@@ -74,6 +74,7 @@ def environ(empty_database_url: str, valkey: Valkey) -> dict[str, str]:
         "DATABASE_URL": empty_database_url,
         "REDIS_URL": valkey.url,
         "PORT": str(free_port()),
+        "OPS_PORT": str(free_port()),
         "SIMULATOR_PORT": str(free_port()),
     }
 
@@ -119,7 +120,7 @@ async def test_a_killed_parent_leaves_no_process(tmp_path: Path, environ: dict[s
         assert gone(children)
 
 
-@pytest.mark.parametrize("variable", ["PORT", "SIMULATOR_PORT"])
+@pytest.mark.parametrize("variable", ["PORT", "OPS_PORT", "SIMULATOR_PORT"])
 async def test_a_port_in_use_is_named_in_one_sentence(
     tmp_path: Path, environ: dict[str, str], variable: str
 ) -> None:

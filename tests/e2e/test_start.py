@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from scripts.embedded import LOOPBACK
+from scripts.embedded import LOOPBACK, free_port
 from tests.support.services import settings
 
 TIMEOUT_S = 30
@@ -48,16 +48,19 @@ def test_everything_that_is_wrong_is_said_at_once_and_no_secret() -> None:
     assert "short-secret" not in done.stderr
 
 
-@pytest.mark.parametrize("role", ["api", "worker"])
-def test_a_port_in_use_is_named_with_its_remedy(role: str, database_url: str) -> None:
+@pytest.mark.parametrize(
+    ("role", "setting"), [("api", "PORT"), ("api", "OPS_PORT"), ("worker", "OPS_PORT")]
+)
+def test_a_port_in_use_is_named_with_its_remedy(role: str, setting: str, database_url: str) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
-        done = run(role, good(database_url) | {"PORT": str(port)})
+        listens = {"PORT": str(free_port()), "OPS_PORT": str(free_port()), setting: str(port)}
+        done = run(role, good(database_url) | listens)
     assert done.returncode == 1
     said = [json.loads(line) for line in done.stdout.splitlines()]
     (record,) = (line for line in said if line["event"] == "port_in_use")
     assert f"port {port} on {LOOPBACK} is in use" in record["error"]
-    assert "PORT" in record["error"]
+    assert record["error"].endswith(f"choose another one with {setting}")
     assert "Traceback" not in done.stdout + done.stderr
 
 

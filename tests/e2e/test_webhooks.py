@@ -68,7 +68,7 @@ async def test_late_money_is_given_back_and_said_so(
         async def counted() -> str:
             async with (
                 aiohttp.ClientSession() as session,
-                session.get(f"{worker.url}/metrics") as m,
+                session.get(f"{worker.ops_url}/metrics") as m,
             ):
                 return await m.text()
 

@@ -1,6 +1,7 @@
 """A broken example for each rule about flows, and about what an intruder could do."""
 
 from infra import labels
+from infra.policy.objects import Stack
 from tests.infra.stacks import (
     API,
     CONFIG,
@@ -23,6 +24,18 @@ PIECES = [{"ipBlock": {"cidr": cidr}} for cidr in ("11.0.0.0/9", "11.128.0.0/9",
 TOKEN = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
 KEYS = {"name": "keys", "secret": {"secretName": "coinslot-secrets"}}
 OWNER = {"secretKeyRef": {"name": "coinslot-secrets", "key": "MIGRATION_DATABASE_URL"}}
+NODE_DNS = {"ipBlock": {"cidr": "169.254.20.10/32"}}
+
+
+def declare_name_server(stack: Stack, address: str, port: int = 53) -> None:
+    """Let the flow for DNS lead to an address that it declares."""
+    policy = get(stack, FLOW, "coinslot-allow-dns")
+    policy["metadata"].setdefault("annotations", {})[labels.NAME_SERVERS] = address
+    rule = policy["spec"]["egress"][0]
+    rule["to"].append({"ipBlock": {"cidr": f"{address}/32"}})
+    rule["ports"] = [{"port": port, "protocol": protocol} for protocol in ("UDP", "TCP")]
+
+
 # What is done to staging, the rule that sees it, and what it says.
 DOORS: dict[str, tuple[Break, str]] = {
     "no default denial": (
@@ -32,6 +45,29 @@ DOORS: dict[str, tuple[Break, str]] = {
     "a flow to anywhere": (
         lambda s: spec(s, FLOW, "coinslot-allow-cache")["egress"][0].pop("to"),
         "flows-have-ends: NetworkPolicy coinslot-allow-cache allows egress without naming peers",
+    ),
+    "metrics for the ingress": (
+        lambda s: spec(s, FLOW, "coinslot-allow-ingress")["ingress"][0]["ports"].append(
+            {"port": 9464, "protocol": "TCP"}
+        ),
+        "operations-apart: NetworkPolicy coinslot-allow-ingress leads to the operations port of "
+        "Deployment coinslot-api",
+    ),
+    "Prometheus on the public port": (
+        lambda s: spec(s, FLOW, "coinslot-allow-scrape")["ingress"][0]["ports"].append(
+            {"port": "http", "protocol": "TCP"}
+        ),
+        "operations-apart: Deployment coinslot-api lets Prometheus in by http too",
+    ),
+    "a probe of the public port": (
+        lambda s: container(s)["readinessProbe"]["httpGet"].update(port="http"),
+        "operations-apart: Deployment coinslot-api has a readinessProbe on port http",
+    ),
+    "a scrape that ends at the public port": (
+        lambda s: spec(s, FLOW, "coinslot-allow-scrape")["ingress"][0]["ports"][0].update(
+            port="http"
+        ),
+        "scrape-reaches-pods: Deployment coinslot-api is monitored, and no policy lets the scrape",
     ),
     "a flow by any port": (
         lambda s: spec(s, FLOW, "coinslot-allow-ingress")["ingress"][0].pop("ports"),
@@ -85,6 +121,30 @@ DOORS: dict[str, tuple[Break, str]] = {
         lambda s: spec(s, FLOW, "coinslot-allow-database").update(policyTypes=["Ingress"]),
         "flows-take-effect: NetworkPolicy coinslot-allow-database has rules for egress",
     ),
+    "a name server on the node that nobody declared": (
+        lambda s: spec(s, FLOW, "coinslot-allow-dns")["egress"][0]["to"].append(NODE_DNS),
+        "flows-have-ends: NetworkPolicy coinslot-allow-dns allows egress of the cloud's metadata",
+    ),
+    "the metadata server declared as a name server": (
+        lambda s: declare_name_server(s, "169.254.169.254"),
+        "flows-have-ends: NetworkPolicy coinslot-allow-dns allows egress of the cloud's metadata",
+    ),
+    "the name server on the node by another port": (
+        lambda s: declare_name_server(s, "169.254.20.10", port=80),
+        "flows-have-ends: NetworkPolicy coinslot-allow-dns allows egress of the cloud's metadata",
+    ),
+    "the metadata server by IPv6": (
+        lambda s: spec(s, FLOW, "coinslot-allow-cache")["egress"][0].update(
+            to=[{"ipBlock": {"cidr": "fd00:ec2::254/128"}}]
+        ),
+        "flows-have-ends: NetworkPolicy coinslot-allow-cache allows egress of the cloud's metadata",
+    ),
+    "a flow to all of IPv6": (
+        lambda s: spec(s, FLOW, "coinslot-allow-cache")["egress"][0].update(
+            to=[{"ipBlock": {"cidr": "::/0"}}]
+        ),
+        "flows-have-ends: NetworkPolicy coinslot-allow-cache allows egress of everybody",
+    ),
     "no way to DNS": (
         lambda s: drop(s, FLOW, "coinslot-allow-dns"),
         "names-resolve: Deployment coinslot-api can't reach DNS by UDP",
@@ -95,7 +155,7 @@ DOORS: dict[str, tuple[Break, str]] = {
     ),
     "no way to the cache": (
         lambda s: drop(s, FLOW, "coinslot-allow-cache"),
-        "stores-reachable: Deployment coinslot-worker has REDIS_URL",
+        "stores-reachable: Deployment coinslot-api has REDIS_URL",
     ),
     "no way out for webhooks": (
         lambda s: drop(s, FLOW, "coinslot-allow-webhooks"),
@@ -247,7 +307,7 @@ DOORS: dict[str, tuple[Break, str]] = {
     ),
     "the owner's login by another name": (
         lambda s: container(s)["env"][0].update(valueFrom=OWNER),
-        "settings-complete: Deployment coinslot-api is given MIGRATION_DATABASE_URL, which is for",
+        "settings-complete: Deployment coinslot-api is given MIGRATION_DATABASE_URL, which",
     ),
     "a password in plain sight": (
         lambda s: container(s)["env"].append({"name": "SMTP_PASSWORD", "value": "x"}),

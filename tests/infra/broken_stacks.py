@@ -160,11 +160,44 @@ BREAKS: dict[str, tuple[Break, str]] = {
                 "valueFrom": {"secretKeyRef": {"name": "x", "key": "MIGRATION_DATABASE_URL"}},
             }
         ),
-        "settings-complete: Deployment coinslot-api is given MIGRATION_DATABASE_URL, which is for",
+        "settings-complete: Deployment coinslot-api is given MIGRATION_DATABASE_URL, which",
+    ),
+    "the key of buyers' tokens for who asks nobody for one": (
+        lambda s: container(s, WORKER)["env"].append(
+            {
+                "name": "JWT_SECRET",
+                "valueFrom": {"secretKeyRef": {"name": "x", "key": "JWT_SECRET"}},
+            }
+        ),
+        "settings-complete: Deployment coinslot-worker is given JWT_SECRET, which",
+    ),
+    "the key of games for the API, under another name": (
+        lambda s: container(s)["env"].append(
+            {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "x", "key": "LIBRARY_TOKEN"}}}
+        ),
+        "settings-complete: Deployment coinslot-api is given LIBRARY_TOKEN, which",
+    ),
+    "the key of a provider that is not in use": (
+        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(
+            PROVIDERS="stripe", DEFAULT_PROVIDER="stripe"
+        ),
+        "settings-complete: Deployment coinslot-api is given SIMULATOR_API_KEY, which",
+    ),
+    "the key of HS256 where it is off": (
+        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(JWT_HS256="off"),
+        "settings-complete: Deployment coinslot-api is given JWT_SECRET, which",
     ),
     "a variable with two values": (
         lambda s: container(s)["env"].append({"name": "LOG_LEVEL", "value": "debug"}),
         "variables-once: Deployment coinslot-api is given LOG_LEVEL twice",
+    ),
+    "a configuration that is not what it was named for": (
+        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(LOG_LEVEL="debug"),
+        "configuration-kept: Deployment coinslot-api is configured by ConfigMap coinslot-config,",
+    ),
+    "a configuration that can change": (
+        lambda s: get(s, "ConfigMap", CONFIG).pop("immutable"),
+        "configuration-kept: Job coinslot-migrate is configured by ConfigMap coinslot-config, w",
     ),
     "a low port": (
         lambda s: container(s)["ports"][0].update(containerPort=80),
@@ -209,8 +242,8 @@ BREAKS: dict[str, tuple[Break, str]] = {
         "monitored-ports-exist: ServiceMonitor coinslot finds no Service",
     ),
     "a monitored port that no Service has": (
-        lambda s: spec(s, "ServiceMonitor", "coinslot")["endpoints"][0].update(port="ops"),
-        "monitored-ports-exist: Service coinslot-api has no port ops",
+        lambda s: spec(s, "ServiceMonitor", "coinslot")["endpoints"][0].update(port="metrics"),
+        "monitored-ports-exist: Service coinslot-api has no port metrics",
     ),
     "a metric that nobody serves": (
         lambda s: drop(s, "ConfigMap", "coinslot-adapter-rules"),

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from infra.policy.objects import Stack, load
+from infra.review.pairing import unhashed
 from tests.infra.program import ROOT
 
 Break = Callable[[Stack], Any]
@@ -20,7 +21,9 @@ def rendered(stack: str) -> Stack:
 
 
 def get(stack: Stack, kind: str, name: str) -> Any:
-    found = stack.named(kind, name)
+    """Return an object; the hash of its content may be left out of its name."""
+    hashed = (obj for obj in stack.of(kind) if unhashed(obj["metadata"]["name"]) == name)
+    found = stack.named(kind, name) or next(hashed, None)
     assert found is not None, f"{kind} {name}"
     return found
 

@@ -89,7 +89,7 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
     "a range that is none": (
         "prod",
         {"network": {"database": {"cidr": "10.30.0.1/24"}}},
-        "coinslot:network.database.cidr: 10.30.0.1/24 has host bits set; expected an IPv4 range",
+        "coinslot:network.database.cidr: 10.30.0.1/24 has host bits set; expected a range such",
     ),
     "a range of the whole world": (
         "prod",
@@ -100,6 +100,77 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
         "prod",
         {"network": {"services": {"x": {"cidr": "169.254.169.254/32", "port": 80}}}},
         "coinslot:network.services.x.cidr is 169.254.169.254/32, where the cloud's metadata",
+    ),
+    "IPv6 in a cluster that has none": (
+        "prod",
+        {"network": {"database": {"cidr": "fd00:20::/64"}}},
+        "coinslot:network.database.cidr is fd00:20::/64, and coinslot:network.ipFamilies has no",
+    ),
+    "IPv4 in a cluster of IPv6 alone": (
+        "prod",
+        {
+            "network": {
+                "ipFamilies": ["IPv6"],
+                "database": {"cidr": "fd00:20::/64"},
+                "cache": {"cidr": "10.0.0.0/16"},
+            }
+        },
+        "coinslot:network.cache.cidr is 10.0.0.0/16, and coinslot:network.ipFamilies has no IPv4",
+    ),
+    "a range of IPv6 that is none": (
+        "prod",
+        {"network": {"ipFamilies": ["IPv4", "IPv6"], "database": {"cidr": "fd00:20::1/64"}}},
+        "coinslot:network.database.cidr: fd00:20::1/64 has host bits set; expected a range such as",
+    ),
+    "half of IPv6": (
+        "prod",
+        {"network": {"ipFamilies": ["IPv4", "IPv6"], "database": {"cidr": "fc00::/7"}}},
+        "coinslot:network.database.cidr is fc00::/7, wider than any network of ours; name one",
+    ),
+    "the metadata server by IPv6": (
+        "prod",
+        {"network": {"ipFamilies": ["IPv4", "IPv6"], "cache": {"cidr": "fd00:ec2::254/128"}}},
+        "coinslot:network.cache.cidr is fd00:ec2::254/128, where the cloud's metadata server is",
+    ),
+    "one of several peers": (
+        "prod",
+        {
+            "network": {
+                "services": {
+                    "library": [
+                        {"namespace": "library", "port": 8080},
+                        {"cidr": "169.254.169.254/32", "port": 8080},
+                    ]
+                }
+            }
+        },
+        "coinslot:network.services.library[1].cidr is 169.254.169.254/32, where the cloud",
+    ),
+    "no peer at all": (
+        "prod",
+        {"network": {"database": []}},
+        "coinslot:network.database is empty; name where it is",
+    ),
+    "no family": (
+        "prod",
+        {"network": {"ipFamilies": ["IPv4", "IPv4"]}},
+        "coinslot:network.ipFamilies needs IPv4, IPv6 or both, each once",
+    ),
+    "the name server on the node as a peer": (
+        "prod",
+        {"network": {"services": {"x": {"cidr": "169.254.20.10/32", "port": 53}}}},
+        "coinslot:network.services.x.cidr is 169.254.20.10/32, where the cloud's metadata server "
+        "is; name the peer's own range (a name server on the node: coinslot:network.dnsAddresses)",
+    ),
+    "the metadata server as a name server": (
+        "prod",
+        {"network": {"dnsAddresses": ["169.254.169.254"]}},
+        "coinslot:network.dnsAddresses[0] is 169.254.169.254; expected one address, and none where",
+    ),
+    "a name server that is none": (
+        "prod",
+        {"network": {"dnsAddresses": ["169.254.20.10", "169.254.20.999"]}},
+        "coinslot:network.dnsAddresses[1]: '169.254.20.999' does not appear to be an IPv4 or IPv6",
     ),
     "the internet by another port": (
         "prod",

@@ -1,6 +1,8 @@
 """Releases, drift and rollback, with the real engine in a clone of its own."""
 
+import fnmatch
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ STACK_FILE = "Pulumi.staging.yaml"
 MIGRATIONS = "service/store/migrations"
 EXPAND = "ALTER TABLE orders ADD COLUMN note text;\n"
 CONTRACT = "ALTER TABLE orders DROP COLUMN note;\n"
-CONFIG = "v1-configmap-coinslot-staging-coinslot-config.yaml"
+CONFIG = "v1-configmap-coinslot-staging-coinslot-config-*.yaml"
 SERVICE = "v1-service-coinslot-staging-coinslot-api.yaml"
 
 
@@ -70,7 +72,7 @@ def listed(made: Clone) -> list[dict[str, Any]]:
 def tamper(made: Clone) -> None:
     """Change one object by hand, and remove another."""
     folder = Path(made.environ["COINSLOT_RENDER_DIR"]) / "staging" / "1-manifest"
-    config = folder / CONFIG
+    (config,) = folder.glob(CONFIG)
     config.write_text(config.read_text().replace("LOG_LEVEL: info", "LOG_LEVEL: error"))
     (folder / SERVICE).unlink()
 
@@ -81,14 +83,16 @@ def drift_is_named_and_repaired(made: Clone) -> None:
     tampered = manifests(made)
     found = run(made, "drift", code=stack.DRIFTED).out
     assert "- Service coinslot-api is gone" in found
-    assert "~ ConfigMap coinslot-config was changed\n    ~ data.LOG_LEVEL: info → error" in found
+    assert re.search(r"~ ConfigMap coinslot-config-\w{8} was changed", found)
+    assert "\n    ~ data.LOG_LEVEL: info → error" in found
     assert manifests(made) == tampered
     assert len(listed(made)) == 1
 
     run(made, "refresh")
     second = release(made, "1.1.0", "9002_more", EXPAND.replace("note", "more"), "--raw")
     assert f"staging/1-manifest/{SERVICE}" in second
-    assert "LOG_LEVEL: info" in second[f"staging/1-manifest/{CONFIG}"]
+    (config,) = fnmatch.filter(second, f"staging/1-manifest/{CONFIG}")
+    assert "LOG_LEVEL: info" in second[config]
 
 
 def what_the_schema_forbids_is_refused(made: Clone) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import json
 import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 import yaml
 
 import infra.components
-from infra import labels
+from infra import labels, policy, service_settings
 from infra.config import STACKS
 from infra.offline_provider.wire import SECRET_SIGNATURE, SIGNATURE_KEY
+from infra.policy.objects import Stack
 from service.metric_catalog import ACTIVE_PAYMENTS
-from tests.infra.program import MIGRATIONS, ROOT, Registered, config, run
+from service.secret_use import Role
+from tests.infra.program import MIGRATIONS, ROOT, Registered, config, raw_config, run
 
 SECRET_VALUES = dict.fromkeys(config("prod").needed_secrets, "s3cr3t-" * 6)
 IMAGE = {"repository": "ghcr.io/a/b", "tag": "9", "digest": f"sha256:{'0' * 64}"}
@@ -135,6 +138,97 @@ def test_every_object_has_a_fixed_name_and_the_labels_of_its_stack(stack: str) -
         assert metadata["labels"].items() >= labels.common(stack).items(), resource.name
 
 
+@pytest.mark.parametrize(
+    ("changes", "role", "without"),
+    [
+        ({}, "api", {"LIBRARY_TOKEN", "MIGRATION_DATABASE_URL", "STRIPE_API_KEY"}),
+        ({}, "worker", {"JWT_SECRET", "JWT_KEYS", "REDIS_URL", "SIMULATOR_WEBHOOK_SECRETS"}),
+        ({"jwt_hs256": "off"}, "api", {"JWT_SECRET"}),
+        ({"providers": "stripe", "default_provider": "stripe"}, "worker", {"SIMULATOR_API_KEY"}),
+    ],
+)
+def test_a_role_is_given_its_own_secrets(
+    changes: dict[str, str], role: Role, without: set[str]
+) -> None:
+    chosen = {**json.loads(raw_config("staging")["settings"]), **changes}
+    network = json.loads(raw_config("staging")["network"])
+    network["services"]["stripe"] = {"port": 443, "internet": True}
+    settings = config("staging", settings=chosen, network=network)
+    resources, _ = run(settings)
+    variables = _container(one(resources, "Deployment", role))["env"]
+    given = {v["name"]: v["valueFrom"]["secretKeyRef"].get("optional", False) for v in variables}
+
+    wanted = service_settings.secrets_of(role, settings.plain_values)
+    assert given == {name: not needed for name, needed in wanted.items()}
+    assert not given.keys() & without
+
+
+def test_the_migration_holds_the_database_alone() -> None:
+    resources, _ = run(config("prod"))
+    (job,) = [r for r in resources if r.type == "kubernetes:batch/v1:Job"]
+    assert {v["name"] for v in _container(job)["env"]} == {
+        "DATABASE_URL",
+        "MIGRATION_DATABASE_URL",
+    }
+
+
+NETWORK = json.loads(raw_config("prod")["network"])
+BOTH = {
+    "ipFamilies": ["IPv4", "IPv6"],
+    "database": [{"cidr": "10.30.0.0/24", "port": 5432}, {"cidr": "fd00:20::/64", "port": 5433}],
+    "dnsAddresses": ["169.254.20.10", "fd00:10::a"],
+}
+
+
+def _reaches(resources: Sequence[Registered], flow: str) -> list[tuple[str, int]]:
+    """Return the ranges and namespaces that a flow leads to, each with its port."""
+    found = []
+    for rule in one(resources, "NetworkPolicy", flow).inputs["spec"]["egress"]:
+        for there in rule["to"]:
+            block = there.get("ipBlock", {})
+            namespace = there.get("namespaceSelector", {}).get("matchLabels", {})
+            name = block.get("cidr") or namespace["kubernetes.io/metadata.name"]
+            found += [(name, int(port["port"])) for port in rule["ports"]]
+    return found
+
+
+def test_a_dual_stack_is_reached_and_reaches_by_both_families() -> None:
+    settings = config("prod", network={**NETWORK, **BOTH})
+    resources, _ = run(settings)
+
+    assert _reaches(resources, "database") == [("10.30.0.0/24", 5432), ("fd00:20::/64", 5433)]
+    assert _reaches(resources, "webhooks") == [("0.0.0.0/0", 443), ("2000::/3", 443)]
+    names = [("169.254.20.10/32", 53), ("fd00:10::a/128", 53), ("kube-system", 53)]
+    assert sorted(set(_reaches(resources, "dns"))) == names
+    service = one(resources, "Service", "api").inputs["spec"]
+    assert service["ipFamilies"] == ["IPv4", "IPv6"]
+    assert service["ipFamilyPolicy"] == "PreferDualStack"
+    assert settings.plain_values["HOST"] == "0.0.0.0,::"
+    stack = Stack([r.inputs for r in resources if r.type.startswith("kubernetes:")])
+    assert [str(found) for found in policy.violations(stack) if "flows" in found.rule] == []
+
+
+def test_a_cluster_of_ipv6_alone_names_no_address_of_ipv4() -> None:
+    peers = {name: {"cidr": "fd00:20::/64", "port": 5432} for name in ("database", "cache")}
+    settings = config("prod", network={**NETWORK, **peers, "ipFamilies": ["IPv6"]})
+    resources, _ = run(settings)
+
+    assert _reaches(resources, "webhooks") == [("2000::/3", 443)]
+    assert "ipFamilyPolicy" not in one(resources, "Service", "api").inputs["spec"]
+    assert settings.plain_values["HOST"] == "::"
+
+
+def test_one_peer_and_a_list_of_one_are_the_same() -> None:
+    first = NETWORK["database"]
+    assert config("prod", network={**NETWORK, "database": [first]}) == config("prod")
+
+
+def test_only_the_api_reaches_the_cache() -> None:
+    resources, _ = run(config("prod"))
+    selector = one(resources, "NetworkPolicy", "cache").inputs["spec"]["podSelector"]
+    assert selector["matchExpressions"][0]["values"] == ["api"]
+
+
 def test_an_existing_secret_is_named_and_not_made() -> None:
     resources, _ = run(config("prod", secrets={"source": "existing", "name": "theirs"}))
 
@@ -178,14 +272,60 @@ def test_rendering_keeps_the_cluster_of_this_machine_out(monkeypatch: pytest.Mon
     assert provider.inputs["renderYamlToDirectory"] == "rendered/prod"
 
 
-def test_another_setting_rolls_the_pods_and_leaves_the_migration_alone() -> None:
+def test_another_setting_is_another_configuration_for_every_role() -> None:
     before, _ = run(config("prod"))
     chosen = config("prod").settings
     after, _ = run(config("prod", settings={**chosen, "log_level": "warning"}))
 
-    assert _marks(before, "api") != _marks(after, "api")
-    assert _marks(before, "worker") != _marks(after, "worker")
-    assert one(before, "Job", "migrate").inputs == one(after, "Job", "migrate").inputs
+    for role in ("api", "worker"):
+        assert _configured_by(before, "Deployment", role) != _configured_by(
+            after, "Deployment", role
+        )
+    assert one(before, "Job", "migrate").inputs != one(after, "Job", "migrate").inputs
+    same, _ = run(config("prod"))
+    assert one(same, "ConfigMap", "config").inputs == one(before, "ConfigMap", "config").inputs
+
+
+@pytest.mark.parametrize("stack", ["local", "prod"])
+def test_pods_name_a_version_of_their_configuration(stack: str) -> None:
+    resources, _ = run(config(stack))
+    version = one(resources, "ConfigMap", "config").inputs
+    assert version["immutable"] is True
+    for kind, role in (("Deployment", "api"), ("Deployment", "worker"), ("Job", "migrate")):
+        assert _configured_by(resources, kind, role) == version["metadata"]["name"]
+
+
+def test_a_secret_of_ours_is_a_version_as_well() -> None:
+    def version(**values: str) -> Registered:
+        given = {**SECRET_VALUES, **values}
+        resources, _ = run(
+            config(
+                "prod",
+                target="cluster",
+                image=IMAGE,
+                secrets={"source": "stack"},
+                secretValues=given,
+            )
+        )
+        found = one(resources, "Secret", "secrets")
+        references = [
+            variable["valueFrom"]["secretKeyRef"]["name"]
+            for role in ("api", "worker")
+            for variable in _container(one(resources, "Deployment", role))["env"]
+        ]
+        assert set(references) == {found.inputs["metadata"]["name"]}
+        return found
+
+    first, second = version(), version(JWT_SECRET="another-" * 6)
+    assert first.inputs["immutable"] is True
+    assert first.inputs["metadata"]["name"].startswith("coinslot-secrets-")
+    assert first.inputs["metadata"]["name"] != second.inputs["metadata"]["name"]
+
+
+def test_a_migration_that_failed_is_made_again_by_the_next_up() -> None:
+    resources, _ = run(config("prod"))
+    (job,) = [r for r in resources if r.type == "kubernetes:batch/v1:Job"]
+    assert job.inputs["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
 
 
 def test_a_new_secret_revision_rolls_the_pods() -> None:
@@ -216,6 +356,11 @@ def test_a_digest_pins_the_image() -> None:
 def _container(owner: Registered) -> Any:
     (container,) = owner.inputs["spec"]["template"]["spec"]["containers"]
     return container
+
+
+def _configured_by(resources: Sequence[Registered], kind: str, role: str) -> Any:
+    (source,) = _container(one(resources, kind, role))["envFrom"]
+    return source["configMapRef"]["name"]
 
 
 def _marks(resources: Sequence[Registered], role: str) -> Any:

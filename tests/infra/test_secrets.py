@@ -21,7 +21,7 @@ from tests.support.planted import leaks, written
 
 TIMEOUT_S = 900  # some ten runs of the engine, on a machine that is busy with other tests
 STACK = "staging"
-SECRET_FILE = "v1-secret-coinslot-staging-coinslot-secrets.yaml"
+SECRET_FILE = "v1-secret-coinslot-staging-coinslot-secrets-*.yaml"
 PASSPHRASE = f"{PLANTED}-passphrase"
 VALUES = {
     "DATABASE_URL": f"postgresql://coinslot:{PLANTED}-database@db.example:5432/coinslot",
@@ -89,6 +89,7 @@ def said(made: Clone, secret: Path) -> Iterator[tuple[str, str]]:
     yield "up --raw", ran(made, "up", "--raw")
     keep(made, {"JWT_SECRET": f"{PLANTED}-is-another-one-of-32-characters"})
     yield "preview of a change", ran(made, "preview")
+    (secret,) = secret.parent.glob(secret.name)
     applied = secret.read_text()
     by_hand = base64.b64encode(f"by hand: {PLANTED}".encode()).decode()
     tampered = applied.replace("managed-by: pulumi", "managed-by: hand")
@@ -131,6 +132,7 @@ def test_planted_secrets_come_out_nowhere(made: Clone, tmp_path: Path) -> None:
     logs = [path for path in files if tmp_path / "home" / "logs" in path.parents]
     assert sum(len(files[path]) for path in logs) > 1_000_000, "the engine's own logs are looked at"
     assert len([path for path in files if tmp_path / "out" in path.parents]) > 20
+    (secret,) = secret.parent.glob(secret.name)
     data = yaml.safe_load(secret.read_text())["data"]
     assert "STRIPE_API_KEY" in data, "a key that the stack holds is seen by reviewers"
 

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from aiohttp import web
 
 from scripts.client import Client
 from scripts.embedded import LOOPBACK, free_port
+from scripts.platform import listens
 from scripts.processes import tail
 from scripts.skewed import shift
 from service import logs
-from service.app import Role, build
+from service.app import Role
 from service.clock import DatabaseClock
+from service.serve import serve
 from service.settings import load
 from tests.support.services import READ_WRITE, bearer
 from tests.support.waiting import eventually
@@ -92,8 +93,10 @@ class Forks:
 
         Its system clock is ahead of the machine's by `clock_offset_s`, or behind.
         """
-        port, log = free_port(), self.folder / f"{len(self.running)}-{role}.log"
-        settings = {**self.environ, **environ, "PORT": str(port), "SHUTDOWN_DRAIN_S": str(DRAIN_S)}
+        url = f"http://{LOOPBACK}:{free_port()}"
+        log = self.folder / f"{len(self.running)}-{role}.log"
+        settings = {**self.environ, **environ, "SHUTDOWN_DRAIN_S": str(DRAIN_S)}
+        settings |= listens(role, url, f"http://{LOOPBACK}:{free_port()}")
         process = _forks.Process(
             target=_serve,
             args=(role, settings, self.clock, log, float(clock_offset_s)),
@@ -101,7 +104,7 @@ class Forks:
             daemon=True,
         )
         process.start()
-        fork = Fork(f"http://{LOOPBACK}:{port}", process, log)
+        fork = Fork(url, process, log)
         self.running.append(fork)
         try:
             await eventually(lambda: _is_ready(fork), timeout_s=READY_TIMEOUT_S)
@@ -140,10 +143,9 @@ def _serve(
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    settings = load(environ)
+    settings = load(environ, role)
     logs.configure(settings)
-    app = build(settings, role, MovedClock(clock))
-    web.run_app(app, host=settings.host, port=settings.port, access_log=None, print=None)
+    serve(settings, role, MovedClock(clock))
 
 
 def _end_with_parent() -> None:

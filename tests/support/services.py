@@ -40,9 +40,10 @@ def bearer(user: str, scopes: str = READ_WRITE, *, ttl_s: int = 600) -> str:
 
 @dataclass(frozen=True)
 class Service:
-    """A running role of the service."""
+    """A running role of the service; `ops_url` has its metrics, and is all that a worker has."""
 
     url: str
+    ops_url: str
     child: Child
     environ: Mapping[str, str]
 
@@ -83,13 +84,14 @@ class Services:
 
     def launch(self, role: str, *, clock_offset_s: float | str = 0, **environ: str) -> Service:
         """Start a role without waiting."""
-        url = f"http://{LOOPBACK}:{free_port()}"
+        url, ops_url = (f"http://{LOOPBACK}:{free_port()}" for _ in range(2))
+        ops_url = ops_url if role == "api" else url
         settings = self.environ | environ
         log = self.folder / f"{len(self.running)}-{role}.log"
         skewed = ("scripts.skewed", str(clock_offset_s))
         module = skewed if clock_offset_s else ("service",)
-        child = start_service(role, url, settings, log, module=module)
-        service = Service(url, child, settings)
+        child = start_service(role, url, settings, log, ops_url=ops_url, module=module)
+        service = Service(url, ops_url, child, settings)
         self.running.append(service)
         return service
 

@@ -10,13 +10,19 @@ from infra.offline_provider import diff, kubeconfig, objects, wire
 from infra.offline_provider.cluster import words
 from infra.offline_provider.cluster.api import Api, ApiError, UnreachableError
 from infra.offline_provider.cluster.discovery import Discovery, Resource, UnknownKindError
+from infra.offline_provider.cluster.readiness import State
 from infra.offline_provider.cluster.reasons import Neighbours
 from infra.offline_provider.cluster.waiting import Wait, Waiter
 from infra.offline_provider.diff import Path
 from infra.offline_provider.engine_log import Log
 from infra.offline_provider.objects import Object
 from infra.offline_provider.settings import ProviderSettings
-from infra.offline_provider.target import Changes, NotReadyError, Order
+from infra.offline_provider.target import (
+    REPLACE_ANNOTATION,
+    Changes,
+    NotReadyError,
+    Order,
+)
 
 SKIP_ANNOTATION: Final = "pulumi.com/skipAwait"
 TIMEOUT_ANNOTATION: Final = "pulumi.com/timeoutSeconds"
@@ -83,6 +89,18 @@ class ClusterTarget:
         real = diff.changes(_comparable(order.before), _comparable(dry))
         paths = tuple(change.path for change in real)
         return tuple(change for change in found if diff.touches(change.path, paths)), ()
+
+    def unready(self, order: Order) -> bool:
+        """Say whether it is a Job that asks to be replaced unless it is done, and isn't."""
+        if not _same_object(order) or order.wanted.get("kind") != "Job":
+            return False
+        if _annotation(order.wanted, REPLACE_ANNOTATION) != "true":
+            return False
+        try:
+            live = self._api.find(self._resource(order).path_of(order.wanted))
+        except (ApiError, UnknownKindError, UnreachableError):
+            return False  # whoever uses it next says what is wrong
+        return live is not None and self._waiter.judge(live).state is not State.READY
 
     def preview(self, order: Order) -> Object | None:
         """Return the object after a dry run; None where there can't be one."""

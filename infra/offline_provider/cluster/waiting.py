@@ -63,7 +63,7 @@ class Waiter:
         GoneError when somebody deleted it.
         """
         uid = live["metadata"].get("uid")
-        verdict, said = self._judge(live), ""
+        verdict, said = self.judge(live), ""
         for ending in self._ticks(wait):
             if verdict.state is State.READY:
                 if said:
@@ -75,7 +75,7 @@ class Waiter:
             found = self._look(wait.path, otherwise=live)
             if found is None or found["metadata"].get("uid") != uid:
                 raise GoneError(f"{wait.label} was deleted while we waited for it")
-            live, verdict = found, self._judge(found)
+            live, verdict = found, self.judge(found)
         raise AssertionError("the last tick raises")
 
     def until_gone(self, live: Object, wait: Wait) -> None:
@@ -112,7 +112,8 @@ class Waiter:
             wait.say(text)
         return text
 
-    def _judge(self, live: Object) -> Verdict:
+    def judge(self, live: Object) -> Verdict:
+        """Return how far the object is now."""
         return readiness.judge(live, lambda *query: self._neighbours.related(live, *query))
 
     def _look(self, path: str, otherwise: Object) -> Object | None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from tests.infra.cluster.objects import (
     deployment,
     game,
     game_definition,
+    job,
     secret,
     service,
 )
 from tests.infra.cluster.shop import Shop
-from tests.support.kubernetes import Cluster
+from tests.support.kubernetes import NODE, Cluster
 from tests.support.leaks import PLANTED
 
 pytestmark = [
@@ -161,3 +163,31 @@ def test_a_kind_and_its_objects_come_in_one_run(shop: Shop, namespace: str) -> N
     assert "the cluster has no kind Game in toys.dev/v1 yet" in shop.run("preview")
     assert "4 created" in shop.up()
     shop.run("destroy", "--yes", "--skip-preview")
+
+
+@pytest.fixture
+def ready_node(cluster: Cluster) -> Iterator[None]:
+    yield
+    cluster.kubectl("label", "node", NODE, "database-")
+
+
+@pytest.mark.usefixtures("ready_node")
+def test_a_job_that_failed_is_replaced_when_its_cause_is_gone(
+    shop: Shop, cluster: Cluster, namespace: str
+) -> None:
+    """Its pod waits for a node with the label `database`; without one it ends by its deadline."""
+    migration = annotated(job(namespace), replaceUnready="true")
+    migration["spec"] |= {"activeDeadlineSeconds": 8}
+    migration["spec"]["template"]["spec"]["nodeSelector"] = {"database": "ready"}
+    shop.wants("migrate", migration)
+    said = shop.up(fails=True)
+    assert "DeadlineExceeded" in said
+    failed = get(cluster, "job", "migrate", namespace)["metadata"]["uid"]
+
+    cluster.kubectl("label", "node", NODE, "database=ready")
+    assert "1 to replace" in shop.run("preview")
+    assert "1 replaced" in shop.up()
+    done = get(cluster, "job", "migrate", namespace)
+    assert done["metadata"]["uid"] != failed
+    assert done["status"]["succeeded"] == 1
+    assert "3 unchanged" in shop.run("up", "--yes", "--expect-no-changes", "--skip-preview")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from service.http import frame
 from service.http.middleware import correlation_of, trace_of
-from service.http.ops import METRICS
+from service.http.ops import LIFECYCLE, METRICS
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.unit.service.http.sample_api import Client, Connect, Lines, Slow, table
@@ -99,9 +99,12 @@ async def test_the_access_line_names_the_route_and_not_the_path(client: Client, 
     assert "secret" not in str(line)
 
 
-async def test_requests_of_machines_are_logged_at_debug(client: Client, log: Lines) -> None:
-    for path in ("/health/live", "/metrics", "/openapi.json"):
-        async with client.get(path):
+async def test_requests_of_machines_are_logged_at_debug(
+    app: web.Application, settings: Settings, aiohttp_client: Connect, client: Client, log: Lines
+) -> None:
+    ops = await aiohttp_client(frame.build_ops(settings, app[METRICS], app[LIFECYCLE]))
+    for side, path in ((client, "/health/live"), (ops, "/metrics"), (client, "/openapi.json")):
+        async with side.get(path):
             pass
     levels = {line["route"]: line["level"] for line in log("http_request")}
     assert levels == {"/health/live": "debug", "/metrics": "debug", "/openapi.json": "info"}

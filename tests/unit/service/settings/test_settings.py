@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import settings
+from service.secret_use import ROLES, USES, Role, held
 from service.settings import Secret, SettingsError, load
 from service.settings_order import ORDERED
 
@@ -93,6 +94,12 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert all(name in str(caught.value) for name in (*NEEDED, "PORT"))
 
 
+@pytest.mark.parametrize("environ", [{"PORT": "9464"}, {"OPS_PORT": "8080"}])
+def test_the_metrics_have_a_port_that_is_not_the_public_one(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="OPS_PORT is PORT too"):
+        load({**NEEDED, **environ})
+
+
 def test_a_short_key_is_refused_without_showing_it() -> None:
     with pytest.raises(SettingsError, match="JWT_SECRET has fewer than 32 bytes") as caught:
         load({**NEEDED, "JWT_SECRET": "hunter2"})
@@ -110,13 +117,67 @@ def test_the_default_provider_is_the_first_of_the_configured_ones() -> None:
     [
         ({"PROVIDERS": "simulator,paypal"}, "PROVIDERS names 'paypal'; allowed: simulator, stripe"),
         ({"DEFAULT_PROVIDER": "stripe"}, "DEFAULT_PROVIDER is 'stripe', which PROVIDERS does not"),
-        ({"PROVIDERS": "simulator,stripe"}, "STRIPE_API_KEY is not set, and PROVIDERS names"),
+        ({"PROVIDERS": "simulator,stripe"}, "STRIPE_API_KEY is not set; PROVIDERS names stripe"),
         ({"STRIPE_RETURN_URL": "javascript:x"}, "STRIPE_RETURN_URL is 'javascript:x'"),
     ],
 )
 def test_providers_that_cannot_be_used_are_refused(environ: dict[str, str], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         load({**NEEDED, **environ})
+
+
+ROLE_NEEDS = {
+    "api": {"DATABASE_URL", "JWT_SECRET", "SIMULATOR_API_KEY"},
+    "worker": {"DATABASE_URL", "SIMULATOR_API_KEY", "LIBRARY_TOKEN"},
+    "migrate": {"DATABASE_URL"},
+}
+STRIPE = {"PROVIDERS": "stripe", "DEFAULT_PROVIDER": "stripe", "STRIPE_API_KEY": "sk"}
+KEYS = '[{"kid": "a", "alg": "HS256", "key": "' + "k" * 32 + '"}]'
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_starts_with_its_own_secrets(role: Role) -> None:
+    own = {name: NEEDED[name] for name in ROLE_NEEDS[role]}
+    loaded = load(own, role)
+    assert loaded.database_url.reveal() == NEEDED["DATABASE_URL"]
+    for name in own:
+        with pytest.raises(SettingsError, match=f"{name} is not set; give "):
+            load({key: value for key, value in own.items() if key != name}, role)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_reads_no_secret_of_another(role: Role) -> None:
+    given = {name.upper(): f"{name} " * 8 for name in settings.secret_fields()}
+    loaded = load({**given, "JWT_KEYS": "", "WEBHOOK_MASTER_KEYS": ""}, role)
+    read = {name for name in settings.secret_fields() if getattr(loaded, name)}
+    own = held(role, ("simulator",), "on").keys() - {"jwt_keys", "webhook_master_keys"}
+    assert read == own
+    assert {"api": "library_token", "worker": "jwt_secret", "migrate": "jwt_secret"}[
+        role
+    ] not in read
+
+
+def test_the_owner_migrates_by_either_name() -> None:
+    assert load({"MIGRATION_DATABASE_URL": "postgresql://owner@db/x"}, "migrate")
+    with pytest.raises(SettingsError, match="DATABASE_URL is not set; give a URL"):
+        load({}, "migrate")
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_the_simulators_key_is_for_who_has_it_as_a_provider(role: Role) -> None:
+    own = {name: NEEDED[name] for name in ROLE_NEEDS[role] - {"SIMULATOR_API_KEY"}}
+    assert not load({**own, **STRIPE, "SIMULATOR_API_KEY": "left over"}, role).simulator_api_key
+
+
+def test_without_hs256_there_is_no_secret_for_it() -> None:
+    own = {name: NEEDED[name] for name in ROLE_NEEDS["api"]} | {"JWT_HS256": "off"}
+    assert not load({**own, "JWT_KEYS": KEYS}, "api").jwt_secret
+    with pytest.raises(SettingsError, match="JWT_KEYS is not set; JWT_HS256 is off"):
+        load(own, "api")
+
+
+def test_every_secret_is_declared_with_who_needs_it() -> None:
+    assert set(USES) == set(settings.secret_fields())
 
 
 def test_every_secret_is_known_as_one() -> None:

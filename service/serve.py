@@ -1,0 +1,69 @@
+"""A role as a running process: which ports it listens on, and how it starts and stops."""
+
+import errno
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from aiohttp import web
+
+from service import garbage
+from service.app import Role, build
+from service.clock import Clock
+from service.http import frame
+from service.http.ops import LIFECYCLE, METRICS
+from service.settings import Settings
+
+
+class PortInUseError(Exception):
+    """Something else listens where this process is to; the message names the setting."""
+
+
+def serve(settings: Settings, role: Role, now: Clock | None = None) -> None:
+    """Run a role until it is told to stop; raise PortInUseError.
+
+    It goes by `now`, or by the database's clock.
+    """
+    app = build(settings, role, now)
+    setting, port = "OPS_PORT", settings.ops_port
+    if role == "api":
+        setting, port = "PORT", settings.port
+        # The first to start and the last to stop, so that a start and a drain can be watched.
+        app.cleanup_ctx.insert(0, partial(_operations, settings))
+    garbage.calm()
+    with _listening(setting, settings.host, port):
+        web.run_app(
+            app,
+            host=settings.hosts,
+            port=port,
+            shutdown_timeout=settings.shutdown_drain_s,
+            access_log=None,
+            print=None,
+        )
+
+
+async def _operations(settings: Settings, app: web.Application) -> AsyncIterator[None]:
+    """Serve the operations port beside the API's (a cleanup context)."""
+    ops = frame.build_ops(settings, app[METRICS], app[LIFECYCLE])
+    runner = web.AppRunner(ops, access_log=None)
+    await runner.setup()
+    try:
+        with _listening("OPS_PORT", settings.host, settings.ops_port):
+            for host in settings.hosts:
+                await web.TCPSite(runner, host, settings.ops_port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@contextmanager
+def _listening(setting: str, host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortInUseError(
+            f"port {port} on {host} is in use; stop what listens there"
+            f" or choose another one with {setting}"
+        ) from error
