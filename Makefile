@@ -13,6 +13,7 @@ SPREAD := -n $(WORKERS) --dist loadgroup
 PYTHON := .venv/bin/python
 BOOTSTRAP := @scripts/bootstrap
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export HOME := $(shell root="$(CURDIR)"; . scripts/writable_home.sh; echo "$$HOME")
 .DEFAULT_GOAL := help
 
 # --- run it ----------------------------------------------------------------------------------

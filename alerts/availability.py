@@ -16,9 +16,9 @@ from alerts.model import (
     Severity,
     Show,
 )
-from alerts.promql import NoneOf, Over, above, absent, age, equal, without
-from service.metric_catalog import WORKER_LAST_ROUND
-from service.slo import WORKER_ROUND_S
+from alerts.promql import NoneOf, Over, above, absent, age, equal, magnitude, without
+from service.metric_catalog import CLOCK_OFFSET, WORKER_LAST_ROUND
+from service.slo import CLOCK_OFFSET_S, WORKER_ROUND_S
 
 REMEMBERED: Final = "1d"
 """A stack that was here within a day should be here; one that was removed is silenced that long."""
@@ -106,4 +106,20 @@ STALLED: Final = Alert(
     dashboard=RESOURCES_DASHBOARD,
 )
 
-AREA: Final = Area("availability", (TARGET_DOWN, API_GONE, WORKER_GONE, NO_TARGETS, STALLED))
+CLOCK_APART: Final = Alert(
+    name="ClockApart",
+    expression=above(magnitude(SERVICE.gauge(CLOCK_OFFSET, "max", INSTANCE)), CLOCK_OFFSET_S.value),
+    hold=Hold("5m", "a clock that is stepped right after a boot is right by then"),
+    severity=Severity.WARNING,
+    summary="The clock of a machine and the database's are seconds apart",
+    description="The clock of the machine under {pod} ({instance}) in {namespace} and the "
+    "database's are {value} apart. The service goes by the database's.",
+    show=Show.DURATION,
+    why=CLOCK_OFFSET_S.why,
+    by=INSTANCE,
+    dashboard=RESOURCES_DASHBOARD,
+)
+
+AREA: Final = Area(
+    "availability", (TARGET_DOWN, API_GONE, WORKER_GONE, NO_TARGETS, STALLED, CLOCK_APART)
+)

@@ -15,8 +15,8 @@ from service.metric_catalog import (
 )
 from service.slo import (
     ERROR_STATUSES,
+    HIGH_VALUE,
     HIGH_VALUE_FAILURES,
-    HIGH_VALUE_MINOR,
     PAYMENT_ERROR_RATIO,
     PAYMENT_LATENCY_P95_S,
     PAYMENT_PROCESSING_S,
@@ -115,7 +115,7 @@ HIGH_VALUE_FAILING: Final = Alert(
     hold=Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it"),
     severity=Severity.WARNING,
     summary="Expensive orders fail",
-    description=f"{{value}} payments of {HIGH_VALUE_MINOR} minor units or more failed at "
+    description=f"{{value}} payments of {HIGH_VALUE} minor units or more failed at "
     f"{{provider}} in {{namespace}} within {HIGH_VALUE_WINDOW}.",
     show=Show.NUMBER,
     why=f"{HIGH_VALUE_FAILURES.value:g} {HIGH_VALUE_FAILURES.why}",

@@ -231,6 +231,11 @@ def until(timestamp: str) -> str:
     return f"({timestamp}) - time()"
 
 
+def magnitude(expression: str) -> str:
+    """Return values without their sign."""
+    return f"abs({expression})"
+
+
 def both(*conditions: str) -> str:
     """Return the series of the first condition for which all the others hold, too."""
     return " and ".join(conditions)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.links import AMOUNTS_DASHBOARD
-from alerts.promql import Pattern, ratio
+from alerts.promql import OneOf, Pattern, either, ratio
 from dashboards.common import HIGH_VALUE_FAILURES
 from dashboards.panels import Dashboard, Query, Row, heatmap, stat, timeseries
 from dashboards.reading import (
@@ -16,7 +16,7 @@ from dashboards.reading import (
 )
 from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import PAYMENT_AMOUNT
-from service.slo import HIGH_VALUE_MINOR
+from service.slo import HIGH_VALUE, HIGH_VALUE_MINOR
 
 CHOSEN: Final = Pattern("$currency")
 
@@ -24,6 +24,21 @@ CHOSEN: Final = Pattern("$currency")
 def quantile(q: float) -> str:
     """Return a quantile of the amounts in the chosen currency, in minor units."""
     return SHOWN.quantile(q, PAYMENT_AMOUNT, WINDOW, currency=CHOSEN)
+
+
+def high_value() -> str:
+    """Return the payments per second above each currency's own limit, by currency."""
+    borders = sorted(set(HIGH_VALUE_MINOR.values()))
+    codes = [
+        OneOf(tuple(c for c, minor in HIGH_VALUE_MINOR.items() if minor == border))
+        for border in borders
+    ]
+    return either(
+        *(
+            SHOWN.slower(PAYMENT_AMOUNT, border, WINDOW, ("currency",), currency=each)
+            for border, each in zip(borders, codes, strict=True)
+        )
+    )
 
 
 LINES: Final = (
@@ -42,10 +57,10 @@ LINES: Final = (
         ),
         stat(
             "High-value share ($currency)",
-            f"Payments above {HIGH_VALUE_MINOR} minor units.",
+            f"Payments above {HIGH_VALUE} minor units.",
             ratio(
-                SHOWN.slower(PAYMENT_AMOUNT, HIGH_VALUE_MINOR, WINDOW, currency=CHOSEN),
-                SHOWN.rate(PAYMENT_AMOUNT, WINDOW, currency=CHOSEN),
+                f"({high_value()})",
+                SHOWN.rate(PAYMENT_AMOUNT, WINDOW, ("currency",), currency=CHOSEN),
             ),
             "percent",
         ),

@@ -13,7 +13,7 @@ from service.metric_catalog import (
     PROVIDER_DURATION,
     PROVIDER_REQUESTS,
 )
-from service.slo import HIGH_VALUE_MINOR
+from service.slo import HIGH_VALUE
 
 ACTIVE_PAYMENTS_BY_POD: Final = timeseries(
     "Active payments by pod",
@@ -33,7 +33,7 @@ HTTP_ANSWERS_BY_STATUS: Final = timeseries(
 
 HIGH_VALUE_FAILURES: Final = timeseries(
     "High-value failures",
-    f"Failed payments of {HIGH_VALUE_MINOR} minor units or more, by provider.",
+    f"Failed payments of {HIGH_VALUE} minor units or more, by provider.",
     (grouped(PAYMENT_FAILURES_HIGH_VALUE, "provider"),),
     "per_second",
     alerts=(HIGH_VALUE_FAILING,),

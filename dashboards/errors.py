@@ -28,7 +28,7 @@ from service.metric_catalog import (
     PAYMENTS,
     PROVIDER_REQUESTS,
 )
-from service.slo import API_ERROR_RATIO, HIGH_VALUE_MINOR, PAYMENT_ERROR_RATIO
+from service.slo import API_ERROR_RATIO, HIGH_VALUE, PAYMENT_ERROR_RATIO
 
 ERROR_STEPS: Final = rising(PAYMENT_ERROR_RATIO.warning, PAYMENT_ERROR_RATIO.critical)
 ERROR_RATIO: Final = ratio(
@@ -68,7 +68,7 @@ NOW: Final = (
     ),
     stat(
         "High-value failures per second",
-        f"Failed payments of {HIGH_VALUE_MINOR} minor units or more.",
+        f"Failed payments of {HIGH_VALUE} minor units or more.",
         SHOWN.rate(PAYMENT_FAILURES_HIGH_VALUE, WINDOW),
         "per_second",
         alerts=(HIGH_VALUE_FAILING,),

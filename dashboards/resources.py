@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from alerts.availability import STALLED
+from alerts.availability import CLOCK_APART, STALLED
 from alerts.external_catalog import CONTAINER_CPU, CONTAINER_LIMITS, CONTAINER_MEMORY
 from alerts.links import RESOURCES_DASHBOARD
-from alerts.promql import age, ratio
+from alerts.promql import age, magnitude, ratio
 from alerts.resources import CACHE, CPU, LOOP, MEMORY, METRICS_MISSING, POOL, QUEUE
 from dashboards.panels import Dashboard, Query, Row, timeseries
 from dashboards.reading import (
@@ -23,6 +23,7 @@ from dashboards.reading import (
 from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import (
     CACHE_REQUESTS,
+    CLOCK_OFFSET,
     DB_BATCH_QUEUE,
     DB_BATCH_QUEUE_LIMIT,
     DB_BATCH_SIZE,
@@ -34,6 +35,7 @@ from service.metric_catalog import (
 from service.slo import (
     BATCH_QUEUE_RATIO,
     CACHE_ERROR_RATIO,
+    CLOCK_OFFSET_S,
     CPU_RATIO,
     DB_POOL_RATIO,
     EVENT_LOOP_LAG_S,
@@ -156,6 +158,14 @@ PROCESS_LINES: Final = (
             "seconds",
             steps=reached(WORKER_ROUND_S.value),
             alerts=(STALLED,),
+        ),
+        timeseries(
+            "Between the machine's clock and the database's",
+            "By process. The service goes by the database's clock; logs carry the machine's.",
+            (Query(magnitude(SHOWN.gauge(CLOCK_OFFSET, "max", ("pod",))), legend("pod")),),
+            "seconds",
+            steps=reached(CLOCK_OFFSET_S.value),
+            alerts=(CLOCK_APART,),
         ),
     ),
 )

@@ -14,6 +14,9 @@ WORKER: Final = "worker"
 MIGRATE: Final = "migrate"
 """Roles of the one image: arguments of `python -m service`, and the components' names."""
 
+MIGRATION_CONNECTIONS: Final = 2
+"""One works, one looks who is in its way."""
+
 POSTGRESQL: Final = "postgresql"
 VALKEY: Final = "valkey"
 SIMULATOR: Final = "simulator"

@@ -6,7 +6,6 @@ DATABASE_URL and REDIS_URL choose servers that run already instead.
 
 import fcntl
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -25,6 +24,7 @@ import psutil
 import psycopg2
 from psycopg2 import sql
 
+from scripts import unprivileged
 from scripts.processes import Child, spawn
 from service.store.roles import SERVICE_ROLE
 
@@ -49,6 +49,7 @@ POSTGRES_SETTINGS: Final = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+_SERVES: Final = ("ready", "standby")  # what postmaster.pid says of one that takes connections
 THROW_AWAY_SETTINGS: Final = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -229,7 +230,7 @@ def _initialised(folder: Path, *, durable: bool) -> str:
 
 def _initdb(data: Path, password_file: Path, *, durable: bool) -> None:
     command = [
-        *_unprivileged(data),
+        *unprivileged.command(data),
         postgres_program("initdb"),
         f"--pgdata={data}",
         f"--username={USER}",
@@ -273,7 +274,7 @@ def _start_postgres(folder: Path, port: int, *, durable: bool) -> Child:
     child = spawn(
         "postgres",
         [
-            *_unprivileged(data),
+            *unprivileged.command(data),
             postgres_program("postgres"),
             "-D",
             data,
@@ -294,7 +295,7 @@ def _postgres_is_ready(data: Path, pid: int) -> bool:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return False
-    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004
+    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() in _SERVES  # noqa: PLR2004
 
 
 def _start_valkey(folder: Path, port: int, password: str) -> Child:
@@ -351,33 +352,6 @@ def _write_secret(path: Path, value: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(value + "\n")
-
-
-def _unprivileged(data: Path) -> tuple[str, ...]:
-    """Return what to put before a PostgreSQL command: it refuses to run as root.
-
-    As root it runs as `nobody`, who owns the data and keeps the one capability that lets it
-    read programs and folders wherever root has put them.
-    """
-    if os.geteuid() != 0:
-        return ()
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        raise EmbeddedError(
-            "PostgreSQL does not run as root and `setpriv` is missing; install util-linux, "
-            "run as a normal user, or set DATABASE_URL to a server of your own"
-        )
-    nobody = pwd.getpwnam("nobody")
-    os.chown(data, nobody.pw_uid, nobody.pw_gid)
-    keep = "-all,+dac_override"
-    return (
-        setpriv,
-        f"--reuid={nobody.pw_uid}",
-        f"--regid={nobody.pw_gid}",
-        "--clear-groups",
-        f"--inh-caps={keep}",
-        f"--ambient-caps={keep}",
-    )
 
 
 def postgres_program(name: str) -> Path:

@@ -6,12 +6,13 @@ shows, the demo walks through, the load test loads and the end-to-end tests brea
 
 import asyncio
 import hashlib
+import json
 import os
 import secrets
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Final
 
 import aiohttp
 
-from scripts import embedded
+from scripts import console, embedded
 from scripts.client import Client
 from scripts.embedded import LOOPBACK, SERVICE_LOGIN, Postgres, as_login, free_port
 from scripts.processes import Child, ProcessDiedError, spawn
@@ -28,7 +29,11 @@ from simulator.client import Control
 
 READY_TIMEOUT_S: Final = 30.0  # imports and one connection: about two seconds when idle
 READY_POLL_S: Final = 0.05
-MIGRATE_TIMEOUT_S: Final = 60.0
+MIGRATE_TIMEOUT_S: Final = 120.0  # beyond MIGRATION_WAIT_S, after which it says who blocks it
+MIGRATION_WAIT: Final = {"MIGRATION_WAIT_S": "45"}
+"""Whoever blocks a developer's own database is the developer, and watches."""
+
+MIGRATE_LOOK_S: Final = 1.0
 SHARED_SECRETS: Final = ("SIMULATOR_API_KEY", "SIMULATOR_WEBHOOK_SECRETS", "LIBRARY_TOKEN")
 """What the service and the simulator both know; made anew for each run."""
 
@@ -113,7 +118,7 @@ async def platform(
     async with AsyncExitStack() as stack:
         given = dict(environ) | _secrets(folder, environ)
         given |= _addresses(simulator_url, api_url, environ)
-        given = GENEROUS | given | {"HOST": LOOPBACK}
+        given = GENEROUS | MIGRATION_WAIT | given | {"HOST": LOOPBACK}
         running = Platform(api_url, worker_url, simulator_url, given, folder, logs)
         simulator = _launch(stack, running, "simulator", running.simulator_url)
         _start_servers(stack, running, durable=durable, environ=environ, report=report)
@@ -133,9 +138,16 @@ def start_simulator(url: str, environ: Mapping[str, str], log: Path) -> Child:
     return spawn("simulator", command, env=environ, log=log)
 
 
-def start_service(role: str, url: str, environ: Mapping[str, str], log: Path) -> Child:
-    """Start a role of the service that will listen at `url`."""
-    command = [sys.executable, "-m", "service", role]
+def start_service(
+    role: str,
+    url: str,
+    environ: Mapping[str, str],
+    log: Path,
+    *,
+    module: Sequence[str] = ("service",),
+) -> Child:
+    """Start a role of the service that will listen at `url`; `module` runs it, with arguments."""
+    command = [sys.executable, "-m", *module, role]
     return spawn(role, command, env={**environ, "PORT": _port_of(url)}, log=log)
 
 
@@ -226,14 +238,36 @@ async def _migrate(running: Platform) -> str:
     child = spawn(
         "migrate", [sys.executable, "-m", "service", "migrate"], env=running.environ, log=log
     )
+    exited = asyncio.ensure_future(child.exited())
     try:
         async with asyncio.timeout(MIGRATE_TIMEOUT_S):
-            code = await child.exited()
+            told = ""
+            while not (await asyncio.wait({exited}, timeout=MIGRATE_LOOK_S))[0]:
+                if (waits := _waits(child)) != told:
+                    console.note(told := waits)
+    except TimeoutError as error:
+        raise PlatformError(
+            f"the migrations took more than {MIGRATE_TIMEOUT_S:g} s; the last lines of "
+            f"{child.log}:\n{child.tail()}"
+        ) from error
     finally:
+        exited.cancel()
         child.stop()
-    if code != 0:
+    if child.returncode != 0:
         raise child.died()
     return "up to date"
+
+
+def _waits(migrate: Child) -> str:
+    """Return what it waits for, if that is the last that it has said."""
+    try:
+        said = json.loads(migrate.tail(1))
+    except ValueError:  # nothing yet, or half a line
+        return ""
+    if said["event"] != "migration_waits":
+        return ""
+    by = "; ".join(said["blocked_by"])
+    return f"schema: {said['migration']} waits, {said['waited_s']:g} s so far, for {by}"
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:

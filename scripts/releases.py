@@ -158,4 +158,11 @@ def _who(repository: Repository) -> str:
     try:
         return f"{repository.git('config', 'user.name')} <{repository.git('config', 'user.email')}>"
     except (SideError, subprocess.SubprocessError):
-        return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
+        return os.environ.get("GITHUB_ACTOR") or _system_user()
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name; from 3.13 an OSError
+        return f"uid {os.getuid()}"

@@ -3,19 +3,24 @@
 import argparse
 import errno
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import web
 
 from service import garbage, logs
 from service.settings import Settings, SettingsError, load
-from service.store.migrate import MigrationError, apply
+from service.store.migrate import MigrationError, Patience, Waiting, apply
 
 EXIT_CONFIG: Final = 2
 """A start with the same settings will fail again."""
 
 EXIT_FAILED: Final = 1
+SIGNAL_POLL_S: Final = 0.1  # how much longer than its work a migration may take to end
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,14 +48,50 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _migrate(settings: Settings) -> int:
     log = logs.get_logger(__name__)
+
+    def tell(waiting: Waiting) -> None:
+        log.warning(
+            "migration_waits",
+            migration=waiting.migration,
+            waited_s=round(waiting.waited_s, 1),
+            blocked_by=[str(blocker) for blocker in waiting.blocked_by],
+        )
+
+    patience = Patience(settings.migration_lock_timeout_s, settings.migration_wait_s)
+    url = settings.migration_database_url or settings.database_url
     try:
-        url = settings.migration_database_url or settings.database_url
-        applied = apply(url.reveal())
+        with _stop_at_signals() as stop:
+            applied = apply(url.reveal(), patience=patience, tell=tell, stop=stop)
     except MigrationError as error:
         log.error("migration_failed", error=str(error))  # noqa: TRY400  the message says it all
         return EXIT_FAILED
     log.info("migrated", applied=list(applied))
     return 0
+
+
+@contextmanager
+def _stop_at_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and SIGINT set.
+
+    A thread waits for them: while libpq waits for the server, a handler in this one would not run,
+    and as a container's first process we would not even be ended.
+    """
+    stop, over, signals = threading.Event(), threading.Event(), {signal.SIGTERM, signal.SIGINT}
+
+    def wait() -> None:
+        while not over.is_set():
+            if signal.sigtimedwait(signals, SIGNAL_POLL_S):
+                stop.set()
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    waiter = threading.Thread(target=wait, name="signals", daemon=True)
+    waiter.start()
+    try:
+        yield stop
+    finally:
+        over.set()
+        waiter.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(settings: Settings, role: str) -> int:

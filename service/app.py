@@ -1,8 +1,8 @@
 """The composition root: the only place where the parts are made and put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -11,11 +11,13 @@ from aiohttp import web
 
 from service import metric_catalog as m
 from service import series
+from service.clock import Clock, DatabaseClock
 from service.egress import public_connector
 from service.http import frame
 from service.http.ops import LIFECYCLE
 from service.http.routes import ROUTES
 from service.http.state import CONTEXT
+from service.integrations.game_catalog import CACHE as GAMES
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
 from service.integrations.merchants import Merchants
@@ -28,9 +30,11 @@ from service.store import begin_payments, inbox, orders, payments, roles, settle
 from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
-from service.store.schema import require_schema
+from service.store.schema import require_schema, require_writable
+from service.store.server_time import server_time
+from service.store.signing import Signer
 from service.usecases.audit import Rounds
-from service.usecases.context import Clock, Context, utc_now
+from service.usecases.context import Context
 from service.workers import (
     actions,
     audit,
@@ -67,14 +71,20 @@ INVARIANTS_POLL_S: Final = 60.0
 _log = get_logger(__name__)
 
 
-def build(settings: Settings, role: Role, now: Clock = utc_now) -> web.Application:
-    """Return the app of a role; its parts start and stop with it. `now` is its clock."""
+def build(settings: Settings, role: Role, now: Clock | None = None) -> web.Application:
+    """Return the app of a role; its parts start and stop with it.
+
+    Its use cases go by `now`, or by the database's clock.
+    """
     metrics = Metrics(version=settings.version, role=role)
+    clock = now if isinstance(now, DatabaseClock) else DatabaseClock()
     series.declare(metrics, settings.provider_names)
-    app = frame.build(settings, metrics, ROUTES if role == "api" else ())
-    app.cleanup_ctx.append(partial(_parts, settings, metrics, now))
+    metrics.read_at_scrape(m.CLOCK_OFFSET, clock.system_offset_s)
+    app = frame.build(settings, metrics, ROUTES if role == "api" else (), clock.unix_s)
+    app.cleanup_ctx.append(partial(_parts, settings, metrics, now or clock))
+    app.cleanup_ctx.append(partial(_follow_database, clock))
     if role == "worker":
-        app.cleanup_ctx.append(_work)
+        app.cleanup_ctx.append(partial(_work, clock))
     app.on_startup.append(_started)
     app.on_shutdown.append(_draining)
     return app
@@ -99,6 +109,17 @@ async def _parts(
         yield
 
 
+async def _follow_database(clock: DatabaseClock, app: web.Application) -> AsyncIterator[None]:
+    app[LIFECYCLE].checks["clock"] = clock.synchronized.wait
+    stop, read = asyncio.Event(), partial(server_time, app[CONTEXT].db)
+    following = asyncio.create_task(clock.follow(read, stop), name="clock")
+    yield
+    stop.set()
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+
+
 def _database_check(db: Database) -> Callable[[], Awaitable[None]]:
     """Return what tells whether the database is ready, and the first time who we are there."""
     looked = False
@@ -106,6 +127,7 @@ def _database_check(db: Database) -> Callable[[], Awaitable[None]]:
     async def check() -> None:
         nonlocal looked
         await require_schema(db)
+        await require_writable(db)
         if looked:
             return
         looked = True
@@ -139,7 +161,7 @@ async def parts(settings: Settings, metrics: Metrics, now: Clock) -> AsyncIterat
                 stack, settings, metrics, db, settle_payments.settle_payments, settle_payments
             ),
             receive_events=_batcher(stack, settings, metrics, db, inbox.receive_events, inbox),
-            providers=connect(settings, metrics, _to_providers(stack, settings)),
+            providers=connect(settings, metrics, _to_providers(stack, settings), now),
             game_catalog=GameCatalog(
                 remote(settings.game_catalog_url, None, _integration(metrics, "game_catalog")),
                 cache,
@@ -175,7 +197,15 @@ def _cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Cache
     def observe(cache: str, outcome: str) -> None:
         metrics.inc(m.CACHE_REQUESTS, cache=cache, outcome=outcome)
 
-    cache = Cache(settings.redis_url.reveal(), settings.cache_timeout_s, observe)
+    for outcome in ("error", "malformed"):
+        metrics.declare(m.CACHE_REQUESTS, cache=GAMES, outcome=outcome)
+    cache = Cache(
+        settings.redis_url.reveal(),
+        settings.cache_timeout_s,
+        observe,
+        # Every process that reads the cache has it, and who can write to the cache does not.
+        signer=Signer(settings.database_url.reveal()),
+    )
     stack.push_async_callback(cache.close)
     return cache
 
@@ -275,7 +305,7 @@ def _workers(ctx: Context, sender: merchant_webhooks.Sender) -> Iterable[Worker]
     yield Worker("invariants", partial(gauges.measure_invariants, ctx), INVARIANTS_POLL_S)
 
 
-async def _work(app: web.Application) -> AsyncIterator[None]:
+async def _work(clock: DatabaseClock, app: web.Application) -> AsyncIterator[None]:
     ctx, stop = app[CONTEXT], asyncio.Event()
     sender = merchant_webhooks.Sender(ctx)
 
@@ -285,9 +315,12 @@ async def _work(app: web.Application) -> AsyncIterator[None]:
     workers = list(_workers(ctx, sender))
     for worker in workers:
         succeeded(worker)  # so that one which never gets through a round shows, too
-    tasks = [
-        asyncio.create_task(run(worker, stop, succeeded), name=worker.name) for worker in workers
-    ]
+
+    async def work(worker: Worker) -> None:
+        await _first_of(clock.synchronized.wait(), stop.wait())  # or it would take others' leases
+        await run(worker, stop, succeeded)
+
+    tasks = [asyncio.create_task(work(worker), name=worker.name) for worker in workers]
     yield
     stop.set()
     loop = asyncio.get_running_loop()
@@ -297,3 +330,12 @@ async def _work(app: web.Application) -> AsyncIterator[None]:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
     await sender.close(deadline - loop.time())
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

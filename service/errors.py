@@ -201,6 +201,12 @@ class GameUnavailableError(ServiceError):
     status, code, title = 422, "game_unavailable", "A game is not for sale"
 
 
+class AmountNotPayableError(ServiceError):
+    """No payment provider that may be used takes an amount as small or as large as this."""
+
+    status, code, title = 422, "amount_not_payable", "This amount cannot be paid"
+
+
 class ProviderUnknownError(ServiceError):
     """The payment provider is not configured here."""
 

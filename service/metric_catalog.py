@@ -40,8 +40,9 @@ AMOUNT_BUCKETS_MINOR: Final = (
     10_000.0,
     20_000.0,
     50_000.0,
+    80_000.0,
     100_000.0,
-)  # 50_000 is where a payment counts as high-value
+)  # 50_000 and, in yen, 80_000 are where a payment counts as high-value
 """Minor currency units (cents); games cost 1 to 100, bundles more."""
 
 
@@ -501,6 +502,13 @@ WORKER_LAST_ROUND: Final = Metric(
     "gauge",
     "When a worker of this process last ended a round without an error, in Unix time.",
     ("worker",),
+    "seconds",
+)
+CLOCK_OFFSET: Final = Metric(
+    "clock_offset_seconds",
+    "gauge",
+    "How far the clock of this process's machine is ahead of the database's; behind is negative.",
+    (),
     "seconds",
 )
 EVENT_LOOP_LAG: Final = Metric(

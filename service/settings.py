@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
+from service import settings_order
 from service.addresses import Network, networks
 from service.jwt_keys import MIN_HS256_KEY_BYTES, read_keys
 from service.webhook_secrets import read_master_keys
@@ -68,6 +69,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of a login that may do what the service does (docs/security.md); not the owner's."""
     migration_database_url: Secret = Secret("")
     """The owner's, for the role `migrate` alone; empty: `database_url` is the owner's too."""
+    migration_lock_timeout_s: Seconds = 0.5
+    """One wait of `migrate` for a lock; whoever wants the table queues behind it, readiness too."""
+    migration_wait_s: Seconds = 120.0
+    """All its waits, with pauses between; then it fails and names who has the lock."""
     db_pool_size: Count = 8
     """Connections for single statements, a process."""
     db_batch_connections: Annotated[int, Meta(ge=1, le=16)] = 2
@@ -90,6 +95,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Checks tokens with one: service/jwt_keys.py. Take a new key in before tokens name it."""
     jwt_issuer: str = "coinslot"
     jwt_audience: str = "coinslot-api"
+    jwt_leeway_s: Annotated[float, Meta(ge=0, le=300)] = 30.0
+    """How far an issuer's clock may be from ours, for `iat`, `nbf` and `exp`: hosts that keep time
+    differ by less than a second, a virtual machine that was moved by some more."""
 
     # Rate limits: requests a minute, which may come in one burst; 0 means none
     rate_limit_user: Quota = 600
@@ -157,9 +165,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_lock_s: Seconds = 30.0
     """How long a request owns its key; twice the longest request, so an owner is surely gone."""
     unknown_retry_s: Seconds = 5.0
-    """First wait before an unknown outcome is looked up; it doubles with each look."""
-    unknown_max_checks: Annotated[int, Meta(ge=1, le=50)] = 12
-    """Looks before a person decides; with doubling from 5 s to 1 h, about five hours."""
+    """Longest wait before an unknown outcome is first looked up; it doubles with each look."""
+    unknown_max_checks: Annotated[int, Meta(ge=1, le=50)] = 18
+    """Looks before a person decides; with waits up to 5 s, doubling to 1 h, about five hours."""
     grant_give_up_s: Seconds = 86_400.0
     """A paid game that the Library has not taken by then is refunded."""
     dispute_lost_revokes: bool = True
@@ -229,7 +237,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     problems: list[str] = []
     hints = get_type_hints(Settings, include_extras=True)
-    for field in msgspec.structs.fields(Settings):
+    for field in _fields():
         raw = environ.get(env_name(field.name), "").strip()
         if not raw:
             if field.required:
@@ -242,9 +250,15 @@ def load(environ: Mapping[str, str]) -> Settings:
         except msgspec.ValidationError as error:
             problems.append(_wrong(field.name, raw, hints[field.name], error))
     problems += _across(values)
+    present = {field.name: values.get(field.name, field.default) for field in _fields()}
+    problems += settings_order.problems(present)
     if problems:
         raise SettingsError("wrong settings:\n  " + "\n  ".join(problems))
     return Settings(**values)
+
+
+def _fields() -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(Settings)
 
 
 def _decode_secret(kind: type, value: Any) -> Any:

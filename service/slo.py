@@ -3,7 +3,9 @@
 Windows are Prometheus durations; ratios are fractions of 1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 
@@ -106,7 +108,7 @@ PAYMENT_PROCESSING_S: Final = Limit(
 )
 PAYMENT_UNKNOWN_S: Final = Limit(
     3_600.0,
-    "the provider has been asked nine times by then; buyers start to write",
+    "the provider has been asked some ten times by then; buyers start to write",
 )
 API_ERROR_RATIO: Final = Limit(
     0.05,
@@ -210,12 +212,22 @@ WORKER_ROUND_S: Final = Limit(
     900.0,
     "every worker but reconciliation ends a round within three minutes, also with others silent",
 )
+CLOCK_OFFSET_S: Final = Limit(
+    5.0,
+    "NTP keeps clocks within milliseconds; one that is seconds off is set by nobody, and drifts on",
+)
 BURN_LEAST: Final = Limit(
     5.0,
     "bad payments in the long window: a failure or two in a quiet night burn no month's budget",
 )
-HIGH_VALUE_MINOR: Final = 50_000
-"""A payment of this many minor units or more is high-value (500.00 in a two-digit currency)."""
+HIGH_VALUE_MINOR: Final[Mapping[str, int]] = MappingProxyType(
+    {"EUR": 50_000, "GBP": 50_000, "JPY": 80_000, "USD": 50_000}
+)
+"""A payment of this many minor units or more is high-value; each of them is the end of a bucket of
+the histogram of amounts. The yen has no smaller unit: 80,000 of them are about 500 euros."""
+
+HIGH_VALUE: Final = ", ".join(f"{minor} {code}" for code, minor in HIGH_VALUE_MINOR.items())
+"""The same for people, in minor units."""
 
 ERROR_STATUSES: Final = ("failed", "unknown", "review")
 """Payment statuses that count against availability; `declined` is the buyer's bank speaking."""

@@ -33,7 +33,7 @@ def make_app(config: Config) -> web.Application:
     app.add_routes(provider.routes(world.provider, world.faults))
     app.add_routes(disputes.routes(world.provider, world.faults))
     app.add_routes(library.routes(world.library, world.faults))
-    app.add_routes(catalog.routes(world.faults))
+    app.add_routes(catalog.routes(world.games, world.faults))
     app.add_routes(control.routes(world))
     app.add_routes([web.get("/health/ready", healthy)])
 

@@ -52,10 +52,29 @@ def invent(number: int) -> Game:
     )
 
 
-def routes(faults: Faults) -> web.RouteTableDef:
+class Games:
+    """What is in the catalog: the invented games, and those that a test puts there."""
+
+    def __init__(self) -> None:
+        self._invented = {game.id: game for game in map(invent, range(GAMES + 1))}
+        self.reset()
+
+    def reset(self) -> None:
+        """Leave the invented games alone."""
+        self._added: dict[str, Game] = {}
+
+    def add(self, game: Game) -> None:
+        """Add a game, or put it in the place of another."""
+        self._added[game.id] = game
+
+    def __getitem__(self, game_id: str) -> Game:
+        """Return a game; raise KeyError."""
+        return self._added.get(game_id) or self._invented[game_id]
+
+
+def routes(games: Games, faults: Faults) -> web.RouteTableDef:
     """Return the catalog's URL table."""
     table = web.RouteTableDef()
-    games = {game.id: game for game in map(invent, range(GAMES + 1))}
 
     @table.get(f"{PREFIX}/games")
     async def games_page(request: web.Request) -> web.Response:

@@ -109,6 +109,12 @@ class Control:
         """Return how many wait, were delivered and lost, and each delivery."""
         return await self._call("GET", "/control/webhooks")
 
+    async def sell(self, game_id: str, **prices: int) -> str:
+        """Put a game into the catalog, with minor units by currency; return its id."""
+        game = {"id": game_id, "title": game_id.title(), "prices": prices, "available": True}
+        await self._call("POST", "/control/games", json=game)
+        return game_id
+
     async def state(self) -> dict[str, Any]:
         """Return the counts, charges, refunds and grants."""
         return dict(await self._call("GET", "/control/state"))

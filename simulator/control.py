@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from simulator.catalog import Game, Games
 from simulator.faults import Fault, Faults, Target
 from simulator.library import Library
 from simulator.provider import (
@@ -70,6 +71,7 @@ class World:
         self.webhooks = Webhooks(records, self.faults, hook)
         self.provider = SimPay(records, self.webhooks)
         self.library = Library(records)
+        self.games = Games()
 
     def counts(self) -> dict[str, int]:
         """Return how many records there are: grants that hold, webhooks that were taken."""
@@ -88,6 +90,7 @@ class World:
         self.faults.drop()
         self.provider.clear()
         self.library.clear()
+        self.games.reset()
         self.webhooks.reset()
 
 
@@ -118,6 +121,7 @@ def routes(world: World) -> list[web.RouteDef]:
         web.post(f"{PREFIX}/charges/{{id}}/age", handlers.age),
         web.get(f"{PREFIX}/webhooks", handlers.webhooks),
         web.post(f"{PREFIX}/webhooks", handlers.send_webhooks),
+        web.post(f"{PREFIX}/games", handlers.add_game),
         web.post(f"{PREFIX}/reset", handlers.reset),
     ]
 
@@ -221,6 +225,11 @@ class Control:
     async def send_webhooks(self, request: web.Request) -> web.Response:
         self._world.webhooks.hook = await read(request, Hook)
         return reply(self._world.webhooks.state())
+
+    async def add_game(self, request: web.Request) -> web.Response:
+        game = await read(request, Game)
+        self._world.games.add(game)
+        return reply(game, 201)
 
     async def reset(self, _: web.Request) -> web.Response:
         self._world.reset()

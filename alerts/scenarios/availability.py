@@ -16,7 +16,7 @@ from alerts.scenarios import (
     borders,
     level,
 )
-from service.metric_catalog import WORKER_LAST_ROUND
+from service.metric_catalog import CLOCK_OFFSET, WORKER_LAST_ROUND
 
 _ONE: Final = {"pod": "coinslot-api-1", "instance": INSTANCE}
 _TWO: Final = {"pod": "coinslot-api-2", "instance": "10.0.0.8:8080"}
@@ -50,6 +50,11 @@ def last_round(moment: float, worker: str = "outbox") -> Series:
     return level(WORKER_LAST_ROUND, moment, job=WORKER_JOB, worker=worker, where=_ONE)
 
 
+def offset(seconds: float, pod: dict[str, str] = _ONE) -> Series:
+    """Return how far a process's clock is ahead of the database's."""
+    return level(CLOCK_OFFSET, seconds, job=API_JOB, where=pod)
+
+
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *borders(
         rules.TARGET_DOWN,
@@ -74,6 +79,13 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         value="17m 30s",
         starts_s=930,
         labels={"worker": "outbox", **_ONE},
+    ),
+    *borders(
+        rules.CLOCK_APART,
+        over=(offset(-6), offset(4, _TWO)),
+        under=(offset(-5), offset(5, _TWO)),
+        value="6s",
+        labels=_ONE,
     ),
     Scenario(rules.STALLED, "a run of reconciliation", (last_round(0, "reconciliation"),), "25m"),
 )

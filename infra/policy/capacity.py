@@ -94,7 +94,7 @@ def connections_fit(stack: Stack) -> Iterator[Problem]:
         owners = {pod.owner for pod in stack.pods() if pod.runs_service}
         most = sum(_most_pods(stack, d) for d in stack.of("Deployment") if title(d) in owners)
         migrations = sum(1 for _ in stack.of("Job"))
-        needed = most * pool + migrations
+        needed = most * pool + migrations * labels.MIGRATION_CONNECTIONS
         if needed > int(allowed):
             yield (
                 title(config),

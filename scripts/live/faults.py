@@ -365,7 +365,12 @@ OTHERS: Final = Phase(
         Fault(
             "rows: half a booking, a changed entry; a worker whose clock is slow",
             ledger_is_damaged,
-            (money.INVARIANT_BROKEN, money.TRAIL_BROKEN, availability.STALLED),
+            (
+                money.INVARIANT_BROKEN,
+                money.TRAIL_BROKEN,
+                availability.STALLED,
+                availability.CLOCK_APART,
+            ),
         ),
         Fault(
             "rows: seals removed, an old entry; sealers are kept from sealing",

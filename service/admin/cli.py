@@ -12,6 +12,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 from uuid import UUID
@@ -23,13 +24,15 @@ from service import logs
 from service.admin import audit, commands, disputes, webhooks
 from service.admin.output import Output, plain
 from service.app import parts
+from service.clock import DatabaseClock
 from service.domain.reconciliation import DifferenceKind
 from service.errors import ServiceError, StoreUnavailableError
 from service.ids import new_id
 from service.metrics import Metrics
 from service.settings import Settings, SettingsError, load
+from service.store.database import ReadOnlyError
 from service.store.schema import SchemaMissingError, require_schema
-from service.usecases.context import utc_now
+from service.store.server_time import server_time
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
@@ -69,8 +72,10 @@ async def _run(settings: Settings, chosen: argparse.Namespace, out: Output) -> i
     # Nobody scrapes a command; its metrics take the role that does the same work.
     metrics = Metrics(version=settings.version, role="worker")
     with logs.bind_correlation(new_id().hex):
-        async with parts(settings, metrics, utc_now) as ctx:
+        clock = DatabaseClock()
+        async with parts(settings, metrics, clock) as ctx:
             await require_schema(ctx.db)
+            await clock.measure(partial(server_time, ctx.db))
             code: int = await chosen.command(ctx, chosen, out)
             return code
 
@@ -221,6 +226,11 @@ def _name(text: str) -> str:
 def _sentence(error: ServiceError | SchemaMissingError) -> str:
     if isinstance(error, SchemaMissingError):
         return str(error)
+    if isinstance(error, ReadOnlyError):
+        return (
+            f"{error.detail}: it is a standby, or default_transaction_read_only is on;"
+            " try again later"
+        )
     if isinstance(error, StoreUnavailableError):
         return f"{error.detail}; see whether DATABASE_URL is right and the role migrate has run"
     fields = "; ".join(f"{field.field}: {field.detail}" for field in error.fields)

@@ -2,7 +2,7 @@
 
 A token's `kid` chooses the key, and the key brings its one algorithm. aiohttp-jwt decodes; this
 module adds what it leaves open: a scheme in any case (RFC 9110, 11.1), `exp` and `sub` required,
-scopes checked, and refusals that don't say what was wrong with a token.
+scopes checked, a leeway for clocks that differ, and refusals that don't say what was wrong.
 """
 
 import logging
@@ -35,6 +35,8 @@ MAX_SUBJECT: Final = 128
 
 _REALM: Final = 'Bearer realm="coinslot"'
 _CLAIMS: Final = "jwt_claims"
+_OUT_OF_TIME: Final = (jwt.ImmatureSignatureError, jwt.ExpiredSignatureError)
+_WITHOUT_TIMES: Final[Any] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 _CALLER: Final[web.RequestKey[Any]] = web.RequestKey("caller")
 _log = logs.get_logger(__name__)
 
@@ -53,8 +55,9 @@ class Authenticator:
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self._now = now
         unnamed = VerificationKey("", "HS256", settings.jwt_secret.reveal())
+        self._settings = settings
         self._keys = {
-            key.kid: (key.alg, _decoder(key, settings))
+            key.kid: (key, _decoder(key, settings))
             for key in (unnamed, *read_keys(settings.jwt_keys.reveal()))
         }
         self._verified: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
@@ -103,8 +106,8 @@ class Authenticator:
 
     async def _verify(self, request: web.Request, token: str) -> tuple[Caller, float] | None:
         try:
-            await self._decoder_of(token)(request, _decoded)
-            return _caller_of(request[_CLAIMS])
+            claims = await self._claims(request, token)
+            return _caller_of(claims, self._settings.jwt_leeway_s)
         except Exception as error:  # noqa: BLE001
             # A token is hostile until verified. A line break in its header becomes one in the
             # reason phrase, which is a ValueError; whatever else there may be is a refusal too.
@@ -112,18 +115,38 @@ class Authenticator:
             _log.warning("token_refused", reason=str(error)[:200])
             return None
 
-    def _decoder_of(self, token: str) -> Middleware:
-        """Return what checks this token; raise for one that names no key, or another algorithm."""
+    async def _claims(self, request: web.Request, token: str) -> Mapping[str, Any]:
+        key, decoder = self._key_of(token)
+        try:
+            await decoder(request, _decoded)
+            claims: Mapping[str, Any] = request[_CLAIMS]
+        except web.HTTPUnauthorized as refusal:
+            if not isinstance(refusal.__context__, _OUT_OF_TIME):
+                raise
+            # By the machine's clock, and without leeway: all but the times is looked at again.
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=[key.alg],
+                audience=self._settings.jwt_audience,
+                issuer=self._settings.jwt_issuer,
+                options=_WITHOUT_TIMES,
+            )
+        _check_times(claims, self._now(), self._settings.jwt_leeway_s)
+        return claims
+
+    def _key_of(self, token: str) -> tuple[VerificationKey, Middleware]:
+        """Return the token's key, and what checks it; raise for no such, or another algorithm."""
         if len(token) > MAX_TOKEN:
             raise ValueError("the token is too long")
         header = jwt.get_unverified_header(token)
         kid = header.get("kid", "")
         if kid not in self._keys or (not kid and "kid" in header):
             raise ValueError("the kid is not known")
-        algorithm, decoder = self._keys[kid]
-        if header.get("alg") != algorithm:
+        key, decoder = self._keys[kid]
+        if header.get("alg") != key.alg:
             raise ValueError("the alg is not the key's")
-        return decoder
+        return key, decoder
 
 
 def _decoder(key: VerificationKey, settings: Settings) -> Middleware:
@@ -153,7 +176,20 @@ async def _decoded(_request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-def _caller_of(claims: Mapping[str, Any]) -> tuple[Caller, float]:
+def _check_times(claims: Mapping[str, Any], now: float, leeway_s: float) -> None:
+    """Raise ValueError for a token that is not valid yet, or no longer (RFC 7519, 4.1.4 to 6)."""
+    for name in ("iat", "nbf", "exp"):
+        if not isinstance(claims.get(name, 0), int | float):
+            raise ValueError(f"{name} is not a time")  # noqa: TRY004  a refusal, whatever its type
+    # In a form in which NaN, a number to JSON's decoder, is refused.
+    if not all(claims.get(name, 0) <= now + leeway_s for name in ("iat", "nbf")):
+        raise ValueError("it is not valid yet")
+    if "exp" in claims and not claims["exp"] > now - leeway_s:
+        raise ValueError("it has expired")
+
+
+def _caller_of(claims: Mapping[str, Any], leeway_s: float) -> tuple[Caller, float]:
+    """Return who calls, and until when in Unix seconds the token may be believed."""
     expires, subject, scope = claims.get("exp"), claims.get("sub"), claims.get("scope", "")
     if not isinstance(expires, int | float):
         raise ValueError("exp is missing")  # noqa: TRY004  a refusal, whatever its type
@@ -163,4 +199,4 @@ def _caller_of(claims: Mapping[str, Any]) -> tuple[Caller, float]:
         raise ValueError("sub is not printable")
     if not isinstance(scope, str):
         raise ValueError("scope is not a text")  # noqa: TRY004
-    return Caller(subject, frozenset(scope.split())), float(expires)
+    return Caller(subject, frozenset(scope.split())), float(expires) + leeway_s

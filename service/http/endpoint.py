@@ -56,12 +56,12 @@ _ALWAYS: Final = (
 )
 _GUARDED: Final = (UnauthenticatedError, ScopeMissingError)
 _WITH_BODY: Final = (PayloadTooLargeError, RequestBodyTimeoutError)
-_IDEMPOTENT: Final = (
-    IdempotencyKeyMissingError,
+_KEYED: Final = (
     IdempotencyKeyInvalidError,
     IdempotencyKeyReusedError,
     IdempotencyKeyInFlightError,
 )
+_IDEMPOTENT: Final = (IdempotencyKeyMissingError, *_KEYED)
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _log = logs.get_logger(__name__)
@@ -139,7 +139,8 @@ class Endpoint:
 
     `path` is a template: `{…_id}` is a UUID, any other `{…}` a word of [a-z0-9_-]. `scope` None
     makes it public. `responses` maps each status to the body's type; `errors` lists what the
-    operation adds to the errors that its parsing and guarding can raise.
+    operation adds to the errors that its parsing and guarding can raise. An `idempotent` one
+    demands an Idempotency-Key; with `key_optional` one may be sent.
     """
 
     method: str
@@ -152,6 +153,7 @@ class Endpoint:
     responses: Mapping[int, type[msgspec.Struct] | None]
     errors: tuple[type[ServiceError], ...] = ()
     idempotent: bool = False
+    key_optional: bool = False
 
     @cached_property
     def body(self) -> type:
@@ -169,6 +171,7 @@ class Endpoint:
         groups: tuple[Iterable[type[ServiceError]], ...] = (
             _GUARDED if self.scope is not None else (),
             _IDEMPOTENT if self.idempotent else (),
+            _KEYED if self.key_optional else (),
             _WITH_BODY if self.method != "GET" else (),
             (NotFoundError,) if "{" in self.path else (),
             self.errors,
@@ -207,7 +210,7 @@ def _adapt(
         ids, words = parse.path_parameters(request.match_info)
         call = Call(
             request=request,
-            key=parse.idempotency_key(request) if endpoint.idempotent else None,
+            key=_key(endpoint, request),
             query=read_query(request),
             body=await read_body(request),
             identity=identity,
@@ -222,6 +225,12 @@ def _adapt(
             raise
 
     return handle
+
+
+def _key(endpoint: Endpoint, request: web.Request) -> str | None:
+    if endpoint.idempotent:
+        return parse.idempotency_key(request)
+    return parse.optional_idempotency_key(request) if endpoint.key_optional else None
 
 
 def _watch(endpoint: Endpoint, error: ServiceError) -> None:

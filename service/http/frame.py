@@ -1,6 +1,7 @@
 """The app around the endpoints: middlewares in their order, limits, health, metrics, OpenAPI."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from aiohttp import web
@@ -20,10 +21,14 @@ from service.settings import Settings
 
 
 def build(
-    settings: Settings, metrics: Metrics, endpoints: Sequence[Endpoint] = ()
+    settings: Settings,
+    metrics: Metrics,
+    endpoints: Sequence[Endpoint] = (),
+    now: Callable[[], float] = time.time,
 ) -> web.Application:
     """Return an app that serves `endpoints`; without any, only what machines ask (a worker).
 
+    Tokens expire by `now`, in seconds since 1970.
     The caller adds its own parts under AppKeys, its checks to `app[LIFECYCLE].checks`, and sets
     `started` when all of them run.
     """
@@ -43,7 +48,7 @@ def build(
     app.cleanup_ctx.append(event_loop_lag)
     add_ops_routes(app)
     if endpoints:
-        authenticator = Authenticator(settings)
+        authenticator = Authenticator(settings, now)
         app.middlewares.append(limited(app, settings, metrics, authenticator))
         add_endpoints(app, endpoints, authenticator)
         openapi.add_route(app, endpoints, settings.version)

@@ -120,6 +120,8 @@ def _operation(endpoint: Endpoint, schemas: Json) -> Json:
         operation["description"] = f"Needs the scope `{endpoint.scope}`."
     if endpoint.idempotent:
         operation["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if endpoint.key_optional:
+        operation["parameters"].append({"$ref": "#/components/parameters/OptionalIdempotencyKey"})
     if endpoint.body is bytes:
         operation["parameters"].append({"$ref": "#/components/parameters/Signature"})
     operation["parameters"].append({"$ref": "#/components/parameters/CorrelationId"})
@@ -141,7 +143,8 @@ def _request(endpoint: Endpoint) -> Json:
 def _responses(endpoint: Endpoint) -> Json:
     responses: Json = {}
     for status, kind in endpoint.responses.items():
-        more = (IDEMPOTENT_REPLAYED,) if endpoint.idempotent else ()
+        keyed = endpoint.idempotent or endpoint.key_optional
+        more = (IDEMPOTENT_REPLAYED,) if keyed else ()
         headers = _answer_headers(*more)
         answer: Json = {"description": STATUSES[status], "headers": headers}
         if kind is not None:
@@ -202,16 +205,17 @@ def _query_parameters(endpoint: Endpoint, schemas: Json) -> list[Json]:
 
 
 def _parameters() -> Json:
+    key = {
+        "name": IDEMPOTENCY_KEY,
+        "in": "header",
+        "description": "Chosen by the client, one for each intent; a repeat gets the answer "
+        "of the first request, and never acts twice.",
+        "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
+        "example": "order-0198f3c2-first-try",
+    }
     return {
-        "IdempotencyKey": {
-            "name": IDEMPOTENCY_KEY,
-            "in": "header",
-            "required": True,
-            "description": "Chosen by the client, one for each intent; a repeat gets the answer "
-            "of the first request, and never acts twice.",
-            "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
-            "example": "order-0198f3c2-first-try",
-        },
+        "IdempotencyKey": {**key, "required": True},
+        "OptionalIdempotencyKey": {**key, "required": False},
         "CorrelationId": {
             "name": CORRELATION_ID,
             "in": "header",

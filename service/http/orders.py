@@ -4,6 +4,7 @@ from collections import Counter
 
 from service.errors import FieldError, ValidationFailedError
 from service.http.endpoint import Call, Nothing, Reply
+from service.http.parse import IDEMPOTENT_REPLAYED
 from service.http.schemas import CreateOrder, OrderPage, OrderQuery
 from service.http.state import CONTEXT
 from service.usecases import orders
@@ -11,15 +12,22 @@ from service.views import order_view
 
 
 async def create_order(call: Call[CreateOrder, Nothing]) -> Reply:
-    """Create an order at the catalogue's prices."""
+    """Create an order at the catalogue's prices; a key makes a repeat harmless."""
     _refuse_repeated_games(call.body)
-    order = await orders.create_order(
+    made = await orders.create_order(
         call.app(CONTEXT),
-        user_id=call.caller.user_id,
-        currency=call.body.currency,
-        wanted=[(item.game_id, item.quantity) for item in call.body.items],
+        orders.CreateOrder(
+            user_id=call.caller.user_id,
+            currency=call.body.currency,
+            wanted=tuple((item.game_id, item.quantity) for item in call.body.items),
+            key=call.key,
+            fingerprint=call.fingerprint.hex(),
+        ),
     )
-    return Reply(201, order_view(order), {"Location": f"/v1/orders/{order.id}"})
+    headers = {"Location": f"/v1/orders/{made.order_id}"}
+    if made.answer.replayed:
+        headers[IDEMPOTENT_REPLAYED] = "true"
+    return Reply(made.answer.status, made.answer.body, headers)
 
 
 async def get_order(call: Call[Nothing, Nothing]) -> Reply:

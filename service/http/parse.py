@@ -138,9 +138,17 @@ def path_parameters(found: Mapping[str, str]) -> tuple[dict[str, UUID], dict[str
 
 def idempotency_key(request: web.Request) -> str:
     """Return the one Idempotency-Key; raise IdempotencyKey{Missing,Invalid}Error."""
+    key = optional_idempotency_key(request)
+    if key is None:
+        raise IdempotencyKeyMissingError
+    return key
+
+
+def optional_idempotency_key(request: web.Request) -> str | None:
+    """Return the Idempotency-Key, None without one; raise IdempotencyKeyInvalidError."""
     keys = request.headers.getall(IDEMPOTENCY_KEY, [])
     if not keys:
-        raise IdempotencyKeyMissingError
+        return None
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
         raise IdempotencyKeyInvalidError("Send one key of 1 to 255 visible ASCII characters")
     return keys[0]

@@ -123,7 +123,8 @@ def _cache(settings: Settings, metrics: Metrics) -> Cache:
     def observe(cache: str, outcome: str) -> None:
         metrics.inc(m.CACHE_REQUESTS, cache=cache, outcome=outcome)
 
-    metrics.declare(m.CACHE_REQUESTS, cache=CACHE, outcome="error")
+    for outcome in ("error", "malformed"):
+        metrics.declare(m.CACHE_REQUESTS, cache=CACHE, outcome=outcome)
     return Cache(settings.redis_url.reveal(), settings.cache_timeout_s, observe)
 
 

@@ -24,9 +24,11 @@ _HELD_ERRORS: Final = (
 ROUTES: Final = (
     Endpoint(
         method="POST", path="/v1/orders", handler=orders.create_order, scope=WRITE,
-        operation_id="createOrder", summary="Create an order", tag="orders",
+        operation_id="createOrder", summary="Create an order", tag="orders", key_optional=True,
         responses={201: OrderView},
-        errors=(e.GameUnavailableError, e.IntegrationUnavailableError, *_BUSY),
+        errors=(
+            e.GameUnavailableError, e.AmountNotPayableError, e.IntegrationUnavailableError, *_BUSY,
+        ),
     ),
     Endpoint(
         method="GET", path="/v1/orders", handler=orders.list_orders, scope=READ,
@@ -52,7 +54,8 @@ ROUTES: Final = (
         responses={201: PaymentView, 202: PaymentView},
         errors=(
             e.NotFoundError, e.OrderNotPayableError, e.LivePaymentExistsError,
-            e.AlreadyOwnedError, e.ProviderUnknownError, *_KEY_ERRORS, *_BUSY,
+            e.AlreadyOwnedError, e.AmountNotPayableError, e.ProviderUnknownError, *_KEY_ERRORS,
+            *_BUSY,
         ),
     ),
     Endpoint(

@@ -2,8 +2,9 @@
 
 Only here is the library imported, and of it only the state machine: what lies around that (a
 repository and a message bus, for a state shared by processes) would cost 20 µs a call. Added to it:
-one trial call at a time when the pause is over, and the difference between a provider that fails
-and one that answers something unwelcome.
+one trial call at a time when the pause is over, the difference between a provider that fails and
+one that answers something unwelcome, and a clock that nobody sets: the library's is the wall clock,
+so a pause's end is decided here, before the library is asked.
 """
 
 import time
@@ -11,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from purgatory import ContextChanged
-from purgatory.domain.model import CLOSED, HALF_OPENED, Context, OpenedState
+from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, Context, HalfOpenedState
 
 from service.logs import get_logger
 from service.providers.port import NotSentError, OutcomeUnknownError
@@ -29,13 +30,23 @@ class Breaker:
     It opens after so many `failures` in a row, and lets one call try after `open_s` seconds.
     """
 
-    def __init__(self, provider: str, *, failures: int, open_s: float) -> None:
+    def __init__(
+        self,
+        provider: str,
+        *,
+        failures: int,
+        open_s: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._context = Context(
             provider,
             failures,
             open_s,
             exclude=[(OutcomeUnknownError, lambda error: error.answered)],
         )
+        self._now = now
+        self._open_s = open_s
+        self._rested_at = 0.0
         self._trying = False
 
     @property
@@ -49,24 +60,21 @@ class Breaker:
     @property
     def lets_through(self) -> bool:
         """Return whether a call would be made now."""
-        context = self._context
-        if context.state == CLOSED:
+        if self._context.state == CLOSED:
             return True
-        opened_at = context.opened_at
-        rested = opened_at is None or time.time() > opened_at + context.ttl
-        return rested and not self._trying
+        return self._now() >= self._rested_at and not self._trying
 
     async def call(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
         """Call and count what becomes of it; raise NotSentError instead while open."""
         trial = self._context.state != CLOSED
         if trial and not self.lets_through:
             raise NotSentError("the provider failed too often and is left alone")
-        self._trying = self._trying or trial
+        if trial:
+            self._trying = True
+            self._context.set_state(HalfOpenedState())
         try:
             with self._context:
                 return await call()
-        except OpenedState as error:  # the clock moved between our look and the library's
-            raise NotSentError(str(error)) from None
         finally:
             if trial:
                 self._trying = False
@@ -76,5 +84,7 @@ class Breaker:
     def _tell(self) -> None:
         for event in self._context.messages:
             if isinstance(event, ContextChanged):
+                if event.state == OPENED:
+                    self._rested_at = self._now() + self._open_s
                 _log.warning("provider_breaker_changed", provider=event.name, state=event.state)
         self._context.messages.clear()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from service import metric_catalog as m
+from service.clock import Clock
 from service.metrics import Metrics
 from service.outbound import Observe, Outbound, Outcome
 from service.providers.breaker import STATES, Breaker
@@ -22,7 +23,7 @@ class Remote(Protocol):
         """Return it; it is closed with the process."""
 
 
-def connect(settings: Settings, metrics: Metrics, remote: Remote) -> Providers:
+def connect(settings: Settings, metrics: Metrics, remote: Remote, now: Clock) -> Providers:
     """Return the configured providers, the most wanted first."""
     makers: dict[str, Callable[[], Provider]] = {
         "simulator": lambda: SimulatorProvider(
@@ -39,6 +40,7 @@ def connect(settings: Settings, metrics: Metrics, remote: Remote) -> Providers:
                 _observe(metrics, StripeProvider.name),
             ),
             return_url=settings.stripe_return_url,
+            clock=lambda: now().timestamp(),
         ),
     }
     return Providers(

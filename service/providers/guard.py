@@ -1,7 +1,6 @@
 """What stands between the service and every provider: breaker, repeats, and a bound on both."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,6 +21,7 @@ from service.providers.port import (
     RefundRequest,
     RefundResult,
 )
+from service.retry import full_jitter_s
 
 Answer = TypeVar("Answer")
 
@@ -29,8 +29,8 @@ TRIES: Final = 3
 """Of a call that surely did nothing: enough to bridge a pod that is replaced, or a full second."""
 
 FIRST_PAUSE_S: Final = 0.1
-"""Pauses are random up to 0.1 s, then 0.2 s ("full jitter"), so that callers do not march in step;
-together they stay far below a buyer's patience and the next provider's chance."""
+MOST_PAUSE_S: Final = 0.2
+"""Both pauses together stay far below a buyer's patience and the next provider's chance."""
 
 REPEAT_WITHIN_S: Final = 2.0
 """Since the first try; a repeat that a provider asks to wait longer for is not made. With the last
@@ -44,6 +44,7 @@ class GuardedProvider:
 
     def __init__(self, provider: Provider, breaker: Breaker, *, max_in_flight: int) -> None:
         self.name = provider.name
+        self.limits = provider.limits
         self.breaker = breaker
         self.in_flight = 0
         self._provider = provider
@@ -131,12 +132,10 @@ class GuardedProvider:
             try:
                 return await self.breaker.call(call)
             except NotSentError as error:
-                pause_s = error.retry_after_s + _jitter_s(repeat)
+                pause_s = error.retry_after_s + full_jitter_s(
+                    repeat, first_s=FIRST_PAUSE_S, most_s=MOST_PAUSE_S
+                )
                 if not error.passing or asyncio.get_running_loop().time() + pause_s > last:
                     raise
             await asyncio.sleep(pause_s)
         return await self.breaker.call(call)
-
-
-def _jitter_s(repeat: int) -> float:
-    return random.uniform(0, FIRST_PAUSE_S * 2 ** (repeat - 1))  # noqa: S311  no secret

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.amounts import AmountLimits
 from service.domain.dispute import Dispute
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
@@ -156,6 +157,8 @@ class Provider(Protocol):
     """
 
     name: str
+    limits: AmountLimits
+    """Amounts that it takes; one outside is refused before anything is written."""
 
     async def charge(self, request: ChargeRequest) -> Charge:
         """Charge, or authorize when `capture` is False."""

@@ -1,8 +1,9 @@
 """The configured providers, by name and in order of preference."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from service.domain.amounts import takes
 from service.errors import ProviderUnavailableError
 from service.providers.guard import GuardedProvider
 
@@ -44,6 +45,10 @@ class Providers(Mapping[str, GuardedProvider]):
         """
         fit = [name for name in names if self._usable(name)]
         return next(iter(fit), names[0])
+
+    def taking(self, names: Iterable[str], minor: int, currency: str) -> list[str]:
+        """Return those of `names` that take an amount, in their order."""
+        return [name for name in names if takes(self._by_name[name].limits, minor, currency)]
 
     def any_usable(self, names: Sequence[str]) -> bool:
         """Return whether one of `names` would take a payment now."""

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from service.domain.money import Money
+from service.domain.amounts import AmountLimits, AmountRange
+from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Answer, Outbound
 from service.providers import simulator_disputes as disputes
@@ -28,6 +29,8 @@ from service.providers.port import (
 
 Record = TypeVar("Record")
 
+MOST_MINOR: Final = 99_999_999
+LIMITS: Final[AmountLimits] = {currency: AmountRange(1, MOST_MINOR) for currency in CURRENCIES}
 OK: Final = 200
 BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404
@@ -103,6 +106,7 @@ class SimulatorProvider:
     """The port's calls in the simulator's words."""
 
     name = "simulator"
+    limits: AmountLimits = LIMITS
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound

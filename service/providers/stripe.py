@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from service.domain.amounts import AmountLimits
 from service.domain.payment import Charge
 from service.ids import made_at
 from service.outbound import Answer, Outbound
@@ -47,6 +48,7 @@ class StripeProvider:
     """The port's calls in Stripe's words."""
 
     name = "stripe"
+    limits: AmountLimits = words.LIMITS
 
     def __init__(
         self, outbound: Outbound, *, return_url: str = "", clock: Callable[[], float] = time.time

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.amounts import AmountLimits, AmountRange
 from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.outbound import Answer
@@ -28,6 +29,19 @@ ZERO_DECIMAL: Final = frozenset({
 })  # fmt: skip
 """Currencies whose amounts Stripe takes in whole units; all of ours with minor units have two
 digits (https://docs.stripe.com/currencies#zero-decimal)."""
+
+MOST_MINOR: Final = 99_999_999
+"""An amount has at most eight digits (https://docs.stripe.com/api/payment_intents)."""
+
+LIMITS: Final[AmountLimits] = {
+    "EUR": AmountRange(50, MOST_MINOR),
+    "GBP": AmountRange(30, MOST_MINOR),
+    "JPY": AmountRange(50, MOST_MINOR),
+    "USD": AmountRange(50, MOST_MINOR),
+}
+"""The least charges of accounts that settle in the same currency
+(https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts). Where Stripe converts, the
+converted amount must reach the least one of the account's currency: docs/providers.md."""
 
 MAX_CODE: Final = 64
 BAD_REQUEST: Final = 400

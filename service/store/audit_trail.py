@@ -11,6 +11,7 @@ from service.store.database import Database
 FaultKind = Literal[
     "seals_missing",
     "seal_changed",
+    "seal_ahead",
     "chain_removed",
     "chain_added",
     "chain_changed",

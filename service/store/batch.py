@@ -16,15 +16,18 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Final, Generic, TypeVar, cast
 
 from service.errors import OverloadedError, ServiceError, StoreUnavailableError
+from service.retry import full_jitter_s
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 Entry = tuple[Item, asyncio.Future[Outcome]]
 Run = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]]
 
-LOST_RETRIES: Final = 4
+LOST_RETRIES: Final = 6
 LOST_PAUSE_S: Final = 0.25
-"""Doubling pauses of 0.25 to 2 s bridge a restart of PostgreSQL and stay below a request's time."""
+MAX_LOST_PAUSE_S: Final = 2.0
+"""Pauses up to 0.25 s, doubling to 2 s, are 4 s on average and 8 s at most: they bridge a restart
+of PostgreSQL and stay below a request's time."""
 RETRY_AFTER_S: Final = 1
 
 SLOW_S: Final = 0.1
@@ -147,13 +150,12 @@ class Batcher(Generic[Item, Outcome]):
 
     async def _run_surely(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """Run until the outcome is known, within bounds."""
-        pause_s = LOST_PAUSE_S
-        for _ in range(LOST_RETRIES):
+        for tries in range(1, LOST_RETRIES + 1):
             try:
                 return await self._run(items)
             except StoreUnavailableError:  # a lost connection is one of these
+                pause_s = full_jitter_s(tries, first_s=LOST_PAUSE_S, most_s=MAX_LOST_PAUSE_S)
                 await asyncio.sleep(pause_s)
-                pause_s *= 2
         return await self._run(items)
 
 

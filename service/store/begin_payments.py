@@ -22,7 +22,7 @@ WITH input AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS i(
         payment_id uuid, attempt_id uuid, caller text, key text, fingerprint text, order_id uuid,
         provider text, capture_method text, payment_method text, correlation_id text,
-        at timestamptz, locked_until timestamptz)
+        at timestamptz, locked_until timestamptz, limits json)
 ),
 -- The order's row is share-locked, so that it can't be canceled or expire meanwhile; in order of
 -- id, so that two batches never wait for each other.
@@ -33,6 +33,9 @@ locked AS MATERIALIZED (
 checked AS MATERIALIZED (
     SELECT i.*, o.id IS NOT NULL AS found, o.currency, o.total_minor,
         coalesce(o.status = 'pending' AND o.expires_at > i.at, false) AS payable,
+        i.limits IS NULL OR coalesce(
+            o.total_minor BETWEEN (i.limits -> o.currency ->> 0)::bigint
+                              AND (i.limits -> o.currency ->> 1)::bigint, false) AS taken,
         EXISTS (SELECT FROM payments p WHERE p.order_id = o.id
                 AND p.status NOT IN ('failed', 'canceled', 'expired')) AS live,
         -- By game, never by all that the user owns.
@@ -49,7 +52,7 @@ claimed AS (
     INSERT INTO idempotency_keys
         (caller, key, fingerprint, resource_id, locked_until, created_at)
     SELECT caller, key, decode(fingerprint, 'hex'), payment_id, locked_until, at
-    FROM checked WHERE payable AND NOT live AND NOT owned
+    FROM checked WHERE payable AND NOT live AND NOT owned AND taken
     ORDER BY caller, key
     ON CONFLICT DO NOTHING
     RETURNING caller, key, resource_id
@@ -104,6 +107,7 @@ SELECT c.payment_id,
            WHEN c.live THEN 'live_payment'
            WHEN NOT c.payable THEN 'order_not_payable'
            WHEN c.owned THEN 'owned'
+           WHEN NOT c.taken THEN 'amount_refused'
            WHEN n.resource_id IS NULL THEN 'again'            -- another claimed it meanwhile
            WHEN m.id IS NULL THEN 'lost_order'                -- another payment came first
            WHEN (SELECT count(*) FROM reserved r WHERE r.payment_id = m.id) <
@@ -131,13 +135,17 @@ class Begun(StrEnum):
     ORDER_NOT_PAYABLE = "order_not_payable"
     LIVE_PAYMENT = "live_payment"
     OWNED = "owned"
+    AMOUNT_REFUSED = "amount_refused"
     AGAIN = "again"
     LOST_ORDER = "lost_order"
     LOST_GAME = "lost_game"
 
 
 class BeginPayment(msgspec.Struct, frozen=True):
-    """A payment that a request wants to make; `fingerprint` is hexadecimal."""
+    """A payment that a request wants to make; `fingerprint` is hexadecimal.
+
+    `limits` are the least and the most minor units that the provider takes, by currency.
+    """
 
     payment_id: UUID
     attempt_id: UUID
@@ -151,6 +159,7 @@ class BeginPayment(msgspec.Struct, frozen=True):
     correlation_id: str
     at: datetime
     locked_until: datetime
+    limits: dict[str, tuple[int, int]] | None = None
 
 
 class BeginOutcome(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL; the only import of aiopg and psycopg2.
+"""Statements on PostgreSQL; with pool.py and resolver.py the only import of aiopg and psycopg2.
 
 aiopg commits each statement by itself, so one statement is one transaction. The hot statements are
 prepared on every connection and run by name with one JSON parameter: a list of items.
@@ -15,6 +15,7 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from service.errors import StoreUnavailableError
+from service.store.pool import Connector, Pool
 
 CONNECTION_SETTINGS: Final = (
     # A plan made while tables were small must not scan them when they have grown: the prepared
@@ -45,10 +46,19 @@ Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 _encode = msgspec.json.Encoder().encode
 _RETRIABLE: Final = frozenset({errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE})
+_ENDED: Final = frozenset({errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT, "25P04"})
+"""The server ended the session for its time; 25P04, transaction_timeout, is newer than psycopg2."""
 
 
 class ConnectionLostError(StoreUnavailableError):
     """The connection broke in mid-statement: whether it was committed is not known."""
+
+
+class ReadOnlyError(StoreUnavailableError):
+    """The server takes no writes: a standby, or one that was told so. Nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("The database takes no writes now", retry_after_s=RETRY_AFTER_S)
 
 
 class RefusedError(Exception):
@@ -66,7 +76,7 @@ class ContentionError(Exception):
 class Database:
     """A pool of connections, each with the same prepared statements."""
 
-    def __init__(self, pool: "aiopg.Pool") -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @classmethod
@@ -74,46 +84,30 @@ class Database:
         cls, url: str, *, size: int, timeout_s: float, prepared: Mapping[str, str]
     ) -> Self:
         """Open a pool; the first connection is made when it is first needed."""
-
-        async def on_connect(connection: "aiopg.Connection") -> None:
-            server_timeout_ms = int((timeout_s + SERVER_TIMEOUT_EXTRA_S) * 1_000)
-            async with connection.cursor() as cursor:
-                await cursor.execute(
-                    "; ".join(
-                        (
-                            f"SET statement_timeout = {server_timeout_ms}",
-                            *CONNECTION_SETTINGS,
-                            *(f"PREPARE {name} AS {sql}" for name, sql in prepared.items()),
-                        )
-                    )
-                )
-
-        pool = await aiopg.create_pool(
-            url,
-            minsize=0,
-            maxsize=size,
-            timeout=timeout_s,
-            enable_json=False,
-            enable_hstore=False,
-            on_connect=on_connect,
-            pool_recycle=-1,
+        server_timeout_ms = int((timeout_s + SERVER_TIMEOUT_EXTRA_S) * 1_000)
+        set_up = "; ".join(
+            (
+                f"SET statement_timeout = {server_timeout_ms}",
+                *CONNECTION_SETTINGS,
+                *(f"PREPARE {name} AS {sql}" for name, sql in prepared.items()),
+            )
         )
-        return cls(pool)
+        connector = Connector(url, timeout_s=timeout_s, set_up=set_up)
+        return cls(Pool(connector, size=size, timeout_s=timeout_s))
 
     async def close(self) -> None:
         """Close every connection; those in use are closed when they come back."""
-        self._pool.close()
-        await self._pool.wait_closed()
+        await self._pool.close()
 
     @property
     def in_use(self) -> int:
         """Connections that carry a statement now."""
-        return int(self._pool.size - self._pool.freesize)
+        return self._pool.in_use
 
     @property
     def free(self) -> int:
         """Connections that wait for one."""
-        return int(self._pool.freesize)
+        return self._pool.free
 
     async def fetch(self, sql: str, parameters: Parameters = None) -> list[Row]:
         """Run one statement, which is one transaction, and return its rows.
@@ -178,14 +172,15 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["aiopg.Connection"]:
-        try:
+        async with _lent():
             connection = await self._pool.acquire()
-        except (psycopg2.Error, TimeoutError, OSError) as error:
-            raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error
         try:
             yield connection
+        except ReadOnlyError:
+            self._pool.retire()
+            raise
         finally:
-            await self._pool.release(connection)
+            self._pool.release(connection)
 
 
 class Transaction:
@@ -223,15 +218,31 @@ async def _run(
 
 
 @asynccontextmanager
+async def _lent() -> AsyncIterator[None]:
+    """Turn what keeps a connection from being lent into an error of ours."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        _raise_if_server_canceled(error)
+        raise
+    except (psycopg2.Error, OSError) as error:  # TimeoutError is an OSError
+        raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error
+
+
+def _raise_if_server_canceled(error: asyncio.CancelledError) -> None:
+    """Tell a cancellation of the task from a statement that the server canceled (ADR 0052)."""
+    task = asyncio.current_task()
+    if task is not None and not task.cancelling():
+        raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error
+
+
+@asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
     """Turn the driver's errors into ours."""
     try:
         yield
     except asyncio.CancelledError as error:
-        # aiopg reports a statement that the server canceled as a cancellation of the task
-        task = asyncio.current_task()
-        if task is not None and not task.cancelling():
-            raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error
+        _raise_if_server_canceled(error)
         raise
     except TimeoutError as error:
         raise ConnectionLostError(retry_after_s=RETRY_AFTER_S) from error
@@ -242,10 +253,13 @@ async def _translated() -> AsyncIterator[None]:
 def _ours(error: "psycopg2.Error") -> Exception:
     if error.pgcode in _RETRIABLE:
         return ContentionError(str(error))
+    if error.pgcode == errorcodes.READ_ONLY_SQL_TRANSACTION:
+        return ReadOnlyError()
     if isinstance(error, psycopg2.IntegrityError | psycopg2.DataError):
         return RefusedError(str(error), getattr(error.diag, "constraint_name", None) or "")
     if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return ConnectionLostError(retry_after_s=RETRY_AFTER_S)
-    if isinstance(error, psycopg2.DatabaseError) and error.pgcode is None:
-        return ConnectionLostError(retry_after_s=RETRY_AFTER_S)  # e.g. a result cut off
+    cut_off = isinstance(error, psycopg2.DatabaseError) and error.pgcode is None
+    if cut_off or error.pgcode in _ENDED:  # a result cut off, for one
+        return ConnectionLostError(retry_after_s=RETRY_AFTER_S)
     return error

@@ -85,6 +85,8 @@ class DueAttempt(msgspec.Struct, frozen=True):
     lacks_game: bool
     amount_minor: int | None
     payment: PaymentRow
+    lease: datetime | None = None
+    """Until when it is the holder's to resolve, as it stands in its row; None: not the holder's."""
 
 
 async def get_payment(db: Database, payment_id: UUID) -> PaymentRow | None:
@@ -174,7 +176,7 @@ async def claim_due_attempts(
         """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit},
     )
-    return [_due(row) for row in rows]
+    return [_due(row, until) for row in rows]
 
 
 async def claim_attempt(
@@ -194,7 +196,7 @@ async def claim_attempt(
         """,  # noqa: S608  constants only; values are parameters
         {"payment": payment_id, "at": at, "until": until},
     )
-    return _due(rows[0]) if rows else None
+    return _due(rows[0], until) if rows else None
 
 
 async def open_attempt(db: Database, payment_id: UUID) -> DueAttempt | None:
@@ -211,7 +213,7 @@ async def open_attempt(db: Database, payment_id: UUID) -> DueAttempt | None:
     return _due(rows[0]) if rows else None
 
 
-def _due(row: Row) -> DueAttempt:
+def _due(row: Row, lease: datetime | None = None) -> DueAttempt:
     attempt_id, operation, checks, correlation_id, lacks_game, amount_minor, *payment = row
     return DueAttempt(
         attempt_id,
@@ -221,4 +223,5 @@ def _due(row: Row) -> DueAttempt:
         lacks_game,
         amount_minor,
         PaymentRow(*payment),
+        lease,
     )

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from service.store.batch import Batcher
 from service.store.cache import Cache
@@ -29,12 +29,20 @@ MICROSECONDS: Final = 1_000_000
 SCRIPT: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local answer, key, arg = {}, 1, 1
+local answer, key, arg, malformed = {}, 1, 1, 0
+local function stored(name, most)
+  local found = redis.pcall('GET', name)
+  if not found then return now end
+  local full = type(found) == 'string' and tonumber(found) or nil
+  if full and full >= 0 and full <= most then return full end
+  malformed = malformed + 1
+  return full and full > most and most or now
+end
 while arg <= #ARGV do
   local count, allowed, full, retry = tonumber(ARGV[arg]), true, {}, {}
   for i = 0, count - 1 do
     local interval, window = tonumber(ARGV[arg + 1 + 2 * i]), tonumber(ARGV[arg + 2 + 2 * i])
-    full[i] = math.max(now, tonumber(redis.call('GET', KEYS[key + i]) or 0))
+    full[i] = math.max(now, stored(KEYS[key + i], now + window))
     retry[i] = math.max(0, full[i] + interval - now - window)
     allowed = allowed and retry[i] == 0
   end
@@ -51,9 +59,14 @@ while arg <= #ARGV do
   end
   key, arg = key + count, arg + 1 + 2 * count
 end
+answer[#answer + 1] = malformed
 return answer
 """
-"""Requests one after the other; one that any of its keys refuses takes nothing from the others."""
+"""Requests one after the other; one that any of its keys refuses takes nothing from the others.
+
+Others may write to Valkey, or its clock may have been set back: a moment beyond the window counts
+as an empty bucket, and what is no number as a full one. The last number is how many there were.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +182,13 @@ class Quotas:
         answer = await self._cache.run(CACHE, SCRIPT, keys, arguments)
         if answer is None:
             return [self._local.take(demands) for demands in requests]
-        counts = (Count(*answer[at : at + 3]) for at in range(0, len(answer), 3))
+        quotas = [quota for demands in requests for _, quota in demands]
+        checked = _checked(answer, quotas)
+        if checked is None or answer[-1] != 0:
+            self._cache.malformed(CACHE)
+        if checked is None:
+            return [self._local.take(demands) for demands in requests]
+        counts = iter(checked)
         return [tuple(next(counts) for _ in demands) for demands in requests]
 
     def _refuse(self, key: str, until_us: int) -> None:
@@ -177,6 +196,25 @@ class Quotas:
         self._refused.move_to_end(key)
         if len(self._refused) > MAX_KEYS:
             self._refused.popitem(last=False)
+
+
+def _checked(answer: Any, quotas: Sequence[Quota]) -> list[Count] | None:
+    """Return the counts in what Valkey answered, each within its quota; None if it is none."""
+    if not isinstance(answer, list) or len(answer) != 3 * len(quotas) + 1:
+        return None
+    if not all(isinstance(number, int) for number in answer):
+        return None
+    counts = [Count(*answer[at : at + 3]) for at in range(0, 3 * len(quotas), 3)]
+    fit = all(map(_is_within, counts, quotas))
+    return counts if fit else None
+
+
+def _is_within(count: Count, quota: Quota) -> bool:
+    return (
+        0 <= count.retry_us <= quota.interval_us
+        and 0 <= count.remaining <= quota.limit
+        and 0 <= count.full_us <= quota.window_us
+    )
 
 
 def _refused(count: int, index: int, retry_us: int) -> Counts:

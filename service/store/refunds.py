@@ -86,6 +86,8 @@ class DueRefund(msgspec.Struct, frozen=True):
     user_id: str
     charge_ref: str
     refund: RefundRow
+    lease: datetime | None = None
+    """Until when it is the holder's to resolve, as it stands in its row; None: not the holder's."""
 
 
 class SettleRefund(msgspec.Struct, frozen=True):
@@ -105,6 +107,8 @@ class SettleRefund(msgspec.Struct, frozen=True):
     response_body: str | None
     of_status: list[str] = msgspec.field(default_factory=lambda: ["pending", "unknown"])
     """Statuses that it may settle; an operator settles those in review."""
+    lease: datetime | None = None
+    """If given, it is settled only while no other process has taken it over."""
 
 
 _BEGIN: Final = """
@@ -172,6 +176,7 @@ WITH settled AS (
         checks = r.checks + (r.status = 'unknown')::integer,
         next_check_at = coalesce(%(next_check_at)s, r.next_check_at)
     WHERE r.id = %(refund_id)s AND r.status = ANY (%(of_status)s::text[])
+      AND (%(lease)s::timestamptz IS NULL OR r.next_check_at = %(lease)s::timestamptz)
     RETURNING r.*
 ),
 -- The trigger counts this refund after this statement; the order is refunded when it was the last.
@@ -213,8 +218,10 @@ answered AS (
         response_status = %(response_status)s, response_body = %(response_body)s
     FROM settled s WHERE k.resource_id = s.id AND %(response_status)s::smallint IS NOT NULL
         AND k.recovery_point <> 'finished'  -- by resource, not by the index of unanswered keys
+    RETURNING 1
 )
-SELECT (SELECT count(*) FROM settled), (SELECT count(*) FROM closed)
+SELECT (SELECT count(*) FROM settled), (SELECT count(*) FROM closed),
+    (SELECT count(*) FROM answered)
 """
 
 
@@ -236,7 +243,7 @@ async def begin_refund(db: Database, item: BeginRefund) -> BeginRefundOutcome:
 
 
 async def settle_refund(db: Database, item: SettleRefund) -> SettleOutcome:
-    """Settle a refund that is still open; it is not `applied` if another was faster."""
+    """Settle a refund that is still open; not `applied` if another was faster or has its lease."""
     return await db.transact(lambda transaction: settle_refund_within(transaction, item))
 
 
@@ -249,8 +256,10 @@ async def settle_refund_within(transaction: Transaction, item: SettleRefund) -> 
         " (SELECT r.payment_id FROM refunds r WHERE r.id = %s) FOR UPDATE",
         (item.refund_id,),
     )
-    settled, closed = (await transaction.fetch(_SETTLE, msgspec.structs.asdict(item)))[0]
-    return SettleOutcome(bool(settled), None, order_refunded=bool(closed))
+    settled, closed, answered = (await transaction.fetch(_SETTLE, msgspec.structs.asdict(item)))[0]
+    return SettleOutcome(
+        bool(settled), None, order_refunded=bool(closed), answer_kept=bool(answered)
+    )
 
 
 async def get_refund(db: Database, refund_id: UUID) -> RefundRow | None:
@@ -294,10 +303,10 @@ async def claim_due_refunds(
         """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit, "only": refund_id},
     )
-    return [_due(row) for row in rows]
+    return [_due(row, until) for row in rows]
 
 
-def _due(row: Row) -> DueRefund:
+def _due(row: Row, lease: datetime) -> DueRefund:
     checks, correlation_id, provider, user_id, charge_ref, *refund = row
     rest: list[Any] = list(refund)
-    return DueRefund(checks, correlation_id, provider, user_id, charge_ref, RefundRow(*rest))
+    return DueRefund(checks, correlation_id, provider, user_id, charge_ref, RefundRow(*rest), lease)

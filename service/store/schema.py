@@ -13,3 +13,11 @@ async def require_schema(db: Database) -> None:
     rows = await db.read("SELECT 1 FROM _yoyo_migration WHERE migration_id = %s", (newest(),))
     if not rows:
         raise SchemaMissingError(f"migration {newest()} is missing; run the role `migrate`")
+
+
+async def require_writable(db: Database) -> None:
+    """Raise ReadOnlyError if the server takes no writes now.
+
+    It writes to a sequence: 8 bytes that nobody reads, on disk at every 33rd time.
+    """
+    await db.read("SELECT nextval('public.write_probe')")

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.store.database import Database, Transaction
+from service.store.database import Database, Row, Transaction
 
 NAME: Final = "settle_payments"
 
@@ -22,16 +22,17 @@ WITH input AS MATERIALIZED (
         captured_minor bigint,
         provider_ref text, failure_code text, next_check_at timestamptz, entries json,
         ledger_id uuid, event text, data jsonb, correlation_id text, at timestamptz,
-        response_status smallint, response_body text)
+        response_status smallint, response_body text, lease timestamptz)
 ),
 -- In order of id, so that two batches never wait for each other.
 open_attempts AS MATERIALIZED (
-    SELECT a.id FROM payment_attempts a
+    SELECT a.id, a.next_check_at FROM payment_attempts a
     WHERE a.id = ANY (ARRAY(SELECT attempt_id FROM input)) AND a.status IN ('pending', 'unknown')
     ORDER BY a.id FOR UPDATE
 ),
 settled AS MATERIALIZED (
     SELECT i.* FROM input i JOIN open_attempts o ON o.id = i.attempt_id
+    WHERE i.lease IS NULL OR o.next_check_at = i.lease
 ),
 attempts AS (
     UPDATE payment_attempts a SET
@@ -91,11 +92,13 @@ answered AS (
     FROM settled s WHERE k.resource_id = s.resource_id AND s.response_status IS NOT NULL
         -- Not = 'started': the index of unanswered keys would be read whole for each payment.
         AND k.recovery_point <> 'finished'
+    RETURNING k.resource_id
 )
-SELECT i.attempt_id, s.attempt_id IS NOT NULL, paid.age_s
+SELECT i.attempt_id, s.attempt_id IS NOT NULL, paid.age_s, k.resource_id IS NOT NULL
 FROM input i
 LEFT JOIN settled s ON s.attempt_id = i.attempt_id
 LEFT JOIN paid ON paid.payment_id = i.payment_id
+LEFT JOIN answered k ON k.resource_id = i.resource_id
 """
 
 
@@ -112,7 +115,8 @@ class SettlePayment(msgspec.Struct, frozen=True):
 
     `resource_id` is what the request's idempotency key stands for: the payment of a charge, the
     attempt of a capture or a cancellation. `response_status` and `response_body` answer every
-    repeat of the request; both are None while it has no answer to keep.
+    repeat of the request; both are None while it has no answer to keep. With a `lease` the attempt
+    is settled only while that is its own, so while no other process has taken it over.
     """
 
     payment_id: UUID
@@ -132,17 +136,20 @@ class SettlePayment(msgspec.Struct, frozen=True):
     at: datetime
     response_status: int | None
     response_body: str | None
+    lease: datetime | None = None
 
 
 class SettleOutcome(msgspec.Struct, frozen=True):
     """Whether this settlement was the one that counted, and the age of the order it paid.
 
     `order_refunded`: it was a refund, and the last that the order's payment had to give.
+    `answer_kept`: the request's answer was kept now, and not one before, or none for want of a key.
     """
 
     applied: bool
     order_age_s: float | None
     order_refunded: bool = False
+    answer_kept: bool = False
 
 
 def conflict_keys(item: SettlePayment) -> tuple[Any, ...]:
@@ -153,11 +160,16 @@ def conflict_keys(item: SettlePayment) -> tuple[Any, ...]:
 async def settle_payments(db: Database, items: Sequence[SettlePayment]) -> list[SettleOutcome]:
     """Settle each attempt that is still open; safe to repeat."""
     rows = {row[0]: row for row in await db.run_set(NAME, items)}
-    return [SettleOutcome(*rows[item.attempt_id][1:]) for item in items]
+    return [_outcome(rows[item.attempt_id]) for item in items]
 
 
 async def settle_within(transaction: Transaction, item: SettlePayment) -> SettleOutcome:
     """Settle one attempt as a part of a transaction: the same statement, the same effects."""
     payload = msgspec.json.encode([item]).decode()
     rows = await transaction.fetch(f"EXECUTE {NAME}(%s)", (payload,))
-    return SettleOutcome(*rows[0][1:])
+    return _outcome(rows[0])
+
+
+def _outcome(row: Row) -> SettleOutcome:
+    _, applied, order_age_s, kept = row
+    return SettleOutcome(applied, order_age_s, answer_kept=kept)

@@ -1,9 +1,8 @@
 """What every use case works with; the composition root makes it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from service.clock import Clock
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
 from service.integrations.merchants import Merchants
@@ -14,15 +13,8 @@ from service.store.batch import Batcher
 from service.store.begin_payments import BeginOutcome, BeginPayment
 from service.store.database import Database
 from service.store.inbox import NewEvent
-from service.store.orders import NewOrder
+from service.store.orders import CreateOutcome, NewOrder
 from service.store.settle_payments import SettleOutcome, SettlePayment
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +25,7 @@ class Context:
     metrics: Metrics
     now: Clock
     db: Database
-    create_orders: Batcher[NewOrder, None]
+    create_orders: Batcher[NewOrder, CreateOutcome]
     begin_payments: Batcher[BeginPayment, BeginOutcome]
     settle_payments: Batcher[SettlePayment, SettleOutcome]
     receive_events: Batcher[NewEvent, bool]

@@ -6,6 +6,7 @@ from typing import Final
 from service import metric_catalog as m
 from service.integrations.library import LibraryError
 from service.logs import bind_correlation, get_logger
+from service.retry import full_jitter_s
 from service.store import outbox as store
 from service.store.outbox import Entitlement, Message
 from service.usecases.context import Context
@@ -72,7 +73,7 @@ async def _grant(ctx: Context, entitlement: Entitlement) -> None:
 
 
 async def _put_off(ctx: Context, message: Message, reason: str) -> None:
-    wait_s = min(FIRST_RETRY_S * 2 ** min(message.attempts - 1, 20), MAX_RETRY_S)
+    wait_s = full_jitter_s(message.attempts, first_s=FIRST_RETRY_S, most_s=MAX_RETRY_S)
     until = ctx.now() + timedelta(seconds=wait_s)
     await store.put_off(ctx.db, message.id, until=until, error=reason)
     ctx.metrics.inc(m.OUTBOX_DELIVERIES, topic=message.topic, outcome="error")

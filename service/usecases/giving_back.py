@@ -45,7 +45,7 @@ async def retry_orphan(ctx: Context, command: Command) -> Answer:
         status="pending",
         event="orphan_capture_retried",
         refund_ref=None,
-        retry_keys=[new_id()],
+        retry_keys=[new_id(ctx.now())],
         correlation_id=correlation_id(),
         at=ctx.now(),
     )
@@ -152,7 +152,7 @@ async def _refund_in_place(ctx: Context, refund_id: UUID) -> DueRefund:
     # What is left as we look; the store refuses if that is 0 or has changed since.
     left = payment.captured_minor - payment.refunded_minor - payment.refund_pending_minor
     row = RefundRow(
-        id=new_id(),
+        id=new_id(now),
         payment_id=payment.id,
         status=RefundStatus.PENDING,
         amount_minor=failed.amount_minor if failed.reversed else left,

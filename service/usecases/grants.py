@@ -21,7 +21,7 @@ async def give_up_if_hopeless(ctx: Context, message: Message, error: LibraryErro
         return False
     item = GiveUp(
         message_id=message.id,
-        refund_id=new_id(),
+        refund_id=new_id(ctx.now()),
         reason=reason,
         error=str(error),
         correlation_id=message.correlation_id,

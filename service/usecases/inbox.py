@@ -26,6 +26,7 @@ from service.errors import MalformedRequestError, NotFoundError, ServiceError, W
 from service.ids import new_id
 from service.logs import bind, correlation_id, get_logger
 from service.providers.port import NotSentError, OutcomeUnknownError
+from service.retry import full_jitter_s
 from service.store import inbox as store
 from service.store import orphans as orphan_store
 from service.store import payments
@@ -44,7 +45,7 @@ _log = get_logger(__name__)
 
 FIRST_RETRY_S: Final = 2.0
 MAX_RETRY_S: Final = 21_600.0
-"""An event that finds no payment is looked at again after 2 s, and at last every six hours."""
+"""An event that finds no payment is looked at again within 2 s, and at last within six hours."""
 
 PARK_AFTER: Final = timedelta(days=3)
 """Then people see it: Stripe itself repeats a delivery for three days and no longer."""
@@ -158,7 +159,7 @@ async def _put_off(ctx: Context, event: InboxEvent, reason: str) -> None:
     if now - event.received_at >= PARK_AFTER:
         await _park(ctx, event, reason)
         return
-    wait_s = min(FIRST_RETRY_S * 2 ** min(event.attempts - 1, 20), MAX_RETRY_S)
+    wait_s = full_jitter_s(event.attempts, first_s=FIRST_RETRY_S, most_s=MAX_RETRY_S)
     await store.put_off(ctx.db, event, until=now + timedelta(seconds=wait_s), error=reason)
     ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome="error")
     _log.warning("webhook_put_off", event_type=event.type, reason=reason, wait_s=wait_s)
@@ -208,11 +209,14 @@ async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
     payment = await find_owner(ctx, event)
     if payment is None:
         return FOREIGN
-    if payment.provider_ref != event.charge_ref:
-        raise NotYetError("no refund of ours")
     bind(payment_id=str(payment.id), user_id=payment.user_id)
-    if not payment.captured_minor:
-        raise NotYetError(f"the payment is {payment.status}: nothing of it is booked")
+    if not payment.captured_minor:  # what was given back was captured before, unheard of
+        outcome = await _of_payment(ctx, event, payment)
+        payment = await payments.get_payment(ctx.db, payment.id) or payment
+        if payment.status in CLOSED:
+            return outcome
+    if payment.provider_ref != event.charge_ref or not payment.captured_minor:
+        raise NotYetError("no refund of ours")
     return await _follow_refunds(ctx, payment)
 
 
@@ -225,6 +229,10 @@ async def _charge(ctx: Context, event: InboxEvent) -> str:
     if payment is None:
         return FOREIGN
     bind(payment_id=str(payment.id), user_id=payment.user_id)
+    return await _of_payment(ctx, event, payment)
+
+
+async def _of_payment(ctx: Context, event: InboxEvent, payment: PaymentRow) -> str:
     status = PaymentStatus(payment.status)
     stray = payment.provider_ref not in (None, event.charge_ref)
     if stray or status in CLOSED:
@@ -295,7 +303,7 @@ async def reopen(ctx: Context, cause: str, payment: PaymentRow, charge: Charge) 
     process = status is PaymentStatus.REQUIRES_ACTION and not canceled
     now = ctx.now()
     item = Reopen(
-        attempt_id=new_id(),
+        attempt_id=new_id(now),
         payment_id=payment.id,
         status=status,
         operation="cancel" if canceled else "capture" if captured else "charge",

@@ -70,7 +70,11 @@ async def _operate_on(ctx: Context, command: Operate, payment: PaymentRow) -> An
     match outcome.kind:
         case BegunOperation.CREATED:
             attempt = Attempt(
-                item.attempt_id, command.operation, payment, part_minor=command.amount_minor
+                item.attempt_id,
+                command.operation,
+                payment,
+                part_minor=command.amount_minor,
+                lease=item.locked_until,
             )
             return (await operate(ctx, attempt)).answer
         case BegunOperation.REPLAY if outcome.response_status and outcome.response_body:
@@ -97,7 +101,7 @@ async def expire_held(ctx: Context) -> int:
 def _begin_item(ctx: Context, command: Operate) -> BeginOperation:
     now = ctx.now()
     return BeginOperation(
-        attempt_id=new_id(),
+        attempt_id=new_id(now),
         payment_id=command.payment_id,
         operation=command.operation,
         allowed=ALLOWED[command.operation],

@@ -2,55 +2,93 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
 
 from service import metric_catalog as m
 from service.domain import order as domain
+from service.domain.amounts import described
 from service.domain.money import Money
 from service.errors import (
+    AmountNotPayableError,
     FieldError,
     GameUnavailableError,
+    IdempotencyKeyInFlightError,
+    IdempotencyKeyReusedError,
     IllegalTransitionError,
     LivePaymentExistsError,
     NotFoundError,
+    StoreUnavailableError,
 )
 from service.ids import new_id
 from service.integrations.game_catalog import Game
 from service.logs import get_logger
 from service.store import orders as store
 from service.store.database import RefusedError
-from service.store.orders import ItemRow, NewOrder, OrderRow
+from service.store.orders import Created, CreateOutcome, ItemRow, NewOrder, OrderRow
+from service.usecases.answer import Answer
 from service.usecases.context import Context
+from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S
+from service.views import encode, order_view
 
 _log = get_logger(__name__)
 
 
-async def create_order(
-    ctx: Context, *, user_id: str, currency: str, wanted: Sequence[tuple[str, int]]
-) -> OrderRow:
-    """Create an order of (game id, quantity) pairs; raise GameUnavailableError."""
-    games = await ctx.game_catalog.games([game_id for game_id, _ in wanted])
-    _refuse_unavailable(games, currency)
+MAX_CREATES: Final = 3
+"""`again` means that another request claimed the key in the same moment; the next look sees it."""
+
+
+class CreateOrder(msgspec.Struct, frozen=True):
+    """A request for an order of (game id, quantity) pairs; `fingerprint` is hexadecimal."""
+
+    user_id: str
+    currency: str
+    wanted: tuple[tuple[str, int], ...]
+    key: str | None
+    fingerprint: str
+
+
+class OrderAnswer(msgspec.Struct, frozen=True):
+    """The order's id, and what is answered for it."""
+
+    order_id: UUID
+    answer: Answer
+
+
+async def create_order(ctx: Context, command: CreateOrder) -> OrderAnswer:
+    """Create an order, or return the answer that this key already got."""
+    if command.key is not None:
+        # Before the catalog is asked: a repeat gets its answer whatever has become of the games.
+        known = await store.find_key(
+            ctx.db, command.user_id, command.key, fingerprint=command.fingerprint
+        )
+        if known is not None:
+            return _stored(known)
+    games = await ctx.game_catalog.games([game_id for game_id, _ in command.wanted])
+    _refuse_unavailable(games, command.currency)
+    _refuse_unpayable(ctx, games, command)
     items = [
-        domain.OrderItem(game.id, game.title, quantity, Money(game.prices[currency], currency))
-        for game, (_, quantity) in zip(games, wanted, strict=True)
+        domain.OrderItem(
+            game.id, game.title, quantity, Money(game.prices[command.currency], command.currency)
+        )
+        for game, (_, quantity) in zip(games, command.wanted, strict=True)
         if game is not None
     ]
-    order = _new_order(ctx, user_id, items)
-    await ctx.create_orders.submit(order)
+    order = _new_order(ctx, command.user_id, items)
+    body = encode(order_view(_pending(order)))
+    if command.key is not None:
+        order = replace(
+            order, key=command.key, fingerprint=command.fingerprint, response_body=body.decode()
+        )
+    outcome = await _create(ctx, order)
+    if outcome.kind is not Created.CREATED:
+        return _stored(outcome)
     ctx.metrics.inc(m.ORDERS, status=domain.OrderStatus.PENDING)
     _log.info("order_created", order_id=str(order.id), total_minor=order.total_minor)
-    return OrderRow(
-        order.id,
-        user_id,
-        domain.OrderStatus.PENDING,
-        order.currency,
-        order.total_minor,
-        order.at,
-        order.at,
-        order.expires_at,
-        order.items,
-    )
+    return OrderAnswer(order.id, Answer(201, body))
 
 
 async def get_order(ctx: Context, order_id: UUID, user_id: str) -> OrderRow:
@@ -95,10 +133,44 @@ async def expire_orders(ctx: Context, limit: int) -> int:
     return expired
 
 
+async def _create(ctx: Context, order: NewOrder) -> CreateOutcome:
+    for _ in range(MAX_CREATES):
+        outcome = await ctx.create_orders.submit(order)
+        if outcome.kind is not Created.AGAIN:
+            return outcome
+    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+
+
+def _stored(outcome: CreateOutcome) -> OrderAnswer:
+    """Return the answer of the first request; raise if there is none for this one."""
+    if outcome.kind is Created.KEY_REUSED:
+        raise IdempotencyKeyReusedError
+    if outcome.kind is Created.IN_FLIGHT:
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    status, body, order_id = outcome.response_status, outcome.response_body, outcome.resource_id
+    if status is None or body is None or order_id is None:
+        raise StoreUnavailableError  # the database keeps all of them or none
+    return OrderAnswer(order_id, Answer(status, body.encode(), replayed=True))
+
+
+def _pending(order: NewOrder) -> OrderRow:
+    return OrderRow(
+        order.id,
+        order.user_id,
+        domain.OrderStatus.PENDING,
+        order.currency,
+        order.total_minor,
+        order.at,
+        order.at,
+        order.expires_at,
+        order.items,
+    )
+
+
 def _new_order(ctx: Context, user_id: str, items: Sequence[domain.OrderItem]) -> NewOrder:
     total, now = domain.total(items), ctx.now()
     return NewOrder(
-        id=new_id(),
+        id=new_id(now),
         user_id=user_id,
         currency=total.currency,
         total_minor=total.minor,
@@ -112,10 +184,35 @@ def _new_order(ctx: Context, user_id: str, items: Sequence[domain.OrderItem]) ->
 
 
 def _refuse_unavailable(games: Sequence[Game | None], currency: str) -> None:
+    reasons = [_unavailable(game, currency) for game in games]
     problems = tuple(
-        FieldError(f"$.items[{index}].game_id", f"is not for sale in {currency}")
-        for index, game in enumerate(games)
-        if game is None or not game.available or game.prices.get(currency, 0) <= 0
+        FieldError(f"$.items[{index}].game_id", reason)
+        for index, reason in enumerate(reasons)
+        if reason
     )
     if problems:
         raise GameUnavailableError(fields=problems)
+
+
+def _unavailable(game: Game | None, currency: str) -> str:
+    """Return why a game can't be ordered; empty if it can."""
+    price = game.prices.get(currency, -1) if game is not None and game.available else -1
+    if price == 0:
+        return f"costs nothing in {currency}, and what is free is not sold here"
+    return "" if price > 0 else f"is not for sale in {currency}"
+
+
+def _refuse_unpayable(ctx: Context, games: Sequence[Game | None], command: CreateOrder) -> None:
+    """Raise AmountNotPayableError if no provider takes the total, before anything computes with it.
+
+    Prices are the catalog's, which may say any integer.
+    """
+    currency = command.currency
+    minor = sum(
+        game.prices[currency] * quantity
+        for game, (_, quantity) in zip(games, command.wanted, strict=True)
+        if game is not None
+    )
+    if not ctx.providers.taking(ctx.providers, minor, currency):
+        limits = (provider.limits for provider in ctx.providers.values())
+        raise AmountNotPayableError(described(limits, currency))

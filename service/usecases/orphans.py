@@ -22,6 +22,7 @@ from service.providers.port import (
     RefundRequest,
     RefundResult,
 )
+from service.retry import full_jitter_s
 from service.store import orphans as store
 from service.store import payments
 from service.store.orphans import NewOrphan, OrphanRow
@@ -33,8 +34,8 @@ _log = get_logger(__name__)
 
 FIRST_RETRY_S: Final = 5.0
 MAX_RETRY_S: Final = 3_600.0
-MAX_ATTEMPTS: Final = 20
-"""With doubling from 5 s to an hour that is ten hours; then a person gives the money back."""
+MAX_ATTEMPTS: Final = 30
+"""With waits up to 5 s, doubling to an hour, that is ten hours; then a person gives it back."""
 
 SHOWN: Final = 100
 
@@ -135,7 +136,7 @@ async def _record(ctx: Context, payment: PaymentRow, charge_ref: str, charge: Ch
     if charge.amount is None or not charge.captured:
         raise OutcomeUnknownError("the charge's amount cannot be read")
     item = NewOrphan(
-        id=new_id(),
+        id=new_id(ctx.now()),
         provider=payment.provider,
         provider_ref=charge_ref,
         payment_id=payment.id,
@@ -183,7 +184,7 @@ async def _put_off(ctx: Context, orphan: OrphanRow, reason: str) -> None:
         if await store.settle(ctx.db, orphan, "review", refund_ref=None, error=reason, at=now):
             _log.error("orphan_capture_review", **_facts(orphan.id), failure_code=reason)
         return
-    wait_s = min(FIRST_RETRY_S * 2 ** min(orphan.attempts - 1, 20), MAX_RETRY_S)
+    wait_s = full_jitter_s(orphan.attempts, first_s=FIRST_RETRY_S, most_s=MAX_RETRY_S)
     await store.put_off(ctx.db, orphan.id, until=now + timedelta(seconds=wait_s), error=reason)
     _log.warning("orphan_capture_put_off", **_facts(orphan.id), reason=reason, wait_s=wait_s)
 

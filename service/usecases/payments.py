@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from enum import Enum
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from service import metric_catalog as m
 from service.domain.payment import CaptureMethod, NextAction, PaymentStatus
 from service.errors import (
     AlreadyOwnedError,
+    AmountNotPayableError,
     IdempotencyKeyInFlightError,
     IdempotencyKeyReusedError,
     LivePaymentExistsError,
@@ -44,6 +46,12 @@ MAX_BEGINS: Final = 3
 """`again` means that another request claimed the key in the same moment; the next look sees it."""
 
 
+class _Begin(Enum):
+    """The key's first request is gone and has left nothing: this one begins anew."""
+
+    ANEW = "anew"
+
+
 class Pay(msgspec.Struct, frozen=True):
     """A request to pay an order; `fingerprint` is the request's SHA-256 in hexadecimal."""
 
@@ -64,18 +72,21 @@ async def pay(ctx: Context, command: Pay) -> Answer:
     """
     started, names = time.perf_counter(), _candidates(ctx, command)
     with ctx.metrics.in_progress(m.ACTIVE_PAYMENTS):
-        while True:
+        for _ in range(MAX_BEGINS * len(names)):
             name = ctx.providers.choose(names)
             names.remove(name)
             with ctx.providers[name].admit():
                 paid = await _pay_through(ctx, command, name, names)
             if isinstance(paid, Answer):
                 return await with_next_action(ctx, paid)
-            if paid is not None:
+            if isinstance(paid, _Begin):
+                names = _candidates(ctx, command)
+            elif paid is not None:
                 duration_s = time.perf_counter() - started
                 labels = {"status": paid.metric_status, "provider": name}
                 ctx.metrics.observe(m.PAYMENT_DURATION, duration_s, **labels)
                 return await with_next_action(ctx, paid.answer)
+    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
 
 
 async def get_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentRow:
@@ -147,14 +158,20 @@ def _candidates(ctx: Context, command: Pay) -> list[str]:
 
 async def _pay_through(
     ctx: Context, command: Pay, provider: str, others: Sequence[str]
-) -> Settled | Answer | None:
+) -> Settled | Answer | _Begin | None:
     """Pay with one provider; None if it surely did nothing and one of `others` may try."""
     item = _begin_item(ctx, command, provider)
     bind(payment_id=str(item.payment_id), provider=provider)
     outcome = await _begin(ctx, item)
     match outcome.kind:
         case Begun.CREATED:
-            return await charge(ctx, _attempt(item, outcome), others)
+            attempt = _attempt(item, outcome)
+            amount = attempt.amount
+            return await charge(
+                ctx, attempt, ctx.providers.taking(others, amount.minor, amount.currency)
+            )
+        case Begun.AMOUNT_REFUSED if others:
+            return None
         case Begun.LOST_GAME:
             return await fail_unsent(ctx, _attempt(item, outcome), AlreadyOwnedError.code)
         case Begun.REPLAY:
@@ -168,8 +185,8 @@ async def _pay_through(
 def _begin_item(ctx: Context, command: Pay, provider: str) -> BeginPayment:
     now = ctx.now()
     return BeginPayment(
-        payment_id=new_id(),
-        attempt_id=new_id(),
+        payment_id=new_id(now),
+        attempt_id=new_id(now),
         caller=command.user_id,
         key=command.key,
         fingerprint=command.fingerprint,
@@ -180,6 +197,10 @@ def _begin_item(ctx: Context, command: Pay, provider: str) -> BeginPayment:
         correlation_id=command.correlation_id,
         at=now,
         locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
+        limits={
+            currency: (each.least, each.most)
+            for currency, each in ctx.providers[provider].limits.items()
+        },
     )
 
 
@@ -212,7 +233,7 @@ def _attempt(item: BeginPayment, outcome: BeginOutcome) -> Attempt:
         created_at=item.at,
         updated_at=item.at,
     )
-    return Attempt(item.attempt_id, "charge", payment)
+    return Attempt(item.attempt_id, "charge", payment, lease=item.locked_until)
 
 
 def _stored(outcome: BeginOutcome) -> Answer:
@@ -221,7 +242,7 @@ def _stored(outcome: BeginOutcome) -> Answer:
     return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)
 
 
-async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> Answer:
+async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> Answer | _Begin:
     """Own the key of a request that is gone, and finish what it began."""
     await take_over(ctx, command.user_id, command.key)
     if outcome.resource_id is None:
@@ -229,9 +250,9 @@ async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> Answer:
     payment = await store.get_payment(ctx.db, outcome.resource_id)
     if payment is None:  # it died before it made one
         await idempotency.drop_claim(ctx.db, [outcome.resource_id])
-        return await pay(ctx, command)
+        return _Begin.ANEW
     if await idempotency.free_unanswered(ctx.db, payment.id):  # it died between two providers
-        return await pay(ctx, command)
+        return _Begin.ANEW
     return await resume(ctx, payment.id, payment.id)
 
 
@@ -249,4 +270,5 @@ _REFUSALS: Final[dict[Begun, Callable[[], ServiceError]]] = {
     Begun.LIVE_PAYMENT: LivePaymentExistsError,
     Begun.LOST_ORDER: LivePaymentExistsError,
     Begun.OWNED: AlreadyOwnedError,
+    Begun.AMOUNT_REFUSED: AmountNotPayableError,
 }

@@ -86,7 +86,7 @@ async def request_run(ctx: Context, *, actor: str, reason: str) -> RunRow:
         evidence={},
         correlation_id=correlation_id(),
     )
-    run = await runs.request(ctx.db, new_id(), action)
+    run = await runs.request(ctx.db, new_id(action.at), action)
     _log.info("reconciliation_requested", run_id=str(run.id), actor=actor)
     return run
 
@@ -116,7 +116,7 @@ async def run_due(ctx: Context) -> int:
     now, settings = ctx.now(), ctx.settings
     interval_s = settings.reconciliation_interval_s
     claim = Claim(
-        run_id=new_id(),
+        run_id=new_id(now),
         at=now,
         lease_until=now + timedelta(seconds=LEASE_S),
         due_before=now - timedelta(seconds=interval_s),

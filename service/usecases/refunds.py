@@ -31,7 +31,7 @@ from service.providers.port import (
     RefundRequest,
     RefundResult,
 )
-from service.store import idempotency
+from service.retry import full_jitter_s
 from service.store import refunds as store
 from service.store.database import RefusedError
 from service.store.payments import PaymentRow
@@ -49,7 +49,12 @@ from service.usecases.context import Context
 from service.usecases.disputes import follow_of_charge
 from service.usecases.keys import take_over
 from service.usecases.payments import get_payment
-from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, MAX_UNKNOWN_WAIT_S
+from service.usecases.settle import (
+    IN_FLIGHT_RETRY_AFTER_S,
+    MAX_UNKNOWN_WAIT_S,
+    present_answer,
+    stored_answer,
+)
 from service.views import encode, refund_view
 
 _log = get_logger(__name__)
@@ -88,7 +93,7 @@ async def _refund(ctx: Context, command: Refund, payment: PaymentRow) -> Answer:
     outcome = await _begin(ctx, item)
     match outcome.kind:
         case BegunRefund.CREATED:
-            return await _send(ctx, await _due(ctx, item.refund_id, payment))
+            return await _send(ctx, await _due(ctx, item, payment))
         case BegunRefund.REPLAY if outcome.response_status and outcome.response_body:
             return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)
         case BegunRefund.RESUME:
@@ -104,7 +109,10 @@ async def list_refunds(ctx: Context, payment_id: UUID, user_id: str) -> list[Ref
 
 
 async def resolve_refund(ctx: Context, due: DueRefund) -> Answer:
-    """Ask the provider what became of a refund; if it has no record, send it under the same key."""
+    """Ask the provider what became of a refund; if it has no record, send it under the same key.
+
+    Raises OutcomeUnknownError if it does not say and the refund is another's to resolve.
+    """
     request = _request(due)
     try:
         provider = ctx.providers[due.provider]
@@ -117,7 +125,7 @@ async def resolve_refund(ctx: Context, due: DueRefund) -> Answer:
 def _begin_item(ctx: Context, command: Refund) -> BeginRefund:
     now = ctx.now()
     return BeginRefund(
-        refund_id=new_id(),
+        refund_id=new_id(now),
         payment_id=command.payment_id,
         caller=command.user_id,
         key=command.key,
@@ -138,19 +146,22 @@ async def _begin(ctx: Context, item: BeginRefund) -> BeginRefundOutcome:
     raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
 
 
-async def _due(ctx: Context, refund_id: UUID, payment: PaymentRow) -> DueRefund:
-    row = await store.get_refund(ctx.db, refund_id)
+async def _due(ctx: Context, item: BeginRefund, payment: PaymentRow) -> DueRefund:
+    row = await store.get_refund(ctx.db, item.refund_id)
     if row is None or payment.provider_ref is None:
         raise StoreUnavailableError  # it was written a moment ago, for a captured payment
     provider, user_id = payment.provider, payment.user_id
-    return DueRefund(0, correlation_id(), provider, user_id, payment.provider_ref, row)
+    return DueRefund(
+        0, correlation_id(), provider, user_id, payment.provider_ref, row, item.locked_until
+    )
 
 
 async def _send(ctx: Context, due: DueRefund) -> Answer:
     try:
         result = await ctx.providers[due.provider].refund(_request(due))
     except NotSentError:
-        return await _settle(ctx, due, RefundStatus.FAILED, None, "provider_unavailable")
+        code = "provider_unavailable"
+        return await _settle(ctx, due, RefundStatus.FAILED, None, code, supposed=True)
     except OutcomeUnknownError as error:
         return await _settle_unknown(ctx, due, str(error), checks=0)
     return await _settle_result(ctx, due, result)
@@ -180,12 +191,16 @@ async def _settle_result(ctx: Context, due: DueRefund, result: RefundResult) -> 
 
 
 async def _settle_unknown(ctx: Context, due: DueRefund, reason: str, *, checks: int) -> Answer:
+    if due.lease is None:
+        raise OutcomeUnknownError(reason)
     review = checks >= ctx.settings.unknown_max_checks and due.refund.status == RefundStatus.UNKNOWN
     status = RefundStatus.REVIEW if review else RefundStatus.UNKNOWN
     _log.warning("refund_outcome_unknown", reason=reason, checks=checks)
-    wait_s = min(ctx.settings.unknown_retry_s * 2**checks, MAX_UNKNOWN_WAIT_S)
+    first_s = ctx.settings.unknown_retry_s
+    wait_s = full_jitter_s(checks + 1, first_s=first_s, most_s=MAX_UNKNOWN_WAIT_S)
     next_check_at = ctx.now() + timedelta(seconds=wait_s)
-    return await _settle(ctx, due, status, None, "outcome_unknown", next_check_at)
+    code = "outcome_unknown"
+    return await _settle(ctx, due, status, None, code, next_check_at, supposed=True)
 
 
 async def _settle(
@@ -195,19 +210,20 @@ async def _settle(
     provider_ref: str | None,
     failure_code: str | None,
     next_check_at: datetime | None = None,
+    *,
+    supposed: bool = False,
 ) -> Answer:
+    """Settle; what is only `supposed` counts while the refund is still ours, as in settle.py."""
     row = replace(due.refund, status=status, failure_code=failure_code, updated_at=ctx.now())
     answer = Answer(202 if status in _UNDECIDED else 201, encode(refund_view(row)))
     item = settlement(due, row, provider_ref, answer, next_check_at)
+    item = replace(item, lease=due.lease if supposed else None)
     settled = await store.settle_refund(ctx.db, item)
-    if settled.applied:
-        count_order(ctx, settled)
-        _log.info(REFUND_REACHED[status], refund_id=str(row.id), amount_minor=row.amount_minor)
-        return answer
-    stored = await idempotency.stored_answer(ctx.db, row.id)
-    if stored is None:
-        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
-    return Answer(stored[0], stored[1].encode(), replayed=True)
+    if not settled.applied:
+        return await present_answer(ctx, row.id)
+    count_order(ctx, settled)
+    _log.info(REFUND_REACHED[status], refund_id=str(row.id), amount_minor=row.amount_minor)
+    return answer if settled.answer_kept else await stored_answer(ctx, row.id) or answer
 
 
 def count_order(ctx: Context, settled: SettleOutcome) -> None:

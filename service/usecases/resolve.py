@@ -81,7 +81,7 @@ async def _hand_on(ctx: Context, attempt: Attempt, reason: str) -> Settled | Non
     frees it and begins anew. Whoever comes second frees nothing and makes nothing.
     """
     verdict = Verdict(PaymentStatus.FAILED, 0, "provider_unavailable", "failed")
-    settled = await settle(ctx, attempt, verdict, keep_answer=False)
+    settled = await settle(ctx, attempt, verdict, keep_answer=False, supposed=True)
     if not settled.applied:
         return settled
     if not await idempotency.free_unanswered(ctx.db, attempt.payment.id):
@@ -93,7 +93,8 @@ async def _hand_on(ctx: Context, attempt: Attempt, reason: str) -> Settled | Non
 
 async def fail_unsent(ctx: Context, attempt: Attempt, failure_code: str) -> Settled:
     """Fail a payment whose provider was surely never asked."""
-    return await settle(ctx, attempt, Verdict(PaymentStatus.FAILED, 0, failure_code, "failed"))
+    verdict = Verdict(PaymentStatus.FAILED, 0, failure_code, "failed")
+    return await settle(ctx, attempt, verdict, supposed=True)
 
 
 async def operate(ctx: Context, attempt: Attempt) -> Settled:
@@ -103,7 +104,9 @@ async def operate(ctx: Context, attempt: Attempt) -> Settled:
     except NotSentError as error:
         held = PaymentStatus(attempt.payment.status)
         verdict = Verdict(held, 0, "provider_unavailable", "failed")
-        await settle(ctx, attempt, verdict, keep_answer=False)
+        settled = await settle(ctx, attempt, verdict, keep_answer=False, supposed=True)
+        if not settled.applied:
+            return settled
         await idempotency.drop_claim(ctx.db, [attempt.resource_id])
         raise ProviderUnavailableError(retry_after_s=PROVIDER_RETRY_AFTER_S) from error
     except OutcomeUnknownError as error:
@@ -131,7 +134,9 @@ async def resolve(ctx: Context, due: DueAttempt) -> Answer:
 
 def attempt_of(due: DueAttempt) -> Attempt:
     """Return an attempt whose outcome is open."""
-    return Attempt(due.attempt_id, due.operation, due.payment, due.checks, due.amount_minor)
+    return Attempt(
+        due.attempt_id, due.operation, due.payment, due.checks, due.amount_minor, due.lease
+    )
 
 
 async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> Answer:
@@ -194,7 +199,8 @@ async def _settle_silence(ctx: Context, attempt: Attempt, reason: str) -> Settle
     last = attempt.checks >= ctx.settings.unknown_max_checks
     present = PaymentStatus(attempt.payment.status)
     _log.warning("payment_outcome_unknown", reason=reason, checks=attempt.checks)
-    return await settle(ctx, attempt, judge_silence(attempt.operation, present, last_check=last))
+    verdict = judge_silence(attempt.operation, present, last_check=last)
+    return await settle(ctx, attempt, verdict, supposed=True)
 
 
 def _charge_request(attempt: Attempt) -> ChargeRequest:

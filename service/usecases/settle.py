@@ -18,6 +18,7 @@ from service.errors import IdempotencyKeyInFlightError
 from service.events import PAYMENT_REACHED
 from service.ids import new_id
 from service.logs import correlation_id, get_logger
+from service.retry import full_jitter_s
 from service.slo import HIGH_VALUE_MINOR
 from service.store import idempotency
 from service.store.payments import PaymentRow
@@ -41,6 +42,7 @@ class Attempt(msgspec.Struct, frozen=True):
     """Something that is tried on a payment; `checks` counts the looks at its unknown outcome.
 
     `part_minor` is what is to be captured, in minor units; None means all of it.
+    `lease` is until when it is this process's to resolve; another one may have it after that.
     """
 
     id: UUID
@@ -48,6 +50,7 @@ class Attempt(msgspec.Struct, frozen=True):
     payment: PaymentRow
     checks: int = 0
     part_minor: int | None = None
+    lease: datetime | None = None
 
     @property
     def resource_id(self) -> UUID:
@@ -85,8 +88,13 @@ async def settle(
     *,
     next_action: NextAction | None = None,
     keep_answer: bool = True,
+    supposed: bool = False,
 ) -> Settled:
-    """Settle the attempt; without `keep_answer` its request may be sent again."""
+    """Settle the attempt; without `keep_answer` its request may be sent again.
+
+    What is only `supposed`, for the provider has not said it, counts while the attempt is ours:
+    who took it over may know better. Raises IdempotencyKeyInFlightError then.
+    """
     payment = replace(
         attempt.payment,
         status=verdict.status,
@@ -100,24 +108,32 @@ async def settle(
     # What is kept knows nothing of what the buyer does next: it holds the provider's secret.
     kept = Answer(status_code, encode(payment_view(payment))) if next_action else answer
     item = settlement(ctx, attempt, verdict, payment, kept if keep_answer else None)
+    item = replace(item, lease=attempt.lease if supposed else None)
     outcome = await ctx.settle_payments.submit(item)
-    status = metric_status(verdict)
     if not outcome.applied:
         if provider_ref is not None and verdict.status in _TOOK_MONEY:
             await orphans.look_if_closed(ctx, payment.id, provider_ref)
         answer = await present_answer(ctx, attempt.resource_id)
-        return Settled(answer, status, applied=False)
+        return Settled(answer, metric_status(verdict), applied=False)
     if verdict.status != attempt.payment.status:
         announce(ctx, payment, outcome, declined=verdict.declined)
-    return Settled(answer, status)
+    if keep_answer and not outcome.answer_kept:
+        answer = await stored_answer(ctx, attempt.resource_id) or answer
+    return Settled(answer, metric_status(verdict))
 
 
 async def present_answer(ctx: Context, resource_id: UUID) -> Answer:
+    """Return what is stored for the request; raise IdempotencyKeyInFlightError if nothing is."""
+    stored = await stored_answer(ctx, resource_id)
+    if stored is None:
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    return stored
+
+
+async def stored_answer(ctx: Context, resource_id: UUID) -> Answer | None:
     """Return what is stored for the request, without what the buyer does next."""
     stored = await idempotency.stored_answer(ctx.db, resource_id)
-    if stored is not None:
-        return Answer(stored[0], stored[1].encode(), replayed=True)
-    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    return Answer(stored[0], stored[1].encode(), replayed=True) if stored else None
 
 
 def _http_status(attempt: Attempt, verdict: Verdict) -> int:
@@ -169,7 +185,8 @@ def _event_data(attempt: Attempt, verdict: Verdict, payment: PaymentRow) -> dict
 def _next_check(ctx: Context, attempt: Attempt, verdict: Verdict, at: datetime) -> datetime | None:
     if verdict.attempt != "unknown":
         return None
-    wait_s = min(ctx.settings.unknown_retry_s * 2**attempt.checks, MAX_UNKNOWN_WAIT_S)
+    first_s = ctx.settings.unknown_retry_s
+    wait_s = full_jitter_s(attempt.checks + 1, first_s=first_s, most_s=MAX_UNKNOWN_WAIT_S)
     return at + timedelta(seconds=wait_s)
 
 
@@ -194,7 +211,8 @@ def announce(
         ctx.metrics.inc(m.ORDERS, status="paid")
     if outcome.order_age_s is not None:
         ctx.metrics.observe(m.ORDER_DURATION, outcome.order_age_s)
-    if status == PaymentStatus.FAILED and payment.amount_minor >= HIGH_VALUE_MINOR:
+    high_value_minor = HIGH_VALUE_MINOR[payment.currency]
+    if status == PaymentStatus.FAILED and payment.amount_minor >= high_value_minor:
         ctx.metrics.inc(m.PAYMENT_FAILURES_HIGH_VALUE, provider=payment.provider)
     _log.info(
         PAYMENT_REACHED[payment.status],

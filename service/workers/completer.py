@@ -4,10 +4,12 @@ It comes upon them after a crash, when their lock has run out, or when the provi
 at the times that the schedule of unknown outcomes says.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
+from service.errors import IdempotencyKeyInFlightError
 from service.logs import bind_correlation, get_logger
 from service.store import payments, refunds
 from service.store.payments import DueAttempt
@@ -42,7 +44,8 @@ async def _payment(ctx: Context, due: DueAttempt) -> None:
         provider=payment.provider,
     ):
         _log.info("payment_taken_up", checks=due.checks)
-        await resolve(ctx, due)
+        with suppress(IdempotencyKeyInFlightError):  # another process has it now
+            await resolve(ctx, due)
 
 
 async def _refund(ctx: Context, due: DueRefund) -> None:
@@ -54,4 +57,5 @@ async def _refund(ctx: Context, due: DueRefund) -> None:
         provider=due.provider,
     ):
         _log.info("refund_taken_up", checks=due.checks)
-        await resolve_refund(ctx, due)
+        with suppress(IdempotencyKeyInFlightError):
+            await resolve_refund(ctx, due)

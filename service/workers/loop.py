@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from service.ids import new_id
 from service.logs import bind_correlation, get_logger
+from service.retry import full_jitter_s
 
 Item = TypeVar("Item")
 
@@ -50,8 +51,9 @@ async def run(worker: Worker, stop: asyncio.Event, succeeded: Callable[[Worker],
 
 
 def _pause_s(poll_s: float, failures: int) -> float:
-    longest: float = min(poll_s * 2.0 ** min(failures, 10), max(MAX_PAUSE_S, poll_s))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  so that replicas don't march in step
+    if failures:
+        return full_jitter_s(failures + 1, first_s=poll_s, most_s=max(MAX_PAUSE_S, poll_s))
+    return poll_s * random.uniform(0.5, 1.0)  # noqa: S311  so that replicas don't march in step
 
 
 async def each(items: Sequence[Item], work: Callable[[Item], Awaitable[object]]) -> int:

@@ -11,10 +11,9 @@ import pytest
 from scripts import embedded
 from scripts.client import Client
 from simulator.client import Control
+from tests.support.leases import end_leases
 from tests.support.services import ADMIN, Service, Services
 from tests.support.waiting import eventually
-
-LOCK_S = "1"  # how long a dead request owns its idempotency key
 
 
 async def killed_while_held(
@@ -32,6 +31,7 @@ async def killed_while_held(
         api.child.kill()
         with pytest.raises(aiohttp.ClientError):
             await paying
+    await end_leases(api.environ["DATABASE_URL"])
     return order
 
 
@@ -56,7 +56,6 @@ async def test_killed_between_charge_and_commit(
     start_service: Services, simulator: Control, fault: str
 ) -> None:
     """The workers find out by themselves; the customer need not come back."""
-    start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
     order = await killed_while_held(await start_service("api"), simulator, fault, str(uuid4()))
     assert await simulator.release() == 1
     await start_service("worker")
@@ -69,7 +68,6 @@ async def test_a_charge_that_arrives_after_its_repair_is_the_same_charge(
     start_service: Services, simulator: Control
 ) -> None:
     """The provider has no record when it is asked: the request is still on its way."""
-    start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
     key = str(uuid4())
     order = await killed_while_held(await start_service("api"), simulator, "hold_before", key)
     await start_service("worker")
@@ -84,7 +82,6 @@ async def test_the_customer_repeats_the_request_after_the_crash(
     start_service: Services, simulator: Control
 ) -> None:
     """The key leads to the payment that was begun, and not to a second charge."""
-    start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
     key = str(uuid4())
     order = await killed_while_held(await start_service("api"), simulator, "hold_after", key)
     assert await simulator.release() == 1
@@ -101,7 +98,6 @@ async def test_the_customer_repeats_the_request_after_the_crash(
 async def test_a_worker_killed_after_the_grant_grants_once(
     start_service: Services, simulator: Control
 ) -> None:
-    start_service.environ["OUTBOX_LEASE_S"] = "1"
     api, worker = await start_service("api"), await start_service("worker")
     await simulator.fault("library.grant", "hold_after")
     async with api.client("ada", ADMIN) as ada:
@@ -109,6 +105,7 @@ async def test_a_worker_killed_after_the_grant_grants_once(
         (await ada.pay(order["id"])).expect(201)
         await simulator.until_held("library.grant")
         worker.child.kill()
+        await end_leases(worker.environ["DATABASE_URL"])
         assert await simulator.release() == 1
         await start_service("worker")
         await exactly_one_of_everything(ada, simulator, order["id"])
@@ -138,7 +135,6 @@ async def until_logged(service: Service, event: str) -> None:
 @pytest.mark.parametrize("fault", ["hold_before", "hold_after"])
 async def test_killed_in_a_refund(start_service: Services, simulator: Control, fault: str) -> None:
     """The money goes back once, whether or not the provider had it already."""
-    start_service.environ["IDEMPOTENCY_LOCK_S"] = LOCK_S
     api = await start_service("api")
     await simulator.fault("provider.refund", fault)
     async with api.client("ada") as ada:
@@ -149,6 +145,7 @@ async def test_killed_in_a_refund(start_service: Services, simulator: Control, f
         api.child.kill()
         with pytest.raises(aiohttp.ClientError):
             await refunding
+    await end_leases(api.environ["DATABASE_URL"])
     assert await simulator.release() == 1
     await start_service("worker")
     again = await start_service("api")

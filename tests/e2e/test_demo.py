@@ -2,16 +2,21 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scripts import demo
+from scripts._bootstrap import venv
 from scripts.story import ExpectationError, Record, Step, Story, expect
 
 TIMEOUT_S = 300
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.timeout(TIMEOUT_S + 10)
@@ -45,6 +50,41 @@ def test_the_demo_tells_a_story_that_holds() -> None:
         *("coinslot-postgresql", "coinslot-valkey", "coinslot-simulator"),
     }
     assert b"\x1b" not in (demo.BUILD / "logs/api.log").read_bytes()
+
+
+@pytest.fixture
+def private_clone() -> Iterator[Path]:
+    """Give a clone, with a venv of its own, where only its user may enter."""
+    beside = ROOT.parent if os.access(ROOT.parent, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="Größe und spaß ", dir=beside) as private:
+        clone = Path(private) / "clone"
+        left_out = shutil.ignore_patterns(".venv", ".git", ".state", ".*cache", "build")
+        shutil.copytree(ROOT, clone, ignore=left_out, symlinks=True)
+        linked = os.link if beside else shutil.copy2  # links end with a file system
+        shutil.copytree(ROOT / ".venv", clone / ".venv", copy_function=linked, symlinks=True)
+        for stamp, key in (("venv", venv._key), ("editable", venv._editable_key)):
+            (clone / ".tools/stamps" / stamp).write_text(key(clone))
+        yield clone
+
+
+@pytest.mark.timeout(TIMEOUT_S + 60)
+def test_the_demo_runs_in_a_private_folder_without_a_home(private_clone: Path) -> None:
+    left_out = ("HOME", "PYTHONUNBUFFERED", "VIRTUAL_ENV", "PULUMI_HOME")
+    environ = {name: value for name, value in os.environ.items() if name not in left_out}
+    folders = os.environ["PATH"].split(os.pathsep)
+    path = os.pathsep.join(f for f in folders if not Path(f).is_relative_to(ROOT))
+    done = subprocess.run(
+        ["make", "demo"],
+        cwd=private_clone,
+        env={**environ, "HOME": "/dev/null", "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "All as it must be, in " in done.stdout
+    assert Path(private_clone).parent.stat().st_mode & 0o777 == 0o700
 
 
 async def test_a_broken_expectation_names_its_step() -> None:

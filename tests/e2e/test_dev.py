@@ -7,15 +7,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import psycopg2
 import pytest
 
 from scripts.client import Client
 from scripts.embedded import LOOPBACK, Valkey, free_port
+from service.store import migrate
 
 STARTED_S = 60
 STOPPED_S = 40
@@ -147,6 +149,33 @@ async def test_a_database_that_does_not_answer_is_said(
     assert code == 1
     assert "migrate ended with exit code 1" in err
     assert "onnection refused" in err
+
+
+async def test_it_starts_on_what_a_killed_migration_has_left(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    with closing(psycopg2.connect(environ["DATABASE_URL"])) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE yoyo_lock (locked int, ctime timestamp, pid int)")
+            cursor.execute("INSERT INTO yoyo_lock VALUES (1, now(), 4711)")
+        connection.commit()
+    async with dev(tmp_path, environ) as running:
+        await running.until_started()
+
+
+async def test_it_says_whom_a_migration_waits_for(tmp_path: Path, environ: dict[str, str]) -> None:
+    url = environ["DATABASE_URL"]
+    with closing(psycopg2.connect(url, application_name="psql of Ada")) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", (migrate.MIGRATORS_LOCK,))
+        connection.commit()
+        async with dev(tmp_path, environ) as running:
+            assert running.process.stderr is not None
+            said = await asyncio.wait_for(running.process.stderr.readline(), STARTED_S)
+            assert said.startswith(b"schema: the lock of migrations waits, ")
+            assert f"pid {connection.info.backend_pid} (psql of Ada".encode() in said
+            connection.close()
+            await running.until_started()
 
 
 def printed_token(folder: Path) -> str:

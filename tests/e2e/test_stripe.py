@@ -11,6 +11,7 @@ import pytest
 
 from scripts.embedded import free_port
 from simulator.client import Control
+from tests.support.leases import end_leases
 from tests.support.recorded import Asked, Recorded, page, paid, recorded_server
 from tests.support.services import ADMIN, Services
 from tests.support.stripe_mock import stripe_mock
@@ -58,7 +59,6 @@ async def test_killed_after_the_failover_while_the_stand_in_charges(
 ) -> None:
     """The first provider is down, the second holds the charge, and then the process is gone."""
     start_service.environ |= {
-        "IDEMPOTENCY_LOCK_S": "1",
         "PROVIDERS": "simulator,stripe",
         "SIMULATOR_URL": NOBODY,
         "STRIPE_API_KEY": KEY,
@@ -84,6 +84,7 @@ async def test_killed_after_the_failover_while_the_stand_in_charges(
         api.child.kill()
         with pytest.raises(aiohttp.ClientError):
             await paying
+    await end_leases(api.environ["DATABASE_URL"])
     stripe.otherwise = answer
     await start_service("worker")
     again = await start_service("api")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra.coherence import ORDERED
 from infra.config import STACKS, StackConfigError, load
+from service.settings_order import ORDERED
 from tests.infra.program import config, raw_config
 
 LOCAL_URL = "postgresql://u:p@coinslot-postgresql:5432/coinslot"
@@ -48,13 +48,13 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
     "pools that outgrow the database": (
         "prod",
         {"settings": {"db_pool_size": 18}},
-        "coinslot:settings.db_pool_size is 18: 28 pods, at full scale and in a rollout, need 505 "
+        "coinslot:settings.db_pool_size is 18: 28 pods, at full scale and in a rollout, need 506 "
         "connections, and coinslot:database leaves 490; take at most 17, lower",
     ),
     "a database that shrinks": (
         "prod",
         {"database": {"maxConnections": 200}},
-        "coinslot:settings.db_pool_size is 8: 28 pods, at full scale and in a rollout, need 225",
+        "coinslot:settings.db_pool_size is 8: 28 pods, at full scale and in a rollout, need 226",
     ),
     "a URL on a port that no flow allows": (
         "staging",
@@ -210,8 +210,14 @@ def test_seconds_that_do_not_add_up_are_refused(
         settings = {lower: 80_000, upper: 80_000}
     said = refused("staging", settings=settings)
 
-    assert f"coinslot:settings.{lower} is {settings[lower]} s, which" in said
-    assert f"is not below {upper}, {settings[upper]:g} s: " in said
+    assert f"coinslot:settings: {lower.upper()} is {settings[lower]}, which" in said
+    assert f"is not below {upper.upper()}, {settings[upper]:g}: " in said
+
+
+def test_a_drain_that_is_shorter_than_a_request_is_refused() -> None:
+    said = refused("staging", settings={"shutdown_drain_s": 15})
+
+    assert "coinslot:settings.request_timeout_s is 15 s, which is not below" in said
 
 
 def test_a_secret_url_is_not_repeated() -> None:

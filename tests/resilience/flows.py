@@ -21,6 +21,9 @@ class Flow(ABC):
     refunds: int = 0
     """Refunds that it makes."""
 
+    exchanges: int = 3
+    """That it has at least: begin, provider, settle."""
+
     async def prepare(self, customer: Client) -> str:
         """Do what must have been done; return the id that the request is about."""
         return str((await customer.order(["game-1"]))["id"])
@@ -48,6 +51,27 @@ class Flow(ABC):
             assert charge["amount_captured"] == taken
             assert charge["amount_refunded"] == PART_MINOR * self.refunds
         assert len(state["refunds"]) == self.refunds * rounds
+
+
+class Order(Flow):
+    """Create an order under a key."""
+
+    exchanges = 2  # the key is looked up, then the order is made with it
+
+    async def prepare(self, _customer: Client) -> str:
+        return "game-1"
+
+    async def ask(self, customer: Client, subject: str, key: str) -> Reply:
+        body = {"currency": "EUR", "items": [{"game_id": subject}]}
+        return await customer.call("POST", "/v1/orders", json=body, key=key)
+
+    async def settled(self, customer: Client) -> None:
+        orders = (await customer.read("/v1/orders"))["orders"]
+        assert [order["status"] for order in orders] == ["pending"]
+
+    def at_provider(self, state: dict[str, Any], rounds: int) -> None:
+        assert rounds
+        assert not state["charges"]
 
 
 class Pay(Flow):

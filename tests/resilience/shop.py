@@ -194,7 +194,8 @@ class Shop:
 
     async def audit(self) -> None:
         """Assert that our books hold, and say what the provider's and the Library's say."""
-        assert broken_invariants(self.forks) == []
+        broken = broken_invariants(self.forks)
+        assert not broken, broken
         state = await self.simulator.state()
         url = self.forks.environ["DATABASE_URL"]
         _money_agrees(dict(rows(url, PAYMENTS)), state["charges"])

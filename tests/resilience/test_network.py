@@ -126,6 +126,8 @@ async def test_a_silent_database_is_answered_for_in_time(
         DATABASE_URL=wire.url,
         REQUEST_TIMEOUT_S=str(REQUEST_TIMEOUT_S),
         DB_STATEMENT_TIMEOUT_S="1",
+        PROVIDER_TIMEOUT_S="2",
+        INTEGRATION_TIMEOUT_S="2",
     )
     async with api.client() as ada:
         order = await ada.order(["game-1"])
@@ -225,6 +227,7 @@ async def test_a_database_that_hangs_is_not_queued_up_for(
         DATABASE_URL=wire.url,
         DB_BATCH_QUEUE=str(QUEUE),
         DB_BATCH_CONNECTIONS="1",
+        IDEMPOTENCY_LOCK_S="120",
         REQUEST_TIMEOUT_S="60",  # who waits is to wait for the database and for nothing else
         DB_STATEMENT_TIMEOUT_S="30",
     )
@@ -257,7 +260,7 @@ async def test_a_database_that_hangs_is_not_queued_up_for(
 async def test_a_client_that_hangs_up_in_the_middle_has_paid(
     start_api: Start, simulator: Control
 ) -> None:
-    api = await start_api(PROVIDER_TIMEOUT_S="30")
+    api = await start_api(PROVIDER_TIMEOUT_S="30", REQUEST_TIMEOUT_S="60", IDEMPOTENCY_LOCK_S="120")
     async with api.client() as ada:
         order = await ada.order(["game-1"])
         await simulator.fault("provider.charge", "hold_after")

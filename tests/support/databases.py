@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from psycopg2 import sql
@@ -38,6 +39,8 @@ class Databases:
             self._server.ensure_login(self._login, self._password)
             self._template = template
         with self._dropped_after(self._create(template=self._template)) as url:
+            # A copy has all rights of its template but those on the database itself.
+            self._run("REVOKE CREATE, TEMPORARY ON DATABASE {} FROM PUBLIC", urlsplit(url).path[1:])
             yield Urls(as_login(url, self._login, self._password), url)
 
     @contextmanager

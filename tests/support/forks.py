@@ -1,8 +1,8 @@
 """Processes of the service that start in a twentieth of a second, to be killed by the dozen.
 
 Each is forked from a server process that has imported everything already. It is a process like any
-other: SIGKILL ends it with whatever it has in hand. Its clock is shared with the test, which can
-move it.
+other: SIGKILL ends it with whatever it has in hand. It goes by the database's clock, moved by what
+the test says, whatever the clock of its own machine is.
 """
 
 import multiprocessing
@@ -21,8 +21,10 @@ from aiohttp import web
 from scripts.client import Client
 from scripts.embedded import LOOPBACK, free_port
 from scripts.processes import tail
+from scripts.skewed import shift
 from service import logs
 from service.app import Role, build
+from service.clock import DatabaseClock
 from service.settings import load
 from tests.support.services import READ_WRITE, bearer
 from tests.support.waiting import eventually
@@ -43,7 +45,12 @@ class SharedClock:
 
     def __call__(self) -> datetime:
         """Return the time as the service sees it."""
-        return datetime.now(UTC) + timedelta(seconds=self._ahead_s.value)
+        return datetime.now(UTC) + self.ahead
+
+    @property
+    def ahead(self) -> timedelta:
+        """Return how much time the test has let pass."""
+        return timedelta(seconds=self._ahead_s.value)
 
     def forward(self, **amount: float) -> None:
         """Let time pass."""
@@ -78,12 +85,20 @@ class Forks:
     clock: SharedClock
     running: list[Fork] = field(default_factory=list)
 
-    async def __call__(self, role: Role, **environ: str) -> Fork:
-        """Start a role and wait until it is ready; `environ` overrides settings."""
+    async def __call__(
+        self, role: Role, *, clock_offset_s: float | str = 0, **environ: str
+    ) -> Fork:
+        """Start a role and wait until it is ready; `environ` overrides settings.
+
+        Its system clock is ahead of the machine's by `clock_offset_s`, or behind.
+        """
         port, log = free_port(), self.folder / f"{len(self.running)}-{role}.log"
         settings = {**self.environ, **environ, "PORT": str(port), "SHUTDOWN_DRAIN_S": str(DRAIN_S)}
         process = _forks.Process(
-            target=_serve, args=(role, settings, self.clock, log), name=role, daemon=True
+            target=_serve,
+            args=(role, settings, self.clock, log, float(clock_offset_s)),
+            name=role,
+            daemon=True,
         )
         process.start()
         fork = Fork(f"http://{LOOPBACK}:{port}", process, log)
@@ -101,14 +116,33 @@ class Forks:
                 fork.kill()
 
 
-def _serve(role: Role, environ: Mapping[str, str], clock: SharedClock, log: Path) -> None:
+class MovedClock(DatabaseClock):
+    """The service's own clock, and what the test lets pass."""
+
+    def __init__(self, moved: SharedClock) -> None:
+        super().__init__()
+        self._moved = moved
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return super().__call__() + self._moved.ahead
+
+
+def _serve(
+    role: Role,
+    environ: Mapping[str, str],
+    clock: SharedClock,
+    log: Path,
+    clock_offset_s: float,
+) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    shift(clock_offset_s)
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     settings = load(environ)
     logs.configure(settings)
-    app = build(settings, role, clock)
+    app = build(settings, role, MovedClock(clock))
     web.run_app(app, host=settings.host, port=settings.port, access_log=None, print=None)
 
 

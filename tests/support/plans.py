@@ -89,7 +89,7 @@ class Explained:
         explained = cls(db)
         connection = await db._pool.acquire()
         connection.raw.notices = explained  # the driver's own list forgets all but the last 50
-        await db._pool.release(connection)
+        db._pool.release(connection)
         try:
             yield explained
         finally:

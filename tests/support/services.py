@@ -70,18 +70,26 @@ class Services:
     environ: dict[str, str]
     running: list[Service] = field(default_factory=list)
 
-    async def __call__(self, role: str, **environ: str) -> Service:
-        """Start `api` or `worker` and wait until it is ready; `environ` overrides settings."""
-        service = self.launch(role, **environ)
+    async def __call__(
+        self, role: str, *, clock_offset_s: float | str = 0, **environ: str
+    ) -> Service:
+        """Start `api` or `worker` and wait until it is ready; `environ` overrides settings.
+
+        Its system clock is ahead of the machine's by `clock_offset_s`, or behind.
+        """
+        service = self.launch(role, clock_offset_s=clock_offset_s, **environ)
         await until_ready(service.child, service.url)
         return service
 
-    def launch(self, role: str, **environ: str) -> Service:
+    def launch(self, role: str, *, clock_offset_s: float | str = 0, **environ: str) -> Service:
         """Start a role without waiting."""
         url = f"http://{LOOPBACK}:{free_port()}"
         settings = self.environ | environ
         log = self.folder / f"{len(self.running)}-{role}.log"
-        service = Service(url, start_service(role, url, settings, log), settings)
+        skewed = ("scripts.skewed", str(clock_offset_s))
+        module = skewed if clock_offset_s else ("service",)
+        child = start_service(role, url, settings, log, module=module)
+        service = Service(url, child, settings)
         self.running.append(service)
         return service
 

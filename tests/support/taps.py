@@ -17,7 +17,8 @@ from scripts.embedded import LOOPBACK
 
 MAX_LINE_BYTES: Final = 1_048_576  # of an HTTP head, or of what is read at once
 _ID: Final = re.compile(r"\b(ch|re)_\w+")  # each charge has another one
-_CONNECTION_SETTINGS: Final = "SET statement_timeout"
+_OF_NO_REQUEST: Final = ("SET statement_timeout", "SELECT clock_timestamp()")
+"""What a process asks for itself: a connection's settings, and the time."""
 
 
 class Point(NamedTuple):
@@ -165,7 +166,7 @@ async def _statements(client: StreamReader) -> AsyncIterator[tuple[str, bytes]]:
     while True:
         kind, message = await _postgres_message(client)
         sql = message[5:-1].decode() if kind == b"Q" else ""
-        yield "" if sql.startswith(_CONNECTION_SETTINGS) else _words_of(sql), message
+        yield "" if sql.startswith(_OF_NO_REQUEST) else _words_of(sql), message
 
 
 async def _results(server: StreamReader) -> AsyncIterator[tuple[bool, bytes]]:

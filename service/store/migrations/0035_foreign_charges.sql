@@ -1,5 +1,5 @@
 -- How many charges of a run were somebody else's: the account at the provider is shared.
--- depends: 0019_hashes_in_line
+-- depends: 0033_disputes_told
 
 ALTER TABLE reconciliation_runs ADD COLUMN foreign_charges bigint NOT NULL DEFAULT 0;
 

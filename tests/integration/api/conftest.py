@@ -13,6 +13,7 @@ from scripts.client import Client
 from scripts.embedded import Valkey
 from service.app import build
 from service.http.state import CONTEXT
+from service.retry import full_jitter_s
 from service.settings import load
 from service.usecases.context import Context
 from service.workers import completer, expiry, inbox, outbox
@@ -94,6 +95,12 @@ class Api:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture(autouse=True)
+def _longest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each repeat wait for as long as it may, so that a test can say what is not due yet."""
+    monkeypatch.setattr(full_jitter_s, "__kwdefaults__", {"random": lambda: 1.0})
 
 
 Start = Callable[..., Awaitable[Api]]

@@ -246,3 +246,18 @@ async def test_a_buyer_who_failed_at_the_bank_lets_the_payment_expire(
     await api.complete()
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "expired"
     await api.sound()
+
+
+@pytest.mark.parametrize("amount", [200, None])
+async def test_a_refund_tells_of_a_capture_that_nobody_has_heard_of(
+    api: Api, ada: Client, hook: Hook, amount: int | None
+) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.capture(charge["id"])
+    await refund_in_dashboard(api, hook, amount)
+    found = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (found["captured"], found["refunded"]) == (1499, amount or 1499)
+    await api.deliver()
+    await api.sound()

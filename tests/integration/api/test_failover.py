@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from scripts.client import Client
+from scripts.client import Client, Reply
 from service.store import idempotency
 from service.store.database import Database
 from tests.integration.api.conftest import Api, Start
@@ -195,6 +195,43 @@ async def test_a_crash_between_two_providers_is_repaired_by_the_repeat(
         assert await api.complete() == 0
     assert len(stripe.asked) == 1
     await api.sound()
+
+
+async def test_a_request_that_begins_anew_is_one_request(
+    start_api: Start, stripe: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The autoscaler follows the gauge, and a provider has so many places and no more."""
+    crashing, key = await start_api(**DOWN, STRIPE_URL=stripe.url), str(uuid4())
+
+    async def crash(_db: Database, _payment_id: UUID) -> bool:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(idempotency, "free_unanswered", crash)
+    async with crashing.client() as ada:
+        order = await ada.order(["game-1"])
+        with pytest.raises(Exception):  # noqa: B017, PT011  however the connection breaks
+            await asyncio.wait_for(ada.pay(order["id"], key=key), 5)
+    monkeypatch.undo()
+
+    api = await start_api(PROVIDER_TIMEOUT_S="10", PROVIDER_MAX_IN_FLIGHT="1")
+    api.clock.forward(seconds=LOCKED_S)
+    await api.simulator.fault("provider.charge", "hold_before")
+    async with api.client() as ada:
+        paying = asyncio.create_task(ada.pay(order["id"], key=key))
+        await until_held_or_done(api, paying)
+        assert counted(api, "active_payments_gauge ") == 1
+        assert counted(api, 'payment_provider_in_flight_gauge{provider="simulator"}') == 1
+        await api.simulator.release()
+        assert (await paying).expect(201).body["status"] == "succeeded"
+    await api.sound()
+
+
+async def until_held_or_done(api: Api, request: asyncio.Task[Reply]) -> None:
+    held = asyncio.create_task(api.simulator.until_held("provider.charge"))
+    await asyncio.wait([held, request], return_when=asyncio.FIRST_COMPLETED)
+    if request.done():
+        held.cancel()
+        pytest.fail(f"not held: {request.result()}")
 
 
 async def test_fifty_requests_under_one_key_make_one_charge_elsewhere(

@@ -60,7 +60,7 @@ class Told:
 async def pay(ada: Client, stripe: Recorded, status: str, **more: Any) -> tuple[Json, Json]:
     """Pay by Stripe; return the payment and the PaymentIntent as it stands then."""
     order = await ada.order(["game-1"])
-    made = _of(order["total"], status, **more)
+    made = of(order["total"], status, **more)
     stripe.will((200, made))
     payment = (await ada.pay(order["id"], provider="stripe", payment_method="pm_x")).expect(201)
     sent = stripe.asked[-1].form
@@ -68,7 +68,7 @@ async def pay(ada: Client, stripe: Recorded, status: str, **more: Any) -> tuple[
     return payment.body, made | {"metadata": named}
 
 
-def _of(minor: int, status: str, **more: Any) -> Json:
+def of(minor: int, status: str, **more: Any) -> Json:
     received = minor if status == "succeeded" else 0
     return intent(status, amount=minor, amount_received=received, **more)
 
@@ -109,7 +109,7 @@ async def test_an_event_tells_of_a_charge_whose_answer_was_lost(
     payment = paying.expect(202).body
     sent = stripe.asked[-1].form
     named = {name: sent[f"metadata[{name}]"] for name in ("payment_id", "attempt_id")}
-    done = _of(order["total"], "succeeded", metadata=named)
+    done = of(order["total"], "succeeded", metadata=named)
     stripe.will((200, done))
     await told("payment_intent.succeeded", done)
     assert await status_of(ada, payment) == "succeeded"
@@ -173,95 +173,56 @@ async def test_the_simulators_secret_opens_nothing_of_stripe(api: Api, told: Tol
     await told("payment_intent.created", intent("processing"))  # and its own secret does
 
 
-async def refunded(ada: Client, stripe: Recorded, payment: Json, made: Json, minor: int) -> Json:
-    """Refund by the API; return Stripe's refund."""
-    number = len(stripe.asked)
-    given = refund("succeeded", id=f"re_{number}", amount=minor, payment_intent=made["id"])
-    stripe.will((200, given))
-    answer = (await ada.refund(payment["id"], minor)).expect(201).body
-    assert answer["status"] == "succeeded"
-    return given | {"metadata": {"refund_id": answer["id"]}}
-
-
-@pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
-async def test_a_refund_that_the_buyers_bank_sends_back_is_reversed(
-    api: Api, ada: Client, stripe: Recorded, told: Told, kind: str
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("payment_intent.created", "requires_payment_method"),
+        ("payment_intent.processing", "processing"),
+        ("payment_intent.succeeded", "succeeded"),
+    ],
+)
+@pytest.mark.parametrize("metadata", [{}, {"order_id": "6735"}, {"payment_id": "4711"}])
+async def test_somebody_elses_intent_on_the_account(
+    api: Api, stripe: Recorded, told: Told, kind: str, status: str, metadata: Json
 ) -> None:
-    payment, made = await pay(ada, stripe, "succeeded")
-    given = await refunded(ada, stripe, payment, made, made["amount"])
-    back = given | {"status": "failed", "failure_reason": "expired_or_canceled_card"}
-    stripe.will((200, page(back)))
-    await told(kind, back)
-    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
-    assert (found["status"], found["failure_code"]) == ("failed", "expired_or_canceled_card")
-    now = await ada.read(f"/v1/payments/{payment['id']}")
-    assert (now["refunded"], now["refund_pending"]) == (0, 0)
-    await refunded(ada, stripe, payment, made, made["amount"])
-    await api.sound()
+    theirs = intent(status, id="pi_theirs", metadata=metadata)
+    stripe.will((200, theirs))
+    await told(kind, theirs)
+    [row] = await inbox(api.context.db)
+    assert (row["status"], row["outcome"], row["attempts"]) == ("processed", "foreign", 1)
 
 
-async def test_a_refund_in_the_dashboard_is_adopted(
+async def test_an_event_without_names_finds_its_payment_by_stripes_record(
     api: Api, ada: Client, stripe: Recorded, told: Told
 ) -> None:
-    payment, made = await pay(ada, stripe, "succeeded")
-    given = refund("succeeded", id="re_dash", amount=100, payment_intent=made["id"])
-    stripe.will((200, page(given)))
-    await told("refund.created", given)
-    stripe.will((200, page(given)))
-    charged = {"id": "ch_1", "object": "charge", "payment_intent": made["id"]}
-    await told("charge.refunded", charged | {"status": "succeeded", "amount_refunded": 100})
-    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
-    assert (found["amount"], found["origin"], found["status"]) == (100, "provider", "succeeded")
-    rest = await refunded(ada, stripe, payment, made, made["amount"] - 100)
-    assert stripe.asked[-1].form["amount"] == str(rest["amount"])
-    assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "refunded"
-    await api.sound()
-
-
-@pytest.mark.parametrize("kind", ["charge.failed", "payment_intent.payment_failed"])
-async def test_a_debit_that_fails_after_it_succeeded_is_reversed(
-    api: Api, ada: Client, stripe: Recorded, told: Told, kind: str
-) -> None:
-    payment, made = await pay(ada, stripe, "succeeded")
-    trouble = {"type": "card_error", "code": "debit_not_authorized"}
-    failed = made | {
-        "status": "requires_payment_method",
-        "amount_received": 0,
-        "last_payment_error": trouble,
-    }
-    charged = {"id": "ch_1", "object": "charge", "payment_intent": made["id"], "status": "failed"}
-    stripe.will((200, failed))
-    await told(kind, charged if kind.startswith("charge") else failed)
-    found = await ada.read(f"/v1/payments/{payment['id']}")
-    assert (found["status"], found["failure_code"]) == ("reversed", "debit_not_authorized")
-    await api.sound()
-
-
-async def test_a_part_that_is_captured_in_the_dashboard_is_booked(
-    api: Api, ada: Client, stripe: Recorded, told: Told
-) -> None:
+    """A charge's event names its PaymentIntent only, and we don't know that name yet."""
     order = await ada.order(["game-1"])
-    stripe.will((200, _of(order["total"], "requires_capture")))
-    options = {"provider": "stripe", "payment_method": "pm_x", "capture": "manual"}
-    payment = (await ada.pay(order["id"], **options)).expect(201).body
+    stripe.will("reset")
+    payment = (await ada.pay(order["id"], provider="stripe", payment_method="pm_x")).expect(202)
     sent = stripe.asked[-1].form
     named = {name: sent[f"metadata[{name}]"] for name in ("payment_id", "attempt_id")}
-    done = _of(order["total"], "succeeded", metadata=named) | {"amount_received": 700}
-    stripe.will((200, done))
-    await told("payment_intent.succeeded", done)
-    found = await ada.read(f"/v1/payments/{payment['id']}")
-    assert (found["status"], found["captured"]) == ("succeeded", 700)
+    done = of(order["total"], "succeeded", metadata=named)
+    stripe.will((200, done), (200, done))
+    record = {"id": "ch_1", "object": "charge", "payment_intent": done["id"]}
+    await told("charge.succeeded", record)
+    assert await status_of(ada, payment.body) == "succeeded"
     await api.sound()
 
 
-async def test_a_part_is_captured_by_its_amount(api: Api, ada: Client, stripe: Recorded) -> None:
+async def test_an_event_that_puts_our_names_on_somebody_elses_intent(
+    api: Api, ada: Client, stripe: Recorded, told: Told
+) -> None:
     order = await ada.order(["game-1"])
-    held = _of(order["total"], "requires_capture")
-    stripe.will((200, held))
-    options = {"provider": "stripe", "payment_method": "pm_x", "capture": "manual"}
-    payment = (await ada.pay(order["id"], **options)).expect(201).body
-    stripe.will((200, held | {"status": "succeeded", "amount_received": 700}))
-    captured = (await ada.capture(payment["id"], 700)).expect(200).body
-    assert stripe.asked[-1].form == {"amount_to_capture": "700"}
-    assert (captured["status"], captured["captured"]) == ("succeeded", 700)
+    stripe.will("reset")
+    payment = (await ada.pay(order["id"], provider="stripe", payment_method="pm_x")).expect(202)
+    sent = stripe.asked[-1].form
+    named = {name: sent[f"metadata[{name}]"] for name in ("payment_id", "attempt_id")}
+    theirs = of(order["total"], "succeeded", id="pi_theirs", metadata={"order_id": "6735"})
+    stripe.will((200, theirs))
+    await told("payment_intent.succeeded", theirs | {"metadata": named})
+    assert await status_of(ada, payment.body) == "unknown"
+    assert [row["outcome"] for row in await inbox(api.context.db)] == ["mismatch"]
+    assert [(asked.method, asked.path) for asked in stripe.asked][-1:] == [
+        ("GET", "/v1/payment_intents/pi_theirs")
+    ]
     await api.sound()

@@ -204,6 +204,11 @@ ATTACKS: dict[str, tuple[str, set[Told]]] = {
         "DELETE FROM audit_seals WHERE id = 2",
         {("seals_missing", 3, None, None)},
     ),
+    "a seal reaches beyond what was given out": (
+        """ALTER TABLE audit_seals ENABLE TRIGGER audit_seals_chain;
+            INSERT INTO audit_seals (last_position, sealed_at) VALUES (2 ^ 62, now())""",
+        {("seal_ahead", 4, None, None)},
+    ),
     "the first seals are removed": (
         "DELETE FROM audit_seals WHERE id <= 2",
         {("seals_missing", 3, None, None)},
@@ -225,6 +230,7 @@ async def test_it_is_found_in_the_database(trail: Trail, name: str) -> None:
         "a seal is changed with its hash",
         "a chain is removed, and struck off the seal and its root",
         "a seal is removed",
+        "a seal reaches beyond what was given out",
         "the first seals are removed",
     ],
 )

@@ -20,8 +20,10 @@ REMEDY: Final = (
     "GRANT it to coinslot_service in the migration that makes or needs it, as 0015_least_privilege"
     " does, or REVOKE it there if no statement needs it any more"
 )
-OWNERS_ONLY: Final = frozenset({"_yoyo_log", "_yoyo_version", "yoyo_lock"})
+OWNERS_ONLY: Final = frozenset({"_yoyo_log", "_yoyo_version"})
 """Tables that only migrations use."""
+OWNERS_MODULE: Final = "migrate.py"
+"""Runs as the owner."""
 
 WRITES: Final = re.compile(
     r"\b(?:INSERT INTO (?P<into>\w+)(?: AS \w+)?\s*\((?P<columns>[^)]*)\)"
@@ -40,7 +42,8 @@ class Grant(NamedTuple):
 
 def statements() -> Iterator[str]:
     """Yield every text in service/store that may be SQL, put together as Python does."""
-    for path in Path(service.store.__path__[0]).glob("*.py"):
+    modules = Path(service.store.__path__[0]).glob("*.py")
+    for path in (path for path in modules if path.name != OWNERS_MODULE):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(
@@ -120,6 +123,41 @@ def test_it_may_write_what_the_statements_write_and_no_more(database: Urls) -> N
     assert len(must) > 150  # the statements were found
     assert grouped(must - may) == {}, REMEDY
     assert grouped(may - must) == {}, REMEDY
+
+
+CALLERS: Final = """
+    SELECT pg_get_viewdef(oid) FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'v'
+    UNION ALL SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef
+    UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c'
+"""
+"""What calls functions as whoever uses the table or the view."""
+
+OUR_FUNCTIONS: Final = """
+    SELECT p.proname, p.prosrc, NOT p.prosecdef AND p.prorettype = 'trigger'::regtype,
+           has_function_privilege(%(role)s, p.oid, 'EXECUTE')
+    FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
+"""
+
+
+def called(url: str) -> set[str]:
+    """Return our functions that are called as the service: by what it runs, and from there on."""
+    bodies = {name: (body, invoked) for name, body, invoked, _ in rows(url, OUR_FUNCTIONS)}
+    texts = [*statements(), *(text for (text,) in rows(url, CALLERS) if text)]
+    texts += [body for body, invoked in bodies.values() if invoked]
+    found: set[str] = set()
+    while texts:
+        text = re.sub(r"--[^\n]*", "", texts.pop())
+        new = {name for name in bodies if re.search(rf"\b{name}\s*\(", text)} - found
+        found |= new
+        texts += [bodies[name][0] for name in new]
+    return found
+
+
+def test_it_may_call_what_is_called_and_no_more(database: Urls) -> None:
+    may = {name for name, _, _, granted in rows(database.owner, OUR_FUNCTIONS) if granted}
+    assert len(may) > 5  # they were found
+    assert may == called(database.owner), REMEDY
 
 
 def test_it_may_read_every_table_and_view(database: Urls) -> None:

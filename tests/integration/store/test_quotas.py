@@ -193,3 +193,21 @@ async def test_the_script_and_python_count_alike(valkey: Valkey, steps: list[str
 def rough(count: Count) -> tuple[bool, int, int]:
     """Leave out the seconds that pass while the test runs; an hour's quota doesn't notice."""
     return count.retry_us > 0, count.remaining, round(count.full_us / 3e8)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None, [], [0, 4, 0], "OK", b"\x00", [0, 4, 0, 0, 0], [0, 4, b"0", 0], [-1, 4, 0, 0],
+        [10**18, 0, 0, 0], [0, 10**18, 0, 0], [0, 0, 10**18, 0], [0, 0, -(2**63), 0],
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_server_that_answers_nonsense_is_not_believed(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
+    async def lying(*_: object) -> object:
+        return answer
+
+    monkeypatch.setattr(Cache, "run", lying)
+    assert await allowed(connect(""), ((key(), FIVE),), 20) == 5

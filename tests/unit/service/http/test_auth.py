@@ -6,14 +6,17 @@ import time
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from service.http import auth
+from service.http import auth, frame
 from service.http.auth import Authenticator
 from service.http.endpoint import add_endpoints
+from service.http.problem import problems
+from service.metrics import Metrics
 from service.settings import Settings
 from tests.unit.service.http.sample_api import Client, Connect, Slow, table
 
@@ -56,6 +59,7 @@ async def test_without_a_bearer_token_the_challenge_names_no_error(
         {"exp": 1_000_000_000},
         {"exp": None},
         {"exp": "soon"},
+        {"exp": float("nan")},
         {"sub": None},
         {"sub": ""},
         {"sub": 7},
@@ -81,6 +85,60 @@ async def test_a_wrong_token_is_refused_without_a_reason(
     assert problem["detail"] == problem["title"] == "Send a valid bearer token"
     assert len(log("token_refused")) == 1
     assert log("library_log") == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "ahead_s", "status"),
+    [
+        ("iat", 1, 200), ("iat", 25, 200), ("iat", 45, 401),
+        ("nbf", 1, 200), ("nbf", 25, 200), ("nbf", 45, 401),
+        ("exp", -1, 200), ("exp", -25, 200), ("exp", -45, 401),
+    ],
+)  # fmt: skip
+async def test_the_issuers_clock_may_differ_by_the_leeway(
+    client: Client, token: Any, claim: str, ahead_s: float, status: int
+) -> None:
+    changes = {claim: int(time.time() + ahead_s)}
+    assert (await ask(client, f"Bearer {token(**changes)}"))[0] == status
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"aud": "another-api"}, {"iss": "another-issuer"}, {"key": "x" * 32}, {"sub": None}],
+    ids=str,
+)
+async def test_leeway_forgives_time_and_nothing_else(
+    client: Client, token: Any, changes: dict[str, Any]
+) -> None:
+    bad = token(iat=int(time.time()) + 5, **changes)
+    assert (await ask(client, f"Bearer {bad}"))[0] == 401
+
+
+async def test_without_leeway_a_second_counts(
+    slow: Slow, aiohttp_client: Connect, settings: Settings, token: Any
+) -> None:
+    strict = msgspec.structs.replace(settings, jwt_leeway_s=0.0)
+    client = await aiohttp_client(
+        frame.build(strict, Metrics(version="1", role="api"), table(slow))
+    )
+    now = int(time.time())
+    tried = [token(), token(iat=now + 5), token(nbf=now + 5), token(exp=now - 5)]
+    assert [(await ask(client, f"Bearer {each}"))[0] for each in tried] == [200, 401, 401, 401]
+
+
+@pytest.mark.parametrize("apart_s", [-300, 300])
+async def test_the_machines_clock_does_not_count(
+    slow: Slow, aiohttp_client: Connect, settings: Settings, token: Any, apart_s: float
+) -> None:
+    """What is right by the service's clock is taken, and nothing else."""
+    now = time.time() + apart_s
+    app = web.Application(middlewares=[problems])
+    add_endpoints(app, table(slow), Authenticator(settings, now=lambda: now))
+    client = await aiohttp_client(app)
+    right = token(iat=int(now), nbf=int(now), exp=int(now) + 60)
+    by_the_machine = token(iat=int(time.time()), nbf=int(time.time()), exp=int(time.time()) + 60)
+    assert (await ask(client, f"Bearer {right}"))[0] == 200
+    assert (await ask(client, f"Bearer {by_the_machine}"))[0] == 401
 
 
 def rsa_token() -> str:
@@ -161,17 +219,17 @@ class TestCache:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         clock = [time.time()]
-        app = web.Application()
+        app = web.Application(middlewares=[problems])
         add_endpoints(app, table(slow), Authenticator(settings, now=lambda: clock[0]))
         client = await aiohttp_client(app)
         verified = count_verifications(monkeypatch)
         header = f"Bearer {token(exp=clock[0] + 60)}"
         await ask(client, header)
-        clock[0] += 59
+        clock[0] += 59 + settings.jwt_leeway_s
         await ask(client, header)
         assert verified == [1]
         clock[0] += 2
-        await ask(client, header)
+        assert (await ask(client, header))[0] == 401
         assert verified == [1, 1]
 
     async def test_a_remembered_token_is_not_verified_again(

@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from service.domain.amounts import AmountRange
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.errors import OverloadedError
@@ -26,6 +27,7 @@ from service.providers.port import (
     RefundResult,
 )
 from service.providers.registry import Providers
+from service.retry import full_jitter_s
 
 PRICE = Money(1999, "EUR")
 PAID = Charge(ChargeOutcome.SUCCEEDED, "ch_1", PRICE)
@@ -42,6 +44,7 @@ class Scripted:
 
     def __init__(self, name: str = "scripted") -> None:
         self.name = name
+        self.limits = {"EUR": AmountRange(1, 5_000)}
         self.script: list[Charge | Exception] = []
         self.calls = 0
         self.called = asyncio.Event()
@@ -86,17 +89,19 @@ class Scripted:
 
 
 class Clock:
-    """The library's clock, which a test can move."""
+    """The breaker's clock, which a test can move."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.ahead = 0.0
-        real = time.time
-        monkeypatch.setattr(time, "time", lambda: real() + self.ahead)
+
+    def __call__(self) -> float:
+        """Return the seconds of a clock that never goes back."""
+        return time.monotonic() + self.ahead
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
@@ -105,12 +110,18 @@ def scripted() -> Scripted:
 
 
 @pytest.fixture
-def provider(scripted: Scripted) -> GuardedProvider:
-    return guarded(scripted)
+def provider(scripted: Scripted, clock: Clock) -> GuardedProvider:
+    return guarded(scripted, clock=clock)
 
 
-def guarded(scripted: Scripted, *, failures: int = 3, max_in_flight: int = 2) -> GuardedProvider:
-    breaker = Breaker(scripted.name, failures=failures, open_s=OPEN_S)
+def guarded(
+    scripted: Scripted,
+    *,
+    failures: int = 3,
+    max_in_flight: int = 2,
+    clock: Callable[[], float] = time.monotonic,
+) -> GuardedProvider:
+    breaker = Breaker(scripted.name, failures=failures, open_s=OPEN_S, now=clock)
     return GuardedProvider(cast("Provider", scripted), breaker, max_in_flight=max_in_flight)
 
 
@@ -158,6 +169,25 @@ async def test_one_call_tries_and_closes_it(
     assert await trial == PAID
     assert provider.breaker.state == "closed"
     assert await provider.charge(REQUEST) == PAID
+
+
+@pytest.mark.parametrize("step_s", [-86_400.0, 86_400.0])
+async def test_a_step_of_the_wall_clock_changes_no_pause(
+    provider: GuardedProvider,
+    scripted: Scripted,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    step_s: float,
+) -> None:
+    scripted.script = [lost(), lost(), lost()]
+    await fails(provider, OutcomeUnknownError, 3)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + step_s)
+    await fails(provider, NotSentError)
+    assert scripted.calls == 3
+    clock.ahead = OPEN_S + 1
+    assert await provider.charge(REQUEST) == PAID
+    assert provider.breaker.state == "closed"
 
 
 async def test_a_trial_that_fails_opens_it_again(
@@ -260,16 +290,16 @@ async def test_rests_together_are_bounded_too(
 async def test_pauses_are_random_and_bounded(
     provider: GuardedProvider, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bounds: list[tuple[float, float]] = []
+    bounds: list[float] = []
 
-    def least(low: float, high: float) -> float:
-        bounds.append((low, high))
-        return low
+    def shortest(tries: int, **bound: float) -> float:
+        bounds.append(full_jitter_s(tries, random=lambda: 1.0, **bound))
+        return 0.0
 
-    monkeypatch.setattr("service.providers.guard.random.uniform", least)
+    monkeypatch.setattr(guard, "full_jitter_s", shortest)
     scripted.script = [NotSentError("refused", passing=True)] * 2
     await provider.charge(REQUEST)
-    assert bounds == [(0, 0.1), (0, 0.2)]
+    assert bounds == [0.1, 0.2]
 
 
 async def test_a_place_is_taken_and_given_back(provider: GuardedProvider) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from service import settings
 from service.settings import Secret, SettingsError, load
+from service.settings_order import ORDERED
 
 NEEDED = {
     "DATABASE_URL": "postgresql://u:hunter2@db/coinslot",
@@ -57,6 +58,33 @@ def test_a_wrong_one_is_named_with_what_is_allowed(name: str, value: str, allowe
         load({**NEEDED, name: value})
     assert f"{name} is {value!r}" in str(caught.value)
     assert allowed in str(caught.value)
+
+
+@pytest.mark.parametrize(("lower", "upper", "factor", "why"), ORDERED)
+def test_one_that_is_larger_than_it_may_be_is_named_with_the_other(
+    lower: str, upper: str, factor: float, why: str
+) -> None:
+    """Just large enough is right, whatever the others are."""
+    large_s = 100.0
+    environ, small_s = {**NEEDED, upper.upper(): str(large_s)}, large_s / factor
+    with pytest.raises(SettingsError) as caught:
+        load({**environ, lower.upper(): str(small_s + 1)})
+    said = str(caught.value)
+    assert f"{lower.upper()} is {small_s + 1:g}, which" in said
+    assert f"is not below {upper.upper()}, {large_s:g}: {why} only then; " in said
+    assert "lower the one or raise the other" in said
+    allowed_s = small_s if factor > 1 else small_s - 0.001
+    assert upper.upper() not in _complaints({**environ, lower.upper(): str(allowed_s)}, lower)
+
+
+def _complaints(environ: dict[str, str], lower: str) -> str:
+    """Return what is said of two settings of which the first is `lower`."""
+    try:
+        load(environ)
+    except SettingsError as error:
+        lines = str(error).splitlines()
+        return "\n".join(line for line in lines if line.strip().startswith(lower.upper()))
+    return ""
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
