@@ -17,7 +17,7 @@ from service.domain import ledger
 from service.domain.dispute import CLOSED, Dispute, DisputeStatus, ImplausibleError
 from service.domain.ledger import Entry
 from service.domain.money import Money
-from service.errors import StoreUnavailableError
+from service.errors import ServiceError, StoreUnavailableError
 from service.events import DISPUTE_REACHED
 from service.ids import new_id
 from service.logs import bind, correlation_id, get_logger
@@ -30,6 +30,7 @@ from service.providers.port import (
 )
 from service.store import disputes as store
 from service.store import fraud_warnings, payments
+from service.store.database import RefusedError
 from service.store.disputes import DisputeRow, Follow, Movement, TimelineEntry
 from service.store.fraud_warnings import FraudWarningRow, Warn
 from service.store.payments import PaymentRow
@@ -69,7 +70,8 @@ async def follow(ctx: Context, provider: str, dispute_ref: str) -> str:
 
 async def follow_of_charge(ctx: Context, provider: str, charge_ref: str) -> None:
     """Follow every dispute of a charge, as far as that works now; an event or a run does it too."""
-    with suppress(NotSentError, OutcomeUnknownError, NoPaymentError, ImplausibleError):
+    expected = (NotSentError, OutcomeUnknownError, NoPaymentError, ImplausibleError)
+    with suppress(*expected, RefusedError, ServiceError):
         for told in await ctx.providers[provider].find_disputes(charge_ref):
             await follow(ctx, provider, told.provider_ref)
 

@@ -190,7 +190,7 @@ async def test_events_out_of_order_and_twice_say_the_same(
 
 
 async def test_an_older_answer_never_undoes_a_newer_one(api: Api, ada: Client, hook: Hook) -> None:
-    """The first asks, and is told late; meanwhile the dispute is lost and another says so."""
+    """The first asks, and is told late; meanwhile the dispute is won and another says so."""
     await paid(api, ada)
     dispute = await disputed(api)
     await api.simulator.send_webhooks("", "")
@@ -200,13 +200,13 @@ async def test_an_older_answer_never_undoes_a_newer_one(api: Api, ada: Client, h
     first = asyncio.create_task(api.process())
     await api.simulator.until_held("provider.dispute")  # "under_review" is on its way
 
-    await api.simulator.change_dispute(dispute["id"], "lose")
+    await api.simulator.change_dispute(dispute["id"], "win")
     await hook.send(event_of(dispute))
     await api.process()
-    assert [row["status"] for row in await rows(api)] == ["lost"]
+    assert [row["status"] for row in await rows(api)] == ["won"]
     await api.simulator.release("provider.dispute")
     await first
-    assert [row["status"] for row in await rows(api)] == ["lost"]
+    assert [row["status"] for row in await rows(api)] == ["won"]
     await api.sound()
 
 
