@@ -10,16 +10,16 @@ from aiohttp import web
 from msgspec import Meta
 
 from simulator.catalog import Game, Games
-from simulator.faults import Fault, Faults, Target
-from simulator.library import Library
-from simulator.provider import (
+from simulator.charges import (
     Ageing,
     Capture,
     Completion,
     DashboardRefund,
     Failure,
-    SimPay,
 )
+from simulator.faults import Fault, Faults, Target
+from simulator.library import Library
+from simulator.provider import SimPay
 from simulator.records import Records
 from simulator.replies import Handler, RefusalError, query, read, refusal, reply
 from simulator.webhooks import Hook, Webhooks

@@ -15,7 +15,8 @@ from simulator.replies import RefusalError, query, read, reply
 from simulator.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from simulator.provider import Charge, SimPay
+    from simulator.charges import Charge
+    from simulator.provider import SimPay
 
 PREFIX: Final = "/provider/v1"
 CONTROL: Final = "/control"

@@ -32,16 +32,17 @@ from scripts.live import hands
 from scripts.live.kubelet import MIB
 from scripts.live.load import WENT_WRONG
 from scripts.live.merchants import BROKEN, GONE
+from scripts.live.money_faults import (
+    LATE_SUCCESSES,
+    books_differ,
+    buyers_dispute,
+    late_successes,
+    ledger_is_damaged,
+    provider_takes_back,
+    seals_are_lost,
+)
 from scripts.live.scene import Fault, Phase, Scene
-from service.store.audit_seals import SEALERS_LOCK
 
-LATE_SUCCESSES: Final = 6
-"""Charges that take money after all: twice as many as the alert needs."""
-REFUSALS: Final = 3
-"""Of refunds, so that some orphans go to review, and some stay pending."""
-DISPUTES: Final = 12
-"""More than a hundredth of what is sold within the scaled day of the alert."""
-DUE_IN_S: Final = 3_600
 FORGERIES_PAUSE_S: Final = 0.3
 IMPATIENT: Final = 8
 """Buyers who all want to cancel an order: twice as many as there are connections."""
@@ -55,54 +56,6 @@ async def provider_is_silent(scene: Scene) -> None:
     """Let every charge time out, and every look-up fail."""
     await scene.break_remote("provider.charge", "timeout_before")
     await scene.break_remote("provider.find", "status", status=500)
-
-
-async def late_successes(scene: Scene) -> None:
-    """Decline charges, and take the money after all; some refunds are refused, others fail."""
-    live = scene.live
-    live.load.returning = False
-    await scene.break_remote("provider.refund", "status", status=422, times=REFUSALS)
-    await scene.break_remote("provider.refund", "status", status=500)
-    for _ in range(LATE_SUCCESSES):
-        client, game = live.load.buyer()
-        async with client:
-            order = await client.order([game])
-            paid = await client.pay(order["id"], payment_method="pm_declined")
-            detail = await client.read(f"/v1/admin/payments/{paid.expect(201).body['id']}")
-        await live.control.complete(detail["provider_ref"], late=True)
-    await scene.until(hands.ORPHANS, least=LATE_SUCCESSES)
-
-
-async def buyers_dispute(scene: Scene) -> None:
-    """Let buyers' banks dispute payments, and want an answer within an hour."""
-    # Payments that are there: a new one might meet another fault.
-    for (charge,) in await scene.until(hands.CHARGES_TO_DISPUTE, DISPUTES, least=DISPUTES):
-        await scene.live.control.dispute(charge, due_in_s=DUE_IN_S)
-    await scene.until(hands.DISPUTES, least=DISPUTES)
-
-
-async def provider_takes_back(scene: Scene) -> None:
-    """Let a refund come back after it had succeeded, and a bank debit fail."""
-    live = scene.live
-    for takes_back in (_refund_comes_back, _charge_fails):
-        client, game = live.load.buyer()
-        async with client:
-            order = await client.order([game])
-            paid = (await client.pay(order["id"])).expect(201).body
-            detail = await client.read(f"/v1/admin/payments/{paid['id']}")
-            await takes_back(scene, client, paid["id"], detail["provider_ref"])
-    await scene.until(hands.REVERSALS, least=2)
-
-
-async def _refund_comes_back(scene: Scene, client: Client, payment_id: str, ref: str) -> None:
-    (await client.refund(payment_id)).expect(201)
-    refunds = (await scene.live.control.state())["refunds"]
-    [made] = [refund for refund in refunds if refund["charge"] == ref]
-    await scene.live.control.fail_refund(made["id"])
-
-
-async def _charge_fails(scene: Scene, _client: Client, _payment_id: str, ref: str) -> None:
-    await scene.live.control.fail_charge(ref)
 
 
 async def webhooks_are_forged(scene: Scene) -> None:
@@ -181,40 +134,6 @@ async def merchants_fail(scene: Scene) -> None:
     await scene.write(hands.LAST_TRY, values=(first,))
     await scene.until(hands.CAN_FREEZE)
     await scene.write(hands.FROZEN_DELIVERY.format(delivery=second))
-
-
-async def ledger_is_damaged(scene: Scene) -> None:
-    """Write half a booking and change a sealed entry; a worker that starts looks at once."""
-    await scene.write_unguarded(hands.UNBALANCED_LEDGER)
-    await scene.write_unguarded(hands.CHANGED_TRAIL)
-    scene.late_worker()
-    scene.live.discover()
-
-
-async def seals_are_lost(scene: Scene) -> None:
-    """Keep the sealers from sealing, remove seals, and write an old entry that none covers."""
-    await scene.hold(hands.HOLD_SEALERS, SEALERS_LOCK)
-    await scene.write_unguarded(hands.LOST_SEALS)
-    await scene.write(hands.UNSEALED_DECISION)
-
-
-async def books_differ(scene: Scene) -> None:
-    """Take a game back at the Library, and let no comparison succeed, as if for hours.
-
-    A comparison with the provider that fails doesn't hide what the Library says otherwise.
-    """
-    live = scene.live
-    ((grant,),) = await scene.until(hands.GRANTED)
-    token = live.platform.environ["LIBRARY_TOKEN"]
-    url = f"{live.platform.simulator_url}/library/v1/grants/{grant}"
-    async with (
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
-        session.delete(url, raise_for_status=True),
-    ):
-        pass
-    await scene.break_remote("provider.list", "status", status=500)
-    await scene.until(hands.FAILED_RUNS)
-    await scene.write(hands.OLD_RUNS)
 
 
 async def limits_are_too_low(scene: Scene) -> None:
