@@ -34,6 +34,7 @@ from scripts.live.load import WENT_WRONG
 from scripts.live.merchants import BROKEN, GONE
 from scripts.live.money_faults import (
     LATE_SUCCESSES,
+    REVERSALS,
     books_differ,
     buyers_dispute,
     late_successes,
@@ -316,14 +317,23 @@ OTHERS: Final = Phase(
 SHORT: Final = Phase(
     "what the service stands on runs short",
     (
-        Fault("a transaction locks the orders' rows", orders_are_locked, (resources.POOL,)),
+        Fault(
+            "a transaction locks the orders' rows",
+            orders_are_locked,
+            (resources.POOL,),
+            after=(hands.REVERSALS, REVERSALS),
+        ),
         Fault(
             "a refund comes back, a bank debit fails",
             provider_takes_back,
             (money.REFUND_CAME_BACK, money.CAPTURE_REVERSED),
-            after=(hands.ORDERS_LOCKED, 1),
         ),
-        Fault("a trigger by hand slows inserts down", inserts_are_slow, (resources.QUEUE,)),
+        Fault(
+            "a trigger by hand slows inserts down",
+            inserts_are_slow,
+            (resources.QUEUE,),
+            after=(hands.REVERSALS, REVERSALS),
+        ),
         Fault("Valkey is killed", cache_is_killed, (resources.CACHE,)),
         Fault("a worker is stopped half of the time", worker_is_starved, (resources.LOOP,)),
         Fault(

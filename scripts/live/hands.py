@@ -121,15 +121,13 @@ ORPHANS_REVIEWED: Final = """
 REVERSALS: Final = "SELECT id FROM reversals"
 GRANTED: Final = """
     SELECT id FROM entitlements WHERE status = 'granted' AND updated_at < now() - interval '12 s'
-    ORDER BY updated_at LIMIT 1"""
+    ORDER BY updated_at OFFSET %s LIMIT 1"""
+"""A game that is granted, beyond the first, whose grants are repeated."""
 
 PENDING_ORDERS: Final = "SELECT id, user_id FROM orders WHERE status = 'pending' LIMIT %s"
 
 LOCKED_ORDERS: Final = "SELECT id FROM orders FOR UPDATE"
 """Orders can be read and made, and not changed."""
-ORDERS_LOCKED: Final = """
-    SELECT pid FROM pg_stat_activity
-    WHERE state = 'idle in transaction' AND query = 'SELECT id FROM orders FOR UPDATE'"""
 
 SLOW_INSERTS: Final = """
     CREATE FUNCTION take_your_time() RETURNS trigger LANGUAGE plpgsql AS

@@ -15,6 +15,8 @@ REFUSALS: Final = 3
 """Of refunds, so that some orphans go to review, and some stay pending."""
 DISPUTES: Final = 12
 """More than a hundredth of what is sold within the scaled day of the alert."""
+REVERSALS: Final = 2
+"""A refund that comes back, and a capture that is taken back."""
 DUE_IN_S: Final = 3_600
 
 
@@ -52,7 +54,7 @@ async def provider_takes_back(scene: Scene) -> None:
             paid = (await client.pay(order["id"])).expect(201).body
             detail = await client.read(f"/v1/admin/payments/{paid['id']}")
             await takes_back(scene, client, paid["id"], detail["provider_ref"])
-    await scene.until(hands.REVERSALS, least=2)
+    await scene.until(hands.REVERSALS, least=REVERSALS)
 
 
 async def _refund_comes_back(scene: Scene, client: Client, payment_id: str, ref: str) -> None:
@@ -87,7 +89,7 @@ async def books_differ(scene: Scene) -> None:
     A comparison with the provider that fails doesn't hide what the Library says otherwise.
     """
     live = scene.live
-    ((grant,),) = await scene.until(hands.GRANTED)
+    ((grant,),) = await scene.until(hands.GRANTED, 2 * hands.GRANTS_TO_REPEAT)
     token = live.platform.environ["LIBRARY_TOKEN"]
     url = f"{live.platform.simulator_url}/library/v1/grants/{grant}"
     async with (
