@@ -44,7 +44,7 @@ def plant(made: Clone) -> None:
     made.edit(WORKLOAD, "MIN_AVAILABLE: Final = 2", "MIN_AVAILABLE: Final = 1")
     made.edit(WORKLOAD, 'type="ClusterIP",', 'type="ClusterIP", cluster_ip="None",')
     made.edit(
-        PODS, 'readiness_probe=_probe("ready"', 'readiness_probe=None if http else _probe("ready"'
+        PODS, 'readiness_probe=_probe("ready"', 'readiness_probe=None if ports else _probe("ready"'
     )
     made.edit(PODS, "read_only_root_filesystem=True", "read_only_root_filesystem=False")
     made.edit(
