@@ -40,7 +40,8 @@ METHODS: Final = "method_not_allowed"
 """A path's methods are tried too that the document doesn't have there, so it can't name this."""
 
 OPEN: Final = frozenset(
-    {"resolvePayment", "resolveRefund", "retryRefund", "recordRefund"}
+    {"resolvePayment", "resolveRefund", "retryRefund", "recordRefund", "dismissRefund"}
+    | {"closeDisputeReview", "closeFraudWarning"}
     | {"replayParkedWebhook", "dismissParkedWebhook", "retryOrphanCapture", "recordOrphanCapture"}
 )
 """Operations that are not expected to succeed: nothing here comes to need a person."""
