@@ -81,7 +81,9 @@ async def _pay(
 
         def start(role: str) -> Child:
             container = stack.enter_context(image())
-            url, ops_url = (f"http://{LOOPBACK}:{port}" for port in (ports.get(role, ops_port), ops_port))
+            url, ops_url = (
+                f"http://{LOOPBACK}:{port}" for port in (ports.get(role, ops_port), ops_port)
+            )
             settings = {**environ, **platform.listens(role, url, ops_url)}
             command = container.command((*PYTHON, role), settings)
             child = spawn(role, command, log=folder / "logs" / f"{role}.log")
