@@ -121,8 +121,8 @@ ORPHANS_REVIEWED: Final = """
 REVERSALS: Final = "SELECT id FROM reversals"
 GRANTED: Final = """
     SELECT id FROM entitlements WHERE status = 'granted' AND updated_at < now() - interval '12 s'
-    ORDER BY updated_at OFFSET %s LIMIT 1"""
-"""A game that is granted, beyond the first, whose grants are repeated."""
+    ORDER BY updated_at DESC LIMIT 1"""
+"""A game that is granted: not one of the first, whose grants are repeated."""
 
 PENDING_ORDERS: Final = "SELECT id, user_id FROM orders WHERE status = 'pending' LIMIT %s"
 

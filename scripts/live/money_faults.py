@@ -89,7 +89,7 @@ async def books_differ(scene: Scene) -> None:
     A comparison with the provider that fails doesn't hide what the Library says otherwise.
     """
     live = scene.live
-    ((grant,),) = await scene.until(hands.GRANTED, 2 * hands.GRANTS_TO_REPEAT)
+    ((grant,),) = await scene.until(hands.GRANTED)
     token = live.platform.environ["LIBRARY_TOKEN"]
     url = f"{live.platform.simulator_url}/library/v1/grants/{grant}"
     async with (
