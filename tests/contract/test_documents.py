@@ -1,0 +1,79 @@
+"""What the documents name is there: the tests that hold a behaviour, and the pages linked to."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+HELD = ("resilience.md", "security.md")
+"""The documents with a table of what is held, and by which test."""
+
+NAMED = re.compile(r"`((?:[\w/]+/)?test_\w+\.py)(?:::(\w+))?`")
+TITLE = "## What is held, and by which test\n"
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    return tuple((ROOT / "tests").rglob("test_*.py"))
+
+
+def missing(text: str) -> Iterator[str]:
+    """Yield the tests that a page names and that are not there; a file's name may be its end."""
+    for name, function in NAMED.findall(text):
+        found = [path for path in files() if f"/{path.relative_to(ROOT)}".endswith(f"/{name}")]
+        defined = re.compile(rf"^ *(?:async )?def {function}\(", re.MULTILINE)
+        if not any(not function or defined.search(path.read_text("utf-8")) for path in found):
+            yield f"{name}::{function}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_test_on_the_page_exists(page: Path) -> None:
+    assert list(missing(page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_is_held_names_a_test_in_every_row(name: str) -> None:
+    _, _, after = (DOCS / name).read_text(encoding="utf-8").partition(TITLE)
+    section, _, _ = after.partition("\n## ")
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row.casefold() != "| what is held | tests |"]
+    assert rows
+    for row in rows:
+        paths = [path for path, _ in NAMED.findall(row.rpartition(" | ")[2])]
+        assert paths, row
+        for path in paths:
+            assert (ROOT / "tests" / path).is_file(), path
+
+
+def test_a_test_that_is_not_there_is_noticed() -> None:
+    here = "contract/test_documents.py"
+    text = f"`{here}`, `{here}::test_of_nothing`, `no_folder/test_documents.py`, `test_gone.py`"
+    assert list(missing(text)) == [
+        f"{here}::test_of_nothing",
+        "no_folder/test_documents.py::",
+        "test_gone.py::",
+    ]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what GitHub calls a page's headings."""
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    words = (re.sub(r"[^\w\- ]", "", each.casefold()) for each in HEADING.findall(text))
+    return {each.replace(" ", "-") for each in words}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_on_the_page_leads_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path), f"{target}#{anchor}"
