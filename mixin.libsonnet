@@ -16,6 +16,7 @@ local ruleFiles = [
   importstr 'alerts/generated/rules/delivery.yaml',
   importstr 'alerts/generated/rules/merchants.yaml',
   importstr 'alerts/generated/rules/money.yaml',
+  importstr 'alerts/generated/rules/disputes.yaml',
   importstr 'alerts/generated/rules/resources.yaml',
   importstr 'alerts/generated/rules/availability.yaml',
 ];

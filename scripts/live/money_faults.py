@@ -7,7 +7,7 @@ import aiohttp
 
 from scripts.client import Client
 from scripts.live import hands
-from scripts.live.scene import PATIENCE_S, POLL_S, Scene
+from scripts.live.scene import PATIENCE_S, POLL_S, Scene, SceneError
 from service.store.audit_seals import SEALERS_LOCK
 
 LATE_SUCCESSES: Final = 6
@@ -49,21 +49,21 @@ async def provider_takes_back(scene: Scene) -> None:
     """Let a refund come back after it had succeeded, and a bank debit fail."""
     for takes_back in (_refund_comes_back, _charge_fails):
         client, game = scene.live.load.buyer()
-        async with client, asyncio.timeout(PATIENCE_S):
-            while not (ref := await _charge_of_a_sale(client, game)):
-                await asyncio.sleep(POLL_S)  # the breaker is still open from the phase before
-            await takes_back(scene, client, *ref)
+        async with client:
+            await takes_back(scene, client, *await _sale(client, game))
     await scene.until(hands.REVERSALS, least=REVERSALS)
 
 
-async def _charge_of_a_sale(client: Client, game: str) -> tuple[str, str] | None:
-    """Buy a game; return the payment and its charge, or None if it could not be paid."""
-    order = await client.order([game])
-    paid = (await client.pay(order["id"])).expect(201, 202).body
-    if paid["status"] != "succeeded":
-        return None
-    detail = await client.read(f"/v1/admin/payments/{paid['id']}")
-    return paid["id"], detail["provider_ref"]
+async def _sale(client: Client, game: str) -> tuple[str, str]:
+    """Buy a game; return the payment and its charge."""
+    for _ in range(int(PATIENCE_S / POLL_S)):
+        order = await client.order([game])
+        paid = (await client.pay(order["id"])).expect(201, 202).body
+        if paid["status"] == "succeeded":
+            detail = await client.read(f"/v1/admin/payments/{paid['id']}")
+            return paid["id"], detail["provider_ref"]
+        await asyncio.sleep(POLL_S)  # the breaker is still open from the phase before
+    raise SceneError("no payment succeeds")
 
 
 async def _refund_comes_back(scene: Scene, client: Client, payment_id: str, ref: str) -> None:

@@ -42,7 +42,10 @@ async def paid(ada: Client, **options: str) -> dict[str, Any]:
 
 async def measured(service: Service, series: str) -> float:
     """Return what a gauge of the process stands at; its labels are written out."""
-    async with aiohttp.ClientSession() as session, session.get(f"{service.url}/metrics") as answer:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{service.ops_url}/metrics") as answer,
+    ):
         lines = (await answer.text()).splitlines()
     [line] = [line for line in lines if line.startswith(f"{series} ")]
     return float(line.split()[-1])
