@@ -60,12 +60,16 @@ class Clone:
 def clone(tmp_path: Path) -> Iterator[Clone]:
     root, path = tmp_path / "clone", tmp_path / "path"
     (root / "scripts").mkdir(parents=True)
-    for name in ("scripts/bootstrap", "scripts/__init__.py", "pyproject.toml"):
+    for name in (
+        *("scripts/bootstrap", "scripts/writable_home.sh", "scripts/__init__.py"),
+        "pyproject.toml",
+    ):
         shutil.copy(ROOT / name, root / name)
     for name in ("scripts/_bootstrap", "requirements", "tools"):
         shutil.copytree(ROOT / name, root / name)
     path.mkdir()
-    (path / "dirname").symlink_to(shutil.which("dirname") or "/usr/bin/dirname")
+    for tool in ("dirname", "mkdir"):
+        (path / tool).symlink_to(shutil.which(tool) or f"/usr/bin/{tool}")
     (path / "python3").symlink_to(sys.executable)
     made = Clone(
         root,
