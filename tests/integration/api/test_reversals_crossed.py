@@ -117,3 +117,24 @@ async def test_a_refund_of_what_could_not_be_granted_comes_back_beside_another(
     await api.deliver()
     assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "refunded"
     await api.sound()
+
+
+async def test_a_dismissed_refund_of_what_could_not_be_granted_may_still_be_tried_again(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"])).expect(201).body
+    await api.simulator.fault("library.grant", "status", status=422, times=9)
+    await api.deliver()
+    await api.complete()
+    [refund] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    await taken_back(api, hook)
+    path, note = f"/v1/admin/refunds/{refund['id']}", {"note": "x"}
+    async with api.client("op", ADMIN) as operator:
+        for verb, status in (("dismiss", 200), ("retry", 202)):
+            done = await operator.call("POST", f"{path}/{verb}", json=note, key=str(uuid4()))
+            assert done.status == status
+    await api.complete()
+    assert (await ada.read(f"/v1/orders/{order['id']}"))["status"] == "refunded"
+    await api.deliver()
+    await api.sound()
