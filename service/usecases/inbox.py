@@ -208,11 +208,8 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
 
 async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
     """Adopt a refund that none of ours is: it was made in the provider's dashboard."""
-    if event.refund_id is not None and (
-        orphan := await orphan_store.refunded_by(
-            ctx.db, event.refund_id, event.provider, event.charge_ref
-        )
-    ):
+    orphan = await orphan_store.of_charge(ctx.db, event.provider, event.charge_ref)
+    if orphan is not None:
         return await orphans.follow_refund(ctx, orphan)
     payment = await find_owner(ctx, event)
     if payment is None:
