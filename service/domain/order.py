@@ -11,8 +11,8 @@ from service.domain.money import Money
 class OrderStatus(StrEnum):
     """Where an order stands; `fulfilled` means that every game of it is granted.
 
-    A refund that comes back makes a refunded order `paid` again; a capture that is taken back
-    cancels it.
+    A refund that comes back makes a refunded order `paid` again, or `canceled` if its capture was
+    taken back; a capture that is taken back cancels a paid one.
     """
 
     PENDING = "pending"
@@ -31,7 +31,7 @@ TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
     OrderStatus.FULFILLED: frozenset({OrderStatus.REFUNDED, OrderStatus.CANCELED}),
     OrderStatus.CANCELED: frozenset(),
     OrderStatus.EXPIRED: frozenset(),
-    OrderStatus.REFUNDED: frozenset({OrderStatus.PAID}),
+    OrderStatus.REFUNDED: frozenset({OrderStatus.PAID, OrderStatus.CANCELED}),
 }
 
 MAX_ITEMS: Final = 20

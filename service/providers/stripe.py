@@ -127,8 +127,12 @@ class StripeProvider:
         return None
 
     async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
-        """GET /refunds of the payment."""
-        return [words.listed_refund(refund) for refund in await self._refunds(charge_ref)]
+        """GET /refunds of the payment, without what a partial capture let go."""
+        return [
+            words.listed_refund(refund)
+            for refund in await self._refunds(charge_ref)
+            if not refund.moved_nothing
+        ]
 
     async def _refunds(self, charge_ref: str) -> list[words.StripeRefund]:
         query = {"payment_intent": charge_ref, "limit": str(PAGE)}

@@ -122,6 +122,12 @@ class StripeRefund(msgspec.Struct, frozen=True):
     currency: str
     metadata: dict[str, str] | None = None
     failure_reason: str | None = None
+    balance_transaction: str | msgspec.UnsetType | None = msgspec.UNSET
+
+    @property
+    def moved_nothing(self) -> bool:
+        """Tell whether it is what a partial capture let go: Stripe lists that as refunded, too."""
+        return self.status == "succeeded" and self.balance_transaction is None
 
 
 class IntentPage(msgspec.Struct, frozen=True):
@@ -268,17 +274,23 @@ def listed_refund(refund: StripeRefund) -> ProviderRefund:
 
 def listed(intent: Intent, *, changed: int | None = None) -> ProviderCharge:
     """Return a PaymentIntent as reconciliation compares it; `changed` in Unix seconds."""
-    latest = intent.latest_charge
     return ProviderCharge(
         provider_ref=intent.id,
         payment_id=_uuid(intent.metadata.get("payment_id", "")),
         outcome=OUTCOMES.get(intent.status),
         amount=amount_in(intent.amount, intent.currency),
         captured_minor=intent.amount_received,
-        refunded_minor=latest.amount_refunded if isinstance(latest, _LatestCharge) else 0,
+        refunded_minor=_refunded(intent),
         created_at=datetime.fromtimestamp(intent.created, UTC),
         changed_at=datetime.fromtimestamp(changed, UTC) if changed is not None else None,
     )
+
+
+def _refunded(intent: Intent) -> int:
+    """Return what was given back of what was captured: Stripe counts what was let go as well."""
+    if not isinstance(intent.latest_charge, _LatestCharge):
+        return 0
+    return max(0, intent.latest_charge.amount_refunded - intent.amount + intent.amount_received)
 
 
 def no_list(answer: Answer) -> NoReturn:

@@ -34,6 +34,11 @@ Observe = Callable[[str, str], None]
 _log = get_logger(__name__)
 
 
+SIGNED: Final = "signed"
+"""Begins the names of signed values. The release before keeps its own, unsigned, without it, and
+fails at one of ours while both run."""
+
+
 class Cache:
     """Bytes by (cache, key), each with a time to live. Without a signer it keeps no values."""
 
@@ -73,7 +78,7 @@ class Cache:
         """Return what we have stored, or None: not there, not ours, or nobody to ask."""
         if self._redis is None or self._signer is None or time.monotonic() < self._silent_until:
             return None
-        name = f"{cache}:{key}"
+        name = f"{SIGNED}:{cache}:{key}"
         try:
             async with asyncio.timeout(self._timeout_s):
                 found = await self._redis.getrange(name, 0, MAX_VALUE_BYTES)
@@ -92,7 +97,7 @@ class Cache:
         """Store for `ttl_s` seconds, if the cache answers."""
         if self._redis is None or self._signer is None or time.monotonic() < self._silent_until:
             return
-        name = f"{cache}:{key}"
+        name = f"{SIGNED}:{cache}:{key}"
         signed = self._signer.sign(name, value, until_s=self._now() + ttl_s)
         try:
             async with asyncio.timeout(self._timeout_s):

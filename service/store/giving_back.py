@@ -57,13 +57,11 @@ WITH made AS (
     CROSS JOIN LATERAL (
         SELECT p.captured_minor - p.refunded_minor - p.refund_pending_minor AS minor) unrefunded
     WHERE p.id = %(payment_id)s AND p.status = 'succeeded' AND %(amount_minor)s > 0
-      AND CASE WHEN %(reversed)s
-          THEN unrefunded.minor >= %(amount_minor)s AND EXISTS (
+      AND (%(reversed)s AND unrefunded.minor >= %(amount_minor)s AND EXISTS (
               SELECT FROM reversals v WHERE v.payment_id = p.id
                 AND v.refund_id = %(in_place_of)s AND v.status = 'open')
-          ELSE unrefunded.minor = %(amount_minor)s AND EXISTS (
-              SELECT FROM outbox o WHERE o.payment_id = p.id AND o.given_up_at IS NOT NULL)
-          END
+           OR %(reason)s = 'grant_failed' AND unrefunded.minor = %(amount_minor)s AND EXISTS (
+              SELECT FROM outbox o WHERE o.payment_id = p.id AND o.given_up_at IS NOT NULL))
     RETURNING id, payment_id, amount_minor, currency, reason
 )
 INSERT INTO payment_events (payment_id, at, event, data, correlation_id)

@@ -218,17 +218,12 @@ async def of_payment(db: Database, payment_id: UUID) -> list[OrphanRow]:
     return [OrphanRow(*row) for row in rows]
 
 
-async def refunded_by(
-    db: Database, refund_id: UUID, provider: str, charge_ref: str
-) -> OrphanRow | None:
-    """Return the orphan whose charge a refund of this key gives back."""
+async def of_charge(db: Database, provider: str, charge_ref: str) -> OrphanRow | None:
+    """Return the orphan that a charge is."""
     rows = await db.read(
-        f"""
-        SELECT {_COLUMNS} FROM orphan_captures o
-        WHERE o.provider = %(provider)s AND o.provider_ref = %(ref)s
-          AND %(refund)s::uuid = ANY (o.id || o.retry_keys)
-        """,  # noqa: S608  constants only; values are parameters
-        {"provider": provider, "ref": charge_ref, "refund": refund_id},
+        f"SELECT {_COLUMNS} FROM orphan_captures o"  # noqa: S608  constants only
+        " WHERE o.provider = %s AND o.provider_ref = %s",
+        (provider, charge_ref),
     )
     return OrphanRow(*rows[0]) if rows else None
 

@@ -56,7 +56,8 @@ entries AS (
 )
 """
 
-# The order is paid again, and its games stay where they are: a person decides on them.
+# The order is paid again, and its games stay where they are: a person decides on them. Of a capture
+# that was taken back nothing is paid any more, so its order is canceled.
 _REVERSE_REFUND: Final = f"""
 WITH taken_back AS (
     UPDATE refunds r SET status = 'failed', failure_code = %(failure_code)s, updated_at = %(at)s
@@ -71,9 +72,10 @@ kept AS (
     FROM taken_back t
 ),
 reopened AS (
-    UPDATE orders o SET status = 'paid', updated_at = %(at)s
+    UPDATE orders o SET updated_at = %(at)s,
+        status = CASE p.status WHEN 'succeeded' THEN 'paid' ELSE 'canceled' END
     FROM taken_back t JOIN payments p ON p.id = t.payment_id
-    WHERE o.id = p.order_id AND o.status = 'refunded' AND p.status = 'succeeded'
+    WHERE o.id = p.order_id AND o.status = 'refunded'
 ),
 booked AS (
     INSERT INTO ledger_transactions (id, kind, payment_id, refund_id, created_at)

@@ -39,10 +39,10 @@ async def follow(ctx: Context, payment: PaymentRow) -> bool:
     try:
         charge = await provider.get_charge(ref)
         attempt = await reopen(ctx, CAUSE, payment, charge)
+        if attempt is None:
+            return False
+        await settle_news(ctx, attempt, charge)
     except (NotSentError, OutcomeUnknownError, NotYetError) as error:
         _log.info("payment_action_pending", reason=str(error))
         return False
-    if attempt is None:
-        return False
-    await settle_news(ctx, attempt, charge)
     return True

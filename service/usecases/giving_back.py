@@ -75,10 +75,10 @@ async def retry_refund(ctx: Context, command: Command) -> Answer:
 
     The completer sends it. Raises as retry_orphan.
     """
-    due = await _refund_in_place(ctx, command.subject_id)
+    due, came_back = await _refund_in_place(ctx, command.subject_id)
     answer = Answer(ACCEPTED, encode(refund_view(due.refund)))
     kept = decision(ctx, command, answer, "refund", "retry")
-    outcome = await store.refund_again(ctx.db, kept, _again(command, due))
+    outcome = await store.refund_again(ctx.db, kept, _again(command, due, came_back=came_back))
     if outcome.kind is Decided.DONE:
         _log.warning("refund_retried_by_operator", actor=command.actor)
     return answered(outcome, answer, "refund", MISSING)
@@ -86,13 +86,15 @@ async def retry_refund(ctx: Context, command: Command) -> Answer:
 
 async def record_refund(ctx: Context, command: Command) -> Answer:
     """Book what replaces a refund that failed for good or came back; 200 with it."""
-    due = await _refund_in_place(ctx, command.subject_id)
+    due, came_back = await _refund_in_place(ctx, command.subject_id)
     ref = _reference(command, due.refund.amount_minor)
     done = replace(due.refund, status=RefundStatus.SUCCEEDED)
     answer = Answer(OK, encode(refund_view(done)))
     settlement: SettleRefund = refunds.settlement(due, done, ref)
     kept = decision(ctx, command, answer, "refund", "record")
-    outcome = await store.refund_again(ctx.db, kept, _again(command, due), settlement)
+    outcome = await store.refund_again(
+        ctx.db, kept, _again(command, due, came_back=came_back), settlement
+    )
     if outcome.kind is Decided.DONE and outcome.settled is not None:
         refunds.count_order(ctx, outcome.settled)
         _log.warning("refund_recorded_by_operator", actor=command.actor)
@@ -141,8 +143,11 @@ async def _end_orphan(
     return answered(outcome, answer, "orphan capture")
 
 
-async def _refund_in_place(ctx: Context, refund_id: UUID) -> DueRefund:
-    """Return a new refund in place of one that failed: of all that is left, or what came back."""
+async def _refund_in_place(ctx: Context, refund_id: UUID) -> tuple[DueRefund, bool]:
+    """Return a new refund in place of one that failed, and whether that one had come back.
+
+    It is of what came back, or else of all that is left.
+    """
     failed = await refund_store.get_refund(ctx.db, refund_id)
     payment = await payment_store.get_payment(ctx.db, failed.payment_id) if failed else None
     if failed is None or payment is None or not _may_replace(failed):
@@ -163,19 +168,20 @@ async def _refund_in_place(ctx: Context, refund_id: UUID) -> DueRefund:
         updated_at=now,
     )
     charge_ref = payment.provider_ref or ""
-    return DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, row)
+    due = DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, row)
+    return due, failed.reversed
 
 
 def _may_replace(failed: RefundRow) -> bool:
     return failed.reversed or failed.reason == "grant_failed"
 
 
-def _again(command: Command, due: DueRefund) -> RefundAgain:
+def _again(command: Command, due: DueRefund, *, came_back: bool) -> RefundAgain:
     return RefundAgain(
         refund_id=due.refund.id,
         payment_id=due.refund.payment_id,
         in_place_of=command.subject_id,
-        reversed=due.refund.reason != "grant_failed",
+        reversed=came_back,
         reason=due.refund.reason,
         provider=due.provider,
         amount_minor=due.refund.amount_minor,

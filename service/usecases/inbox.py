@@ -30,6 +30,7 @@ from service.retry import full_jitter_s
 from service.store import inbox as store
 from service.store import orphans as orphan_store
 from service.store import payments
+from service.store import refunds as refund_store
 from service.store.database import RefusedError
 from service.store.inbox import EventRow, InboxEvent, NewEvent, Reopen
 from service.store.payments import PaymentRow
@@ -56,6 +57,10 @@ REOPEN_LEASE_S: Final = 60.0
 PARKED_SHOWN: Final = 100
 
 _OPEN_REFUNDS: Final = frozenset({RefundStatus.PENDING, RefundStatus.UNKNOWN})
+_TOLD: Final = frozenset(
+    {PaymentStatus.SUCCEEDED, PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION}
+)
+"""Statuses that are called as the outcome of the charge is, and that may still change."""
 _FITS: Final[dict[Operation, ChargeOutcome]] = {
     "capture": ChargeOutcome.SUCCEEDED,
     "cancel": ChargeOutcome.CANCELED,
@@ -193,18 +198,18 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
     bind(payment_id=str(refund.payment_id), refund_id=str(refund.id), user_id=due.user_id)
     if refund.status in _OPEN_REFUNDS:
         await resolve_refund(ctx, due)
-        return SETTLED
+        settled = await refund_store.get_refund(ctx.db, refund.id)
+        if settled is None or settled.status == event.claimed_status:
+            return SETTLED  # otherwise another may have settled it, by an older answer
     payment = await payments.get_payment(ctx.db, refund.payment_id)
-    return await _follow_refunds(ctx, payment) if payment else NO_NEWS
+    followed = await _follow_refunds(ctx, payment) if payment else NO_NEWS
+    return SETTLED if refund.status in _OPEN_REFUNDS else followed
 
 
 async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
     """Adopt a refund that none of ours is: it was made in the provider's dashboard."""
-    if event.refund_id is not None and (
-        orphan := await orphan_store.refunded_by(
-            ctx.db, event.refund_id, event.provider, event.charge_ref
-        )
-    ):
+    orphan = await orphan_store.of_charge(ctx.db, event.provider, event.charge_ref)
+    if orphan is not None:
         return await orphans.follow_refund(ctx, orphan)
     payment = await find_owner(ctx, event)
     if payment is None:
@@ -329,6 +334,13 @@ def _is_news(status: PaymentStatus, outcome: ChargeOutcome) -> bool:
 
 
 async def settle_news(ctx: Context, attempt: Attempt, charge: Charge) -> str:
-    """Settle an attempt by what the provider says of its charge now."""
-    await settle_answer(ctx, attempt, charge)
+    """Settle an attempt by what the provider says of its charge now.
+
+    Raises NotYetError if another has settled it by an older answer, which this one contradicts.
+    """
+    settled = await settle_answer(ctx, attempt, charge)
+    if not settled.applied:
+        present = await payments.get_payment(ctx.db, attempt.payment.id)
+        if present and present.status in _TOLD and present.status != charge.outcome:
+            raise NotYetError(f"the payment is {present.status} by an older answer")
     return SETTLED

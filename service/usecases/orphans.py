@@ -124,6 +124,9 @@ async def _refund(provider: Provider, orphan: OrphanRow) -> RefundResult:
         found = await provider.find_refund(request)
         if found is not None and (found.succeeded or request is requests[-1]):
             return found
+    for made in await provider.list_refunds(orphan.provider_ref):  # in its dashboard, perhaps
+        if made.status == "succeeded" and made.amount == amount:
+            return RefundResult(True, made.provider_ref, made.amount)  # noqa: FBT003  succeeded
     return await provider.refund(requests[-1])
 
 

@@ -8,7 +8,15 @@ import pytest
 from scripts.client import Client
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_reversals import bought
-from tests.support.webhooks import Hook, Json, charge_event, event_of, inbox
+from tests.support.webhooks import (
+    Hook,
+    Json,
+    charge_event,
+    event_of,
+    inbox,
+    orphans,
+    second_charge,
+)
 
 
 async def refund_in_dashboard(
@@ -260,4 +268,28 @@ async def test_a_refund_tells_of_a_capture_that_nobody_has_heard_of(
     found = await ada.read(f"/v1/payments/{payment['id']}")
     assert (found["captured"], found["refunded"]) == (1499, amount or 1499)
     await api.deliver()
+    await api.sound()
+
+
+@pytest.mark.parametrize("first", ["charge", "refund"])
+async def test_a_second_charge_that_was_refunded_in_the_dashboard_is_given_back(
+    api: Api, ada: Client, hook: Hook, first: str
+) -> None:
+    payment = await bought(api, ada)
+    other = await second_charge(api.simulator, payment)
+    made = await api.simulator.refund(other["id"])
+    events = [await charge_event(api.simulator), event_of(made)]
+    for event in events if first == "charge" else reversed(events):
+        await hook.send(event)
+        await api.process()
+    api.clock.forward(seconds=60)
+    await api.process()
+    [orphan] = await orphans(api.context.db)
+    assert (orphan["status"], orphan["refund_ref"]) == ("refunded", made["id"])
+    assert {row["status"] for row in await inbox(api.context.db)} == {"processed"}
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 0
+    await hook.send(event_of(await api.simulator.fail_refund(made["id"])))
+    await api.process()
+    [orphan] = await orphans(api.context.db)
+    assert orphan["status"] == "review"
     await api.sound()

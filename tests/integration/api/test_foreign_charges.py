@@ -77,7 +77,7 @@ async def test_an_event_that_comes_before_its_payment_row_waits_for_it(
     assert [row["status"] for row in await inbox(api.context.db)] == ["pending"]
 
     ids = iter([payment_id, attempt_id])
-    monkeypatch.setattr(payments, "new_id", lambda: next(ids, None) or new_id())
+    monkeypatch.setattr(payments, "new_id", lambda *_: next(ids, None) or new_id())
     payment = (await ada.pay(order["id"])).expect(201).body
     assert (UUID(payment["id"]), payment["status"]) == (payment_id, "succeeded")
     api.clock.forward(seconds=5)

@@ -36,7 +36,7 @@ async def price(buyer: Client, game: str) -> int:
 
 
 async def keys_of(redis: Redis, game: str) -> list[bytes]:
-    return [key async for key in redis.scan_iter(f"game:*{game}")]
+    return [key async for key in redis.scan_iter(f"signed:game:*{game}")]
 
 
 def cheap(game: str) -> bytes:
@@ -132,3 +132,13 @@ async def test_an_unknown_game_is_remembered_for_a_short_time(api: Api, ada: Cli
     for _ in range(3):
         (await ada.call("POST", "/v1/orders", json=body)).expect(422)
     assert api.counted(ASKED) == 1
+
+
+async def test_the_release_before_finds_nothing_that_it_cannot_read(
+    ada: Client, intruder: Redis
+) -> None:
+    """Both run at once in a rollout, with one cache; the older keeps JSON under this name."""
+    await intruder.delete("game:game-309")
+    await price(ada, "game-309")
+    assert await keys_of(intruder, "game-309")
+    assert await intruder.get("game:game-309") is None

@@ -103,3 +103,27 @@ async def test_a_part_is_captured_by_its_amount(api: Api, ada: Client, stripe: R
     assert stripe.asked[-1].form == {"amount_to_capture": "700"}
     assert (captured["status"], captured["captured"]) == ("succeeded", 700)
     await api.sound()
+
+
+async def test_what_a_partial_capture_lets_go_is_no_refund(
+    api: Api, ada: Client, stripe: Recorded, told: Told
+) -> None:
+    """Stripe lists it as a refund that has moved nothing on our balance."""
+    order = await ada.order(["game-1"])
+    held = of(order["total"], "requires_capture")
+    stripe.will((200, held))
+    options = {"provider": "stripe", "payment_method": "pm_x", "capture": "manual"}
+    payment = (await ada.pay(order["id"], **options)).expect(201).body
+    stripe.will((200, held | {"status": "succeeded", "amount_received": 1000}))
+    (await ada.capture(payment["id"], 1000)).expect(200)
+    rest = order["total"] - 1000
+    let_go = refund("succeeded", id="re_rest", amount=rest, balance_transaction=None)
+    let_go["payment_intent"] = held["id"]
+    for kind in ("refund.created", "charge.refunded"):
+        stripe.will((200, page(let_go)))
+        await told(kind, let_go)
+    found = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (found["captured"], found["refunded"]) == (1000, 0)
+    made = {"id": held["id"], **held}
+    assert (await refunded(ada, stripe, payment, made, 1000))["status"] == "succeeded"
+    await api.sound()

@@ -136,7 +136,7 @@ async def test_a_late_success_at_stripe_is_given_back(
     assert payment["status"] == "failed"
     done = made | {"status": "succeeded", "amount_received": made["amount"]}
     back = refund("succeeded", amount=made["amount"], payment_intent=made["id"])
-    stripe.will((200, done), (200, page()), (200, back))
+    stripe.will((200, done), (200, page()), (200, page()), (200, back))
     await told("payment_intent.succeeded", done)
     [orphan] = await orphans(api.context.db)
     assert (orphan["status"], orphan["refund_ref"]) == ("refunded", back["id"])

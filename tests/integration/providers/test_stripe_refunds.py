@@ -141,3 +141,14 @@ async def test_older_charges_that_changed_are_listed_by_their_refunds_and_disput
         ("/v1/payment_intents/pi_3", {"expand[]": "latest_charge"}),
         ("/v1/disputes", window | expand),
     ]
+
+
+async def test_what_was_never_captured_was_not_given_back(
+    provider: StripeProvider, server: Recorded
+) -> None:
+    since = datetime(2026, 9, 1, tzinfo=UTC)
+    latest = {"id": "ch_1", "amount_refunded": 1499}
+    part = intent("succeeded", amount_received=1000, latest_charge=latest)
+    server.will((200, page(part)))
+    [found] = [c async for c in provider.list_charges(since, since + timedelta(days=1))]
+    assert (found.captured_minor, found.refunded_minor) == (1000, 500)
