@@ -58,8 +58,8 @@ WITH made AS (
         SELECT p.captured_minor - p.refunded_minor - p.refund_pending_minor AS minor) unrefunded
     WHERE p.id = %(payment_id)s AND p.status = 'succeeded' AND %(amount_minor)s > 0
       AND (%(reversed)s AND unrefunded.minor >= %(amount_minor)s AND EXISTS (
-              SELECT FROM reversals v WHERE v.payment_id = p.id
-                AND v.refund_id = %(in_place_of)s AND v.status = 'open')
+              SELECT FROM undecided_reversals v WHERE v.payment_id = p.id
+                AND v.refund_id = %(in_place_of)s)
            OR %(reason)s = 'grant_failed' AND unrefunded.minor = %(amount_minor)s AND EXISTS (
               SELECT FROM outbox o WHERE o.payment_id = p.id AND o.given_up_at IS NOT NULL))
     RETURNING id, payment_id, amount_minor, currency, reason
@@ -136,7 +136,7 @@ async def refund_again(
     async def begin(transaction: Transaction) -> SettleOutcome | None:
         if not await transaction.fetch(_MAKE_REFUND, msgspec.structs.asdict(item)):
             raise RefusedError("another amount is left", NOT_READY)
-        await reversals.close_within(transaction, item.in_place_of, item.at)
+        await reversals.replace_within(transaction, item.in_place_of, item.refund_id, item.at)
         if settlement is None:
             return None
         await _refuse_used(transaction, item.provider, settlement.provider_ref)

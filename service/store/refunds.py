@@ -194,6 +194,11 @@ revoke AS (
     SELECT 'library.revoke', e.id::text, e.id, %(correlation_id)s, %(at)s, %(at)s FROM emptied e
     ON CONFLICT (topic, dedupe_key) DO NOTHING  -- an earlier refund came back, or a lost dispute
 ),
+-- It was made in place of one that came back: nobody has to decide on that any more.
+replaced AS (
+    UPDATE reversals v SET status = 'closed', updated_at = %(at)s FROM settled s
+    WHERE v.replacement_id = s.id AND v.status = 'open' AND s.status = 'succeeded'
+),
 booked AS (
     INSERT INTO ledger_transactions (id, kind, payment_id, refund_id, created_at)
     SELECT %(ledger_id)s, 'refund', s.payment_id, s.id, %(at)s FROM settled s

@@ -196,11 +196,25 @@ async def adopt_refund(
     return await db.transact(adopt)
 
 
+async def replace_within(
+    transaction: Transaction, refund_id: UUID, replacement_id: UUID, at: datetime
+) -> None:
+    """Record which refund a person has made in place of one that came back.
+
+    Its success closes the question; should it fail, the question is open again.
+    """
+    await transaction.fetch(
+        "UPDATE reversals SET replacement_id = %s, updated_at = %s"
+        " WHERE refund_id = %s AND status = 'open'",
+        (replacement_id, at, refund_id),
+    )
+
+
 async def close_within(transaction: Transaction, refund_id: UUID, at: datetime) -> bool:
     """Record that a person has decided what becomes of a refund that came back; False if before."""
     rows = await transaction.fetch(
-        "UPDATE reversals SET status = 'closed', updated_at = %s"
-        " WHERE refund_id = %s AND status = 'open' RETURNING id",
+        "UPDATE reversals SET status = 'closed', updated_at = %s WHERE id IN"
+        " (SELECT id FROM undecided_reversals WHERE refund_id = %s) RETURNING id",
         (at, refund_id),
     )
     return bool(rows)
@@ -208,7 +222,7 @@ async def close_within(transaction: Transaction, refund_id: UUID, at: datetime) 
 
 async def open_count(db: Database) -> int:
     """Return how many reversals wait for a person."""
-    rows = await db.read("SELECT count(*) FROM reversals WHERE status = 'open'")
+    rows = await db.read("SELECT count(*) FROM undecided_reversals")
     return int(rows[0][0])
 
 

@@ -83,9 +83,9 @@ async def list_review(db: Database, *, after: UUID | None, limit: int) -> list[R
         UNION ALL
         (SELECT 'refund_reversal', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
                 v.amount_minor, v.currency, v.failure_code, v.created_at, v.updated_at
-         FROM reversals v
+         FROM undecided_reversals v
          JOIN payments p ON p.id = v.payment_id JOIN refunds r ON r.id = v.refund_id
-         WHERE v.status = 'open' AND (%(after)s::uuid IS NULL OR r.id > %(after)s::uuid)
+         WHERE %(after)s::uuid IS NULL OR r.id > %(after)s::uuid
          ORDER BY r.id LIMIT %(limit)s)
         ORDER BY 2 LIMIT %(limit)s
         """,

@@ -46,20 +46,27 @@ ALTER TABLE ledger_transactions ADD CONSTRAINT ledger_transactions_check
 -- What was taken back: of a refund, or (without one) of a payment's capture. It is open while a
 -- person has to say what becomes of the buyer's money and games.
 CREATE TABLE reversals (
-    id           uuid PRIMARY KEY,
-    payment_id   uuid NOT NULL REFERENCES payments,
-    refund_id    uuid REFERENCES refunds,
-    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
-    currency     text NOT NULL,
-    failure_code text,
-    status       text NOT NULL DEFAULT 'open',
-    created_at   timestamptz NOT NULL,
-    updated_at   timestamptz NOT NULL,
+    id             uuid PRIMARY KEY,
+    payment_id     uuid NOT NULL REFERENCES payments,
+    refund_id      uuid REFERENCES refunds,
+    amount_minor   bigint NOT NULL CHECK (amount_minor > 0),
+    currency       text NOT NULL,
+    failure_code   text,
+    status         text NOT NULL DEFAULT 'open',
+    replacement_id uuid REFERENCES refunds,  -- the refund that a person had made in its place
+    created_at     timestamptz NOT NULL,
+    updated_at     timestamptz NOT NULL,
     CONSTRAINT one_reversal UNIQUE NULLS NOT DISTINCT (payment_id, refund_id)
 );
 
 CREATE INDEX reversals_of_refund ON reversals (refund_id);
+CREATE INDEX reversals_replaced ON reversals (replacement_id);
 CREATE INDEX reversals_open ON reversals (id) WHERE status = 'open';
+
+-- What a person has to decide: nothing was made in its place, or that has failed as well.
+CREATE VIEW undecided_reversals AS
+    SELECT v.* FROM reversals v LEFT JOIN refunds r ON r.id = v.replacement_id
+    WHERE v.status = 'open' AND (r.id IS NULL OR r.status = 'failed');
 
 CREATE TRIGGER reversals_first_status AFTER INSERT ON reversals
     REFERENCING NEW TABLE AS new_rows
@@ -193,10 +200,10 @@ CREATE OR REPLACE VIEW money_invariants AS
     UNION ALL SELECT 'broken_seals', count(*) FROM invariant_broken_seals
     UNION ALL SELECT 'reversals_not_booked', count(*) FROM invariant_reversals_not_booked;
 
-GRANT SELECT ON reversals, invariant_reversals_not_booked TO coinslot_service;
+GRANT SELECT ON reversals, undecided_reversals, invariant_reversals_not_booked TO coinslot_service;
 GRANT INSERT (id, payment_id, refund_id, amount_minor, currency, failure_code, status, created_at,
               updated_at),
-    UPDATE (status, updated_at)
+    UPDATE (status, replacement_id, updated_at)
     ON reversals TO coinslot_service;
 GRANT INSERT (origin) ON refunds TO coinslot_service;
 GRANT INSERT (amount_minor) ON payment_attempts TO coinslot_service;

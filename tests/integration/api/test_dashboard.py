@@ -293,3 +293,21 @@ async def test_a_second_charge_that_was_refunded_in_the_dashboard_is_given_back(
     [orphan] = await orphans(api.context.db)
     assert orphan["status"] == "review"
     await api.sound()
+
+
+@pytest.mark.parametrize("amount", [700, None])
+async def test_a_capture_before_we_heard_of_the_hold_is_booked(
+    api: Api, ada: Client, hook: Hook, amount: int | None
+) -> None:
+    """The buyer confirms at the bank, and the dashboard captures before any event has come."""
+    order = await ada.order(["game-1"])
+    paying = await ada.pay(order["id"], capture="manual", payment_method="pm_requires_action")
+    payment = paying.expect(201).body
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.complete(charge["id"])
+    await api.simulator.capture(charge["id"], amount)
+    await hook.send(await charge_event(api.simulator))
+    await api.process()
+    found = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (found["status"], found["captured"]) == ("succeeded", amount or 1499)
+    await api.sound()

@@ -288,6 +288,25 @@ async def test_a_refund_that_came_back_is_tried_again(api: Api, ada: Client, hoo
     await api.sound()
 
 
+async def test_a_replacement_that_fails_asks_the_person_again(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    refund = await came_back(api, ada, hook)
+    path, note = f"/v1/admin/refunds/{refund['id']}/retry", {"note": "a new card"}
+    async with api.client("op", ADMIN) as operator:
+        await api.simulator.fault("provider.refund", "status", status=400, times=1)
+        (await operator.call("POST", path, json=note, key=str(uuid4()))).expect(202)
+        assert (await operator.read("/v1/admin/review"))["items"] == []  # it is under way
+        assert await api.complete() == 1
+        [item] = (await operator.read("/v1/admin/review"))["items"]
+        assert (item["kind"], item["id"]) == ("refund_reversal", refund["id"])
+        (await operator.call("POST", path, json=note, key=str(uuid4()))).expect(202)
+        assert await api.complete() == 1
+        assert (await operator.read("/v1/admin/review"))["items"] == []
+    assert (await ada.read(f"/v1/payments/{refund['payment_id']}"))["refunded"] == 1499
+    await api.sound()
+
+
 async def test_a_refund_that_came_back_is_dismissed_once(api: Api, ada: Client, hook: Hook) -> None:
     refund = await came_back(api, ada, hook)
     path, note = f"/v1/admin/refunds/{refund['id']}/dismiss", {"note": "they have the money"}

@@ -116,10 +116,16 @@ def charged(outcome: ChargeOutcome, amount: Money | None = ASKED, ref: str | Non
             "automatic",
             Verdict(PaymentStatus.REVIEW, 0, "provider_ref_missing"),
         ),
+        (charged(ChargeOutcome.SUCCEEDED), "manual", Verdict(PaymentStatus.SUCCEEDED, 1_000)),
         (
-            charged(ChargeOutcome.SUCCEEDED),
+            Charge(ChargeOutcome.SUCCEEDED, "ch", ASKED, captured_minor=400),
             "manual",
-            Verdict(PaymentStatus.REVIEW, 0, "succeeded_unasked"),
+            Verdict(PaymentStatus.SUCCEEDED, 400),
+        ),
+        (
+            Charge(ChargeOutcome.SUCCEEDED, "ch", ASKED, captured_minor=0),
+            "manual",
+            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
         ),
         (
             charged(ChargeOutcome.AUTHORIZED),
