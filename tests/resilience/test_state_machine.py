@@ -82,13 +82,16 @@ BEHIND_OUR_BACK = st.sampled_from(tuple(DASHBOARD))
 BANK_ACTS = st.sampled_from(tuple(BANK))
 COURSES = st.sampled_from(
     (
-        ("warn", "dispute", "submit", "lose"),
-        ("dispute", "submit", "win", "reinstate"),
-        ("inquire", "close", "escalate", "withdraw", "lose"),
-        ("dispute_part", "lose", "escalate", "win", "reinstate"),
+        ("authorize", "capture", "fail"),
+        ("authorize", "capture_part", "refund"),
+        ("pay", "refund_part", "send_back", "refund"),
+        ("pay", "warn", "dispute", "submit", "lose"),
+        ("pay", "dispute", "submit", "win", "reinstate"),
+        ("pay", "inquire", "close", "escalate", "withdraw", "lose"),
+        ("pay", "refund_part", "dispute_part", "lose", "escalate", "win", "reinstate"),
     )
 )
-"""How disputes go; the last ones are second rounds of banks."""
+"""How it goes on with what was bought; `escalate` after an end is a bank's second round."""
 
 CLOCKS = st.integers(-300, 300)
 """By how many seconds the clock of a process's machine is ahead, or behind."""
@@ -244,10 +247,12 @@ class Story(RuleBasedStateMachine):
         self.happen(what, back, heard)
 
     @rule(target=ORDERS, who=WHO, games=GAMES, course=COURSES, heard=st.booleans())
-    def regret(self, who: int, games: list[int], course: tuple[str, ...], heard: Any) -> Any:
-        """Buy games, and let the bank take the money back as banks do, in a few steps."""
-        made = self.buy(who, games, "pay", None)
-        for act in course:
+    def buy_and_regret(
+        self, who: int, games: list[int], course: tuple[str, ...], heard: Any
+    ) -> Any:
+        """Buy games; then people at the provider, or the bank, do what they usually do."""
+        made = self.buy(who, games, course[0], None)
+        for act in course[1:]:
             self.happen(act, 0, heard)
         return made
 

@@ -35,7 +35,7 @@ REAP_TIMEOUT_S: Final = 5.0  # after SIGKILL only the kernel's work is left
 DRAIN_S: Final = 2.0
 
 FORKSERVER: Final = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload([__name__])
+FORKSERVER.set_forkserver_preload(["tests.support.preloaded"])
 
 
 class SharedClock:
