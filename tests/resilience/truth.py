@@ -5,7 +5,8 @@ What a person has to decide has no answer yet, and is left out.
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from tests.resilience.books import rows
@@ -87,7 +88,7 @@ def _failed_unheard(payment: Record, *, taken: int, returned: int) -> bool:
     return payment["status"] == "canceled" and not taken and bool(returned)
 
 
-def _disputes_agree(ours: Mapping[str, Record], parked: Set[str], state: Record) -> None:
+def _disputes_agree(ours: Mapping[str, Record], parked: AbstractSet[str], state: Record) -> None:
     """Compare dispute by dispute: who has the money, and whose turn it is."""
     paid_by = {charge["id"]: charge["reference"] for charge in state["charges"]}
     theirs = {dispute["id"]: dispute for dispute in state["disputes"]}
@@ -102,7 +103,7 @@ def _disputes_agree(ours: Mapping[str, Record], parked: Set[str], state: Record)
             assert known[fact] == told[fact], (fact, known, told)
 
 
-def _warnings_agree(ours: Mapping[str, str], parked: Set[str], state: Record) -> None:
+def _warnings_agree(ours: Mapping[str, str], parked: AbstractSet[str], state: Record) -> None:
     for told in state["warnings"]:
         if told["id"] in ours or told["id"] not in parked:
             known = ours.get(told["id"])
