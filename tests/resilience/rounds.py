@@ -102,6 +102,7 @@ async def _work(app: web.Application, clock: MovedClock, pipe: Connection) -> No
 
 async def _round(context: Context) -> int | str:
     try:
-        return sum([await worker.run_once(context) for worker in WORKERS])
+        found: list[int] = [await worker.run_once(context) for worker in WORKERS]
+        return sum(found)
     except Exception:  # noqa: BLE001  the story that caused it says so
         return traceback.format_exc()
