@@ -50,6 +50,8 @@ _VALUES: Final = {
     "correlation_id": "'0123456789abcdef0123456789abcdef'",
     "at": "now()",
     "locked_until": "now() + interval '30 s'",
+    "limits": "NULL",
+    "lease": "NULL",
     "status": "'succeeded'",
     "attempt_status": "'succeeded'",
     "captured_minor": "1999",

@@ -116,7 +116,7 @@ class Control:
         return game_id
 
     async def state(self) -> dict[str, Any]:
-        """Return the counts, charges, refunds and grants."""
+        """Return the counts, charges, refunds, disputes, warnings and grants."""
         return dict(await self._call("GET", "/control/state"))
 
     async def reset(self) -> None:

@@ -183,6 +183,7 @@ class Control:
                 "charges": list(world.provider.charges.values()),
                 "refunds": list(world.provider.refunds.values()),
                 "disputes": list(world.provider.disputes.disputes.values()),
+                "warnings": list(world.provider.disputes.warnings.values()),
                 "grants": list(world.library.grants.values()),
             }
         )

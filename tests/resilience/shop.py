@@ -1,23 +1,26 @@
-"""A shop that customers use while everything around it breaks, and the truth it is held against."""
+"""A shop that customers use while everything around it breaks, until nothing is left to do.
+
+Each of its processes runs on a machine whose clock is off, by other minutes after each crash. Time
+itself is the simulator's and the database's: webhooks and tokens are signed by it.
+"""
 
 import asyncio
-import json
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 import aiohttp
-from aiohttp import web
 
 from scripts.client import Client, Reply
-from service.app import build
-from service.http.state import CONTEXT
-from service.settings import load
 from service.webhooks.signature import HEADER, sign
-from service.workers import completer, expiry, inbox, outbox
 from simulator.client import Control
+from tests.resilience import outside, truth
 from tests.resilience.books import UNFINISHED, broken_invariants, rows
+from tests.resilience.outside import ACTS, WITHHOLDING
+from tests.resilience.rounds import Rounds
 from tests.support.forks import Fork, Forks
 from tests.support.services import SIMULATOR_SECRETS
 
@@ -26,7 +29,7 @@ Ask = Callable[[Client], Awaitable[Reply]]
 ANSWERS: Final = frozenset({200, 201, 202, 404, 409, 503})
 """All that a customer may be told here: no request is malformed, and nothing may be a 500."""
 
-DASHBOARD_MINOR: Final = 200
+RECORDS: Final = ("charges", "refunds", "disputes")
 MAX_ROUNDS: Final = 40  # two hours each: more than three days, all schedules are through by then
 HOLD_S: Final = 5.0  # a request that is to be held reaches the provider in milliseconds
 
@@ -35,43 +38,41 @@ NOBODY: Final = "http://127.0.0.1:1"
 
 WEBHOOK_SECRET: Final = SIMULATOR_SECRETS["SIMULATOR_WEBHOOK_SECRETS"]
 
-PAYMENTS: Final = """
-    SELECT p.id::text, json_build_object(
-        'order', p.order_id, 'status', p.status, 'captured', p.captured_minor,
-        'refunded', p.refunded_minor, 'refund_in_review', EXISTS (
-            SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status = 'review'))::text
-    FROM payments p
-"""
-GRANTED: Final = "SELECT user_id, game_id FROM entitlements WHERE status = 'granted'"
-
 
 @dataclass
 class Shop:
-    """One API process that can be killed; its workers run in this process when told to."""
+    """A process of the API, and one of the workers, which work when told to; both can be killed."""
 
     forks: Forks
     simulator: Control
     api: Fork
-    workers: web.AppRunner
+    workers: Rounds
     steps: int = 0
     crashes: int = 0
     answers: dict[tuple[str, str], Reply] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
     heard: set[str] = field(default_factory=set)
+    before: set[str] = field(default_factory=set)
 
     @classmethod
     async def open(cls, forks: Forks, simulator: Control) -> "Shop":
-        """Start the API and make the workers ready."""
-        api = await forks("api")
-        workers = web.AppRunner(build(load(forks.environ), "api", forks.clock))
-        await workers.setup()
+        """Start the API and the workers, on machines whose clocks are right."""
+        api, workers = await forks("api"), await Rounds.start(forks, 0)
         await simulator.send_webhooks(NOBODY, WEBHOOK_SECRET)
         return cls(forks, simulator, api, workers)
 
     async def close(self) -> None:
         """End it all."""
-        await self.workers.cleanup()
+        self.workers.kill()
         self.forks.close()
+
+    async def begin(self, *, api_clock_s: float, workers_clock_s: float) -> None:
+        """Begin a story on machines whose clocks are off; what was before it is left alone."""
+        self.before = {each["id"] for each in _records(await self.simulator.state())}
+        self.api.kill()
+        self.api, _ = await asyncio.gather(
+            self.forks("api", clock_offset_s=api_clock_s), self._replace_workers(workers_clock_s)
+        )
 
     async def order(self, user: str, games: Sequence[str]) -> str | None:
         """Order one of each game; return the order's id, or None if that can't be done now."""
@@ -104,23 +105,29 @@ class Shop:
         return str(found["payments"][0]["id"]) if found["payments"] else None
 
     async def happen(self, what: str, back: int) -> None:
-        """Do something at the provider past the API, to one of the last charges that allow it."""
-        state = await self.simulator.state()
-        what, _, part = what.partition("_part")
-        allowed = _allowed(what, state)
+        """Do something at the provider past the API, to one of the last records that allow it."""
+        act = ACTS[what]
+        allowed = list(act.subjects(await self._story()))
         if not allowed:
             return
-        subject, amount = allowed[-1 - back % len(allowed)], DASHBOARD_MINOR if part else None
-        match what:
-            case "refund":
-                await self.simulator.refund(subject, amount)
-            case "capture":
-                await self.simulator.capture(subject, amount)
-            case "send_back":
-                await self.simulator.fail_refund(subject)
-            case _:
-                await self.simulator.fail_charge(subject)
-        self.outcomes[f"provider: {what}"] += 1
+        await act.do(self.simulator, allowed[-1 - back % len(allowed)])
+        self.outcomes[f"provider: {what.removesuffix('_part')}"] += 1
+
+    async def dispute(self, payment_id: str) -> None:
+        """Let the buyer of a payment dispute it, if there is anything to dispute."""
+        charge = outside.of_charge(await self._story(), payment_id)
+        if charge is not None:
+            await self.simulator.dispute(charge)
+            self.outcomes["provider: dispute"] += 1
+
+    async def refund_code(self, user: str, payment_id: str) -> str | None:
+        """Return the code with which a refund must be refused now, as far as the API has heard."""
+        async with self.api.client(user) as customer:
+            disputes = await customer.read(f"/v1/payments/{payment_id}/disputes")
+            payment = await customer.read(f"/v1/payments/{payment_id}")
+        if not any(each["status"] in WITHHOLDING for each in disputes["disputes"]):
+            return None
+        return "payment_disputed" if payment["status"] == "succeeded" else "illegal_transition"
 
     async def hear_all(self) -> None:
         """Deliver what nobody has heard yet, the latest first: all of it comes in the end."""
@@ -128,32 +135,25 @@ class Shop:
             if event["event_id"] not in self.heard:
                 await self._tell(event, times=1)
 
-    async def crash(self) -> None:
-        """Kill the API and start it again."""
-        self.api.kill()
-        self.crashes += 1
-        self.api = await self.forks("api")
-
     async def crash_during(
-        self, user: str, key: str, ask: Ask, *, target: str, moment: str
+        self, user: str, key: str, ask: Ask, *, target: str, moment: str, clock_s: float
     ) -> None:
-        """Kill the API while the provider holds a call of this request, and let that call go on."""
-        await self.simulator.clear_faults()
-        await self.simulator.fault(target, moment, times=1)
-        asking = asyncio.create_task(self.ask(user, key, ask))
-        holding = asyncio.create_task(self.simulator.until_held(target, timeout_s=HOLD_S))
-        await asyncio.wait([asking, holding], return_when=asyncio.FIRST_COMPLETED)
-        await self.crash()
-        await asking
-        holding.cancel()
-        await asyncio.gather(holding, return_exceptions=True)
-        await self.simulator.clear_faults()
+        """Kill the API while the provider holds a call of this request, and start another one."""
+        async with self._held(target, moment, self.ask(user, key, ask)):
+            self.api.kill()
+            self.crashes += 1
+            self.api = await self.forks("api", clock_offset_s=clock_s)
+
+    async def crash_workers_during(self, *, target: str, moment: str, clock_s: float) -> None:
+        """Kill the workers while somebody holds a call of theirs, and start others."""
+        async with self._held(target, moment, self.workers()):
+            self.workers.kill()
+            self.crashes += 1
+            await self._replace_workers(clock_s)
 
     async def work(self) -> int:
         """Run every worker once; return how much they found to do."""
-        context = self.workers.app[CONTEXT]
-        done = [await worker.run_once(context) for worker in (completer, expiry, inbox, outbox)]
-        return sum(done)
+        return await self.workers()
 
     async def hear(self, back: int, times: int) -> None:
         """Deliver a webhook that the provider has sent, `back` events ago, once more or late."""
@@ -161,6 +161,36 @@ class Shop:
         if not sent:
             return
         await self._tell(sent[-1 - back % len(sent)], times)
+
+    @asynccontextmanager
+    async def _held(
+        self, target: str, moment: str, doing: Coroutine[Any, Any, object]
+    ) -> AsyncIterator[None]:
+        """Do something until it is held at `target`, or done; leave it held at the end."""
+        await self.simulator.clear_faults()
+        await self.simulator.fault(target, moment, times=1)
+        done = asyncio.create_task(doing)
+        holding = asyncio.create_task(self.simulator.until_held(target, timeout_s=HOLD_S))
+        await asyncio.wait([done, holding], return_when=asyncio.FIRST_COMPLETED)
+        yield
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+        with suppress(EOFError):  # the workers' last word
+            await done
+        await self.simulator.clear_faults()
+
+    async def _replace_workers(self, clock_s: float) -> None:
+        self.workers.kill()
+        self.workers = await Rounds.start(self.forks, clock_s)
+
+    async def _story(self) -> outside.State:
+        """Return what the provider has on record of this story: it is told alike again."""
+        state = await self.simulator.state()
+        return {
+            kind: [each for each in found if each["id"] not in self.before]
+            for kind, found in state.items()
+            if kind in RECORDS
+        }
 
     async def _tell(self, event: dict[str, Any], times: int) -> None:
         body = event["body"].encode()
@@ -197,46 +227,8 @@ class Shop:
         broken = broken_invariants(self.forks)
         assert not broken, broken
         state = await self.simulator.state()
-        url = self.forks.environ["DATABASE_URL"]
-        _money_agrees(dict(rows(url, PAYMENTS)), state["charges"])
-        held = {(g["user_id"], g["game_id"]) for g in state["grants"] if not g["revoked"]}
-        assert held == set(rows(url, GRANTED))
+        truth.compare(self.forks.environ["DATABASE_URL"], state)
 
 
-def _allowed(what: str, state: dict[str, Any]) -> list[str]:
-    """Return the charges, or refunds, with which that can be done now, the latest last."""
-    charges, refunds = state["charges"], state["refunds"]
-    match what:
-        case "refund":
-            left = [(c["id"], c["amount_captured"] - c["amount_refunded"]) for c in charges]
-            return [charge for charge, minor in left if minor >= DASHBOARD_MINOR]
-        case "capture":
-            return [charge["id"] for charge in charges if charge["status"] == "authorized"]
-        case "send_back":
-            return [refund["id"] for refund in refunds if refund["status"] == "succeeded"]
-        case _:
-            return [charge["id"] for charge in charges if charge["status"] == "succeeded"]
-
-
-def _money_agrees(payments: dict[str, str], charges: list[dict[str, Any]]) -> None:
-    """Compare payment by payment; what a person has to decide has no answer yet."""
-    made = defaultdict(list)
-    for charge in charges:
-        made[charge["reference"]].append(charge)
-    assert set(made) <= set(payments), "the provider has charged what we know nothing of"
-    paid: dict[str, int] = defaultdict(int)
-    for payment_id, text in payments.items():
-        payment = json.loads(text)
-        mine = made[payment_id]
-        assert len(mine) <= 1, f"charged twice: {mine}"
-        if payment["status"] == "review" or payment["refund_in_review"]:
-            continue
-        taken = sum(charge["amount_captured"] for charge in mine)
-        returned = sum(charge["amount_refunded"] for charge in mine)
-        standing = 0 if payment["status"] == "reversed" else payment["captured"]
-        kept = standing - payment["refunded"]
-        assert taken - returned == kept, (payment, mine)
-        paid[payment["order"]] += bool(taken) and payment["status"] == "succeeded"
-        still_held = [charge for charge in mine if charge["status"] == "authorized"]
-        assert bool(still_held) == (payment["status"] == "authorized"), (payment, mine)
-    assert all(times <= 1 for times in paid.values()), "an order was paid twice"
+def _records(state: outside.State) -> Iterator[dict[str, Any]]:
+    return chain.from_iterable(state[kind] for kind in RECORDS)

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
+    initialize,
     multiple,
     rule,
     run_state_machine_as_test,
@@ -26,6 +27,7 @@ from hypothesis.stateful import (
 from scripts.embedded import Valkey
 from simulator.client import Control
 from tests.resilience.conftest import Say
+from tests.resilience.outside import BANK, DASHBOARD
 from tests.resilience.shop import Ask, Shop
 from tests.support import services
 from tests.support.databases import Databases
@@ -33,6 +35,8 @@ from tests.support.forks import Forks, SharedClock
 from tests.support.services import SIMULATOR_SECRETS
 
 T = TypeVar("T")
+CONFLICT, BUSY = 409, 503
+WORKERS_CALLS = ("provider.find", "provider.refund", "provider.dispute", "library.grant")
 PART_MINOR = 300
 EXAMPLES = {"short": 15, "long": 400}
 STEPS = {"short": 30, "long": 60}
@@ -49,9 +53,10 @@ BROKEN_CALLS = st.sampled_from(
     )
 )
 TROUBLE = st.none() | BROKEN_CALLS
+CALLS = ("charge", "capture", "refund", "find", "dispute")
 FAULTS = st.one_of(
     st.tuples(
-        st.sampled_from([f"provider.{call}" for call in ("charge", "capture", "refund", "find")]),
+        st.sampled_from([f"provider.{call}" for call in CALLS]),
         BROKEN_CALLS,
     ),
     st.tuples(
@@ -71,10 +76,27 @@ WHO = st.integers(0, 1)
 GAMES = st.lists(st.integers(1, 20), min_size=1, max_size=2, unique=True)
 PAYING = st.sampled_from(("pay", "pay", "authorize", "authorize", "decline"))
 CHANGING = st.sampled_from(("capture", "capture_part", "cancel", "refund"))
-BEHIND_OUR_BACK = st.sampled_from(
-    ("fail", "refund", "refund_part", "capture", "capture_part", "send_back", "fail")
+BEHIND_OUR_BACK = st.sampled_from(tuple(DASHBOARD))
+"""What people do in the provider's dashboard, or providers by themselves."""
+
+BANK_ACTS = st.sampled_from(tuple(BANK))
+COURSES = st.sampled_from(
+    (
+        ("authorize", "capture", "fail"),
+        ("authorize", "capture_part", "refund"),
+        ("pay", "refund_part", "send_back", "refund"),
+        ("pay", "warn", "dispute", "submit", "lose"),
+        ("pay", "dispute", "submit", "win", "reinstate"),
+        ("pay", "inquire", "close", "escalate", "withdraw", "lose"),
+        ("pay", "refund_part", "dispute_part", "lose", "escalate", "win", "reinstate"),
+    )
 )
-"""What people do in the provider's dashboard, and what the buyer's bank does by itself."""
+"""How it goes on with what was bought; `escalate` after an end is a bank's second round."""
+
+CLOCKS = st.integers(-300, 300)
+"""By how many seconds the clock of a process's machine is ahead, or behind."""
+
+MOMENTS = st.sampled_from(("hold_before", "hold_after"))
 TARGETS = {
     "capture": "provider.capture",
     "capture_part": "provider.capture",
@@ -147,6 +169,11 @@ class Story(RuleBasedStateMachine):
         self.shop.steps += 1
         return self.scene.run(action)
 
+    @initialize(api=CLOCKS, workers=CLOCKS)
+    def clocks(self, api: int, workers: int) -> None:
+        """Give each process a machine of its own, whose clock is off by so many seconds."""
+        self.do(self.shop.begin(api_clock_s=api, workers_clock_s=workers))
+
     @rule(target=ORDERS, who=WHO, games=GAMES)
     def order(self, who: int, games: list[int]) -> Any:
         """Order games; some want the same again."""
@@ -214,21 +241,56 @@ class Story(RuleBasedStateMachine):
         if heard:
             self.do(self.shop.hear(0, 1))
 
+    @rule(what=BANK_ACTS, back=st.integers(0, 3), heard=st.booleans())
+    def bank(self, what: str, back: int, heard: Any) -> None:
+        """Let a buyer's bank begin a dispute, or go on with one."""
+        self.happen(what, back, heard)
+
+    @rule(target=ORDERS, who=WHO, games=GAMES, course=COURSES, heard=st.booleans())
+    def buy_and_regret(
+        self, who: int, games: list[int], course: tuple[str, ...], heard: Any
+    ) -> Any:
+        """Buy games; then people at the provider, or the bank, do what they usually do."""
+        made = self.buy(who, games, course[0], None)
+        for act in course[1:]:
+            self.happen(act, 0, heard)
+        return made
+
+    @rule(target=REQUESTS, order=ORDERS, heard=st.booleans())
+    def dispute_and_ask(self, order: Order, heard: Any) -> Request:
+        """Let a buyer want the money twice: from the bank, and from us, who know of it or not."""
+        payment = self.scene.run(self.shop.payment(*order))
+        if payment:
+            self.do(self.shop.dispute(payment))
+        if heard:
+            self.do(self.shop.hear(0, 1))
+            self.do(self.shop.work())
+        return self.asked(order, "refund", None)
+
     @rule(
         target=REQUESTS,
         order=ORDERS,
         kind=st.one_of(PAYING, CHANGING),
-        moment=st.sampled_from(("hold_before", "hold_after")),
+        moment=MOMENTS,
         later=st.booleans(),
+        clock=CLOCKS,
     )
-    def crash(self, order: Order, kind: str, moment: str, later: Any) -> Request:
-        """Kill the API while the provider has its call, which goes on now or much later."""
+    def crash(self, order: Order, kind: str, moment: str, later: Any, clock: int) -> Request:
+        """Kill the API while the provider has its call, which goes on now or much later.
+
+        The next one is on another machine, and so by another clock.
+        """
         request = self.request(order, kind)
         target = TARGETS.get(kind, "provider.charge")
-        self.do(self.shop.crash_during(*request, target=target, moment=moment))
+        self.do(self.shop.crash_during(*request, target=target, moment=moment, clock_s=clock))
         if not later:
             self.do(self.shop.simulator.release())
         return request
+
+    @rule(target_=st.sampled_from(WORKERS_CALLS), moment=MOMENTS, clock=CLOCKS)
+    def crash_workers(self, target_: str, moment: str, clock: int) -> None:
+        """Kill the workers in the middle of a round; the next ones go by another clock."""
+        self.do(self.shop.crash_workers_during(target=target_, moment=moment, clock_s=clock))
 
     def asked(self, order: Order, kind: str, fault: str | None) -> Request:
         """Ask, and return the request so that it can be repeated."""
@@ -236,8 +298,16 @@ class Story(RuleBasedStateMachine):
         if fault is not None:
             target = TARGETS.get(kind, "provider.charge")
             self.do(self.shop.simulator.fault(target, fault, times=1))
-        self.do(self.shop.ask(*request))
+        refused = self.refusal(order) if kind == "refund" else None
+        reply = self.do(self.shop.ask(*request))
+        if refused is not None and reply is not None and reply.status != BUSY:
+            assert (reply.status, reply.body.get("code")) == (CONFLICT, refused), reply
         return request
+
+    def refusal(self, order: Order) -> str | None:
+        """Return with which code a refund must be refused because of a dispute we know of."""
+        payment = self.scene.run(self.shop.payment(*order))
+        return self.scene.run(self.shop.refund_code(order[0], payment)) if payment else None
 
     def request(self, order: Order, kind: str) -> Request:
         """Return who asks, under which key, and the request."""
@@ -305,5 +375,6 @@ def test_stories(scene: Scene, depth: str, say: Say) -> None:
         f" answers: {outcomes}"
     )
     told = {"succeeded", "failed", "unknown", "authorized", "canceled", "webhook accepted"}
-    told |= {f"provider: {what}" for what in ("refund", "capture", "send_back", "fail")}
+    told |= {f"provider: {what.removesuffix('_part')}" for what in (*DASHBOARD, *BANK)}
+    told |= {"payment_disputed"}
     assert told <= set(scene.outcomes), "the stories have become too tame"

@@ -34,15 +34,15 @@ READY_TIMEOUT_S: Final = 20.0  # a busy machine; an idle one takes a tenth of a 
 REAP_TIMEOUT_S: Final = 5.0  # after SIGKILL only the kernel's work is left
 DRAIN_S: Final = 2.0
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload([__name__])
+FORKSERVER: Final = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload(["tests.support.preloaded"])
 
 
 class SharedClock:
     """A clock that a test moves for all processes that it was given to."""
 
     def __init__(self) -> None:
-        self._ahead_s: Any = _forks.Value("d", 0.0)
+        self._ahead_s: Any = FORKSERVER.Value("d", 0.0)
 
     def __call__(self) -> datetime:
         """Return the time as the service sees it."""
@@ -97,7 +97,7 @@ class Forks:
         log = self.folder / f"{len(self.running)}-{role}.log"
         settings = {**self.environ, **environ, "SHUTDOWN_DRAIN_S": str(DRAIN_S)}
         settings |= listens(role, url, f"http://{LOOPBACK}:{free_port()}")
-        process = _forks.Process(
+        process = FORKSERVER.Process(
             target=_serve,
             args=(role, settings, self.clock, log, float(clock_offset_s)),
             name=role,
@@ -138,14 +138,19 @@ def _serve(
     log: Path,
     clock_offset_s: float,
 ) -> None:
+    begin(log, clock_offset_s)
+    settings = load(environ, role)
+    logs.configure(settings)
+    serve(settings, role, MovedClock(clock))
+
+
+def begin(log: Path, clock_offset_s: float) -> None:
+    """Make a forked process one of its own: its clock, its log, and its end with the test."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     shift(clock_offset_s)
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    settings = load(environ, role)
-    logs.configure(settings)
-    serve(settings, role, MovedClock(clock))
 
 
 def _end_with_parent() -> None:

@@ -41,7 +41,7 @@ CREATE FUNCTION tell_of_disputes() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     IF TG_RELID <> 'public.disputes'::regclass THEN
-        RAISE EXCEPTION 'tell_of_disputes is for disputes, not for %', TG_RELID::regclass
+        RAISE EXCEPTION 'tell_of_disputes is not for triggers of %', TG_RELID::regclass
             USING ERRCODE = 'insufficient_privilege';
     END IF;
     IF NOT webhooks_wanted() THEN
@@ -65,7 +65,7 @@ CREATE FUNCTION tell_of_fraud_warnings() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     IF TG_RELID <> 'public.fraud_warnings'::regclass THEN
-        RAISE EXCEPTION 'tell_of_fraud_warnings is for fraud_warnings, not for %',
+        RAISE EXCEPTION 'tell_of_fraud_warnings is not for triggers of %',
             TG_RELID::regclass USING ERRCODE = 'insufficient_privilege';
     END IF;
     IF NOT webhooks_wanted() THEN

@@ -200,7 +200,7 @@ def test_guards_name_their_tables_with_the_schema(actors: Actors) -> None:
         SELECT p.proname, c.relname {OURS.replace("WHERE", "CROSS JOIN pg_class c WHERE", 1)}
         AND NOT p.prosecdef AND c.relnamespace = 'public'::regnamespace
         AND c.relkind IN ('r', 'v', 'p', 'S')
-        AND p.prosrc ~ ('(?<![.\\w])' || c.relname || '(?!\\w)')
+        AND p.prosrc ~ ('(?<![.\\w'':])' || c.relname || '(?!\\w)')
         """
     )
     assert loose == [], REMEDY

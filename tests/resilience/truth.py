@@ -1,0 +1,124 @@
+"""Our books against the provider's and the Library's, payment by payment.
+
+What a person has to decide has no answer yet, and is left out.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Final
+
+from tests.resilience.books import rows
+
+Record = Mapping[str, Any]
+
+PAYMENTS: Final = """
+    SELECT p.id::text, json_build_object(
+        'order', p.order_id, 'status', p.status, 'captured', p.captured_minor,
+        'refunded', p.refunded_minor, 'refund_in_review', EXISTS (
+            SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status = 'review'),
+        'granted', EXISTS (
+            SELECT FROM entitlements e WHERE e.payment_id = p.id AND e.status = 'granted'))::text
+    FROM payments p
+"""
+DISPUTES: Final = """
+    SELECT d.provider_ref, json_build_object(
+        'payment', d.payment_id, 'status', d.status, 'amount', d.amount_minor,
+        'withdrawn', d.withdrawn_minor, 'reinstated', d.reinstated_minor,
+        'review', d.review)::text
+    FROM disputes d
+"""
+WARNINGS: Final = "SELECT w.provider_ref, w.actionable::text FROM fraud_warnings w"
+PARKED: Final = """
+    SELECT object_ref, kind FROM webhook_inbox
+    WHERE status = 'parked' AND object_ref IS NOT NULL
+"""
+"""Disputes and warnings that a person looks at: for three days no capture was heard of."""
+
+GRANTED: Final = "SELECT user_id, game_id FROM entitlements WHERE status = 'granted'"
+
+
+def compare(database_url: str, state: Record) -> None:
+    """Assert that our books say what the simulator's state says."""
+    payments = _records(database_url, PAYMENTS)
+    disputes = _records(database_url, DISPUTES)
+    warnings, parked = dict(rows(database_url, WARNINGS)), set(dict(rows(database_url, PARKED)))
+    _money_agrees(payments, state["charges"])
+    _disputes_agree(disputes, parked, state)
+    _warnings_agree(warnings, parked, state)
+    _lost_games_are_gone(payments, disputes)
+    held = {(g["user_id"], g["game_id"]) for g in state["grants"] if not g["revoked"]}
+    assert held == set(rows(database_url, GRANTED))
+
+
+def _records(database_url: str, query: str) -> dict[str, Record]:
+    return {key: json.loads(text) for key, text in rows(database_url, query)}
+
+
+def _money_agrees(payments: Mapping[str, Record], charges: Sequence[Record]) -> None:
+    made = defaultdict(list)
+    for charge in charges:
+        made[charge["reference"]].append(charge)
+    assert set(made) <= set(payments), "the provider has charged what we know nothing of"
+    paid: dict[str, int] = defaultdict(int)
+    for payment_id, payment in payments.items():
+        mine = made[payment_id]
+        assert len(mine) <= 1, f"charged twice: {mine}"
+        if payment["status"] == "review" or payment["refund_in_review"]:
+            continue
+        taken = sum(charge["amount_captured"] for charge in mine)
+        returned = sum(charge["amount_refunded"] for charge in mine)
+        standing = 0 if payment["status"] == "reversed" else payment["captured"]
+        kept = standing - payment["refunded"]
+        if not _failed_unheard(payment, taken=taken, returned=returned):
+            assert taken - returned == kept, (payment, mine)
+        paid[payment["order"]] += bool(taken) and payment["status"] == "succeeded"
+        still_held = [charge for charge in mine if charge["status"] == "authorized"]
+        assert bool(still_held) == (payment["status"] == "authorized"), (payment, mine)
+    assert all(times <= 1 for times in paid.values()), "an order was paid twice"
+
+
+def _failed_unheard(payment: Record, *, taken: int, returned: int) -> bool:
+    """Tell whether a charge was captured, refunded and failed at the provider before we heard.
+
+    Our payment was authorized and is canceled: no capture of it can be found any more, and a refund
+    of what was never captured is nothing that our books can hold.
+    """
+    return payment["status"] == "canceled" and not taken and bool(returned)
+
+
+def _disputes_agree(ours: Mapping[str, Record], parked: AbstractSet[str], state: Record) -> None:
+    """Compare dispute by dispute: who has the money, and whose turn it is."""
+    paid_by = {charge["id"]: charge["reference"] for charge in state["charges"]}
+    theirs = {dispute["id"]: dispute for dispute in state["disputes"]}
+    assert set(ours) <= set(theirs), "we know a dispute that the provider does not"
+    for ref, told in theirs.items():
+        if ref in parked and ref not in ours:
+            continue
+        assert ref in ours, f"we lack {told} of {paid_by[told['charge']]}"
+        known = ours[ref]
+        assert known["payment"] == paid_by[told["charge"]], (known, told)
+        for fact in ("status", "amount", "withdrawn", "reinstated"):
+            assert known[fact] == told[fact], (fact, known, told)
+
+
+def _warnings_agree(ours: Mapping[str, str], parked: AbstractSet[str], state: Record) -> None:
+    for told in state["warnings"]:
+        if told["id"] in ours or told["id"] not in parked:
+            known = ours.get(told["id"])
+            assert known == str(told["actionable"]).lower(), (known, told)
+
+
+def _lost_games_are_gone(payments: Mapping[str, Record], ours: Mapping[str, Record]) -> None:
+    """Assert that nobody keeps games and money, unless a person was asked."""
+    lost: dict[str, int] = defaultdict(int)
+    for dispute in ours.values():
+        if dispute["status"] == "lost":
+            lost[dispute["payment"]] += dispute["amount"]
+    asked = {dispute["payment"] for dispute in ours.values() if dispute["review"]}
+    for payment_id, minor in lost.items():
+        payment = payments[payment_id]
+        gone = minor + payment["refunded"] >= payment["captured"]
+        if gone and payment_id not in asked:
+            assert not payment["granted"], f"money and games are gone: {payment}"
