@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from service.errors import StoreUnavailableError
 from service.logs import get_logger
 
 SAMPLE_INTERVAL_S: Final = 30.0
@@ -77,8 +76,8 @@ class DatabaseClock:
         while not stop.is_set():
             try:
                 await self.measure(read)
-            except StoreUnavailableError as error:  # it is counted on as before
-                _log.warning("clock_not_measured", error=str(error))
+            except Exception as error:  # noqa: BLE001  whatever it is, the next sample comes
+                _log.warning("clock_not_measured", error=f"{type(error).__name__}: {error}")
             known = self.synchronized.is_set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(SAMPLE_INTERVAL_S if known else FIRST_RETRY_S):
