@@ -106,7 +106,7 @@ async def _came_back(ctx: Context, orphan: OrphanRow, error: str) -> str:
     ):
         return NO_NEWS
     ctx.metrics.inc(m.REVERSALS, kind="orphan_refund", provider=orphan.provider)
-    _log.error(ORPHAN_REACHED["review"], **_facts(orphan.id), failure_code=error)
+    _log.error("orphan_capture_review", **_facts(orphan.id), failure_code=error)
     return RETURNED
 
 

@@ -81,7 +81,8 @@ def wrapper(tmp_path: Path, **settings: str) -> dict[str, str]:
     """Run scripts/pulumi over a CLI that prints its environment, through a link as in a venv."""
     root = tmp_path / "my clone"
     (root / "scripts").mkdir(parents=True)
-    (root / "scripts" / "pulumi").write_text((ROOT / "scripts" / "pulumi").read_text())
+    for script in ("pulumi", "writable_home.sh"):
+        (root / "scripts" / script).write_text((ROOT / "scripts" / script).read_text())
     (root / "scripts" / "pulumi").chmod(0o755)
     (root / ".tools" / "bin").mkdir(parents=True)
     (root / ".tools" / "bin" / "pulumi").write_text("#!/bin/sh\nenv\n")
