@@ -355,8 +355,31 @@ def scene(
     made.runner.close()
 
 
+TOLD = frozenset(
+    {"succeeded", "failed", "unknown", "authorized", "canceled", "webhook accepted"}
+    | {f"provider: {what.removesuffix('_part')}" for what in (*DASHBOARD, *BANK)}
+    | {"payment_disputed"}
+)
+"""What stories that are worth their time come to."""
+ROUNDS = 3
+
+
 @pytest.mark.timeout(3_600)
 def test_stories(scene: Scene, depth: str, say: Say) -> None:
+    for _ in range(ROUNDS):  # an order that a busy machine refuses turns all stories after it
+        tell_stories(scene, depth)
+        if set(scene.outcomes) >= TOLD:
+            break
+    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(scene.outcomes.items()))
+    say(
+        f"{scene.stories} stories, {scene.steps} steps, {scene.crashes} times kill -9;"
+        f" answers: {outcomes}"
+    )
+    assert set(scene.outcomes) >= TOLD, "the stories have become too tame"
+
+
+def tell_stories(scene: Scene, depth: str) -> None:
+    """Let Hypothesis write stories, and fail with the shortest that ends badly."""
     run_state_machine_as_test(
         lambda: Story(scene),  # type: ignore[arg-type]  # whatever makes one will do
         settings=settings(
@@ -369,12 +392,3 @@ def test_stories(scene: Scene, depth: str, say: Say) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(scene.outcomes.items()))
-    say(
-        f"{scene.stories} stories, {scene.steps} steps, {scene.crashes} times kill -9;"
-        f" answers: {outcomes}"
-    )
-    told = {"succeeded", "failed", "unknown", "authorized", "canceled", "webhook accepted"}
-    told |= {f"provider: {what.removesuffix('_part')}" for what in (*DASHBOARD, *BANK)}
-    told |= {"payment_disputed"}
-    assert told <= set(scene.outcomes), "the stories have become too tame"
