@@ -38,7 +38,7 @@ from service.usecases import disputes, orphans, provider_refunds, reversals
 from service.usecases.charge_owner import FOREIGN, MISMATCH, NotYetError, bears_out, find_owner
 from service.usecases.context import Context
 from service.usecases.refunds import resolve_refund
-from service.usecases.resolve import attempt_of, settle_answer
+from service.usecases.resolve import attempt_of, settle_record
 from service.usecases.settle import Attempt
 from service.webhooks import events, signature
 
@@ -50,6 +50,10 @@ MAX_RETRY_S: Final = 21_600.0
 
 PARK_AFTER: Final = timedelta(days=3)
 """Then people see it: Stripe itself repeats a delivery for three days and no longer."""
+
+PARK_TRIES: Final = 10
+"""As many tries fit into the schedule's first hours: an event that waited for days because no
+worker ran has had none, and is not left to people before it has had them."""
 
 REOPEN_LEASE_S: Final = 60.0
 """How long a reopened attempt is ours alone: one write follows, and the completer comes after."""
@@ -161,7 +165,7 @@ async def _receive(ctx: Context, delivery: Delivery, secrets: Sequence[str]) -> 
 
 async def _put_off(ctx: Context, event: InboxEvent, reason: str) -> None:
     now, reason = ctx.now(), reason[:500]
-    if now - event.received_at >= PARK_AFTER:
+    if event.attempts >= PARK_TRIES and now - event.received_at >= PARK_AFTER:
         await _park(ctx, event, reason)
         return
     wait_s = full_jitter_s(event.attempts, first_s=FIRST_RETRY_S, most_s=MAX_RETRY_S)
@@ -338,7 +342,7 @@ async def settle_news(ctx: Context, attempt: Attempt, charge: Charge) -> str:
 
     Raises NotYetError if another has settled it by an older answer, which this one contradicts.
     """
-    settled = await settle_answer(ctx, attempt, charge)
+    settled = await settle_record(ctx, attempt, charge)
     if not settled.applied:
         present = await payments.get_payment(ctx.db, attempt.payment.id)
         if present and present.status in _TOLD and present.status != charge.outcome:

@@ -71,7 +71,7 @@ async def charge(ctx: Context, attempt: Attempt, others: Sequence[str] = ()) -> 
         return await fail_unsent(ctx, attempt, "provider_unavailable")
     except OutcomeUnknownError as error:
         return await _settle_silence(ctx, attempt, str(error))
-    return await settle_answer(ctx, attempt, result)
+    return await _settle_answer(ctx, attempt, result)
 
 
 async def _hand_on(ctx: Context, attempt: Attempt, reason: str) -> Settled | None:
@@ -101,6 +101,7 @@ async def operate(ctx: Context, attempt: Attempt) -> Settled:
     """Capture or cancel for the first time; raise ProviderUnavailableError if surely not sent."""
     try:
         result = await _operate(ctx.providers[attempt.payment.provider], attempt)
+        return await settle_record(ctx, attempt, result)
     except NotSentError as error:
         held = PaymentStatus(attempt.payment.status)
         verdict = Verdict(held, 0, "provider_unavailable", "failed")
@@ -111,7 +112,6 @@ async def operate(ctx: Context, attempt: Attempt) -> Settled:
         raise ProviderUnavailableError(retry_after_s=PROVIDER_RETRY_AFTER_S) from error
     except OutcomeUnknownError as error:
         return await _settle_silence(ctx, attempt, str(error))
-    return await settle_answer(ctx, attempt, result)
 
 
 async def resolve(ctx: Context, due: DueAttempt) -> Answer:
@@ -126,7 +126,7 @@ async def resolve(ctx: Context, due: DueAttempt) -> Answer:
         return (await fail_unsent(ctx, attempt, AlreadyOwnedError.code)).answer
     try:
         result = await _find_or_repeat(ctx.providers[due.payment.provider], attempt)
-        return (await settle_answer(ctx, attempt, result)).answer
+        return (await settle_record(ctx, attempt, result)).answer
     except (NotSentError, OutcomeUnknownError, RefusedError) as error:
         attempt = replace(attempt, checks=due.checks + 1)
         return (await _settle_silence(ctx, attempt, str(error))).answer
@@ -184,7 +184,28 @@ async def _operate(provider: Provider, attempt: Attempt) -> Charge:
     return found if found.outcome in {*_AT_REST, ChargeOutcome.DECLINED} else result
 
 
-async def settle_answer(ctx: Context, attempt: Attempt, result: Charge) -> Settled:
+async def settle_record(ctx: Context, attempt: Attempt, charge: Charge) -> Settled:
+    """Settle an attempt by the provider's record of its charge, which may have a history.
+
+    A charge that was captured and refunded in the dashboard, and failed in the end, took nothing
+    and gave the refund away. How much of it was captured the record doesn't say any more: a person
+    decides. Raises NotSentError or OutcomeUnknownError.
+    """
+    if charge.outcome is ChargeOutcome.DECLINED and await _gave_back(ctx, attempt, charge):
+        verdict = Verdict(PaymentStatus.REVIEW, 0, "refunded_and_failed")
+        return await settle(ctx, attempt, verdict, charge.provider_ref)
+    return await _settle_answer(ctx, attempt, charge)
+
+
+async def _gave_back(ctx: Context, attempt: Attempt, charge: Charge) -> bool:
+    charge_ref = charge.provider_ref or attempt.payment.provider_ref
+    if charge_ref is None:
+        return False
+    refunds = await ctx.providers[attempt.payment.provider].list_refunds(charge_ref)
+    return any(refund.status == "succeeded" for refund in refunds)
+
+
+async def _settle_answer(ctx: Context, attempt: Attempt, result: Charge) -> Settled:
     """Settle an attempt by what the provider says of its charge."""
     if attempt.operation == "charge":
         method = cast("CaptureMethod", attempt.payment.capture_method)

@@ -22,7 +22,7 @@ from tests.resilience.books import UNFINISHED, broken_invariants, rows
 from tests.resilience.outside import ACTS, WITHHOLDING
 from tests.resilience.rounds import Rounds
 from tests.support.forks import Fork, Forks
-from tests.support.services import SIMULATOR_SECRETS
+from tests.support.services import ADMIN, SIMULATOR_SECRETS
 
 Ask = Callable[[Client], Awaitable[Reply]]
 
@@ -213,6 +213,11 @@ class Shop:
         await self.simulator.clear_faults()
         await self.simulator.release()
         await self.hear_all()
+        await self._finish()
+        await self._replay_parked()
+        await self._finish()
+
+    async def _finish(self) -> None:
         for _ in range(MAX_ROUNDS):
             while await self.work():
                 pass
@@ -221,6 +226,15 @@ class Shop:
             self.forks.clock.forward(hours=2)
         left = rows(self.forks.environ["DATABASE_URL"], UNFINISHED)
         raise AssertionError(f"stuck past every schedule: {left}")
+
+    async def _replay_parked(self) -> None:
+        """Have every parked event looked at once more, as an operator does after an outage."""
+        async with self.api.client("olga", ADMIN) as operator:
+            for event in (await operator.read("/v1/admin/webhooks/parked"))["events"]:
+                named = {name: event[name] for name in ("provider", "event_id")}
+                body = {**named, "note": "all is heard and answers now"}
+                reply = await operator.call("POST", "/v1/admin/webhooks/replay", json=body)
+                assert reply.status == 200, reply
 
     async def audit(self) -> None:
         """Assert that our books hold, and say what the provider's and the Library's say."""

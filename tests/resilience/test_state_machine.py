@@ -83,6 +83,7 @@ BANK_ACTS = st.sampled_from(tuple(BANK))
 COURSES = st.sampled_from(
     (
         ("authorize", "capture", "fail"),
+        ("authorize", "capture", "refund_part", "fail"),
         ("authorize", "capture_part", "refund"),
         ("pay", "refund_part", "send_back", "refund"),
         ("pay", "warn", "dispute", "submit", "lose"),

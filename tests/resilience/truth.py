@@ -6,7 +6,6 @@ What a person has to decide has no answer yet, and is left out.
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from tests.resilience.books import rows
@@ -30,23 +29,21 @@ DISPUTES: Final = """
     FROM disputes d
 """
 WARNINGS: Final = "SELECT w.provider_ref, w.actionable::text FROM fraud_warnings w"
-PARKED: Final = """
-    SELECT object_ref, kind FROM webhook_inbox
-    WHERE status = 'parked' AND object_ref IS NOT NULL
-"""
-"""Disputes and warnings that a person looks at: for three days no capture was heard of."""
-
 GRANTED: Final = "SELECT user_id, game_id FROM entitlements WHERE status = 'granted'"
 
 
 def compare(database_url: str, state: Record) -> None:
     """Assert that our books say what the simulator's state says."""
     payments = _records(database_url, PAYMENTS)
-    disputes = _records(database_url, DISPUTES)
-    warnings, parked = dict(rows(database_url, WARNINGS)), set(dict(rows(database_url, PARKED)))
+    disputes, warnings = _records(database_url, DISPUTES), dict(rows(database_url, WARNINGS))
     _money_agrees(payments, state["charges"])
-    _disputes_agree(disputes, parked, state)
-    _warnings_agree(warnings, parked, state)
+    paid_by = {
+        charge["id"]: charge["reference"]
+        for charge in state["charges"]
+        if payments[charge["reference"]]["captured"]
+    }
+    _disputes_agree(disputes, paid_by, state["disputes"])
+    _warnings_agree(warnings, paid_by, state["warnings"])
     _lost_games_are_gone(payments, disputes)
     held = {(g["user_id"], g["game_id"]) for g in state["grants"] if not g["revoked"]}
     assert held == set(rows(database_url, GRANTED))
@@ -71,43 +68,39 @@ def _money_agrees(payments: Mapping[str, Record], charges: Sequence[Record]) -> 
         returned = sum(charge["amount_refunded"] for charge in mine)
         standing = 0 if payment["status"] == "reversed" else payment["captured"]
         kept = standing - payment["refunded"]
-        if not _failed_unheard(payment, taken=taken, returned=returned):
-            assert taken - returned == kept, (payment, mine)
+        assert taken - returned == kept, (payment, mine)
         paid[payment["order"]] += bool(taken) and payment["status"] == "succeeded"
         still_held = [charge for charge in mine if charge["status"] == "authorized"]
         assert bool(still_held) == (payment["status"] == "authorized"), (payment, mine)
     assert all(times <= 1 for times in paid.values()), "an order was paid twice"
 
 
-def _failed_unheard(payment: Record, *, taken: int, returned: int) -> bool:
-    """Tell whether a charge was captured, refunded and failed at the provider before we heard.
+def _disputes_agree(
+    ours: Mapping[str, Record], paid_by: Mapping[str, str], disputes: Sequence[Record]
+) -> None:
+    """Compare dispute by dispute: who has the money, and whose turn it is.
 
-    Our payment was authorized and is canceled: no capture of it can be found any more, and a refund
-    of what was never captured is nothing that our books can hold.
+    `paid_by` leads from a charge to the payment of ours that it captured; without one a dispute is
+    a person's.
     """
-    return payment["status"] == "canceled" and not taken and bool(returned)
-
-
-def _disputes_agree(ours: Mapping[str, Record], parked: AbstractSet[str], state: Record) -> None:
-    """Compare dispute by dispute: who has the money, and whose turn it is."""
-    paid_by = {charge["id"]: charge["reference"] for charge in state["charges"]}
-    theirs = {dispute["id"]: dispute for dispute in state["disputes"]}
-    assert set(ours) <= set(theirs), "we know a dispute that the provider does not"
-    for ref, told in theirs.items():
-        if ref in parked and ref not in ours:
+    assert set(ours) <= {told["id"] for told in disputes}, "we know what the provider does not"
+    for told in disputes:
+        known = ours.get(told["id"])
+        if told["charge"] not in paid_by:
+            assert known is None, (known, told)
             continue
-        assert ref in ours, f"we lack {told} of {paid_by[told['charge']]}"
-        known = ours[ref]
+        assert known is not None, f"we lack {told} of {paid_by[told['charge']]}"
         assert known["payment"] == paid_by[told["charge"]], (known, told)
         for fact in ("status", "amount", "withdrawn", "reinstated"):
             assert known[fact] == told[fact], (fact, known, told)
 
 
-def _warnings_agree(ours: Mapping[str, str], parked: AbstractSet[str], state: Record) -> None:
-    for told in state["warnings"]:
-        if told["id"] in ours or told["id"] not in parked:
-            known = ours.get(told["id"])
-            assert known == str(told["actionable"]).lower(), (known, told)
+def _warnings_agree(
+    ours: Mapping[str, str], paid_by: Mapping[str, str], warnings: Sequence[Record]
+) -> None:
+    for told in warnings:
+        if told["charge"] in paid_by:
+            assert ours.get(told["id"]) == str(told["actionable"]).lower(), told
 
 
 def _lost_games_are_gone(payments: Mapping[str, Record], ours: Mapping[str, Record]) -> None:

@@ -31,6 +31,14 @@ async def refund_in_dashboard(
     return made
 
 
+async def held(api: Api, ada: Client, *, pay: str = "pm_ok") -> tuple[Json, str]:
+    """Return a payment that is only held, or waits for its buyer, and its charge's id."""
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"], capture="manual", payment_method=pay)).expect(201).body
+    [charge] = (await api.simulator.state())["charges"]
+    return payment, charge["id"]
+
+
 async def test_a_full_refund_is_adopted(api: Api, ada: Client, hook: Hook) -> None:
     payment = await bought(api, ada)
     await refund_in_dashboard(api, hook)
@@ -127,10 +135,8 @@ async def test_a_dashboard_refund_that_is_rejected_later_is_reversed(
 async def test_a_capture_in_the_dashboard_is_booked(
     api: Api, ada: Client, hook: Hook, amount: int | None
 ) -> None:
-    order = await ada.order(["game-1"])
-    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.capture(charge["id"], amount)
+    payment, charge = await held(api, ada)
+    await api.simulator.capture(charge, amount)
     await hook.send(await charge_event(api.simulator))
     await api.process()
     found = await ada.read(f"/v1/payments/{payment['id']}")
@@ -202,10 +208,8 @@ async def test_what_is_paid_while_it_is_given_up_is_booked(
 
 
 async def test_a_cancellation_that_comes_after_a_capture_books_it(api: Api, ada: Client) -> None:
-    order = await ada.order(["game-1"])
-    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.capture(charge["id"])
+    payment, charge = await held(api, ada)
+    await api.simulator.capture(charge)
     canceled = await ada.call("POST", f"/v1/payments/{payment['id']}/cancel", key=str(uuid4()))
     assert canceled.expect(200).body["status"] == "succeeded"
     await api.sound()
@@ -214,15 +218,60 @@ async def test_a_cancellation_that_comes_after_a_capture_books_it(api: Api, ada:
 async def test_a_hold_that_was_captured_and_failed_before_we_heard_is_given_up(
     api: Api, ada: Client, hook: Hook
 ) -> None:
-    order = await ada.order(["game-1"])
-    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.capture(charge["id"])
-    await api.simulator.fail_charge(charge["id"])
+    payment, charge = await held(api, ada)
+    await api.simulator.capture(charge)
+    await api.simulator.fail_charge(charge)
     await hook.send(await charge_event(api.simulator))
     await api.process()
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "canceled"
-    assert (await ada.pay(order["id"])).expect(201).body["status"] == "succeeded"
+    assert (await ada.pay(payment["order_id"])).expect(201).body["status"] == "succeeded"
+    await api.sound()
+
+
+@pytest.mark.parametrize("heard_of", ["event", "capture", "cancel", "expiry"])
+async def test_a_hold_that_was_refunded_and_failed_before_we_heard_is_for_a_person(
+    api: Api, ada: Client, hook: Hook, heard_of: str
+) -> None:
+    """The provider gave away what it never got: no book of ours may look as if nothing was."""
+    payment, charge = await held(api, ada)
+    await api.simulator.capture(charge)
+    await refund_in_dashboard(api, hook, 200, tell=False)
+    await api.simulator.fail_charge(charge)
+    match heard_of:
+        case "event":
+            await hook.send(await charge_event(api.simulator))
+            await api.process()
+        case "expiry":
+            api.clock.forward(days=8)
+            await api.expire()
+            await api.complete()
+        case operation:
+            path = f"/v1/payments/{payment['id']}/{operation}"
+            (await ada.call("POST", path, key=str(uuid4()))).expect(202)
+    found = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (found["status"], found["failure_code"]) == ("review", "refunded_and_failed")
+    await api.sound()
+
+
+async def test_an_event_that_no_worker_saw_for_a_week_is_not_parked_at_first_sight(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    """The provider does not answer just then: it is the first of many looks, and not the last."""
+    payment, charge = await held(api, ada)
+    await api.simulator.capture(charge)
+    made = await refund_in_dashboard(api, hook, 200, tell=False)
+    await hook.send(event_of(made))
+    api.clock.forward(days=8)
+    await api.expire()
+    await api.simulator.fault("provider.find", "status", status=500, times=None)
+    await api.process()
+    await api.simulator.clear_faults()
+    assert [row["status"] for row in await inbox(api.context.db)] == ["pending"]
+    await api.complete()
+    api.clock.forward(seconds=10)
+    await api.process()
+    found = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (found["status"], found["refunded"]) == ("succeeded", 200)
     await api.sound()
 
 
@@ -230,11 +279,9 @@ async def test_a_hold_that_was_captured_and_failed_before_we_heard_is_given_up(
 async def test_an_operation_on_a_hold_that_has_failed_ends_it(
     api: Api, ada: Client, action: str
 ) -> None:
-    order = await ada.order(["game-1"])
-    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.capture(charge["id"])
-    await api.simulator.fail_charge(charge["id"])
+    payment, charge = await held(api, ada)
+    await api.simulator.capture(charge)
+    await api.simulator.fail_charge(charge)
     path = f"/v1/payments/{payment['id']}/{action}"
     ended = (await ada.call("POST", path, key=str(uuid4()))).expect(200).body
     assert (ended["status"], ended["captured"]) == ("canceled", 0)
@@ -260,10 +307,8 @@ async def test_a_buyer_who_failed_at_the_bank_lets_the_payment_expire(
 async def test_a_refund_tells_of_a_capture_that_nobody_has_heard_of(
     api: Api, ada: Client, hook: Hook, amount: int | None
 ) -> None:
-    order = await ada.order(["game-1"])
-    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.capture(charge["id"])
+    payment, charge = await held(api, ada)
+    await api.simulator.capture(charge)
     await refund_in_dashboard(api, hook, amount)
     found = await ada.read(f"/v1/payments/{payment['id']}")
     assert (found["captured"], found["refunded"]) == (1499, amount or 1499)
@@ -300,12 +345,9 @@ async def test_a_capture_before_we_heard_of_the_hold_is_booked(
     api: Api, ada: Client, hook: Hook, amount: int | None
 ) -> None:
     """The buyer confirms at the bank, and the dashboard captures before any event has come."""
-    order = await ada.order(["game-1"])
-    paying = await ada.pay(order["id"], capture="manual", payment_method="pm_requires_action")
-    payment = paying.expect(201).body
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.complete(charge["id"])
-    await api.simulator.capture(charge["id"], amount)
+    payment, charge = await held(api, ada, pay="pm_requires_action")
+    await api.simulator.complete(charge)
+    await api.simulator.capture(charge, amount)
     await hook.send(await charge_event(api.simulator))
     await api.process()
     found = await ada.read(f"/v1/payments/{payment['id']}")
