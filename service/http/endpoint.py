@@ -8,7 +8,6 @@ OpenAPI document can't disagree with it:
 """
 
 import hashlib
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -83,7 +82,6 @@ class Call(Generic[BodyT, QueryT]):
     ids: Mapping[str, UUID]
     words: Mapping[str, str]
     key: str | None
-    started_s: float
 
     @property
     def caller(self) -> Caller:
@@ -118,10 +116,6 @@ class Call(Generic[BodyT, QueryT]):
     def app(self, key: web.AppKey[KeyT]) -> KeyT:
         """Return a part of the application."""
         return self.request.app[key]
-
-    def elapsed_s(self) -> float:
-        """Return the seconds since the request's handling began."""
-        return time.perf_counter() - self.started_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +198,6 @@ def _adapt(
     read_query = parse.query_reader(endpoint.query)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        started = time.perf_counter()
         scope = endpoint.scope
         identity = None if scope is None else await authenticator.authenticate(request, scope)
         ids, words = parse.path_parameters(request.match_info)
@@ -216,7 +209,6 @@ def _adapt(
             identity=identity,
             ids=ids,
             words=words,
-            started_s=started,
         )
         try:
             return _respond(endpoint, await endpoint.handler(call))

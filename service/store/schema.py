@@ -1,5 +1,7 @@
 """Whether the database has the schema that this release needs."""
 
+import asyncio
+
 from service.store.database import Database
 from service.store.migrate import newest
 
@@ -10,9 +12,10 @@ class SchemaMissingError(Exception):
 
 async def require_schema(db: Database) -> None:
     """Raise SchemaMissingError if this release's last migration was not applied."""
-    rows = await db.read("SELECT 1 FROM _yoyo_migration WHERE migration_id = %s", (newest(),))
+    last = await asyncio.to_thread(newest)  # the first time it reads every migration
+    rows = await db.read("SELECT 1 FROM _yoyo_migration WHERE migration_id = %s", (last,))
     if not rows:
-        raise SchemaMissingError(f"migration {newest()} is missing; run the role `migrate`")
+        raise SchemaMissingError(f"migration {last} is missing; run the role `migrate`")
 
 
 async def require_writable(db: Database) -> None:

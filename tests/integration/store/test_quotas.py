@@ -112,9 +112,12 @@ async def test_requests_that_wait_share_a_round_trip(
 async def test_it_refills_evenly(valkey: Valkey, connect: Connect) -> None:
     quotas, demands = connect(valkey.url), ((key(), Quota(20, 20)),)  # one a second
     assert await allowed(quotas, demands, 30) == 20
-    (refused,) = await quotas.take(demands)
-    await asyncio.sleep(refused.retry_us / 1e6 + 0.005)  # what is tested is the passing of time
-    assert await allowed(quotas, demands, 1) == 1
+    waits = []
+    while wait_us := (await quotas.take(demands))[0].retry_us:
+        waits.append(wait_us)
+        await asyncio.sleep(wait_us / 1e6)  # what is tested is the passing of time
+    assert 0 < waits[0] <= 1_000_000
+    assert sum(waits[1:]) < 100_000, "Valkey's wall clock may be slower than ours, by a little"
 
 
 async def test_keys_leave_valkey_when_their_buckets_are_full(

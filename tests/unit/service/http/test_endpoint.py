@@ -325,7 +325,7 @@ def test_a_handler_must_say_what_it_takes() -> None:
 
 def test_a_call_has_only_what_its_endpoint_demands() -> None:
     request: Any = type("Request", (), {"path": "/p"})()
-    call = Call(request, Nothing(), Nothing(), None, {}, {}, None, 0.0)
+    call = Call(request, Nothing(), Nothing(), None, {}, {}, None)
     with pytest.raises(RuntimeError, match="/p is public"):
         _ = call.caller
     with pytest.raises(RuntimeError, match="/p does not demand"):
