@@ -19,9 +19,7 @@ from requests.auth import AuthBase
 from service.http.parse import IDEMPOTENCY_KEY
 from service.webhooks.signature import HEADER, sign
 
-GAMES: Final = 500
-"""The simulated Game Catalog sells game-1 to game-500."""
-
+PRICES: Final = {"EUR": 999, "USD": 999, "GBP": 999, "JPY": 999}
 OF_THE_SHOP: Final = frozenset({"game_unavailable", "provider_unknown", "idempotency_key_reused"})
 """Refusals of well-formed requests that depend on what the shop sells, through whom, and before."""
 
@@ -36,15 +34,13 @@ HELD: Final = ("/capture", "/cancel")
 CONFLICT: Final = 409
 TURN: Final = count()
 GAME: Final = count()
-PAID: Final[dict[str, str]] = {}
-"""The latest payment that was made here, by the way its money is captured."""
-
 ENDPOINT: Final[dict[str, str]] = {}
 """The merchant's endpoint that was registered here last."""
 
 SHOPPER: Final = os.environ.get("SHOPPER", "")
 """A token to order and pay with beside what is tried; without one nothing is prepared."""
 
+SIMULATOR_URL: Final = os.environ["SIMULATOR_URL"]
 SECRET: Final = os.environ["SIMULATOR_WEBHOOK_SECRETS"]
 ANSWERS: Final = os.environ["ANSWERS"]
 TIMEOUT_S: Final = 30.0
@@ -161,11 +157,8 @@ def new_order(url: str) -> str:
 
 
 def new_payment(url: str, capture: str) -> str:
-    """Pay a new order; return the payment's id, or an earlier one's when every game is owned."""
-    payment = made(f"{url}/v1/payments", {"order_id": new_order(url), "capture": capture})
-    if payment:
-        PAID[capture] = payment
-    return PAID[capture]
+    """Pay a new order; return the payment's id."""
+    return made(f"{url}/v1/payments", {"order_id": new_order(url), "capture": capture})
 
 
 def made(url: str, body: dict[str, Any]) -> str:
@@ -184,8 +177,12 @@ def asked(method: str, url: str, body: Any = None) -> requests.Response:
 
 
 def next_game() -> str:
-    """Return one game after the other: nobody can own one twice."""
-    return f"game-{next(GAME) % GAMES + 1}"
+    """Put one game after the other into the catalog: nobody can own one twice."""
+    name = f"tried-{next(GAME)}"
+    game = {"id": name, "title": name, "prices": PRICES, "available": True}
+    answer = requests.post(f"{SIMULATOR_URL}/control/games", json=game, timeout=TIMEOUT_S)
+    answer.raise_for_status()
+    return name
 
 
 def problem_of(response: Any) -> dict[str, Any]:
