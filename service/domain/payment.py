@@ -47,6 +47,9 @@ TERMINAL: Final = frozenset(status for status, following in TRANSITIONS.items() 
 CLOSED: Final = frozenset({_S.FAILED, _S.CANCELED, _S.EXPIRED})
 """Statuses in which a payment took no money; the order may be paid by another one."""
 
+REFUNDED_AND_FAILED: Final = "refunded_and_failed"
+"""Why a payment is in review whose charge took nothing in the end, and gave a refund away."""
+
 CaptureMethod = Literal["automatic", "manual"]
 
 

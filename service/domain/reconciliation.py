@@ -82,10 +82,18 @@ def compare_charge(
         # A second charge for one payment: harmless once its money has gone back.
         return frozenset({_K.DUPLICATE_CHARGE}) if theirs.holds_money else NONE
     if ours.status in CLOSED:
-        return frozenset({_K.STATUS_DIFFERS}) if theirs.holds_money else NONE
+        return _differs_from_closed(theirs)
     if theirs.outcome not in _EXPECTED[ours.status]:
         return frozenset({_K.STATUS_DIFFERS})
     return frozenset(_differing_sums(ours, theirs))
+
+
+def _differs_from_closed(theirs: TheirCharge) -> frozenset[DifferenceKind]:
+    """Return what is wrong with a charge that should have come to nothing."""
+    if theirs.holds_money:
+        return frozenset({_K.STATUS_DIFFERS})
+    # A charge that was refunded and has failed then: the provider gave away what it never got.
+    return frozenset({_K.REFUND_DIFFERS}) if theirs.refunded_minor > theirs.captured_minor else NONE
 
 
 def _differing_sums(ours: OurPayment, theirs: TheirCharge) -> set[DifferenceKind]:

@@ -16,6 +16,7 @@ from service import metric_catalog as m
 from service.domain.dispute import ImplausibleError
 from service.domain.payment import (
     CLOSED,
+    REFUNDED_AND_FAILED,
     Charge,
     ChargeOutcome,
     Operation,
@@ -56,7 +57,8 @@ PARK_TRIES: Final = 10
 worker ran has had none, and is not left to people before it has had them."""
 
 REOPEN_LEASE_S: Final = 60.0
-"""How long a reopened attempt is ours alone: one write follows, and the completer comes after."""
+"""How long a reopened attempt is ours alone: a question and a write follow, and the
+completer comes after."""
 
 PARKED_SHOWN: Final = 100
 
@@ -222,7 +224,7 @@ async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
     if not payment.captured_minor:  # what was given back was captured before, unheard of
         outcome = await _of_payment(ctx, event, payment)
         payment = await payments.get_payment(ctx.db, payment.id) or payment
-        if payment.status in CLOSED:
+        if payment.status in CLOSED or payment.failure_code == REFUNDED_AND_FAILED:
             return outcome
     if payment.provider_ref != event.charge_ref or not payment.captured_minor:
         raise NotYetError("no refund of ours")

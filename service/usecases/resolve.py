@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from service import metric_catalog as m
 from service.domain.payment import (
+    REFUNDED_AND_FAILED,
     CaptureMethod,
     Charge,
     ChargeOutcome,
@@ -101,7 +102,6 @@ async def operate(ctx: Context, attempt: Attempt) -> Settled:
     """Capture or cancel for the first time; raise ProviderUnavailableError if surely not sent."""
     try:
         result = await _operate(ctx.providers[attempt.payment.provider], attempt)
-        return await settle_record(ctx, attempt, result)
     except NotSentError as error:
         held = PaymentStatus(attempt.payment.status)
         verdict = Verdict(held, 0, "provider_unavailable", "failed")
@@ -111,6 +111,10 @@ async def operate(ctx: Context, attempt: Attempt) -> Settled:
         await idempotency.drop_claim(ctx.db, [attempt.resource_id])
         raise ProviderUnavailableError(retry_after_s=PROVIDER_RETRY_AFTER_S) from error
     except OutcomeUnknownError as error:
+        return await _settle_silence(ctx, attempt, str(error))
+    try:
+        return await settle_record(ctx, attempt, result)
+    except (NotSentError, OutcomeUnknownError) as error:
         return await _settle_silence(ctx, attempt, str(error))
 
 
@@ -192,7 +196,7 @@ async def settle_record(ctx: Context, attempt: Attempt, charge: Charge) -> Settl
     decides. Raises NotSentError or OutcomeUnknownError.
     """
     if charge.outcome is ChargeOutcome.DECLINED and await _gave_back(ctx, attempt, charge):
-        verdict = Verdict(PaymentStatus.REVIEW, 0, "refunded_and_failed")
+        verdict = Verdict(PaymentStatus.REVIEW, 0, REFUNDED_AND_FAILED)
         return await settle(ctx, attempt, verdict, charge.provider_ref)
     return await _settle_answer(ctx, attempt, charge)
 
@@ -202,7 +206,7 @@ async def _gave_back(ctx: Context, attempt: Attempt, charge: Charge) -> bool:
     if charge_ref is None:
         return False
     refunds = await ctx.providers[attempt.payment.provider].list_refunds(charge_ref)
-    return any(refund.status == "succeeded" for refund in refunds)
+    return any(refund.status != "failed" for refund in refunds)
 
 
 async def _settle_answer(ctx: Context, attempt: Attempt, result: Charge) -> Settled:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from service.domain.payment import PaymentStatus, Verdict
+from service.domain.payment import REFUNDED_AND_FAILED, PaymentStatus, Verdict
 from service.domain.refund import RefundStatus
 from service.errors import NotFoundError
 from service.ids import new_id
@@ -101,6 +101,8 @@ def _check(command: Resolve, payment: PaymentRow) -> None:
         raise invalid("$.evidence.provider_ref", f"the provider's charge is {known}")
     if command.outcome != "succeeded":
         return
+    if payment.failure_code == REFUNDED_AND_FAILED:
+        raise invalid("$.outcome", "the charge has failed: nothing of it is ours")
     if known is None and evidence.provider_ref is None:
         raise invalid("$.evidence.provider_ref", "needed: refunds are made on the charge")
     if evidence.amount_minor is None and payment.failure_code in MISMATCHES:

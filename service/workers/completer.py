@@ -21,7 +21,7 @@ from service.workers.loop import each
 
 BATCH: Final = 20
 LEASE_S: Final = 120.0
-"""How long a taken item is hidden: 20 items, 8 at a time, each two calls of up to 5 s, fit well."""
+"""How long a taken item is hidden: 20 items, 8 at a time, each four calls of up to 5 s, fit."""
 
 _log = get_logger(__name__)
 

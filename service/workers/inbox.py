@@ -16,7 +16,7 @@ from service.workers.loop import each
 
 BATCH: Final = 50
 LEASE_S: Final = 180.0
-"""How long a taken item is hidden: 50 items, 8 at a time, each three calls of up to 5 s, fit."""
+"""How long a taken item is hidden: 50 items, 8 at a time, each four calls of up to 5 s, fit."""
 
 ORPHAN_STATES: Final = ("pending", "review")
 

@@ -19,7 +19,7 @@ from requests.auth import AuthBase
 from service.http.parse import IDEMPOTENCY_KEY
 from service.webhooks.signature import HEADER, sign
 
-PRICES: Final = {"EUR": 999, "USD": 999, "GBP": 999, "JPY": 999}
+PRICES: Final[dict[str, Any]] = {"EUR": 999, "USD": 999, "GBP": 999, "JPY": 999}
 OF_THE_SHOP: Final = frozenset({"game_unavailable", "provider_unknown", "idempotency_key_reused"})
 """Refusals of well-formed requests that depend on what the shop sells, through whom, and before."""
 
@@ -158,7 +158,9 @@ def new_order(url: str) -> str:
 
 def new_payment(url: str, capture: str) -> str:
     """Pay a new order; return the payment's id."""
-    return made(f"{url}/v1/payments", {"order_id": new_order(url), "capture": capture})
+    payment = made(f"{url}/v1/payments", {"order_id": new_order(url), "capture": capture})
+    assert payment, "a new order of a new game can be paid"
+    return payment
 
 
 def made(url: str, body: dict[str, Any]) -> str:
@@ -179,7 +181,7 @@ def asked(method: str, url: str, body: Any = None) -> requests.Response:
 def next_game() -> str:
     """Put one game after the other into the catalog: nobody can own one twice."""
     name = f"tried-{next(GAME)}"
-    game = {"id": name, "title": name, "prices": PRICES, "available": True}
+    game: dict[str, Any] = {"id": name, "title": name, "prices": PRICES, "available": True}
     answer = requests.post(f"{SIMULATOR_URL}/control/games", json=game, timeout=TIMEOUT_S)
     answer.raise_for_status()
     return name

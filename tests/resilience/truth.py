@@ -29,6 +29,9 @@ DISPUTES: Final = """
     FROM disputes d
 """
 WARNINGS: Final = "SELECT w.provider_ref, w.actionable::text FROM fraud_warnings w"
+PARKED: Final = """
+    SELECT object_ref, kind FROM webhook_inbox WHERE status IN ('parked', 'dismissed')
+"""
 GRANTED: Final = "SELECT user_id, game_id FROM entitlements WHERE status = 'granted'"
 
 
@@ -42,8 +45,9 @@ def compare(database_url: str, state: Record) -> None:
         for charge in state["charges"]
         if payments[charge["reference"]]["captured"]
     }
-    _disputes_agree(disputes, paid_by, state["disputes"])
-    _warnings_agree(warnings, paid_by, state["warnings"])
+    parked = frozenset(dict(rows(database_url, PARKED)))
+    _disputes_agree(disputes, paid_by, parked, state["disputes"])
+    _warnings_agree(warnings, paid_by, parked, state["warnings"])
     _lost_games_are_gone(payments, disputes)
     held = {(g["user_id"], g["game_id"]) for g in state["grants"] if not g["revoked"]}
     assert held == set(rows(database_url, GRANTED))
@@ -76,18 +80,22 @@ def _money_agrees(payments: Mapping[str, Record], charges: Sequence[Record]) -> 
 
 
 def _disputes_agree(
-    ours: Mapping[str, Record], paid_by: Mapping[str, str], disputes: Sequence[Record]
+    ours: Mapping[str, Record],
+    paid_by: Mapping[str, str],
+    parked: frozenset[str],
+    disputes: Sequence[Record],
 ) -> None:
     """Compare dispute by dispute: who has the money, and whose turn it is.
 
-    `paid_by` leads from a charge to the payment of ours that it captured; without one a dispute is
-    a person's.
+    `paid_by` leads from a charge to the payment of ours that it captured; without one the event of
+    a dispute is `parked`, for a person.
     """
     assert set(ours) <= {told["id"] for told in disputes}, "we know what the provider does not"
     for told in disputes:
         known = ours.get(told["id"])
         if told["charge"] not in paid_by:
             assert known is None, (known, told)
+            assert told["id"] in parked, told
             continue
         assert known is not None, f"we lack {told} of {paid_by[told['charge']]}"
         assert known["payment"] == paid_by[told["charge"]], (known, told)
@@ -96,11 +104,16 @@ def _disputes_agree(
 
 
 def _warnings_agree(
-    ours: Mapping[str, str], paid_by: Mapping[str, str], warnings: Sequence[Record]
+    ours: Mapping[str, str],
+    paid_by: Mapping[str, str],
+    parked: frozenset[str],
+    warnings: Sequence[Record],
 ) -> None:
     for told in warnings:
         if told["charge"] in paid_by:
             assert ours.get(told["id"]) == str(told["actionable"]).lower(), told
+        else:
+            assert told["id"] in parked, told
 
 
 def _lost_games_are_gone(payments: Mapping[str, Record], ours: Mapping[str, Record]) -> None:

@@ -6,8 +6,12 @@ from uuid import uuid4
 import pytest
 
 from scripts.client import Client
+from service.providers.port import NotSentError, OutcomeUnknownError, ProviderRefund
+from service.providers.simulator import SimulatorProvider
 from tests.integration.api.conftest import Api
+from tests.integration.api.operators import resolve
 from tests.integration.api.test_reversals import bought
+from tests.support.services import ADMIN
 from tests.support.webhooks import (
     Hook,
     Json,
@@ -16,6 +20,8 @@ from tests.support.webhooks import (
     inbox,
     orphans,
     second_charge,
+    status_of,
+    unknown_payment,
 )
 
 
@@ -228,19 +234,21 @@ async def test_a_hold_that_was_captured_and_failed_before_we_heard_is_given_up(
     await api.sound()
 
 
-@pytest.mark.parametrize("heard_of", ["event", "capture", "cancel", "expiry"])
+@pytest.mark.parametrize("heard_of", ["event", "refund", "capture", "cancel", "expiry"])
 async def test_a_hold_that_was_refunded_and_failed_before_we_heard_is_for_a_person(
     api: Api, ada: Client, hook: Hook, heard_of: str
 ) -> None:
     """The provider gave away what it never got: no book of ours may look as if nothing was."""
     payment, charge = await held(api, ada)
     await api.simulator.capture(charge)
-    await refund_in_dashboard(api, hook, 200, tell=False)
+    refund = await refund_in_dashboard(api, hook, 200, tell=False)
     await api.simulator.fail_charge(charge)
     match heard_of:
-        case "event":
-            await hook.send(await charge_event(api.simulator))
+        case "event" | "refund":
+            charged = await charge_event(api.simulator)
+            await hook.send(charged if heard_of == "event" else event_of(refund))
             await api.process()
+            assert [row["status"] for row in await inbox(api.context.db)] == ["processed"]
         case "expiry":
             api.clock.forward(days=8)
             await api.expire()
@@ -248,6 +256,59 @@ async def test_a_hold_that_was_refunded_and_failed_before_we_heard_is_for_a_pers
         case operation:
             path = f"/v1/payments/{payment['id']}/{operation}"
             (await ada.call("POST", path, key=str(uuid4()))).expect(202)
+    found = await ada.read(f"/v1/payments/{payment['id']}")
+    assert (found["status"], found["failure_code"]) == ("review", "refunded_and_failed")
+    async with api.client("olga", ADMIN) as operator:
+        refused = await resolve(operator, "payment", payment["id"], "succeeded")
+        assert refused.expect(422).body["errors"][0]["field"] == "$.outcome"
+        (await resolve(operator, "payment", payment["id"], "failed")).expect(200)
+    await api.sound()
+
+
+@pytest.mark.parametrize("error", [NotSentError("too busy"), OutcomeUnknownError("no answer")])
+@pytest.mark.parametrize("heard_of", ["event", "capture", "lost_charge"])
+async def test_a_failed_charge_is_not_settled_before_its_refunds_are_known(
+    api: Api,
+    ada: Client,
+    hook: Hook,
+    monkeypatch: pytest.MonkeyPatch,
+    heard_of: str,
+    error: Exception,
+) -> None:
+    """A charge that was never held takes the same way: its answer was lost, and it was captured."""
+    asked = 0
+    listed = SimulatorProvider.list_refunds
+
+    async def fail_once(self: SimulatorProvider, charge_ref: str) -> list[ProviderRefund]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise error
+        return await listed(self, charge_ref)
+
+    if heard_of == "lost_charge":
+        payment = await unknown_payment(api.simulator, ada)
+        [charge] = [each["id"] for each in (await api.simulator.state())["charges"]]
+    else:
+        payment, charge = await held(api, ada)
+        await api.simulator.capture(charge)
+    await refund_in_dashboard(api, hook, 200, tell=False)
+    await api.simulator.fail_charge(charge)
+    monkeypatch.setattr(SimulatorProvider, "list_refunds", fail_once)
+    match heard_of:
+        case "event":
+            await hook.send(await charge_event(api.simulator))
+            await api.process()
+        case "capture":
+            path = f"/v1/payments/{payment['id']}/capture"
+            (await ada.call("POST", path, key=str(uuid4()))).expect(202)
+        case _:
+            api.clock.forward(seconds=10)
+            await api.complete()
+    assert asked == 1
+    assert (await status_of(ada, payment)) in ("authorized", "unknown")
+    api.clock.forward(seconds=100)
+    await api.complete()
     found = await ada.read(f"/v1/payments/{payment['id']}")
     assert (found["status"], found["failure_code"]) == ("review", "refunded_and_failed")
     await api.sound()

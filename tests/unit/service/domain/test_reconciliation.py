@@ -56,6 +56,7 @@ def ours(status: str, ref: str | None = "ch_1") -> OurPayment:
         (ours("failed", None), THEIRS, "status_differs"),
         (ours("canceled"), HELD, "status_differs"),
         (ours("expired"), GIVEN_BACK, ""),
+        (ours("canceled"), replace(DECLINED, refunded_minor=200), "refund_differs"),
         (OURS, replace(THEIRS, ref="ch_2"), "duplicate_charge"),
         (OURS, replace(HELD, ref="ch_2"), "duplicate_charge"),
         (OURS, replace(GIVEN_BACK, ref="ch_2"), ""),
