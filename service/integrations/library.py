@@ -11,8 +11,8 @@ from service.outbound import Answer, CallError, Outbound
 
 OK: Final = 200
 GRANTED: Final = frozenset({200, 201})
-REVOKED: Final = frozenset({200, 204, 404})
-"""404: the Library has no such grant, which is what a revoke wants."""
+REVOKED: Final = frozenset({200, 204})
+UNKNOWN: Final = 404
 
 REFUSED: Final = frozenset({400, 402, 406, 409, 410, 411, 412, 413, 414, 415, 416, 422, 451})
 """Statuses with which the Library has looked at a grant and will not take it, however often it is
@@ -77,9 +77,13 @@ class Library:
             raise LibraryRefusedError(f"status {answer.status}{_code(answer)}")
         _expect(answer, GRANTED)
 
-    async def revoke(self, grant_id: UUID) -> None:
-        """Take the game back; raise LibraryError."""
-        _expect(await self._call("revoke", "DELETE", f"/{grant_id}"), REVOKED)
+    async def revoke(self, grant_id: UUID) -> bool:
+        """Take the game back; False if the Library has no such grant. Raises LibraryError."""
+        answer = await self._call("revoke", "DELETE", f"/{grant_id}")
+        if answer.status == UNKNOWN:
+            return False
+        _expect(answer, REVOKED)
+        return True
 
     async def list_grants(self, since: datetime, until: datetime) -> AsyncIterator[LibraryGrant]:
         """Yield what was granted from `since` to before `until`, newest first; also the revoked.

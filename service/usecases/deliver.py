@@ -1,10 +1,11 @@
 """Deliver what the outbox holds: grants and revokes at the Library."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from service import metric_catalog as m
-from service.integrations.library import LibraryError
+from service.integrations.library import LibraryError, LibraryRefusedError
 from service.logs import bind_correlation, get_logger
 from service.retry import full_jitter_s
 from service.store import outbox as store
@@ -58,8 +59,19 @@ async def _send(ctx: Context, message: Message) -> None:
         if message.topic == store.GRANT:
             if entitlement.status in HELD:  # a repeat must not bring back what was revoked
                 await _grant(ctx, entitlement)
-        else:
-            await ctx.library.revoke(entitlement.id)
+        elif not await ctx.library.revoke(entitlement.id):
+            await _forestall(ctx, entitlement)
+
+
+async def _forestall(ctx: Context, entitlement: Entitlement) -> None:
+    """Let a grant that may still be on its way come too late.
+
+    The Library keeps the id of a revoked grant for ever, so one is made there and taken back. One
+    that it refuses will not be made by a late request either.
+    """
+    with suppress(LibraryRefusedError):
+        await _grant(ctx, entitlement)
+        await ctx.library.revoke(entitlement.id)
 
 
 async def _grant(ctx: Context, entitlement: Entitlement) -> None:

@@ -3,7 +3,10 @@
 import asyncio
 from uuid import uuid4
 
+import pytest
+
 from scripts.client import Client
+from service.integrations.library import LibraryRefusedError
 from tests.integration.api.conftest import Api
 from tests.support.services import ADMIN
 from tests.support.webhooks import Hook, Json, charge_event, event_of, inbox, orphans
@@ -192,6 +195,31 @@ async def test_a_charge_that_fails_before_its_games_are_granted_grants_none(
     assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "canceled"
     again = await ada.order(["game-1"])  # the game is free to be bought
     assert (await ada.pay(again["id"])).expect(201).body["status"] == "succeeded"
+    await api.sound()
+
+
+@pytest.mark.impatient
+async def test_a_grant_that_comes_after_its_revoke_gives_nothing(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    """The Library has no grant yet when it is revoked: the request for it is still on its way."""
+    order = await ada.order(["game-1"])
+    payment = (await ada.pay(order["id"])).expect(201).body
+    await api.simulator.fault("library.grant", "timeout_before", times=1)
+    await api.deliver()
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.fail_charge(charge["id"])
+    await hook.send(await charge_event(api.simulator))
+    await api.process()
+    api.clock.forward(seconds=300)
+    await api.deliver()
+    [(grant_id,)] = await api.context.db.fetch("SELECT id FROM entitlements")
+    with pytest.raises(LibraryRefusedError, match="grant_revoked"):
+        await api.context.library.grant(
+            grant_id, user_id="ada", game_id="game-1", quantity=1, order_id=order["id"]
+        )
+    assert await api.simulator.shelf("ada") == []
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "reversed"
     await api.sound()
 
 
