@@ -43,7 +43,8 @@ async def follow(ctx: Context, payment: PaymentRow) -> bool:
     by_id = {refund.id: refund for refund in ours}
     by_ref = {refund.provider_ref: refund for refund in ours if refund.provider_ref}
     changed = False
-    for found in theirs:
+    # What came back first: it makes room for what was refunded in its place.
+    for found in sorted(theirs, key=lambda found: found.status != "failed"):
         own = by_id.get(found.refund_id) if found.refund_id else None
         refund = own or by_ref.get(found.provider_ref)
         changed |= await _follow(ctx, payment, refund, found)

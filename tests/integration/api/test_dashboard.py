@@ -137,6 +137,22 @@ async def test_a_dashboard_refund_that_is_rejected_later_is_reversed(
     await api.sound()
 
 
+async def test_a_refund_in_place_of_one_that_came_back_is_adopted(
+    api: Api, ada: Client, hook: Hook
+) -> None:
+    """Both happen before we hear of either: the newer has no room before the older is reversed."""
+    payment = await bought(api, ada)
+    first = await refund_in_dashboard(api, hook)
+    came_back = await api.simulator.fail_refund(first["id"])
+    second = await refund_in_dashboard(api, hook, 100, tell=False)
+    await hook.send(event_of(second))
+    await hook.send(event_of(came_back))
+    await api.process()
+    assert {row["status"] for row in await inbox(api.context.db)} == {"processed"}
+    assert (await ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 100
+    await api.sound()
+
+
 @pytest.mark.parametrize("amount", [700, None])
 async def test_a_capture_in_the_dashboard_is_booked(
     api: Api, ada: Client, hook: Hook, amount: int | None
