@@ -25,6 +25,9 @@ from tests.support.services import SIMULATOR_SECRETS, Services, services, settin
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Nothing that is forked here speaks gRPC, but its handlers would write to a child's stderr.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 RESILIENCE = "resilience"
 """Name of the property in which a resilience test says how far it went."""
 

@@ -62,9 +62,9 @@ FROZEN_EVENT: Final = """
 
 EVENT: Final = """
     INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, payment_id,
-        next_attempt_at, correlation_id, received_at)
+        attempts, next_attempt_at, correlation_id, received_at)
     VALUES ('simulator', %s, 'charge', 'charge.succeeded', 'ch_of_nobody', gen_random_uuid(),
-        now() - interval '5 minutes', 'by-hand', now() - interval '4 days')"""
+        25, now() - interval '5 minutes', 'by-hand', now() - interval '4 days')"""
 
 FALSE_CLAIM: Final = """
     INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, payment_id,

@@ -124,7 +124,7 @@ def start(
             "HOME": place.home or os.environ.get("HOME", "/"),
             "PYTHONPATH": str(folder / "lib"),
         },
-        preexec_fn=drop_capabilities,
+        preexec_fn=drop_capabilities if place.without else None,
         capture_output=True,
         text=True,
         check=False,
