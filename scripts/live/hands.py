@@ -6,6 +6,8 @@ not waited for.
 
 from typing import Final
 
+from service.usecases.inbox import PARK_TRIES
+
 WITHOUT_GUARDS: Final = "SET LOCAL session_replication_role = replica"
 """No trigger is fired until the end of the transaction: a superuser's right."""
 
@@ -60,11 +62,12 @@ FROZEN_EVENT: Final = """
     CREATE TRIGGER frozen BEFORE UPDATE ON webhook_inbox FOR EACH ROW
         WHEN (OLD.event_id = 'evt_frozen') EXECUTE FUNCTION stay_as_you_are()"""
 
-EVENT: Final = """
+EVENT: Final = f"""
     INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, payment_id,
         attempts, next_attempt_at, correlation_id, received_at)
     VALUES ('simulator', %s, 'charge', 'charge.succeeded', 'ch_of_nobody', gen_random_uuid(),
-        25, now() - interval '5 minutes', 'by-hand', now() - interval '4 days')"""
+        {PARK_TRIES}, now() - interval '5 minutes', 'by-hand', now() - interval '4 days')
+"""  # noqa: S608  a constant
 
 FALSE_CLAIM: Final = """
     INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, payment_id,

@@ -53,7 +53,7 @@ PARK_AFTER: Final = timedelta(days=3)
 """Then people see it: Stripe itself repeats a delivery for three days and no longer."""
 
 PARK_TRIES: Final = 10
-"""As many tries fit into the schedule's first hours: an event that waited for days because no
+"""As many tries fit into the schedule's first 20 minutes: an event that waited for days because no
 worker ran has had none, and is not left to people before it has had them."""
 
 REOPEN_LEASE_S: Final = 60.0

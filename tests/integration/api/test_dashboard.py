@@ -10,7 +10,7 @@ from service.providers.port import NotSentError, OutcomeUnknownError, ProviderRe
 from service.providers.simulator import SimulatorProvider
 from tests.integration.api.conftest import Api
 from tests.integration.api.operators import resolve
-from tests.integration.api.test_reversals import bought
+from tests.integration.api.test_reversals import bought, charge_fails
 from tests.support.services import ADMIN
 from tests.support.webhooks import (
     Hook,
@@ -168,8 +168,7 @@ async def test_a_capture_in_the_dashboard_is_booked(
 
 
 async def test_a_part_is_captured_and_refunded(api: Api, ada: Client) -> None:
-    order = await ada.order(["game-1"])
-    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
+    payment, _ = await held(api, ada)
     path, key = f"/v1/payments/{payment['id']}/capture", str(uuid4())
     too_much = await ada.call("POST", path, json={"amount": 1500}, key=str(uuid4()))
     assert (too_much.status, too_much.body["code"]) == (409, "capture_exceeds_authorized")
@@ -190,8 +189,7 @@ async def test_a_part_is_captured_and_refunded(api: Api, ada: Client) -> None:
 async def test_a_partial_capture_that_nobody_knew_of_keeps_its_amount(
     api: Api, ada: Client, fault: str
 ) -> None:
-    order = await ada.order(["game-1"])
-    payment = (await ada.pay(order["id"], capture="manual")).expect(201).body
+    payment, _ = await held(api, ada)
     await api.simulator.fault("provider.capture", fault, times=1)
     path = f"/v1/payments/{payment['id']}/capture"
     (await ada.call("POST", path, json={"amount": 700}, key=str(uuid4()))).expect(202)
@@ -242,9 +240,7 @@ async def test_a_hold_that_was_captured_and_failed_before_we_heard_is_given_up(
 ) -> None:
     payment, charge = await held(api, ada)
     await api.simulator.capture(charge)
-    await api.simulator.fail_charge(charge)
-    await hook.send(await charge_event(api.simulator))
-    await api.process()
+    await charge_fails(api, hook)
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "canceled"
     assert (await ada.pay(payment["order_id"])).expect(201).body["status"] == "succeeded"
     await api.sound()

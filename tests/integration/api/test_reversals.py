@@ -37,6 +37,14 @@ async def taken_back(api: Api, hook: Hook, *, times: int = 1) -> None:
     await api.process()
 
 
+async def charge_fails(api: Api, hook: Hook) -> None:
+    """Let the only charge fail at the provider after it had succeeded, and tell of it."""
+    [charge] = (await api.simulator.state())["charges"]
+    await api.simulator.fail_charge(charge["id"])
+    await hook.send(await charge_event(api.simulator))
+    await api.process()
+
+
 async def ledger_kinds(api: Api, payment: Json) -> list[str]:
     rows = await api.context.db.fetch(
         "SELECT kind FROM ledger_transactions WHERE payment_id = %s ORDER BY created_at, id",
@@ -186,10 +194,7 @@ async def test_a_charge_that_fails_before_its_games_are_granted_grants_none(
 ) -> None:
     order = await ada.order(["game-1"])
     payment = (await ada.pay(order["id"])).expect(201).body
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.fail_charge(charge["id"])
-    await hook.send(await charge_event(api.simulator))
-    await api.process()
+    await charge_fails(api, hook)
     await api.deliver()
     assert await api.simulator.shelf("ada") == []
     assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "canceled"
@@ -207,10 +212,7 @@ async def test_a_grant_that_comes_after_its_revoke_gives_nothing(
     payment = (await ada.pay(order["id"])).expect(201).body
     await api.simulator.fault("library.grant", "timeout_before", times=1)
     await api.deliver()
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.fail_charge(charge["id"])
-    await hook.send(await charge_event(api.simulator))
-    await api.process()
+    await charge_fails(api, hook)
     api.clock.forward(seconds=300)
     await api.deliver()
     [(grant_id,)] = await api.context.db.fetch("SELECT id FROM entitlements")
@@ -231,10 +233,7 @@ async def test_a_grant_that_is_given_up_after_the_charge_failed_refunds_nothing(
     await api.simulator.fault("library.grant", "hold_before", times=1)
     delivering = asyncio.create_task(api.deliver())
     await api.simulator.until_held("library.grant")
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.fail_charge(charge["id"])
-    await hook.send(await charge_event(api.simulator))
-    await api.process()
+    await charge_fails(api, hook)
     await api.simulator.fault("library.grant", "status", status=422, times=9)
     await api.simulator.release()
     await delivering
@@ -250,10 +249,7 @@ async def test_a_charge_that_fails_after_a_partial_refund_leaves_our_debt_in_the
 ) -> None:
     payment = await bought(api, ada)
     await refunded(ada, payment, 500)
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.fail_charge(charge["id"])
-    await hook.send(await charge_event(api.simulator))
-    await api.process()
+    await charge_fails(api, hook)
     rows = await api.context.db.fetch(
         "SELECT sum(e.amount_minor)::bigint FROM ledger_entries e"
         " JOIN ledger_transactions t ON t.id = e.transaction_id"

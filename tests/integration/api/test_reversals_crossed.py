@@ -10,7 +10,13 @@ from scripts.client import Client
 from service.usecases import inbox as inbox_usecase
 from service.usecases import refunds as refunds_usecase
 from tests.integration.api.conftest import Api
-from tests.integration.api.test_reversals import bought, ledger_kinds, refunded, taken_back
+from tests.integration.api.test_reversals import (
+    bought,
+    charge_fails,
+    ledger_kinds,
+    refunded,
+    taken_back,
+)
 from tests.support.services import ADMIN
 from tests.support.webhooks import Hook, charge_event, event_of
 
@@ -21,10 +27,7 @@ async def test_a_refund_of_a_capture_that_was_taken_back_comes_back(
     payment = await bought(api, ada)
     await refunded(ada, payment)
     await api.deliver()
-    [charge] = (await api.simulator.state())["charges"]
-    await api.simulator.fail_charge(charge["id"])
-    await hook.send(await charge_event(api.simulator))
-    await api.process()
+    await charge_fails(api, hook)
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "reversed"
     await api.sound()
     await taken_back(api, hook)
