@@ -13,7 +13,7 @@ from typing import Final
 
 from bench import orders
 from scripts.embedded import postgres_program
-from service.store import begin_payments, settle_payments
+from service.store import begin_payments, record_outcomes
 from service.store.database import CONNECTION_SETTINGS
 
 CLIENTS: Final = 16
@@ -70,7 +70,7 @@ _VALUES: Final = {
 
 def script() -> str:
     """Return pgbench's script of one payment."""
-    statements = (_with_columns(sql) for sql in (begin_payments.SQL, settle_payments.SQL))
+    statements = (_with_columns(sql) for sql in (begin_payments.SQL, record_outcomes.SQL))
     return "\\set n :n + 1\n" + "".join(f"{sql.strip()};\n" for sql in statements)
 
 

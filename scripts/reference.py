@@ -20,11 +20,11 @@ from infra.parity import EXPECTED
 from infra.policy import RULES
 from infra.policy.waivers import WAIVERS
 from service import errors, events
+from service.api.routes import ROUTES
 from service.domain import dispute, order, payment, refund
 from service.errors import ServiceError
-from service.http.examples import AT, example_of
-from service.http.routes import ROUTES
-from service.webhooks import catalogue
+from service.merchant_webhooks import catalog
+from service.web.examples import AT, example_of
 
 MADE: Final = "<!-- Made by `make render`; edit {source} instead. -->"
 
@@ -137,18 +137,18 @@ def _states() -> Iterator[str]:
 
 
 def _webhooks() -> Iterator[str]:
-    yield from _head("Webhooks to merchants", "service/webhooks/catalogue.py")
+    yield from _head("Webhooks to merchants", "service/merchant_webhooks/catalog.py")
     yield "How to receive them: [merchant-webhooks.md](../merchant-webhooks.md). Amounts are minor"
     yield "units of `currency`; `timestamp` is when it happened, not when it was sent."
     yield ""
     rows = [(f"`{name}`", f"[{event.data.__name__}](#{event.data.__name__.lower()})", event.meaning)
-            for name, event in catalogue.CATALOGUE.items()]  # fmt: skip
-    test = (f"`{catalogue.TEST}`", "[TestData](#testdata)", "An operator tries the endpoint.")
+            for name, event in catalog.CATALOGUE.items()]  # fmt: skip
+    test = (f"`{catalog.TEST}`", "[TestData](#testdata)", "An operator tries the endpoint.")
     yield from _table(("Type", "Data", "Sent when"), [*rows, test])
     shapes: dict[type, str] = {}
-    for type_, event in catalogue.CATALOGUE.items():
+    for type_, event in catalog.CATALOGUE.items():
         shapes.setdefault(event.data, type_)
-    for kind, sent_as in {**shapes, catalogue.TestData: catalogue.TEST}.items():
+    for kind, sent_as in {**shapes, catalog.TestData: catalog.TEST}.items():
         yield from ("", f"## {kind.__name__}", "", " ".join((kind.__doc__ or "").split()), "")
         sample = {"type": sent_as, "timestamp": AT, "data": example_of(kind)}
         yield from ("```json", json.dumps(sample, indent=2), "```")

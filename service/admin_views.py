@@ -12,18 +12,18 @@ from service.dispute_views import (
     admin_dispute_view,
     fraud_warning_view,
 )
-from service.store.admin_actions import AdminActionRow
+from service.store.audit_entries import AuditEntryRow
 from service.store.audit_seals import SealRow
-from service.store.inbox import EventRow as InboxRow
+from service.store.inbox import ParkedEventRow as InboxRow
+from service.store.merchant_webhook_deliveries import DeliveryRow
+from service.store.merchant_webhook_endpoints import EndpointRow
 from service.store.outbox_review import OutboxRow
 from service.store.payment_detail import AttemptRow, EntitlementRow
 from service.store.reconciliation import DifferenceRow
 from service.store.reconciliation_runs import RunRow
 from service.store.review import ReviewRow
-from service.store.webhook_deliveries import DeliveryRow
-from service.store.webhook_endpoints import EndpointRow
 from service.usecases.admin_payment import PaymentDetail
-from service.usecases.send_webhooks import message_id
+from service.usecases.merchant_webhooks import message_id
 from service.views import (
     EventView,
     LedgerEntryView,
@@ -116,7 +116,7 @@ class EntitlementView(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-class AdminActionView(msgspec.Struct, frozen=True):
+class AuditEntryView(msgspec.Struct, frozen=True):
     """An entry of the operators' audit trail."""
 
     subject: str
@@ -233,7 +233,7 @@ class PaymentDetailView(msgspec.Struct, frozen=True):
     ledger: tuple[LedgerEntryView, ...]
     events: tuple[EventView, ...]
     outbox: tuple[OutboxMessageView, ...]
-    actions: tuple[AdminActionView, ...]
+    actions: tuple[AuditEntryView, ...]
     differences: tuple[DifferenceView, ...]
 
 
@@ -319,5 +319,5 @@ def _entitlement_view(row: EntitlementRow) -> EntitlementView:
     return msgspec.convert(row, EntitlementView, from_attributes=True)
 
 
-def _action_view(row: AdminActionRow) -> AdminActionView:
-    return msgspec.convert(row, AdminActionView, from_attributes=True)
+def _action_view(row: AuditEntryRow) -> AuditEntryView:
+    return msgspec.convert(row, AuditEntryView, from_attributes=True)

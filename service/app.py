@@ -10,23 +10,21 @@ import aiohttp
 from aiohttp import web
 
 from service import metric_catalog as m
-from service import series
+from service import zero_series
+from service.api.app_keys import CONTEXT
+from service.api.routes import ROUTES
 from service.clock import Clock, DatabaseClock
 from service.egress import public_connector
-from service.http import frame
-from service.http.ops import LIFECYCLE, Lifecycle, event_loop_lag, keep_checking
-from service.http.routes import ROUTES
-from service.http.state import CONTEXT
 from service.integrations.game_catalog import CACHE as GAMES
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
 from service.integrations.merchants import Merchants
 from service.logs import correlation_id, get_logger
 from service.metrics import Metrics
-from service.outbound import Outbound, Outcome
+from service.outbound import CallOutcome, Outbound
 from service.providers.connect import Remote, connect
 from service.settings import Secret, Settings
-from service.store import begin_payments, inbox, orders, payments, roles, settle_payments
+from service.store import begin_payments, inbox, orders, payments, record_outcomes, roles
 from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
@@ -35,8 +33,10 @@ from service.store.server_time import server_time
 from service.store.signing import Signer
 from service.usecases.audit import Rounds
 from service.usecases.context import Context
+from service.web import app_factory
+from service.web.ops import LIFECYCLE, Lifecycle, event_loop_lag, keep_checking
 from service.workers import (
-    actions,
+    action_poller,
     audit,
     completer,
     expiry,
@@ -52,7 +52,7 @@ Role = Literal["api", "worker"]
 
 PREPARED: Final = {
     begin_payments.NAME: begin_payments.SQL,
-    settle_payments.NAME: settle_payments.SQL,
+    record_outcomes.NAME: record_outcomes.SQL,
     orders.CREATE_NAME: orders.CREATE_SQL,
     orders.GET_NAME: orders.GET_SQL,
     payments.GET_NAME: payments.GET_SQL,
@@ -79,12 +79,12 @@ def build(settings: Settings, role: Role, now: Clock | None = None) -> web.Appli
     """
     metrics = Metrics(version=settings.version, role=role)
     clock = now if isinstance(now, DatabaseClock) else DatabaseClock()
-    series.declare(metrics, settings.provider_names)
+    zero_series.init_series(metrics, settings.provider_names)
     metrics.read_at_scrape(m.CLOCK_OFFSET, clock.system_offset_s)
     if role == "api":
-        app = frame.build(settings, metrics, ROUTES, clock.unix_s)
+        app = app_factory.build(settings, metrics, ROUTES, clock.unix_s)
     else:
-        app = frame.build_ops(settings, metrics, Lifecycle())
+        app = app_factory.build_ops(settings, metrics, Lifecycle())
     app.cleanup_ctx.append(event_loop_lag)
     app.cleanup_ctx.append(partial(_parts, settings, metrics, now or clock))
     app.cleanup_ctx.append(partial(_follow_database, clock))
@@ -163,8 +163,8 @@ async def parts(settings: Settings, metrics: Metrics, now: Clock) -> AsyncIterat
             begin_payments=_batcher(
                 stack, settings, metrics, db, begin_payments.begin_payments, begin_payments
             ),
-            settle_payments=_batcher(
-                stack, settings, metrics, db, settle_payments.settle_payments, settle_payments
+            record_outcomes=_batcher(
+                stack, settings, metrics, db, record_outcomes.record_outcomes, record_outcomes
             ),
             receive_events=_batcher(stack, settings, metrics, db, inbox.receive_events, inbox),
             providers=connect(settings, metrics, _to_providers(stack, settings), now),
@@ -204,7 +204,7 @@ def _cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Cache
         metrics.inc(m.CACHE_REQUESTS, cache=cache, outcome=outcome)
 
     for outcome in ("error", "malformed"):
-        metrics.declare(m.CACHE_REQUESTS, cache=GAMES, outcome=outcome)
+        metrics.init_series(m.CACHE_REQUESTS, cache=GAMES, outcome=outcome)
     cache = Cache(
         settings.redis_url.reveal(),
         settings.cache_timeout_s,
@@ -249,8 +249,8 @@ def _to_providers(stack: AsyncExitStack, settings: Settings) -> Remote:
     return partial(_remote, stack, settings.provider_timeout_s, connections=connections)
 
 
-def _integration(metrics: Metrics, integration: str) -> Callable[[str, Outcome, float], None]:
-    def observe(operation: str, outcome: Outcome, duration_s: float) -> None:
+def _integration(metrics: Metrics, integration: str) -> Callable[[str, CallOutcome, float], None]:
+    def observe(operation: str, outcome: CallOutcome, duration_s: float) -> None:
         labels = {"integration": integration, "operation": operation}
         metrics.inc(m.INTEGRATION_REQUESTS, outcome=outcome, **labels)
         metrics.observe(m.INTEGRATION_DURATION, duration_s, **labels)
@@ -263,7 +263,7 @@ def _remote(
     timeout_s: float,
     url: str,
     token: Secret | None,
-    observe: Callable[[str, Outcome, float], None],
+    observe: Callable[[str, CallOutcome, float], None],
     *,
     connections: int = REMOTE_CONNECTIONS,
 ) -> Outbound:
@@ -298,7 +298,7 @@ def _workers(ctx: Context, sender: merchant_webhooks.Sender) -> Iterable[Worker]
     yield Worker("completer", partial(completer.run_once, ctx), poll_s)
     yield Worker("inbox", partial(inbox_worker.run_once, ctx), poll_s)
     yield Worker("inbox backlog", partial(inbox_worker.measure, ctx), BACKLOG_POLL_S)
-    yield Worker("actions", partial(actions.run_once, ctx), actions.POLL_S)
+    yield Worker("actions", partial(action_poller.run_once, ctx), action_poller.POLL_S)
     yield Worker("merchant webhooks", sender.run_once, poll_s)
     yield Worker("webhook backlog", partial(merchant_webhooks.measure, ctx), BACKLOG_POLL_S)
     yield Worker("expiry", partial(expiry.run_once, ctx), EXPIRY_POLL_S)

@@ -17,7 +17,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class LogEvent:
     """What a line with this `event` says; `levels` are those that it can have."""
 
     name: str
@@ -27,12 +27,12 @@ class Event:
     fields: tuple[str, ...] = ()
 
 
-def _event(kind: Kind, level: str, name: str, meaning: str, fields: str = "") -> Event:
+def _event(kind: Kind, level: str, name: str, meaning: str, fields: str = "") -> LogEvent:
     levels: dict[str, Level] = {
         "debug": "debug", "info": "info", "warning": "warning", "error": "error",
     }  # fmt: skip
     chosen = tuple(levels[each] for each in level.split("|"))
-    return Event(name, kind, chosen, meaning, tuple(fields.split()))
+    return LogEvent(name, kind, chosen, meaning, tuple(fields.split()))
 
 
 COMMON: Final[Mapping[str, str]] = MappingProxyType(

@@ -119,7 +119,7 @@ class Metrics:
         """Let a gauge ask `read` at every scrape; it must return at once and not raise."""
         self._child(metric, labels).set_function(read)
 
-    def declare(self, metric: Metric, /, **labels: str) -> None:
+    def init_series(self, metric: Metric, /, **labels: str) -> None:
         """Export a series at 0 from the start: rate() can't see the first step of a new one."""
         self._child(metric, labels)
 

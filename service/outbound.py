@@ -29,7 +29,7 @@ _NUL: Final = rb"\u0000"
 """JSON's only way to say NUL, which PostgreSQL's text can't hold; no code or id has one."""
 
 
-class Outcome(StrEnum):
+class CallOutcome(StrEnum):
     """How a call ended, as the metrics' `outcome` label."""
 
     OK = "ok"
@@ -40,11 +40,11 @@ class Outcome(StrEnum):
 
 
 _ANSWERS: Final = {
-    400: Outcome.REFUSED,
-    402: Outcome.DECLINED,  # by a buyer's bank
-    404: Outcome.OK,  # "no such thing" is an answer
-    409: Outcome.REFUSED,
-    422: Outcome.REFUSED,
+    400: CallOutcome.REFUSED,
+    402: CallOutcome.DECLINED,  # by a buyer's bank
+    404: CallOutcome.OK,  # "no such thing" is an answer
+    409: CallOutcome.REFUSED,
+    422: CallOutcome.REFUSED,
 }
 """What is said of one request, and not of all; not to be let in (401, 403, 429) is an error."""
 
@@ -52,13 +52,15 @@ _ANSWERS: Final = {
 class CallError(Exception):
     """A call without a usable answer; `sent` tells whether it may have had an effect."""
 
-    def __init__(self, message: str, *, sent: bool, outcome: Outcome = Outcome.ERROR) -> None:
+    def __init__(
+        self, message: str, *, sent: bool, outcome: CallOutcome = CallOutcome.ERROR
+    ) -> None:
         super().__init__(message)
         self.sent = sent
         self.outcome = outcome
 
 
-class Answer(msgspec.Struct, frozen=True):
+class OutboundResponse(msgspec.Struct, frozen=True):
     """A complete answer below 500; `body` is decoded JSON.
 
     `retry_after_s` is how long its Retry-After asks to wait, 0 without one.
@@ -69,7 +71,7 @@ class Answer(msgspec.Struct, frozen=True):
     retry_after_s: float = 0.0
 
 
-Observe = Callable[[str, Outcome, float], None]
+Observe = Callable[[str, CallOutcome, float], None]
 """Called with the operation, its outcome and its duration in seconds."""
 
 
@@ -103,13 +105,13 @@ class Outbound:
         form: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> OutboundResponse:
         """Call and return the answer, whatever its status below 500; raise CallError otherwise.
 
         `body` is sent as JSON, or `form` as an HTML form is.
         """
         started = time.perf_counter()
-        outcome = Outcome.ERROR
+        outcome = CallOutcome.ERROR
         payload, kind = _payload(body, form)
         try:
             answer = await self._send(method, path, payload, query, {**kind, **(headers or {})})
@@ -129,7 +131,7 @@ class Outbound:
         payload: bytes | None,
         query: Mapping[str, str] | None,
         headers: Mapping[str, str],
-    ) -> Answer:
+    ) -> OutboundResponse:
         url = URL(self._base + path, encoded=False)
         try:
             async with self._session.request(
@@ -145,9 +147,11 @@ class Outbound:
         except aiohttp.ClientConnectorError as error:
             raise CallError(f"cannot connect: {error}", sent=False) from error
         except aiohttp.ConnectionTimeoutError as error:
-            raise CallError("no connection in time", sent=False, outcome=Outcome.TIMEOUT) from error
+            raise CallError(
+                "no connection in time", sent=False, outcome=CallOutcome.TIMEOUT
+            ) from error
         except TimeoutError as error:
-            raise CallError("no answer in time", sent=True, outcome=Outcome.TIMEOUT) from error
+            raise CallError("no answer in time", sent=True, outcome=CallOutcome.TIMEOUT) from error
         except aiohttp.ClientError as error:
             raise CallError(f"connection broke: {type(error).__name__}", sent=True) from error
 
@@ -161,14 +165,14 @@ def _payload(body: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, d
     return None, {}
 
 
-def _outcome(status: int) -> Outcome:
+def _outcome(status: int) -> CallOutcome:
     """Return how a call ended: an error is what the other side may not do to any request."""
     if status < 400:  # noqa: PLR2004
-        return Outcome.OK
-    return _ANSWERS.get(status, Outcome.ERROR)
+        return CallOutcome.OK
+    return _ANSWERS.get(status, CallOutcome.ERROR)
 
 
-async def _read(response: aiohttp.ClientResponse) -> Answer:
+async def _read(response: aiohttp.ClientResponse) -> OutboundResponse:
     raw = await response.content.read(MAX_ANSWER_BYTES + 1)
     while not response.content.at_eof() and len(raw) <= MAX_ANSWER_BYTES:
         raw += await response.content.read(MAX_ANSWER_BYTES + 1 - len(raw))
@@ -180,6 +184,6 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
         raise CallError("the answer holds NUL", sent=True)
     rest_s = retry_after_s(response.headers.get(hdrs.RETRY_AFTER, ""), datetime.now(UTC))
     try:
-        return Answer(response.status, msgspec.json.decode(raw) if raw else None, rest_s)
+        return OutboundResponse(response.status, msgspec.json.decode(raw) if raw else None, rest_s)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CallError("the answer is not JSON", sent=True) from error

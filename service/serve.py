@@ -7,12 +7,12 @@ from functools import partial
 
 from aiohttp import web
 
-from service import garbage
+from service import gc_tuning
 from service.app import Role, build
 from service.clock import Clock
-from service.http import frame
-from service.http.ops import LIFECYCLE, METRICS
 from service.settings import Settings
+from service.web import app_factory
+from service.web.ops import LIFECYCLE, METRICS
 
 
 class PortInUseError(Exception):
@@ -30,7 +30,7 @@ def serve(settings: Settings, role: Role, now: Clock | None = None) -> None:
         setting, port = "PORT", settings.port
         # The first to start and the last to stop, so that a start and a drain can be watched.
         app.cleanup_ctx.insert(0, partial(_operations, settings))
-    garbage.calm()
+    gc_tuning.tune_gc()
     with _listening(setting, settings.host, port):
         web.run_app(
             app,
@@ -44,7 +44,7 @@ def serve(settings: Settings, role: Role, now: Clock | None = None) -> None:
 
 async def _operations(settings: Settings, app: web.Application) -> AsyncIterator[None]:
     """Serve the operations port beside the API's (a cleanup context)."""
-    ops = frame.build_ops(settings, app[METRICS], app[LIFECYCLE])
+    ops = app_factory.build_ops(settings, app[METRICS], app[LIFECYCLE])
     runner = web.AppRunner(ops, access_log=None)
     await runner.setup()
     try:

@@ -15,9 +15,9 @@ from msgspec import Meta
 from service import settings_order
 from service.addresses import Network, networks
 from service.jwt_keys import MIN_HS256_KEY_BYTES, read_keys
+from service.merchant_webhooks.secrets import read_master_keys
 from service.secret_use import OWNER, Hs256, Role, held, held_by_any
 from service.settings_remedies import allowed, remedy
-from service.webhook_secrets import read_master_keys
 
 PROVIDERS: Final = ("simulator", "stripe")
 """Payment providers that the service can speak to."""
@@ -148,7 +148,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Webhooks to merchants
     webhook_master_keys: Secret = Secret("")
-    """What their secrets are made from (service/webhook_secrets.py), the newest first; empty: no
+    """Their secrets' keys (service/merchant_webhooks/secrets.py), the newest first; empty: no
     endpoint can be registered. A key is needed for as long as a secret is made by it."""
     webhook_timeout_s: Annotated[float, Meta(gt=0, le=30)] = 20.0
     """For a whole request; Standard Webhooks recommends 15 to 30 s."""

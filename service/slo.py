@@ -1,4 +1,4 @@
-"""Objectives and thresholds, as pure data; alerts, dashboards and load verdicts derive from it.
+"""Objectives and thresholds, as pure data; alerts, dashboards and load results derive from it.
 
 Windows are Prometheus durations; ratios are fractions of 1.
 """

@@ -9,7 +9,7 @@ import msgspec
 from service.domain.payment import NextAction, PaymentStatus
 from service.store.orders import OrderRow
 from service.store.orphans import OrphanRow
-from service.store.payments import EventRow, LedgerRow, PaymentRow
+from service.store.payments import LedgerRow, PaymentRow, TimelineRow
 from service.store.refunds import RefundRow
 
 encode = msgspec.json.Encoder().encode
@@ -196,7 +196,7 @@ def orphan_view(row: OrphanRow) -> OrphanCapture:
     )
 
 
-def event_view(row: EventRow) -> EventView:
+def event_view(row: TimelineRow) -> EventView:
     """Return the event as the API shows it."""
     return EventView(row.seq, row.at, row.event, row.data, row.correlation_id)
 

@@ -32,7 +32,7 @@ class AnchorsError(Exception):
     """The file of anchors can't be used; the message says why."""
 
 
-class Verdict(msgspec.Struct):
+class Verification(msgspec.Struct):
     """What a verification has gone through and found; of very many faults some are not counted."""
 
     seals: int = 0
@@ -71,14 +71,14 @@ async def verify(ctx: Context, arguments: argparse.Namespace, out: Output) -> in
         sys.stderr.write(f"service admin: {error}\n")
         return FAILED
     newest = await audit.list_seals(ctx, before=None, limit=1)
-    verdict = Verdict()
+    verification = Verification()
     with _progress(newest[0].id if newest else 0, quiet=arguments.json) as show:
         async for checked in audit.verify(ctx, since=arguments.since, anchors=anchors):
-            verdict.add(checked)
+            verification.add(checked)
             show(checked)
-    if not out.document(verdict):
-        _print(verdict, out)
-    return FOUND if verdict.faults_found else OK
+    if not out.document(verification):
+        _print(verification, out)
+    return FOUND if verification.faults_found else OK
 
 
 def read_anchors(path: Path) -> list[Anchor]:
@@ -129,19 +129,19 @@ def _progress(last: int, *, quiet: bool) -> Iterator[Any]:
         yield lambda checked: bar.advance(task, checked.seals)
 
 
-def _print(verdict: Verdict, out: Output) -> None:
+def _print(verification: Verification, out: Output) -> None:
     out.say(
-        f"checked {verdict.entries} entries under {verdict.seals} seals,"
-        f" {verdict.unsealed_entries} entries without one, {verdict.anchors} anchors"
+        f"checked {verification.entries} entries under {verification.seals} seals,"
+        f" {verification.unsealed_entries} entries without one, {verification.anchors} anchors"
     )
-    if not verdict.faults_found:
+    if not verification.faults_found:
         out.say("all as it was")
         return
     names = ("fault", "seal", "chain", "seq")
-    rows = [[getattr(fault, name) for name in names] for fault in verdict.faults]
+    rows = [[getattr(fault, name) for name in names] for fault in verification.faults]
     out.table("Faults", names, rows)
-    kinds = Counter(fault.fault for fault in verdict.faults)
+    kinds = Counter(fault.fault for fault in verification.faults)
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    beyond = verdict.faults_found - len(verdict.faults)
+    beyond = verification.faults_found - len(verification.faults)
     others = f", and at least {beyond} more" if beyond else ""
     out.say(f"{told}{others}; docs/admin.md explains each")

@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from service import logs
-from service.admin import audit, commands, disputes, webhooks
+from service.admin import audit, commands, disputes, merchant_webhooks
 from service.admin.output import Output, plain
 from service.app import parts
 from service.clock import DatabaseClock
@@ -102,8 +102,8 @@ def parser() -> argparse.ArgumentParser:
     _add_acting(add, [every, acting])
     disputes.add_looking(add, [every, paged])
     disputes.add_acting(add, [every, acting])
-    webhooks.add_looking(add, [every, paged], [every])
-    webhooks.add_acting(add, [every, acting])
+    merchant_webhooks.add_looking(add, [every, paged], [every])
+    merchant_webhooks.add_acting(add, [every, acting])
     return top
 
 
@@ -166,7 +166,7 @@ def _add_acting(add: Any, parents: list[Any]) -> None:
     resolve.add_argument("--key", help="an idempotency key, to repeat the command safely")
     resolve.set_defaults(command=commands.resolve)
 
-    _add_giving_back(add, parents)
+    _add_manual_refunds(add, parents)
 
     replay = add("replay", parents=parents, help="send a message of the outbox once more")
     replay.add_argument("message", type=int)
@@ -178,7 +178,7 @@ def _add_acting(add: Any, parents: list[Any]) -> None:
     reconcile.set_defaults(command=commands.run_reconciliation)
 
 
-def _add_giving_back(add: Any, parents: list[Any]) -> None:
+def _add_manual_refunds(add: Any, parents: list[Any]) -> None:
     kind_help = "an orphan capture in review, or a refund that failed for good or came back"
     retry = add("retry", parents=parents, help="have a refund tried again")
     record = add("record", parents=parents, help="book a refund that was made otherwise")

@@ -19,24 +19,24 @@ from service.admin_views import (
     review_view,
     run_view,
 )
+from service.api.admin_schemas import EvidenceBody
 from service.domain.money import Money
-from service.http.admin_schemas import EvidenceBody
 from service.store.inbox_review import Dismissal
 from service.store.reconciliation_runs import RunRow
 from service.usecases import (
     admin_inbox,
     admin_outbox,
     admin_payment,
-    giving_back,
+    health,
     inbox,
+    manual_refunds,
     orphans,
-    oversight,
     reconcile,
     review,
 )
-from service.usecases.answer import Answer
+from service.usecases.admin_commands import AdminCommand, Evidence
+from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.decisions import Command, Evidence
 from service.views import orphan_view
 
 OK: Final = 0
@@ -73,22 +73,22 @@ async def resolve(ctx: Context, arguments: Arguments, out: Output) -> int:
         **msgspec.structs.asdict(command_of(arguments, arguments.outcome)),
         outcome=arguments.outcome,
     )
-    decide = review.resolve_payment if arguments.kind == "payment" else review.resolve_refund
-    return answered(await decide(ctx, command), arguments, out)
+    run_command = review.resolve_payment if arguments.kind == "payment" else review.resolve_refund
+    return answered(await run_command(ctx, command), arguments, out)
 
 
 async def give_back(ctx: Context, arguments: Arguments, out: Output) -> int:
     """Have a refund tried again, book it as made otherwise, or decide that there is none."""
-    decide = _GIVING_BACK[arguments.verb, arguments.kind]
-    return answered(await decide(ctx, command_of(arguments, arguments.verb)), arguments, out)
+    run_command = _GIVING_BACK[arguments.verb, arguments.kind]
+    return answered(await run_command(ctx, command_of(arguments, arguments.verb)), arguments, out)
 
 
 _GIVING_BACK: Final = {
-    ("retry", "orphan"): giving_back.retry_orphan,
-    ("record", "orphan"): giving_back.record_orphan,
-    ("retry", "refund"): giving_back.retry_refund,
-    ("record", "refund"): giving_back.record_refund,
-    ("dismiss", "refund"): giving_back.dismiss_refund,
+    ("retry", "orphan"): manual_refunds.retry_orphan,
+    ("record", "orphan"): manual_refunds.record_orphan,
+    ("retry", "refund"): manual_refunds.retry_refund,
+    ("record", "refund"): manual_refunds.record_refund,
+    ("dismiss", "refund"): manual_refunds.dismiss_refund,
 }
 
 
@@ -225,7 +225,7 @@ async def show_differences(ctx: Context, arguments: Arguments, out: Output) -> i
 
 async def show_invariants(ctx: Context, _arguments: Arguments, out: Output) -> int:
     """Print the money invariants; FOUND if one is broken."""
-    violations = await oversight.violations(ctx)
+    violations = await health.violations(ctx)
     if not out.document({"invariants": violations}):
         rows = [(name, count, "broken" if count else "holds") for name, count in violations.items()]
         out.table("Money invariants", ("invariant", "violations", "verdict"), rows)
@@ -245,7 +245,7 @@ def actor(arguments: Arguments) -> str:
     return f"cli:{arguments.actor}"
 
 
-def command_of(arguments: Arguments, verb: str) -> Command:
+def command_of(arguments: Arguments, verb: str) -> AdminCommand:
     """Return who decides what, and on what evidence."""
     given = {
         "note": arguments.note,
@@ -253,7 +253,7 @@ def command_of(arguments: Arguments, verb: str) -> Command:
         "amount": getattr(arguments, "amount", None),
     }
     evidence = msgspec.convert(given, EvidenceBody)
-    return Command(
+    return AdminCommand(
         actor=actor(arguments),
         subject_id=arguments.id,
         evidence=Evidence(evidence.note, evidence.provider_ref, evidence.amount),
@@ -266,7 +266,7 @@ def _fingerprint(*parts: Any) -> bytes:
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
 
-def answered(answer: Answer, arguments: Arguments, out: Output) -> int:
+def answered(answer: CommandResponse, arguments: Arguments, out: Output) -> int:
     """Print what a decision came to."""
     body = msgspec.json.decode(answer.body)
     if not out.document(body):

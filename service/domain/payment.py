@@ -105,7 +105,7 @@ Operation = Literal["charge", "capture", "cancel", "expire", "review"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PaymentDecision:
     """What becomes of a payment and of the attempt that was made on it.
 
     `captured_minor` is the whole amount that is captured then; `failure_code` says why not, and
@@ -128,7 +128,7 @@ _BY_OUTCOME: Final = {
 }
 
 
-def judge(charge: Charge, asked: Money, capture: CaptureMethod) -> Verdict:
+def decide_charge(charge: Charge, asked: Money, capture: CaptureMethod) -> PaymentDecision:
     """Return what a provider's answer makes of a payment of `asked`.
 
     An amount or currency that differs from ours, or a capture that nobody asked for, is not for a
@@ -138,10 +138,12 @@ def judge(charge: Charge, asked: Money, capture: CaptureMethod) -> Verdict:
     if status is _S.FAILED:
         declined = charge.outcome is ChargeOutcome.DECLINED
         code = charge.failure_code or charge.outcome.value
-        return Verdict(_S.FAILED, 0, code, "failed", declined)
+        return PaymentDecision(_S.FAILED, 0, code, "failed", declined)
     if status is None or (misfit := _misfit(charge, asked, capture)):
-        return Verdict(_S.REVIEW, 0, misfit if status else f"{charge.outcome.value}_unasked")
-    return Verdict(status, charge.captured)
+        return PaymentDecision(
+            _S.REVIEW, 0, misfit if status else f"{charge.outcome.value}_unasked"
+        )
+    return PaymentDecision(status, charge.captured)
 
 
 def _misfit(charge: Charge, asked: Money, capture: CaptureMethod) -> str | None:
@@ -166,9 +168,9 @@ def _takes_what_was_asked(charge: Charge, asked: Money, capture: CaptureMethod) 
     return least <= charge.captured <= asked.minor
 
 
-def judge_operation(
+def decide_operation(
     operation: Operation, charge: Charge, held: PaymentStatus, asked: Money
-) -> Verdict:
+) -> PaymentDecision:
     """Return what a provider's answer to a capture or a cancellation makes of a held payment.
 
     `asked` is the payment's amount. What was captured of it is booked, whoever captured it and
@@ -179,37 +181,39 @@ def judge_operation(
     match charge.outcome:
         case ChargeOutcome.SUCCEEDED:
             if charge.amount == asked and 0 < charge.captured <= asked.minor:
-                return Verdict(_S.SUCCEEDED, charge.captured)
-            return Verdict(_S.REVIEW, 0, "amount_mismatch")
+                return PaymentDecision(_S.SUCCEEDED, charge.captured)
+            return PaymentDecision(_S.REVIEW, 0, "amount_mismatch")
         case ChargeOutcome.REJECTED:
             status = _S.REVIEW if operation == "expire" else held  # nobody would ask again
             code = charge.failure_code or f"{operation}_rejected"
-            return Verdict(status, 0, code, "failed")
+            return PaymentDecision(status, 0, code, "failed")
         case ChargeOutcome.CANCELED | ChargeOutcome.DECLINED:
             return _ended(operation, charge)
         case _:
-            return Verdict(_S.REVIEW, 0, f"{operation}_mismatch")
+            return PaymentDecision(_S.REVIEW, 0, f"{operation}_mismatch")
 
 
-def _ended(operation: Operation, charge: Charge) -> Verdict:
+def _ended(operation: Operation, charge: Charge) -> PaymentDecision:
     """Return what the end of a hold makes of a payment: also one that came before our capture."""
     if operation == "capture":
-        return Verdict(_S.CANCELED, 0, charge.failure_code or "charge_canceled", "failed")
-    return Verdict(_S.EXPIRED if operation == "expire" else _S.CANCELED)
+        return PaymentDecision(_S.CANCELED, 0, charge.failure_code or "charge_canceled", "failed")
+    return PaymentDecision(_S.EXPIRED if operation == "expire" else _S.CANCELED)
 
 
-def judge_silence(operation: Operation, present: PaymentStatus, *, last_check: bool) -> Verdict:
+def decide_timeout(
+    operation: Operation, present: PaymentStatus, *, last_check: bool
+) -> PaymentDecision:
     """Return what becomes of a payment when nobody knows what the provider did.
 
     A charge under way is `unknown` and never failed by guess; a held payment stays held. After the
     last look of the schedule a person decides.
     """
     if last_check:
-        return Verdict(_S.REVIEW, 0, "outcome_unknown", "failed")
+        return PaymentDecision(_S.REVIEW, 0, "outcome_unknown", "failed")
     status = _S.UNKNOWN if operation == "charge" and present is not _S.AUTHORIZED else present
-    return Verdict(status, 0, "outcome_unknown", "unknown")
+    return PaymentDecision(status, 0, "outcome_unknown", "unknown")
 
 
-def metric_status(verdict: Verdict) -> str:
+def metric_status(decision: PaymentDecision) -> str:
     """Return the value of the metrics' `status` label (metric_catalog.PAYMENT_STATUSES)."""
-    return "declined" if verdict.declined else verdict.status.value
+    return "declined" if decision.declined else decision.status.value

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.outbound import Answer, CallError, Outbound
+from service.outbound import CallError, Outbound, OutboundResponse
 
 OK: Final = 200
 GRANTED: Final = frozenset({200, 201})
@@ -111,7 +111,7 @@ class Library:
         *,
         body: dict[str, object] | None = None,
         query: dict[str, str] | None = None,
-    ) -> Answer:
+    ) -> OutboundResponse:
         try:
             return await self._outbound.call(
                 operation, method, f"/library/v1/grants{path}", body=body, query=query
@@ -120,19 +120,19 @@ class Library:
             raise LibraryError(str(error)) from error
 
 
-def _expect(answer: Answer, statuses: frozenset[int]) -> None:
+def _expect(answer: OutboundResponse, statuses: frozenset[int]) -> None:
     if answer.status not in statuses:
         raise LibraryError(f"status {answer.status}")
 
 
-def _page(answer: Answer) -> _Page:
+def _page(answer: OutboundResponse) -> _Page:
     try:
         return msgspec.convert(answer.body, _Page)
     except msgspec.ValidationError as error:
         raise LibraryError(f"the Library's list cannot be read: {error}") from error
 
 
-def _code(answer: Answer) -> str:
+def _code(answer: OutboundResponse) -> str:
     """Return the Library's word for why, if it has one."""
     try:
         return f" {answer.body['error']['code']!s}"[:65]

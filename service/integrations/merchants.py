@@ -21,7 +21,7 @@ Nothing of it is looked at: the status says it all."""
 USER_AGENT: Final = "coinslot-webhooks"
 
 
-class Answered(msgspec.Struct, frozen=True):
+class MerchantResponse(msgspec.Struct, frozen=True):
     """An endpoint's answer; `retry_after` is its Retry-After as it came, or empty."""
 
     status: int
@@ -43,7 +43,7 @@ class Merchants:
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> MerchantResponse:
         """Send once and return the answer; raise UnreachableError. Redirects are answers."""
         fixed = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
         try:
@@ -55,7 +55,7 @@ class Merchants:
                 allow_redirects=False,
             ) as response:
                 await _drain(response)
-                return Answered(response.status, response.headers.get("Retry-After", ""))
+                return MerchantResponse(response.status, response.headers.get("Retry-After", ""))
         except aiohttp.ClientConnectorError as error:
             raise _not_connected(error) from error
         except TimeoutError as error:

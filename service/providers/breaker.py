@@ -17,7 +17,7 @@ from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, Context, HalfOpe
 from service.logs import get_logger
 from service.providers.port import NotSentError, OutcomeUnknownError
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 STATES: Final = ("closed", "open", "half_open")
 
@@ -64,7 +64,7 @@ class Breaker:
             return True
         return self._now() >= self._rested_at and not self._trying
 
-    async def call(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def call(self, call: Callable[[], Awaitable[Result]]) -> Result:
         """Call and count what becomes of it; raise NotSentError instead while open."""
         trial = self._context.state != CLOSED
         if trial and not self.lets_through:
@@ -79,9 +79,9 @@ class Breaker:
             if trial:
                 self._trying = False
             if self._context.messages:
-                self._tell()
+                self._emit()
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         for event in self._context.messages:
             if isinstance(event, ContextChanged):
                 if event.state == OPENED:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from service.outbound import Answer, CallError, Outbound, Outcome
+from service.outbound import CallError, CallOutcome, Outbound, OutboundResponse
 from service.providers.port import NotSentError, OutcomeUnknownError
 
 _DOTS: Final = frozenset({"", ".", ".."})
@@ -26,7 +26,7 @@ def whole(at: datetime) -> str:
 TOO_MANY_REQUESTS: Final = 429
 
 
-def not_let_in(answer: Answer, reason: str) -> NotSentError:
+def not_let_in(answer: OutboundResponse, reason: str) -> NotSentError:
     """Return what an answer means that came before any work: a limit passes, a wrong key stays."""
     passing = answer.status == TOO_MANY_REQUESTS
     return NotSentError(reason, passing=passing, retry_after_s=answer.retry_after_s)
@@ -34,7 +34,7 @@ def not_let_in(answer: Answer, reason: str) -> NotSentError:
 
 async def send(
     outbound: Outbound, operation: str, method: str, path: str, **options: Any
-) -> Answer:
+) -> OutboundResponse:
     """Return the answer below 500; raise NotSentError or OutcomeUnknownError."""
     try:
         return await outbound.call(operation, method, path, **options)
@@ -42,5 +42,5 @@ async def send(
         if error.sent:
             raise OutcomeUnknownError(str(error)) from error
         # A refused connection may be a pod that restarts; a time-out has used up the patience.
-        passing = error.outcome is not Outcome.TIMEOUT
+        passing = error.outcome is not CallOutcome.TIMEOUT
         raise NotSentError(str(error), passing=passing) from error

@@ -6,7 +6,7 @@ from typing import Protocol
 from service import metric_catalog as m
 from service.clock import Clock
 from service.metrics import Metrics
-from service.outbound import Observe, Outbound, Outcome
+from service.outbound import CallOutcome, Observe, Outbound
 from service.providers.breaker import STATES, Breaker
 from service.providers.guard import GuardedProvider
 from service.providers.port import Provider
@@ -65,7 +65,7 @@ def _is(breaker: Breaker, state: str) -> Callable[[], float]:
 
 
 def _observe(metrics: Metrics, provider: str) -> Observe:
-    def observe(operation: str, outcome: Outcome, duration_s: float) -> None:
+    def observe(operation: str, outcome: CallOutcome, duration_s: float) -> None:
         labels = {"provider": provider, "operation": operation}
         metrics.inc(m.PROVIDER_REQUESTS, outcome=outcome, **labels)
         metrics.observe(m.PROVIDER_DURATION, duration_s, **labels)

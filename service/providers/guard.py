@@ -23,7 +23,7 @@ from service.providers.port import (
 )
 from service.retry import full_jitter_s
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 TRIES: Final = 3
 """Of a call that surely did nothing: enough to bridge a pod that is replaced, or a full second."""
@@ -125,7 +125,7 @@ class GuardedProvider:
         """Yield older charges that changed in a window; not guarded either."""
         return self._provider.list_changed(since, until)
 
-    async def _call(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _call(self, call: Callable[[], Awaitable[Result]]) -> Result:
         """Call; again only if nothing was done. An unknown outcome is the completer's."""
         last = asyncio.get_running_loop().time() + REPEAT_WITHIN_S
         for repeat in range(1, TRIES):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from service.domain.amounts import AmountLimits, AmountRange
 from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome
-from service.outbound import Answer, Outbound
+from service.outbound import Outbound, OutboundResponse
 from service.providers import simulator_disputes as disputes
 from service.providers.calls import not_let_in, segment, send, whole
 from service.providers.port import (
@@ -278,7 +278,7 @@ class SimulatorProvider:
         body: Any = None,
         query: dict[str, str] | None = None,
         key: str = "",
-    ) -> Answer:
+    ) -> OutboundResponse:
         headers = {"Idempotency-Key": key} if key else None
         answer = await send(
             self._outbound, operation, method, path, body=body, query=query, headers=headers
@@ -289,7 +289,7 @@ class SimulatorProvider:
         return answer
 
 
-def _found(answer: Answer) -> Any:
+def _found(answer: OutboundResponse) -> Any:
     try:
         data = answer.body["data"]
         return data[0] if data else None
@@ -297,7 +297,7 @@ def _found(answer: Answer) -> Any:
         raise OutcomeUnknownError("the list of the provider cannot be read") from error
 
 
-def _code(answer: Answer) -> str:
+def _code(answer: OutboundResponse) -> str:
     try:
         return str(answer.body["error"]["code"])[:64]
     except (KeyError, TypeError):
@@ -320,7 +320,7 @@ def _charge(body: Any) -> Charge:
         raise OutcomeUnknownError(f"the provider's charge cannot be read: {error}") from error
 
 
-def _page(answer: Answer, kind: type[PageKind]) -> PageKind:
+def _page(answer: OutboundResponse, kind: type[PageKind]) -> PageKind:
     try:
         return msgspec.convert(answer.body, kind)
     except msgspec.ValidationError as error:
@@ -376,7 +376,7 @@ def _read(body: Any, record: type[Record]) -> Record:
 
 
 def _amount(minor: int, currency: str) -> Money | None:
-    """Return the amount, or None for one that can't be ours: it is then judged as different."""
+    """Return the amount, or None for one that can't be ours: it then counts as different."""
     try:
         return Money(minor, currency)
     except ValueError:

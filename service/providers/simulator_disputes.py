@@ -40,13 +40,13 @@ class _Warning(msgspec.Struct, frozen=True):
 
 def dispute_of(body: Any) -> ProviderDispute:
     """Return a dispute; raise OutcomeUnknownError if it is none."""
-    return _told(_read(body, _Dispute))
+    return _dispute_of(_read(body, _Dispute))
 
 
 def disputes_of(body: Any) -> tuple[list[ProviderDispute], bool]:
     """Return a page of disputes, and whether there are more; raise OutcomeUnknownError."""
     page: _DisputePage = _read(body, _DisputePage)
-    return [_told(found) for found in page.data], page.has_more
+    return [_dispute_of(found) for found in page.data], page.has_more
 
 
 def fraud_warning_of(body: Any) -> ProviderFraudWarning:
@@ -61,7 +61,7 @@ def fraud_warning_of(body: Any) -> ProviderFraudWarning:
     )
 
 
-def _told(found: _Dispute) -> ProviderDispute:
+def _dispute_of(found: _Dispute) -> ProviderDispute:
     dispute, unreadable = None, ""
     try:
         dispute = Dispute(

@@ -13,9 +13,9 @@ from uuid import UUID
 from service.domain.amounts import AmountLimits
 from service.domain.payment import Charge
 from service.ids import made_at
-from service.outbound import Answer, Outbound
+from service.outbound import Outbound, OutboundResponse
 from service.providers import stripe_disputes as disputes
-from service.providers import stripe_words as words
+from service.providers import stripe_mapping as mapping
 from service.providers.calls import segment, send, whole
 from service.providers.port import (
     ChargeRequest,
@@ -48,7 +48,7 @@ class StripeProvider:
     """The port's calls in Stripe's words."""
 
     name = "stripe"
-    limits: AmountLimits = words.LIMITS
+    limits: AmountLimits = mapping.LIMITS
 
     def __init__(
         self, outbound: Outbound, *, return_url: str = "", clock: Callable[[], float] = time.time
@@ -60,7 +60,7 @@ class StripeProvider:
     async def charge(self, request: ChargeRequest) -> Charge:
         """POST /payment_intents with confirm."""
         form = {
-            "amount": words.amount_out(request.amount),
+            "amount": mapping.amount_out(request.amount),
             "currency": request.amount.currency.lower(),
             "capture_method": "automatic" if request.capture else "manual",
             "confirm": "true",
@@ -74,9 +74,9 @@ class StripeProvider:
         if self._return_url:
             form["return_url"] = self._return_url
         answer = await self._post("charge", "/v1/payment_intents", form, request.attempt_id)
-        if answer.status >= words.BAD_REQUEST:
-            return words.refused_charge(answer)
-        return words.charge_of(words.read(answer.body, words.Intent))
+        if answer.status >= mapping.BAD_REQUEST:
+            return mapping.refused_charge(answer)
+        return mapping.charge_of(mapping.read(answer.body, mapping.Intent))
 
     async def find_charge(self, request: ChargeRequest) -> Charge | None:
         """GET /payment_intents/search by the attempt's id.
@@ -87,20 +87,20 @@ class StripeProvider:
         wanted = str(request.attempt_id)
         query = {"query": f"metadata['attempt_id']:'{wanted}'", "limit": "1"}
         answer = await self._get("/v1/payment_intents/search", query)
-        page: words.IntentPage = words.read(answer.body, words.IntentPage)
+        page: mapping.IntentPage = mapping.read(answer.body, mapping.IntentPage)
         for intent in page.data:
             if intent.metadata.get("attempt_id") == wanted:
-                return words.charge_of(intent)
+                return mapping.charge_of(intent)
         return None
 
     async def get_charge(self, charge_ref: str) -> Charge:
         """GET /payment_intents/{id}."""
         answer = await self._get(f"/v1/payment_intents/{segment(charge_ref)}", {})
-        return words.charge_of(words.read(answer.body, words.Intent))
+        return mapping.charge_of(mapping.read(answer.body, mapping.Intent))
 
     async def capture(self, request: HeldRequest) -> Charge:
         """POST /payment_intents/{id}/capture."""
-        form = {"amount_to_capture": words.amount_out(request.amount)}
+        form = {"amount_to_capture": mapping.amount_out(request.amount)}
         return await self._change("capture", request, form)
 
     async def cancel(self, request: HeldRequest) -> Charge:
@@ -111,35 +111,35 @@ class StripeProvider:
         """POST /refunds."""
         form = {
             "payment_intent": request.charge_ref,
-            "amount": words.amount_out(request.amount),
+            "amount": mapping.amount_out(request.amount),
             "metadata[refund_id]": str(request.refund_id),
         }
         answer = await self._post("refund", "/v1/refunds", form, request.refund_id)
-        if answer.status >= words.BAD_REQUEST:
-            return words.refused_refund(answer)
-        return words.refund_of(words.read(answer.body, words.StripeRefund))
+        if answer.status >= mapping.BAD_REQUEST:
+            return mapping.refused_refund(answer)
+        return mapping.refund_of(mapping.read(answer.body, mapping.StripeRefund))
 
     async def find_refund(self, request: RefundRequest) -> RefundResult | None:
         """GET /refunds of the payment, which lists what is there without a lag."""
         for refund in await self._refunds(request.charge_ref):
             if (refund.metadata or {}).get("refund_id") == str(request.refund_id):
-                return words.refund_of(refund)
+                return mapping.refund_of(refund)
         return None
 
     async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
         """GET /refunds of the payment, without what a partial capture let go."""
         return [
-            words.listed_refund(refund)
+            mapping.listed_refund(refund)
             for refund in await self._refunds(charge_ref)
             if not refund.moved_nothing
         ]
 
-    async def _refunds(self, charge_ref: str) -> list[words.StripeRefund]:
+    async def _refunds(self, charge_ref: str) -> list[mapping.StripeRefund]:
         query = {"payment_intent": charge_ref, "limit": str(PAGE)}
-        found: list[words.StripeRefund] = []
+        found: list[mapping.StripeRefund] = []
         for _ in range(MAX_REFUND_PAGES):
             answer = await self._get("/v1/refunds", query)
-            page: words.RefundPage = words.read(answer.body, words.RefundPage)
+            page: mapping.RefundPage = mapping.read(answer.body, mapping.RefundPage)
             found.extend(page.data)
             if not page.has_more or not page.data:
                 return found
@@ -159,23 +159,23 @@ class StripeProvider:
         )
         while more:
             answer = await self._get("/v1/payment_intents", query, operation="list")
-            page: words.IntentPage = words.read(answer.body, words.IntentPage)
+            page: mapping.IntentPage = mapping.read(answer.body, mapping.IntentPage)
             for intent in page.data:
-                yield words.listed(intent)
+                yield mapping.listed(intent)
             more = page.has_more and bool(page.data)
             query["starting_after"] = page.data[-1].id if page.data else ""
 
     async def get_dispute(self, dispute_ref: str) -> ProviderDispute:
         """GET /disputes/{id}."""
         answer = await self._get(f"/v1/disputes/{segment(dispute_ref)}", {})
-        return disputes.told(words.read(answer.body, disputes.StripeDispute))
+        return disputes.dispute_of(mapping.read(answer.body, disputes.StripeDispute))
 
     async def find_disputes(self, charge_ref: str) -> list[ProviderDispute]:
         """GET /disputes of the payment: one page, which a payment never fills."""
         query = {"payment_intent": charge_ref, "limit": str(PAGE)}
         answer = await self._get("/v1/disputes", query)
-        page: disputes.DisputePage = words.read(answer.body, disputes.DisputePage)
-        return [disputes.told(found) for found in page.data]
+        page: disputes.DisputePage = mapping.read(answer.body, disputes.DisputePage)
+        return [disputes.dispute_of(found) for found in page.data]
 
     async def list_disputes(
         self, since: datetime, until: datetime
@@ -185,16 +185,16 @@ class StripeProvider:
         query, more = {**window, "limit": str(PAGE)}, True
         while more:
             answer = await self._get("/v1/disputes", query, operation="list")
-            page: disputes.DisputePage = words.read(answer.body, disputes.DisputePage)
+            page: disputes.DisputePage = mapping.read(answer.body, disputes.DisputePage)
             for found in page.data:
-                yield disputes.told(found)
+                yield disputes.dispute_of(found)
             more = page.has_more and bool(page.data)
             query["starting_after"] = page.data[-1].id if page.data else ""
 
     async def get_fraud_warning(self, warning_ref: str) -> ProviderFraudWarning:
         """GET /radar/early_fraud_warnings/{id}."""
         answer = await self._get(f"/v1/radar/early_fraud_warnings/{segment(warning_ref)}", {})
-        return disputes.warned(words.read(answer.body, disputes.EarlyFraudWarning))
+        return disputes.fraud_warning_of(mapping.read(answer.body, disputes.EarlyFraudWarning))
 
     async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         """GET /refunds and /disputes with their PaymentIntents: Stripe lists no other changes."""
@@ -205,11 +205,11 @@ class StripeProvider:
                 if intent is None or intent.id in met or intent.created >= since.timestamp():
                     continue
                 met.add(intent.id)
-                yield words.listed(intent, changed=change.created)
+                yield mapping.listed(intent, changed=change.created)
 
     async def _changes(
         self, path: str, since: datetime, until: datetime
-    ) -> AsyncIterator[words.Change]:
+    ) -> AsyncIterator[mapping.Change]:
         query, more = (
             {
                 "created[gte]": whole(since),
@@ -221,38 +221,42 @@ class StripeProvider:
         )
         while more:
             answer = await self._get(path, query, operation="list")
-            page: words.ChangePage = words.read(answer.body, words.ChangePage)
+            page: mapping.ChangePage = mapping.read(answer.body, mapping.ChangePage)
             for change in page.data:
                 yield change
             more = page.has_more and bool(page.data)
             query["starting_after"] = page.data[-1].id if page.data else ""
 
-    async def _intent_of(self, change: words.Change) -> words.Intent | None:
+    async def _intent_of(self, change: mapping.Change) -> mapping.Intent | None:
         """Return the PaymentIntent of a change; None if it is of something sold without one."""
         if not isinstance(change.payment_intent, str):
             return change.payment_intent
         path = f"/v1/payment_intents/{segment(change.payment_intent)}"
         answer = await self._get(path, {"expand[]": "latest_charge"}, operation="list")
-        intent: words.Intent = words.read(answer.body, words.Intent)
+        intent: mapping.Intent = mapping.read(answer.body, mapping.Intent)
         return intent
 
     async def _change(self, operation: str, request: HeldRequest, form: dict[str, str]) -> Charge:
         path = f"/v1/payment_intents/{segment(request.charge_ref)}/{operation}"
         answer = await self._post(operation, path, form, request.attempt_id)
-        if answer.status >= words.BAD_REQUEST:
-            return words.refused_operation(answer)
-        return words.charge_of(words.read(answer.body, words.Intent))
+        if answer.status >= mapping.BAD_REQUEST:
+            return mapping.refused_operation(answer)
+        return mapping.charge_of(mapping.read(answer.body, mapping.Intent))
 
-    async def _post(self, operation: str, path: str, form: dict[str, str], key: UUID) -> Answer:
+    async def _post(
+        self, operation: str, path: str, form: dict[str, str], key: UUID
+    ) -> OutboundResponse:
         made = made_at(key)
         if made is not None and self._clock() - made.timestamp() > KEY_LIFE_S:
             raise OutcomeUnknownError("too old to be repeated: Stripe may have forgotten its key")
         headers = {"Stripe-Version": VERSION, "Idempotency-Key": str(key)}
         return await send(self._outbound, operation, "POST", path, form=form, headers=headers)
 
-    async def _get(self, path: str, query: dict[str, Any], *, operation: str = "find") -> Answer:
+    async def _get(
+        self, path: str, query: dict[str, Any], *, operation: str = "find"
+    ) -> OutboundResponse:
         headers = {"Stripe-Version": VERSION}
         answer = await send(self._outbound, operation, "GET", path, query=query, headers=headers)
-        if answer.status >= words.BAD_REQUEST:
-            words.no_list(answer)
+        if answer.status >= mapping.BAD_REQUEST:
+            mapping.no_list(answer)
         return answer

@@ -11,7 +11,7 @@ import msgspec
 
 from service.domain.dispute import Dispute, DisputeStatus
 from service.providers.port import ProviderDispute, ProviderFraudWarning
-from service.providers.stripe_words import amount_in
+from service.providers.stripe_mapping import amount_in
 
 MAX_REASON: Final = 64
 
@@ -74,7 +74,7 @@ class EarlyFraudWarning(msgspec.Struct, frozen=True):
     payment_intent: str | None = None
 
 
-def told(found: StripeDispute) -> ProviderDispute:
+def dispute_of(found: StripeDispute) -> ProviderDispute:
     """Return what a Dispute says."""
     amount, status = amount_in(found.amount, found.currency), STATUSES.get(found.status)
     dispute = None
@@ -93,7 +93,7 @@ def told(found: StripeDispute) -> ProviderDispute:
     )
 
 
-def warned(found: EarlyFraudWarning) -> ProviderFraudWarning:
+def fraud_warning_of(found: EarlyFraudWarning) -> ProviderFraudWarning:
     """Return what an early fraud warning says."""
     return ProviderFraudWarning(
         provider_ref=found.id,

@@ -1,6 +1,6 @@
 """The first of a payment's two statements: claim the key, check the order, reserve, record.
 
-Round trips a payment: this one, the provider's, and settle_payments. A crash after this one leaves
+Round trips a payment: this one, the provider's, and record_outcomes. A crash after this one leaves
 a payment in `processing` with a pending attempt, which the completer finds and finishes.
 """
 

@@ -1,4 +1,4 @@
-"""Statements on PostgreSQL; with pool.py and resolver.py the only import of aiopg and psycopg2.
+"""Statements on PostgreSQL; with pool.py and dns.py the only import of aiopg and psycopg2.
 
 aiopg commits each statement by itself, so one statement is one transaction. The hot statements are
 prepared on every connection and run by name with one JSON parameter: a list of items.

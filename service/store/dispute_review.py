@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from service.store.admin_commands import CommandItem, CommandOutcome, run_command
 from service.store.database import Database, Transaction
-from service.store.decisions import Decision, DecisionOutcome, decide
 
 # The payment first, like every other writer, so that two never wait for each other.
 _LOCK_DISPUTE: Final = """
@@ -72,19 +72,23 @@ class CloseWarning(msgspec.Struct, frozen=True):
     at: datetime
 
 
-async def close_dispute(db: Database, decision: Decision, item: CloseDispute) -> DecisionOutcome:
+async def close_dispute(
+    db: Database, command_item: CommandItem, item: CloseDispute
+) -> CommandOutcome:
     """End the review of a dispute, if it is still for that reason."""
 
     async def close(transaction: Transaction) -> None:
         await transaction.fetch(_CLOSE_DISPUTE, msgspec.structs.asdict(item))
 
-    return await decide(db, decision, _LOCK_DISPUTE, close, ready=item.review)
+    return await run_command(db, command_item, _LOCK_DISPUTE, close, ready=item.review)
 
 
-async def close_warning(db: Database, decision: Decision, item: CloseWarning) -> DecisionOutcome:
+async def close_warning(
+    db: Database, command_item: CommandItem, item: CloseWarning
+) -> CommandOutcome:
     """End a warning of fraud that is open."""
 
     async def close(transaction: Transaction) -> None:
         await transaction.fetch(_CLOSE_WARNING, msgspec.structs.asdict(item))
 
-    return await decide(db, decision, _LOCK_WARNING, close, ready="open")
+    return await run_command(db, command_item, _LOCK_WARNING, close, ready="open")

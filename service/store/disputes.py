@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database, Row, Transaction
-from service.store.settle_payments import EntryRow
+from service.store.record_outcomes import EntryRow
 
 _COLUMNS: Final = """
     d.id, d.payment_id, d.provider, d.provider_ref, d.amount_minor, d.currency, d.reason, d.status,
@@ -58,7 +58,7 @@ class TimelineEntry(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
-class Follow(msgspec.Struct, frozen=True):
+class SyncDispute(msgspec.Struct, frozen=True):
     """What the provider says of a dispute; `version` is that of our row when it was asked, or 0.
 
     `closed_at` is kept as it was if the status is. `revokes`: a lost dispute takes the games back.
@@ -162,7 +162,7 @@ SELECT count(*) FROM followed
 """
 
 
-async def follow(db: Database, item: Follow) -> bool:
+async def sync(db: Database, item: SyncDispute) -> bool:
     """Bring a dispute to what the provider says; False if another was faster than `version`."""
     values = msgspec.structs.asdict(item)
     values["movements"] = _json(item.movements)

@@ -25,7 +25,7 @@ async def drop_claim(db: Database, resource_ids: Sequence[UUID]) -> None:
 async def free_unanswered(db: Database, payment_id: UUID) -> bool:
     """Free the key of a payment that failed without an answer; False if another was faster.
 
-    Only a payment that is handed on to another provider fails like that.
+    Only a payment that is failed over to another provider fails like that.
     """
     rows = await db.fetch(
         """
@@ -69,7 +69,7 @@ async def free_abandoned(db: Database, *, at: datetime, limit: int) -> int:
     """Free the keys of requests that died after they had come to nothing; return how many.
 
     Nothing is live behind such a key: no payment or one that failed without an answer, no refund,
-    no attempt under way. All other keys are answered by whoever settles what is behind them. A
+    no attempt under way. All other keys are answered by whoever records the outcome behind them. A
     request that is not dead but late finds its key gone, and goes no further.
     """
     rows = await db.fetch(

@@ -79,7 +79,7 @@ EVENT_COLUMNS: Final = """
 """
 
 
-class EventRow(msgspec.Struct, frozen=True):
+class ParkedEventRow(msgspec.Struct, frozen=True):
     """An event as people see it."""
 
     provider: str
@@ -161,14 +161,14 @@ async def park(db: Database, event: InboxEvent, *, error: str, at: datetime) -> 
     )
 
 
-async def parked(db: Database, *, limit: int) -> list[EventRow]:
+async def parked(db: Database, *, limit: int) -> list[ParkedEventRow]:
     """Return the events that were left to people, the latest first."""
     rows = await db.read(
         f"SELECT {EVENT_COLUMNS} FROM webhook_inbox"  # noqa: S608  constants only
         " WHERE status = 'parked' ORDER BY ended_at DESC LIMIT %s",
         (limit,),
     )
-    return [EventRow(*row) for row in rows]
+    return [ParkedEventRow(*row) for row in rows]
 
 
 async def backlog(db: Database, at: datetime) -> InboxBacklog:
@@ -233,7 +233,7 @@ class Reopen(msgspec.Struct, frozen=True):
 
 
 async def reopen(db: Database, item: Reopen) -> bool:
-    """Give a payment that waits an attempt to settle; False if another was faster.
+    """Give a payment that waits an attempt whose outcome is open; False if another was faster.
 
     From here on the completer finishes it, should this process end.
     """

@@ -5,10 +5,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from service.store import admin_actions
-from service.store.admin_actions import AdminAction
+from service.store import audit_entries
+from service.store.audit_entries import AuditEntry
 from service.store.database import Database
-from service.store.inbox import EVENT_COLUMNS, EventRow
+from service.store.inbox import EVENT_COLUMNS, ParkedEventRow
 
 Ended = Literal["done", "not_found", "not_parked"]
 
@@ -68,7 +68,7 @@ class Dismissal(msgspec.Struct, frozen=True):
     named: bool = False
 
 
-async def dismiss(db: Database, which: Dismissal, action: AdminAction, *, limit: int) -> int:
+async def dismiss(db: Database, which: Dismissal, action: AuditEntry, *, limit: int) -> int:
     """Dismiss at most `limit` parked events, the oldest first, each on record; return how many.
 
     The subject of `action` is each event in turn.
@@ -80,15 +80,15 @@ async def dismiss(db: Database, which: Dismissal, action: AdminAction, *, limit:
 
 
 async def end_parked(
-    db: Database, item: EndParked, action: AdminAction
-) -> tuple[Ended, EventRow | None]:
+    db: Database, item: EndParked, action: AuditEntry
+) -> tuple[Ended, ParkedEventRow | None]:
     """Make a parked event due now or dismiss it; of two operators one decides."""
     async with db.transaction() as transaction:
         given = msgspec.structs.asdict(item)
         rows = await transaction.fetch(_END, given)
         if rows:
-            await admin_actions.record(transaction, action)
-            return "done", EventRow(*rows[0])
+            await audit_entries.record(transaction, action)
+            return "done", ParkedEventRow(*rows[0])
         known = await transaction.fetch(
             "SELECT 1 FROM webhook_inbox WHERE provider = %(provider)s AND event_id = %(event_id)s",
             given,

@@ -117,7 +117,7 @@ class _Run:
         self._backend = backend
         self._watch = watch
         self._patience = patience
-        self._tell = tell
+        self._log_waiting = tell
         self._waited_s = 0.0
 
     def apply(self) -> list[str]:
@@ -158,7 +158,7 @@ class _Run:
             raise MigrationError(f"stopped in {waiting.migration}, which is as if it never began")
         if waiting.waited_s >= self._patience.in_all_s:
             raise MigrationError(f"{waiting}; end that session, or try again when it is gone")
-        self._tell(waiting)
+        self._log_waiting(waiting)
 
 
 class _LockedError(Exception):

@@ -74,11 +74,11 @@ recorded AS (
 SELECT count(*) FROM made
 """
 
-_SETTLE: Final = """
+_RECORD_OUTCOME: Final = """
 WITH payment AS MATERIALIZED (
     SELECT p.id FROM payments p WHERE p.id = %(payment_id)s FOR UPDATE
 ),
-settled AS (
+recorded AS (
     UPDATE orphan_captures o SET status = %(status)s, refund_ref = %(refund_ref)s,
         last_error = %(error)s, updated_at = %(at)s
     FROM payment p WHERE o.id = %(id)s AND o.payment_id = p.id AND o.status = 'pending'
@@ -91,9 +91,9 @@ recorded AS (
     SELECT s.payment_id, %(at)s, 'orphan_capture_' || %(status)s, jsonb_build_object(
                'orphan_id', s.id, 'refund_ref', %(refund_ref)s::text,
                'error', %(error)s::text), %(correlation_id)s
-    FROM settled s
+    FROM recorded s
 )
-SELECT count(*) FROM settled
+SELECT count(*) FROM recorded
 """
 
 
@@ -151,7 +151,7 @@ async def put_off(db: Database, orphan_id: UUID, *, until: datetime, error: str)
     )
 
 
-async def settle(
+async def record_outcome(
     db: Database,
     orphan: OrphanRow,
     status: str,
@@ -166,7 +166,7 @@ async def settle(
     a later try is under way: that one may be at the provider while people decide.
     """
     rows = await db.fetch(
-        _SETTLE,
+        _RECORD_OUTCOME,
         {
             "id": orphan.id,
             "payment_id": orphan.payment_id,

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from service.store import admin_actions
-from service.store.admin_actions import AdminAction
+from service.store import audit_entries
+from service.store.audit_entries import AuditEntry
 from service.store.database import Database
 
 State = Literal["stuck", "pending", "delivered", "given_up"]
@@ -74,7 +74,7 @@ async def messages_of_payment(db: Database, payment_id: UUID) -> list[OutboxRow]
 
 
 async def replay(
-    db: Database, message_id: int, *, at: datetime, action: AdminAction
+    db: Database, message_id: int, *, at: datetime, action: AuditEntry
 ) -> tuple[Replayed, OutboxRow | None]:
     """Make a message due now, also one that was delivered: its receiver knows it by its id."""
     async with db.transaction() as transaction:
@@ -86,7 +86,7 @@ async def replay(
             (at, message_id),
         )
         if rows:
-            await admin_actions.record(transaction, action)
+            await audit_entries.record(transaction, action)
             return "done", OutboxRow(*rows[0])
         known = await transaction.fetch("SELECT 1 FROM outbox WHERE id = %s", (message_id,))
         return ("given_up" if known else "not_found"), None

@@ -51,7 +51,7 @@ class PaymentRow(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-class EventRow(msgspec.Struct, frozen=True):
+class TimelineRow(msgspec.Struct, frozen=True):
     """Something that happened to a payment; `data` is a JSON object."""
 
     seq: int
@@ -112,7 +112,7 @@ async def list_payments(
     return [PaymentRow(*row) for row in rows]
 
 
-async def timeline(db: Database, payment_id: UUID) -> list[EventRow]:
+async def timeline(db: Database, payment_id: UUID) -> list[TimelineRow]:
     """Return what happened to the payment, oldest first."""
     rows = await db.read(
         "SELECT seq, at, event, data::text, correlation_id FROM payment_events"
@@ -120,7 +120,8 @@ async def timeline(db: Database, payment_id: UUID) -> list[EventRow]:
         (payment_id,),
     )
     return [
-        EventRow(seq, at, event, msgspec.json.decode(data), c) for seq, at, event, data, c in rows
+        TimelineRow(seq, at, event, msgspec.json.decode(data), c)
+        for seq, at, event, data, c in rows
     ]
 
 

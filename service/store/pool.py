@@ -15,7 +15,7 @@ import aiopg
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-from service.store.resolver import Resolver, Target
+from service.store.dns import Resolver, Target
 
 RETIRE_PAUSE_S: Final = 1.0
 """All connections are replaced once a second at most: as soon as clients are asked to come back,

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from service.store import admin_actions
-from service.store.admin_actions import AdminAction
+from service.store import audit_entries
+from service.store.audit_entries import AuditEntry
 from service.store.database import Database
 
 _COLUMNS: Final = """
@@ -56,7 +56,7 @@ class Progress(msgspec.Struct):
     foreign_charges: int = 0
 
 
-async def request(db: Database, run_id: UUID, action: AdminAction) -> RunRow:
+async def request(db: Database, run_id: UUID, action: AuditEntry) -> RunRow:
     """Ask for a run, or join the one that waits already."""
     async with db.transaction() as transaction:
         rows = await transaction.fetch(
@@ -69,7 +69,7 @@ async def request(db: Database, run_id: UUID, action: AdminAction) -> RunRow:
             (run_id, action.actor, action.at),
         )
         run = RunRow(*rows[0])
-        await admin_actions.record(
+        await audit_entries.record(
             transaction, msgspec.structs.replace(action, subject_id=str(run.id))
         )
     return run

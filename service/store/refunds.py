@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database, Row, Transaction
-from service.store.settle_payments import SettleOutcome
+from service.store.record_outcomes import RecordedOutcome
 
 COLUMNS: Final = """
     r.id, r.payment_id, r.status, r.amount_minor, r.currency, r.reason, r.failure_code,
@@ -90,7 +90,7 @@ class DueRefund(msgspec.Struct, frozen=True):
     """Until when it is the holder's to resolve, as it stands in its row; None: not the holder's."""
 
 
-class SettleRefund(msgspec.Struct, frozen=True):
+class RecordRefundOutcome(msgspec.Struct, frozen=True):
     """What a refund came to; `next_check_at` is set while nobody knows."""
 
     refund_id: UUID
@@ -106,9 +106,9 @@ class SettleRefund(msgspec.Struct, frozen=True):
     response_status: int | None
     response_body: str | None
     of_status: list[str] = msgspec.field(default_factory=lambda: ["pending", "unknown"])
-    """Statuses that it may settle; an operator settles those in review."""
+    """Statuses that it may record an outcome for; an operator resolves those in review."""
     lease: datetime | None = None
-    """If given, it is settled only while no other process has taken it over."""
+    """If given, it is recorded only while no other process has taken it over."""
 
 
 _BEGIN: Final = """
@@ -168,8 +168,8 @@ FROM (SELECT 1) one
 LEFT JOIN known k ON true LEFT JOIN asked a ON true LEFT JOIN made m ON true
 """
 
-_SETTLE: Final = """
-WITH settled AS (
+_RECORD_OUTCOME: Final = """
+WITH recorded AS (
     UPDATE refunds r SET
         status = %(status)s, provider_ref = coalesce(%(provider_ref)s, r.provider_ref),
         failure_code = %(failure_code)s, updated_at = %(at)s,
@@ -181,7 +181,7 @@ WITH settled AS (
 ),
 -- The trigger counts this refund after this statement; the order is refunded when it was the last.
 emptied AS (
-    SELECT p.id, p.order_id FROM settled s JOIN payments p ON p.id = s.payment_id
+    SELECT p.id, p.order_id FROM recorded s JOIN payments p ON p.id = s.payment_id
     WHERE s.status = 'succeeded' AND p.refunded_minor + s.amount_minor = p.captured_minor
 ),
 closed AS (
@@ -196,12 +196,12 @@ revoke AS (
 ),
 -- It was made in place of one that came back: nobody has to decide on that any more.
 replaced AS (
-    UPDATE reversals v SET status = 'closed', updated_at = %(at)s FROM settled s
+    UPDATE reversals v SET status = 'closed', updated_at = %(at)s FROM recorded s
     WHERE v.replacement_id = s.id AND v.status = 'open' AND s.status = 'succeeded'
 ),
 booked AS (
     INSERT INTO ledger_transactions (id, kind, payment_id, refund_id, created_at)
-    SELECT %(ledger_id)s, 'refund', s.payment_id, s.id, %(at)s FROM settled s
+    SELECT %(ledger_id)s, 'refund', s.payment_id, s.id, %(at)s FROM recorded s
     WHERE s.status = 'succeeded'
     RETURNING id
 ),
@@ -216,16 +216,16 @@ recorded AS (
     SELECT s.payment_id, %(at)s, 'refund_' || s.status, jsonb_build_object('refund_id', s.id,
                'amount_minor', s.amount_minor, 'failure_code', s.failure_code,
                'provider_ref', s.provider_ref), %(correlation_id)s
-    FROM settled s
+    FROM recorded s
 ),
 answered AS (
     UPDATE idempotency_keys k SET recovery_point = 'finished', locked_until = NULL,
         response_status = %(response_status)s, response_body = %(response_body)s
-    FROM settled s WHERE k.resource_id = s.id AND %(response_status)s::smallint IS NOT NULL
+    FROM recorded s WHERE k.resource_id = s.id AND %(response_status)s::smallint IS NOT NULL
         AND k.recovery_point <> 'finished'  -- by resource, not by the index of unanswered keys
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM settled), (SELECT count(*) FROM closed),
+SELECT (SELECT count(*) FROM recorded), (SELECT count(*) FROM closed),
     (SELECT count(*) FROM answered)
 """
 
@@ -247,23 +247,27 @@ async def begin_refund(db: Database, item: BeginRefund) -> BeginRefundOutcome:
     return BeginRefundOutcome(BegunRefund(kind), resource_id, status, body)
 
 
-async def settle_refund(db: Database, item: SettleRefund) -> SettleOutcome:
-    """Settle a refund that is still open; not `applied` if another was faster or has its lease."""
-    return await db.transact(lambda transaction: settle_refund_within(transaction, item))
+async def record_refund_outcome(db: Database, item: RecordRefundOutcome) -> RecordedOutcome:
+    """Record an open refund's outcome; not `applied` if another was faster or has its lease."""
+    return await db.transact(lambda transaction: record_refund_outcome_within(transaction, item))
 
 
-async def settle_refund_within(transaction: Transaction, item: SettleRefund) -> SettleOutcome:
-    """Settle a refund as a part of a transaction."""
-    # Two refunds of one payment that settle at once must see each other to know which is the
+async def record_refund_outcome_within(
+    transaction: Transaction, item: RecordRefundOutcome
+) -> RecordedOutcome:
+    """Record the outcome of a refund as a part of a transaction."""
+    # Two refunds of one payment that end at once must see each other to know which is the
     # last, so the payment is locked in a statement before.
     await transaction.fetch(
         "SELECT 1 FROM payments p WHERE p.id ="
         " (SELECT r.payment_id FROM refunds r WHERE r.id = %s) FOR UPDATE",
         (item.refund_id,),
     )
-    settled, closed, answered = (await transaction.fetch(_SETTLE, msgspec.structs.asdict(item)))[0]
-    return SettleOutcome(
-        bool(settled), None, order_refunded=bool(closed), answer_kept=bool(answered)
+    recorded, closed, answered = (
+        await transaction.fetch(_RECORD_OUTCOME, msgspec.structs.asdict(item))
+    )[0]
+    return RecordedOutcome(
+        bool(recorded), None, order_refunded=bool(closed), answer_kept=bool(answered)
     )
 
 

@@ -7,12 +7,12 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database, Transaction
-from service.store.refunds import SettleRefund, settle_refund_within
-from service.store.settle_payments import SettleOutcome
+from service.store.record_outcomes import RecordedOutcome
+from service.store.refunds import RecordRefundOutcome, record_refund_outcome_within
 
 
 class ReverseRefund(msgspec.Struct, frozen=True):
-    """A refund that had succeeded and came back; `entries` is a JSON array as in SettleRefund."""
+    """A refund that had succeeded and came back; `entries` as in RecordRefundOutcome."""
 
     reversal_id: UUID
     refund_id: UUID
@@ -180,18 +180,18 @@ async def reverse_capture(db: Database, item: ReverseCapture) -> bool:
 
 
 async def adopt_refund(
-    db: Database, item: AdoptRefund, outcome: SettleRefund
-) -> SettleOutcome | None:
+    db: Database, item: AdoptRefund, outcome: RecordRefundOutcome
+) -> RecordedOutcome | None:
     """Keep and book a refund that was made elsewhere; None if it was adopted before.
 
     Raises RefusedError while refunds under way hold the amount (`no_over_refund`).
     """
 
-    async def adopt(transaction: Transaction) -> SettleOutcome | None:
+    async def adopt(transaction: Transaction) -> RecordedOutcome | None:
         await _lock(transaction, item.payment_id)
         if not await transaction.fetch(_ADOPT, msgspec.structs.asdict(item)):
             return None
-        return await settle_refund_within(transaction, outcome)
+        return await record_refund_outcome_within(transaction, outcome)
 
     return await db.transact(adopt)
 

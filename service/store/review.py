@@ -5,10 +5,10 @@ from uuid import UUID
 
 import msgspec
 
+from service.store.admin_commands import ORPHAN, CommandItem, CommandOutcome, run_command
 from service.store.database import Database, RefusedError, Transaction
-from service.store.decisions import ORPHAN, Decision, DecisionOutcome, decide
-from service.store.refunds import SettleRefund, settle_refund_within
-from service.store.settle_payments import SettleOutcome, SettlePayment, settle_within
+from service.store.record_outcomes import RecordedOutcome, RecordOutcome, record_outcome_within
+from service.store.refunds import RecordRefundOutcome, record_refund_outcome_within
 
 
 class ReviewRow(msgspec.Struct, frozen=True):
@@ -94,52 +94,52 @@ async def list_review(db: Database, *, after: UUID | None, limit: int) -> list[R
     return [ReviewRow(*row) for row in rows]
 
 
-async def decide_payment(
-    db: Database, decision: Decision, settlement: SettlePayment
-) -> DecisionOutcome:
-    """Settle a payment in review as an operator says.
+async def resolve_payment(
+    db: Database, command_item: CommandItem, outcome_item: RecordOutcome
+) -> CommandOutcome:
+    """Resolve a payment in review as an operator says.
 
-    The decision becomes an attempt, which the statement of every other settlement settles.
+    The decision becomes an attempt, which the statement of records every other outcome.
     """
 
-    async def settle(transaction: Transaction) -> SettleOutcome:
-        if settlement.captured_minor:
-            await _refuse_orphan(transaction, settlement)
+    async def record_outcome(transaction: Transaction) -> RecordedOutcome:
+        if outcome_item.captured_minor:
+            await _refuse_orphan(transaction, outcome_item)
         await transaction.fetch(
             "INSERT INTO payment_attempts"
             " (id, payment_id, operation, status, next_check_at, created_at)"
             " VALUES (%s, %s, 'review', 'pending', %s, %s)",
-            (settlement.attempt_id, settlement.payment_id, settlement.at, settlement.at),
+            (outcome_item.attempt_id, outcome_item.payment_id, outcome_item.at, outcome_item.at),
         )
-        return await settle_within(transaction, settlement)
+        return await record_outcome_within(transaction, outcome_item)
 
-    return await decide(db, decision, _PAYMENT, settle)
-
-
-async def decide_refund(
-    db: Database, decision: Decision, settlement: SettleRefund
-) -> DecisionOutcome:
-    """Settle a refund in review as an operator says."""
-
-    async def settle(transaction: Transaction) -> SettleOutcome:
-        return await settle_refund_within(transaction, settlement)
-
-    return await decide(db, decision, _REFUND, settle)
+    return await run_command(db, command_item, _PAYMENT, record_outcome)
 
 
-async def _refuse_orphan(transaction: Transaction, settlement: SettlePayment) -> None:
+async def resolve_refund(
+    db: Database, command_item: CommandItem, outcome_item: RecordRefundOutcome
+) -> CommandOutcome:
+    """Resolve a refund in review as an operator says."""
+
+    async def record_outcome(transaction: Transaction) -> RecordedOutcome:
+        return await record_refund_outcome_within(transaction, outcome_item)
+
+    return await run_command(db, command_item, _REFUND, record_outcome)
+
+
+async def _refuse_orphan(transaction: Transaction, outcome_item: RecordOutcome) -> None:
     """Raise RefusedError for a charge that is on its way back to the buyer."""
     orphans = await transaction.fetch(
         "SELECT 1 FROM orphan_captures o JOIN payments p ON p.provider = o.provider"
         " WHERE p.id = %s AND o.provider_ref = %s",
-        (settlement.payment_id, settlement.provider_ref),
+        (outcome_item.payment_id, outcome_item.provider_ref),
     )
     if orphans:
         raise RefusedError("the charge is given back as an orphan", ORPHAN)
 
 
 _PAYMENT = "SELECT p.status FROM payments p WHERE p.id = %s FOR UPDATE"
-# The payment first, like every settlement of a refund, so that the two never wait for each other.
+# The payment first, like every outcome of a refund, so that the two never wait for each other.
 _REFUND = """
 WITH payment AS MATERIALIZED (
     SELECT p.id FROM payments p

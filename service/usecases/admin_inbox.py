@@ -7,8 +7,8 @@ import msgspec
 from service.errors import IllegalTransitionError, NotFoundError
 from service.logs import correlation_id, get_logger
 from service.store import inbox_review as store
-from service.store.admin_actions import AdminAction
-from service.store.inbox import EventRow
+from service.store.audit_entries import AuditEntry
+from service.store.inbox import ParkedEventRow
 from service.store.inbox_review import Dismissal, EndParked
 from service.usecases.context import Context
 
@@ -20,14 +20,14 @@ DISMISSED_AT_ONCE: Final = 500
 
 async def end_parked(
     ctx: Context, provider: str, event_id: str, *, again: bool, actor: str, reason: str
-) -> EventRow:
+) -> ParkedEventRow:
     """Make a parked event due now (`again`), or dismiss it for good.
 
     One that is looked at again is parked again if it still makes no sense. A dismissed one stays
     known, so that a replay of it does nothing. Raises NotFoundError or IllegalTransitionError.
     """
     now = ctx.now()
-    action = AdminAction(
+    action = AuditEntry(
         subject="webhook_event",
         subject_id=f"{provider}/{event_id}",
         at=now,
@@ -53,7 +53,7 @@ async def dismiss_parked(ctx: Context, which: Dismissal, *, actor: str, reason: 
 
     Each is as if it were dismissed alone: on record, and still known should it be sent again.
     """
-    action = AdminAction(
+    action = AuditEntry(
         subject="webhook_event",
         subject_id="",
         at=ctx.now(),

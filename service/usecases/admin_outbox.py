@@ -3,7 +3,7 @@
 from service.errors import IllegalTransitionError, NotFoundError
 from service.logs import correlation_id, get_logger
 from service.store import outbox_review as store
-from service.store.admin_actions import AdminAction
+from service.store.audit_entries import AuditEntry
 from service.store.outbox_review import OutboxRow, State
 from service.usecases.context import Context
 
@@ -21,7 +21,7 @@ async def replay(ctx: Context, message_id: int, *, actor: str, reason: str) -> O
     A delivered one is delivered again, which changes nothing at its receiver.
     """
     now = ctx.now()
-    action = AdminAction(
+    action = AuditEntry(
         subject="outbox",
         subject_id=str(message_id),
         at=now,

@@ -15,13 +15,13 @@ from service.store import (
     reconciliation,
     refunds,
 )
-from service.store.admin_actions import AdminActionRow, Subject, list_actions
+from service.store.audit_entries import AuditEntryRow, Subject, list_actions
 from service.store.disputes import DisputeRow
 from service.store.fraud_warnings import FraudWarningRow
 from service.store.orphans import OrphanRow
 from service.store.outbox_review import OutboxRow
 from service.store.payment_detail import AttemptRow, EntitlementRow
-from service.store.payments import EventRow, LedgerRow, PaymentRow
+from service.store.payments import LedgerRow, PaymentRow, TimelineRow
 from service.store.reconciliation import DifferenceRow
 from service.store.refunds import RefundRow
 from service.usecases.context import Context
@@ -38,9 +38,9 @@ class PaymentDetail(msgspec.Struct, frozen=True):
     fraud_warnings: list[FraudWarningRow]
     entitlements: list[EntitlementRow]
     ledger: list[LedgerRow]
-    events: list[EventRow]
+    events: list[TimelineRow]
     outbox: list[OutboxRow]
-    actions: list[AdminActionRow]
+    actions: list[AuditEntryRow]
     differences: list[DifferenceRow]
 
 
@@ -52,7 +52,7 @@ async def payment_with_all(ctx: Context, payment_id: UUID) -> PaymentDetail:
     found = await refunds.list_refunds(ctx.db, payment_id)
     strays = await orphans.of_payment(ctx.db, payment_id)
     disputed = await disputes.of_payment(ctx.db, payment_id)
-    warned = await fraud_warnings.of_payment(ctx.db, payment_id)
+    fraud_warning_of = await fraud_warnings.of_payment(ctx.db, payment_id)
     messages = await outbox_review.messages_of_payment(ctx.db, payment_id)
     subjects: list[tuple[Subject, str]] = [
         ("payment", str(payment_id)),
@@ -60,7 +60,7 @@ async def payment_with_all(ctx: Context, payment_id: UUID) -> PaymentDetail:
         *(("outbox", str(message.id)) for message in messages),
         *(("orphan_capture", str(orphan.id)) for orphan in strays),
         *(("dispute", str(dispute.id)) for dispute in disputed),
-        *(("fraud_warning", str(warning.id)) for warning in warned),
+        *(("fraud_warning", str(warning.id)) for warning in fraud_warning_of),
     ]
     return PaymentDetail(
         payment=payment,
@@ -68,7 +68,7 @@ async def payment_with_all(ctx: Context, payment_id: UUID) -> PaymentDetail:
         refunds=found,
         orphans=strays,
         disputes=disputed,
-        fraud_warnings=warned,
+        fraud_warnings=fraud_warning_of,
         entitlements=await payment_detail.list_entitlements(ctx.db, payment_id),
         ledger=await payments.ledger_entries(ctx.db, payment_id),
         events=await payments.timeline(ctx.db, payment_id),

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Answer(msgspec.Struct, frozen=True):
+class CommandResponse(msgspec.Struct, frozen=True):
     """Status and JSON body; `replayed` if an earlier request made it."""
 
     status: int

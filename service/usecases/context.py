@@ -14,7 +14,7 @@ from service.store.begin_payments import BeginOutcome, BeginPayment
 from service.store.database import Database
 from service.store.inbox import NewEvent
 from service.store.orders import CreateOutcome, NewOrder
-from service.store.settle_payments import SettleOutcome, SettlePayment
+from service.store.record_outcomes import RecordedOutcome, RecordOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Context:
     db: Database
     create_orders: Batcher[NewOrder, CreateOutcome]
     begin_payments: Batcher[BeginPayment, BeginOutcome]
-    settle_payments: Batcher[SettlePayment, SettleOutcome]
+    record_outcomes: Batcher[RecordOutcome, RecordedOutcome]
     receive_events: Batcher[NewEvent, bool]
     providers: Providers
     game_catalog: GameCatalog

@@ -7,11 +7,11 @@ from service.errors import NotFoundError
 from service.logs import bind, correlation_id, get_logger
 from service.store import dispute_review as store
 from service.store import disputes, fraud_warnings
-from service.store.decisions import Decided
+from service.store.admin_commands import CommandResult
 from service.store.dispute_review import CloseDispute, CloseWarning
-from service.usecases.answer import Answer
+from service.usecases.admin_commands import AdminCommand, answered, command_item, invalid
+from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.decisions import Command, answered, decision, invalid
 from service.views import encode
 
 _log = get_logger(__name__)
@@ -21,13 +21,13 @@ WAITING = "waiting for a person"
 LOST = "lost"
 
 
-class Close(Command, frozen=True, kw_only=True):
+class Close(AdminCommand, frozen=True, kw_only=True):
     """A decision on a dispute; `revoke` takes the games of its payment back."""
 
     revoke: bool = False
 
 
-async def close_dispute(ctx: Context, command: Close) -> Answer:
+async def close_dispute(ctx: Context, command: Close) -> CommandResponse:
     """End the review of a dispute; 200 with it.
 
     Raises NotFoundError, IllegalTransitionError, ValidationFailedError and the errors of
@@ -41,7 +41,9 @@ async def close_dispute(ctx: Context, command: Close) -> Answer:
         raise invalid(
             "$.revoke", f"games are taken back when a dispute is lost; it is {row.status}"
         )
-    answer = Answer(OK, encode(admin_dispute_view(replace(row, review=None, updated_at=ctx.now()))))
+    answer = CommandResponse(
+        OK, encode(admin_dispute_view(replace(row, review=None, updated_at=ctx.now())))
+    )
     item = CloseDispute(
         id=row.id,
         review=row.review or "",  # never ready, unless this is the same request again
@@ -49,24 +51,24 @@ async def close_dispute(ctx: Context, command: Close) -> Answer:
         correlation_id=correlation_id(),
         at=ctx.now(),
     )
-    kept = decision(ctx, command, answer, "dispute", "revoke" if command.revoke else "close")
+    kept = command_item(ctx, command, answer, "dispute", "revoke" if command.revoke else "close")
     outcome = await store.close_dispute(ctx.db, kept, item)
-    if outcome.kind is Decided.DONE:
+    if outcome.kind is CommandResult.DONE:
         _log.warning("dispute_closed_by_operator", actor=command.actor, outcome=kept.action.action)
     return answered(outcome, answer, "dispute", WAITING)
 
 
-async def close_warning(ctx: Context, command: Command) -> Answer:
+async def close_warning(ctx: Context, command: AdminCommand) -> CommandResponse:
     """End a warning of fraud; 200 with it. Raises as close_dispute."""
     row = await fraud_warnings.get(ctx.db, command.subject_id)
     if row is None:
         raise NotFoundError("No such warning")
     bind(payment_id=str(row.payment_id), provider=row.provider)
     done = replace(row, status="closed", updated_at=ctx.now())
-    answer = Answer(OK, encode(fraud_warning_view(done)))
+    answer = CommandResponse(OK, encode(fraud_warning_view(done)))
     item = CloseWarning(row.id, correlation_id(), ctx.now())
-    kept = decision(ctx, command, answer, "fraud_warning", "close")
+    kept = command_item(ctx, command, answer, "fraud_warning", "close")
     outcome = await store.close_warning(ctx.db, kept, item)
-    if outcome.kind is Decided.DONE:
+    if outcome.kind is CommandResult.DONE:
         _log.warning("fraud_warning_closed_by_operator", actor=command.actor)
     return answered(outcome, answer, "warning", WAITING)

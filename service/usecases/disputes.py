@@ -31,10 +31,10 @@ from service.providers.port import (
 from service.store import disputes as store
 from service.store import fraud_warnings, payments
 from service.store.database import RefusedError
-from service.store.disputes import DisputeRow, Follow, Movement, TimelineEntry
+from service.store.disputes import DisputeRow, Movement, SyncDispute, TimelineEntry
 from service.store.fraud_warnings import FraudWarningRow, Warn
 from service.store.payments import PaymentRow
-from service.store.settle_payments import EntryRow
+from service.store.record_outcomes import EntryRow
 from service.usecases.charge_owner import FOREIGN
 from service.usecases.context import Context
 from service.usecases.payments import get_payment
@@ -46,14 +46,14 @@ MAX_LOOKS: Final = 5
 
 FOLLOWED: Final = "dispute_followed"
 RECORDED: Final = "fraud_warning_recorded"
-NO_NEWS: Final = "no_news"
+UNCHANGED: Final = "no_news"
 
 
 class NoPaymentError(Exception):
     """No payment of ours has taken the money that is disputed: not yet, or as an orphan."""
 
 
-async def follow(ctx: Context, provider: str, dispute_ref: str) -> str:
+async def sync(ctx: Context, provider: str, dispute_ref: str) -> str:
     """Ask the provider for a dispute and bring our row to it; return what came of that.
 
     Raises NoPaymentError, ImplausibleError (a person has to look), NotSentError or
@@ -61,42 +61,44 @@ async def follow(ctx: Context, provider: str, dispute_ref: str) -> str:
     """
     for _ in range(MAX_LOOKS):
         known = await store.of_reference(ctx.db, provider, dispute_ref)
-        told = await ctx.providers[provider].get_dispute(dispute_ref)
-        outcome = await _bring(ctx, provider, known, told)
+        dispute_of = await ctx.providers[provider].get_dispute(dispute_ref)
+        outcome = await _bring(ctx, provider, known, dispute_of)
         if outcome is not None:
             return outcome
     raise StoreUnavailableError  # five others changed it between question and answer
 
 
-async def follow_of_charge(ctx: Context, provider: str, charge_ref: str) -> None:
+async def sync_of_charge(ctx: Context, provider: str, charge_ref: str) -> None:
     """Follow every dispute of a charge, as far as that works now; an event or a run does it too."""
     expected = (NotSentError, OutcomeUnknownError, NoPaymentError, ImplausibleError)
     with suppress(*expected, RefusedError, ServiceError):
-        for told in await ctx.providers[provider].find_disputes(charge_ref):
-            await follow(ctx, provider, told.provider_ref)
+        for dispute_of in await ctx.providers[provider].find_disputes(charge_ref):
+            await sync(ctx, provider, dispute_of.provider_ref)
 
 
 async def warn(ctx: Context, provider: str, warning_ref: str) -> str:
     """Ask the provider for a warning of fraud and record it. Raises as `follow`."""
-    told = await ctx.providers[provider].get_fraud_warning(warning_ref)
-    payment = await _payment_of(ctx, provider, told.charge_ref)
+    dispute_of = await ctx.providers[provider].get_fraud_warning(warning_ref)
+    payment = await _payment_of(ctx, provider, dispute_of.charge_ref)
     if payment is None:
         return FOREIGN
     item = Warn(
         id=new_id(),
         payment_id=payment.id,
         provider=provider,
-        provider_ref=told.provider_ref,
-        fraud_type=told.fraud_type,
-        actionable=told.actionable,
-        warned_at=told.created_at,
+        provider_ref=dispute_of.provider_ref,
+        fraud_type=dispute_of.fraud_type,
+        actionable=dispute_of.actionable,
+        warned_at=dispute_of.created_at,
         correlation_id=correlation_id(),
         at=ctx.now(),
     )
     if not await fraud_warnings.record(ctx.db, item):
-        return NO_NEWS
+        return UNCHANGED
     ctx.metrics.inc(m.FRAUD_WARNINGS, provider=provider)
-    _log.warning("fraud_warning_created", fraud_type=told.fraud_type, actionable=told.actionable)
+    _log.warning(
+        "fraud_warning_created", fraud_type=dispute_of.fraud_type, actionable=dispute_of.actionable
+    )
     return RECORDED
 
 
@@ -124,28 +126,28 @@ async def of_payment(
 
 
 async def _bring(
-    ctx: Context, provider: str, known: DisputeRow | None, told: ProviderDispute
+    ctx: Context, provider: str, known: DisputeRow | None, dispute_of: ProviderDispute
 ) -> str | None:
     """Write what changed; None if our row has changed since it was read."""
-    payment = await _payment_of(ctx, provider, told.charge_ref)
+    payment = await _payment_of(ctx, provider, dispute_of.charge_ref)
     if payment is None:
         return FOREIGN
-    if told.dispute is None:
-        raise ImplausibleError(f"the dispute can't be one of ours: {told.unreadable}")
-    before, now = as_dispute(known) if known else None, told.dispute
+    if dispute_of.dispute is None:
+        raise ImplausibleError(f"the dispute can't be one of ours: {dispute_of.unreadable}")
+    before, now = as_dispute(known) if known else None, dispute_of.dispute
     rules.check(before, now, Money(payment.amount_minor, payment.currency))
-    if before == now and known is not None and known.reason == told.reason:
-        return NO_NEWS
-    if not await store.follow(ctx.db, _item(ctx, payment, known, told, now)):
+    if before == now and known is not None and known.reason == dispute_of.reason:
+        return UNCHANGED
+    if not await store.sync(ctx.db, _item(ctx, payment, known, dispute_of, now)):
         return None
     if before is None or before.status is not now.status:
         ctx.metrics.inc(m.DISPUTES, provider=provider, status=now.status.value)
         _log.warning(
             DISPUTE_REACHED[now.status],
-            provider_ref=told.provider_ref,
+            provider_ref=dispute_of.provider_ref,
             amount_minor=now.amount.minor,
             currency=now.amount.currency,
-            reason=told.reason,
+            reason=dispute_of.reason,
         )
     return FOLLOWED
 
@@ -190,27 +192,27 @@ def _item(
     ctx: Context,
     payment: PaymentRow,
     known: DisputeRow | None,
-    told: ProviderDispute,
+    dispute_of: ProviderDispute,
     now: Dispute,
-) -> Follow:
+) -> SyncDispute:
     before = as_dispute(known) if known else None
-    return Follow(
+    return SyncDispute(
         id=known.id if known else new_id(),
         payment_id=payment.id,
         provider=payment.provider,
-        provider_ref=told.provider_ref,
+        provider_ref=dispute_of.provider_ref,
         amount_minor=now.amount.minor,
         currency=now.amount.currency,
-        reason=told.reason,
+        reason=dispute_of.reason,
         status=now.status,
         evidence_due_at=now.evidence_due_at,
         withdrawn_minor=now.withdrawn_minor,
         reinstated_minor=now.reinstated_minor,
         version=known.version if known else 0,
-        disputed_at=known.disputed_at if known else told.created_at,
+        disputed_at=known.disputed_at if known else dispute_of.created_at,
         closed_at=_closed_at(ctx, known, now),
         movements=tuple(_movements(payment.provider, before, now)),
-        timeline=tuple(_timeline(before, now, told)),
+        timeline=tuple(_timeline(before, now, dispute_of)),
         revokes=ctx.settings.dispute_lost_revokes,
         correlation_id=correlation_id(),
         at=ctx.now(),
@@ -244,17 +246,17 @@ def _movement(kind: str, entries: tuple[Entry, ...]) -> Movement:
 
 
 def _timeline(
-    before: Dispute | None, now: Dispute, told: ProviderDispute
+    before: Dispute | None, now: Dispute, dispute_of: ProviderDispute
 ) -> Iterator[TimelineEntry]:
     facts: dict[str, Any] = {
-        "provider_ref": told.provider_ref,
+        "provider_ref": dispute_of.provider_ref,
         "status": now.status,
         "amount_minor": now.amount.minor,
         "currency": now.amount.currency,
     }
     due = {"evidence_due_at": now.evidence_due_at}
     if before is None:
-        yield TimelineEntry("dispute_created", {**facts, **due, "reason": told.reason})
+        yield TimelineEntry("dispute_created", {**facts, **due, "reason": dispute_of.reason})
     elif before.status is not now.status:
         yield TimelineEntry(f"dispute_{now.status}", {**facts, **due})
     elif (before.amount, before.evidence_due_at) != (now.amount, now.evidence_due_at):

@@ -1,7 +1,7 @@
 """Webhooks in: keep what a provider says, then ask it what is true.
 
-An event is a hint that something has changed. What changed is read from the provider, and settled
-by the same code as the request and the completer use, so that whoever comes first settles and the
+An event is a hint that something has changed. What changed is read from the provider, and recorded
+by the same code as the request and the completer use, so that whoever is first records it and the
 others change nothing. That makes order, repeats and crashes harmless.
 """
 
@@ -25,6 +25,7 @@ from service.domain.payment import (
 from service.domain.refund import RefundStatus
 from service.errors import MalformedRequestError, NotFoundError, ServiceError, WebhookRefusedError
 from service.ids import new_id
+from service.inbound_webhooks import events, signature
 from service.logs import bind, correlation_id, get_logger
 from service.providers.port import NotSentError, OutcomeUnknownError
 from service.retry import full_jitter_s
@@ -33,15 +34,14 @@ from service.store import orphans as orphan_store
 from service.store import payments
 from service.store import refunds as refund_store
 from service.store.database import RefusedError
-from service.store.inbox import EventRow, InboxEvent, NewEvent, Reopen
+from service.store.inbox import InboxEvent, NewEvent, ParkedEventRow, Reopen
 from service.store.payments import PaymentRow
 from service.usecases import disputes, orphans, provider_refunds, reversals
+from service.usecases.attempts import attempt_of, record_provider_charge
 from service.usecases.charge_owner import FOREIGN, MISMATCH, NotYetError, bears_out, find_owner
 from service.usecases.context import Context
-from service.usecases.refunds import resolve_refund
-from service.usecases.resolve import attempt_of, settle_record
-from service.usecases.settle import Attempt
-from service.webhooks import events, signature
+from service.usecases.record_outcome import Attempt
+from service.usecases.refunds import reconcile_refund
 
 _log = get_logger(__name__)
 
@@ -77,7 +77,7 @@ _FITS: Final[dict[Operation, ChargeOutcome]] = {
 REFUNDED: Final = "charge.refunded"
 """Stripe's event of a charge that was refunded, also in the dashboard; its status stays."""
 
-NO_NEWS, SETTLED = "no_news", "settled"
+UNCHANGED, RECORDED = "no_news", "settled"
 _COUNTED: Final = frozenset({FOREIGN, MISMATCH})
 """Outcomes that the metrics tell from those of our own events."""
 
@@ -139,7 +139,7 @@ async def process(ctx: Context, event: InboxEvent) -> None:
         _log.info("webhook_processed", event_type=event.type, result=outcome)
 
 
-async def list_parked(ctx: Context) -> list[EventRow]:
+async def list_parked(ctx: Context) -> list[ParkedEventRow]:
     """Return the events that found no payment, the latest first."""
     return await store.parked(ctx.db, limit=PARKED_SHOWN)
 
@@ -187,7 +187,7 @@ async def _apply(ctx: Context, event: InboxEvent) -> str:
         raise NotYetError("the provider is not configured here")
     match event.kind:
         case "dispute" if event.object_ref is not None:
-            return await disputes.follow(ctx, event.provider, event.object_ref)
+            return await disputes.sync(ctx, event.provider, event.object_ref)
         case "fraud_warning" if event.object_ref is not None:
             return await disputes.warn(ctx, event.provider, event.object_ref)
         case "refund":
@@ -203,20 +203,20 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
     refund = due.refund
     bind(payment_id=str(refund.payment_id), refund_id=str(refund.id), user_id=due.user_id)
     if refund.status in _OPEN_REFUNDS:
-        await resolve_refund(ctx, due)
-        settled = await refund_store.get_refund(ctx.db, refund.id)
-        if settled is None or settled.status == event.claimed_status:
-            return SETTLED  # otherwise another may have settled it, by an older answer
+        await reconcile_refund(ctx, due)
+        recorded = await refund_store.get_refund(ctx.db, refund.id)
+        if recorded is None or recorded.status == event.claimed_status:
+            return RECORDED  # otherwise another may have recorded it, by an older answer
     payment = await payments.get_payment(ctx.db, refund.payment_id)
-    followed = await _follow_refunds(ctx, payment) if payment else NO_NEWS
-    return SETTLED if refund.status in _OPEN_REFUNDS else followed
+    followed = await _sync_refunds(ctx, payment) if payment else UNCHANGED
+    return RECORDED if refund.status in _OPEN_REFUNDS else followed
 
 
 async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
     """Adopt a refund that none of ours is: it was made in the provider's dashboard."""
     orphan = await orphan_store.of_charge(ctx.db, event.provider, event.charge_ref)
     if orphan is not None:
-        return await orphans.follow_refund(ctx, orphan)
+        return await orphans.poll_refund(ctx, orphan)
     payment = await find_owner(ctx, event)
     if payment is None:
         return FOREIGN
@@ -228,11 +228,11 @@ async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
             return outcome
     if payment.provider_ref != event.charge_ref or not payment.captured_minor:
         raise NotYetError("no refund of ours")
-    return await _follow_refunds(ctx, payment)
+    return await _sync_refunds(ctx, payment)
 
 
-async def _follow_refunds(ctx: Context, payment: PaymentRow) -> str:
-    return SETTLED if await provider_refunds.follow(ctx, payment) else NO_NEWS
+async def _sync_refunds(ctx: Context, payment: PaymentRow) -> str:
+    return RECORDED if await provider_refunds.sync(ctx, payment) else UNCHANGED
 
 
 async def _charge(ctx: Context, event: InboxEvent) -> str:
@@ -247,11 +247,11 @@ async def _of_payment(ctx: Context, event: InboxEvent, payment: PaymentRow) -> s
     status = PaymentStatus(payment.status)
     stray = payment.provider_ref not in (None, event.charge_ref)
     if stray or status in CLOSED:
-        return await orphans.look(ctx, payment, event.charge_ref)
+        return await orphans.check_charge(ctx, payment, event.charge_ref)
     if status is PaymentStatus.SUCCEEDED:
         return await _captured(ctx, event, payment)
     if status in (PaymentStatus.REVIEW, PaymentStatus.REVERSED):
-        return NO_NEWS  # for a person to decide, or done
+        return UNCHANGED  # for a person to decide, or done
     charge = await ctx.providers[event.provider].get_charge(event.charge_ref)
     if not bears_out(event, payment, charge):
         return MISMATCH
@@ -264,11 +264,11 @@ async def _captured(ctx: Context, event: InboxEvent, payment: PaymentRow) -> str
     The event of its own success comes with every payment, and is not worth a call.
     """
     if event.type == REFUNDED:
-        return await _follow_refunds(ctx, payment)
+        return await _sync_refunds(ctx, payment)
     if event.claimed_status == ChargeOutcome.SUCCEEDED:
-        return NO_NEWS
+        return UNCHANGED
     charge = await ctx.providers[event.provider].get_charge(event.charge_ref)
-    return SETTLED if await reversals.reverse_capture(ctx, payment, charge) else NO_NEWS
+    return RECORDED if await reversals.reverse_capture(ctx, payment, charge) else UNCHANGED
 
 
 async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge: Charge) -> str:
@@ -276,22 +276,22 @@ async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge:
     if due is None:
         attempt = await reopen(ctx, event.event_id, payment, charge)
         if attempt is None:
-            return NO_NEWS
-        return await settle_news(ctx, attempt, charge)
+            return UNCHANGED
+        return await record_provider_update(ctx, attempt, charge)
     attempt = attempt_of(due)
     if attempt.operation != "charge":
-        return await _settle_operation(ctx, attempt, charge)
+        return await _record_operation(ctx, attempt, charge)
     if due.payment.provider_ref is None and charge.attempt_id != attempt.id:
         # The attempt under way will name its own charge; then this one is known to be another.
         raise NotYetError("the charge is of another attempt")
-    return await settle_news(ctx, attempt, charge)
+    return await record_provider_update(ctx, attempt, charge)
 
 
-async def _settle_operation(ctx: Context, attempt: Attempt, charge: Charge) -> str:
+async def _record_operation(ctx: Context, attempt: Attempt, charge: Charge) -> str:
     if charge.outcome is _FITS.get(attempt.operation) or charge.captured:
-        return await settle_news(ctx, attempt, charge)
+        return await record_provider_update(ctx, attempt, charge)
     if charge.outcome in (ChargeOutcome.AUTHORIZED, ChargeOutcome.REQUIRES_ACTION):
-        return NO_NEWS  # the operation has not happened yet
+        return UNCHANGED  # the operation has not happened yet
     raise NotYetError(f"{attempt.operation} is under way, and the charge is {charge.outcome}")
 
 
@@ -304,7 +304,7 @@ async def reopen(ctx: Context, cause: str, payment: PaymentRow, charge: Charge) 
     the provider says: in its dashboard, for instance.
     """
     status = PaymentStatus(payment.status)
-    if not _is_news(status, charge.outcome):
+    if not _is_update(status, charge.outcome):
         return None
     held = status is PaymentStatus.AUTHORIZED
     canceled = charge.outcome is ChargeOutcome.CANCELED or (
@@ -331,22 +331,22 @@ async def reopen(ctx: Context, cause: str, payment: PaymentRow, charge: Charge) 
     return Attempt(item.attempt_id, operation, replace(payment, status=present))
 
 
-def _is_news(status: PaymentStatus, outcome: ChargeOutcome) -> bool:
+def _is_update(status: PaymentStatus, outcome: ChargeOutcome) -> bool:
     if status is PaymentStatus.REQUIRES_ACTION:
         return outcome is not ChargeOutcome.REQUIRES_ACTION
     if status is PaymentStatus.AUTHORIZED:
         return outcome in (ChargeOutcome.SUCCEEDED, *reversals.TAKEN_BACK)
-    raise NotYetError(f"the payment is {status} and has no attempt")  # it has just been settled
+    raise NotYetError(f"the payment is {status} and has no attempt")  # it has just got its outcome
 
 
-async def settle_news(ctx: Context, attempt: Attempt, charge: Charge) -> str:
-    """Settle an attempt by what the provider says of its charge now.
+async def record_provider_update(ctx: Context, attempt: Attempt, charge: Charge) -> str:
+    """Record what the provider says of its charge now.
 
-    Raises NotYetError if another has settled it by an older answer, which this one contradicts.
+    Raises NotYetError if another has recorded it by an older answer, which this one contradicts.
     """
-    settled = await settle_record(ctx, attempt, charge)
-    if not settled.applied:
+    recorded = await record_provider_charge(ctx, attempt, charge)
+    if not recorded.applied:
         present = await payments.get_payment(ctx.db, attempt.payment.id)
         if present and present.status in _TOLD and present.status != charge.outcome:
             raise NotYetError(f"the payment is {present.status} by an older answer")
-    return SETTLED
+    return RECORDED

@@ -20,12 +20,12 @@ from service.logs import bind, get_logger
 from service.store import operations as store
 from service.store.operations import BeginOperation, BeginOperationOutcome, BegunOperation
 from service.store.payments import PaymentRow
-from service.usecases.answer import Answer
+from service.usecases.answer import CommandResponse
+from service.usecases.attempts import operate, resume
 from service.usecases.context import Context
-from service.usecases.keys import take_over
+from service.usecases.idempotency import take_over
 from service.usecases.payments import get_payment, with_next_action
-from service.usecases.resolve import operate, resume
-from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt
+from service.usecases.record_outcome import IN_FLIGHT_RETRY_AFTER_S, Attempt
 
 _log = get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Operate(msgspec.Struct, frozen=True):
     amount_minor: int | None = None
 
 
-async def operate_on(ctx: Context, command: Operate) -> Answer:
+async def operate_on(ctx: Context, command: Operate) -> CommandResponse:
     """Capture or cancel, or return the answer that this key already got.
 
     200 with the payment, also if the provider refused; 202 while the outcome is not known.
@@ -64,7 +64,7 @@ async def operate_on(ctx: Context, command: Operate) -> Answer:
         return await with_next_action(ctx, await _operate_on(ctx, command, payment))
 
 
-async def _operate_on(ctx: Context, command: Operate, payment: PaymentRow) -> Answer:
+async def _operate_on(ctx: Context, command: Operate, payment: PaymentRow) -> CommandResponse:
     item = _begin_item(ctx, command)
     outcome = await _begin(ctx, item)
     match outcome.kind:
@@ -78,7 +78,9 @@ async def _operate_on(ctx: Context, command: Operate, payment: PaymentRow) -> An
             )
             return (await operate(ctx, attempt)).answer
         case BegunOperation.REPLAY if outcome.response_status and outcome.response_body:
-            return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)
+            return CommandResponse(
+                outcome.response_status, outcome.response_body.encode(), replayed=True
+            )
         case BegunOperation.RESUME if outcome.resource_id:
             return await _resume(ctx, command, outcome.resource_id)
         case _:
@@ -123,7 +125,7 @@ async def _begin(ctx: Context, item: BeginOperation) -> BeginOperationOutcome:
     raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
 
 
-async def _resume(ctx: Context, command: Operate, resource_id: UUID) -> Answer:
+async def _resume(ctx: Context, command: Operate, resource_id: UUID) -> CommandResponse:
     await take_over(ctx, command.user_id, command.key)
     return await resume(ctx, command.payment_id, resource_id)
 

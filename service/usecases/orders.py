@@ -29,9 +29,9 @@ from service.logs import get_logger
 from service.store import orders as store
 from service.store.database import RefusedError
 from service.store.orders import Created, CreateOutcome, ItemRow, NewOrder, OrderRow
-from service.usecases.answer import Answer
+from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S
+from service.usecases.record_outcome import IN_FLIGHT_RETRY_AFTER_S
 from service.views import encode, order_view
 
 _log = get_logger(__name__)
@@ -55,7 +55,7 @@ class OrderAnswer(msgspec.Struct, frozen=True):
     """The order's id, and what is answered for it."""
 
     order_id: UUID
-    answer: Answer
+    answer: CommandResponse
 
 
 async def create_order(ctx: Context, command: CreateOrder) -> OrderAnswer:
@@ -88,7 +88,7 @@ async def create_order(ctx: Context, command: CreateOrder) -> OrderAnswer:
         return _stored(outcome)
     ctx.metrics.inc(m.ORDERS, status=domain.OrderStatus.PENDING)
     _log.info("order_created", order_id=str(order.id), total_minor=order.total_minor)
-    return OrderAnswer(order.id, Answer(201, body))
+    return OrderAnswer(order.id, CommandResponse(201, body))
 
 
 async def get_order(ctx: Context, order_id: UUID, user_id: str) -> OrderRow:
@@ -150,7 +150,7 @@ def _stored(outcome: CreateOutcome) -> OrderAnswer:
     status, body, order_id = outcome.response_status, outcome.response_body, outcome.resource_id
     if status is None or body is None or order_id is None:
         raise StoreUnavailableError  # the database keeps all of them or none
-    return OrderAnswer(order_id, Answer(status, body.encode(), replayed=True))
+    return OrderAnswer(order_id, CommandResponse(status, body.encode(), replayed=True))
 
 
 def _pending(order: NewOrder) -> OrderRow:

@@ -42,10 +42,10 @@ SHOWN: Final = 100
 RECORDED: Final = "orphan_recorded"
 RELEASED: Final = "hold_released"
 RETURNED: Final = "orphan_refund_reversed"
-NO_NEWS: Final = "no_news"
+UNCHANGED: Final = "no_news"
 
 
-async def look(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
+async def check_charge(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
     """Ask what became of a charge that doesn't pay its payment, and undo what it has done.
 
     Only of a charge that the provider has on record for this payment; others are not ours to undo.
@@ -61,50 +61,50 @@ async def look(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
         case ChargeOutcome.AUTHORIZED:
             return await _release(ctx, payment, charge_ref)
         case _:
-            return NO_NEWS
+            return UNCHANGED
 
 
-async def look_if_closed(ctx: Context, payment_id: UUID, charge_ref: str) -> None:
-    """Look at a charge whose settlement came second, if the first one closed its payment.
+async def check_if_closed(ctx: Context, payment_id: UUID, charge_ref: str) -> None:
+    """Look at a charge whose outcome came second, if the first one closed its payment.
 
     No webhook need come for that. Silence leaves it to the webhook and to reconciliation.
     """
     payment = await payments.get_payment(ctx.db, payment_id)
     if payment is not None and payment.status in CLOSED:
         with suppress(NotSentError, OutcomeUnknownError):
-            await look(ctx, payment, charge_ref)
+            await check_charge(ctx, payment, charge_ref)
 
 
-async def give_back(ctx: Context, orphan: OrphanRow) -> None:
+async def refund_orphan(ctx: Context, orphan: OrphanRow) -> None:
     """Refund an orphan. It is one refund to the provider, however often it is asked for."""
     try:
         result = await _refund(ctx.providers[orphan.provider], orphan)
     except (NotSentError, OutcomeUnknownError) as error:
         await _put_off(ctx, orphan, str(error))
         return
-    await _settle(ctx, orphan, result)
+    await _record_outcome(ctx, orphan, result)
 
 
-async def follow_refund(ctx: Context, orphan: OrphanRow) -> str:
+async def poll_refund(ctx: Context, orphan: OrphanRow) -> str:
     """Look whether the refund of an orphan stands; one that came back is for people to decide.
 
     While it is under way its own worker asks until it knows. Raises NotSentError or
     OutcomeUnknownError.
     """
     if orphan.status != "refunded":
-        return NO_NEWS
+        return UNCHANGED
     provider = ctx.providers[orphan.provider]
     for found in await provider.list_refunds(orphan.provider_ref):
         if (found.provider_ref, found.status) == (orphan.refund_ref, "failed"):
             return await _came_back(ctx, orphan, found.failure_code or "reversed")
-    return NO_NEWS
+    return UNCHANGED
 
 
 async def _came_back(ctx: Context, orphan: OrphanRow, error: str) -> str:
     if not await store.came_back(
         ctx.db, orphan, error=error, correlation_id=correlation_id(), at=ctx.now()
     ):
-        return NO_NEWS
+        return UNCHANGED
     ctx.metrics.inc(m.REVERSALS, kind="orphan_refund", provider=orphan.provider)
     _log.error("orphan_capture_review", **_facts(orphan.id), failure_code=error)
     return RETURNED
@@ -170,13 +170,15 @@ async def _release(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
     return RELEASED
 
 
-async def _settle(ctx: Context, orphan: OrphanRow, result: RefundResult) -> None:
+async def _record_outcome(ctx: Context, orphan: OrphanRow, result: RefundResult) -> None:
     asked = Money(orphan.amount_minor, orphan.currency)
     if result.succeeded and result.provider_ref and result.amount == asked:
         status, ref, error = "refunded", result.provider_ref, None
     else:
         status, ref, error = "review", None, result.failure_code or "amount_mismatch"
-    if await store.settle(ctx.db, orphan, status, refund_ref=ref, error=error, at=ctx.now()):
+    if await store.record_outcome(
+        ctx.db, orphan, status, refund_ref=ref, error=error, at=ctx.now()
+    ):
         say = _log.warning if status == "refunded" else _log.error
         say(ORPHAN_REACHED[status], **_facts(orphan.id), failure_code=error)
 
@@ -184,7 +186,9 @@ async def _settle(ctx: Context, orphan: OrphanRow, result: RefundResult) -> None
 async def _put_off(ctx: Context, orphan: OrphanRow, reason: str) -> None:
     now, reason = ctx.now(), reason[:500]
     if orphan.attempts >= MAX_ATTEMPTS:
-        if await store.settle(ctx.db, orphan, "review", refund_ref=None, error=reason, at=now):
+        if await store.record_outcome(
+            ctx.db, orphan, "review", refund_ref=None, error=reason, at=now
+        ):
             _log.error("orphan_capture_review", **_facts(orphan.id), failure_code=reason)
         return
     wait_s = full_jitter_s(orphan.attempts, first_s=FIRST_RETRY_S, most_s=MAX_RETRY_S)

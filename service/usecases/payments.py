@@ -32,12 +32,12 @@ from service.providers.port import NotSentError, OutcomeUnknownError
 from service.store import idempotency
 from service.store import payments as store
 from service.store.begin_payments import BeginOutcome, BeginPayment, Begun
-from service.store.payments import EventRow, LedgerRow, PaymentRow
-from service.usecases.answer import Answer
+from service.store.payments import LedgerRow, PaymentRow, TimelineRow
+from service.usecases.answer import CommandResponse
+from service.usecases.attempts import charge, fail_unsent, resume
 from service.usecases.context import Context
-from service.usecases.keys import take_over
-from service.usecases.resolve import charge, fail_unsent, resume
-from service.usecases.settle import IN_FLIGHT_RETRY_AFTER_S, Attempt, Settled
+from service.usecases.idempotency import take_over
+from service.usecases.record_outcome import IN_FLIGHT_RETRY_AFTER_S, Attempt, Outcome
 from service.views import PaymentView, encode, payment_view
 
 _read_view: Final = msgspec.json.Decoder(PaymentView).decode
@@ -65,7 +65,7 @@ class Pay(msgspec.Struct, frozen=True):
     correlation_id: str
 
 
-async def pay(ctx: Context, command: Pay) -> Answer:
+async def pay(ctx: Context, command: Pay) -> CommandResponse:
     """Pay the order, or return the answer that this key already got.
 
     201 with the payment as it ended, also if it failed; 202 while the outcome is not known.
@@ -77,7 +77,7 @@ async def pay(ctx: Context, command: Pay) -> Answer:
             names.remove(name)
             with ctx.providers[name].admit():
                 paid = await _pay_through(ctx, command, name, names)
-            if isinstance(paid, Answer):
+            if isinstance(paid, CommandResponse):
                 return await with_next_action(ctx, paid)
             if isinstance(paid, _Begin):
                 names = _candidates(ctx, command)
@@ -107,7 +107,7 @@ async def show_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentV
     return payment_view(payment, await _next_action(ctx, payment))
 
 
-async def with_next_action(ctx: Context, answer: Answer) -> Answer:
+async def with_next_action(ctx: Context, answer: CommandResponse) -> CommandResponse:
     """Add to a kept answer what the buyer has to do, if that is still to be done."""
     if not answer.replayed:
         return answer
@@ -128,7 +128,7 @@ async def list_payments(
     return await store.list_payments(ctx.db, user_id, order_id=order_id, before=before, limit=limit)
 
 
-async def timeline(ctx: Context, payment_id: UUID, user_id: str) -> list[EventRow]:
+async def timeline(ctx: Context, payment_id: UUID, user_id: str) -> list[TimelineRow]:
     """Return what happened to the user's payment."""
     await get_payment(ctx, payment_id, user_id)
     return await store.timeline(ctx.db, payment_id)
@@ -158,7 +158,7 @@ def _candidates(ctx: Context, command: Pay) -> list[str]:
 
 async def _pay_through(
     ctx: Context, command: Pay, provider: str, others: Sequence[str]
-) -> Settled | Answer | _Begin | None:
+) -> Outcome | CommandResponse | _Begin | None:
     """Pay with one provider; None if it surely did nothing and one of `others` may try."""
     item = _begin_item(ctx, command, provider)
     bind(payment_id=str(item.payment_id), provider=provider)
@@ -236,13 +236,13 @@ def _attempt(item: BeginPayment, outcome: BeginOutcome) -> Attempt:
     return Attempt(item.attempt_id, "charge", payment, lease=item.locked_until)
 
 
-def _stored(outcome: BeginOutcome) -> Answer:
+def _stored(outcome: BeginOutcome) -> CommandResponse:
     if outcome.response_status is None or outcome.response_body is None:
         raise StoreUnavailableError  # the database keeps both or none
-    return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)
+    return CommandResponse(outcome.response_status, outcome.response_body.encode(), replayed=True)
 
 
-async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> Answer | _Begin:
+async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> CommandResponse | _Begin:
     """Own the key of a request that is gone, and finish what it began."""
     await take_over(ctx, command.user_id, command.key)
     if outcome.resource_id is None:

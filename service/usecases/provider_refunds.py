@@ -23,14 +23,14 @@ from service.store.refunds import DueRefund, RefundRow
 from service.store.reversals import AdoptRefund
 from service.usecases import reversals
 from service.usecases.context import Context
-from service.usecases.refunds import count_order, settlement
+from service.usecases.refunds import count_order, outcome_item
 
 _log = get_logger(__name__)
 
 REASON: Final = "made_at_provider"
 
 
-async def follow(ctx: Context, payment: PaymentRow) -> bool:
+async def sync(ctx: Context, payment: PaymentRow) -> bool:
     """Make our refunds of a captured payment what the provider says; tell whether any changed.
 
     Raises NotSentError, OutcomeUnknownError, and RefusedError for one that doesn't fit yet because
@@ -47,11 +47,11 @@ async def follow(ctx: Context, payment: PaymentRow) -> bool:
     for found in sorted(theirs, key=lambda found: found.status != "failed"):
         own = by_id.get(found.refund_id) if found.refund_id else None
         refund = own or by_ref.get(found.provider_ref)
-        changed |= await _follow(ctx, payment, refund, found)
+        changed |= await _sync(ctx, payment, refund, found)
     return changed
 
 
-async def _follow(
+async def _sync(
     ctx: Context, payment: PaymentRow, refund: RefundRow | None, found: ProviderRefund
 ) -> bool:
     if refund is None:
@@ -90,11 +90,11 @@ async def _adopt(ctx: Context, payment: PaymentRow, found: ProviderRefund) -> bo
         correlation_id=correlation_id(),
         at=now,
     )
-    outcome = settlement(_due(payment, row), row, found.provider_ref)
-    settled = await store.adopt_refund(ctx.db, item, outcome)
-    if settled is None:
+    outcome = outcome_item(_due(payment, row), row, found.provider_ref)
+    recorded = await store.adopt_refund(ctx.db, item, outcome)
+    if recorded is None:
         return False
-    count_order(ctx, settled)
+    count_order(ctx, recorded)
     ctx.metrics.inc(m.REFUNDS_ADOPTED, provider=payment.provider)
     _log.warning(
         "refund_adopted",
@@ -114,13 +114,13 @@ async def _surfaced(
         raise OutcomeUnknownError("the provider's refund is of another amount", answered=True)
     row = replace(refund, status=RefundStatus.SUCCEEDED, failure_code=None, updated_at=ctx.now())
     item = replace(
-        settlement(_due(payment, row), row, found.provider_ref), of_status=[RefundStatus.FAILED]
+        outcome_item(_due(payment, row), row, found.provider_ref), of_status=[RefundStatus.FAILED]
     )
-    settled = await refund_store.settle_refund(ctx.db, item)
-    if settled.applied:
-        count_order(ctx, settled)
+    recorded = await refund_store.record_refund_outcome(ctx.db, item)
+    if recorded.applied:
+        count_order(ctx, recorded)
         _log.info(REFUND_REACHED[row.status], refund_id=str(row.id), amount_minor=row.amount_minor)
-    return settled.applied
+    return recorded.applied
 
 
 def _amount(payment: PaymentRow, found: ProviderRefund) -> Money:

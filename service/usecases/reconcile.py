@@ -23,7 +23,7 @@ from service.providers.port import NotSentError, OutcomeUnknownError, ProviderCh
 from service.store import payments
 from service.store import reconciliation as store
 from service.store import reconciliation_runs as runs
-from service.store.admin_actions import AdminAction
+from service.store.audit_entries import AuditEntry
 from service.store.database import RefusedError
 from service.store.reconciliation import Difference, DifferenceRow, Shown
 from service.store.reconciliation_runs import Claim, Progress, RunRow
@@ -31,7 +31,7 @@ from service.usecases import reconcile_disputes
 from service.usecases import reconcile_pages as pages
 from service.usecases.charge_owner import NotYetError
 from service.usecases.context import Context
-from service.usecases.follow_charge import follow_charge
+from service.usecases.sync_charge import sync_charge
 
 Item = TypeVar("Item")
 
@@ -76,7 +76,7 @@ class LeaseLostError(Exception):
 
 async def request_run(ctx: Context, *, actor: str, reason: str) -> RunRow:
     """Ask the workers for a run, or join the one that waits already."""
-    action = AdminAction(
+    action = AuditEntry(
         subject="reconciliation",
         subject_id="",
         at=ctx.now(),
@@ -306,18 +306,18 @@ class _Job:
             )
         ]
         await self._page_done(found)
-        await self._follow_all(found)
+        await self._sync_all(found)
 
-    async def _follow_all(self, found: Sequence[Difference]) -> None:
+    async def _sync_all(self, found: Sequence[Difference]) -> None:
         """Make ours what can be, and close those differences at once: nobody need look at them."""
         differing = {each.payment_id for each in found if each.kind in FOLLOWED} - {None}
-        changed = [each for each in differing if each is not None and await self._follow(each)]
+        changed = [each for each in differing if each is not None and await self._sync(each)]
         if changed:
             await store.resolve_followed(
                 self.ctx.db, self.run_id, changed, sorted(FOLLOWED), self.ctx.now()
             )
 
-    async def _follow(self, payment_id: UUID) -> bool:
+    async def _sync(self, payment_id: UUID) -> bool:
         payment = await payments.get_payment(self.ctx.db, payment_id)
         if payment is None:
             return False
@@ -328,7 +328,7 @@ class _Job:
             provider=payment.provider,
         ):
             try:
-                return await follow_charge(self.ctx, payment)
+                return await sync_charge(self.ctx, payment)
             except (NotSentError, OutcomeUnknownError, RefusedError, NotYetError) as error:
                 _log.info("reconciliation_not_followed", reason=str(error))
                 return False

@@ -35,8 +35,8 @@ async def differences(
     None is one that doesn't differ, so that the caller can show that the run goes on. Raises
     NotSentError or OutcomeUnknownError if the provider does not answer.
     """
-    async for told in ctx.providers[provider].list_disputes(since, until):
-        yield await _listed(ctx, provider, told)
+    async for dispute_of in ctx.providers[provider].list_disputes(since, until):
+        yield await _listed(ctx, provider, dispute_of)
     after = _FIRST
     while page := await store.open_at(ctx.db, provider, after=after, before=until, limit=PAGE):
         for row in page:
@@ -44,11 +44,11 @@ async def differences(
         after = page[-1].id
 
 
-async def _listed(ctx: Context, provider: str, told: ProviderDispute) -> Difference | None:
-    known = await store.of_reference(ctx.db, provider, told.provider_ref)
-    if known is not None and disputes.as_dispute(known) == told.dispute:
+async def _listed(ctx: Context, provider: str, dispute_of: ProviderDispute) -> Difference | None:
+    known = await store.of_reference(ctx.db, provider, dispute_of.provider_ref)
+    if known is not None and disputes.as_dispute(known) == dispute_of.dispute:
         return None
-    error = await _follow(ctx, provider, told.provider_ref)
+    error = await _sync(ctx, provider, dispute_of.provider_ref)
     if error is None:
         return None
     kind = DifferenceKind.DISPUTE_DIFFERS if known else DifferenceKind.DISPUTE_MISSING_HERE
@@ -56,16 +56,16 @@ async def _listed(ctx: Context, provider: str, told: ProviderDispute) -> Differe
         id=new_id(),
         kind=kind,
         source=provider,
-        subject=told.provider_ref,
+        subject=dispute_of.provider_ref,
         payment_id=known.payment_id if known else None,
         ours=_facts(known) if known else {},
-        theirs={**_their_facts(told), "error": error},
-        subject_at=told.created_at,
+        theirs={**_their_facts(dispute_of), "error": error},
+        subject_at=dispute_of.created_at,
     )
 
 
 async def _open(ctx: Context, row: DisputeRow) -> Difference | None:
-    error = await _follow(ctx, row.provider, row.provider_ref)
+    error = await _sync(ctx, row.provider, row.provider_ref)
     if error is None:
         return None
     return Difference(
@@ -80,12 +80,12 @@ async def _open(ctx: Context, row: DisputeRow) -> Difference | None:
     )
 
 
-async def _follow(ctx: Context, provider: str, ref: str) -> str | None:
+async def _sync(ctx: Context, provider: str, ref: str) -> str | None:
     """Bring our row to what the provider says; return why that is not possible."""
     try:
         # Its lines name its payment, and the run's own ones after it don't.
         with bind_correlation(correlation_id()):
-            await disputes.follow(ctx, provider, ref)
+            await disputes.sync(ctx, provider, ref)
     except (disputes.NoPaymentError, ImplausibleError, StoreUnavailableError) as error:
         return str(error)[:500]
     except OutcomeUnknownError as error:
@@ -105,12 +105,12 @@ def _facts(row: DisputeRow) -> dict[str, Any]:
     }
 
 
-def _their_facts(told: ProviderDispute) -> dict[str, Any]:
-    found = told.dispute
+def _their_facts(dispute_of: ProviderDispute) -> dict[str, Any]:
+    found = dispute_of.dispute
     if found is None:
-        return {"charge_ref": told.charge_ref, "unreadable": told.unreadable}
+        return {"charge_ref": dispute_of.charge_ref, "unreadable": dispute_of.unreadable}
     return {
-        "charge_ref": told.charge_ref,
+        "charge_ref": dispute_of.charge_ref,
         "status": found.status,
         "amount": found.amount.minor,
         "currency": found.amount.currency,

@@ -1,4 +1,4 @@
-"""Refund a payment, in part or in full: reserve the amount, ask the provider, settle."""
+"""Refund a payment, in part or in full: reserve, ask the provider, record the outcome."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -35,21 +35,21 @@ from service.retry import full_jitter_s
 from service.store import refunds as store
 from service.store.database import RefusedError
 from service.store.payments import PaymentRow
+from service.store.record_outcomes import RecordedOutcome
 from service.store.refunds import (
     BeginRefund,
     BeginRefundOutcome,
     BegunRefund,
     DueRefund,
+    RecordRefundOutcome,
     RefundRow,
-    SettleRefund,
 )
-from service.store.settle_payments import SettleOutcome
-from service.usecases.answer import Answer
+from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.disputes import follow_of_charge
-from service.usecases.keys import take_over
+from service.usecases.disputes import sync_of_charge
+from service.usecases.idempotency import take_over
 from service.usecases.payments import get_payment
-from service.usecases.settle import (
+from service.usecases.record_outcome import (
     IN_FLIGHT_RETRY_AFTER_S,
     MAX_UNKNOWN_WAIT_S,
     present_answer,
@@ -77,7 +77,7 @@ class Refund(msgspec.Struct, frozen=True):
     correlation_id: str
 
 
-async def refund(ctx: Context, command: Refund) -> Answer:
+async def refund(ctx: Context, command: Refund) -> CommandResponse:
     """Refund, or return the answer that this key already got.
 
     201 with the refund as it ended, also if it failed; 202 while the outcome is not known.
@@ -88,14 +88,16 @@ async def refund(ctx: Context, command: Refund) -> Answer:
         return await _refund(ctx, command, payment)
 
 
-async def _refund(ctx: Context, command: Refund, payment: PaymentRow) -> Answer:
+async def _refund(ctx: Context, command: Refund, payment: PaymentRow) -> CommandResponse:
     item = _begin_item(ctx, command)
     outcome = await _begin(ctx, item)
     match outcome.kind:
         case BegunRefund.CREATED:
             return await _send(ctx, await _due(ctx, item, payment))
         case BegunRefund.REPLAY if outcome.response_status and outcome.response_body:
-            return Answer(outcome.response_status, outcome.response_body.encode(), replayed=True)
+            return CommandResponse(
+                outcome.response_status, outcome.response_body.encode(), replayed=True
+            )
         case BegunRefund.RESUME:
             return await _resume(ctx, command, outcome)
         case _:
@@ -108,7 +110,7 @@ async def list_refunds(ctx: Context, payment_id: UUID, user_id: str) -> list[Ref
     return await store.list_refunds(ctx.db, payment_id)
 
 
-async def resolve_refund(ctx: Context, due: DueRefund) -> Answer:
+async def reconcile_refund(ctx: Context, due: DueRefund) -> CommandResponse:
     """Ask the provider what became of a refund; if it has no record, send it under the same key.
 
     Raises OutcomeUnknownError if it does not say and the refund is another's to resolve.
@@ -117,9 +119,9 @@ async def resolve_refund(ctx: Context, due: DueRefund) -> Answer:
     try:
         provider = ctx.providers[due.provider]
         result = await provider.find_refund(request) or await provider.refund(request)
-        return await _settle_result(ctx, due, result)
+        return await _record_result(ctx, due, result)
     except (NotSentError, OutcomeUnknownError, RefusedError) as error:
-        return await _settle_unknown(ctx, due, str(error), checks=due.checks + 1)
+        return await _record_unknown(ctx, due, str(error), checks=due.checks + 1)
 
 
 def _begin_item(ctx: Context, command: Refund) -> BeginRefund:
@@ -156,41 +158,43 @@ async def _due(ctx: Context, item: BeginRefund, payment: PaymentRow) -> DueRefun
     )
 
 
-async def _send(ctx: Context, due: DueRefund) -> Answer:
+async def _send(ctx: Context, due: DueRefund) -> CommandResponse:
     try:
         result = await ctx.providers[due.provider].refund(_request(due))
     except NotSentError:
         code = "provider_unavailable"
-        return await _settle(ctx, due, RefundStatus.FAILED, None, code, supposed=True)
+        return await _record_outcome(ctx, due, RefundStatus.FAILED, None, code, supposed=True)
     except OutcomeUnknownError as error:
-        return await _settle_unknown(ctx, due, str(error), checks=0)
-    return await _settle_result(ctx, due, result)
+        return await _record_unknown(ctx, due, str(error), checks=0)
+    return await _record_result(ctx, due, result)
 
 
-async def _resume(ctx: Context, command: Refund, outcome: BeginRefundOutcome) -> Answer:
+async def _resume(ctx: Context, command: Refund, outcome: BeginRefundOutcome) -> CommandResponse:
     lease = await take_over(ctx, command.user_id, command.key)
     due = await store.claim_due_refunds(
         ctx.db, at=lease.at, until=lease.until, limit=1, refund_id=outcome.resource_id
     )
     if not due:
         raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
-    return await resolve_refund(ctx, due[0])
+    return await reconcile_refund(ctx, due[0])
 
 
-async def _settle_result(ctx: Context, due: DueRefund, result: RefundResult) -> Answer:
+async def _record_result(ctx: Context, due: DueRefund, result: RefundResult) -> CommandResponse:
     asked = Money(due.refund.amount_minor, due.refund.currency)
     if not result.succeeded:
         if result.failure_code == DISPUTED:  # we lack a dispute whose event is still on its way
-            await follow_of_charge(ctx, due.provider, due.charge_ref)
-        return await _settle(
+            await sync_of_charge(ctx, due.provider, due.charge_ref)
+        return await _record_outcome(
             ctx, due, RefundStatus.FAILED, result.provider_ref, result.failure_code or "rejected"
         )
     if result.amount != asked:
-        return await _settle_unknown(ctx, due, "amount_mismatch", checks=due.checks + 1)
-    return await _settle(ctx, due, RefundStatus.SUCCEEDED, result.provider_ref, None)
+        return await _record_unknown(ctx, due, "amount_mismatch", checks=due.checks + 1)
+    return await _record_outcome(ctx, due, RefundStatus.SUCCEEDED, result.provider_ref, None)
 
 
-async def _settle_unknown(ctx: Context, due: DueRefund, reason: str, *, checks: int) -> Answer:
+async def _record_unknown(
+    ctx: Context, due: DueRefund, reason: str, *, checks: int
+) -> CommandResponse:
     if due.lease is None:
         raise OutcomeUnknownError(reason)
     review = checks >= ctx.settings.unknown_max_checks and due.refund.status == RefundStatus.UNKNOWN
@@ -200,10 +204,10 @@ async def _settle_unknown(ctx: Context, due: DueRefund, reason: str, *, checks: 
     wait_s = full_jitter_s(checks + 1, first_s=first_s, most_s=MAX_UNKNOWN_WAIT_S)
     next_check_at = ctx.now() + timedelta(seconds=wait_s)
     code = "outcome_unknown"
-    return await _settle(ctx, due, status, None, code, next_check_at, supposed=True)
+    return await _record_outcome(ctx, due, status, None, code, next_check_at, supposed=True)
 
 
-async def _settle(
+async def _record_outcome(
     ctx: Context,
     due: DueRefund,
     status: RefundStatus,
@@ -212,35 +216,35 @@ async def _settle(
     next_check_at: datetime | None = None,
     *,
     supposed: bool = False,
-) -> Answer:
-    """Settle; what is only `supposed` counts while the refund is still ours, as in settle.py."""
+) -> CommandResponse:
+    """Record it; `supposed` as in record_outcome.py: it counts while the refund is still ours."""
     row = replace(due.refund, status=status, failure_code=failure_code, updated_at=ctx.now())
-    answer = Answer(202 if status in _UNDECIDED else 201, encode(refund_view(row)))
-    item = settlement(due, row, provider_ref, answer, next_check_at)
+    answer = CommandResponse(202 if status in _UNDECIDED else 201, encode(refund_view(row)))
+    item = outcome_item(due, row, provider_ref, answer, next_check_at)
     item = replace(item, lease=due.lease if supposed else None)
-    settled = await store.settle_refund(ctx.db, item)
-    if not settled.applied:
+    recorded = await store.record_refund_outcome(ctx.db, item)
+    if not recorded.applied:
         return await present_answer(ctx, row.id)
-    count_order(ctx, settled)
+    count_order(ctx, recorded)
     _log.info(REFUND_REACHED[status], refund_id=str(row.id), amount_minor=row.amount_minor)
-    return answer if settled.answer_kept else await stored_answer(ctx, row.id) or answer
+    return answer if recorded.answer_kept else await stored_answer(ctx, row.id) or answer
 
 
-def count_order(ctx: Context, settled: SettleOutcome) -> None:
+def count_order(ctx: Context, recorded: RecordedOutcome) -> None:
     """Count an order of which everything was given back just now."""
-    if settled.order_refunded:
+    if recorded.order_refunded:
         ctx.metrics.inc(m.ORDERS, status="refunded")
 
 
-def settlement(
+def outcome_item(
     due: DueRefund,
     row: RefundRow,
     provider_ref: str | None,
-    answer: Answer | None = None,
+    answer: CommandResponse | None = None,
     next_check_at: datetime | None = None,
-) -> SettleRefund:
+) -> RecordRefundOutcome:
     """Return what the store writes; `row` is the refund as it leaves it."""
-    return SettleRefund(
+    return RecordRefundOutcome(
         refund_id=row.id,
         status=row.status,
         provider_ref=provider_ref,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from service.domain.payment import REFUNDED_AND_FAILED, PaymentStatus, Verdict
+from service.domain.payment import REFUNDED_AND_FAILED, PaymentDecision, PaymentStatus
 from service.domain.refund import RefundStatus
 from service.errors import NotFoundError
 from service.ids import new_id
@@ -13,15 +13,15 @@ from service.logs import bind, correlation_id, get_logger
 from service.store import payments as payment_store
 from service.store import refunds as refund_store
 from service.store import review as store
-from service.store.decisions import Decided
+from service.store.admin_commands import CommandResult
 from service.store.payments import PaymentRow
 from service.store.refunds import DueRefund, RefundRow
 from service.store.review import ReviewRow
 from service.usecases import refunds
-from service.usecases.answer import Answer
+from service.usecases.admin_commands import AdminCommand, answered, command_item, invalid
+from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.decisions import Command, answered, decision, invalid
-from service.usecases.settle import Attempt, announce, settlement
+from service.usecases.record_outcome import Attempt, announce, outcome_item
 from service.views import encode, payment_view, refund_view
 
 _log = get_logger(__name__)
@@ -31,7 +31,7 @@ MISMATCHES = frozenset({"amount_mismatch", "capture_mismatch"})
 """Reviews in which the provider named another amount: who says `succeeded` must name it too."""
 
 
-class Resolve(Command, frozen=True, kw_only=True):
+class Resolve(AdminCommand, frozen=True, kw_only=True):
     """A decision on a payment or refund in review."""
 
     outcome: Literal["succeeded", "failed", "canceled"]
@@ -42,8 +42,8 @@ async def list_review(ctx: Context, *, after: UUID | None, limit: int) -> list[R
     return await store.list_review(ctx.db, after=after, limit=limit)
 
 
-async def resolve_payment(ctx: Context, command: Resolve) -> Answer:
-    """Settle a payment in review; 200 with the payment.
+async def resolve_payment(ctx: Context, command: Resolve) -> CommandResponse:
+    """Resolve a payment in review; 200 with the payment.
 
     `succeeded` books exactly our amount, and all that follows from it. Raises NotFoundError,
     IllegalTransitionError, ValidationFailedError and the errors of idempotency keys.
@@ -53,21 +53,21 @@ async def resolve_payment(ctx: Context, command: Resolve) -> Answer:
         raise NotFoundError("No such payment")
     bind(payment_id=str(payment.id), provider=payment.provider)
     _check(command, payment)
-    verdict = _verdict(command, payment)
-    resolved = _resolved(ctx, command, payment, verdict)
-    answer = Answer(OK, encode(payment_view(resolved)))
-    item = settlement(ctx, Attempt(new_id(), "review", payment), verdict, resolved, None)
-    outcome = await store.decide_payment(
-        ctx.db, decision(ctx, command, answer, "payment", f"resolve_{command.outcome}"), item
+    decision = _decision(command, payment)
+    resolved = _resolved(ctx, command, payment, decision)
+    answer = CommandResponse(OK, encode(payment_view(resolved)))
+    item = outcome_item(ctx, Attempt(new_id(), "review", payment), decision, resolved, None)
+    outcome = await store.resolve_payment(
+        ctx.db, command_item(ctx, command, answer, "payment", f"resolve_{command.outcome}"), item
     )
-    if outcome.kind is Decided.DONE and outcome.settled is not None:
-        announce(ctx, resolved, outcome.settled)
+    if outcome.kind is CommandResult.DONE and outcome.recorded is not None:
+        announce(ctx, resolved, outcome.recorded)
         _log.warning("payment_resolved_by_operator", actor=command.actor, outcome=command.outcome)
     return answered(outcome, answer, "payment")
 
 
-async def resolve_refund(ctx: Context, command: Resolve) -> Answer:
-    """Settle a refund in review; 200 with the refund. Raises as resolve_payment."""
+async def resolve_refund(ctx: Context, command: Resolve) -> CommandResponse:
+    """Resolve a refund in review; 200 with the refund. Raises as resolve_payment."""
     if command.outcome == "canceled":
         raise invalid("$.outcome", "a refund has succeeded or failed")
     refund = await refund_store.get_refund(ctx.db, command.subject_id)
@@ -78,17 +78,18 @@ async def resolve_refund(ctx: Context, command: Resolve) -> Answer:
     if command.evidence.amount_minor not in (None, refund.amount_minor):
         raise invalid("$.evidence.amount", f"the refund is of {refund.amount_minor}")
     row = _resolved_refund(ctx, command, refund)
-    answer = Answer(OK, encode(refund_view(row)))
+    answer = CommandResponse(OK, encode(refund_view(row)))
     charge_ref = payment.provider_ref or ""
     due = DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, refund)
     item = replace(
-        refunds.settlement(due, row, command.evidence.provider_ref), of_status=[RefundStatus.REVIEW]
+        refunds.outcome_item(due, row, command.evidence.provider_ref),
+        of_status=[RefundStatus.REVIEW],
     )
-    outcome = await store.decide_refund(
-        ctx.db, decision(ctx, command, answer, "refund", f"resolve_{command.outcome}"), item
+    outcome = await store.resolve_refund(
+        ctx.db, command_item(ctx, command, answer, "refund", f"resolve_{command.outcome}"), item
     )
-    if outcome.kind is Decided.DONE and outcome.settled is not None:
-        refunds.count_order(ctx, outcome.settled)
+    if outcome.kind is CommandResult.DONE and outcome.recorded is not None:
+        refunds.count_order(ctx, outcome.recorded)
         _log.warning("refund_resolved_by_operator", actor=command.actor, outcome=command.outcome)
     return answered(outcome, answer, "refund")
 
@@ -115,20 +116,22 @@ def _check(command: Resolve, payment: PaymentRow) -> None:
         )
 
 
-def _verdict(command: Resolve, payment: PaymentRow) -> Verdict:
+def _decision(command: Resolve, payment: PaymentRow) -> PaymentDecision:
     status = PaymentStatus(command.outcome)
     if status is PaymentStatus.SUCCEEDED:
-        return Verdict(status, payment.amount_minor)
-    return Verdict(status, 0, f"review_{status}")
+        return PaymentDecision(status, payment.amount_minor)
+    return PaymentDecision(status, 0, f"review_{status}")
 
 
-def _resolved(ctx: Context, command: Resolve, payment: PaymentRow, verdict: Verdict) -> PaymentRow:
+def _resolved(
+    ctx: Context, command: Resolve, payment: PaymentRow, decision: PaymentDecision
+) -> PaymentRow:
     return replace(
         payment,
-        status=verdict.status,
-        captured_minor=verdict.captured_minor,
+        status=decision.status,
+        captured_minor=decision.captured_minor,
         provider_ref=payment.provider_ref or command.evidence.provider_ref,
-        failure_code=verdict.failure_code,
+        failure_code=decision.failure_code,
         updated_at=ctx.now(),
     )
 

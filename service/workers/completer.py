@@ -14,9 +14,9 @@ from service.logs import bind_correlation, get_logger
 from service.store import payments, refunds
 from service.store.payments import DueAttempt
 from service.store.refunds import DueRefund
+from service.usecases.attempts import reconcile_attempt
 from service.usecases.context import Context
-from service.usecases.refunds import resolve_refund
-from service.usecases.resolve import resolve
+from service.usecases.refunds import reconcile_refund
 from service.workers.loop import each
 
 BATCH: Final = 20
@@ -45,7 +45,7 @@ async def _payment(ctx: Context, due: DueAttempt) -> None:
     ):
         _log.info("payment_taken_up", checks=due.checks)
         with suppress(IdempotencyKeyInFlightError):  # another process has it now
-            await resolve(ctx, due)
+            await reconcile_attempt(ctx, due)
 
 
 async def _refund(ctx: Context, due: DueRefund) -> None:
@@ -58,4 +58,4 @@ async def _refund(ctx: Context, due: DueRefund) -> None:
     ):
         _log.info("refund_taken_up", checks=due.checks)
         with suppress(IdempotencyKeyInFlightError):
-            await resolve_refund(ctx, due)
+            await reconcile_refund(ctx, due)

@@ -6,9 +6,9 @@ from typing import Final
 from service.logs import get_logger
 from service.store import idempotency
 from service.usecases.context import Context
+from service.usecases.merchant_webhooks import reap as reap_webhooks
 from service.usecases.operations import expire_held
 from service.usecases.orders import expire_orders
-from service.usecases.send_webhooks import reap as reap_webhooks
 
 BATCH: Final = 200
 

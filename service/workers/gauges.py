@@ -6,7 +6,7 @@ from service import metric_catalog as m
 from service.domain.money import CURRENCIES
 from service.logs import get_logger
 from service.store.outbox import GRANT, REVOKE
-from service.usecases import oversight, reversals
+from service.usecases import health, reversals
 from service.usecases.context import Context
 
 TOPICS: Final = (GRANT, REVOKE)
@@ -17,7 +17,7 @@ _log = get_logger(__name__)
 
 async def measure_backlog(ctx: Context) -> int:
     """Set the gauges of work under way."""
-    backlog = await oversight.backlog(ctx)
+    backlog = await health.backlog(ctx)
     for topic in TOPICS:
         ctx.metrics.set(m.OUTBOX_PENDING, backlog.outbox.get(topic, 0), topic=topic)
     for status in UNRESOLVED:
@@ -35,7 +35,7 @@ async def measure_backlog(ctx: Context) -> int:
 
 async def measure_disputes(ctx: Context) -> int:
     """Set the gauges of open disputes."""
-    standing = await oversight.disputes(ctx)
+    standing = await health.disputes(ctx)
     for status in m.OPEN_DISPUTE_STATUSES:
         ctx.metrics.set(m.DISPUTES_OPEN, standing.open.get(status, 0), status=status)
     for currency in CURRENCIES:
@@ -47,7 +47,7 @@ async def measure_disputes(ctx: Context) -> int:
 
 async def measure_invariants(ctx: Context) -> int:
     """Set the gauge of each money invariant, and log a broken one."""
-    for invariant, violations in (await oversight.violations(ctx)).items():
+    for invariant, violations in (await health.violations(ctx)).items():
         ctx.metrics.set(m.INVARIANT_VIOLATIONS, violations, invariant=invariant)
         if violations:
             _log.error("money_invariant_broken", invariant=invariant, violations=violations)

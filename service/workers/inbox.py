@@ -57,4 +57,4 @@ async def _orphan(ctx: Context, orphan: OrphanRow) -> None:
         payment_id=str(orphan.payment_id),
         user_id=orphan.user_id,
     ):
-        await orphans.give_back(ctx, orphan)
+        await orphans.refund_orphan(ctx, orphan)

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from service import metric_catalog as m
 from service.logs import get_logger
-from service.store import webhook_deliveries as store
-from service.store.webhook_deliveries import DueDelivery
-from service.usecases import send_webhooks
+from service.store import merchant_webhook_deliveries as store
+from service.store.merchant_webhook_deliveries import DueDelivery
+from service.usecases import merchant_webhooks
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -33,7 +33,7 @@ class Sender:
         have a free place then.
         """
         busy = {str(endpoint): count for endpoint, count in self._busy.items()}
-        found = await send_webhooks.claim(self._ctx, busy)
+        found = await merchant_webhooks.claim(self._ctx, busy)
         for due in found:
             self._begin(due)
         if found or not self._tasks:
@@ -62,7 +62,7 @@ class Sender:
 
     async def _send(self, due: DueDelivery) -> None:
         try:
-            await send_webhooks.send(self._ctx, due)
+            await merchant_webhooks.send(self._ctx, due)
         except Exception:  # noqa: BLE001  the others go on; this one is due again after its lease
             _log.exception("work_item_failed")
         finally:

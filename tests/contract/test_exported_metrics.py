@@ -82,8 +82,8 @@ async def after_a_payment(start_service: Services, simulator: Control) -> dict[s
     api, worker = await start_service("api"), await start_service("worker")
     secret = SIMULATOR_SECRETS["SIMULATOR_WEBHOOK_SECRETS"]
     await simulator.send_webhooks(f"{api.url}/v1/webhooks/simulator", secret)
-    async with merchant() as shop, api.client("ada", ADMIN) as ada:
-        await register(ada, shop.url)
+    async with merchant() as harness, api.client("ada", ADMIN) as ada:
+        await register(ada, harness.url)
         order = await ada.order([f"game-{GAMES}"])  # the others' games are in the cache they share
         (await ada.pay(order["id"])).expect(201)
         await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")

@@ -14,7 +14,7 @@ from alerts.known import known_series
 from alerts.lint import expression_problems
 from dashboards import documents
 from dashboards.lint import expressions
-from service.http.middleware import QUIET, UNMATCHED
+from service.web.middleware import QUIET, UNMATCHED
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^ *```promql\n(.*?)^ *```", re.MULTILINE | re.DOTALL)

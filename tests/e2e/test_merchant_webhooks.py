@@ -10,11 +10,11 @@ from tests.support.services import ADMIN, Service, Services
 from tests.support.waiting import eventually
 
 
-async def came(shop: Merchant, count: int) -> None:
+async def came(harness: Merchant, count: int) -> None:
     """Wait until so many messages have come."""
 
     async def look() -> int:
-        return len(shop.messages)
+        return len(harness.messages)
 
     await eventually(look, lambda seen: seen >= count)
 
@@ -37,15 +37,15 @@ async def test_a_worker_killed_between_answer_and_record_sends_the_same_again(
     """The merchant has it and nobody here knows: it comes again, with the same id and bytes."""
     start_service.environ |= TAKES_LOOPBACK
     api = await start_service("api")
-    async with merchant() as shop, api.client("olga", ADMIN) as olga:
-        endpoint, secret = await register(olga, shop.url, "payment.succeeded")
-        shop.open.clear()
+    async with merchant() as harness, api.client("olga", ADMIN) as olga:
+        endpoint, secret = await register(olga, harness.url, "payment.succeeded")
+        harness.open.clear()
         worker = await start_service("worker")
         order = await olga.order(["game-1"])
         (await olga.pay(order["id"])).expect(201)
-        await came(shop, 1)
+        await came(harness, 1)
         worker.child.kill()
-        shop.open.set()
+        harness.open.set()
         [row] = await deliveries(olga, endpoint)
         assert (row["status"], row["attempts"]) == ("pending", 0)
         again = await start_service("worker")
@@ -54,7 +54,7 @@ async def test_a_worker_killed_between_answer_and_record_sends_the_same_again(
         [row] = await eventually(
             lambda: deliveries(olga, endpoint), lambda found: found[0]["status"] == "succeeded"
         )
-        first, second = shop.messages
+        first, second = harness.messages
         assert (first.id, first.body) == (second.id, second.body)
         assert second.verify(secret)["type"] == "payment.succeeded"
         assert row["attempts"] == 1

@@ -12,7 +12,7 @@ import aiohttp
 
 from scripts.client import Client
 from simulator.client import Control
-from tests.resilience.books import UNFINISHED, rows
+from tests.resilience.ledger_checks import UNFINISHED, rows
 from tests.support.recorded import paid, recorded_server
 from tests.support.services import Service, Services
 from tests.support.waiting import eventually

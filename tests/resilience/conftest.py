@@ -9,9 +9,9 @@ from yarl import URL
 from scripts.embedded import Valkey
 from simulator.client import Control
 from tests.integration.api.conftest import clock, start_api  # noqa: F401  fixtures
+from tests.support.exchange_proxy import Gate, http_tap, postgres_tap
 from tests.support.forks import Forks, SharedClock
 from tests.support.services import settings
-from tests.support.taps import Gate, http_tap, postgres_tap
 
 Say = Callable[[str], None]
 

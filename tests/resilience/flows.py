@@ -22,7 +22,7 @@ class Flow(ABC):
     """Refunds that it makes."""
 
     exchanges: int = 3
-    """That it has at least: begin, provider, settle."""
+    """That it has at least: begin, provider, record."""
 
     async def prepare(self, customer: Client) -> str:
         """Do what must have been done; return the id that the request is about."""
@@ -32,7 +32,7 @@ class Flow(ABC):
     async def ask(self, customer: Client, subject: str, key: str) -> Reply:
         """Send the request."""
 
-    async def settled(self, customer: Client) -> None:
+    async def is_finished(self, customer: Client) -> None:
         """Assert what the customer sees at the end."""
         payments = (await customer.read("/v1/payments"))["payments"]
         assert [payment["status"] for payment in payments] == [self.payment]
@@ -65,7 +65,7 @@ class Order(Flow):
         body = {"currency": "EUR", "items": [{"game_id": subject}]}
         return await customer.call("POST", "/v1/orders", json=body, key=key)
 
-    async def settled(self, customer: Client) -> None:
+    async def is_finished(self, customer: Client) -> None:
         orders = (await customer.read("/v1/orders"))["orders"]
         assert [order["status"] for order in orders] == ["pending"]
 

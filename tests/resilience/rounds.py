@@ -17,8 +17,8 @@ from aiohttp import web
 
 from scripts.processes import tail
 from service import logs
+from service.api.app_keys import CONTEXT
 from service.app import build
-from service.http.state import CONTEXT
 from service.settings import load
 from service.usecases.context import Context
 from service.workers import completer, expiry, inbox, outbox

@@ -16,8 +16,8 @@ import requests
 import schemathesis
 from requests.auth import AuthBase
 
-from service.http.parse import IDEMPOTENCY_KEY
-from service.webhooks.signature import HEADER, sign
+from service.inbound_webhooks.signature import HEADER, sign
+from service.web.parse import IDEMPOTENCY_KEY
 
 PRICES: Final[dict[str, Any]] = {"EUR": 999, "USD": 999, "GBP": 999, "JPY": 999}
 OF_THE_SHOP: Final = frozenset({"game_unavailable", "provider_unknown", "idempotency_key_reused"})

@@ -9,10 +9,10 @@ import aiohttp
 
 from scripts.client import Client, Reply
 from simulator.client import Control
-from tests.resilience.books import broken_invariants, rows
 from tests.resilience.conftest import Say
+from tests.resilience.ledger_checks import broken_invariants, rows
+from tests.support.exchange_proxy import Gate, Point
 from tests.support.forks import Fork, Forks
-from tests.support.taps import Gate, Point
 from tests.support.waiting import eventually
 
 BEYOND_THE_LOCK_S: Final = 40

@@ -13,11 +13,11 @@ import pytest
 
 from scripts.client import Client
 from simulator.client import Control
-from tests.resilience.books import broken_invariants, until_finished
 from tests.resilience.conftest import Say
 from tests.resilience.flows import Authorize, Cancel, Capture, Flow, Order, Pay, Refund
+from tests.resilience.ledger_checks import broken_invariants, until_finished
+from tests.support.exchange_proxy import Gate, Point
 from tests.support.forks import Fork, Forks
-from tests.support.taps import Gate, Point
 from tests.support.waiting import eventually
 
 DONE = (200, 201)
@@ -84,7 +84,7 @@ async def test_every_point_of_a_flow(
             await until_finished(forks)
         async with api.client(user) as customer:
             await asked_again(customer, flow, subject, key)
-            await flow.settled(customer)
+            await flow.is_finished(customer)
         flow.at_provider(await simulator.state(), rounds=wanted)
     await forks("worker")
     await until_finished(forks)

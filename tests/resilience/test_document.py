@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import pytest
 
-from service.http.endpoint import Endpoint
-from service.http.routes import ROUTES
-from tests.resilience.books import BROKEN, rows
+from service.api.routes import ROUTES
+from service.web.endpoint import Endpoint
 from tests.resilience.conftest import Say
+from tests.resilience.ledger_checks import BROKEN, rows
 from tests.support.merchant import MASTER
 from tests.support.services import ADMIN, Service, Services, bearer
 

@@ -21,8 +21,8 @@ from tests.integration.api.conftest import Api, Start
 from tests.resilience.conftest import Say
 from tests.resilience.load import Load
 from tests.support.databases import databases_on
+from tests.support.network_proxy import NetworkProxy
 from tests.support.waiting import eventually
-from tests.support.wire import Wire
 
 LANES: Final = 8
 QUEUE: Final = 2
@@ -40,7 +40,7 @@ async def wires() -> AsyncIterator[AsyncExitStack]:
         yield stack
 
 
-async def break_it(wire: Wire, how: str) -> None:
+async def break_it(wire: NetworkProxy, how: str) -> None:
     """Do one of the things that networks do."""
     match how:
         case "slow":
@@ -68,7 +68,7 @@ async def each_charged_once(api: Api, count: int) -> None:
 async def test_without_valkey_everything_works(
     start_api: Start, wires: AsyncExitStack, valkey: Valkey, how: str
 ) -> None:
-    wire = await wires.enter_async_context(Wire(URL(valkey.url)).opened())
+    wire = await wires.enter_async_context(NetworkProxy(URL(valkey.url)).opened())
     api = await start_api(REDIS_URL=wire.url)
     async with api.client() as ada:
         (await ada.pay((await ada.order(["game-1"]))["id"])).expect(201)
@@ -86,7 +86,7 @@ async def test_without_valkey_everything_works(
 async def test_a_provider_that_says_nothing_leaves_an_unknown_payment_in_time(
     start_api: Start, wires: AsyncExitStack, simulator: Control, how: str
 ) -> None:
-    wire = await wires.enter_async_context(Wire(URL(simulator.url)).opened())
+    wire = await wires.enter_async_context(NetworkProxy(URL(simulator.url)).opened())
     api = await start_api(SIMULATOR_URL=wire.url, PROVIDER_TIMEOUT_S=str(PROVIDER_TIMEOUT_S))
     async with api.client() as ada:
         order = await ada.order(["game-1"])
@@ -106,7 +106,7 @@ async def test_a_provider_that_says_nothing_leaves_an_unknown_payment_in_time(
 async def test_a_provider_that_is_gone_has_surely_not_charged(
     start_api: Start, wires: AsyncExitStack, simulator: Control
 ) -> None:
-    wire = await wires.enter_async_context(Wire(URL(simulator.url)).opened())
+    wire = await wires.enter_async_context(NetworkProxy(URL(simulator.url)).opened())
     api = await start_api(SIMULATOR_URL=wire.url)
     async with api.client() as ada:
         order = await ada.order(["game-1"])
@@ -121,7 +121,7 @@ async def test_a_provider_that_is_gone_has_surely_not_charged(
 async def test_a_silent_database_is_answered_for_in_time(
     start_api: Start, wires: AsyncExitStack, database_url: str
 ) -> None:
-    wire = await wires.enter_async_context(Wire(URL(database_url)).opened())
+    wire = await wires.enter_async_context(NetworkProxy(URL(database_url)).opened())
     api = await start_api(
         DATABASE_URL=wire.url,
         REQUEST_TIMEOUT_S=str(REQUEST_TIMEOUT_S),
@@ -146,7 +146,7 @@ async def test_a_silent_database_is_answered_for_in_time(
 async def test_a_slow_database_is_only_slow(
     start_api: Start, wires: AsyncExitStack, database_url: str
 ) -> None:
-    wire = await wires.enter_async_context(Wire(URL(database_url)).opened())
+    wire = await wires.enter_async_context(NetworkProxy(URL(database_url)).opened())
     api = await start_api(DATABASE_URL=wire.url)
     wire.delay_s = 0.05
     load = Load(api)
@@ -159,7 +159,7 @@ async def test_a_slow_database_is_only_slow(
 async def test_connections_to_the_database_are_cut_in_mid_load(
     start_api: Start, wires: AsyncExitStack, database_url: str, say: Say
 ) -> None:
-    wire = await wires.enter_async_context(Wire(URL(database_url)).opened())
+    wire = await wires.enter_async_context(NetworkProxy(URL(database_url)).opened())
     api = await start_api(DATABASE_URL=wire.url)
     load = Load(api)
     async with load.running(LANES):
@@ -222,7 +222,7 @@ async def test_postgres_restarts_in_mid_load(
 async def test_a_database_that_hangs_is_not_queued_up_for(
     start_api: Start, wires: AsyncExitStack, database_url: str
 ) -> None:
-    wire = await wires.enter_async_context(Wire(URL(database_url)).opened())
+    wire = await wires.enter_async_context(NetworkProxy(URL(database_url)).opened())
     api = await start_api(
         DATABASE_URL=wire.url,
         DB_BATCH_QUEUE=str(QUEUE),

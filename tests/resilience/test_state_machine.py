@@ -28,7 +28,7 @@ from scripts.embedded import Valkey
 from simulator.client import Control
 from tests.resilience.conftest import Say
 from tests.resilience.outside import BANK, DASHBOARD
-from tests.resilience.shop import Ask, Shop
+from tests.resilience.store_harness import Ask, StoreHarness
 from tests.support import services
 from tests.support.databases import Databases
 from tests.support.forks import Forks, SharedClock
@@ -106,20 +106,20 @@ TARGETS = {
 }
 
 
-class Scene:
+class Environment:
     """Makes shops: one for all stories, and a new one after a story that ended badly."""
 
     def __init__(self, databases: Databases, environ: dict[str, str], folder: Path) -> None:
         self._databases, self._environ, self._folder = databases, environ, folder
         self.runner = asyncio.Runner()
         self.users = count(1)
-        self.steps = self.crashes = self.stories = 0
+        self.steps = self.crashes = self.scenarios = 0
         self.outcomes: Counter[str] = Counter()
-        self._shops: list[tuple[Any, Shop]] = []
+        self._shops: list[tuple[Any, StoreHarness]] = []
 
-    def shop(self) -> Shop:
+    def harness(self) -> StoreHarness:
         """Return a shop whose books are right."""
-        self.stories += 1
+        self.scenarios += 1
         if not self._shops:
             database = self._databases.fresh()
             environ = {**self._environ, "DATABASE_URL": database.__enter__().service}
@@ -128,7 +128,7 @@ class Scene:
             )
             self.run(simulator.reset())
             forks = Forks(self._folder, environ, SharedClock())
-            self._shops.append((database, self.run(Shop.open(forks, simulator))))
+            self._shops.append((database, self.run(StoreHarness.open(forks, simulator))))
         return self._shops[-1][1]
 
     def run(self, action: Awaitable[T]) -> T:
@@ -139,54 +139,54 @@ class Scene:
 
         return self.runner.run(act())
 
-    def left(self, shop: Shop, *, well: bool) -> None:
+    def left(self, harness: StoreHarness, *, well: bool) -> None:
         """Count a story, and give up a shop that it has spoilt."""
-        self.steps, self.crashes = self.steps + shop.steps, self.crashes + shop.crashes
-        self.outcomes += shop.outcomes
-        shop.steps, shop.crashes, shop.outcomes = 0, 0, Counter()
+        self.steps, self.crashes = self.steps + harness.steps, self.crashes + harness.crashes
+        self.outcomes += harness.outcomes
+        harness.steps, harness.crashes, harness.outcomes = 0, 0, Counter()
         if not well:
             self.close()
 
     def close(self) -> None:
         """End the shop that is open."""
         while self._shops:
-            database, shop = self._shops.pop()
-            self.run(shop.close())
+            database, harness = self._shops.pop()
+            self.run(harness.close())
             database.__exit__(None, None, None)
 
 
-class Story(RuleBasedStateMachine):
+class Scenario(RuleBasedStateMachine):
     """What can happen in a shop."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, environment: Environment) -> None:
         super().__init__()
-        self.scene, self.shop, self.well = scene, scene.shop(), False
-        story = next(scene.users)
-        self.users = [f"ada-{story}", f"bob-{story}"]
+        self.environment, self.harness, self.well = environment, environment.harness(), False
+        scenario = next(environment.users)
+        self.users = [f"ada-{scenario}", f"bob-{scenario}"]
         self.keys = count(1)
 
     def do(self, action: Awaitable[T]) -> T:
         """Do one step."""
-        self.shop.steps += 1
-        return self.scene.run(action)
+        self.harness.steps += 1
+        return self.environment.run(action)
 
     @initialize(api=CLOCKS, workers=CLOCKS)
     def clocks(self, api: int, workers: int) -> None:
         """Give each process a machine of its own, whose clock is off by so many seconds."""
-        self.do(self.shop.begin(api_clock_s=api, workers_clock_s=workers))
+        self.do(self.harness.begin(api_clock_s=api, workers_clock_s=workers))
 
     @rule(target=ORDERS, who=WHO, games=GAMES)
     def order(self, who: int, games: list[int]) -> Any:
         """Order games; some want the same again."""
         user = self.users[who]
-        made = self.do(self.shop.order(user, [f"game-{game}" for game in games]))
+        made = self.do(self.harness.order(user, [f"game-{game}" for game in games]))
         return (user, made) if made else multiple()
 
     @rule(target=ORDERS, who=WHO, games=GAMES, kind=PAYING, fault=TROUBLE)
     def buy(self, who: int, games: list[int], kind: str, fault: str | None) -> Any:
         """Order games and pay them in one go, as most do, whatever happens to the charge."""
         user = self.users[who]
-        made = self.do(self.shop.order(user, [f"game-{game}" for game in games]))
+        made = self.do(self.harness.order(user, [f"game-{game}" for game in games]))
         if not made:
             return multiple()
         self.asked((user, made), kind, fault)
@@ -202,7 +202,7 @@ class Story(RuleBasedStateMachine):
         """Send the same request under the same key; two at once as an impatient click does."""
 
         async def again() -> None:
-            await asyncio.gather(*(self.shop.ask(*request) for _ in range(2 if twice else 1)))
+            await asyncio.gather(*(self.harness.ask(*request) for _ in range(2 if twice else 1)))
 
         self.do(again())
 
@@ -211,36 +211,36 @@ class Story(RuleBasedStateMachine):
         """Let a customer think better of it."""
         user, order_id = order
         path = f"/v1/orders/{order_id}/cancel"
-        self.do(self.shop.ask(user, path, lambda customer: customer.call("POST", path)))
+        self.do(self.harness.ask(user, path, lambda customer: customer.call("POST", path)))
 
     @rule(fault=FAULTS, times=st.integers(1, 3))
     def fail(self, fault: tuple[str, str], times: int) -> None:
         """Tell the provider or the Library to fail."""
-        self.do(self.shop.simulator.fault(*fault, times=times))
+        self.do(self.harness.simulator.fault(*fault, times=times))
 
     @rule()
     def calm(self) -> None:
         """End the faults, and let go on what was held on its way."""
-        self.do(self.shop.simulator.clear_faults())
-        self.do(self.shop.simulator.release())
+        self.do(self.harness.simulator.clear_faults())
+        self.do(self.harness.simulator.release())
 
     @rule(seconds=st.sampled_from((1, 31, 150, 3_600, 2 * 86_400, 7 * 86_400)))
     def work(self, seconds: int) -> None:
         """Let time pass, a moment or a week, and the workers do what is due."""
-        self.shop.forks.clock.forward(seconds=seconds)
-        self.do(self.shop.work())
+        self.harness.forks.clock.forward(seconds=seconds)
+        self.do(self.harness.work())
 
     @rule(back=st.integers(0, 5), times=st.integers(1, 2))
     def hear(self, back: int, times: int) -> None:
         """Take a webhook: in any order, twice, or a week late."""
-        self.do(self.shop.hear(back, times))
+        self.do(self.harness.hear(back, times))
 
     @rule(what=BEHIND_OUR_BACK, back=st.integers(0, 3), heard=st.booleans())
     def happen(self, what: str, back: int, heard: Any) -> None:
         """Let somebody work in the provider's dashboard, or a bank take its word back."""
-        self.do(self.shop.happen(what, back))
+        self.do(self.harness.happen(what, back))
         if heard:
-            self.do(self.shop.hear(0, 1))
+            self.do(self.harness.hear(0, 1))
 
     @rule(what=BANK_ACTS, back=st.integers(0, 3), heard=st.booleans())
     def bank(self, what: str, back: int, heard: Any) -> None:
@@ -260,12 +260,12 @@ class Story(RuleBasedStateMachine):
     @rule(target=REQUESTS, order=ORDERS, heard=st.booleans())
     def dispute_and_ask(self, order: Order, heard: Any) -> Request:
         """Let a buyer want the money twice: from the bank, and from us, who know of it or not."""
-        payment = self.scene.run(self.shop.payment(*order))
+        payment = self.environment.run(self.harness.payment(*order))
         if payment:
-            self.do(self.shop.dispute(payment))
+            self.do(self.harness.dispute(payment))
         if heard:
-            self.do(self.shop.hear(0, 1))
-            self.do(self.shop.work())
+            self.do(self.harness.hear(0, 1))
+            self.do(self.harness.work())
         return self.asked(order, "refund", None)
 
     @rule(
@@ -283,32 +283,34 @@ class Story(RuleBasedStateMachine):
         """
         request = self.request(order, kind)
         target = TARGETS.get(kind, "provider.charge")
-        self.do(self.shop.crash_during(*request, target=target, moment=moment, clock_s=clock))
+        self.do(self.harness.crash_during(*request, target=target, moment=moment, clock_s=clock))
         if not later:
-            self.do(self.shop.simulator.release())
+            self.do(self.harness.simulator.release())
         return request
 
     @rule(target_=st.sampled_from(WORKERS_CALLS), moment=MOMENTS, clock=CLOCKS)
     def crash_workers(self, target_: str, moment: str, clock: int) -> None:
         """Kill the workers in the middle of a round; the next ones go by another clock."""
-        self.do(self.shop.crash_workers_during(target=target_, moment=moment, clock_s=clock))
+        self.do(self.harness.crash_workers_during(target=target_, moment=moment, clock_s=clock))
 
     def asked(self, order: Order, kind: str, fault: str | None) -> Request:
         """Ask, and return the request so that it can be repeated."""
         request = self.request(order, kind)
         if fault is not None:
             target = TARGETS.get(kind, "provider.charge")
-            self.do(self.shop.simulator.fault(target, fault, times=1))
+            self.do(self.harness.simulator.fault(target, fault, times=1))
         refused = self.refusal(order) if kind == "refund" else None
-        reply = self.do(self.shop.ask(*request))
+        reply = self.do(self.harness.ask(*request))
         if refused is not None and reply is not None and reply.status != BUSY:
             assert (reply.status, reply.body.get("code")) == (CONFLICT, refused), reply
         return request
 
     def refusal(self, order: Order) -> str | None:
         """Return with which code a refund must be refused because of a dispute we know of."""
-        payment = self.scene.run(self.shop.payment(*order))
-        return self.scene.run(self.shop.refund_code(order[0], payment)) if payment else None
+        payment = self.environment.run(self.harness.payment(*order))
+        return (
+            self.environment.run(self.harness.refund_code(order[0], payment)) if payment else None
+        )
 
     def request(self, order: Order, kind: str) -> Request:
         """Return who asks, under which key, and the request."""
@@ -324,7 +326,7 @@ class Story(RuleBasedStateMachine):
                     order_id, key=key, payment_method=method, capture=capture
                 ),
             )
-        payment = self.scene.run(self.shop.payment(user, order_id))
+        payment = self.environment.run(self.harness.payment(user, order_id))
         subject = payment or order_id  # which no payment has as its id
         if kind == "refund":
             return user, key, lambda customer: customer.refund(subject, PART_MINOR, key=key)
@@ -337,19 +339,19 @@ class Story(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Nothing is stuck, and all books agree."""
         try:
-            self.scene.run(self.shop.settle())
-            self.scene.run(self.shop.audit())
+            self.environment.run(self.harness.drain())
+            self.environment.run(self.harness.audit())
             self.well = True
         finally:
-            self.scene.left(self.shop, well=self.well)
+            self.environment.left(self.harness, well=self.well)
 
 
 @pytest.fixture
-def scene(
+def environment(
     databases: Databases, valkey: Valkey, simulator_url: str, tmp_path: Path
-) -> Iterator[Scene]:
+) -> Iterator[Environment]:
     environ = services.settings(database_url="", redis_url=valkey.url, simulator_url=simulator_url)
-    made = Scene(databases, {**environ, **IMPATIENT}, tmp_path)
+    made = Environment(databases, {**environ, **IMPATIENT}, tmp_path)
     yield made
     with suppress(Exception):  # the test has said what was wrong
         made.close()
@@ -366,23 +368,24 @@ ROUNDS = 3
 
 
 @pytest.mark.timeout(3_600)
-def test_stories(scene: Scene, depth: str, say: Say) -> None:
+def test_stories(environment: Environment, depth: str, say: Say) -> None:
     for _ in range(ROUNDS):  # an order that a busy machine refuses turns all stories after it
-        tell_stories(scene, depth)
-        if set(scene.outcomes) >= TOLD:
+        run_scenarios(environment, depth)
+        if set(environment.outcomes) >= TOLD:
             break
-    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(scene.outcomes.items()))
+    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(environment.outcomes.items()))
     say(
-        f"{scene.stories} stories, {scene.steps} steps, {scene.crashes} times kill -9;"
+        f"{environment.scenarios} scenarios, {environment.steps} steps,"
+        f" {environment.crashes} times kill -9;"
         f" answers: {outcomes}"
     )
-    assert set(scene.outcomes) >= TOLD, "the stories have become too tame"
+    assert set(environment.outcomes) >= TOLD, "the stories have become too tame"
 
 
-def tell_stories(scene: Scene, depth: str) -> None:
+def run_scenarios(environment: Environment, depth: str) -> None:
     """Let Hypothesis write stories, and fail with the shortest that ends badly."""
     run_state_machine_as_test(
-        lambda: Story(scene),  # type: ignore[arg-type]  # whatever makes one will do
+        lambda: Scenario(environment),  # type: ignore[arg-type]  # whatever makes one will do
         settings=settings(
             max_examples=EXAMPLES[depth],
             stateful_step_count=STEPS[depth],

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tests.resilience.books import rows
+from tests.resilience.ledger_checks import rows
 
 Record = Mapping[str, Any]
 

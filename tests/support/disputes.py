@@ -16,11 +16,11 @@ async def paid(api: Api, buyer: Client, game: str = "game-1") -> Json:
     order = await buyer.order([game])
     payment = (await buyer.pay(order["id"])).expect(201).body
     await api.deliver()
-    await settled(api)
+    await process_webhooks(api)
     return dict(payment)
 
 
-async def settled(api: Api) -> None:
+async def process_webhooks(api: Api) -> None:
     """Wait until every webhook was delivered, and process what came."""
     state = await api.simulator.webhooks()
     while state["waiting"] or not all(each["delivered"] for each in state["deliveries"]):
@@ -38,7 +38,7 @@ async def charge_of(api: Api) -> str:
 async def disputed(api: Api, **options: Any) -> Json:
     """Let the last charge be disputed, and take it in."""
     dispute = await api.simulator.dispute(await charge_of(api), **options)
-    await settled(api)
+    await process_webhooks(api)
     return dispute
 
 
@@ -46,7 +46,7 @@ async def changed(api: Api, dispute: Json, *actions: str) -> None:
     """Let the bank do something, and take it in."""
     for action in actions:
         await api.simulator.change_dispute(dispute["id"], action)
-        await settled(api)
+        await process_webhooks(api)
 
 
 async def rows(api: Api, table: str = "disputes") -> list[Json]:

@@ -46,7 +46,7 @@ class Stall:
 
 
 @dataclass(frozen=True)
-class Wire:
+class RawConnection:
     """A connection over which a test sends bytes."""
 
     reader: StreamReader
@@ -83,12 +83,12 @@ class Wire:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Wire]:
+async def connected(url: str) -> AsyncIterator[RawConnection]:
     """Connect to a server."""
     at = URL(url)
     reader, writer = await asyncio.open_connection(str(at.host), at.port)
     try:
-        yield Wire(reader, writer)
+        yield RawConnection(reader, writer)
     finally:
         writer.transport.abort()
 

@@ -22,7 +22,7 @@ from tests.integration.api.conftest import (  # noqa: F401  fixtures
     start_api,
 )
 from tests.integration.api.operators import GIVE_UP_LOOKING, payment_in_review, refund_in_review
-from tests.integration.api.test_giving_back import (
+from tests.integration.api.test_manual_refunds import (
     lost_record,
     orphan_in_review,
     parked,
@@ -73,13 +73,13 @@ def cli(database_url: str, simulator: Control) -> Cli:
 
 
 @pytest.fixture
-async def shop(start_api: Start) -> Api:  # noqa: F811  a fixture
+async def harness(start_api: Start) -> Api:  # noqa: F811  a fixture
     return await start_api(**GIVE_UP_LOOKING)
 
 
-async def test_a_payment_is_seen_and_decided(shop: Api, cli: Cli) -> None:
-    async with shop.client() as customer:
-        payment = await payment_in_review(shop, customer)
+async def test_a_payment_is_seen_and_decided(harness: Api, cli: Cli) -> None:
+    async with harness.client() as customer:
+        payment = await payment_in_review(harness, customer)
     queue = await cli("review", "--json")
     assert [(i["kind"], i["id"]) for i in queue.body["items"]] == [("payment", payment["id"])]
     decision = ("resolve", "payment", payment["id"], "succeeded", *WHY, "--provider-ref", "ch_1")
@@ -92,51 +92,51 @@ async def test_a_payment_is_seen_and_decided(shop: Api, cli: Cli) -> None:
     assert detail["payment"]["captured"] == payment["amount"]
     [action] = detail["actions"]
     assert (action["actor"], action["reason"]) == ("cli:olga", "seen at the provider")
-    await shop.sound()
+    await harness.sound()
 
 
-async def test_a_decision_is_repeated_safely_under_a_key(shop: Api, cli: Cli) -> None:
-    async with shop.client() as customer:
-        refund = await refund_in_review(shop, customer)
+async def test_a_decision_is_repeated_safely_under_a_key(harness: Api, cli: Cli) -> None:
+    async with harness.client() as customer:
+        refund = await refund_in_review(harness, customer)
     decision = ("resolve", "refund", refund["id"], "failed", *WHY, "--key", "k1")
     assert (await cli(*decision)).code == 0
     again = await cli(*decision)
     assert again.out == f"refund {refund['id']} is failed; decided before under this key\n"
-    await shop.sound()
+    await harness.sound()
 
 
-async def test_what_a_pipe_gets_is_plain(shop: Api, cli: Cli) -> None:
-    async with shop.client() as customer:
-        payment = await payment_in_review(shop, customer)
+async def test_what_a_pipe_gets_is_plain(harness: Api, cli: Cli) -> None:
+    async with harness.client() as customer:
+        payment = await payment_in_review(harness, customer)
     lines = (await cli("review")).out.splitlines()
     assert lines[0].split("\t")[:3] == ["kind", "id", "payment"]
     assert lines[1].split("\t")[:3] == ["payment", payment["id"], payment["id"]]
     assert "\x1b" not in (await cli("payment", payment["id"])).out
 
 
-async def test_a_message_is_sent_once_more(shop: Api, cli: Cli) -> None:
-    async with shop.client() as customer:
+async def test_a_message_is_sent_once_more(harness: Api, cli: Cli) -> None:
+    async with harness.client() as customer:
         order = await customer.order(["game-1"])
         (await customer.pay(order["id"])).expect(201)
-    await shop.deliver()
+    await harness.deliver()
     [message] = (await cli("outbox", "--state", "delivered", "--json")).body["messages"]
     assert (await cli("replay", str(message["id"]), *WHY)).code == 0
-    assert await shop.deliver() == 1
+    assert await harness.deliver() == 1
     missing = await cli("replay", "999", *WHY)
     assert (missing.code, missing.err) == (1, "service admin: No such message\n")
 
 
-async def test_money_that_could_not_be_given_back(shop: Api, cli: Cli) -> None:
-    async with shop.client() as customer, aiohttp.ClientSession() as session:
-        orphan = await orphan_in_review(shop, customer, Hook(shop.url, session))
-        failed = await ungranted(shop, customer)
+async def test_money_that_could_not_be_given_back(harness: Api, cli: Cli) -> None:
+    async with harness.client() as customer, aiohttp.ClientSession() as session:
+        orphan = await orphan_in_review(harness, customer, Hook(harness.url, session))
+        failed = await ungranted(harness, customer)
     queue = (await cli("review", "--json")).body["items"]
     assert {(i["kind"], i["id"]) for i in queue} == {
         ("orphan_capture", orphan["id"]), ("grant_refund", failed["id"]),
     }  # fmt: skip
     again = await cli("retry", "orphan", orphan["id"], *WHY)
     assert (again.code, again.out) == (0, f"orphan {orphan['id']} is pending\n")
-    await shop.process()
+    await harness.process()
     [shown] = (await cli("orphans", "--json")).body["orphans"]
     assert shown["status"] == "refunded"
     late = await cli("record", "orphan", orphan["id"], *WHY, "--provider-ref", "tr_1")
@@ -145,12 +145,12 @@ async def test_money_that_could_not_be_given_back(shop: Api, cli: Cli) -> None:
     assert (done.code, done.out.endswith("is succeeded\n")) == (0, True)
     assert (await cli("record", "refund", failed["id"], *WHY)).code == 2
     assert (await cli("review", "--json")).body["items"] == []
-    await shop.sound()
+    await harness.sound()
 
 
-async def test_a_refund_that_came_back_is_dismissed(shop: Api, cli: Cli) -> None:
-    async with shop.client("ada") as customer, aiohttp.ClientSession() as session:
-        refund = await came_back(shop, customer, Hook(shop.url, session))
+async def test_a_refund_that_came_back_is_dismissed(harness: Api, cli: Cli) -> None:
+    async with harness.client("ada") as customer, aiohttp.ClientSession() as session:
+        refund = await came_back(harness, customer, Hook(harness.url, session))
     [item] = (await cli("review", "--json")).body["items"]
     assert (item["kind"], item["id"]) == ("refund_reversal", refund["id"])
     done = await cli("dismiss", "refund", refund["id"], *WHY)
@@ -160,23 +160,23 @@ async def test_a_refund_that_came_back_is_dismissed(shop: Api, cli: Cli) -> None
     assert (await cli("review", "--json")).body["items"] == []
 
 
-async def test_parked_events_are_decided(shop: Api, cli: Cli) -> None:
+async def test_parked_events_are_decided(harness: Api, cli: Cli) -> None:
     async with aiohttp.ClientSession() as session:
-        event = await parked(shop, Hook(shop.url, session), lost_record())
+        event = await parked(harness, Hook(harness.url, session), lost_record())
     assert event in (await cli("parked")).out
     assert (await cli("replay-event", "simulator", event, *WHY)).code == 0
     early = await cli("dismiss-event", "simulator", event, *WHY)
     assert (early.code, early.err) == (
         1, "service admin: The event is not parked, or no longer\n",
     )  # fmt: skip
-    await shop.process()
+    await harness.process()
     done = await cli("dismiss-event", "simulator", event, *WHY)
     assert (done.code, done.out) == (0, f"event {event} of simulator is dismissed\n")
 
 
-async def test_parked_events_are_dismissed_in_bulk(shop: Api, cli: Cli) -> None:
+async def test_parked_events_are_dismissed_in_bulk(harness: Api, cli: Cli) -> None:
     for number in range(5):
-        await parked_long_ago(shop, f"evt_{number}", "t.x", named=number == 0)
+        await parked_long_ago(harness, f"evt_{number}", "t.x", named=number == 0)
     told = await cli("dismiss-events", "simulator", "--type", "t.y", *WHY)
     assert (told.code, told.out) == (0, "0 parked events of simulator are dismissed\n")
     told = await cli("dismiss-events", "simulator", "--before", "2030-01-01", *WHY)
@@ -185,11 +185,13 @@ async def test_parked_events_are_dismissed_in_bulk(shop: Api, cli: Cli) -> None:
     assert told.body == {"dismissed": 1}
 
 
-async def test_the_books_are_compared_here_and_now(shop: Api, cli: Cli, simulator: Control) -> None:
-    async with shop.client() as customer:
+async def test_the_books_are_compared_here_and_now(
+    harness: Api, cli: Cli, simulator: Control
+) -> None:
+    async with harness.client() as customer:
         order = await customer.order(["game-1"])
         (await customer.pay(order["id"])).expect(201)
-    await shop.deliver()
+    await harness.deliver()
     await asyncio.sleep(1.1)  # the provider's clock has whole seconds, and lists end before now
     found = await cli("reconcile", *WHY, "--json")
     assert (found.code, found.body["status"], found.body["charges"]) == (0, "succeeded", 1)
@@ -205,13 +207,13 @@ async def test_the_books_are_compared_here_and_now(shop: Api, cli: Cli, simulato
 
 
 @pytest.mark.as_owner
-async def test_the_money_is_checked(shop: Api, cli: Cli) -> None:
+async def test_the_money_is_checked(harness: Api, cli: Cli) -> None:
     good = await cli("invariants", "--json")
     assert (good.code, set(good.body["invariants"].values())) == (0, {0})
-    async with shop.client() as customer:
+    async with harness.client() as customer:
         order = await customer.order(["game-1"])
         (await customer.pay(order["id"])).expect(201)
-    async with shop.context.db.transaction() as transaction:
+    async with harness.context.db.transaction() as transaction:
         await transaction.fetch("ALTER TABLE payment_events DISABLE TRIGGER USER")
         await transaction.fetch("UPDATE payment_events SET event = 'x' WHERE seq = 1")
     broken = await cli("invariants")

@@ -12,7 +12,7 @@ from tests.integration.api.conftest import (  # noqa: F401  fixtures
     clock,
     start_api,
 )
-from tests.support.disputes import changed, charge_of, disputed, paid, rows, settled
+from tests.support.disputes import changed, charge_of, disputed, paid, process_webhooks, rows
 from tests.support.services import settings
 
 
@@ -49,7 +49,7 @@ async def test_disputes_are_listed_and_closed(api: Api, ada: Client, cli: Cli) -
 async def test_a_warning_is_closed(api: Api, ada: Client, cli: Cli) -> None:  # noqa: F811
     await paid(api, ada)
     await api.simulator.warn(await charge_of(api))
-    await settled(api)
+    await process_webhooks(api)
     [row] = await rows(api, "fraud_warnings")
     ended = await cli("warning-close", row["id"], *WHY)
     assert (ended.code, ended.out) == (0, f"warning {row['id']} is closed\n")

@@ -31,7 +31,7 @@ async def api(start_api: Start) -> Api:  # noqa: F811  a fixture
 
 
 @pytest.fixture
-async def shop() -> AsyncIterator[Merchant]:
+async def harness() -> AsyncIterator[Merchant]:
     async with merchant() as found:
         yield found
 
@@ -43,21 +43,21 @@ async def added(cli: Cli, url: str) -> Any:
 
 
 async def test_an_endpoint_from_its_registration_to_its_end(
-    api: Api, cli: Cli, shop: Merchant
+    api: Api, cli: Cli, harness: Merchant
 ) -> None:
-    made = await added(cli, shop.url)
+    made = await added(cli, harness.url)
     identifier = made["endpoint"]["id"]
     async with api.client() as customer:
         await buy(api, customer)
     await tell(api)
-    shop.messages[0].verify(made["secret"])
+    harness.messages[0].verify(made["secret"])
     [row] = (await cli("deliveries", identifier, "--json")).body["deliveries"]
-    assert (row["status"], row["webhook_id"]) == ("succeeded", shop.messages[0].id)
+    assert (row["status"], row["webhook_id"]) == ("succeeded", harness.messages[0].id)
 
     again = await cli("redeliver", identifier, str(row["id"]), *WHY)
     assert (again.code, "is due now; the worker sends it" in again.out) == (0, True)
     await tell(api)
-    assert shop.messages[0].body == shop.messages[1].body
+    assert harness.messages[0].body == harness.messages[1].body
     assert (await cli("endpoint-test", identifier, *WHY)).code == 0
 
     rotated = await cli("endpoint-rotate", identifier, *WHY)
@@ -67,7 +67,7 @@ async def test_an_endpoint_from_its_registration_to_its_end(
     assert "whsec_" not in shown.out
     assert "status\tenabled" in shown.out
     disabled = await cli("endpoint-set", identifier, "--status", "disabled", *WHY)
-    assert disabled.out == f"endpoint {identifier} is disabled: {shop.url}\n"
+    assert disabled.out == f"endpoint {identifier} is disabled: {harness.url}\n"
     assert (await cli("endpoint-test", identifier, *WHY)).code == 1
     assert (await cli("endpoint-close", identifier, *WHY)).code == 0
     listed = await cli("endpoints", "--state", "closed")

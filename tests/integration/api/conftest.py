@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from scripts.client import Client
 from scripts.embedded import Valkey
+from service.api.app_keys import CONTEXT
 from service.app import build
-from service.http.state import CONTEXT
 from service.retry import full_jitter_s
 from service.settings import load
 from service.usecases.context import Context

@@ -8,7 +8,15 @@ import pytest
 from scripts.client import Client, Reply
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.operators import audited, chains_hold
-from tests.support.disputes import changed, charge_of, disputed, paid, rows, settled, timeline
+from tests.support.disputes import (
+    changed,
+    charge_of,
+    disputed,
+    paid,
+    process_webhooks,
+    rows,
+    timeline,
+)
 from tests.support.services import ADMIN
 
 
@@ -119,7 +127,7 @@ async def test_a_person_says_whether_a_lost_game_goes_back(
 async def test_a_warning_of_fraud_is_looked_at(api: Api, ada: Client) -> None:
     payment = await paid(api, ada)
     await api.simulator.warn(await charge_of(api), fraud_type="made_with_stolen_card")
-    await settled(api)
+    await process_webhooks(api)
     [row] = await rows(api, "fraud_warnings")
     async with api.client("olga", ADMIN) as olga:
         assert await waiting(olga) == [("fraud_warning", row["id"], "made_with_stolen_card")]

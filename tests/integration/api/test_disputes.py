@@ -13,8 +13,8 @@ from tests.support.disputes import (
     charge_of,
     disputed,
     paid,
+    process_webhooks,
     rows,
-    settled,
     timeline,
 )
 from tests.support.webhooks import Hook, event_of, inbox
@@ -298,7 +298,7 @@ async def test_a_warning_of_fraud_waits_for_a_person(api: Api, ada: Client) -> N
     payment = await paid(api, ada)
     charge = await charge_of(api)
     await api.simulator.warn(charge, fraud_type="made_with_stolen_card")
-    await settled(api)
+    await process_webhooks(api)
     [row] = await rows(api, "fraud_warnings")
     assert (row["payment_id"], row["fraud_type"], row["status"]) == (
         payment["id"],

@@ -7,10 +7,10 @@ import psycopg2
 import pytest
 
 from scripts.client import Client
-from service.webhooks.catalogue import CATALOGUE, Envelope, EventType
+from service.merchant_webhooks.catalog import CATALOGUE, Envelope, EventType
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.test_merchant_webhooks import tell
-from tests.support.disputes import changed, charge_of, disputed, paid, settled
+from tests.support.disputes import changed, charge_of, disputed, paid, process_webhooks
 from tests.support.merchant import TAKES_LOOPBACK, Json, Merchant, merchant, register
 from tests.support.services import ADMIN
 
@@ -23,30 +23,30 @@ async def api(start_api: Start) -> Api:
 
 
 @pytest.fixture
-async def shop(api: Api) -> AsyncIterator[Merchant]:
+async def harness(api: Api) -> AsyncIterator[Merchant]:
     """Give a merchant who listens to disputes."""
     async with merchant() as found, api.client("olga", ADMIN) as operator:
         await register(operator, found.url, *TYPES)
         yield found
 
 
-async def told(api: Api, shop: Merchant) -> list[tuple[str, Json]]:
+async def told(api: Api, harness: Merchant) -> list[tuple[str, Json]]:
     """Send what is due, and return what the merchant was told; it fits the catalogue."""
     await tell(api)
-    for message in shop.messages:
+    for message in harness.messages:
         envelope = msgspec.json.decode(message.body, type=Envelope)
         kind: EventType = envelope.type  # type: ignore[assignment]
         msgspec.json.decode(envelope.data, type=CATALOGUE[kind].data)
-    return [(message.type, message.read()["data"]) for message in shop.messages]
+    return [(message.type, message.read()["data"]) for message in harness.messages]
 
 
 async def test_a_dispute_is_told_from_its_beginning_to_its_end(
-    api: Api, ada: Client, shop: Merchant
+    api: Api, ada: Client, harness: Merchant
 ) -> None:
     payment = await paid(api, ada)
     dispute = await disputed(api, reason="fraudulent")
     await changed(api, dispute, "submit", "win", "reinstate")
-    messages = await told(api, shop)
+    messages = await told(api, harness)
     assert sorted((kind, data["status"]) for kind, data in messages) == [
         ("dispute.created", "needs_response"),
         ("dispute.updated", "under_review"),
@@ -65,7 +65,7 @@ async def test_a_dispute_is_told_from_its_beginning_to_its_end(
 
 
 async def test_one_that_was_lost_when_we_first_heard_is_told_so(
-    api: Api, ada: Client, shop: Merchant
+    api: Api, ada: Client, harness: Merchant
 ) -> None:
     await paid(api, ada)
     hook = (await api.simulator.webhooks())["url"]
@@ -75,15 +75,15 @@ async def test_one_that_was_lost_when_we_first_heard_is_told_so(
     await paid(api, ada, "game-2")
     assert hook == (await api.simulator.webhooks())["url"]
     await changed(api, dispute, "lose")
-    messages = await told(api, shop)
+    messages = await told(api, harness)
     assert sorted(kind for kind, _ in messages) == ["dispute.created", "dispute.lost"]
 
 
-async def test_a_warning_of_fraud_is_told(api: Api, ada: Client, shop: Merchant) -> None:
+async def test_a_warning_of_fraud_is_told(api: Api, ada: Client, harness: Merchant) -> None:
     payment = await paid(api, ada)
     await api.simulator.warn(await charge_of(api), fraud_type="misc")
-    await settled(api)
-    [(kind, data)] = await told(api, shop)
+    await process_webhooks(api)
+    [(kind, data)] = await told(api, harness)
     assert (kind, data["payment_id"]) == ("fraud_warning.created", payment["id"])
     assert (data["fraud_type"], data["actionable"]) == ("misc", True)
 

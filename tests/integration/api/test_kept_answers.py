@@ -22,7 +22,7 @@ Send = Callable[[str], Coroutine[Any, Any, Reply]]
 
 
 @dataclass
-class Shop:
+class StoreHarness:
     """A buyer, and the two who may look up what became of a request."""
 
     api: Api
@@ -33,7 +33,7 @@ class Shop:
         return dict((await self.ada.pay(order["id"], **options)).expect(201).body)
 
     async def overtaken(
-        self, operation: str, send: Send, look: Callable[[], Coroutine[Any, Any, None]]
+        self, operation: str, send: Send, check_charge: Callable[[], Coroutine[Any, Any, None]]
     ) -> tuple[Reply, Reply]:
         """Send, let `look` fail before the provider answers, and send again; return both."""
         key, simulator = str(uuid4()), self.api.simulator
@@ -41,7 +41,7 @@ class Shop:
         request = asyncio.create_task(send(key))
         await simulator.until_held(f"provider.{operation}")
         await simulator.fault("provider.find", "status", status=500, times=None)
-        await look()
+        await check_charge()
         await simulator.clear_faults()
         await simulator.release()
         return await request, await send(key)
@@ -60,56 +60,58 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(start_api: Start) -> AsyncIterator[Shop]:
+async def harness(start_api: Start) -> AsyncIterator[StoreHarness]:
     api = await start_api(PROVIDER_TIMEOUT_S="12")  # what is held ends when a test says so
     async with api.client() as ada:
-        yield Shop(api, ada)
+        yield StoreHarness(api, ada)
 
 
 def equal(first: Reply, again: Reply) -> bool:
     return (first.status, first.body) == (again.status, again.body)
 
 
-async def test_an_event_that_overtakes_a_refund_does_not_answer_it(shop: Shop) -> None:
-    payment = await shop.bought()
-    first, again = await shop.overtaken(
-        "refund", lambda key: shop.ada.refund(payment["id"], 1000, key=key), shop.process
+async def test_an_event_that_overtakes_a_refund_does_not_answer_it(harness: StoreHarness) -> None:
+    payment = await harness.bought()
+    first, again = await harness.overtaken(
+        "refund", lambda key: harness.ada.refund(payment["id"], 1000, key=key), harness.process
     )
     assert first.expect(201).body["status"] == "succeeded"
     assert equal(first, again), (first, again)
-    await shop.api.sound()
+    await harness.api.sound()
 
 
-async def test_a_refund_that_was_answered_for_meanwhile(shop: Shop) -> None:
-    payment = await shop.bought()
-    first, again = await shop.overtaken(
-        "refund", lambda key: shop.ada.refund(payment["id"], 1000, key=key), shop.complete
+async def test_a_refund_that_was_answered_for_meanwhile(harness: StoreHarness) -> None:
+    payment = await harness.bought()
+    first, again = await harness.overtaken(
+        "refund", lambda key: harness.ada.refund(payment["id"], 1000, key=key), harness.complete
     )
     assert equal(first, again), (first, again)
     assert first.expect(202).body["status"] == "unknown"
-    assert (await shop.ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 1000
-    await shop.api.sound()
+    assert (await harness.ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 1000
+    await harness.api.sound()
 
 
-async def test_a_payment_that_was_answered_for_meanwhile(shop: Shop) -> None:
-    order = await shop.ada.order(["game-7"])
-    first, again = await shop.overtaken(
-        "charge", lambda key: shop.ada.pay(order["id"], key=key), shop.complete
+async def test_a_payment_that_was_answered_for_meanwhile(harness: StoreHarness) -> None:
+    order = await harness.ada.order(["game-7"])
+    first, again = await harness.overtaken(
+        "charge", lambda key: harness.ada.pay(order["id"], key=key), harness.complete
     )
     assert equal(first, again), (first, again)
     assert first.expect(202).body["status"] == "unknown"
-    payment = await shop.ada.read(f"/v1/payments/{first.body['id']}")
+    payment = await harness.ada.read(f"/v1/payments/{first.body['id']}")
     assert payment["status"] == "succeeded"
-    await shop.api.sound()
+    await harness.api.sound()
 
 
 @pytest.mark.parametrize("operation", ["capture", "cancel"])
-async def test_an_operation_that_was_answered_for_meanwhile(shop: Shop, operation: str) -> None:
-    payment = await shop.bought(capture="manual")
-    call = shop.ada.capture if operation == "capture" else shop.ada.cancel
-    first, again = await shop.overtaken(
-        operation, lambda key: call(payment["id"], key=key), shop.complete
+async def test_an_operation_that_was_answered_for_meanwhile(
+    harness: StoreHarness, operation: str
+) -> None:
+    payment = await harness.bought(capture="manual")
+    call = harness.ada.capture if operation == "capture" else harness.ada.cancel
+    first, again = await harness.overtaken(
+        operation, lambda key: call(payment["id"], key=key), harness.complete
     )
     assert equal(first, again), (first, again)
     assert first.expect(202).body["status"] == "authorized"
-    await shop.api.sound()
+    await harness.api.sound()

@@ -9,15 +9,15 @@ import pytest
 
 from scripts.client import Client
 from service.domain.money import Money
-from service.domain.payment import judge
+from service.domain.payment import decide_charge
 from service.ids import new_id
-from service.providers import stripe_words
+from service.providers import stripe_mapping
 from service.providers.port import OutcomeUnknownError
 from service.store import payments
 from service.store.begin_payments import BeginPayment, Begun, begin_payments
+from service.usecases.attempts import fail_unsent
 from service.usecases.context import Context
-from service.usecases.resolve import fail_unsent
-from service.usecases.settle import Attempt
+from service.usecases.record_outcome import Attempt
 from tests.integration.api.conftest import Api
 from tests.support.waiting import eventually
 
@@ -163,7 +163,7 @@ async def test_a_buyer_who_leaves_in_the_middle_can_buy_the_game_later(
 
 
 def test_an_intent_that_is_not_confirmed_yet_is_not_declined() -> None:
-    intent = stripe_words.Intent(
+    intent = stripe_mapping.Intent(
         id="pi_1",
         status="requires_payment_method",
         amount=1_000,
@@ -172,4 +172,4 @@ def test_an_intent_that_is_not_confirmed_yet_is_not_declined() -> None:
         created=1,
     )
     with pytest.raises(OutcomeUnknownError):
-        judge(stripe_words.charge_of(intent), Money(1_000, "EUR"), "automatic")
+        decide_charge(stripe_mapping.charge_of(intent), Money(1_000, "EUR"), "automatic")

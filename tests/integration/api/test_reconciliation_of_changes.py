@@ -80,7 +80,7 @@ async def test_a_debit_that_failed_and_of_which_the_event_was_lost(
     await api.sound()
 
 
-async def give_back(api: Api, payment: Mapping[str, Any], amount: int) -> Any:
+async def refund_orphan(api: Api, payment: Mapping[str, Any], amount: int) -> Any:
     """Refund at the provider, as its dashboard does."""
     path = f"/provider/v1/charges/{payment['provider_ref']}/refunds"
     return await outside(api, "POST", path, {"amount": amount})
@@ -95,7 +95,7 @@ async def test_a_refund_of_last_months_charge_until_it_is_in_our_books(
         api.clock.forward(**HOUR)
         found = await run(api, operator)
         assert (found["status"], found["charges"], found["differences"]) == ("succeeded", 0, 0)
-        await give_back(api, payment, 100)
+        await refund_orphan(api, payment, 100)
         await keep_silent(api)
         for times_seen in (1, 2):
             found = await run(api, operator)
@@ -126,7 +126,7 @@ async def test_a_difference_of_an_old_charge_is_looked_at_for_as_long_as_it_is_o
 ) -> None:
     """The window stays open back to the change: a run that doesn't look closes nothing."""
     payment = await old_sale(api, ada)
-    await give_back(api, payment, 100)
+    await refund_orphan(api, payment, 100)
     await keep_silent(api)
     api.clock.forward(**HOUR)
     await run(api, operator)
@@ -164,7 +164,7 @@ async def test_older_charges_of_somebody_else_that_change_are_counted(
 ) -> None:
     made = await outside(api, "POST", "/provider/v1/charges", charge("order 7"))
     await api.simulator.age(made["id"], days=40)
-    await give_back(api, {"provider_ref": made["id"]}, 100)
+    await refund_orphan(api, {"provider_ref": made["id"]}, 100)
     api.clock.forward(**HOUR)
     found = await run(api, operator)
     assert (found["charges"], found["foreign_charges"], found["differences"]) == (1, 1, 0)

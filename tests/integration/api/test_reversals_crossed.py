@@ -45,14 +45,14 @@ async def test_news_is_not_lost_to_an_older_answer_about_the_charge(
     charge = (await api.simulator.state())["charges"][-1]
     await api.simulator.fail_charge(charge["id"])
     await hook.send(await charge_event(api.simulator))
-    settle = inbox_usecase.settle_news
+    record_outcome = inbox_usecase.record_provider_update
 
     async def late(*args: Any) -> str:
         await api.simulator.release()
         await paying
-        return await settle(*args)
+        return await record_outcome(*args)
 
-    monkeypatch.setattr(inbox_usecase, "settle_news", late)
+    monkeypatch.setattr(inbox_usecase, "record_provider_update", late)
     await api.process()
     monkeypatch.undo()
     payment = (await paying).expect(201).body
@@ -73,15 +73,15 @@ async def test_news_is_not_lost_to_an_older_answer_about_the_refund(
     await api.simulator.until_held("provider.refund")
     made = (await api.simulator.state())["refunds"][-1]
     await hook.send(event_of(await api.simulator.fail_refund(made["id"])))
-    settle = refunds_usecase._settle_result
+    record_outcome = refunds_usecase._record_result
 
     async def late(*args: Any) -> Any:
         monkeypatch.undo()
         await api.simulator.release()
         await refunding
-        return await settle(*args)
+        return await record_outcome(*args)
 
-    monkeypatch.setattr(refunds_usecase, "_settle_result", late)
+    monkeypatch.setattr(refunds_usecase, "_record_result", late)
     await api.process()
     assert (await refunding).expect(201).body["status"] == "succeeded"
     api.clock.forward(seconds=60)

@@ -1,4 +1,4 @@
-"""What webhooks bring about: settled once whoever else is at it, and money for nothing undone."""
+"""What webhooks bring about: recorded once whoever else is at it, and money for nothing undone."""
 
 import asyncio
 import json
@@ -73,21 +73,21 @@ async def test_other_ends_of_an_action(
 async def test_a_crash_after_the_action_is_taken_up_by_the_completer(
     api: Api, ada: Client, hook: Hook
 ) -> None:
-    """The attempt is there, and the process dies before it settles."""
+    """The attempt is there, and the process dies before it records it."""
     order = await ada.order(["game-1"])
     payment = (await ada.pay(order["id"], payment_method="pm_requires_action")).expect(201).body
     [charge] = (await api.simulator.state())["charges"]
     await api.simulator.complete(charge["id"])
     await hook.send(await charge_event(api.simulator))
-    submit = api.context.settle_payments.submit
+    submit = api.context.record_outcomes.submit
 
     async def die(_: object) -> None:
         raise asyncio.CancelledError
 
-    api.context.settle_payments.submit = die  # type: ignore[method-assign, assignment]
+    api.context.record_outcomes.submit = die  # type: ignore[method-assign, assignment]
     with pytest.raises(asyncio.CancelledError):
         await api.process()
-    api.context.settle_payments.submit = submit  # type: ignore[method-assign]
+    api.context.record_outcomes.submit = submit  # type: ignore[method-assign]
     assert await status_of(ada, payment) == "processing"
 
     api.clock.forward(minutes=5)
@@ -208,7 +208,7 @@ async def test_a_second_charge_of_one_payment_is_given_back(
     await hook.send(event_of(second))
     await api.process()
     if when == "before":
-        assert await status_of(ada, payment) == "unknown"  # another charge settles nothing
+        assert await status_of(ada, payment) == "unknown"  # another charge changes nothing
         api.clock.forward(seconds=3)
         assert await api.complete() == 1
         assert await api.process() > 0

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 
-from service.outbound import Outbound, Outcome
+from service.outbound import CallOutcome, Outbound
 from service.providers.simulator import SimulatorProvider
 from simulator.client import Control
 from tests.support.services import SIMULATOR_SECRETS
@@ -25,7 +25,7 @@ def calls() -> Calls:
 async def connect(calls: Calls) -> AsyncIterator[Connect]:
     """Give a function that makes the connection to a provider."""
 
-    def observe(operation: str, outcome: Outcome, _duration_s: float) -> None:
+    def observe(operation: str, outcome: CallOutcome, _duration_s: float) -> None:
         calls.append((operation, outcome))
 
     async with aiohttp.ClientSession() as session:

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from service import outbound
-from service.outbound import CallError, Outbound, Outcome
+from service.outbound import CallError, CallOutcome, Outbound
 from tests.integration.providers.conftest import Calls, Connect
 from tests.support.recorded import Recorded, recorded_server
 
@@ -75,7 +75,7 @@ async def test_a_connection_that_is_not_to_be_had_was_not_used(
         first = asyncio.create_task(remote.call("charge", "POST", "/x"))
         await asyncio.wait_for(server.arrived.wait(), 5)
         error = await failed(remote)
-        assert (error.sent, error.outcome) == (False, Outcome.TIMEOUT)
+        assert (error.sent, error.outcome) == (False, CallOutcome.TIMEOUT)
         assert seen == [("charge", "timeout")]
         first.cancel()
     assert len(server.asked) == 1

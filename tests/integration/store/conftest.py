@@ -14,7 +14,7 @@ from service.ids import new_id
 from service.store.begin_payments import BeginOutcome, BeginPayment, begin_payments
 from service.store.database import Database
 from service.store.orders import ItemRow, NewOrder, create_orders
-from service.store.settle_payments import EntryRow, SettlePayment, settle_payments
+from service.store.record_outcomes import EntryRow, RecordOutcome, record_outcomes
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LOCK = timedelta(seconds=30)
@@ -29,7 +29,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 
 @dataclass
-class Shop:
+class StoreHarness:
     """Makes orders and payments with as few words as possible."""
 
     db: Database
@@ -66,7 +66,7 @@ class Shop:
         """Create an order and a payment that succeeded."""
         item = begin_item(await self.order(user, minor=minor))
         await self.begin(item)
-        await settle_payments(self.db, [settlement(item, minor)])
+        await record_outcomes(self.db, [outcome_item(item, minor)])
         return item
 
     async def violations(self) -> dict[str, int]:
@@ -95,13 +95,13 @@ def begin_item(
     )
 
 
-def settlement(
+def outcome_item(
     item: BeginPayment, minor: int, *, status: str = "succeeded", ref: str | None = None
-) -> SettlePayment:
+) -> RecordOutcome:
     """Return what a charge of `minor` comes to."""
     succeeded = status == "succeeded"
     entries = ledger.capture(item.provider, Money(minor, "EUR")) if succeeded else ()
-    return SettlePayment(
+    return RecordOutcome(
         payment_id=item.payment_id,
         attempt_id=item.attempt_id,
         resource_id=item.payment_id,
@@ -123,9 +123,9 @@ def settlement(
 
 
 @pytest.fixture
-def shop(db: Database) -> Shop:
+def harness(db: Database) -> StoreHarness:
     """Give a shop on the fresh database."""
-    return Shop(db)
+    return StoreHarness(db)
 
 
 def uuids(rows: list[tuple[UUID]]) -> list[UUID]:

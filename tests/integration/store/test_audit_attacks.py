@@ -16,7 +16,7 @@ from service.store.audit_trail import Anchor, Fault
 from service.usecases import admin_outbox, audit
 from service.usecases.audit import Rounds
 from service.usecases.context import Context
-from tests.integration.store.conftest import NOW, Shop
+from tests.integration.store.conftest import NOW, StoreHarness
 from tests.support.services import settings
 
 pytestmark = pytest.mark.as_owner
@@ -98,19 +98,19 @@ class Clock:
 
 
 @pytest.fixture
-async def trail(database_url: str, shop: Shop) -> AsyncIterator[Trail]:
+async def trail(database_url: str, harness: StoreHarness) -> AsyncIterator[Trail]:
     environ = settings(database_url=database_url, redis_url="", simulator_url="http://127.0.0.1:9")
     clock = Clock()
     async with parts(load(environ), Metrics(version="test", role="worker"), clock) as ctx:
         sold = []
         for number in range(3):
             clock.time += 2 * MINUTE
-            sold.append(await shop.paid())
-            [grant] = await outbox.claim(shop.db, at=NOW, until=NOW + MINUTE, limit=10)
-            await outbox.delivered(shop.db, [grant.id], NOW)
+            sold.append(await harness.paid())
+            [grant] = await outbox.claim(harness.db, at=NOW, until=NOW + MINUTE, limit=10)
+            await outbox.delivered(harness.db, [grant.id], NOW)
             if number == 1:
                 await admin_outbox.replay(ctx, grant.id, actor="olga", reason="asked for")
-                await outbox.delivered(shop.db, [grant.id], NOW)
+                await outbox.delivered(harness.db, [grant.id], NOW)
             await audit.seal(ctx)
         seals = await audit.list_seals(ctx, before=None, limit=10)
         yield Trail(ctx, sold[1].payment_id, [Anchor(seal.id, seal.hash) for seal in seals])

@@ -9,7 +9,7 @@ from scripts import embedded
 from scripts.embedded import postgres_program
 from service.app import PREPARED
 from service.store.database import Database
-from tests.integration.store.conftest import Shop
+from tests.integration.store.conftest import StoreHarness
 from tests.integration.store.test_audit_seals import faults, payment, seal
 
 pytestmark = pytest.mark.as_owner
@@ -18,14 +18,16 @@ AHEAD = 500
 """Transactions by which the old server is ahead, beyond what a new one begins with."""
 
 
-async def test_a_restored_trail_is_sealed_on(shop: Shop, database_url: str, tmp_path: Path) -> None:
+async def test_a_restored_trail_is_sealed_on(
+    harness: StoreHarness, database_url: str, tmp_path: Path
+) -> None:
     for _ in range(3):
-        await payment(shop)
-    before = await seal(shop.db)
+        await payment(harness)
+    before = await seal(harness.db)
     assert before
-    await payment(shop)  # not sealed when the dump is made
+    await payment(harness)  # not sealed when the dump is made
     for _ in range(AHEAD):
-        await shop.db.fetch("SELECT pg_current_xact_id()")
+        await harness.db.fetch("SELECT pg_current_xact_id()")
     dump = tmp_path / "dump.sql"
     run("pg_dump", "--no-owner", "--file", str(dump), database_url)
     with embedded.postgres(tmp_path / "new", durable=False, environ={}) as server:
@@ -35,8 +37,8 @@ async def test_a_restored_trail_is_sealed_on(shop: Shop, database_url: str, tmp_
         run("psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", str(dump), server.url())
         restored = await Database.open(server.url(), size=4, timeout_s=5.0, prepared=PREPARED)
         try:
-            assert await transaction_id(restored) < await transaction_id(shop.db)
-            await payment(Shop(restored, games=100))
+            assert await transaction_id(restored) < await transaction_id(harness.db)
+            await payment(StoreHarness(restored, games=100))
             row = await seal(restored)
             assert row
             assert (row.id, row.first_position, row.entries) == (2, before.last_position + 1, 2)

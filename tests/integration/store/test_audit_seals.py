@@ -12,7 +12,7 @@ import pytest
 from service.store import audit_seals, audit_trail
 from service.store.audit_seals import SealRow
 from service.store.database import Database, Transaction
-from tests.integration.store.conftest import NOW, Shop, begin_item
+from tests.integration.store.conftest import NOW, StoreHarness, begin_item
 from tests.support.waiting import eventually
 
 LATER: Final = NOW + timedelta(hours=1)
@@ -29,10 +29,10 @@ async def seal(db: Database, *, limit: int = 10_000, wait_s: float = 10.0) -> Se
     return await audit_seals.seal(db, at=NOW, due=LATER, limit=limit, wait_s=wait_s)
 
 
-async def payment(shop: Shop) -> UUID:
+async def payment(harness: StoreHarness) -> UUID:
     """Begin a payment: one entry."""
-    item = begin_item(await shop.order())
-    await shop.begin(item)
+    item = begin_item(await harness.order())
+    await harness.begin(item)
     return item.payment_id
 
 
@@ -50,89 +50,89 @@ async def faults(db: Database) -> list[audit_trail.Fault]:
     return await audit_trail.faults_within(db, after=0, last=part.last)
 
 
-async def test_what_follows_a_seal_is_in_the_next(shop: Shop) -> None:
-    await payment(shop)
-    await payment(shop)
-    first = await seal(shop.db)
+async def test_what_follows_a_seal_is_in_the_next(harness: StoreHarness) -> None:
+    await payment(harness)
+    await payment(harness)
+    first = await seal(harness.db)
     assert first
     assert (first.id, first.first_position, first.last_position) == (1, 1, 2)
     assert (first.entries, first.chains) == (2, 2)
-    assert await seal(shop.db) is None
-    await payment(shop)
-    second = await seal(shop.db)
+    assert await seal(harness.db) is None
+    await payment(harness)
+    second = await seal(harness.db)
     assert second
     assert (second.id, second.first_position, second.last_position) == (2, 3, 3)
-    assert await audit_seals.list_seals(shop.db, before=None, limit=10) == [second, first]
-    assert await audit_seals.list_seals(shop.db, before=2, limit=10) == [first]
-    assert await faults(shop.db) == []
+    assert await audit_seals.list_seals(harness.db, before=None, limit=10) == [second, first]
+    assert await audit_seals.list_seals(harness.db, before=2, limit=10) == [first]
+    assert await faults(harness.db) == []
 
 
-async def test_a_seal_is_due_by_time_or_by_size(shop: Shop) -> None:
+async def test_a_seal_is_due_by_time_or_by_size(harness: StoreHarness) -> None:
     for _ in range(3):
-        await payment(shop)
-    assert await seal(shop.db, limit=2)
+        await payment(harness)
+    assert await seal(harness.db, limit=2)
     before = NOW - timedelta(seconds=1)
-    assert await audit_seals.seal(shop.db, at=NOW, due=before, limit=2, wait_s=10) is None
-    await payment(shop)
-    by_size = await audit_seals.seal(shop.db, at=NOW, due=before, limit=2, wait_s=10)
+    assert await audit_seals.seal(harness.db, at=NOW, due=before, limit=2, wait_s=10) is None
+    await payment(harness)
+    by_size = await audit_seals.seal(harness.db, at=NOW, due=before, limit=2, wait_s=10)
     assert by_size
     assert by_size.entries == 2
 
 
-async def test_an_entry_that_commits_late_is_waited_for(shop: Shop) -> None:
-    late = await payment(shop)
-    async with shop.db.transaction() as transaction:
+async def test_an_entry_that_commits_late_is_waited_for(harness: StoreHarness) -> None:
+    late = await payment(harness)
+    async with harness.db.transaction() as transaction:
         await add(transaction, late)
-        await payment(shop)  # takes a later position and commits at once
-        assert await seal(shop.db, wait_s=0.2) is None
-        waiting = asyncio.create_task(seal(shop.db))
+        await payment(harness)  # takes a later position and commits at once
+        assert await seal(harness.db, wait_s=0.2) is None
+        waiting = asyncio.create_task(seal(harness.db))
     row = await waiting
     assert row
     assert (row.last_position, row.entries) == (3, 3)
-    assert await faults(shop.db) == []
+    assert await faults(harness.db) == []
 
 
-async def test_a_transaction_has_its_id_before_its_position(shop: Shop) -> None:
+async def test_a_transaction_has_its_id_before_its_position(harness: StoreHarness) -> None:
     for _ in range(3):  # the sequence itself takes an id, but only for every 32nd value
-        async with shop.db.transaction() as transaction:
+        async with harness.db.transaction() as transaction:
             await transaction.fetch("SELECT next_audit_position()")
             assert await transaction.fetch(
                 "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
             ) == [(True,)]
 
 
-async def test_a_transaction_that_only_reads_is_not_waited_for(shop: Shop) -> None:
-    await payment(shop)
-    async with shop.db.transaction() as transaction:
+async def test_a_transaction_that_only_reads_is_not_waited_for(harness: StoreHarness) -> None:
+    await payment(harness)
+    async with harness.db.transaction() as transaction:
         await transaction.fetch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         await transaction.fetch("SELECT count(*) FROM payment_events")
-        assert await seal(shop.db, wait_s=0.0)
+        assert await seal(harness.db, wait_s=0.0)
 
 
-async def test_positions_that_were_never_used_leave_no_hole(shop: Shop) -> None:
-    known = await payment(shop)
-    async with shop.db.transaction() as transaction:
+async def test_positions_that_were_never_used_leave_no_hole(harness: StoreHarness) -> None:
+    known = await payment(harness)
+    async with harness.db.transaction() as transaction:
         await add(transaction, known)
         await transaction.fetch("ROLLBACK")
-    await payment(shop)
-    row = await seal(shop.db)
+    await payment(harness)
+    row = await seal(harness.db)
     assert row
     assert (row.first_position, row.last_position, row.entries) == (1, 3, 2)
-    assert await faults(shop.db) == []
+    assert await faults(harness.db) == []
 
 
-async def test_one_seals_and_nobody_waits_for_it(shop: Shop) -> None:
-    known = await payment(shop)
-    async with shop.db.transaction() as transaction:
+async def test_one_seals_and_nobody_waits_for_it(harness: StoreHarness) -> None:
+    known = await payment(harness)
+    async with harness.db.transaction() as transaction:
         await add(transaction, known)  # so that the first sealer has to wait
-        first = asyncio.create_task(seal(shop.db))
+        first = asyncio.create_task(seal(harness.db))
         await eventually(
-            lambda: shop.db.fetch("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")
+            lambda: harness.db.fetch("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")
         )
         async with asyncio.timeout(5):
-            assert await seal(shop.db) is None
-            await payment(shop)  # payments go on
-            await seal(shop.db)
+            assert await seal(harness.db) is None
+            await payment(harness)  # payments go on
+            await seal(harness.db)
         assert not first.done()
     assert await first
 
@@ -145,9 +145,11 @@ async def crowd(database_url: str) -> AsyncIterator[Database]:
     await db.close()
 
 
-async def test_every_entry_is_under_exactly_one_seal(shop: Shop, crowd: Database) -> None:
+async def test_every_entry_is_under_exactly_one_seal(
+    harness: StoreHarness, crowd: Database
+) -> None:
     dice = random.Random(4)  # noqa: S311  lengths, not secrets
-    payments = [await payment(shop) for _ in range(WRITERS)]
+    payments = [await payment(harness) for _ in range(WRITERS)]
     writers = [asyncio.create_task(write(crowd, known, dice)) for known in payments]
     done = asyncio.gather(*writers)
     sealers = [asyncio.create_task(seal_until(crowd, done)) for _ in range(SEALERS)]
@@ -184,9 +186,9 @@ async def seal_until(db: Database, done: "asyncio.Future[list[None]]") -> list[S
     return made
 
 
-async def test_what_waits_for_a_seal_is_known(shop: Shop) -> None:
-    assert await audit_seals.unsealed(shop.db) == audit_seals.Unsealed(0, None)
-    await payment(shop)
-    assert await audit_seals.unsealed(shop.db) == audit_seals.Unsealed(0, NOW)
-    await seal(shop.db)
-    assert await audit_seals.unsealed(shop.db) == audit_seals.Unsealed(1, None)
+async def test_what_waits_for_a_seal_is_known(harness: StoreHarness) -> None:
+    assert await audit_seals.unsealed(harness.db) == audit_seals.Unsealed(0, None)
+    await payment(harness)
+    assert await audit_seals.unsealed(harness.db) == audit_seals.Unsealed(0, NOW)
+    await seal(harness.db)
+    assert await audit_seals.unsealed(harness.db) == audit_seals.Unsealed(1, None)

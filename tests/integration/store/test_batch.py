@@ -20,7 +20,7 @@ from service.store.begin_payments import (
     conflict_keys,
 )
 from service.store.database import SERVER_TIMEOUT_EXTRA_S, Database, RefusedError, Transaction
-from tests.integration.store.conftest import Shop, begin_item
+from tests.integration.store.conftest import StoreHarness, begin_item
 
 
 class Recorder:
@@ -51,11 +51,11 @@ async def batcher(recorder: Recorder) -> AsyncIterator[Batcher[BeginPayment, Beg
 
 
 async def test_a_lone_write_is_not_delayed_and_a_crowd_shares_statements(
-    shop: Shop, batcher: Batcher[BeginPayment, BeginOutcome], recorder: Recorder
+    harness: StoreHarness, batcher: Batcher[BeginPayment, BeginOutcome], recorder: Recorder
 ) -> None:
-    await batcher.submit(begin_item(await shop.order()))
+    await batcher.submit(begin_item(await harness.order()))
     assert recorder.sizes == [1]
-    items = [begin_item(await shop.order()) for _ in range(90)]
+    items = [begin_item(await harness.order()) for _ in range(90)]
     recorder.gate.clear()
     submitted = [asyncio.create_task(batcher.submit(item)) for item in items]
     await asyncio.sleep(0)  # every task has put its item into the queue
@@ -67,9 +67,9 @@ async def test_a_lone_write_is_not_delayed_and_a_crowd_shares_statements(
 
 
 async def test_a_duplicate_waits_for_the_next_batch(
-    shop: Shop, batcher: Batcher[BeginPayment, BeginOutcome], recorder: Recorder
+    harness: StoreHarness, batcher: Batcher[BeginPayment, BeginOutcome], recorder: Recorder
 ) -> None:
-    orders = [await shop.order() for _ in range(10)]
+    orders = [await harness.order() for _ in range(10)]
     items = [begin_item(order, key=f"k{n}") for n, order in enumerate(orders) for _ in range(5)]
     recorder.gate.clear()
     submitted = [asyncio.create_task(batcher.submit(item)) for item in items]
@@ -79,18 +79,18 @@ async def test_a_duplicate_waits_for_the_next_batch(
     assert kinds.count(Begun.CREATED) == 10
     assert set(kinds) <= {Begun.CREATED, Begun.IN_FLIGHT, Begun.AGAIN}
     assert max(recorder.sizes) <= 10  # no two items of one key or order in one statement
-    assert await shop.db.fetch("SELECT count(*) FROM payments") == [(10,)]
+    assert await harness.db.fetch("SELECT count(*) FROM payments") == [(10,)]
 
 
 @pytest.mark.parametrize("poison", ["check", "nul"])
 async def test_a_poison_item_fails_alone(
-    shop: Shop,
+    harness: StoreHarness,
     batcher: Batcher[BeginPayment, BeginOutcome],
     recorder: Recorder,
     poison: str,
 ) -> None:
-    items = [begin_item(await shop.order()) for _ in range(20)]
-    bad = begin_item(await shop.order(), key="\0" if poison == "nul" else "k" * 300)
+    items = [begin_item(await harness.order()) for _ in range(20)]
+    bad = begin_item(await harness.order(), key="\0" if poison == "nul" else "k" * 300)
     recorder.gate.clear()
     submitted = [
         asyncio.create_task(batcher.submit(item)) for item in (*items[:7], bad, *items[7:])
@@ -101,39 +101,41 @@ async def test_a_poison_item_fails_alone(
     assert isinstance(results.pop(7), RefusedError)
     assert {r.kind for r in results if isinstance(r, BeginOutcome)} == {Begun.CREATED}
     assert len(results) == 20
-    assert await shop.db.fetch("SELECT count(*) FROM payments") == [(20,)]
+    assert await harness.db.fetch("SELECT count(*) FROM payments") == [(20,)]
 
 
-async def test_a_connection_lost_in_mid_batch_is_resolved_item_by_item(shop: Shop) -> None:
+async def test_a_connection_lost_in_mid_batch_is_resolved_item_by_item(
+    harness: StoreHarness,
+) -> None:
     """The statement is committed and its answer lost: the repeat finds out, and doubles nothing."""
     answers: list[str] = []
 
     async def lose_the_first_answer(items: Sequence[BeginPayment]) -> list[BeginOutcome]:
-        outcomes = await begin_payments(shop.db, items)
+        outcomes = await begin_payments(harness.db, items)
         answers.append("lost" if not answers else "kept")
         if answers == ["lost"]:
             async with asyncio.timeout(5):
-                await _kill_and_use(shop.db)
+                await _kill_and_use(harness.db)
         return outcomes
 
     batcher = Batcher(
         lose_the_first_answer, conflict_keys=conflict_keys, max_items=32, max_queue=100, lanes=1
     )
-    items = [begin_item(await shop.order()) for _ in range(5)]
+    items = [begin_item(await harness.order()) for _ in range(5)]
     outcomes = await asyncio.gather(*(batcher.submit(item) for item in items))
     await batcher.close(timeout_s=5)
     assert answers[:2] == ["lost", "kept"]
     assert {outcome.kind for outcome in outcomes} == {Begun.CREATED}
-    assert await shop.db.fetch("SELECT count(*) FROM payments") == [(5,)]
-    assert await shop.db.fetch("SELECT count(*) FROM payment_events") == [(5,)]
+    assert await harness.db.fetch("SELECT count(*) FROM payments") == [(5,)]
+    assert await harness.db.fetch("SELECT count(*) FROM payment_events") == [(5,)]
 
 
 async def test_a_caller_that_leaves_does_not_take_its_write_along(
-    shop: Shop, batcher: Batcher[BeginPayment, BeginOutcome], recorder: Recorder
+    harness: StoreHarness, batcher: Batcher[BeginPayment, BeginOutcome], recorder: Recorder
 ) -> None:
     recorder.gate.clear()
-    leaving = asyncio.create_task(batcher.submit(begin_item(await shop.order())))
-    staying = asyncio.create_task(batcher.submit(begin_item(await shop.order())))
+    leaving = asyncio.create_task(batcher.submit(begin_item(await harness.order())))
+    staying = asyncio.create_task(batcher.submit(begin_item(await harness.order())))
     await asyncio.sleep(0)
     leaving.cancel()
     recorder.gate.set()
@@ -141,13 +143,13 @@ async def test_a_caller_that_leaves_does_not_take_its_write_along(
     with pytest.raises(asyncio.CancelledError):
         await leaving
     await batcher.close(timeout_s=5)
-    assert await shop.db.fetch("SELECT count(*) FROM payments") == [(2,)]
+    assert await harness.db.fetch("SELECT count(*) FROM payments") == [(2,)]
 
 
-async def test_a_full_queue_refuses_at_once(shop: Shop, recorder: Recorder) -> None:
+async def test_a_full_queue_refuses_at_once(harness: StoreHarness, recorder: Recorder) -> None:
     batcher = Batcher(recorder, conflict_keys=conflict_keys, max_items=1, max_queue=3, lanes=1)
     recorder.gate.clear()
-    items = [begin_item(await shop.order()) for _ in range(6)]
+    items = [begin_item(await harness.order()) for _ in range(6)]
     submitted = []
     for item in items:
         submitted.append(asyncio.create_task(batcher.submit(item)))
@@ -173,9 +175,9 @@ async def test_a_database_that_is_gone_is_said_so() -> None:
 
 
 async def test_a_timeout_inside_a_transaction_closes_its_connection_and_undoes_it(
-    shop: Shop, database_url: str
+    harness: StoreHarness, database_url: str
 ) -> None:
-    order = await shop.order()
+    order = await harness.order()
     quick = await Database.open(database_url, size=1, timeout_s=1.0, prepared={})
 
     async def cancel_slowly() -> None:
@@ -226,8 +228,8 @@ async def test_an_item_that_comes_in_the_moment_a_lane_ends_is_not_forgotten() -
     await batcher.close(timeout_s=5)
 
 
-async def test_what_loses_a_deadlock_is_done_again(shop: Shop) -> None:
-    first, second = await shop.order(), await shop.order()
+async def test_what_loses_a_deadlock_is_done_again(harness: StoreHarness) -> None:
+    first, second = await harness.order(), await harness.order()
     met = asyncio.Barrier(2)
     tries: list[int] = []
 
@@ -241,8 +243,8 @@ async def test_what_loses_a_deadlock_is_done_again(shop: Shop) -> None:
         return "done"
 
     results = await asyncio.gather(
-        shop.db.transact(lambda t: lock_both(t, (first.id, second.id))),
-        shop.db.transact(lambda t: lock_both(t, (second.id, first.id))),
+        harness.db.transact(lambda t: lock_both(t, (first.id, second.id))),
+        harness.db.transact(lambda t: lock_both(t, (second.id, first.id))),
     )
     assert list(results) == ["done", "done"]
     assert len(tries) in {3, 4}  # the server breaks a deadlock by ending one side, or both at once

@@ -17,8 +17,8 @@ from yarl import URL
 
 from service.errors import StoreUnavailableError
 from service.store.database import Database
+from tests.support.network_proxy import NetworkProxy
 from tests.support.waiting import eventually
-from tests.support.wire import Wire
 
 NAME: Final = "db.shop.test"
 TIMEOUT_S: Final = 4.0
@@ -191,7 +191,7 @@ async def test_a_name_that_is_unknown_is_said_so(database_url: str, answers: Ans
 
 @pytest.mark.parametrize("first", ["refuses", "is a black hole"])
 async def test_the_next_address_is_tried(database_url: str, answers: Answers, first: str) -> None:
-    wire = Wire(URL(named(database_url)).with_host("127.0.0.1"))
+    wire = NetworkProxy(URL(named(database_url)).with_host("127.0.0.1"))
     url = named(wire.url)
     # The server answers at 127.0.0.1 only through the wire's port; 127.0.0.2 has nobody there, or
     # somebody who takes connections and says nothing.
@@ -235,7 +235,7 @@ async def test_a_host_without_an_address_is_passed_over(database_url: str) -> No
 
 async def test_a_connection_that_broke_meanwhile_is_not_lent(database_url: str) -> None:
     """It comes back while another one is being made, and breaks before that one is there."""
-    async with Wire(URL(database_url)).opened() as wire, opened(wire.url, size=2) as db:
+    async with NetworkProxy(URL(database_url)).opened() as wire, opened(wire.url, size=2) as db:
         async with db.transaction() as transaction:
             [(pid,)] = await transaction.fetch("SELECT pg_backend_pid()")
             wire.delay_s = 0.2
@@ -290,8 +290,8 @@ async def test_a_connection_that_cant_be_set_up_is_closed(database_url: str) -> 
         assert (db.in_use, db.free) == (0, 0)
 
     async def others() -> int:
-        async with opened(database_url) as look:
-            [(count,)] = await look.fetch(
+        async with opened(database_url) as check_charge:
+            [(count,)] = await check_charge.fetch(
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )

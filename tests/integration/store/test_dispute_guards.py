@@ -9,10 +9,10 @@ from service.domain.money import Money
 from service.ids import new_id
 from service.store import disputes, fraud_warnings
 from service.store.database import RefusedError
-from service.store.disputes import Follow, Movement
+from service.store.disputes import Movement, SyncDispute
 from service.store.fraud_warnings import Warn
-from service.store.settle_payments import EntryRow
-from tests.integration.store.conftest import NOW, Shop
+from service.store.record_outcomes import EntryRow
+from tests.integration.store.conftest import NOW, StoreHarness
 
 pytestmark = pytest.mark.as_owner
 
@@ -28,8 +28,8 @@ def told(
     payment_id: UUID, *movements: Movement, withdrawn: int = 0, version: int = 0,
     currency: str = "EUR", status: str = "needs_response", amount: int = 1_000,
     provider: str = "simulator", reinstated: int = 0,
-) -> Follow:  # fmt: skip
-    return Follow(
+) -> SyncDispute:  # fmt: skip
+    return SyncDispute(
         id=new_id(),
         payment_id=payment_id,
         provider=provider,
@@ -52,15 +52,15 @@ def told(
     )
 
 
-async def disputed(shop: Shop) -> UUID:
-    payment_id = (await shop.paid()).payment_id
-    assert await disputes.follow(shop.db, told(payment_id, withdrawal(1_000), withdrawn=1_000))
+async def disputed(harness: StoreHarness) -> UUID:
+    payment_id = (await harness.paid()).payment_id
+    assert await disputes.sync(harness.db, told(payment_id, withdrawal(1_000), withdrawn=1_000))
     return payment_id
 
 
-async def refused(shop: Shop, sql: str, *values: object) -> str:
+async def refused(harness: StoreHarness, sql: str, *values: object) -> str:
     with pytest.raises(RefusedError) as caught:
-        await shop.db.fetch(sql, values or None)
+        await harness.db.fetch(sql, values or None)
     return caught.value.constraint
 
 
@@ -76,15 +76,15 @@ async def refused(shop: Shop, sql: str, *values: object) -> str:
         "version = 0",
     ],
 )
-async def test_a_dispute_keeps_what_it_is(shop: Shop, change: str) -> None:
-    await disputed(shop)
-    assert await refused(shop, f"UPDATE disputes SET {change}") == "disputes_immutable"
+async def test_a_dispute_keeps_what_it_is(harness: StoreHarness, change: str) -> None:
+    await disputed(harness)
+    assert await refused(harness, f"UPDATE disputes SET {change}") == "disputes_immutable"
 
 
-async def test_disputes_are_kept(shop: Shop) -> None:
-    await disputed(shop)
+async def test_disputes_are_kept(harness: StoreHarness) -> None:
+    await disputed(harness)
     for sql in ("DELETE FROM disputes", "TRUNCATE disputes CASCADE"):
-        assert await refused(shop, sql) == "disputes_immutable"
+        assert await refused(harness, sql) == "disputes_immutable"
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,11 @@ async def test_disputes_are_kept(shop: Shop) -> None:
         ("status = 'lost', closed_at = now()", "dispute_booked"),
     ],
 )
-async def test_a_dispute_says_what_the_ledger_says(shop: Shop, change: str, rule: str) -> None:
-    await disputed(shop)
-    assert await refused(shop, f"UPDATE disputes SET {change}") == rule
+async def test_a_dispute_says_what_the_ledger_says(
+    harness: StoreHarness, change: str, rule: str
+) -> None:
+    await disputed(harness)
+    assert await refused(harness, f"UPDATE disputes SET {change}") == rule
 
 
 @pytest.mark.parametrize(
@@ -112,59 +114,61 @@ async def test_a_dispute_says_what_the_ledger_says(shop: Shop, change: str, rule
         ({"withdrawn": 500}, "dispute_booked"),
     ],
 )
-async def test_a_dispute_is_of_its_payment(shop: Shop, item: dict[str, str], rule: str) -> None:
-    payment_id = (await shop.paid()).payment_id
+async def test_a_dispute_is_of_its_payment(
+    harness: StoreHarness, item: dict[str, str], rule: str
+) -> None:
+    payment_id = (await harness.paid()).payment_id
     with pytest.raises(RefusedError) as caught:
-        await disputes.follow(shop.db, told(payment_id, **item))  # type: ignore[arg-type]
+        await disputes.sync(harness.db, told(payment_id, **item))  # type: ignore[arg-type]
     assert caught.value.constraint == rule
 
 
-async def test_money_of_a_dispute_is_booked_on_accounts_that_count(shop: Shop) -> None:
-    payment_id = (await shop.paid()).payment_id
+async def test_money_of_a_dispute_is_booked_on_accounts_that_count(harness: StoreHarness) -> None:
+    payment_id = (await harness.paid()).payment_id
     elsewhere = withdrawal(400, "sales:games")
     with pytest.raises(RefusedError) as caught:
-        await disputes.follow(shop.db, told(payment_id, elsewhere, withdrawn=400))
+        await disputes.sync(harness.db, told(payment_id, elsewhere, withdrawn=400))
     assert caught.value.constraint == "dispute_booked"
 
 
-async def test_who_has_seen_an_older_version_changes_nothing(shop: Shop) -> None:
-    payment_id = await disputed(shop)
+async def test_who_has_seen_an_older_version_changes_nothing(harness: StoreHarness) -> None:
+    payment_id = await disputed(harness)
     for version in (0, 2):
         late = told(payment_id, withdrawn=1_000, status="under_review", version=version)
-        assert not await disputes.follow(shop.db, late)
+        assert not await disputes.sync(harness.db, late)
     now = told(payment_id, withdrawn=1_000, status="under_review", version=1)
-    assert await disputes.follow(shop.db, now)
-    assert await shop.violations() == {}
+    assert await disputes.sync(harness.db, now)
+    assert await harness.violations() == {}
 
 
-async def test_a_dispute_without_its_row_shows(shop: Shop) -> None:
-    payment_id = await disputed(shop)
-    await shop.db.fetch(
+async def test_a_dispute_without_its_row_shows(harness: StoreHarness) -> None:
+    payment_id = await disputed(harness)
+    await harness.db.fetch(
         "INSERT INTO ledger_transactions (id, kind, payment_id, dispute_id, dispute_version,"
         " created_at) SELECT gen_random_uuid(), 'dispute_loss', payment_id, id, 7, now()"
         " FROM disputes WHERE payment_id = %s",
         (payment_id,),
     )
-    await shop.db.fetch(
+    await harness.db.fetch(
         "INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)"
         " SELECT t.id, v.account, v.minor, 'EUR' FROM ledger_transactions t,"
         " (VALUES ('losses:disputes', 5), ('disputes:simulator', -5)) AS v(account, minor)"
         " WHERE t.kind = 'dispute_loss'"
     )
-    assert await shop.violations() == {"disputes_differ_from_ledger": 1}
+    assert await harness.violations() == {"disputes_differ_from_ledger": 1}
 
 
-async def test_a_movement_is_booked_once(shop: Shop) -> None:
-    await disputed(shop)
+async def test_a_movement_is_booked_once(harness: StoreHarness) -> None:
+    await disputed(harness)
     rule = await refused(
-        shop,
+        harness,
         "INSERT INTO ledger_transactions (id, kind, payment_id, dispute_id, dispute_version,"
         " created_at) SELECT gen_random_uuid(), kind, payment_id, dispute_id, dispute_version,"
         " created_at FROM ledger_transactions WHERE dispute_id IS NOT NULL",
     )
     assert rule == "ledger_booked_once"
     rule = await refused(
-        shop,
+        harness,
         "INSERT INTO ledger_transactions (id, kind, payment_id, created_at)"
         " SELECT gen_random_uuid(), kind, payment_id, created_at FROM ledger_transactions"
         " WHERE kind = 'capture'",
@@ -172,8 +176,8 @@ async def test_a_movement_is_booked_once(shop: Shop) -> None:
     assert rule == "ledger_booked_once"
 
 
-async def test_a_warning_of_fraud_keeps_what_it_is(shop: Shop) -> None:
-    payment_id = (await shop.paid()).payment_id
+async def test_a_warning_of_fraud_keeps_what_it_is(harness: StoreHarness) -> None:
+    payment_id = (await harness.paid()).payment_id
     item = Warn(
         id=new_id(),
         payment_id=payment_id,
@@ -185,10 +189,10 @@ async def test_a_warning_of_fraud_keeps_what_it_is(shop: Shop) -> None:
         correlation_id="c",
         at=NOW,
     )
-    assert await fraud_warnings.record(shop.db, item)
-    assert not await fraud_warnings.record(shop.db, item)
-    rule = await refused(shop, "UPDATE fraud_warnings SET fraud_type = 'x'")
+    assert await fraud_warnings.record(harness.db, item)
+    assert not await fraud_warnings.record(harness.db, item)
+    rule = await refused(harness, "UPDATE fraud_warnings SET fraud_type = 'x'")
     assert rule == "fraud_warnings_immutable"
-    rule = await refused(shop, "UPDATE fraud_warnings SET status = 'open'")
+    rule = await refused(harness, "UPDATE fraud_warnings SET status = 'open'")
     assert rule == "fraud_warning_transition"
-    assert await refused(shop, "DELETE FROM fraud_warnings") == "fraud_warnings_immutable"
+    assert await refused(harness, "DELETE FROM fraud_warnings") == "fraud_warnings_immutable"

@@ -7,8 +7,8 @@ import pytest
 
 from service.domain import dispute, order, payment, refund
 from service.store.database import RefusedError
-from service.store.settle_payments import settle_payments
-from tests.integration.store.conftest import Shop, begin_item, settlement
+from service.store.record_outcomes import record_outcomes
+from tests.integration.store.conftest import StoreHarness, begin_item, outcome_item
 
 pytestmark = pytest.mark.as_owner
 
@@ -21,16 +21,18 @@ TRANSITIONS: dict[str, Machine] = {
 }
 
 
-async def refused(shop: Shop, sql: str, *values: object) -> str:
+async def refused(harness: StoreHarness, sql: str, *values: object) -> str:
     """Run a write that must be refused; return the name of the rule."""
     with pytest.raises(RefusedError) as caught:
-        await shop.db.fetch(sql, values or None)
+        await harness.db.fetch(sql, values or None)
     return caught.value.constraint
 
 
 @pytest.mark.parametrize("entity", TRANSITIONS)
-async def test_the_database_knows_the_transitions_of_the_domain(shop: Shop, entity: str) -> None:
-    rows = await shop.db.fetch(
+async def test_the_database_knows_the_transitions_of_the_domain(
+    harness: StoreHarness, entity: str
+) -> None:
+    rows = await harness.db.fetch(
         "SELECT from_status, to_status FROM status_transitions WHERE entity = %s", (entity,)
     )
     transitions, first = TRANSITIONS[entity]
@@ -38,19 +40,19 @@ async def test_the_database_knows_the_transitions_of_the_domain(shop: Shop, enti
     assert set(rows) == expected | {("new", str(status)) for status in first}
 
 
-async def test_a_terminal_status_is_never_left(shop: Shop) -> None:
-    item = begin_item(await shop.order())
-    await shop.begin(item)
-    await settle_payments(shop.db, [settlement(item, 1_000, status="failed")])
+async def test_a_terminal_status_is_never_left(harness: StoreHarness) -> None:
+    item = begin_item(await harness.order())
+    await harness.begin(item)
+    await record_outcomes(harness.db, [outcome_item(item, 1_000, status="failed")])
     for status in ("processing", "canceled", "unknown"):
-        rule = await refused(shop, "UPDATE payments SET status = %s", status)
+        rule = await refused(harness, "UPDATE payments SET status = %s", status)
         assert rule == "payment_transition"
 
 
-async def test_a_payment_cannot_begin_where_none_begins(shop: Shop) -> None:
-    item = await shop.order()
+async def test_a_payment_cannot_begin_where_none_begins(harness: StoreHarness) -> None:
+    item = await harness.order()
     rule = await refused(
-        shop,
+        harness,
         "INSERT INTO payments (id, order_id, user_id, provider, status, capture_method,"
         " payment_method, currency, amount_minor, captured_minor, created_at, updated_at)"
         " SELECT id, id, user_id, 'simulator', 'succeeded', 'automatic', 'pm_ok', currency,"
@@ -64,13 +66,13 @@ async def test_a_payment_cannot_begin_where_none_begins(shop: Shop) -> None:
     ("column", "value"), [("amount_minor", 1), ("user_id", "'mallory'"), ("currency", "'USD'")]
 )
 async def test_a_payment_is_of_its_orders_owner_and_amount(
-    shop: Shop, column: str, value: object
+    harness: StoreHarness, column: str, value: object
 ) -> None:
-    placed = await shop.order()
+    placed = await harness.order()
     columns = {"user_id": "user_id", "currency": "currency", "amount_minor": "total_minor"}
     columns[column] = str(value)
     rule = await refused(
-        shop,
+        harness,
         "INSERT INTO payments (id, order_id, provider, status, capture_method, payment_method,"
         " user_id, currency, amount_minor, created_at, updated_at)"
         " SELECT id, id, 'simulator', 'processing', 'automatic', 'pm_ok',"
@@ -93,15 +95,17 @@ async def test_a_payment_is_of_its_orders_owner_and_amount(
         ("order_id = gen_random_uuid()", "payments_immutable"),
     ],
 )
-async def test_counters_and_identity_of_a_payment_hold(shop: Shop, change: str, rule: str) -> None:
-    await shop.paid()
-    assert await refused(shop, f"UPDATE payments SET {change}") == rule
+async def test_counters_and_identity_of_a_payment_hold(
+    harness: StoreHarness, change: str, rule: str
+) -> None:
+    await harness.paid()
+    assert await refused(harness, f"UPDATE payments SET {change}") == rule
 
 
-async def test_an_order_has_one_live_payment(shop: Shop) -> None:
-    await shop.paid()
+async def test_an_order_has_one_live_payment(harness: StoreHarness) -> None:
+    await harness.paid()
     rule = await refused(
-        shop,
+        harness,
         "INSERT INTO payments (id, order_id, user_id, provider, status, capture_method,"
         " payment_method, currency, amount_minor, created_at, updated_at)"
         " SELECT gen_random_uuid(), order_id, user_id, provider, 'processing', capture_method,"
@@ -110,10 +114,10 @@ async def test_an_order_has_one_live_payment(shop: Shop) -> None:
     assert rule == "one_live_payment_an_order"
 
 
-async def test_a_payment_has_one_unresolved_attempt(shop: Shop) -> None:
-    await shop.begin(begin_item(await shop.order()))
+async def test_a_payment_has_one_unresolved_attempt(harness: StoreHarness) -> None:
+    await harness.begin(begin_item(await harness.order()))
     rule = await refused(
-        shop,
+        harness,
         "INSERT INTO payment_attempts (id, payment_id, operation, status, next_check_at,"
         " created_at) SELECT gen_random_uuid(), id, 'charge', 'pending', now(), now()"
         " FROM payments",
@@ -121,29 +125,29 @@ async def test_a_payment_has_one_unresolved_attempt(shop: Shop) -> None:
     assert rule == "one_unresolved_attempt_a_payment"
 
 
-async def test_a_charge_pays_one_payment(shop: Shop) -> None:
+async def test_a_charge_pays_one_payment(harness: StoreHarness) -> None:
     for user in ("u1", "u2"):
-        item = begin_item(await shop.order(user))
-        await shop.begin(item)
-        done = settlement(item, 1_000, ref="ch_same")
+        item = begin_item(await harness.order(user))
+        await harness.begin(item)
+        done = outcome_item(item, 1_000, ref="ch_same")
         if user == "u1":
-            await settle_payments(shop.db, [done])
+            await record_outcomes(harness.db, [done])
             continue
         with pytest.raises(RefusedError) as caught:
-            await settle_payments(shop.db, [done])
+            await record_outcomes(harness.db, [done])
         assert caught.value.constraint == "payments_provider_provider_ref_key"
 
 
-async def test_an_order_with_a_live_payment_is_not_closed(shop: Shop) -> None:
-    await shop.begin(begin_item(await shop.order()))
+async def test_an_order_with_a_live_payment_is_not_closed(harness: StoreHarness) -> None:
+    await harness.begin(begin_item(await harness.order()))
     for status in ("canceled", "expired"):
-        assert await refused(shop, "UPDATE orders SET status = %s", status) == "order_close"
+        assert await refused(harness, "UPDATE orders SET status = %s", status) == "order_close"
 
 
-async def test_an_order_costs_what_its_items_cost(shop: Shop) -> None:
-    placed = await shop.order()
+async def test_an_order_costs_what_its_items_cost(harness: StoreHarness) -> None:
+    placed = await harness.order()
     rule = await refused(
-        shop,
+        harness,
         "INSERT INTO order_items (order_id, game_id, title, quantity, unit_price_minor)"
         " VALUES (%s, 'game-9', 'Nine', 1, 1)",
         placed.id,
@@ -151,16 +155,16 @@ async def test_an_order_costs_what_its_items_cost(shop: Shop) -> None:
     assert rule == "order_total"
 
 
-async def test_the_ledger_balances_in_every_statement(shop: Shop) -> None:
-    await shop.paid()
+async def test_the_ledger_balances_in_every_statement(harness: StoreHarness) -> None:
+    await harness.paid()
     rule = await refused(
-        shop,
+        harness,
         "INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)"
         " SELECT id, 'sales:games', 5, 'EUR' FROM ledger_transactions",
     )
     assert rule == "ledger_balanced"
     rule = await refused(
-        shop,
+        harness,
         "INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)"
         " SELECT id, 'sales:games', minor, currency FROM ledger_transactions,"
         " (VALUES (5, 'EUR'), (-5, 'USD')) AS v(minor, currency)",
@@ -172,35 +176,35 @@ async def test_the_ledger_balances_in_every_statement(shop: Shop) -> None:
     "table", ["ledger_entries", "ledger_transactions", "payment_events", "order_items"]
 )
 @pytest.mark.parametrize("write", ["DELETE FROM {}", "TRUNCATE {} CASCADE"])
-async def test_what_happened_is_not_undone(shop: Shop, table: str, write: str) -> None:
-    await shop.paid()
-    rule = await refused(shop, write.format(table))
+async def test_what_happened_is_not_undone(harness: StoreHarness, table: str, write: str) -> None:
+    await harness.paid()
+    rule = await refused(harness, write.format(table))
     assert rule.endswith("_immutable")
 
 
 @pytest.mark.parametrize(
     ("table", "column"), [("ledger_entries", "amount_minor"), ("payment_events", "seq")]
 )
-async def test_what_happened_is_not_changed(shop: Shop, table: str, column: str) -> None:
-    await shop.paid()
-    rule = await refused(shop, f"UPDATE {table} SET {column} = {column} + 1")
+async def test_what_happened_is_not_changed(harness: StoreHarness, table: str, column: str) -> None:
+    await harness.paid()
+    rule = await refused(harness, f"UPDATE {table} SET {column} = {column} + 1")
     assert rule == f"{table}_immutable"
 
 
-async def test_a_changed_or_removed_event_breaks_the_chain(shop: Shop) -> None:
-    item = await shop.paid()
-    await shop.db.fetch("ALTER TABLE payment_events DISABLE TRIGGER payment_events_append_only")
-    await shop.db.fetch("UPDATE payment_events SET data = '{\"a\": 1}' WHERE seq = 1")
-    assert (await shop.violations())["broken_event_chains"] >= 1
-    await shop.db.fetch(
+async def test_a_changed_or_removed_event_breaks_the_chain(harness: StoreHarness) -> None:
+    item = await harness.paid()
+    await harness.db.fetch("ALTER TABLE payment_events DISABLE TRIGGER payment_events_append_only")
+    await harness.db.fetch("UPDATE payment_events SET data = '{\"a\": 1}' WHERE seq = 1")
+    assert (await harness.violations())["broken_event_chains"] >= 1
+    await harness.db.fetch(
         "DELETE FROM payment_events WHERE payment_id = %s AND seq = 1", (item.payment_id,)
     )
-    assert (await shop.violations())["broken_event_chains"] >= 1
+    assert (await harness.violations())["broken_event_chains"] >= 1
 
 
-async def test_a_response_of_the_server_is_never_kept_for_replay(shop: Shop) -> None:
-    await shop.paid()
-    rule = await refused(shop, "UPDATE idempotency_keys SET response_status = 503")
+async def test_a_response_of_the_server_is_never_kept_for_replay(harness: StoreHarness) -> None:
+    await harness.paid()
+    rule = await refused(harness, "UPDATE idempotency_keys SET response_status = 503")
     assert rule.startswith("idempotency_keys")
 
 
@@ -215,6 +219,6 @@ async def test_a_response_of_the_server_is_never_kept_for_replay(shop: Shop) -> 
         "DELETE FROM status_transitions",
     ],
 )
-async def test_what_a_hand_at_the_console_might_try(shop: Shop, write: str) -> None:
-    await shop.paid()
-    assert (await refused(shop, write)).endswith("_immutable")
+async def test_what_a_hand_at_the_console_might_try(harness: StoreHarness, write: str) -> None:
+    await harness.paid()
+    assert (await refused(harness, write)).endswith("_immutable")

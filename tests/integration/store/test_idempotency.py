@@ -10,36 +10,36 @@ from service.ids import new_id
 from service.store import idempotency
 from service.store.begin_payments import BeginPayment, Begun
 from service.store.operations import BeginOperation, begin_operation
+from service.store.record_outcomes import record_outcomes
 from service.store.refunds import begin_refund
-from service.store.settle_payments import settle_payments
-from tests.integration.store.conftest import LOCK, NOW, Shop, begin_item, settlement
+from tests.integration.store.conftest import LOCK, NOW, StoreHarness, begin_item, outcome_item
 from tests.integration.store.test_refunds import begin as refund_of
 
 LATER = NOW + LOCK
 
 
-async def handed_on(shop: Shop) -> BeginPayment:
+async def handed_on(harness: StoreHarness) -> BeginPayment:
     """Leave a payment that failed without an answer: the next provider was to make it."""
-    item = begin_item(await shop.order())
-    await shop.begin(item)
-    done = replace(settlement(item, 0, status="failed"), response_status=None, response_body=None)
-    await settle_payments(shop.db, [done])
+    item = begin_item(await harness.order())
+    await harness.begin(item)
+    done = replace(outcome_item(item, 0, status="failed"), response_status=None, response_body=None)
+    await record_outcomes(harness.db, [done])
     return item
 
 
-async def begun(shop: Shop) -> None:
-    await shop.begin(begin_item(await shop.order()))
+async def begun(harness: StoreHarness) -> None:
+    await harness.begin(begin_item(await harness.order()))
 
 
-async def refunding(shop: Shop) -> None:
-    await begin_refund(shop.db, refund_of(await shop.paid(), 100))
+async def refunding(harness: StoreHarness) -> None:
+    await begin_refund(harness.db, refund_of(await harness.paid(), 100))
 
 
-async def capturing(shop: Shop) -> None:
-    item = begin_item(await shop.order())
-    await shop.begin(item)
-    await settle_payments(shop.db, [settlement(item, 0, status="authorized")])
-    await begin_operation(shop.db, capture_of(item))
+async def capturing(harness: StoreHarness) -> None:
+    item = begin_item(await harness.order())
+    await harness.begin(item)
+    await record_outcomes(harness.db, [outcome_item(item, 0, status="authorized")])
+    await begin_operation(harness.db, capture_of(item))
 
 
 def capture_of(item: BeginPayment) -> BeginOperation:
@@ -50,42 +50,44 @@ def capture_of(item: BeginPayment) -> BeginOperation:
     )  # fmt: skip
 
 
-async def test_a_key_whose_payment_failed_without_an_answer_is_freed(shop: Shop) -> None:
-    item = await handed_on(shop)
+async def test_a_key_whose_payment_failed_without_an_answer_is_freed(harness: StoreHarness) -> None:
+    item = await handed_on(harness)
     early = NOW + LOCK - timedelta(seconds=1)
-    assert await idempotency.free_abandoned(shop.db, at=early, limit=10) == 0
-    assert await idempotency.free_abandoned(shop.db, at=LATER, limit=10) == 1
+    assert await idempotency.free_abandoned(harness.db, at=early, limit=10) == 0
+    assert await idempotency.free_abandoned(harness.db, at=LATER, limit=10) == 1
     again = replace(item, payment_id=new_id(), attempt_id=new_id())
-    assert [outcome.kind for outcome in await shop.begin(again)] == [Begun.CREATED]
-    assert await shop.violations() == {}
+    assert [outcome.kind for outcome in await harness.begin(again)] == [Begun.CREATED]
+    assert await harness.violations() == {}
 
 
-async def test_a_request_that_was_only_late_finds_its_key_gone(shop: Shop) -> None:
-    item = await handed_on(shop)
-    await idempotency.free_abandoned(shop.db, at=LATER, limit=10)
+async def test_a_request_that_was_only_late_finds_its_key_gone(harness: StoreHarness) -> None:
+    item = await handed_on(harness)
+    await idempotency.free_abandoned(harness.db, at=LATER, limit=10)
     again = replace(item, payment_id=new_id(), attempt_id=new_id())
-    await shop.begin(again)
-    assert not await idempotency.free_unanswered(shop.db, item.payment_id)
-    assert not await idempotency.take_over_key(shop.db, item.caller, item.key, at=NOW, until=LATER)
+    await harness.begin(again)
+    assert not await idempotency.free_unanswered(harness.db, item.payment_id)
+    assert not await idempotency.take_over_key(
+        harness.db, item.caller, item.key, at=NOW, until=LATER
+    )
 
 
-async def test_a_key_that_made_nothing_is_freed(shop: Shop) -> None:
-    await shop.db.fetch(
+async def test_a_key_that_made_nothing_is_freed(harness: StoreHarness) -> None:
+    await harness.db.fetch(
         "INSERT INTO idempotency_keys (caller, key, fingerprint, resource_id, locked_until,"
         " created_at) VALUES ('u1', 'k', '', gen_random_uuid(), %s, %s)",
         (LATER, NOW),
     )
-    assert await idempotency.free_abandoned(shop.db, at=LATER, limit=10) == 1
+    assert await idempotency.free_abandoned(harness.db, at=LATER, limit=10) == 1
 
 
 @pytest.mark.parametrize("live", [begun, refunding, capturing])
 async def test_a_key_with_something_live_behind_it_is_kept(
-    shop: Shop, live: Callable[[Shop], Awaitable[None]]
+    harness: StoreHarness, live: Callable[[StoreHarness], Awaitable[None]]
 ) -> None:
-    await live(shop)
-    assert await idempotency.free_abandoned(shop.db, at=LATER, limit=10) == 0
+    await live(harness)
+    assert await idempotency.free_abandoned(harness.db, at=LATER, limit=10) == 0
 
 
-async def test_answered_keys_are_kept(shop: Shop) -> None:
-    await shop.paid()
-    assert await idempotency.free_abandoned(shop.db, at=LATER, limit=10) == 0
+async def test_answered_keys_are_kept(harness: StoreHarness) -> None:
+    await harness.paid()
+    assert await idempotency.free_abandoned(harness.db, at=LATER, limit=10) == 0

@@ -11,8 +11,8 @@ from service.store import inbox, orphans
 from service.store.database import RefusedError
 from service.store.inbox import NewEvent, Reopen
 from service.store.orphans import NewOrphan, OrphanRow
-from service.store.settle_payments import settle_payments
-from tests.integration.store.conftest import NOW, Shop, begin_item, settlement
+from service.store.record_outcomes import record_outcomes
+from tests.integration.store.conftest import NOW, StoreHarness, begin_item, outcome_item
 
 pytestmark = pytest.mark.as_owner
 
@@ -36,18 +36,18 @@ def event(event_id: str = "evt_1", *, charge_ref: str = "ch_1", **named: UUID) -
     )
 
 
-async def claimed(shop: Shop, item: NewEvent) -> inbox.InboxEvent:
+async def claimed(harness: StoreHarness, item: NewEvent) -> inbox.InboxEvent:
     """Keep an event and take it."""
-    await inbox.receive_events(shop.db, [item])
-    [found] = await inbox.claim(shop.db, at=NOW, until=NOW + LEASE, limit=10)
+    await inbox.receive_events(harness.db, [item])
+    [found] = await inbox.claim(harness.db, at=NOW, until=NOW + LEASE, limit=10)
     return found
 
 
-async def failed_payment(shop: Shop) -> NewOrphan:
+async def failed_payment(harness: StoreHarness) -> NewOrphan:
     """Return an orphan of a payment that failed."""
-    item = begin_item(await shop.order())
-    await shop.begin(item)
-    await settle_payments(shop.db, [settlement(item, 1_000, status="failed", ref="ch_1")])
+    item = begin_item(await harness.order())
+    await harness.begin(item)
+    await record_outcomes(harness.db, [outcome_item(item, 1_000, status="failed", ref="ch_1")])
     return orphan_of(item.payment_id, "ch_1")
 
 
@@ -55,39 +55,39 @@ def orphan_of(payment_id: UUID, ref: str) -> NewOrphan:
     return NewOrphan(new_id(), "simulator", ref, payment_id, 1_000, "EUR", "c1", NOW)
 
 
-async def refused(shop: Shop, sql: str) -> str:
+async def refused(harness: StoreHarness, sql: str) -> str:
     with pytest.raises(RefusedError) as caught:
-        await shop.db.fetch(sql)
+        await harness.db.fetch(sql)
     return caught.value.constraint
 
 
-async def test_an_event_is_kept_once_and_the_repeat_is_told_so(shop: Shop) -> None:
-    first = await inbox.receive_events(shop.db, [event(), event("evt_2")])
-    again = await inbox.receive_events(shop.db, [event("evt_3"), event()])
+async def test_an_event_is_kept_once_and_the_repeat_is_told_so(harness: StoreHarness) -> None:
+    first = await inbox.receive_events(harness.db, [event(), event("evt_2")])
+    again = await inbox.receive_events(harness.db, [event("evt_3"), event()])
     assert (first, again) == ([True, True], [True, False])
 
 
-async def test_the_same_id_of_another_provider_is_another_event(shop: Shop) -> None:
+async def test_the_same_id_of_another_provider_is_another_event(harness: StoreHarness) -> None:
     items = [event(), replace(event(), provider="stripe")]
-    assert await inbox.receive_events(shop.db, items) == [True, True]
+    assert await inbox.receive_events(harness.db, items) == [True, True]
 
 
-async def test_a_taken_event_is_hidden_until_its_lease_ends(shop: Shop) -> None:
-    await claimed(shop, event())
-    assert await inbox.claim(shop.db, at=NOW, until=NOW + LEASE, limit=10) == []
+async def test_a_taken_event_is_hidden_until_its_lease_ends(harness: StoreHarness) -> None:
+    await claimed(harness, event())
+    assert await inbox.claim(harness.db, at=NOW, until=NOW + LEASE, limit=10) == []
     later = NOW + LEASE
-    [again] = await inbox.claim(shop.db, at=later, until=later + LEASE, limit=10)
+    [again] = await inbox.claim(harness.db, at=later, until=later + LEASE, limit=10)
     assert again.attempts == 2
 
 
-async def test_a_processed_event_is_never_taken_again(shop: Shop) -> None:
-    found = await claimed(shop, event())
-    await inbox.processed(shop.db, found, "settled", NOW)
-    await inbox.put_off(shop.db, found, until=NOW, error="late")  # of a worker that was too slow
-    await inbox.park(shop.db, found, error="late", at=NOW)
+async def test_a_processed_event_is_never_taken_again(harness: StoreHarness) -> None:
+    found = await claimed(harness, event())
+    await inbox.processed(harness.db, found, "settled", NOW)
+    await inbox.put_off(harness.db, found, until=NOW, error="late")  # of a worker that was too slow
+    await inbox.park(harness.db, found, error="late", at=NOW)
     later = NOW + timedelta(days=9)
-    assert await inbox.claim(shop.db, at=later, until=later, limit=10) == []
-    assert await inbox.parked(shop.db, limit=10) == []
+    assert await inbox.claim(harness.db, at=later, until=later, limit=10) == []
+    assert await inbox.parked(harness.db, limit=10) == []
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,15 @@ async def test_a_processed_event_is_never_taken_again(shop: Shop) -> None:
         ("UPDATE webhook_inbox SET status = 'done'", "webhook_inbox_check"),
     ],
 )
-async def test_an_event_stays_what_was_sent(shop: Shop, write: str, rule: str) -> None:
-    await inbox.receive_events(shop.db, [event()])
-    assert await refused(shop, write) == rule
+async def test_an_event_stays_what_was_sent(harness: StoreHarness, write: str, rule: str) -> None:
+    await inbox.receive_events(harness.db, [event()])
+    assert await refused(harness, write) == rule
 
 
-async def test_a_payment_is_found_by_its_charge_its_attempt_or_its_id(shop: Shop) -> None:
-    paid = await shop.paid()
+async def test_a_payment_is_found_by_its_charge_its_attempt_or_its_id(
+    harness: StoreHarness,
+) -> None:
+    paid = await harness.paid()
     ref = f"ch_{paid.attempt_id.hex}"
     named = [
         event("evt_1", charge_ref=ref),
@@ -114,41 +116,45 @@ async def test_a_payment_is_found_by_its_charge_its_attempt_or_its_id(shop: Shop
         event("evt_4", charge_ref=ref, payment_id=new_id()),
     ]
     for item in named:
-        assert await inbox.locate_payment(shop.db, await claimed(shop, item)) == paid.payment_id
-    stranger = await claimed(shop, event("evt_5", payment_id=new_id(), attempt_id=new_id()))
-    assert await inbox.locate_payment(shop.db, stranger) is None
+        assert (
+            await inbox.locate_payment(harness.db, await claimed(harness, item)) == paid.payment_id
+        )
+    stranger = await claimed(harness, event("evt_5", payment_id=new_id(), attempt_id=new_id()))
+    assert await inbox.locate_payment(harness.db, stranger) is None
 
 
-async def test_a_payment_of_another_provider_is_not_meant(shop: Shop) -> None:
-    paid = await shop.paid()
+async def test_a_payment_of_another_provider_is_not_meant(harness: StoreHarness) -> None:
+    paid = await harness.paid()
     item = replace(event(payment_id=paid.payment_id), provider="stripe")
-    assert await inbox.locate_payment(shop.db, await claimed(shop, item)) is None
+    assert await inbox.locate_payment(harness.db, await claimed(harness, item)) is None
 
 
-async def test_a_charge_is_an_orphan_once(shop: Shop) -> None:
-    item = await failed_payment(shop)
-    assert await orphans.record(shop.db, item)
-    assert not await orphans.record(shop.db, replace(item, id=new_id()))
-    assert await shop.violations() == {}
+async def test_a_charge_is_an_orphan_once(harness: StoreHarness) -> None:
+    item = await failed_payment(harness)
+    assert await orphans.record(harness.db, item)
+    assert not await orphans.record(harness.db, replace(item, id=new_id()))
+    assert await harness.violations() == {}
 
 
-async def test_a_charge_that_pays_is_no_orphan(shop: Shop) -> None:
-    paid = await shop.paid()
+async def test_a_charge_that_pays_is_no_orphan(harness: StoreHarness) -> None:
+    paid = await harness.paid()
     with pytest.raises(RefusedError) as caught:
-        await orphans.record(shop.db, orphan_of(paid.payment_id, f"ch_{paid.attempt_id.hex}"))
+        await orphans.record(harness.db, orphan_of(paid.payment_id, f"ch_{paid.attempt_id.hex}"))
     assert caught.value.constraint == "orphan_pays_nothing"
     stray = orphan_of(paid.payment_id, "ch_second")  # the same payment, charged a second time
-    assert await orphans.record(shop.db, stray)
-    assert await shop.db.fetch("SELECT * FROM invariant_orphans_that_pay") == []
+    assert await orphans.record(harness.db, stray)
+    assert await harness.db.fetch("SELECT * FROM invariant_orphans_that_pay") == []
 
 
-async def test_an_orphan_that_comes_to_pay_shows(shop: Shop) -> None:
-    await orphans.record(shop.db, await failed_payment(shop))
-    other = begin_item(await shop.order("u2"))
-    await shop.begin(other)
-    await shop.db.fetch("ALTER TABLE payments DROP CONSTRAINT payments_provider_provider_ref_key")
-    await settle_payments(shop.db, [settlement(other, 1_000, ref="ch_1")])
-    assert len(await shop.db.fetch("SELECT * FROM invariant_orphans_that_pay")) == 1
+async def test_an_orphan_that_comes_to_pay_shows(harness: StoreHarness) -> None:
+    await orphans.record(harness.db, await failed_payment(harness))
+    other = begin_item(await harness.order("u2"))
+    await harness.begin(other)
+    await harness.db.fetch(
+        "ALTER TABLE payments DROP CONSTRAINT payments_provider_provider_ref_key"
+    )
+    await record_outcomes(harness.db, [outcome_item(other, 1_000, ref="ch_1")])
+    assert len(await harness.db.fetch("SELECT * FROM invariant_orphans_that_pay")) == 1
 
 
 @pytest.mark.parametrize(
@@ -160,58 +166,66 @@ async def test_an_orphan_that_comes_to_pay_shows(shop: Shop) -> None:
         ("UPDATE orphan_captures SET status = 'refunded'", "orphan_captures_check"),
     ],
 )
-async def test_an_orphan_keeps_what_it_is(shop: Shop, write: str, rule: str) -> None:
-    await orphans.record(shop.db, await failed_payment(shop))
-    assert await refused(shop, write) == rule
+async def test_an_orphan_keeps_what_it_is(harness: StoreHarness, write: str, rule: str) -> None:
+    await orphans.record(harness.db, await failed_payment(harness))
+    assert await refused(harness, write) == rule
 
 
-async def test_an_orphan_ends_once(shop: Shop) -> None:
-    await orphans.record(shop.db, await failed_payment(shop))
-    [found] = await orphans.claim_due(shop.db, at=NOW, until=NOW + LEASE, limit=10)
-    assert await orphans.claim_due(shop.db, at=NOW, until=NOW + LEASE, limit=10) == []
+async def test_an_orphan_ends_once(harness: StoreHarness) -> None:
+    await orphans.record(harness.db, await failed_payment(harness))
+    [found] = await orphans.claim_due(harness.db, at=NOW, until=NOW + LEASE, limit=10)
+    assert await orphans.claim_due(harness.db, at=NOW, until=NOW + LEASE, limit=10) == []
     ends = [
-        await orphans.settle(shop.db, found, "refunded", refund_ref="re_1", error=None, at=NOW)
+        await orphans.record_outcome(
+            harness.db, found, "refunded", refund_ref="re_1", error=None, at=NOW
+        )
         for _ in range(2)
     ]
     assert ends == [True, False]
-    assert await orphans.unrefunded(shop.db) == {}
+    assert await orphans.unrefunded(harness.db) == {}
 
 
 @pytest.mark.parametrize("again", ["by its lease", "by an operator"])
-async def test_a_late_refusal_leaves_an_orphan_to_the_try_under_way(shop: Shop, again: str) -> None:
+async def test_a_late_refusal_leaves_an_orphan_to_the_try_under_way(
+    harness: StoreHarness, again: str
+) -> None:
     """People who find it in review book a transfer, while the refund is being made."""
-    await orphans.record(shop.db, await failed_payment(shop))
-    [late] = await orphans.claim_due(shop.db, at=NOW, until=NOW, limit=1)
+    await orphans.record(harness.db, await failed_payment(harness))
+    [late] = await orphans.claim_due(harness.db, at=NOW, until=NOW, limit=1)
     if again == "by an operator":  # another worker's refusal came first; the tries count anew
-        await shop.db.fetch("UPDATE orphan_captures SET status = 'review'")
-        await shop.db.fetch(
+        await harness.db.fetch("UPDATE orphan_captures SET status = 'review'")
+        await harness.db.fetch(
             "UPDATE orphan_captures SET status = 'pending', attempts = 0,"
             " retry_keys = ARRAY[gen_random_uuid()]"
         )
-    [now] = await orphans.claim_due(shop.db, at=NOW, until=NOW + LEASE, limit=1)
+    [now] = await orphans.claim_due(harness.db, at=NOW, until=NOW + LEASE, limit=1)
 
     async def end(row: OrphanRow, status: str, ref: str | None = None) -> bool:
-        return await orphans.settle(shop.db, row, status, refund_ref=ref, error="e", at=NOW)
+        return await orphans.record_outcome(
+            harness.db, row, status, refund_ref=ref, error="e", at=NOW
+        )
 
     assert not await end(late, "review")
-    assert await orphans.unrefunded(shop.db) == {"pending": 1}
+    assert await orphans.unrefunded(harness.db) == {"pending": 1}
     assert await end(now, "review")
-    assert await orphans.unrefunded(shop.db) == {"review": 1}
+    assert await orphans.unrefunded(harness.db) == {"review": 1}
 
 
-async def test_a_late_refund_is_news_all_the_same(shop: Shop) -> None:
-    await orphans.record(shop.db, await failed_payment(shop))
-    [late] = await orphans.claim_due(shop.db, at=NOW, until=NOW, limit=1)
-    await orphans.claim_due(shop.db, at=NOW, until=NOW + LEASE, limit=1)
-    assert await orphans.settle(shop.db, late, "refunded", refund_ref="re_1", error=None, at=NOW)
-    assert await orphans.unrefunded(shop.db) == {}
+async def test_a_late_refund_is_news_all_the_same(harness: StoreHarness) -> None:
+    await orphans.record(harness.db, await failed_payment(harness))
+    [late] = await orphans.claim_due(harness.db, at=NOW, until=NOW, limit=1)
+    await orphans.claim_due(harness.db, at=NOW, until=NOW + LEASE, limit=1)
+    assert await orphans.record_outcome(
+        harness.db, late, "refunded", refund_ref="re_1", error=None, at=NOW
+    )
+    assert await orphans.unrefunded(harness.db) == {}
 
 
-async def test_a_payment_is_given_one_attempt_at_a_time(shop: Shop) -> None:
-    item = begin_item(await shop.order())
-    await shop.begin(item)
-    waits = replace(settlement(item, 1_000, status="requires_action"), failure_code=None)
-    await settle_payments(shop.db, [waits])
+async def test_a_payment_is_given_one_attempt_at_a_time(harness: StoreHarness) -> None:
+    item = begin_item(await harness.order())
+    await harness.begin(item)
+    waits = replace(outcome_item(item, 1_000, status="requires_action"), failure_code=None)
+    await record_outcomes(harness.db, [waits])
     first = Reopen(
         attempt_id=new_id(),
         payment_id=item.payment_id,
@@ -224,6 +238,6 @@ async def test_a_payment_is_given_one_attempt_at_a_time(shop: Shop) -> None:
         until=NOW + LEASE,
     )
     held = replace(first, attempt_id=new_id(), process=False, status="processing")
-    assert await inbox.reopen(shop.db, first)
-    assert not await inbox.reopen(shop.db, replace(first, attempt_id=new_id()))
-    assert not await inbox.reopen(shop.db, held)  # its status fits, and it has an attempt
+    assert await inbox.reopen(harness.db, first)
+    assert not await inbox.reopen(harness.db, replace(first, attempt_id=new_id()))
+    assert not await inbox.reopen(harness.db, held)  # its status fits, and it has an attempt

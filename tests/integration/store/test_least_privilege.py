@@ -13,7 +13,7 @@ import pytest
 
 import service.store
 from service.store.roles import SERVICE_ROLE
-from tests.integration.store.conftest import Shop
+from tests.integration.store.conftest import StoreHarness
 from tests.support.databases import Urls
 
 REMEDY: Final = (
@@ -233,7 +233,7 @@ def test_it_owns_nothing_and_is_nobody(database: Urls) -> None:
         "SELECT * FROM pg_authid",
     ],
 )
-async def test_what_it_must_not_do_is_refused(shop: Shop, attempt: str) -> None:
-    await shop.paid()
+async def test_what_it_must_not_do_is_refused(harness: StoreHarness, attempt: str) -> None:
+    await harness.paid()
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        await shop.db.fetch(attempt)
+        await harness.db.fetch(attempt)

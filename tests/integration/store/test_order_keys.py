@@ -7,81 +7,83 @@ from msgspec.structs import replace
 
 from service.ids import new_id
 from service.store.orders import Created, NewOrder, create_orders
-from tests.integration.store.conftest import LOCK, NOW, Shop
+from tests.integration.store.conftest import LOCK, NOW, StoreHarness
 
 FINGERPRINT = "ab" * 32
 
 
-async def keyed(shop: Shop, key: str = "k") -> NewOrder:
+async def keyed(harness: StoreHarness, key: str = "k") -> NewOrder:
     """Return an order that is not made yet, under a key."""
-    made = await shop.order("template")
+    made = await harness.order("template")
     return replace(
         made, id=new_id(), user_id="u1", key=key, fingerprint=FINGERPRINT, response_body='{"a":1}'
     )
 
 
-async def kinds(shop: Shop, *items: NewOrder) -> list[Created]:
-    return [outcome.kind for outcome in await create_orders(shop.db, items)]
+async def kinds(harness: StoreHarness, *items: NewOrder) -> list[Created]:
+    return [outcome.kind for outcome in await create_orders(harness.db, items)]
 
 
-async def count(shop: Shop) -> int:
-    rows = await shop.db.fetch("SELECT count(*) FROM orders WHERE user_id = 'u1'")
+async def count(harness: StoreHarness) -> int:
+    rows = await harness.db.fetch("SELECT count(*) FROM orders WHERE user_id = 'u1'")
     return int(rows[0][0])
 
 
-async def test_a_statement_that_runs_again_finds_its_own_order(shop: Shop) -> None:
-    item = await keyed(shop)
-    assert await kinds(shop, item) == [Created.CREATED]
-    assert await kinds(shop, item) == [Created.CREATED]  # its answer was lost with the connection
-    assert await count(shop) == 1
+async def test_a_statement_that_runs_again_finds_its_own_order(harness: StoreHarness) -> None:
+    item = await keyed(harness)
+    assert await kinds(harness, item) == [Created.CREATED]
+    assert await kinds(harness, item) == [
+        Created.CREATED
+    ]  # its answer was lost with the connection
+    assert await count(harness) == 1
 
 
-async def test_a_repeat_gets_the_stored_answer(shop: Shop) -> None:
-    item = await keyed(shop)
-    await create_orders(shop.db, [item])
-    [outcome] = await create_orders(shop.db, [replace(item, id=new_id(), response_body="{}")])
+async def test_a_repeat_gets_the_stored_answer(harness: StoreHarness) -> None:
+    item = await keyed(harness)
+    await create_orders(harness.db, [item])
+    [outcome] = await create_orders(harness.db, [replace(item, id=new_id(), response_body="{}")])
     assert outcome.kind is Created.REPLAY
     assert (outcome.resource_id, outcome.response_status) == (item.id, 201)
     assert outcome.response_body == '{"a":1}'
-    assert await count(shop) == 1
+    assert await count(harness) == 1
 
 
-async def test_of_one_batch_one_makes_it_and_the_others_look_again(shop: Shop) -> None:
-    item = await keyed(shop)
+async def test_of_one_batch_one_makes_it_and_the_others_look_again(harness: StoreHarness) -> None:
+    item = await keyed(harness)
     items = [replace(item, id=new_id()) for _ in range(5)]
-    first = await kinds(shop, *items)
+    first = await kinds(harness, *items)
     assert sorted(first) == [Created.AGAIN] * 4 + [Created.CREATED]
     others = [each for each, kind in zip(items, first, strict=True) if kind is Created.AGAIN]
-    assert await kinds(shop, *others) == [Created.REPLAY] * 4
-    assert await count(shop) == 1
+    assert await kinds(harness, *others) == [Created.REPLAY] * 4
+    assert await count(harness) == 1
 
 
-async def test_batches_that_meet_make_one_order(shop: Shop) -> None:
-    item = await keyed(shop)
-    found = await asyncio.gather(*(kinds(shop, replace(item, id=new_id())) for _ in range(8)))
+async def test_batches_that_meet_make_one_order(harness: StoreHarness) -> None:
+    item = await keyed(harness)
+    found = await asyncio.gather(*(kinds(harness, replace(item, id=new_id())) for _ in range(8)))
     assert [kind for each in found for kind in each].count(Created.CREATED) == 1
-    assert await count(shop) == 1
+    assert await count(harness) == 1
 
 
-async def test_another_body_or_a_running_request_makes_nothing(shop: Shop) -> None:
-    item = await keyed(shop)
-    await create_orders(shop.db, [item])
+async def test_another_body_or_a_running_request_makes_nothing(harness: StoreHarness) -> None:
+    item = await keyed(harness)
+    await create_orders(harness.db, [item])
     other = replace(item, id=new_id(), fingerprint="cd" * 32)
-    running = await keyed(shop, "running")
-    await shop.db.fetch(
+    running = await keyed(harness, "running")
+    await harness.db.fetch(
         "INSERT INTO idempotency_keys (caller, key, fingerprint, resource_id, locked_until,"
         " created_at) VALUES ('u1', 'running', decode(%s, 'hex'), gen_random_uuid(), %s, %s)",
         (FINGERPRINT, NOW + LOCK, NOW - timedelta(seconds=1)),
     )
-    assert await kinds(shop, other, running) == [Created.KEY_REUSED, Created.IN_FLIGHT]
-    assert await count(shop) == 1
+    assert await kinds(harness, other, running) == [Created.KEY_REUSED, Created.IN_FLIGHT]
+    assert await count(harness) == 1
 
 
-async def test_keyed_and_plain_orders_share_a_batch(shop: Shop) -> None:
-    item, other = await keyed(shop), await keyed(shop, "other")
+async def test_keyed_and_plain_orders_share_a_batch(harness: StoreHarness) -> None:
+    item, other = await keyed(harness), await keyed(harness, "other")
     plain = [
         replace(item, id=new_id(), key=None, fingerprint=None, response_body=None) for _ in range(2)
     ]
-    assert await kinds(shop, item, *plain, other) == [Created.CREATED] * 4
-    assert await count(shop) == 4
-    assert await shop.violations() == {}
+    assert await kinds(harness, item, *plain, other) == [Created.CREATED] * 4
+    assert await count(harness) == 4
+    assert await harness.violations() == {}

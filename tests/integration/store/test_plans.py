@@ -25,13 +25,13 @@ from bench.history import analyze, fill
 from service.app import PREPARED
 from service.errors import ServiceError
 from service.ids import new_id
-from service.store import audit_seals, begin_payments, outbox, refunds, settle_payments
+from service.store import audit_seals, begin_payments, outbox, record_outcomes, refunds
 from service.store.begin_payments import Begun
 from service.store.database import Database, RefusedError, Transaction
 from service.usecases.reconcile_pages import first_id
-from tests.integration.store.conftest import Shop, begin_item, settlement
+from tests.integration.store.conftest import StoreHarness, begin_item, outcome_item
 from tests.integration.store.test_refunds import begin as begin_refund
-from tests.integration.store.test_refunds import settle as settle_refund
+from tests.integration.store.test_refunds import record_outcome as record_refund_outcome
 from tests.support.databases import Databases
 from tests.support.plans import Explained, Plan
 from tests.support.samples import Samples
@@ -39,7 +39,7 @@ from tests.support.samples import Samples
 ROWS: Final = int(os.environ.get("PLAN_ROWS", "20000"))
 BATCH: Final = 32
 UNDER_WAY: Final = 8 * BATCH
-"""Payments that wait for their provider while a batch is settled."""
+"""Payments that wait for their provider while a batch is recorded."""
 
 BIG: Final = 5_000
 """Rows from which on a table is big; all that hold a shop's past are."""
@@ -78,7 +78,7 @@ SEQUENCES: Final = {"audit_positions"}
 """What looks like a table to the server and has one row for ever."""
 
 
-async def _settle_nothing(_transaction: Transaction) -> None:
+async def _record_nothing(_transaction: Transaction) -> None:
     """Stand for a decision's own statements, which are tried where they belong."""
 
 
@@ -87,12 +87,12 @@ OWN: Final[dict[str, dict[str, Any]]] = {
     "audit_trail.faults_between": {"after_position": 5_000, "last_position": 5_500},
     "audit_trail.faults_within": {"after": 1, "last": 3},
     "audit_trail.next_part": {"after": 0, "entries": 10_000},
-    "decisions.decide": {
+    "admin_commands.run_command": {
         "lock": "SELECT status FROM payments WHERE id = %s FOR NO KEY UPDATE",
         "ready": "succeeded",
-        "settle": lambda: _settle_nothing,
+        "record_outcome": lambda: _record_nothing,
     },
-    "disputes.follow": {
+    "disputes.sync": {
         **dict.fromkeys(("withdrawn_minor", "reinstated_minor", "version"), 0),
         **dict.fromkeys(("movements", "timeline"), ()),
         "status": "under_review",
@@ -107,9 +107,9 @@ OWN: Final[dict[str, dict[str, Any]]] = {
     "reconciliation.expected_grants": {"since": NOW - DAY, "after": (first_id(NOW - DAY), "")},
     "reconciliation_runs.request": {"run_id": new_id},
     "reconciliation_runs.claim": {"run_id": new_id},
-    "webhook_endpoints.create": {"url": lambda: new_id().hex},
-    "webhook_endpoints.change": {"url": lambda: new_id().hex, "status": "enabled"},
-    "refunds.settle_refund": {"entries": "[]"},
+    "merchant_webhook_endpoints.create": {"url": lambda: new_id().hex},
+    "merchant_webhook_endpoints.change": {"url": lambda: new_id().hex, "status": "enabled"},
+    "refunds.record_refund_outcome": {"entries": "[]"},
     "reversals.adopt_refund": {"entries": "[]", "refund_id": new_id, "amount_minor": 1},
     "reversals.reverse_capture": {"entries": "[]"},
     "reversals.reverse_refund": {"entries": "[]"},
@@ -282,18 +282,20 @@ async def test_every_minute_the_newest_entries_are_checked_not_all(
 
 async def _a_batch_of_payments(explained: Explained, user: str) -> None:
     """Take 32 payments from the order to the games, while more are under way, and one back."""
-    db, shop = explained.db, Shop(explained.db)
-    made = [await shop.order(user, at=NOW) for _ in range(BATCH + UNDER_WAY)]
+    db, harness = explained.db, StoreHarness(explained.db)
+    made = [await harness.order(user, at=NOW) for _ in range(BATCH + UNDER_WAY)]
     items = [begin_item(order, at=NOW) for order in made]
     for start in range(0, len(items), BATCH):
         begun = await begin_payments.begin_payments(db, items[start : start + BATCH])
         assert {outcome.kind for outcome in begun} == {Begun.CREATED}
     items = items[:BATCH]
-    settled = await settle_payments.settle_payments(db, [settlement(item, 1_000) for item in items])
-    assert all(outcome.applied for outcome in settled)
+    recorded = await record_outcomes.record_outcomes(
+        db, [outcome_item(item, 1_000) for item in items]
+    )
+    assert all(outcome.applied for outcome in recorded)
     due = await outbox.claim(db, at=NOW, until=NOW + DAY, limit=BATCH)
     assert len(due) == BATCH
     await outbox.delivered(db, [message.id for message in due], NOW)
     refund = begin_refund(items[0], 1_000)
     await refunds.begin_refund(db, refund)
-    assert (await refunds.settle_refund(db, settle_refund(refund, 1_000))).applied
+    assert (await refunds.record_refund_outcome(db, record_refund_outcome(refund, 1_000))).applied

@@ -22,7 +22,7 @@ from service.store.begin_payments import (
 )
 from service.store.database import Database, ReadOnlyError, Transaction
 from service.store.schema import require_writable
-from tests.integration.store.conftest import Shop, begin_item
+from tests.integration.store.conftest import StoreHarness, begin_item
 from tests.support.own_server import OwnServer, own_server_in
 
 ITEMS: Final = 20
@@ -177,8 +177,8 @@ async def test_every_item_of_a_batch_is_told_and_none_is_lost(
     server: OwnServer, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "LOST_PAUSE_S", 0.001)
-    shop, batcher = Shop(db), batcher_of(db)
-    items = [begin_item(await shop.order(f"lost-{n}")) for n in range(ITEMS)]
+    harness, batcher = StoreHarness(db), batcher_of(db)
+    items = [begin_item(await harness.order(f"lost-{n}")) for n in range(ITEMS)]
     await server.read_only("on")
     async with asyncio.timeout(30):
         results = await asyncio.gather(*map(batcher.submit, items), return_exceptions=True)
@@ -192,8 +192,8 @@ async def test_every_item_of_a_batch_is_told_and_none_is_lost(
 
 
 async def test_a_batch_outlasts_a_fail_over(server: OwnServer, db: Database) -> None:
-    shop, batcher = Shop(db), batcher_of(db)
-    items = [begin_item(await shop.order(f"waits-{n}")) for n in range(ITEMS)]
+    harness, batcher = StoreHarness(db), batcher_of(db)
+    items = [begin_item(await harness.order(f"waits-{n}")) for n in range(ITEMS)]
     await server.read_only("on")
     with pytest.raises(ReadOnlyError):
         await statement(db)

@@ -12,8 +12,8 @@ from service.ids import new_id
 from service.store import refunds as store
 from service.store.begin_payments import BeginPayment
 from service.store.database import RefusedError
-from service.store.refunds import BeginRefund, BegunRefund, SettleRefund
-from tests.integration.store.conftest import LOCK, NOW, Shop
+from service.store.refunds import BeginRefund, BegunRefund, RecordRefundOutcome
+from tests.integration.store.conftest import LOCK, NOW, StoreHarness
 
 
 def begin(payment: BeginPayment, minor: int | None, *, key: str = "") -> BeginRefund:
@@ -32,13 +32,13 @@ def begin(payment: BeginPayment, minor: int | None, *, key: str = "") -> BeginRe
     )
 
 
-def settle(item: BeginRefund, minor: int, status: str = "succeeded") -> SettleRefund:
+def record_outcome(item: BeginRefund, minor: int, status: str = "succeeded") -> RecordRefundOutcome:
     """Return what the refund comes to."""
     entries = [
         {"account": e.account, "minor": e.amount.minor, "currency": e.amount.currency}
         for e in ledger.refund("simulator", Money(minor, "EUR"))
     ]
-    return SettleRefund(
+    return RecordRefundOutcome(
         refund_id=item.refund_id,
         status=status,
         provider_ref=f"re_{item.refund_id.hex}" if status == "succeeded" else None,
@@ -53,83 +53,83 @@ def settle(item: BeginRefund, minor: int, status: str = "succeeded") -> SettleRe
     )
 
 
-async def counters(shop: Shop) -> tuple[int, int]:
+async def counters(harness: StoreHarness) -> tuple[int, int]:
     """Return what is refunded and what is pending of the only payment."""
-    rows = await shop.db.fetch("SELECT refunded_minor, refund_pending_minor FROM payments")
+    rows = await harness.db.fetch("SELECT refunded_minor, refund_pending_minor FROM payments")
     return rows[0][0], rows[0][1]
 
 
-async def test_twelve_concurrent_refunds_of_60_of_100_make_one(shop: Shop) -> None:
-    payment = await shop.paid(minor=100)
+async def test_twelve_concurrent_refunds_of_60_of_100_make_one(harness: StoreHarness) -> None:
+    payment = await harness.paid(minor=100)
     outcomes = await asyncio.gather(
-        *(store.begin_refund(shop.db, begin(payment, 60)) for _ in range(12))
+        *(store.begin_refund(harness.db, begin(payment, 60)) for _ in range(12))
     )
     kinds = [outcome.kind for outcome in outcomes]
     assert kinds.count(BegunRefund.CREATED) == 1
     assert kinds.count(BegunRefund.TOO_MUCH) == 11
-    assert await counters(shop) == (0, 60)
-    assert await shop.violations() == {}
+    assert await counters(harness) == (0, 60)
+    assert await harness.violations() == {}
 
 
-async def test_concurrent_partial_refunds_that_fit_all_succeed(shop: Shop) -> None:
-    payment = await shop.paid(minor=100)
+async def test_concurrent_partial_refunds_that_fit_all_succeed(harness: StoreHarness) -> None:
+    payment = await harness.paid(minor=100)
     items = [begin(payment, 10) for _ in range(10)]
-    outcomes = await asyncio.gather(*(store.begin_refund(shop.db, item) for item in items))
+    outcomes = await asyncio.gather(*(store.begin_refund(harness.db, item) for item in items))
     assert {outcome.kind for outcome in outcomes} == {BegunRefund.CREATED}
     applied = await asyncio.gather(
-        *(store.settle_refund(shop.db, settle(item, 10)) for item in items)
+        *(store.record_refund_outcome(harness.db, record_outcome(item, 10)) for item in items)
     )
     assert all(outcome.applied for outcome in applied)
     assert [outcome.order_refunded for outcome in applied].count(True) == 1
-    assert await counters(shop) == (100, 0)
+    assert await counters(harness) == (100, 0)
     # exactly one of them was the last: the order is refunded and its games are revoked once
-    assert await shop.db.fetch("SELECT status FROM orders") == [("refunded",)]
-    topics = await shop.db.fetch("SELECT topic FROM outbox ORDER BY id")
+    assert await harness.db.fetch("SELECT status FROM orders") == [("refunded",)]
+    topics = await harness.db.fetch("SELECT topic FROM outbox ORDER BY id")
     assert topics == [("library.grant",), ("library.revoke",)]
-    assert await shop.violations() == {}
+    assert await harness.violations() == {}
 
 
-async def test_a_failed_refund_gives_its_amount_free(shop: Shop) -> None:
-    payment = await shop.paid(minor=100)
+async def test_a_failed_refund_gives_its_amount_free(harness: StoreHarness) -> None:
+    payment = await harness.paid(minor=100)
     item = begin(payment, 100)
-    await store.begin_refund(shop.db, item)
-    failed = await store.settle_refund(shop.db, settle(item, 100, "failed"))
+    await store.begin_refund(harness.db, item)
+    failed = await store.record_refund_outcome(harness.db, record_outcome(item, 100, "failed"))
     assert (failed.applied, failed.order_refunded) == (True, False)
-    assert await counters(shop) == (0, 0)
-    again = await store.begin_refund(shop.db, begin(payment, None))
+    assert await counters(harness) == (0, 0)
+    again = await store.begin_refund(harness.db, begin(payment, None))
     assert again.kind is BegunRefund.CREATED
-    assert await counters(shop) == (0, 100)
+    assert await counters(harness) == (0, 100)
 
 
-async def test_an_unknown_refund_keeps_its_amount(shop: Shop) -> None:
-    payment = await shop.paid(minor=100)
+async def test_an_unknown_refund_keeps_its_amount(harness: StoreHarness) -> None:
+    payment = await harness.paid(minor=100)
     item = begin(payment, 60)
-    await store.begin_refund(shop.db, item)
-    await store.settle_refund(shop.db, settle(item, 60, "unknown"))
-    assert (await store.begin_refund(shop.db, begin(payment, 60))).kind is BegunRefund.TOO_MUCH
+    await store.begin_refund(harness.db, item)
+    await store.record_refund_outcome(harness.db, record_outcome(item, 60, "unknown"))
+    assert (await store.begin_refund(harness.db, begin(payment, 60))).kind is BegunRefund.TOO_MUCH
     due = await store.claim_due_refunds(
-        shop.db, at=NOW + timedelta(seconds=6), until=NOW + timedelta(seconds=60), limit=5
+        harness.db, at=NOW + timedelta(seconds=6), until=NOW + timedelta(seconds=60), limit=5
     )
     assert [(d.refund.id, d.refund.status) for d in due] == [(item.refund_id, "unknown")]
-    assert (await store.settle_refund(shop.db, settle(item, 60))).applied
-    assert not (await store.settle_refund(shop.db, settle(item, 60))).applied
-    assert await counters(shop) == (60, 0)
-    assert await shop.violations() == {}
+    assert (await store.record_refund_outcome(harness.db, record_outcome(item, 60))).applied
+    assert not (await store.record_refund_outcome(harness.db, record_outcome(item, 60))).applied
+    assert await counters(harness) == (60, 0)
+    assert await harness.violations() == {}
 
 
-async def test_two_equal_refunds_under_two_keys_are_two(shop: Shop) -> None:
-    payment = await shop.paid(minor=100)
-    first = await store.begin_refund(shop.db, begin(payment, 20, key="a"))
-    replay = await store.begin_refund(shop.db, begin(payment, 20, key="a"))
-    second = await store.begin_refund(shop.db, begin(payment, 20, key="b"))
+async def test_two_equal_refunds_under_two_keys_are_two(harness: StoreHarness) -> None:
+    payment = await harness.paid(minor=100)
+    first = await store.begin_refund(harness.db, begin(payment, 20, key="a"))
+    replay = await store.begin_refund(harness.db, begin(payment, 20, key="a"))
+    second = await store.begin_refund(harness.db, begin(payment, 20, key="b"))
     assert [first.kind, replay.kind, second.kind] == ["created", "in_flight", "created"]
-    assert await counters(shop) == (0, 40)
+    assert await counters(harness) == (0, 40)
 
 
-async def test_the_database_refuses_an_over_refund_by_itself(shop: Shop) -> None:
-    payment = await shop.paid(minor=100)
+async def test_the_database_refuses_an_over_refund_by_itself(harness: StoreHarness) -> None:
+    payment = await harness.paid(minor=100)
     with pytest.raises(RefusedError) as caught:
-        await shop.db.fetch(
+        await harness.db.fetch(
             "INSERT INTO refunds (id, payment_id, status, amount_minor, currency, reason,"
             " next_check_at, created_at, updated_at)"
             " VALUES (%s, %s, 'pending', 101, 'EUR', 'r', now(), now(), now())",

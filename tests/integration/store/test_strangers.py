@@ -16,10 +16,10 @@ from psycopg2.errors import InsufficientPrivilege
 from yarl import URL
 
 from scripts.embedded import Postgres, as_login
+from service.merchant_webhooks.catalog import TEST
 from service.store import migrate
 from service.store.database import RefusedError
-from service.webhooks.catalogue import TEST
-from tests.integration.store.conftest import Shop
+from tests.integration.store.conftest import StoreHarness
 from tests.integration.store.test_audit_seals import payment, seal
 from tests.support.databases import Databases, Urls
 
@@ -249,28 +249,30 @@ def test_an_endpoint_can_still_be_tried(actors: Actors) -> None:
     assert actors.own("SELECT type FROM webhook_events") == []
 
 
-async def test_nobody_changes_the_counters_of_refunds(actors: Actors, shop: Shop) -> None:
-    await shop.paid()
+async def test_nobody_changes_the_counters_of_refunds(
+    actors: Actors, harness: StoreHarness
+) -> None:
+    await harness.paid()
     for actor in ACTORS:
         for column in ("refunded_minor", "refund_pending_minor"):
             with pytest.raises(InsufficientPrivilege):
                 run(actors.url(actor), f"UPDATE payments SET {column} = 1")
-    assert await shop.violations() == {}
+    assert await harness.violations() == {}
 
 
-async def test_a_seal_of_positions_that_nobody_was_given_is_refused(shop: Shop) -> None:
+async def test_a_seal_of_positions_that_nobody_was_given_is_refused(harness: StoreHarness) -> None:
     insert = "INSERT INTO audit_seals (last_position, sealed_at) VALUES (%s, now())"
     for first in (1, BEYOND):
         with pytest.raises(RefusedError) as caught:
-            await shop.db.fetch(insert, (first,))
+            await harness.db.fetch(insert, (first,))
         assert caught.value.constraint == "audit_seals_given_out"
-    await payment(shop)
-    await payment(shop)
+    await payment(harness)
+    await payment(harness)
     for beyond in (3, BEYOND):
         with pytest.raises(RefusedError) as caught:
-            await shop.db.fetch(insert, (beyond,))
+            await harness.db.fetch(insert, (beyond,))
         assert caught.value.constraint == "audit_seals_given_out"
-    row = await seal(shop.db)
+    row = await seal(harness.db)
     assert row
     assert (row.first_position, row.last_position) == (1, 2)
 

@@ -5,12 +5,12 @@ import pytest
 from service import metric_catalog as m
 from service.domain.amounts import AmountLimits, AmountRange, described, takes
 from service.domain.money import CURRENCIES, MAX_MINOR
-from service.providers import stripe_words
+from service.providers import stripe_mapping
 from service.providers.simulator import LIMITS
 from service.slo import HIGH_VALUE_MINOR
 
 
-@pytest.mark.parametrize("limits", [LIMITS, stripe_words.LIMITS], ids=["simulator", "stripe"])
+@pytest.mark.parametrize("limits", [LIMITS, stripe_mapping.LIMITS], ids=["simulator", "stripe"])
 def test_every_currency_has_limits_that_money_can_hold(limits: AmountLimits) -> None:
     assert set(limits) == set(CURRENCIES)
     assert all(1 <= each.least < each.most <= MAX_MINOR for each in limits.values())

@@ -11,10 +11,10 @@ from service.domain.money import Money
 from service.domain.payment import (
     Charge,
     ChargeOutcome,
+    PaymentDecision,
     PaymentStatus,
-    Verdict,
-    judge,
-    judge_operation,
+    decide_charge,
+    decide_operation,
 )
 from service.metric_catalog import (
     DISPUTE_STATUSES,
@@ -65,9 +65,11 @@ def test_a_closed_payment_took_no_money_and_never_will() -> None:
 
 
 def test_the_metrics_know_every_status_that_a_request_can_end_in() -> None:
-    ends = {payment.metric_status(payment.Verdict(status)) for status in PaymentStatus}
+    ends = {payment.metric_status(payment.PaymentDecision(status)) for status in PaymentStatus}
     ends -= {"created", "processing", "reversed"}  # the last is an event of days later
-    ends.add(payment.metric_status(judge(charged(ChargeOutcome.DECLINED), ASKED, "automatic")))
+    ends.add(
+        payment.metric_status(decide_charge(charged(ChargeOutcome.DECLINED), ASKED, "automatic"))
+    )
     assert ends == set(PAYMENT_STATUSES)
     assert set(ORDER_STATUSES) == {str(status) for status in order.OrderStatus}
 
@@ -77,67 +79,75 @@ def charged(outcome: ChargeOutcome, amount: Money | None = ASKED, ref: str | Non
 
 
 @pytest.mark.parametrize(
-    ("charge", "capture", "verdict"),
+    ("charge", "capture", "decision"),
     [
-        (charged(ChargeOutcome.SUCCEEDED), "automatic", Verdict(PaymentStatus.SUCCEEDED, 1_000)),
-        (charged(ChargeOutcome.AUTHORIZED), "manual", Verdict(PaymentStatus.AUTHORIZED)),
+        (
+            charged(ChargeOutcome.SUCCEEDED),
+            "automatic",
+            PaymentDecision(PaymentStatus.SUCCEEDED, 1_000),
+        ),
+        (charged(ChargeOutcome.AUTHORIZED), "manual", PaymentDecision(PaymentStatus.AUTHORIZED)),
         (
             charged(ChargeOutcome.REQUIRES_ACTION),
             "automatic",
-            Verdict(PaymentStatus.REQUIRES_ACTION),
+            PaymentDecision(PaymentStatus.REQUIRES_ACTION),
         ),
         (
             charged(ChargeOutcome.DECLINED),
             "automatic",
-            Verdict(PaymentStatus.FAILED, 0, "card_declined", "failed", declined=True),
+            PaymentDecision(PaymentStatus.FAILED, 0, "card_declined", "failed", declined=True),
         ),
         (
             charged(ChargeOutcome.REJECTED, None, None),
             "automatic",
-            Verdict(PaymentStatus.FAILED, 0, "rejected", "failed"),
+            PaymentDecision(PaymentStatus.FAILED, 0, "rejected", "failed"),
         ),
         (
             charged(ChargeOutcome.SUCCEEDED, Money(999, "EUR")),
             "automatic",
-            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
+            PaymentDecision(PaymentStatus.REVIEW, 0, "amount_mismatch"),
         ),
         (
             charged(ChargeOutcome.SUCCEEDED, Money(1_000, "USD")),
             "automatic",
-            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
+            PaymentDecision(PaymentStatus.REVIEW, 0, "amount_mismatch"),
         ),
         (
             charged(ChargeOutcome.SUCCEEDED, None),
             "automatic",
-            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
+            PaymentDecision(PaymentStatus.REVIEW, 0, "amount_mismatch"),
         ),
         (
             charged(ChargeOutcome.SUCCEEDED, ref=None),
             "automatic",
-            Verdict(PaymentStatus.REVIEW, 0, "provider_ref_missing"),
+            PaymentDecision(PaymentStatus.REVIEW, 0, "provider_ref_missing"),
         ),
-        (charged(ChargeOutcome.SUCCEEDED), "manual", Verdict(PaymentStatus.SUCCEEDED, 1_000)),
+        (
+            charged(ChargeOutcome.SUCCEEDED),
+            "manual",
+            PaymentDecision(PaymentStatus.SUCCEEDED, 1_000),
+        ),
         (
             Charge(ChargeOutcome.SUCCEEDED, "ch", ASKED, captured_minor=400),
             "manual",
-            Verdict(PaymentStatus.SUCCEEDED, 400),
+            PaymentDecision(PaymentStatus.SUCCEEDED, 400),
         ),
         (
             Charge(ChargeOutcome.SUCCEEDED, "ch", ASKED, captured_minor=0),
             "manual",
-            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
+            PaymentDecision(PaymentStatus.REVIEW, 0, "amount_mismatch"),
         ),
         (
             charged(ChargeOutcome.AUTHORIZED),
             "automatic",
-            Verdict(PaymentStatus.REVIEW, 0, "not_captured"),
+            PaymentDecision(PaymentStatus.REVIEW, 0, "not_captured"),
         ),
     ],
 )
 def test_a_provider_is_believed_only_if_it_did_what_was_asked(
-    charge: Charge, capture: payment.CaptureMethod, verdict: Verdict
+    charge: Charge, capture: payment.CaptureMethod, decision: PaymentDecision
 ) -> None:
-    assert judge(charge, ASKED, capture) == verdict
+    assert decide_charge(charge, ASKED, capture) == decision
 
 
 def test_every_movement_sums_to_zero() -> None:
@@ -195,10 +205,10 @@ def test_an_order_without_items_has_no_total() -> None:
 def test_silence_is_never_a_failure_and_always_a_legal_step(
     operation: payment.Operation, present: PaymentStatus, status: PaymentStatus
 ) -> None:
-    verdict = payment.judge_silence(operation, present, last_check=False)
-    assert (verdict.status, verdict.attempt) == (status, "unknown")
+    decision = payment.decide_timeout(operation, present, last_check=False)
+    assert (decision.status, decision.attempt) == (status, "unknown")
     assert status == present or status in payment.TRANSITIONS[present]
-    last = payment.judge_silence(operation, present, last_check=True)
+    last = payment.decide_timeout(operation, present, last_check=True)
     assert last.status is PaymentStatus.REVIEW
     assert PaymentStatus.REVIEW in payment.TRANSITIONS[present]
 
@@ -212,23 +222,25 @@ MORE = Charge(ChargeOutcome.SUCCEEDED, "ch", ASKED, captured_minor=1_001)
 @pytest.mark.parametrize(
     ("charge", "decided"),
     [
-        (charged(ChargeOutcome.SUCCEEDED), Verdict(PaymentStatus.SUCCEEDED, 1_000)),
-        (PART, Verdict(PaymentStatus.SUCCEEDED, 400)),
-        (NONE_OF_IT, Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch")),
-        (MORE, Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch")),
+        (charged(ChargeOutcome.SUCCEEDED), PaymentDecision(PaymentStatus.SUCCEEDED, 1_000)),
+        (PART, PaymentDecision(PaymentStatus.SUCCEEDED, 400)),
+        (NONE_OF_IT, PaymentDecision(PaymentStatus.REVIEW, 0, "amount_mismatch")),
+        (MORE, PaymentDecision(PaymentStatus.REVIEW, 0, "amount_mismatch")),
         (
             charged(ChargeOutcome.SUCCEEDED, Money(1_000, "USD")),
-            Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch"),
+            PaymentDecision(PaymentStatus.REVIEW, 0, "amount_mismatch"),
         ),
     ],
 )
 def test_what_was_captured_is_booked_whatever_was_asked(
-    operation: payment.Operation, charge: Charge, decided: Verdict
+    operation: payment.Operation, charge: Charge, decided: PaymentDecision
 ) -> None:
     for held in (PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION):
-        assert judge_operation(operation, charge, held, ASKED) == decided
+        assert decide_operation(operation, charge, held, ASKED) == decided
         assert decided.status in payment.TRANSITIONS[held]
 
 
 def test_a_part_that_was_captured_at_once_is_not_what_was_asked() -> None:
-    assert judge(PART, ASKED, "automatic") == Verdict(PaymentStatus.REVIEW, 0, "amount_mismatch")
+    assert decide_charge(PART, ASKED, "automatic") == PaymentDecision(
+        PaymentStatus.REVIEW, 0, "amount_mismatch"
+    )

@@ -72,7 +72,7 @@ def test_a_gauge_can_be_read_at_scrape(metrics: Metrics) -> None:
 
 def test_a_declared_series_starts_at_zero(metrics: Metrics) -> None:
     assert value(metrics, "payments_total", **PAID) is None
-    metrics.declare(m.PAYMENTS, **PAID)
+    metrics.init_series(m.PAYMENTS, **PAID)
     assert value(metrics, "payments_total", **PAID) == 0
 
 
@@ -97,10 +97,10 @@ def test_a_declared_series_starts_at_zero(metrics: Metrics) -> None:
 def test_unknown_labels_are_refused(
     metrics: Metrics, metric: m.Metric, labels: dict[str, Any]
 ) -> None:
-    metrics.declare(m.PAYMENTS, **PAID)
+    metrics.init_series(m.PAYMENTS, **PAID)
     before = metrics.exposition()
     with pytest.raises(LabelError, match=metric.name):
-        metrics.declare(metric, **labels)
+        metrics.init_series(metric, **labels)
     # Only the samples of the catalog: the process's own CPU and memory move meanwhile.
     assert families(before, metric) == families(metrics.exposition(), metric)
 
@@ -125,7 +125,9 @@ def test_a_label_without_a_list_has_a_bound_all_the_same(
 def test_every_metric_is_exposed_under_its_own_name(metric: m.Metric) -> None:
     metrics = Metrics(version="1.2.3", role="api")
     if metric is not m.BUILD_INFO:
-        metrics.declare(metric, **{label: known_value(metric, label) for label in metric.labels})
+        metrics.init_series(
+            metric, **{label: known_value(metric, label) for label in metric.labels}
+        )
     (family,) = families(metrics.exposition(), metric)
     assert (family.type, family.documentation) == (metric.kind, metric.help)
     assert {sample.name for sample in family.samples} == set(metric.series())

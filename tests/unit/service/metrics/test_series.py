@@ -4,14 +4,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import metric_catalog as m
-from service import series
+from service import zero_series
 from service.metrics import Metrics
 
 
 @pytest.mark.parametrize("status", m.PAYMENT_STATUSES)
 def test_every_payment_status_starts_at_0_for_configured_providers_only(status: str) -> None:
     metrics = Metrics(version="test", role="api")
-    series.declare(metrics, ["simulator"])
+    zero_series.init_series(metrics, ["simulator"])
     assert _payments(metrics)[status, "simulator"] == 0
     assert (status, "stripe") not in _payments(metrics)
 

@@ -8,7 +8,7 @@ import pytest
 from service.domain.dispute import Dispute, DisputeStatus
 from service.domain.money import Money
 from service.providers import stripe_disputes
-from service.providers.stripe_disputes import StripeDispute, told
+from service.providers.stripe_disputes import StripeDispute, dispute_of
 
 
 def a_dispute(**changes: Any) -> StripeDispute:
@@ -43,7 +43,7 @@ def test_money_moves_in_the_disputes_currency(
     moves: list[tuple[int, str]], withdrawn: int, reinstated: int
 ) -> None:
     transactions = [{"amount": amount, "currency": currency} for amount, currency in moves]
-    found = told(a_dispute(balance_transactions=transactions)).dispute
+    found = dispute_of(a_dispute(balance_transactions=transactions)).dispute
     assert found == Dispute(
         DisputeStatus.NEEDS_RESPONSE, Money(1999, "EUR"), withdrawn, reinstated, None
     )
@@ -59,12 +59,12 @@ def test_every_status_of_stripe_has_one_of_ours() -> None:
 
 @pytest.mark.parametrize("changes", [{"status": "new_word"}, {"currency": "xxx"}])
 def test_what_cannot_be_ours_is_said_so(changes: dict[str, str]) -> None:
-    found = told(a_dispute(**changes))
+    found = dispute_of(a_dispute(**changes))
     assert found.dispute is None
     assert next(iter(changes.values())) in found.unreadable
 
 
 def test_no_deadline_is_none() -> None:
-    found = told(a_dispute(evidence_details={"due_by": 0})).dispute
+    found = dispute_of(a_dispute(evidence_details={"due_by": 0})).dispute
     assert found is not None
     assert found.evidence_due_at is None

@@ -3,15 +3,15 @@
 import pytest
 
 from service.domain.money import CURRENCIES, Money
-from service.providers import stripe_words
+from service.providers import stripe_mapping
 
 
 @pytest.mark.parametrize("currency", sorted(CURRENCIES))
 def test_every_currency_of_ours_has_stripe_s_digits(currency: str) -> None:
-    digits = 0 if currency in stripe_words.ZERO_DECIMAL else 2
+    digits = 0 if currency in stripe_mapping.ZERO_DECIMAL else 2
     assert CURRENCIES[currency] == digits
-    assert stripe_words.amount_out(Money(1999, currency)) == "1999"
-    assert stripe_words.amount_in(1999, currency.lower()) == Money(1999, currency)
+    assert stripe_mapping.amount_out(Money(1999, currency)) == "1999"
+    assert stripe_mapping.amount_in(1999, currency.lower()) == Money(1999, currency)
 
 
 def test_a_currency_that_stripe_counts_otherwise_is_refused(
@@ -19,4 +19,4 @@ def test_a_currency_that_stripe_counts_otherwise_is_refused(
 ) -> None:
     monkeypatch.setitem(CURRENCIES, "KRW", 2)
     with pytest.raises(ValueError, match="KRW"):
-        stripe_words.amount_out(Money(1999, "KRW"))
+        stripe_mapping.amount_out(Money(1999, "KRW"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.webhooks.events import DERIVED, Event, EventError, read
+from service.inbound_webhooks.events import DERIVED, EventError, ProviderEvent, read
 
 PAYMENT, ATTEMPT, REFUND = uuid4(), uuid4(), uuid4()
 CHARGE = {
@@ -34,7 +34,7 @@ def body(record: Any, **more: Any) -> bytes:
 
 
 def test_a_charge_of_the_simulator() -> None:
-    assert read("simulator", body(CHARGE)) == Event(
+    assert read("simulator", body(CHARGE)) == ProviderEvent(
         event_id="evt_1",
         kind="charge",
         type="t.x",

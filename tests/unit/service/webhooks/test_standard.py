@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from service import webhook_secrets
-from service.webhooks import standard
+from service.merchant_webhooks import secrets, standard
 
-KEYS = webhook_secrets.read_master_keys(f"new:{'n' * 32},old:{'o' * 32}")
+KEYS = secrets.read_master_keys(f"new:{'n' * 32},old:{'o' * 32}")
 ENDPOINT = UUID("0198f3c2-7b4e-7d0a-9c51-f2e88a6d4b13")
 
 
@@ -26,7 +25,7 @@ def test_the_vector_of_the_reference_libraries(secret: str, prefix: str) -> None
 
 @given(st.text(), st.integers(1, 9))
 def test_the_reference_verifier_takes_it(text: str, version: int) -> None:
-    secret = webhook_secrets.derive(KEYS, "new", ENDPOINT, version)
+    secret = secrets.derive(KEYS, "new", ENDPOINT, version)
     body = text.encode(errors="replace")
     headers = standard.headers([secret], "msg_1", int(time.time()), body)
     Webhook(secret).verify(body, headers, json_parse=False)
@@ -34,7 +33,7 @@ def test_the_reference_verifier_takes_it(text: str, version: int) -> None:
 
 @pytest.mark.parametrize("broken", ["id", "timestamp", "signature", "body", "secret", "age"])
 def test_the_reference_verifier_refuses_what_was_changed(broken: str) -> None:
-    secret = webhook_secrets.derive(KEYS, "new", ENDPOINT, 1)
+    secret = secrets.derive(KEYS, "new", ENDPOINT, 1)
     at_s = int(time.time()) - (600 if broken == "age" else 0)
     headers = standard.headers([secret], "msg_1", at_s, b"{}")
     body = b"{ }" if broken == "body" else b"{}"
@@ -45,13 +44,13 @@ def test_the_reference_verifier_refuses_what_was_changed(broken: str) -> None:
     if broken == "signature":
         headers[standard.SIGNATURE] = "v1," + "A" * 43 + "="
     if broken == "secret":
-        secret = webhook_secrets.derive(KEYS, "new", ENDPOINT, 2)
+        secret = secrets.derive(KEYS, "new", ENDPOINT, 2)
     with pytest.raises(WebhookVerificationError):
         Webhook(secret).verify(body, headers)
 
 
 def test_two_secrets_make_two_signatures_in_their_order() -> None:
-    secrets = [webhook_secrets.derive(KEYS, name, ENDPOINT, 1) for name in ("new", "old")]
+    secrets = [secrets.derive(KEYS, name, ENDPOINT, 1) for name in ("new", "old")]
     made = standard.headers(secrets, "msg_1", 7, b"{}")
     assert made[standard.SIGNATURE].split(" ") == [
         standard.sign(secret, "msg_1", 7, b"{}") for secret in secrets
@@ -60,7 +59,7 @@ def test_two_secrets_make_two_signatures_in_their_order() -> None:
 
 def test_a_secret_belongs_to_its_endpoint_its_version_and_its_key() -> None:
     made = {
-        webhook_secrets.derive(KEYS, name, UUID(int=number), version)
+        secrets.derive(KEYS, name, UUID(int=number), version)
         for name in KEYS
         for number in range(3)
         for version in range(1, 4)
@@ -80,10 +79,10 @@ def test_a_secret_belongs_to_its_endpoint_its_version_and_its_key() -> None:
 )
 def test_master_keys_that_cannot_be_used_are_named_and_not_shown(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:
-        webhook_secrets.read_master_keys(text)
+        secrets.read_master_keys(text)
     assert "kkk" not in str(caught.value)
 
 
 def test_the_first_master_key_makes_new_secrets() -> None:
     assert list(KEYS) == ["new", "old"]
-    assert webhook_secrets.read_master_keys(" ") == {}
+    assert secrets.read_master_keys(" ") == {}

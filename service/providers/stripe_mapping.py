@@ -1,0 +1,337 @@
+"""Stripe's objects and errors, and what they mean in the port's words.
+
+https://docs.stripe.com/api/payment_intents, …/refunds, …/errors, …/idempotent_requests
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, NoReturn
+from uuid import UUID
+
+import msgspec
+
+from service.domain.amounts import AmountLimits, AmountRange
+from service.domain.money import CURRENCIES, Money
+from service.domain.payment import Charge, ChargeOutcome, NextAction
+from service.outbound import OutboundResponse
+from service.providers.calls import not_let_in
+from service.providers.port import (
+    ChargeOpenError,
+    NoSuchChargeError,
+    OutcomeUnknownError,
+    ProviderCharge,
+    ProviderRefund,
+    RefundResult,
+)
+
+ZERO_DECIMAL: Final = frozenset({
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA",
+    "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+})  # fmt: skip
+"""Currencies whose amounts Stripe takes in whole units; all of ours with minor units have two
+digits (https://docs.stripe.com/currencies#zero-decimal)."""
+
+MOST_MINOR: Final = 99_999_999
+"""An amount has at most eight digits (https://docs.stripe.com/api/payment_intents)."""
+
+LIMITS: Final[AmountLimits] = {
+    "EUR": AmountRange(50, MOST_MINOR),
+    "GBP": AmountRange(30, MOST_MINOR),
+    "JPY": AmountRange(50, MOST_MINOR),
+    "USD": AmountRange(50, MOST_MINOR),
+}
+"""The least charges of accounts that settle in the same currency
+(https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts). Where Stripe converts, the
+converted amount must reach the least one of the account's currency: docs/providers.md."""
+
+MAX_CODE: Final = 64
+BAD_REQUEST: Final = 400
+NOT_FOUND: Final = 404
+
+OUTCOMES: Final = {
+    "succeeded": ChargeOutcome.SUCCEEDED,
+    "requires_capture": ChargeOutcome.AUTHORIZED,
+    "requires_action": ChargeOutcome.REQUIRES_ACTION,
+    "requires_payment_method": ChargeOutcome.DECLINED,
+    "canceled": ChargeOutcome.CANCELED,
+}
+"""Outcome by a confirmed PaymentIntent's status; `processing` and any other is unknown for now."""
+
+_REFUND_STATUSES: Final[dict[str, Literal["succeeded", "failed"]]] = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "canceled": "failed",
+}
+"""A Refund's status; any other is on its way."""
+
+_AT_REST: Final = frozenset({"requires_payment_method", "canceled"})
+_CARD_ERROR: Final = "card_error"
+_FROM_THE_BUYER: Final = "payment_method"
+"""Whoever sends one that doesn't exist is told so, and is no error of ours that wakes somebody."""
+_NOT_DONE: Final = frozenset({401, 403, 429})
+"""The key is refused or a limit is reached: both are looked at before the API does anything."""
+_REFUSED: Final = frozenset({400, 402, 404})
+
+
+class _Trouble(msgspec.Struct, frozen=True):
+    type: str | None = None
+    code: str | None = None
+    decline_code: str | None = None
+    param: str | None = None
+
+    @property
+    def why(self) -> str | None:
+        """Return the most telling code: the bank's, if it gave one."""
+        return self.decline_code or self.code
+
+
+class _Redirect(msgspec.Struct, frozen=True):
+    url: str
+
+
+class _Action(msgspec.Struct, frozen=True):
+    type: str
+    redirect_to_url: _Redirect | None = None
+
+
+class _LatestCharge(msgspec.Struct, frozen=True):
+    amount_refunded: int = 0
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """The part of a PaymentIntent that we read; amounts in the currency's smallest unit."""
+
+    id: str
+    status: str
+    amount: int
+    amount_received: int
+    currency: str
+    created: int
+    metadata: dict[str, str] = {}
+    client_secret: str | None = None
+    last_payment_error: _Trouble | None = None
+    next_action: _Action | None = None
+    latest_charge: _LatestCharge | str | None = None
+
+
+class StripeRefund(msgspec.Struct, frozen=True):
+    """The part of a Refund that we read."""
+
+    id: str
+    status: str | None
+    amount: int
+    currency: str
+    metadata: dict[str, str] | None = None
+    failure_reason: str | None = None
+    balance_transaction: str | msgspec.UnsetType | None = msgspec.UNSET
+
+    @property
+    def moved_nothing(self) -> bool:
+        """Tell whether it is what a partial capture let go: Stripe lists that as refunded, too."""
+        return self.status == "succeeded" and self.balance_transaction is None
+
+
+class IntentPage(msgspec.Struct, frozen=True):
+    """A page of PaymentIntents."""
+
+    data: tuple[Intent, ...]
+    has_more: bool
+
+
+class RefundPage(msgspec.Struct, frozen=True):
+    """A page of Refunds."""
+
+    data: tuple[StripeRefund, ...]
+    has_more: bool
+
+
+class Change(msgspec.Struct, frozen=True):
+    """The part of a Refund or a Dispute that reconciliation reads."""
+
+    id: str
+    created: int
+    payment_intent: Intent | str | None = None
+
+
+class ChangePage(msgspec.Struct, frozen=True):
+    """A page of Refunds or Disputes."""
+
+    data: tuple[Change, ...]
+    has_more: bool
+
+
+class _Error(_Trouble, frozen=True):
+    payment_intent: Intent | None = None
+
+
+class _ErrorBody(msgspec.Struct, frozen=True):
+    error: _Error
+
+
+def amount_out(amount: Money) -> str:
+    """Return the amount as Stripe takes it: an integer in the currency's smallest unit."""
+    digits = 0 if amount.currency in ZERO_DECIMAL else 2
+    if CURRENCIES[amount.currency] != digits:
+        raise ValueError(f"Stripe counts {amount.currency} with {digits} digits, and we do not")
+    return str(amount.minor)
+
+
+def amount_in(minor: int, currency: str) -> Money | None:
+    """Return the amount, or None for one that can't be ours: it then counts as different."""
+    try:
+        return Money(minor, currency.upper())
+    except ValueError:
+        return None
+
+
+def read(body: Any, kind: type[msgspec.Struct]) -> Any:
+    """Return the body as a `kind`; raise OutcomeUnknownError if it is none."""
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise OutcomeUnknownError(f"Stripe's answer cannot be read: {error}") from error
+
+
+def charge_of(intent: Intent) -> Charge:
+    """Return what a PaymentIntent says of the charge; raise ChargeOpenError while open."""
+    payment_id = _uuid(intent.metadata.get("payment_id", ""))
+    outcome = OUTCOMES.get(intent.status)
+    unconfirmed = outcome is ChargeOutcome.DECLINED and intent.last_payment_error is None
+    if outcome is None or unconfirmed:  # made, and its confirmation may be under way
+        raise ChargeOpenError(f"the payment is {intent.status}", payment_id)
+    trouble = intent.last_payment_error
+    return Charge(
+        outcome,
+        intent.id,
+        amount_in(intent.amount, intent.currency),
+        _code(trouble.why if trouble else None) if outcome is ChargeOutcome.DECLINED else None,
+        _action(intent) if outcome is ChargeOutcome.REQUIRES_ACTION else None,
+        payment_id,
+        _uuid(intent.metadata.get("attempt_id", "")),
+        captured_minor=_part(intent),
+    )
+
+
+def _part(intent: Intent) -> int | None:
+    """Return what was captured if that is a part; 0 for a currency that can't be ours."""
+    if intent.status != "succeeded" or intent.amount_received == intent.amount:
+        return None
+    captured = amount_in(intent.amount_received, intent.currency)
+    return captured.minor if captured else 0
+
+
+def refused_charge(answer: OutboundResponse) -> Charge:
+    """Return what an error says of a charge; raise if nothing is certain or nothing was done."""
+    error = _error(answer)
+    intent = error.payment_intent
+    if intent is not None and intent.status not in _AT_REST:
+        return charge_of(intent)  # refused, because the payment is already somewhere else
+    declined = error.type == _CARD_ERROR or error.param == _FROM_THE_BUYER
+    outcome = ChargeOutcome.DECLINED if declined else ChargeOutcome.REJECTED
+    return Charge(outcome, intent.id if intent else None, None, _code(error.why))
+
+
+def refused_operation(answer: OutboundResponse) -> Charge:
+    """Return what an error says of a capture or a cancellation.
+
+    `payment_intent_unexpected_state` comes with the PaymentIntent: what was asked for may have
+    happened already, and then its status says so.
+    """
+    error = _error(answer)
+    intent = error.payment_intent
+    if intent is not None and intent.status not in ("requires_capture", "requires_action"):
+        return charge_of(intent)
+    return Charge(ChargeOutcome.REJECTED, intent.id if intent else None, None, _code(error.why))
+
+
+def refused_refund(answer: OutboundResponse) -> RefundResult:
+    """Return what an error says of a refund; raise if nothing is certain or nothing was done."""
+    return RefundResult(
+        succeeded=False, provider_ref=None, amount=None, failure_code=_code(_error(answer).why)
+    )
+
+
+def refund_of(refund: StripeRefund) -> RefundResult:
+    """Return what a Refund says; raise OutcomeUnknownError while it is on its way."""
+    if refund.status not in ("succeeded", "failed", "canceled"):
+        raise OutcomeUnknownError(f"the refund is {refund.status}", answered=True)
+    done = refund.status == "succeeded"
+    code = None if done else _code(refund.failure_reason or refund.status)
+    return RefundResult(done, refund.id, amount_in(refund.amount, refund.currency), code)
+
+
+def listed_refund(refund: StripeRefund) -> ProviderRefund:
+    """Return a Refund of a list; one that is canceled gave nothing back."""
+    known = _REFUND_STATUSES.get(refund.status or "")
+    why = refund.failure_reason or refund.status
+    return ProviderRefund(
+        provider_ref=refund.id,
+        refund_id=_uuid((refund.metadata or {}).get("refund_id", "")),
+        status=known or "pending",
+        amount=amount_in(refund.amount, refund.currency),
+        failure_code=_code(why) if known == "failed" else None,
+    )
+
+
+def listed(intent: Intent, *, changed: int | None = None) -> ProviderCharge:
+    """Return a PaymentIntent as reconciliation compares it; `changed` in Unix seconds."""
+    return ProviderCharge(
+        provider_ref=intent.id,
+        payment_id=_uuid(intent.metadata.get("payment_id", "")),
+        outcome=OUTCOMES.get(intent.status),
+        amount=amount_in(intent.amount, intent.currency),
+        captured_minor=intent.amount_received,
+        refunded_minor=_refunded(intent),
+        created_at=datetime.fromtimestamp(intent.created, UTC),
+        changed_at=datetime.fromtimestamp(changed, UTC) if changed is not None else None,
+    )
+
+
+def _refunded(intent: Intent) -> int:
+    """Return what was given back of what was captured: Stripe counts what was let go as well."""
+    if not isinstance(intent.latest_charge, _LatestCharge):
+        return 0
+    return max(0, intent.latest_charge.amount_refunded - intent.amount + intent.amount_received)
+
+
+def no_list(answer: OutboundResponse) -> NoReturn:
+    """Raise what an error in answer to a look-up means: that we still do not know."""
+    error = _error(answer)
+    if answer.status == NOT_FOUND:
+        raise NoSuchChargeError(f"no such charge: {_code(error.why)}")
+    raise OutcomeUnknownError(f"Stripe refused a look-up: {_code(error.why)}", answered=True)
+
+
+def _error(answer: OutboundResponse) -> _Error:
+    """Return a definite error: nothing was done and never will be under this key.
+
+    Raise NotSentError if nothing was done this time, OutcomeUnknownError if that is not certain:
+    a conflict (409, `idempotency_error`) tells of another request under the same key and not of
+    what became of it, and `lock_timeout` may come after the work has begun.
+    """
+    body: _ErrorBody = read(answer.body, _ErrorBody)
+    error = body.error
+    reason = f"status {answer.status}, {_code(error.why or error.type)}"
+    if answer.status in _NOT_DONE and error.code != "lock_timeout":
+        raise not_let_in(answer, reason)
+    if answer.status not in _REFUSED or error.type == "idempotency_error":
+        raise OutcomeUnknownError(reason, answered=True)
+    return error
+
+
+def _action(intent: Intent) -> NextAction | None:
+    action = intent.next_action
+    if action is None:
+        return None
+    redirect = action.redirect_to_url.url if action.redirect_to_url else None
+    return NextAction(action.type, redirect, intent.client_secret)
+
+
+def _code(code: str | None) -> str:
+    return (code or "unspecified")[:MAX_CODE]
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

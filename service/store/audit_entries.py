@@ -1,0 +1,87 @@
+"""The operators' audit trail: append-only, and chained per subject by the database."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from service.store.database import Database, Transaction
+
+Subject = Literal[
+    "payment",
+    "refund",
+    "outbox",
+    "reconciliation",
+    "orphan_capture",
+    "webhook_event",
+    "webhook_endpoint",
+    "dispute",
+    "fraud_warning",
+]
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """Who did what to which subject, why, and on what evidence (a JSON object)."""
+
+    subject: Subject
+    subject_id: str
+    at: datetime
+    actor: str
+    action: str
+    reason: str
+    evidence: dict[str, Any]
+    correlation_id: str
+
+
+class AuditEntryRow(msgspec.Struct, frozen=True):
+    """An entry of the trail; `seq` counts within its subject."""
+
+    subject: str
+    subject_id: str
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    reason: str
+    evidence: dict[str, Any]
+    correlation_id: str
+
+
+async def record(transaction: Transaction, action: AuditEntry) -> None:
+    """Record an action in the transaction that does it."""
+    values = msgspec.structs.asdict(action)
+    values["evidence"] = msgspec.json.encode(action.evidence).decode()
+    await transaction.fetch(
+        """
+        INSERT INTO admin_actions
+            (subject, subject_id, at, actor, action, reason, evidence, correlation_id)
+        VALUES (%(subject)s, %(subject_id)s, %(at)s, %(actor)s, %(action)s, %(reason)s,
+                %(evidence)s::jsonb, %(correlation_id)s)
+        """,
+        values,
+    )
+
+
+async def list_actions(db: Database, subjects: list[tuple[Subject, str]]) -> list[AuditEntryRow]:
+    """Return what was done to these subjects, oldest first."""
+    rows = await db.read(
+        """
+        SELECT a.subject, a.subject_id, a.seq, a.at, a.actor, a.action, a.reason,
+               a.evidence::text, a.correlation_id
+        FROM json_to_recordset(%s::json) AS s(subject text, subject_id text)
+        JOIN admin_actions a ON a.subject = s.subject AND a.subject_id = s.subject_id
+        ORDER BY a.at, a.subject, a.subject_id, a.seq
+        """,
+        (
+            msgspec.json.encode(
+                [{"subject": subject, "subject_id": key} for subject, key in subjects]
+            ).decode(),
+        ),
+    )
+    return [_row(*row) for row in rows]
+
+
+def _row(*columns: Any) -> AuditEntryRow:
+    *what, evidence, correlation_id = columns
+    values: list[Any] = [*what, msgspec.json.decode(evidence), correlation_id]
+    return AuditEntryRow(*values)

@@ -1,0 +1,241 @@
+"""From an attempt to its outcome: do it for the first time, or find out what became of it.
+
+The same code serves the request, its repeat after a crash, and the completer. None of them holds a
+transaction open while the provider is asked.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, cast
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from service import metric_catalog as m
+from service.domain.payment import (
+    REFUNDED_AND_FAILED,
+    CaptureMethod,
+    Charge,
+    ChargeOutcome,
+    PaymentDecision,
+    PaymentStatus,
+    decide_charge,
+    decide_operation,
+    decide_timeout,
+)
+from service.errors import (
+    AlreadyOwnedError,
+    IdempotencyKeyInFlightError,
+    ProviderUnavailableError,
+)
+from service.logs import get_logger
+from service.providers.port import (
+    ChargeRequest,
+    HeldRequest,
+    NotSentError,
+    OutcomeUnknownError,
+    Provider,
+)
+from service.store import idempotency
+from service.store import payments as store
+from service.store.database import RefusedError
+from service.store.payments import DueAttempt
+from service.usecases.answer import CommandResponse
+from service.usecases.context import Context
+from service.usecases.record_outcome import (
+    IN_FLIGHT_RETRY_AFTER_S,
+    Attempt,
+    Outcome,
+    present_answer,
+    record_outcome,
+)
+
+_log = get_logger(__name__)
+
+PROVIDER_RETRY_AFTER_S: Final = 5
+_AT_REST: Final = frozenset({ChargeOutcome.SUCCEEDED, ChargeOutcome.CANCELED})
+"""How a charge ends that was held: no operation changes it any more."""
+
+
+async def charge(ctx: Context, attempt: Attempt, others: Sequence[str] = ()) -> Outcome | None:
+    """Charge for the first time; None if one of `others` may make the payment instead.
+
+    That is so only if this provider has surely done nothing. Its payment has failed then, and the
+    request's key is free for the next one.
+    """
+    provider = ctx.providers[attempt.payment.provider]
+    try:
+        result = await provider.charge(_charge_request(attempt))
+    except NotSentError as error:
+        if ctx.providers.any_usable(others):
+            return await _fail_over(ctx, attempt, str(error))
+        return await fail_unsent(ctx, attempt, "provider_unavailable")
+    except OutcomeUnknownError as error:
+        return await _record_timeout(ctx, attempt, str(error))
+    return await _record_answer(ctx, attempt, result)
+
+
+async def _fail_over(ctx: Context, attempt: Attempt, reason: str) -> Outcome | None:
+    """Fail the payment without an answer and free its key; both or a crash in between are safe.
+
+    After a crash the key leads to a failed payment without an answer: the request's repeat then
+    frees it and begins anew. Whoever comes second frees nothing and makes nothing.
+    """
+    decision = PaymentDecision(PaymentStatus.FAILED, 0, "provider_unavailable", "failed")
+    recorded = await record_outcome(ctx, attempt, decision, keep_answer=False, supposed=True)
+    if not recorded.applied:
+        return recorded
+    if not await idempotency.free_unanswered(ctx.db, attempt.payment.id):
+        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    ctx.metrics.inc(m.PROVIDER_FAILOVERS, provider=attempt.payment.provider)
+    _log.warning("payment_handed_on", provider=attempt.payment.provider, reason=reason)
+    return None
+
+
+async def fail_unsent(ctx: Context, attempt: Attempt, failure_code: str) -> Outcome:
+    """Fail a payment whose provider was surely never asked."""
+    decision = PaymentDecision(PaymentStatus.FAILED, 0, failure_code, "failed")
+    return await record_outcome(ctx, attempt, decision, supposed=True)
+
+
+async def operate(ctx: Context, attempt: Attempt) -> Outcome:
+    """Capture or cancel for the first time; raise ProviderUnavailableError if surely not sent."""
+    try:
+        result = await _operate(ctx.providers[attempt.payment.provider], attempt)
+    except NotSentError as error:
+        held = PaymentStatus(attempt.payment.status)
+        decision = PaymentDecision(held, 0, "provider_unavailable", "failed")
+        recorded = await record_outcome(ctx, attempt, decision, keep_answer=False, supposed=True)
+        if not recorded.applied:
+            return recorded
+        await idempotency.drop_claim(ctx.db, [attempt.resource_id])
+        raise ProviderUnavailableError(retry_after_s=PROVIDER_RETRY_AFTER_S) from error
+    except OutcomeUnknownError as error:
+        return await _record_timeout(ctx, attempt, str(error))
+    try:
+        return await record_provider_charge(ctx, attempt, result)
+    except (NotSentError, OutcomeUnknownError) as error:
+        return await _record_timeout(ctx, attempt, str(error))
+
+
+async def reconcile_attempt(ctx: Context, due: DueAttempt) -> CommandResponse:
+    """Ask the provider what became of an attempt, and record it.
+
+    If the provider has no record, the request may still be on its way: it is sent again under the
+    same key, which the provider answers once and for all. Failing the payment instead would race
+    with the first request.
+    """
+    attempt = attempt_of(due)
+    if attempt.operation == "charge" and due.lacks_game:
+        return (await fail_unsent(ctx, attempt, AlreadyOwnedError.code)).answer
+    try:
+        result = await _find_or_repeat(ctx.providers[due.payment.provider], attempt)
+        return (await record_provider_charge(ctx, attempt, result)).answer
+    except (NotSentError, OutcomeUnknownError, RefusedError) as error:
+        attempt = replace(attempt, checks=due.checks + 1)
+        return (await _record_timeout(ctx, attempt, str(error))).answer
+
+
+def attempt_of(due: DueAttempt) -> Attempt:
+    """Return an attempt whose outcome is open."""
+    return Attempt(
+        due.attempt_id, due.operation, due.payment, due.checks, due.amount_minor, due.lease
+    )
+
+
+async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> CommandResponse:
+    """Finish what a request that is gone began on a payment, and answer for it."""
+    now = ctx.now()
+    until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
+    due = await store.claim_attempt(ctx.db, payment_id=payment_id, at=now, until=until)
+    if due is not None:
+        await reconcile_attempt(ctx, due)
+    else:  # an operation that was surely not sent leaves no answer: it may be asked for again
+        await idempotency.drop_claim(ctx.db, [resource_id])
+    return await present_answer(ctx, resource_id)
+
+
+async def _find_or_repeat(provider: Provider, attempt: Attempt) -> Charge:
+    if attempt.operation != "charge":
+        return await _find_or_operate(provider, attempt)
+    if attempt.payment.provider_ref is not None:
+        # The charge was made under an earlier attempt's key: to repeat it would make another one.
+        return await provider.get_charge(attempt.payment.provider_ref)
+    request = _charge_request(attempt)
+    return await provider.find_charge(request) or await provider.charge(request)
+
+
+async def _find_or_operate(provider: Provider, attempt: Attempt) -> Charge:
+    """Look where the charge is, and repeat the operation only if it is still held.
+
+    A provider may keep an error as the answer to a key although the operation was done.
+    """
+    found = await provider.get_charge(attempt.payment.provider_ref or "")
+    if found.outcome in _AT_REST:
+        return found
+    return await _operate(provider, attempt)
+
+
+async def _operate(provider: Provider, attempt: Attempt) -> Charge:
+    """Capture or cancel; what is refused because the charge has ended is told by its end."""
+    charge_ref = attempt.payment.provider_ref or ""
+    request = HeldRequest(attempt.id, charge_ref, attempt.to_capture)
+    call = provider.capture if attempt.operation == "capture" else provider.cancel
+    result = await call(request)
+    if result.outcome is not ChargeOutcome.REJECTED:
+        return result
+    found = await provider.get_charge(charge_ref)
+    return found if found.outcome in {*_AT_REST, ChargeOutcome.DECLINED} else result
+
+
+async def record_provider_charge(ctx: Context, attempt: Attempt, charge: Charge) -> Outcome:
+    """Record an attempt's outcome by the provider's record of its charge, which may have a history.
+
+    A charge that was captured and refunded in the dashboard, and failed in the end, took nothing
+    and gave the refund away. How much of it was captured the record doesn't say any more: a person
+    decides. Raises NotSentError or OutcomeUnknownError.
+    """
+    if charge.outcome is ChargeOutcome.DECLINED and await _gave_back(ctx, attempt, charge):
+        decision = PaymentDecision(PaymentStatus.REVIEW, 0, REFUNDED_AND_FAILED)
+        return await record_outcome(ctx, attempt, decision, charge.provider_ref)
+    return await _record_answer(ctx, attempt, charge)
+
+
+async def _gave_back(ctx: Context, attempt: Attempt, charge: Charge) -> bool:
+    charge_ref = charge.provider_ref or attempt.payment.provider_ref
+    if charge_ref is None:
+        return False
+    refunds = await ctx.providers[attempt.payment.provider].list_refunds(charge_ref)
+    return any(refund.status != "failed" for refund in refunds)
+
+
+async def _record_answer(ctx: Context, attempt: Attempt, result: Charge) -> Outcome:
+    """Record what the provider says of its charge."""
+    if attempt.operation == "charge":
+        method = cast("CaptureMethod", attempt.payment.capture_method)
+        decision = decide_charge(result, attempt.amount, method)
+    else:
+        held = PaymentStatus(attempt.payment.status)
+        decision = decide_operation(attempt.operation, result, held, attempt.amount)
+    return await record_outcome(
+        ctx, attempt, decision, result.provider_ref, next_action=result.next_action
+    )
+
+
+async def _record_timeout(ctx: Context, attempt: Attempt, reason: str) -> Outcome:
+    last = attempt.checks >= ctx.settings.unknown_max_checks
+    present = PaymentStatus(attempt.payment.status)
+    _log.warning("payment_outcome_unknown", reason=reason, checks=attempt.checks)
+    decision = decide_timeout(attempt.operation, present, last_check=last)
+    return await record_outcome(ctx, attempt, decision, supposed=True)
+
+
+def _charge_request(attempt: Attempt) -> ChargeRequest:
+    payment = attempt.payment
+    return ChargeRequest(
+        attempt_id=attempt.id,
+        payment_id=payment.id,
+        amount=attempt.amount,
+        capture=payment.capture_method == "automatic",
+        payment_method=payment.payment_method,
+    )

@@ -1,0 +1,200 @@
+"""Money that could not be given back: an operator has it tried again, or says how it was done.
+
+`retry` tries the refund once more. `record` books it as done, on the operator's evidence: a refund
+made at the provider's dashboard, or a transfer. Of two operators one decides.
+"""
+
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from service.domain.refund import RefundStatus
+from service.errors import NotFoundError
+from service.ids import new_id
+from service.logs import bind, correlation_id, get_logger
+from service.store import manual_refunds as store
+from service.store import orphans as orphan_store
+from service.store import payments as payment_store
+from service.store import refunds as refund_store
+from service.store.admin_commands import CommandResult
+from service.store.manual_refunds import EndOrphan, RefundAgain
+from service.store.orphans import OrphanRow
+from service.store.refunds import DueRefund, RecordRefundOutcome, RefundRow
+from service.usecases import refunds
+from service.usecases.admin_commands import AdminCommand, answered, command_item, invalid
+from service.usecases.answer import CommandResponse
+from service.usecases.context import Context
+from service.views import encode, orphan_view, refund_view
+
+_log = get_logger(__name__)
+
+OK, ACCEPTED = 200, 202
+MISSING = "a failed refund of what can't be granted, or one that came back"
+
+
+async def retry_orphan(ctx: Context, command: AdminCommand) -> CommandResponse:
+    """Have the refund of an orphan in review tried again; 202 with the orphan.
+
+    Raises NotFoundError, IllegalTransitionError and the errors of idempotency keys.
+    """
+    orphan = await _orphan(ctx, command.subject_id)
+    again = replace(orphan, status="pending", attempts=0)
+    item = EndOrphan(
+        id=orphan.id,
+        provider=orphan.provider,
+        status="pending",
+        event="orphan_capture_retried",
+        refund_ref=None,
+        retry_keys=[new_id(ctx.now())],
+        correlation_id=correlation_id(),
+        at=ctx.now(),
+    )
+    return await _end_orphan(ctx, command, again, item, ACCEPTED)
+
+
+async def record_orphan(ctx: Context, command: AdminCommand) -> CommandResponse:
+    """Book an orphan in review as given back; 200 with the orphan. Raises as retry_orphan."""
+    orphan = await _orphan(ctx, command.subject_id)
+    ref = _reference(command, orphan.amount_minor)
+    done = replace(orphan, status="refunded", refund_ref=ref, last_error=None)
+    item = EndOrphan(
+        id=orphan.id,
+        provider=orphan.provider,
+        status="refunded",
+        event="orphan_capture_refunded",
+        refund_ref=ref,
+        retry_keys=[],
+        correlation_id=correlation_id(),
+        at=ctx.now(),
+    )
+    return await _end_orphan(ctx, command, done, item, OK)
+
+
+async def retry_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
+    """Begin a refund in place of one that failed for good or came back; 202 with it.
+
+    The completer sends it. Raises as retry_orphan.
+    """
+    due, came_back = await _refund_in_place(ctx, command.subject_id)
+    answer = CommandResponse(ACCEPTED, encode(refund_view(due.refund)))
+    kept = command_item(ctx, command, answer, "refund", "retry")
+    outcome = await store.refund_again(ctx.db, kept, _again(command, due, came_back=came_back))
+    if outcome.kind is CommandResult.DONE:
+        _log.warning("refund_retried_by_operator", actor=command.actor)
+    return answered(outcome, answer, "refund", MISSING)
+
+
+async def record_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
+    """Book what replaces a refund that failed for good or came back; 200 with it."""
+    due, came_back = await _refund_in_place(ctx, command.subject_id)
+    ref = _reference(command, due.refund.amount_minor)
+    done = replace(due.refund, status=RefundStatus.SUCCEEDED)
+    answer = CommandResponse(OK, encode(refund_view(done)))
+    outcome_item: RecordRefundOutcome = refunds.outcome_item(due, done, ref)
+    kept = command_item(ctx, command, answer, "refund", "record")
+    outcome = await store.refund_again(
+        ctx.db, kept, _again(command, due, came_back=came_back), outcome_item
+    )
+    if outcome.kind is CommandResult.DONE and outcome.recorded is not None:
+        refunds.count_order(ctx, outcome.recorded)
+        _log.warning("refund_recorded_by_operator", actor=command.actor)
+    return answered(outcome, answer, "refund", MISSING)
+
+
+async def dismiss_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
+    """End the question what becomes of a refund that came back; 200 with the refund.
+
+    The buyer gets no money: he has it already, or keeps his games. Raises as retry_orphan.
+    """
+    refund = await refund_store.get_refund(ctx.db, command.subject_id)
+    if refund is None or not refund.reversed:
+        raise NotFoundError("No such refund: only one that came back is to be decided")
+    bind(payment_id=str(refund.payment_id))
+    answer = CommandResponse(OK, encode(refund_view(refund)))
+    kept = command_item(ctx, command, answer, "refund", "dismiss")
+    outcome = await store.dismiss_reversal(ctx.db, kept, ctx.now())
+    if outcome.kind is CommandResult.DONE:
+        _log.warning("refund_dismissed_by_operator", actor=command.actor)
+    return answered(outcome, answer, "refund", MISSING)
+
+
+async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
+    orphan = await orphan_store.get(ctx.db, orphan_id)
+    if orphan is None:
+        raise NotFoundError("No such orphan capture")
+    bind(payment_id=str(orphan.payment_id), provider=orphan.provider)
+    return orphan
+
+
+async def _end_orphan(
+    ctx: Context, command: AdminCommand, row: OrphanRow, item: EndOrphan, status: int
+) -> CommandResponse:
+    answer = CommandResponse(status, encode(orphan_view(row)))
+    action = "retry" if item.status == "pending" else "record"
+    kept = command_item(ctx, command, answer, "orphan_capture", action)
+    outcome = await store.end_orphan(ctx.db, kept, item)
+    if outcome.kind is CommandResult.DONE:
+        _log.warning(
+            "orphan_capture_decided_by_operator",
+            orphan_id=str(row.id),
+            actor=command.actor,
+            outcome=row.status,
+        )
+    return answered(outcome, answer, "orphan capture")
+
+
+async def _refund_in_place(ctx: Context, refund_id: UUID) -> tuple[DueRefund, bool]:
+    """Return a new refund in place of one that failed, and whether that one had come back.
+
+    It is of what came back, or else of all that is left.
+    """
+    failed = await refund_store.get_refund(ctx.db, refund_id)
+    payment = await payment_store.get_payment(ctx.db, failed.payment_id) if failed else None
+    if failed is None or payment is None or not _may_replace(failed):
+        raise NotFoundError(f"No such refund: only {MISSING} can be tried again")
+    bind(payment_id=str(payment.id), provider=payment.provider)
+    now = ctx.now()
+    # What is left as we look; the store refuses if that is 0 or has changed since.
+    left = payment.captured_minor - payment.refunded_minor - payment.refund_pending_minor
+    row = RefundRow(
+        id=new_id(now),
+        payment_id=payment.id,
+        status=RefundStatus.PENDING,
+        amount_minor=failed.amount_minor if failed.reversed else left,
+        currency=payment.currency,
+        reason=failed.reason,
+        failure_code=None,
+        created_at=now,
+        updated_at=now,
+    )
+    charge_ref = payment.provider_ref or ""
+    due = DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, row)
+    return due, failed.reversed
+
+
+def _may_replace(failed: RefundRow) -> bool:
+    return failed.reversed or failed.reason == "grant_failed"
+
+
+def _again(command: AdminCommand, due: DueRefund, *, came_back: bool) -> RefundAgain:
+    return RefundAgain(
+        refund_id=due.refund.id,
+        payment_id=due.refund.payment_id,
+        in_place_of=command.subject_id,
+        reversed=came_back,
+        reason=due.refund.reason,
+        provider=due.provider,
+        amount_minor=due.refund.amount_minor,
+        correlation_id=due.correlation_id,
+        at=due.refund.created_at,
+    )
+
+
+def _reference(command: AdminCommand, amount_minor: int) -> str:
+    evidence = command.evidence
+    # Nothing is left if it was decided before: then this is a repeat, or is refused for that.
+    if amount_minor and evidence.amount_minor not in (None, amount_minor):
+        raise invalid("$.evidence.amount", f"what is to be given back is {amount_minor}")
+    if evidence.provider_ref is None:
+        raise invalid("$.evidence.provider_ref", "needed: name the refund or the transfer")
+    return evidence.provider_ref

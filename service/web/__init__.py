@@ -1,0 +1,1 @@
+"""The web framework: endpoint table to router, parsing, problem+json, OpenAPI, auth, limits."""

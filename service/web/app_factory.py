@@ -1,0 +1,66 @@
+"""The app around the endpoints: middlewares in their order, limits, health, metrics, OpenAPI."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from aiohttp import web
+
+from service.metrics import Metrics
+from service.settings import Settings
+from service.web import docs, openapi
+from service.web.auth import Authenticator
+from service.web.compress import compressed
+from service.web.endpoint import Endpoint, add_endpoints
+from service.web.middleware import count_unmatched, deadline, observe, plain_bodies
+from service.web.ops import LIFECYCLE, METRICS, Lifecycle, add_ops_routes, add_public_routes
+from service.web.parse import MAX_BODY_BYTES
+from service.web.problem import problems
+from service.web.ratelimit import limited
+from service.web.server import Application
+
+
+def build(
+    settings: Settings,
+    metrics: Metrics,
+    endpoints: Sequence[Endpoint] = (),
+    now: Callable[[], float] = time.time,
+) -> web.Application:
+    """Return the app of the public port: `endpoints`, their documents, and a terse /health.
+
+    Tokens expire by `now`, in seconds since 1970.
+    The caller adds its own parts under AppKeys, its checks to `app[LIFECYCLE].checks`, and sets
+    `started` when all of them run.
+    """
+    app = _bare(settings, metrics, Lifecycle())
+    add_public_routes(app)
+    authenticator = Authenticator(settings, now)
+    app.middlewares.append(limited(app, settings, metrics, authenticator))
+    add_endpoints(app, endpoints, authenticator)
+    openapi.add_route(app, endpoints, settings.version)
+    docs.add_route(app, endpoints, settings.version)
+    return app
+
+
+def build_ops(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
+    """Return the app of the operations port: /health in detail, and /metrics."""
+    app = _bare(settings, metrics, lifecycle)
+    add_ops_routes(app)
+    return app
+
+
+def _bare(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
+    app = Application(
+        observe=partial(count_unmatched, metrics),
+        client_max_size=MAX_BODY_BYTES,
+        middlewares=[
+            observe(metrics),
+            compressed,
+            problems,
+            plain_bodies,
+            deadline(settings.request_timeout_s),
+        ],
+    )
+    app[METRICS] = metrics
+    app[LIFECYCLE] = lifecycle
+    return app

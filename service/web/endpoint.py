@@ -1,0 +1,245 @@
+"""One row of the URL table, and the adapter that makes an aiohttp handler of it.
+
+A handler gets a `Call` in which everything is parsed, validated and authenticated, makes one call
+and returns a `Reply`. What it takes is read from its annotation, so the router, the parser and the
+OpenAPI document can't disagree with it:
+
+    async def create_order(call: Call[CreateOrder, Nothing]) -> Reply: ...
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Final, Generic, TypeVar, get_args, get_type_hints
+from uuid import UUID
+
+import msgspec
+from aiohttp import hdrs, web
+
+from service import logs
+from service.errors import (
+    IdempotencyKeyInFlightError,
+    IdempotencyKeyInvalidError,
+    IdempotencyKeyMissingError,
+    IdempotencyKeyReusedError,
+    InternalError,
+    MalformedRequestError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RateLimitedError,
+    RequestBodyTimeoutError,
+    RequestTimeoutError,
+    ScopeMissingError,
+    ServiceError,
+    UnauthenticatedError,
+    UnsupportedMediaTypeError,
+    ValidationFailedError,
+)
+from service.web import parse
+from service.web.auth import Authenticator, Caller
+from service.web.middleware import route_of
+
+BodyT = TypeVar("BodyT")
+QueryT = TypeVar("QueryT")
+KeyT = TypeVar("KeyT")
+
+_ALWAYS: Final = (
+    MalformedRequestError,
+    UnsupportedMediaTypeError,  # also of a body that nobody asked for, if it is compressed
+    ValidationFailedError,  # also of a query: unknown parameters are refused
+    RateLimitedError,
+    RequestTimeoutError,
+    InternalError,
+)
+_GUARDED: Final = (UnauthenticatedError, ScopeMissingError)
+_WITH_BODY: Final = (PayloadTooLargeError, RequestBodyTimeoutError)
+_KEYED: Final = (
+    IdempotencyKeyInvalidError,
+    IdempotencyKeyReusedError,
+    IdempotencyKeyInFlightError,
+)
+_IDEMPOTENT: Final = (IdempotencyKeyMissingError, *_KEYED)
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+_log = logs.get_logger(__name__)
+_encoder: Final = msgspec.json.Encoder()
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No body, or no query: nothing at all or `{}`."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[BodyT, QueryT]):
+    """A request that is parsed, validated and authenticated."""
+
+    request: web.Request
+    body: BodyT
+    query: QueryT
+    identity: Caller | None
+    ids: Mapping[str, UUID]
+    path_slugs: Mapping[str, str]
+    key: str | None
+
+    @property
+    def caller(self) -> Caller:
+        """Return who calls; public endpoints have none and must not ask."""
+        if self.identity is None:
+            raise RuntimeError(f"{self.request.path} is public: it has no caller")
+        return self.identity
+
+    @property
+    def idempotency_key(self) -> str:
+        """Return the Idempotency-Key; only endpoints that demand one may ask."""
+        if self.key is None:
+            raise RuntimeError(f"{self.request.path} does not demand an Idempotency-Key")
+        return self.key
+
+    @property
+    def correlation_id(self) -> str:
+        """Return the id that this request and all it causes carry in logs and calls."""
+        return logs.correlation_id()
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """Return a SHA-256 of method, path and canonical body: what an idempotency key is for.
+
+        All three as they were understood: an id in upper case names the same thing.
+        """
+        canonical = msgspec.json.encode(self.body, order="deterministic")
+        path = route_of(self.request).format_map({**self.ids, **self.path_slugs})
+        head = f"{self.request.method} {path}\n".encode()
+        return hashlib.sha256(head + canonical).digest()
+
+    def app(self, key: web.AppKey[KeyT]) -> KeyT:
+        """Return a part of the application."""
+        return self.request.app[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: a struct is encoded, bytes are JSON already (a stored answer)."""
+
+    status: int
+    body: msgspec.Struct | bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One operation of the API.
+
+    `path` is a template: `{…_id}` is a UUID, any other `{…}` a word of [a-z0-9_-]. `scope` None
+    makes it public. `responses` maps each status to the body's type; `errors` lists what the
+    operation adds to the errors that its parsing and guarding can raise. An `idempotent` one
+    demands an Idempotency-Key; with `key_optional` one may be sent.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Call[Any, Any]], Awaitable[Reply]]
+    operation_id: str
+    summary: str
+    tag: str
+    scope: str | None
+    responses: Mapping[int, type[msgspec.Struct] | None]
+    errors: tuple[type[ServiceError], ...] = ()
+    idempotent: bool = False
+    key_optional: bool = False
+
+    @cached_property
+    def body(self) -> type:
+        """Return the body's type: a struct, or bytes for an endpoint that wants it raw."""
+        return self._takes[0]
+
+    @cached_property
+    def query(self) -> type:
+        """Return the query's struct."""
+        return self._takes[1]
+
+    @cached_property
+    def every_error(self) -> tuple[type[ServiceError], ...]:
+        """Return every error that the operation can answer with, without repeats."""
+        groups: tuple[Iterable[type[ServiceError]], ...] = (
+            _GUARDED if self.scope is not None else (),
+            _IDEMPOTENT if self.idempotent else (),
+            _KEYED if self.key_optional else (),
+            _WITH_BODY if self.method != "GET" else (),
+            (NotFoundError,) if "{" in self.path else (),
+            self.errors,
+            _ALWAYS,
+        )
+        return tuple(dict.fromkeys(error for group in groups for error in group))
+
+    @cached_property
+    def _takes(self) -> tuple[type, type]:
+        hints = get_type_hints(self.handler)
+        calls = [get_args(hint) for name, hint in hints.items() if name != "return"]
+        if len(calls) != 1 or len(calls[0]) != 2:  # noqa: PLR2004  a body and a query
+            raise TypeError(f"{self.operation_id}: its handler takes one Call[body, query]")
+        body, query = calls[0]
+        return body, query
+
+
+def add_endpoints(
+    app: web.Application, endpoints: Iterable[Endpoint], authenticator: Authenticator
+) -> None:
+    """Route every endpoint; raise TypeError for one whose input types are loose."""
+    for endpoint in endpoints:
+        app.router.add_route(endpoint.method, endpoint.path, _adapt(endpoint, authenticator))
+
+
+def _adapt(
+    endpoint: Endpoint, authenticator: Authenticator
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    read_body = parse.body_reader(endpoint.body)
+    read_query = parse.query_reader(endpoint.query)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        scope = endpoint.scope
+        identity = None if scope is None else await authenticator.authenticate(request, scope)
+        ids, path_slugs = parse.path_parameters(request.match_info)
+        call = Call(
+            request=request,
+            key=_key(endpoint, request),
+            query=read_query(request),
+            body=await read_body(request),
+            identity=identity,
+            ids=ids,
+            path_slugs=path_slugs,
+        )
+        try:
+            return _respond(endpoint, await endpoint.handler(call))
+        except ServiceError as error:
+            _watch(endpoint, error)
+            raise
+
+    return handle
+
+
+def _key(endpoint: Endpoint, request: web.Request) -> str | None:
+    if endpoint.idempotent:
+        return parse.idempotency_key(request)
+    return parse.optional_idempotency_key(request) if endpoint.key_optional else None
+
+
+def _watch(endpoint: Endpoint, error: ServiceError) -> None:
+    """Show a gap between the table and the code; the client gets its answer all the same."""
+    if not isinstance(error, endpoint.every_error):  # a kind is declared with what it is a kind of
+        _log.error("undeclared_error", operation_id=endpoint.operation_id, code=error.code)
+
+
+def _respond(endpoint: Endpoint, reply: Reply) -> web.Response:
+    if reply.status not in endpoint.responses and reply.status < 400:  # noqa: PLR2004
+        # The work is done and the client must learn of it; the gap in the table is ours to close.
+        _log.error(
+            "undeclared_status", operation_id=endpoint.operation_id, status_code=reply.status
+        )
+    raw = reply.body
+    return web.Response(
+        status=reply.status,
+        body=raw if raw is None or isinstance(raw, bytes) else _encoder.encode(raw),
+        headers={hdrs.CONTENT_TYPE: "application/json", **reply.headers},
+    )
