@@ -78,7 +78,7 @@ _RECORD_OUTCOME: Final = """
 WITH payment AS MATERIALIZED (
     SELECT p.id FROM payments p WHERE p.id = %(payment_id)s FOR UPDATE
 ),
-recorded AS (
+ended AS (
     UPDATE orphan_captures o SET status = %(status)s, refund_ref = %(refund_ref)s,
         last_error = %(error)s, updated_at = %(at)s
     FROM payment p WHERE o.id = %(id)s AND o.payment_id = p.id AND o.status = 'pending'
@@ -91,9 +91,9 @@ recorded AS (
     SELECT s.payment_id, %(at)s, 'orphan_capture_' || %(status)s, jsonb_build_object(
                'orphan_id', s.id, 'refund_ref', %(refund_ref)s::text,
                'error', %(error)s::text), %(correlation_id)s
-    FROM recorded s
+    FROM ended s
 )
-SELECT count(*) FROM recorded
+SELECT count(*) FROM ended
 """
 
 

@@ -30,7 +30,7 @@ open_attempts AS MATERIALIZED (
     WHERE a.id = ANY (ARRAY(SELECT attempt_id FROM input)) AND a.status IN ('pending', 'unknown')
     ORDER BY a.id FOR UPDATE
 ),
-recorded AS MATERIALIZED (
+ended AS MATERIALIZED (
     SELECT i.* FROM input i JOIN open_attempts o ON o.id = i.attempt_id
     WHERE i.lease IS NULL OR o.next_check_at = i.lease
 ),
@@ -41,7 +41,7 @@ attempts AS (
         checks = a.checks + (a.status = 'unknown')::integer,
         next_check_at = coalesce(s.next_check_at, a.next_check_at),
         resolved_at = CASE WHEN s.attempt_status IN ('succeeded', 'failed') THEN s.at END
-    FROM recorded s WHERE a.id = s.attempt_id
+    FROM ended s WHERE a.id = s.attempt_id
 ),
 changed AS (
     UPDATE payments p SET
@@ -51,52 +51,52 @@ changed AS (
         failure_code = s.failure_code,
         -- since when it stands so: a refused operation puts off no expiry
         updated_at = CASE WHEN p.status = s.status THEN p.updated_at ELSE s.at END
-    FROM recorded s WHERE p.id = s.payment_id
+    FROM ended s WHERE p.id = s.payment_id
     RETURNING p.id, p.order_id, p.status
 ),
 paid AS (
     UPDATE orders o SET status = 'paid', updated_at = s.at
-    FROM changed c JOIN recorded s ON s.payment_id = c.id
+    FROM changed c JOIN ended s ON s.payment_id = c.id
     WHERE o.id = c.order_id AND c.status = 'succeeded' AND o.status = 'pending'
     RETURNING c.id AS payment_id, extract(epoch FROM s.at - o.created_at)::float8 AS age_s
 ),
 booked AS (
     INSERT INTO ledger_transactions (id, kind, payment_id, created_at)
-    SELECT s.ledger_id, 'capture', s.payment_id, s.at FROM recorded s WHERE s.captured_minor > 0
+    SELECT s.ledger_id, 'capture', s.payment_id, s.at FROM ended s WHERE s.captured_minor > 0
     RETURNING id
 ),
 entries AS (
     INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)
     SELECT b.id, e.account, e.minor, e.currency
-    FROM booked b JOIN recorded s ON s.ledger_id = b.id
+    FROM booked b JOIN ended s ON s.ledger_id = b.id
     CROSS JOIN json_to_recordset(s.entries) AS e(account text, minor bigint, currency text)
 ),
 released AS (
     UPDATE entitlements e SET status = 'released', updated_at = s.at
-    FROM recorded s WHERE e.payment_id = s.payment_id AND e.status = 'reserved'
+    FROM ended s WHERE e.payment_id = s.payment_id AND e.status = 'reserved'
         AND s.status IN ('failed', 'canceled', 'expired')
 ),
 sent AS (
     INSERT INTO outbox (topic, dedupe_key, payment_id, correlation_id, next_attempt_at, created_at)
     SELECT 'library.grant', s.payment_id::text, s.payment_id, s.correlation_id, s.at, s.at
-    FROM recorded s WHERE s.captured_minor > 0
+    FROM ended s WHERE s.captured_minor > 0
 ),
 recorded AS (
     INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
-    SELECT s.payment_id, s.at, s.event, s.data, s.correlation_id FROM recorded s
+    SELECT s.payment_id, s.at, s.event, s.data, s.correlation_id FROM ended s
 ),
 answered AS (
     UPDATE idempotency_keys k SET
         recovery_point = 'finished', locked_until = NULL,
         response_status = s.response_status, response_body = s.response_body
-    FROM recorded s WHERE k.resource_id = s.resource_id AND s.response_status IS NOT NULL
+    FROM ended s WHERE k.resource_id = s.resource_id AND s.response_status IS NOT NULL
         -- Not = 'started': the index of unanswered keys would be read whole for each payment.
         AND k.recovery_point <> 'finished'
     RETURNING k.resource_id
 )
 SELECT i.attempt_id, s.attempt_id IS NOT NULL, paid.age_s, k.resource_id IS NOT NULL
 FROM input i
-LEFT JOIN recorded s ON s.attempt_id = i.attempt_id
+LEFT JOIN ended s ON s.attempt_id = i.attempt_id
 LEFT JOIN paid ON paid.payment_id = i.payment_id
 LEFT JOIN answered k ON k.resource_id = i.resource_id
 """

@@ -169,7 +169,7 @@ LEFT JOIN known k ON true LEFT JOIN asked a ON true LEFT JOIN made m ON true
 """
 
 _RECORD_OUTCOME: Final = """
-WITH recorded AS (
+WITH ended AS (
     UPDATE refunds r SET
         status = %(status)s, provider_ref = coalesce(%(provider_ref)s, r.provider_ref),
         failure_code = %(failure_code)s, updated_at = %(at)s,
@@ -181,7 +181,7 @@ WITH recorded AS (
 ),
 -- The trigger counts this refund after this statement; the order is refunded when it was the last.
 emptied AS (
-    SELECT p.id, p.order_id FROM recorded s JOIN payments p ON p.id = s.payment_id
+    SELECT p.id, p.order_id FROM ended s JOIN payments p ON p.id = s.payment_id
     WHERE s.status = 'succeeded' AND p.refunded_minor + s.amount_minor = p.captured_minor
 ),
 closed AS (
@@ -196,12 +196,12 @@ revoke AS (
 ),
 -- It was made in place of one that came back: nobody has to decide on that any more.
 replaced AS (
-    UPDATE reversals v SET status = 'closed', updated_at = %(at)s FROM recorded s
+    UPDATE reversals v SET status = 'closed', updated_at = %(at)s FROM ended s
     WHERE v.replacement_id = s.id AND v.status = 'open' AND s.status = 'succeeded'
 ),
 booked AS (
     INSERT INTO ledger_transactions (id, kind, payment_id, refund_id, created_at)
-    SELECT %(ledger_id)s, 'refund', s.payment_id, s.id, %(at)s FROM recorded s
+    SELECT %(ledger_id)s, 'refund', s.payment_id, s.id, %(at)s FROM ended s
     WHERE s.status = 'succeeded'
     RETURNING id
 ),
@@ -216,16 +216,16 @@ recorded AS (
     SELECT s.payment_id, %(at)s, 'refund_' || s.status, jsonb_build_object('refund_id', s.id,
                'amount_minor', s.amount_minor, 'failure_code', s.failure_code,
                'provider_ref', s.provider_ref), %(correlation_id)s
-    FROM recorded s
+    FROM ended s
 ),
 answered AS (
     UPDATE idempotency_keys k SET recovery_point = 'finished', locked_until = NULL,
         response_status = %(response_status)s, response_body = %(response_body)s
-    FROM recorded s WHERE k.resource_id = s.id AND %(response_status)s::smallint IS NOT NULL
+    FROM ended s WHERE k.resource_id = s.id AND %(response_status)s::smallint IS NOT NULL
         AND k.recovery_point <> 'finished'  -- by resource, not by the index of unanswered keys
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM recorded), (SELECT count(*) FROM closed),
+SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM closed),
     (SELECT count(*) FROM answered)
 """
 
