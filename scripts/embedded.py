@@ -26,7 +26,7 @@ from psycopg2 import sql
 
 from scripts import unprivileged
 from scripts.processes import Child, spawn
-from service.store.roles import SERVICE_ROLE
+from service.store.schema import SERVICE_ROLE
 
 LOOPBACK: Final = "127.0.0.1"
 USER: Final = "coinslot"

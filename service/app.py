@@ -24,27 +24,17 @@ from service.metrics import Metrics
 from service.outbound import CallOutcome, Outbound
 from service.providers.connect import Remote, connect
 from service.settings import Secret, Settings
-from service.store import begin_payments, inbox, orders, payments, record_outcomes, roles
+from service.store import begin_payments, inbox, orders, payments, record_outcomes
 from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
-from service.store.schema import require_schema, require_writable
-from service.store.server_time import server_time
+from service.store.schema import require_schema, require_writable, server_time
 from service.store.signing import Signer
 from service.usecases.audit import Rounds
 from service.usecases.context import Context
 from service.web import app_factory
 from service.web.ops import LIFECYCLE, Lifecycle, event_loop_lag, keep_checking
-from service.workers import (
-    action_poller,
-    audit,
-    completer,
-    expiry,
-    gauges,
-    merchant_webhooks,
-    outbox,
-    reconciliation,
-)
+from service.workers import completer, gauges, jobs, merchant_webhooks
 from service.workers import inbox as inbox_worker
 from service.workers.loop import Worker, run
 
@@ -137,7 +127,7 @@ def _database_check(db: Database) -> Callable[[], Awaitable[None]]:
         if looked:
             return
         looked = True
-        if await roles.owns_tables(db):
+        if await owns_tables(db):
             _log.warning(
                 "database_login_owns_tables",
                 error="make a login for the service, IN ROLE coinslot_service, and give the"
@@ -294,18 +284,18 @@ def _merchants(stack: AsyncExitStack, settings: Settings) -> Merchants:
 
 def _workers(ctx: Context, sender: merchant_webhooks.Sender) -> Iterable[Worker]:
     poll_s = ctx.settings.worker_poll_s
-    yield Worker("outbox", partial(outbox.run_once, ctx), poll_s)
+    yield Worker("outbox", partial(jobs.relay_outbox, ctx), poll_s)
     yield Worker("completer", partial(completer.run_once, ctx), poll_s)
     yield Worker("inbox", partial(inbox_worker.run_once, ctx), poll_s)
     yield Worker("inbox backlog", partial(inbox_worker.measure, ctx), BACKLOG_POLL_S)
-    yield Worker("actions", partial(action_poller.run_once, ctx), action_poller.POLL_S)
+    yield Worker("actions", partial(jobs.poll_actions, ctx), jobs.ACTION_POLL_S)
     yield Worker("merchant webhooks", sender.run_once, poll_s)
     yield Worker("webhook backlog", partial(merchant_webhooks.measure, ctx), BACKLOG_POLL_S)
-    yield Worker("expiry", partial(expiry.run_once, ctx), EXPIRY_POLL_S)
-    yield Worker("reconciliation", partial(reconciliation.run_once, ctx), RECONCILIATION_POLL_S)
-    seal_poll_s = min(audit.SEAL_POLL_S, ctx.settings.audit_seal_interval_s)
-    yield Worker("audit seals", partial(audit.seal_once, ctx), seal_poll_s)
-    yield Worker("audit check", partial(audit.check_once, ctx, Rounds()), audit.CHECK_POLL_S)
+    yield Worker("expiry", partial(jobs.expire, ctx), EXPIRY_POLL_S)
+    yield Worker("reconciliation", partial(jobs.run_reconciliation, ctx), RECONCILIATION_POLL_S)
+    seal_poll_s = min(jobs.SEAL_POLL_S, ctx.settings.audit_seal_interval_s)
+    yield Worker("audit seals", partial(jobs.seal_audit_trail, ctx), seal_poll_s)
+    yield Worker("audit check", partial(jobs.check_audit_trail, ctx, Rounds()), jobs.CHECK_POLL_S)
     yield Worker("backlog", partial(gauges.measure_backlog, ctx), BACKLOG_POLL_S)
     yield Worker("disputes", partial(gauges.measure_disputes, ctx), BACKLOG_POLL_S)
     yield Worker("invariants", partial(gauges.measure_invariants, ctx), INVARIANTS_POLL_S)

@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import hdrs
 from yarl import URL
 
-from service.retry_after import retry_after_s
+from service.retry import retry_after_s
 
 CONNECT_TIMEOUT_S: Final = 2.0
 """Within a cluster a connection takes milliseconds; two seconds is one lost SYN retried."""

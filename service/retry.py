@@ -1,4 +1,4 @@
-"""When to try again: the one schedule of every repeat.
+"""When to try again: the one schedule of every repeat, and what a Retry-After says.
 
 "Full jitter": a wait is anywhere between nothing and a bound that doubles. What failed together
 comes back spread over the whole range, which ends a retry storm sooner, and with fewer calls, than
@@ -8,6 +8,8 @@ half as long as its bounds say.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from random import random as any_fraction
 from typing import Final
 
@@ -25,3 +27,15 @@ def full_jitter_s(
     """
     bound_s = min(first_s * 2.0 ** min(tries - 1, _MOST_DOUBLINGS), most_s)
     return bound_s * random()
+
+
+def retry_after_s(text: str, now: datetime) -> float:
+    """Return the seconds of a Retry-After (RFC 9110, 10.2.3); 0 for one that can't be read."""
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):  # a year of eleven digits is the latter
+        return 0.0
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max((at - now).total_seconds(), 0.0)

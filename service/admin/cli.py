@@ -31,8 +31,7 @@ from service.ids import new_id
 from service.metrics import Metrics
 from service.settings import Settings, SettingsError, load
 from service.store.database import ReadOnlyError
-from service.store.schema import SchemaMissingError, require_schema
-from service.store.server_time import server_time
+from service.store.schema import SchemaMissingError, require_schema, server_time
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130

@@ -1,9 +1,17 @@
-"""Whether the database has the schema that this release needs."""
+"""What the database is: its schema, whether it takes writes, our rights in it, its time."""
 
 import asyncio
+from datetime import datetime
+from typing import Final
 
 from service.store.database import Database
 from service.store.migrate import newest
+
+SERVICE_ROLE: Final = "coinslot_service"
+"""The group role that the API and the workers act as; migration 0015 says what it may do.
+
+A group without a login: logins of the service are members of it.
+"""
 
 
 class SchemaMissingError(Exception):
@@ -24,3 +32,19 @@ async def require_writable(db: Database) -> None:
     It writes to a sequence: 8 bytes that nobody reads, on disk at every 33rd time.
     """
     await db.read("SELECT nextval('public.write_probe')")
+
+
+async def owns_tables(db: Database) -> bool:
+    """Return whether our login may change the schema and switch its guards off."""
+    rows = await db.read(
+        "SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c"
+        " WHERE c.oid = 'public.payments'::regclass"
+    )
+    return bool(rows[0][0])
+
+
+async def server_time(db: Database) -> datetime:
+    """Return the database's time, read while the statement runs. Raises StoreUnavailableError."""
+    rows = await db.fetch("SELECT clock_timestamp()")
+    at: datetime = rows[0][0]
+    return at

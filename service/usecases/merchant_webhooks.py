@@ -13,7 +13,7 @@ from service import metric_catalog as m
 from service.integrations.merchants import UnreachableError
 from service.logs import bind_correlation, correlation_id, get_logger
 from service.merchant_webhooks import secrets, standard
-from service.retry_after import retry_after_s
+from service.retry import retry_after_s
 from service.store import merchant_webhook_deliveries as store
 from service.store import merchant_webhook_endpoints as endpoints
 from service.store.audit_entries import AuditEntry

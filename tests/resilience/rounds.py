@@ -21,12 +21,12 @@ from service.api.app_keys import CONTEXT
 from service.app import build
 from service.settings import load
 from service.usecases.context import Context
-from service.workers import completer, expiry, inbox, outbox
+from service.workers import completer, inbox, jobs
 from tests.support.forks import FORKSERVER, REAP_TIMEOUT_S, Forks, MovedClock, SharedClock, begin
 
 READY_TIMEOUT_S: Final = 30.0  # a busy machine; an idle one takes a tenth of a second
 ROUND_TIMEOUT_S: Final = 60.0  # 50 items, each with a few calls that may time out
-WORKERS: Final = (completer, expiry, inbox, outbox)
+ROUNDS: Final = (completer.run_once, jobs.expire, inbox.run_once, jobs.relay_outbox)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ async def _work(app: web.Application, clock: MovedClock, pipe: Connection) -> No
 
 async def _round(context: Context) -> int | str:
     try:
-        found: list[int] = [await worker.run_once(context) for worker in WORKERS]
+        found: list[int] = [await run_once(context) for run_once in ROUNDS]
         return sum(found)
     except Exception:  # noqa: BLE001  the story that caused it says so
         return traceback.format_exc()

@@ -16,7 +16,7 @@ from service.app import build
 from service.retry import full_jitter_s
 from service.settings import load
 from service.usecases.context import Context
-from service.workers import completer, expiry, inbox, outbox
+from service.workers import completer, inbox, jobs
 from simulator.client import Control
 from tests.support.services import ADMIN, QUICK, READ_WRITE, bearer, settings
 from tests.support.webhooks import Hook
@@ -73,7 +73,7 @@ class Api:
     async def deliver(self) -> int:
         """Run the outbox relay until nothing is due; return how much it delivered."""
         total = 0
-        while found := await outbox.run_once(self.context):
+        while found := await jobs.relay_outbox(self.context):
             total += found
         return total
 
@@ -83,7 +83,7 @@ class Api:
 
     async def expire(self) -> int:
         """Run the expiry worker once; return how much it found."""
-        return await expiry.run_once(self.context)
+        return await jobs.expire(self.context)
 
     async def sound(self) -> None:
         """Assert that every money invariant holds."""

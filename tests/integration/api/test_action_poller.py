@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scripts.client import Client
-from service.workers import action_poller
+from service.workers import jobs
 from tests.integration.api.conftest import Api
 
 
@@ -37,11 +37,11 @@ async def test_it_becomes_what_the_provider_says(
 ) -> None:
     payment = await a_waiting_payment(ada, capture=capture)
     await api.simulator.complete(await the_charge(api), end)
-    await action_poller.run_once(api.context)  # too early: the webhook may be on its way
+    await jobs.poll_actions(api.context)  # too early: the webhook may be on its way
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "requires_action"
 
     api.clock.forward(seconds=31)
-    await asyncio.gather(*(action_poller.run_once(api.context) for _ in range(5)))
+    await asyncio.gather(*(jobs.poll_actions(api.context) for _ in range(5)))
 
     found = await ada.read(f"/v1/payments/{payment['id']}")
     assert found["status"] == status
@@ -60,12 +60,12 @@ async def test_it_becomes_what_the_provider_says(
 async def test_it_goes_on_waiting_while_nothing_is_known(api: Api, ada: Client, fault: str) -> None:
     payment = await a_waiting_payment(ada)
     api.clock.forward(seconds=31)
-    await action_poller.run_once(api.context)  # the buyer has not acted
+    await jobs.poll_actions(api.context)  # the buyer has not acted
     await api.simulator.complete(await the_charge(api), "succeeded")
     await api.simulator.fault("provider.find", fault)
-    await action_poller.run_once(api.context)  # the provider does not say
+    await jobs.poll_actions(api.context)  # the provider does not say
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "requires_action"
-    await action_poller.run_once(api.context)
+    await jobs.poll_actions(api.context)
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "succeeded"
     await api.sound()
 
@@ -83,7 +83,7 @@ async def test_a_crash_after_the_news_is_finished_by_the_completer(
 
     monkeypatch.setattr("service.usecases.action_poller.record_provider_update", crash)
     with pytest.raises(asyncio.CancelledError):
-        await action_poller.run_once(api.context)
+        await jobs.poll_actions(api.context)
     monkeypatch.undo()
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "processing"
 
@@ -98,5 +98,5 @@ async def test_nobody_asks_for_ever(api: Api, ada: Client) -> None:
     payment = await a_waiting_payment(ada)
     await api.simulator.complete(await the_charge(api), "succeeded")
     api.clock.forward(hours=1, seconds=1)
-    await action_poller.run_once(api.context)
+    await jobs.poll_actions(api.context)
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["status"] == "requires_action"

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.client import Client
 from service.usecases import reconcile
-from service.workers import reconciliation
+from service.workers import jobs
 from tests.integration.api.conftest import Api, Start
 from tests.support.services import ADMIN, SIMULATOR_SECRETS
 
@@ -33,7 +33,7 @@ async def run(api: Api, operator: Client) -> dict[str, Any]:
     asked = await operator.call(
         "POST", "/v1/admin/reconciliation/runs", json={"note": "a look at the books"}
     )
-    assert await reconciliation.run_once(api.context) == 1
+    assert await jobs.run_reconciliation(api.context) == 1
     return await operator.read(f"/v1/admin/reconciliation/runs/{asked.expect(202).body['id']}")
 
 
@@ -250,11 +250,11 @@ async def test_long_lists_are_walked_page_by_page(
 
 async def test_one_run_at_a_time_and_by_schedule(start_api: Start) -> None:
     api = await start_api(RECONCILIATION_INTERVAL_S="600")
-    runs = await asyncio.gather(*(reconciliation.run_once(api.context) for _ in range(8)))
+    runs = await asyncio.gather(*(jobs.run_reconciliation(api.context) for _ in range(8)))
     assert sum(runs) == 1
-    assert await reconciliation.run_once(api.context) == 0
+    assert await jobs.run_reconciliation(api.context) == 0
     api.clock.forward(seconds=601)
-    assert await reconciliation.run_once(api.context) == 1
+    assert await jobs.run_reconciliation(api.context) == 1
     async with api.client("olga", ADMIN) as operator:
         listed = (await operator.read("/v1/admin/reconciliation/runs"))["runs"]
     assert [(entry["status"], entry["actor"]) for entry in listed] == [
@@ -267,15 +267,15 @@ async def test_a_run_whose_process_is_gone_is_failed_and_repeated(
     api: Api, operator: Client
 ) -> None:
     await api.simulator.fault("provider.list", "hold_before", times=1)
-    dying = asyncio.create_task(reconciliation.run_once(api.context))
+    dying = asyncio.create_task(jobs.run_reconciliation(api.context))
     await api.simulator.until_held("provider.list")
     await operator.call("POST", "/v1/admin/reconciliation/runs", json={"note": "another"})
-    assert await reconciliation.run_once(api.context) == 0  # it waits for the one that runs
+    assert await jobs.run_reconciliation(api.context) == 0  # it waits for the one that runs
     dying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await dying
     await api.simulator.release()
-    assert await reconciliation.run_once(api.context) == 0  # it may live
+    assert await jobs.run_reconciliation(api.context) == 0  # it may live
     api.clock.forward(seconds=reconcile.LEASE_S + 1)
     found = await run(api, operator)
     assert found["status"] == "succeeded"
@@ -293,8 +293,8 @@ async def test_a_run_is_asked_for_on_record_and_joined(api: Api, operator: Clien
         "SELECT actor, action, reason FROM admin_actions WHERE subject = 'reconciliation'"
     )
     assert actions == [("olga", "request_run", "why")] * 2
-    assert await reconciliation.run_once(api.context) == 1
-    assert await reconciliation.run_once(api.context) == 0
+    assert await jobs.run_reconciliation(api.context) == 1
+    assert await jobs.run_reconciliation(api.context) == 0
 
 
 async def test_the_metrics_show_what_is_open(api: Api, operator: Client) -> None:

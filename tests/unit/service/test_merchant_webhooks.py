@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.retry_after import retry_after_s
+from service.retry import retry_after_s
 from service.usecases.merchant_webhooks import SCHEDULE_S, wait_s
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
