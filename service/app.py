@@ -28,7 +28,7 @@ from service.store import begin_payments, inbox, orders, payments, record_outcom
 from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
-from service.store.schema import require_schema, require_writable, server_time
+from service.store.schema import owns_tables, require_schema, require_writable, server_time
 from service.store.signing import Signer
 from service.usecases.audit import Rounds
 from service.usecases.context import Context
