@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from alerts import parsing
-from alerts.known import Known
+from alerts.known_series import Known
 from alerts.model import EVALUATION_INTERVAL_S, SERVICE_LABEL, Severity
 
 Rule = Mapping[str, Any]

@@ -6,7 +6,7 @@ from alerts.links import ACTIVE_DASHBOARD
 from alerts.payments import STUCK, UNKNOWN
 from dashboards.common import ACTIVE_PAYMENTS_BY_POD, IN_PROGRESS
 from dashboards.panels import Dashboard, Query, Row, rising, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     SHOWN,
     USUAL,
     WINDOW,

@@ -6,7 +6,7 @@ from alerts.links import AMOUNTS_DASHBOARD
 from alerts.promql import OneOf, Pattern, either, ratio
 from dashboards.common import HIGH_VALUE_FAILURES
 from dashboards.panels import Dashboard, Query, Row, heatmap, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     CURRENCY,
     QUANTILES,
     SHOWN,

@@ -4,7 +4,7 @@ from typing import Final
 
 from alerts.payments import HIGH_VALUE_FAILING
 from dashboards.panels import Query, stat, timeseries
-from dashboards.reading import LATENCY_STEPS, SHOWN, grouped, p95
+from dashboards.queries import LATENCY_STEPS, SHOWN, grouped, p95
 from service.metric_catalog import (
     ACTIVE_PAYMENTS,
     HTTP_REQUESTS,

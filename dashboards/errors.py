@@ -9,7 +9,7 @@ from alerts.payments import ERROR_RATE_CRITICAL, ERROR_RATE_HIGH, HIGH_VALUE_FAI
 from alerts.promql import Pattern, above, ratio, share
 from dashboards.common import HIGH_VALUE_FAILURES, HTTP_ANSWERS_BY_STATUS
 from dashboards.panels import Dashboard, Query, Row, rising, stat, table, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     ERRORS,
     FAULTS,
     SHOWN,

@@ -3,12 +3,12 @@
 from typing import Final
 
 from alerts.delivery import INBOX_LAGGING, MISMATCHED, PARKED, REFUSED
+from alerts.dependencies import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING
 from alerts.links import INTEGRATIONS_DASHBOARD
 from alerts.merchants import DISABLED, EXHAUSTED, LAGGING
-from alerts.partners import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING
 from dashboards.common import INTEGRATION_CALLS_BY_OUTCOME
 from dashboards.panels import Dashboard, Row, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     SHOWN,
     USUAL,
     grouped,

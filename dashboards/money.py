@@ -21,7 +21,7 @@ from alerts.money import (
 from alerts.payments import IN_REVIEW, REFUNDS_IN_REVIEW
 from alerts.promql import above, age, total, until
 from dashboards.panels import Dashboard, Query, Row, falling, rising, stat, table, timeseries
-from dashboards.reading import NEVER, SHOWN, USUAL, grouped, latest, oldest, reached
+from dashboards.queries import NEVER, SHOWN, USUAL, grouped, latest, oldest, reached
 from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import (
     AUDIT_FAULTS,

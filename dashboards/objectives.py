@@ -17,7 +17,7 @@ from dashboards.panels import (
     stat,
     timeseries,
 )
-from dashboards.reading import (
+from dashboards.queries import (
     LATENCY_STEPS,
     NEVER,
     RECORDED,

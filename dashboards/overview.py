@@ -4,9 +4,9 @@ from typing import Final
 
 from alerts.api import ERRORS as API_ERRORS
 from alerts.delivery import MANY_NOT_GRANTED, NOT_GRANTED, OUTBOX_LAGGING
+from alerts.dependencies import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING, PROVIDER_DOWN
 from alerts.links import OVERVIEW_DASHBOARD
 from alerts.money import INVARIANT_BROKEN
-from alerts.partners import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING, PROVIDER_DOWN
 from alerts.payments import (
     ERROR_RATE_CRITICAL,
     ERROR_RATE_HIGH,
@@ -17,7 +17,7 @@ from alerts.payments import (
     UNKNOWN,
 )
 from alerts.promql import Pattern, total
-from alerts.volume import STOPPED, VOLUME_DROP
+from alerts.traffic import STOPPED, VOLUME_DROP
 from dashboards.common import (
     ACTIVE_PAYMENTS_BY_POD,
     HIGH_VALUE_FAILURES,
@@ -28,7 +28,7 @@ from dashboards.common import (
     PROVIDER_LATENCY_P95,
 )
 from dashboards.panels import Dashboard, Panel, Query, Row, heatmap, rising, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     CURRENCY,
     ERRORS,
     LATENCY_STEPS,

@@ -2,12 +2,12 @@
 
 from typing import Final
 
+from alerts.dependencies import BREAKER_OPEN, PROVIDER_DOWN
 from alerts.links import PROVIDERS_DASHBOARD
-from alerts.partners import BREAKER_OPEN, PROVIDER_DOWN
 from alerts.promql import total
 from dashboards.common import PROVIDER_CALLS_BY_OUTCOME, PROVIDER_LATENCY_P95
 from dashboards.panels import Dashboard, Query, Row, heatmap, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     FAULTS,
     LATENCY_STEPS,
     SHOWN,

@@ -8,7 +8,7 @@ from alerts.links import RESOURCES_DASHBOARD
 from alerts.promql import age, magnitude, ratio
 from alerts.resources import CACHE, CPU, LOOP, MEMORY, METRICS_MISSING, POOL, QUEUE
 from dashboards.panels import Dashboard, Query, Row, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     CONTAINERS_SHOWN,
     SHOWN,
     USUAL,

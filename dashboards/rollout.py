@@ -8,7 +8,7 @@ from alerts.links import ROLLOUT_DASHBOARD
 from alerts.promql import Pattern, age, share, without
 from alerts.resources import RESTARTING
 from dashboards.panels import Dashboard, Event, Query, Row, Step, rising, stat, table, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     CONTAINERS_SHOWN,
     SHOWN,
     SUCCESS_RATIO,

@@ -9,8 +9,8 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from infra import labels, peers, service_settings
+from infra.config_reader import unknown_keys
 from infra.quantities import amount
-from infra.reading import unknown_keys
 from infra.sections import SURGE_PERCENT, Peer, Resources, StackConfig
 from service.addresses import networks
 from service.settings import Settings, SettingsError, env_name

@@ -16,7 +16,7 @@ import pulumi
 from pulumi.runtime import config as pulumi_config
 
 from infra import coherence, labels
-from infra.reading import expected, read_value, unknown_keys
+from infra.config_reader import expected, read_value, unknown_keys
 from infra.sections import STACKS, StackConfig
 
 __all__ = ["STACKS", "StackConfig", "StackConfigError", "from_pulumi", "load"]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from infra import labels
-from infra.reading import unknown_keys
+from infra.config_reader import unknown_keys
 from service.jwt_keys import MIN_HS256_KEY_BYTES
 from service.secret_use import Hs256, Role, held, held_by_any
 from service.settings import Settings, SettingsError, env_name, load

@@ -58,9 +58,9 @@ CHANGES = [
     ("payments-errors", "sum by (namespace)", "sum by (job)"),  # stacks thrown together
     ("payments-errors", "coinslot-(api|worker)", ".+"),  # somebody else's payments
     ("api", "route!~", "route=~"),  # probes instead of requests
-    ("partners", 'integration="library"', 'integration="game_catalog"'),  # the wrong one
+    ("dependencies", 'integration="library"', 'integration="game_catalog"'),  # the wrong one
     ("delivery-hours", 'outcome="parked"', 'outcome="error"'),  # what is tried again
-    ("partners", 'job="coinslot-api"', 'job="coinslot-worker"'),  # who hardly calls
+    ("dependencies", 'job="coinslot-api"', 'job="coinslot-worker"'),  # who hardly calls
     ("money", "max by (namespace) (orphan", "min by (namespace) (orphan"),  # the API knows nothing
     ("money", 'job="coinslot-worker"', 'job=~"coinslot-.+"'),  # the API's 0 is no time
     ("money", ") > 0 < max", ") < max"),  # nor is it a seal

@@ -65,4 +65,4 @@ STOPPED: Final = Alert(
     why="no payment at all where the hour before, or yesterday and last week at this time, "
     f"promised {PAYMENTS_STOPPED_LEAST.value:g} {PAYMENTS_STOPPED_LEAST.why}",
 )
-AREA: Final = Area("volume", (VOLUME_DROP, STOPPED))
+AREA: Final = Area("traffic", (VOLUME_DROP, STOPPED))
