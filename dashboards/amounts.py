@@ -98,5 +98,5 @@ AMOUNTS: Final = Dashboard(
     description="How much do buyers pay, and does the distribution change?",
     variables=(*USUAL, CURRENCY),
     rows=(Row("Amounts", LINES),),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )
