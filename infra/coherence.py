@@ -1,95 +1,108 @@
 """What must fit together in a stack's settings that are right one by one.
 
-Each function yields sentences that name the key, what is wrong, and what to do.
+Each check yields sentences that name the key, what is wrong, and what to do. One that asks for a
+value that could not be read ends there: what is wrong with that has been said.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from infra import labels, peers, service_settings
-from infra.config_reader import unknown_keys
+from infra.config_reader import UNREAD, as_far_as_read, unknown_keys
 from infra.quantities import amount
-from infra.sections import SURGE_PERCENT, Peer, Resources, StackConfig
+from infra.sections import SURGE_PERCENT, Peer, StackConfig
+from infra.service_settings import WHERE as SETTINGS
 from service.addresses import networks
-from service.settings import Settings, SettingsError, env_name
+from service.settings import SettingsError, env_name
 
-SETTINGS: Final = "coinslot:settings"
+Check = Callable[[StackConfig], Iterator[str]]
+
 WIDEST_TRUST: Final = 8
 """Bits of the widest network that is believed: 10.0.0.0/8."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 CALLED: Final = ("library", "game_catalog")
 """Whose URL the service calls whatever the providers are."""
+LIMITS: Final = ("rate_limit_user", "rate_limit_address", "rate_limit_webhooks")
+AMOUNTS: Final = {"cpu": "cpu", "memory": "memory", "ephemeral_storage": "ephemeralStorage"}
 
 
 def problems(config: StackConfig, secret_keys: Collection[str]) -> list[str]:
     """Return everything that does not fit together. `secret_keys` are encrypted in the file."""
-    found = [*_bounds(config), *peers.problems(config.network), *_secrets(config, secret_keys)]
-    service = list(
-        service_settings.problems(config.stack, config.image.tag, config.settings, SETTINGS)
-    )
-    if service:
-        return [*found, *service]
-    plain = config.plain_values
-    settings = service_settings.parsed(plain)
-    found += [*_connections(config, settings), *_timeouts(settings), *_calls(config, settings)]
-    found += [*_formed(config, plain)]
+    checks = [*CHECKS]
     if config.stack != "local":
-        found += [*_shared(config, settings)]
+        checks += SHARED
     if config.stack == "prod":
-        found += [*_production(config, settings)]
-    return [*found, *_dependencies(config)]
+        checks += PRODUCTION
+    said: list[Iterator[str]] = [check(config) for check in checks]
+    said += [_requests_within_limits(config, *place) for place in _amounts()]
+    said += [_called(config, name) for name in CALLED]
+    said += [_providers_called(config), _secrets_encrypted(config, secret_keys)]
+    said += [*peers.checks(config)]
+    return [text for each in said for text in as_far_as_read(each)]
 
 
-def _bounds(config: StackConfig) -> Iterator[str]:
+def _autoscaler_has_room(config: StackConfig) -> Iterator[str]:
     scaling = config.api.autoscaling
     if scaling.min_replicas >= scaling.max_replicas:
         yield (
             f"coinslot:api.autoscaling.minReplicas is {scaling.min_replicas}, not below "
             f"maxReplicas {scaling.max_replicas}; an autoscaler needs room"
         )
-    for where, resources in (
-        ("coinslot:api.resources", config.api.resources),
-        ("coinslot:worker.resources", config.worker.resources),
-    ):
-        yield from _above_limit(where, resources)
 
 
-def _above_limit(where: str, resources: Resources) -> Iterator[str]:
-    for key in ("cpu", "memory", "ephemeral_storage"):
-        asked, most = getattr(resources.requests, key), getattr(resources.limits, key)
-        if amount(asked) > amount(most):
-            yield (
-                f"{where}.requests.{_camel(key)} is {asked}, above limits.{_camel(key)} {most}; "
-                "lower the one or raise the other"
-            )
+def _amounts() -> Iterator[tuple[str, str]]:
+    return ((role, key) for role in (labels.API, labels.WORKER) for key in AMOUNTS)
 
 
-def _secrets(config: StackConfig, secret_keys: Collection[str]) -> Iterator[str]:
-    source, given = config.secrets.source, config.secret_values
-    if source == "placeholder" and config.target == "cluster":
+def _requests_within_limits(config: StackConfig, role: str, key: str) -> Iterator[str]:
+    resources = getattr(config, role).resources
+    asked, most = getattr(resources.requests, key), getattr(resources.limits, key)
+    if amount(asked) > amount(most):
+        name = AMOUNTS[key]
+        yield (
+            f"coinslot:{role}.resources.requests.{name} is {asked}, above limits.{name} {most}; "
+            "lower the one or raise the other"
+        )
+
+
+def _placeholders_rendered(config: StackConfig) -> Iterator[str]:
+    if config.secrets.source == "placeholder" and config.target == "cluster":
         yield (
             "coinslot:secrets.source is placeholder, which no pod can run with; with "
             "coinslot:target: cluster use existing or stack"
         )
-    if source == "placeholder" and config.stack != "local":
+
+
+def _placeholders_local(config: StackConfig) -> Iterator[str]:
+    if config.secrets.source == "placeholder" and config.stack != "local":
         yield (
             f"coinslot:secrets.source is placeholder, and {config.stack} is no stack to play with; "
             "use existing or stack"
         )
-    if given and source != "stack":
+
+
+def _secrets_used(config: StackConfig) -> Iterator[str]:
+    source = config.secrets.source
+    if config.secret_values and source != "stack":
         yield f"coinslot:secretValues needs coinslot:secrets.source: stack, and it is {source}"
-    if given and "secretValues" not in secret_keys:
+
+
+def _secrets_encrypted(config: StackConfig, secret_keys: Collection[str]) -> Iterator[str]:
+    if config.secret_values and "secretValues" not in secret_keys:
         yield (
             "coinslot:secretValues is in plain text; set each value by `pulumi config set "
             f"--secret --path 'coinslot:secretValues.NAME' -s {config.stack}`"
         )
+
+
+def _secrets_known(config: StackConfig) -> Iterator[str]:
     names = service_settings.secret_names()
-    yield from unknown_keys(given, names, "coinslot:secretValues.")
+    yield from unknown_keys(config.secret_values, names, "coinslot:secretValues.")
 
 
-def _formed(config: StackConfig, plain: Mapping[str, str]) -> Iterator[str]:
+def _secrets_formed(config: StackConfig) -> Iterator[str]:
     """Let a pod start with the secret values that are given; a comparison has placeholders."""
     known = service_settings.secret_names()
     given = {
@@ -97,35 +110,43 @@ def _formed(config: StackConfig, plain: Mapping[str, str]) -> Iterator[str]:
         for name, value in config.secret_values.items()
         if config.secrets.source == "stack"
         and name in known
-        and value
-        and value != labels.PLACEHOLDER
+        and value is not UNREAD
+        and value not in ("", labels.PLACEHOLDER)
     }
+    anyway = _refused(config, {})
+    yield from (
+        f"coinslot:secretValues: {line}" for line in _refused(config, given) if line not in anyway
+    )
+
+
+def _refused(config: StackConfig, secrets: dict[str, str]) -> list[str]:
+    """Return why a pod would not start with these secrets."""
     try:
-        service_settings.parsed(plain, given)
+        service_settings.parsed(config.environment, secrets)
     except SettingsError as error:
-        yield from (
-            f"coinslot:secretValues: {line.strip()}" for line in str(error).splitlines()[1:]
-        )
+        return service_settings.lines(error)
+    return []
 
 
-def _connections(config: StackConfig, settings: Settings) -> Iterator[str]:
+def _connections_suffice(config: StackConfig) -> Iterator[str]:
     """Count every pod of a rollout at full scale, and the migration's connections."""
     wanted = (config.api.autoscaling.max_replicas, config.worker.replicas)
+    size, free = config.service.db_pool_size, config.database.available
     pods = sum(most + math.ceil(most * SURGE_PERCENT / 100) for most in wanted)
-    migration, free = labels.MIGRATION_CONNECTIONS, config.database.available
-    needed = pods * settings.db_pool_size + migration
+    migration = labels.MIGRATION_CONNECTIONS
+    needed = pods * size + migration
     if needed > free:
         yield (
-            f"{SETTINGS}.db_pool_size is {settings.db_pool_size}: {pods} pods, at full scale and "
+            f"{SETTINGS}.db_pool_size is {size}: {pods} pods, at full scale and "
             f"in a rollout, need {needed} connections, and coinslot:database leaves "
             f"{max(free, 0)}; take at most {max((free - migration) // pods, 0)}, lower "
             "coinslot:api.autoscaling.maxReplicas or raise coinslot:database.maxConnections"
         )
 
 
-def _timeouts(settings: Settings) -> Iterator[str]:
+def _drain_outlasts_requests(config: StackConfig) -> Iterator[str]:
     """Let a pod that stops end the requests that it has; the service checks the other orders."""
-    request_s, drain_s = settings.request_timeout_s, settings.shutdown_drain_s
+    request_s, drain_s = config.service.request_timeout_s, config.service.shutdown_drain_s
     if request_s >= drain_s:
         yield (
             f"{SETTINGS}.request_timeout_s is {request_s:g} s, which is not below "
@@ -134,30 +155,36 @@ def _timeouts(settings: Settings) -> Iterator[str]:
         )
 
 
-def _calls(config: StackConfig, settings: Settings) -> Iterator[str]:
-    """Let the network's peers be where the URLs lead that are called."""
+def _providers_called(config: StackConfig) -> Iterator[str]:
+    for name in config.service.provider_names:
+        yield from as_far_as_read(_called(config, name))
+
+
+def _called(config: StackConfig, name: str) -> Iterator[str]:
+    """Let the network's peers be where a URL leads that is called."""
+    key = f"{SETTINGS}.{name}_url"
+    if not hasattr(config.service, f"{name}_url"):
+        return
+    try:
+        url = urlsplit(str(getattr(config.service, f"{name}_url")))
+        host, port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
+    except ValueError as error:
+        yield f"{key}: {error}; give a URL such as http://library.library.svc:8080"
+        return
+    if url.username or url.password:
+        yield f"{key} holds a login, and is written into a ConfigMap; leave it out"
     called = [peer for several in config.network.services.values() for peer in several]
-    for name in (*settings.provider_names, *CALLED):
-        key = f"{SETTINGS}.{name}_url"
-        try:
-            url = urlsplit(getattr(settings, f"{name}_url"))
-            host, port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
-        except ValueError as error:
-            yield f"{key}: {error}; give a URL such as http://library.library.svc:8080"
-            continue
-        if url.username or url.password:
-            yield f"{key} holds a login, and is written into a ConfigMap; leave it out"
-        there = [peer for peer in called if peer.port == port]
-        if not there:
-            yield (
-                f"{key} is on port {port}, and no peer of "
-                "coinslot:network.services has it; add one, or the pods can't reach it"
-            )
-        elif not any(_leads_to(peer, host, config.namespace) for peer in there):
-            yield (
-                f"{key} is at {host}, and no peer of coinslot:network.services with port {port} "
-                "is there; add one, or the pods can't reach it"
-            )
+    there = [peer for peer in called if peer.port == port]
+    if not there:
+        yield (
+            f"{key} is on port {port}, and no peer of "
+            "coinslot:network.services has it; add one, or the pods can't reach it"
+        )
+    elif not any(_leads_to(peer, host, config.namespace) for peer in there):
+        yield (
+            f"{key} is at {host}, and no peer of coinslot:network.services with port {port} "
+            "is there; add one, or the pods can't reach it"
+        )
 
 
 def _leads_to(peer: Peer, host: str, own_namespace: str) -> bool:
@@ -173,43 +200,67 @@ def _leads_to(peer: Peer, host: str, own_namespace: str) -> bool:
     return bool(name) and inside and peer.namespace == (namespace or own_namespace)
 
 
-def _shared(config: StackConfig, settings: Settings) -> Iterator[str]:
-    """Yield what is wrong on a cluster that others reach."""
-    if config.dependencies:
+def _no_own_servers(config: StackConfig) -> Iterator[str]:
+    if config.dependencies is not None:
         yield (
             f"coinslot:dependencies is for the stack local: {config.stack} has a database and a "
             "cache of its own; remove it"
         )
+
+
+def _image_published(config: StackConfig) -> Iterator[str]:
     if config.image.repository.startswith("localhost"):
         yield f"coinslot:image.repository is {config.image.repository}; name a registry"
-    if settings.rate_limit_address and not settings.trusted_proxies:
+
+
+def _proxies_named(config: StackConfig) -> Iterator[str]:
+    if config.service.rate_limit_address and not config.service.trusted_proxies:
         yield (
             f"{SETTINGS}.trusted_proxies is empty: behind the ingress every client has its "
             "address, and rate_limit_address counts them as one; name the network of the "
             "cluster's pods"
         )
-    for network in networks(settings.trusted_proxies):
+
+
+def _proxies_near(config: StackConfig) -> Iterator[str]:
+    try:
+        trusted = networks(config.service.trusted_proxies)
+    except ValueError:
+        return  # which the service says itself
+    for network in trusted:
         if network.prefixlen < WIDEST_TRUST or not network.is_private:
             yield (
                 f"{SETTINGS}.trusted_proxies has {network}: any client there can pretend to be "
                 "another; name the network of the cluster's pods"
             )
-    if not settings.stripe_url.startswith("https:"):
-        yield f"{SETTINGS}.stripe_url is {settings.stripe_url}; the key needs https"
 
 
-def _production(config: StackConfig, settings: Settings) -> Iterator[str]:
-    """Yield what is right anywhere but where money moves."""
-    if "simulator" in settings.provider_names:
+def _key_encrypted(config: StackConfig) -> Iterator[str]:
+    if not config.service.stripe_url.startswith("https:"):
+        yield f"{SETTINGS}.stripe_url is {config.service.stripe_url}; the key needs https"
+
+
+def _money_moves(config: StackConfig) -> Iterator[str]:
+    if "simulator" in config.service.provider_names:
         yield (
             f"{SETTINGS}.providers names simulator: it answers and moves no money; name stripe "
             "alone, in default_provider as well"
         )
-    if settings.log_level == "debug":
+
+
+def _logs_kept(config: StackConfig) -> Iterator[str]:
+    if config.service.log_level == "debug":
         yield f"{SETTINGS}.log_level is debug, which writes far more than is kept; use info"
-    for name in ("rate_limit_user", "rate_limit_address", "rate_limit_webhooks"):
-        if getattr(settings, name) == 0:
+
+
+def _limits_given(config: StackConfig) -> Iterator[str]:
+    for name in LIMITS:
+        limit = getattr(config.service, name)
+        if limit is not UNREAD and limit == 0:
             yield f"{SETTINGS}.{name} is 0, which is no limit at all; give one"
+
+
+def _image_pinned(config: StackConfig) -> Iterator[str]:
     if config.target == "cluster" and not config.image.digest:
         yield (
             "coinslot:image.digest is missing: a tag can be pushed again; give the digest that ran "
@@ -217,31 +268,70 @@ def _production(config: StackConfig, settings: Settings) -> Iterator[str]:
         )
 
 
-def _dependencies(config: StackConfig) -> Iterator[str]:
+def _own_database(config: StackConfig) -> Iterator[str]:
+    return _own_server(config, "database", labels.POSTGRESQL_PORT)
+
+
+def _own_cache(config: StackConfig) -> Iterator[str]:
+    return _own_server(config, "cache", labels.VALKEY_PORT)
+
+
+def _own_server(config: StackConfig, name: str, port: int) -> Iterator[str]:
     """Let what a stack brings along be what its pods are told to use."""
-    if not config.dependencies or config.stack != "local":
-        return
-    for where, sides, port in (
-        ("coinslot:network.database", config.network.database, labels.POSTGRESQL_PORT),
-        ("coinslot:network.cache", config.network.cache, labels.VALKEY_PORT),
-    ):
-        if [(peer.namespace, peer.port) for peer in sides] != [(config.namespace, port)]:
-            yield (
-                f"{where} is elsewhere; with coinslot:dependencies it is "
-                f"{{namespace: {config.namespace}, port: {port}}}"
-            )
-    if config.secrets.source == "existing":
+    there = [(peer.namespace, peer.port) for peer in getattr(config.network, name)]
+    if _brings_servers(config) and there != [(config.namespace, port)]:
+        yield (
+            f"coinslot:network.{name} is elsewhere; with coinslot:dependencies it is "
+            f"{{namespace: {config.namespace}, port: {port}}}"
+        )
+
+
+def _own_password(config: StackConfig) -> Iterator[str]:
+    if _brings_servers(config) and config.secrets.source == "existing":
         yield (
             "coinslot:secrets.source is existing, and the database of coinslot:dependencies is set "
             "up with the password in DATABASE_URL; use stack"
         )
+
+
+def _own_url(config: StackConfig) -> Iterator[str]:
     url = config.secret_values.get("DATABASE_URL")
     host = labels.resource_name(labels.POSTGRESQL)
-    if url and url != labels.PLACEHOLDER and not _is_ours(url, host):
+    if _brings_servers(config) and url and url != labels.PLACEHOLDER and not _is_ours(url, host):
         yield (
             f"coinslot:secretValues.{env_name('database_url')} has no user, password or database, "
             f"or another host; with coinslot:dependencies it is postgresql://USER:PASSWORD@{host}/NAME"
         )
+
+
+def _brings_servers(config: StackConfig) -> bool:
+    return config.dependencies is not None and config.stack == "local"
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    _autoscaler_has_room,
+    _placeholders_rendered,
+    _placeholders_local,
+    _secrets_used,
+    _secrets_known,
+    _secrets_formed,
+    _connections_suffice,
+    _drain_outlasts_requests,
+    _own_database,
+    _own_cache,
+    _own_password,
+    _own_url,
+)
+SHARED: Final[tuple[Check, ...]] = (
+    _no_own_servers,
+    _image_published,
+    _proxies_named,
+    _proxies_near,
+    _key_encrypted,
+)
+"""On a cluster that others reach."""
+PRODUCTION: Final[tuple[Check, ...]] = (_money_moves, _logs_kept, _limits_given, _image_pinned)
+"""Where money moves."""
 
 
 def _is_ours(url: str, host: str) -> bool:
@@ -262,8 +352,3 @@ def database_parts(url: str) -> dict[str, str]:
         "password": unquote(parts.password or ""),
         "database": unquote(parts.path.removeprefix("/")),
     }
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
