@@ -39,12 +39,13 @@ def as_far_as_read(said: Iterator[str]) -> Iterator[str]:
         return
 
 
-def read_or(default: T, ask: Callable[[], T]) -> T:
+def read_or(default: Any, ask: Callable[[], T]) -> T:
     """Return an answer, or the default where it rests on what could not be read."""
+    otherwise: T = default
     try:
         return ask()
     except UnreadError:
-        return default
+        return otherwise
 
 
 def read_struct(

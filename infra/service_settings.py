@@ -111,8 +111,8 @@ def resolved(
 
     UNREAD is each setting that can't be read; what is wrong is added to `problems`.
     """
-    names = read_or(None, lambda: list(chosen))
-    if names is None:
+    names = read_or(UNREAD, lambda: list(chosen))
+    if names is UNREAD:
         return UNREAD, UNREAD
     plain = [field.name for field in msgspec.structs.fields(Settings)]
     plain = [name for name in plain if name not in _secret_fields()]

@@ -49,7 +49,7 @@ class Platform(pulumi.ComponentResource):
         self._args = args
         self._config = config
         self._scope = Scope(config.namespace, labels.common(config.stack))
-        self._provider = self._kubernetes()
+        self._provider_of_objects = self._kubernetes()
         namespace = self._namespace()
         configuration = self._configuration(namespace)
         Network(NetworkArgs(self._scope, config.network), self._after(namespace))
@@ -80,7 +80,7 @@ class Platform(pulumi.ComponentResource):
     ) -> pulumi.ResourceOptions:
         """Return the options of a part that waits for what it needs."""
         return pulumi.ResourceOptions(
-            parent=self, providers=[provider or self._provider], depends_on=list(needed)
+            parent=self, providers=[provider or self._provider_of_objects], depends_on=list(needed)
         )
 
     def _kubernetes(self, name: str = "kubernetes", *, upsert: bool = False) -> k8s.Provider:

@@ -9,7 +9,7 @@ Each rule is a small function over the changes of a stack, with an id and a seve
 
 from typing import Final
 
-from infra.review.risks import capacity, exposure, lifecycle, monitoring, pods, secrets
+from infra.review.risks import alerting, capacity, exposure, lifecycle, monitoring, pods, secrets
 from infra.review.risks.rule import SEVERITIES, Risk, Rule, Scene, Severity
 
 __all__ = ["RULES", "SEVERITIES", "Risk", "Rule", "Severity", "risks"]
@@ -26,6 +26,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *capacity.RULES,
     *pods.RULES,
     *monitoring.RULES,
+    *alerting.RULES,
 )
 
 
