@@ -31,7 +31,7 @@ class _Unread:
 UNREAD: Final[Any] = _Unread()
 
 
-def as_far_as_read(said: Iterator[str]) -> Iterator[str]:
+def as_far_as_read(said: Iterable[str]) -> Iterator[str]:
     """Yield what a check says until it asks for what could not be read."""
     try:
         yield from said

@@ -35,15 +35,6 @@ def budget_below_minimum(stack: Stack) -> Iterator[Problem]:
                 yield title(budget), f"keeps {kept} pods, and there may be only {fewest}"
 
 
-@rule("Without a budget, draining two nodes at once can take every pod.")
-def budget_exists(stack: Stack) -> Iterator[Problem]:
-    """Give every Deployment a disruption budget."""
-    for deployment in stack.of("Deployment"):
-        budgets = stack.of("PodDisruptionBudget")
-        if not any(selects(b["spec"]["selector"], _pod_labels(deployment)) for b in budgets):
-            yield title(deployment), "has no disruption budget"
-
-
 @rule("One pod is an outage at each restart, eviction and node failure.")
 def more_than_one_pod(stack: Stack) -> Iterator[Problem]:
     """Run every Deployment with two pods or more."""
@@ -51,18 +42,6 @@ def more_than_one_pod(stack: Stack) -> Iterator[Problem]:
         fewest, _ = replicas(stack, deployment)
         if fewest < 2:  # noqa: PLR2004  one more than one
             yield title(deployment), f"runs with {fewest} pod"
-
-
-@rule("Each update would reset the number of pods that the autoscaler has chosen.")
-def replicas_left_to_autoscaler(stack: Stack) -> Iterator[Problem]:
-    """Refuse a fixed number of pods under an autoscaler, and an autoscaler of nothing."""
-    for scaler in stack.of("HorizontalPodAutoscaler"):
-        target = scaler["spec"]["scaleTargetRef"]
-        deployment = stack.named(target["kind"], target["name"])
-        if deployment is None:
-            yield title(scaler), f"scales {target['name']}, which is not there"
-        elif "replicas" in deployment["spec"]:
-            yield title(deployment), f"sets replicas, and {title(scaler)} owns them"
 
 
 @rule("Fewer than three leave no room for a rollout and a drain; more than 20 drown the database.")

@@ -60,11 +60,11 @@ def _is_everybody(peer: Mapping[str, Any]) -> bool:
     if "ipBlock" in peer:
         return ranges.too_wide(ranges.parsed(peer["ipBlock"]["cidr"]))
     if "namespaceSelector" in peer:
-        return not _narrows(peer["namespaceSelector"])
-    return not _narrows(peer.get("podSelector"))
+        return not narrows(peer["namespaceSelector"])
+    return not narrows(peer.get("podSelector"))
 
 
-def _narrows(selector: Mapping[str, Any] | None) -> bool:
+def narrows(selector: Mapping[str, Any] | None) -> bool:
     """Say whether a selector names what it selects; Exists and NotIn name everything else."""
     expressions = (selector or {}).get("matchExpressions") or ()
     return bool((selector or {}).get("matchLabels")) or any(

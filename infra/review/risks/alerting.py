@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from alerts import parsing
-from infra.policy.objects import Stack
-from infra.review.fields import dig, items
+from infra.policy.objects import Stack, dig
+from infra.review.fields import items
 from infra.review.risks.rule import Finding, Rule, Scene
 
 SEVERITIES: Final = ("info", "warning", "critical")

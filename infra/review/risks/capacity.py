@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from infra.policy.objects import dig
 from infra.quantities import amount
-from infra.review.fields import canonical, dig, items
+from infra.review.fields import canonical, items
 from infra.review.pairing import Change
 from infra.review.risks.rule import Finding, Rule, Scene, share, template_spec
 

@@ -1,20 +1,15 @@
 """Doors: who may reach the pods, and whom they may reach."""
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from infra.policy.objects import Object
-from infra.review.fields import canonical, dig
+from infra import ranges
+from infra.policy.network import narrows
+from infra.policy.objects import Object, dig
+from infra.review.fields import canonical
 from infra.review.pairing import Change
 from infra.review.risks.rule import Finding, Rule, Scene
 
-WORLD_PREFIX: Final = 8
-"""A range this wide or wider is nobody's own network; but for the one of RFC 1918."""
-OWN_NETWORK: Final = ipaddress.ip_network("10.0.0.0/8")
-LINK_LOCAL: Final = ipaddress.ip_network("169.254.0.0/16")
-METADATA: Final = ipaddress.ip_network("169.254.169.254/32")
-"""Where clouds hand out their nodes' credentials."""
 IMPLIED: Final = ("Egress", "Ingress")
 """Directions of a policy that names none; what has no rules of a direction denies it."""
 DOORS: Final = ("Ingress", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "Gateway")
@@ -155,20 +150,10 @@ def _port(port: Mapping[str, Any]) -> str:
 
 def _wide(peer: Mapping[str, Any]) -> bool:
     if "ipBlock" in peer:
-        network = ipaddress.ip_network(peer["ipBlock"]["cidr"], strict=False)
-        spared = str(LINK_LOCAL) in (peer["ipBlock"].get("except") or ())
-        if network.overlaps(METADATA) and not spared:
-            return True
-        return network.prefixlen <= WORLD_PREFIX and network != OWN_NETWORK
-    return not peer or ("namespaceSelector" in peer and not _narrows(peer["namespaceSelector"]))
-
-
-def _narrows(selector: Mapping[str, Any]) -> bool:
-    """Say whether a selector names what it selects; Exists and NotIn name everything else."""
-    expressions = selector.get("matchExpressions") or ()
-    return bool(selector.get("matchLabels")) or any(
-        expression.get("operator") == "In" for expression in expressions
-    )
+        network = ranges.parsed(peer["ipBlock"]["cidr"])
+        spared = str(ranges.LINK_LOCAL) in (peer["ipBlock"].get("except") or ())
+        return ranges.too_wide(network) or (ranges.holds_metadata(network) and not spared)
+    return not peer or ("namespaceSelector" in peer and not narrows(peer["namespaceSelector"]))
 
 
 def _denied(policy: Object) -> set[str]:

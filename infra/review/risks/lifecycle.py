@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra import labels
-from infra.policy.objects import Pod, title
-from infra.review.fields import dig, items
+from infra.policy.objects import Pod, dig, title
+from infra.review.fields import items
 from infra.review.risks.rule import OWNERS, Finding, Rule, Scene, containers, template_spec
 
 SERVING: Final = ("Deployment", "StatefulSet", "DaemonSet", "Service", "Namespace", "Ingress")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra import labels
-from infra.review.fields import canonical, dig, items
+from infra.policy.objects import dig
+from infra.review.fields import canonical, items
 from infra.review.pairing import Change
 from infra.review.risks.rule import Finding, Rule, Scene
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from infra import labels
-from infra.review.fields import canonical, dig, items
+from infra.policy.objects import dig
+from infra.review.fields import canonical, items
 from infra.review.risks.rule import (
     OWNERS,
     Finding,

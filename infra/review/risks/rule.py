@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from infra.policy.objects import Object, Stack
-from infra.review.fields import dig, items
+from infra.policy.objects import Object, Stack, dig
+from infra.review.fields import items
 from infra.review.pairing import Change
 
 Severity = Literal["high", "medium", "low"]
