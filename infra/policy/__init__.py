@@ -13,53 +13,11 @@ from infra.policy.objects import Stack
 from infra.policy.rules import Rule, Violation, Waiver, judge
 from infra.policy.waivers import WAIVERS
 
-RULES: Final[tuple[Rule, ...]] = (
-    capacity.budget_below_minimum,
-    capacity.more_than_one_pod,
-    capacity.scale_in_range,
-    capacity.connections_fit,
-    network.denied_by_default,
-    network.flows_have_ends,
-    network.flows_take_effect,
-    network.names_resolve,
-    network.stores_reachable,
-    network.services_reachable,
-    network.merchants_reachable,
-    network.scrape_reaches_pods,
-    network.operations_apart,
-    network.services_inside,
-    pods.one_container,
-    pods.requests_within_limits,
-    pods.image_fixed,
-    pods.image_pinned_in_prod,
-    pods.probed,
-    pods.liveness_differs,
-    pods.spread_out,
-    pods.rolls_without_loss,
-    pods.time_to_drain,
-    pods.settings_complete,
-    pods.variables_once,
-    pods.ports_plain,
-    pods.jobs_end,
-    pods.jobs_expire,
-    pods.priority_in_prod,
-    pods.configuration_kept,
-    pods.configuration_rolls_pods,
-    references.selectors_apart,
-    references.service_ports_exist,
-    references.monitored_ports_exist,
-    references.scaled_metric_served,
-    references.named_objects_exist,
-    references.namespace_explicit,
-    references.names_unique,
-    references.labelled,
-    references.dashboards_found,
-    security.no_token,
-    security.own_account,
-    security.no_roles,
-    security.namespace_restricted,
-    security.secrets_by_reference,
-    security.secrets_one_by_one,
+RULES: Final[tuple[Rule, ...]] = tuple(
+    found
+    for module in (capacity, network, pods, references, security)
+    for found in vars(module).values()
+    if isinstance(found, Rule)
 )
 
 

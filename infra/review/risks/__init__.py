@@ -19,14 +19,11 @@ from collections.abc import Sequence
 from infra.policy.objects import Stack
 from infra.review.pairing import Change
 
-RULES: Final[tuple[Rule, ...]] = (
-    *lifecycle.RULES,
-    *secrets.RULES,
-    *exposure.RULES,
-    *capacity.RULES,
-    *pods.RULES,
-    *monitoring.RULES,
-    *alerting.RULES,
+RULES: Final[tuple[Rule, ...]] = tuple(
+    found
+    for module in (lifecycle, secrets, exposure, capacity, pods, monitoring, alerting)
+    for found in vars(module).values()
+    if isinstance(found, Rule)
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from alerts import parsing
 from infra.policy.objects import Stack, dig
 from infra.review.fields import items
-from infra.review.risks.rule import Finding, Rule, Scene
+from infra.review.risks.rule import Finding, Scene, risk
 
 SEVERITIES: Final = ("info", "warning", "critical")
 DEFAULT_INTERVAL: Final = "1m"
@@ -45,6 +45,7 @@ class Recording:
     labels: Mapping[str, str]
 
 
+@risk("high")
 def alert_removed(scene: Scene) -> Iterator[Finding]:
     """Name alerts that nobody gets any more."""
     after = _alerts(scene.after)
@@ -53,27 +54,31 @@ def alert_removed(scene: Scene) -> Iterator[Finding]:
             yield old.owner, f"alert removed: {key}"
 
 
-def loosened(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def alert_loosened(scene: Scene) -> Iterator[Finding]:
     """Name alerts that fire later: a threshold farther off, a longer wait, a lower severity."""
     for key, old, new in _kept(scene):
         for text in (*_moved(old, new, looser=True), *_quieter(old, new)):
             yield new.owner, f"alert {key} loosened: {text}"
 
 
-def tightened(scene: Scene) -> Iterator[Finding]:
+@risk("low")
+def alert_tightened(scene: Scene) -> Iterator[Finding]:
     """Name alerts that fire earlier: they may wake people up."""
     for key, old, new in _kept(scene):
         for text in _moved(old, new, looser=False):
             yield new.owner, f"alert {key} tightened: {text}"
 
 
-def changed(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def alert_changed(scene: Scene) -> Iterator[Finding]:
     """Name alerts that ask something else."""
     for key, old, new in _kept(scene):
         if old.asks != new.asks:
             yield new.owner, f"alert {key} asks something else: read its expression below"
 
 
+@risk("medium")
 def recording_changed(scene: Scene) -> Iterator[Finding]:
     """Name recorded series that are made of something else: all that is built on them changes."""
     before = _recordings(scene.before)
@@ -82,6 +87,7 @@ def recording_changed(scene: Scene) -> Iterator[Finding]:
             yield new.owner, f"recorded series {key} is made of something else"
 
 
+@risk("high")
 def recording_removed(scene: Scene) -> Iterator[Finding]:
     """Name recorded series that stop; alerts and dashboards that use them go silent."""
     after = _recordings(scene.after)
@@ -90,7 +96,8 @@ def recording_removed(scene: Scene) -> Iterator[Finding]:
             yield old.owner, f"recorded series removed: {key}"
 
 
-def evaluated_later(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def alerts_evaluated_later(scene: Scene) -> Iterator[Finding]:
     """Name groups of rules that are looked at less often, or that may be cut off."""
     for change in scene.kept("PrometheusRule"):
         groups = (dig(side, "spec.groups") for side in (change.old, change.new))
@@ -161,14 +168,3 @@ def _quieter(old: Alert, new: Alert) -> Iterator[str]:
         if old.routing[key] != new.routing.get(key):
             was, now = old.routing[key], new.routing.get(key)
             yield f"label {key} {was} → {now}, by which it is routed"
-
-
-RULES: Final = (
-    Rule("alert-removed", "high", alert_removed),
-    Rule("alert-loosened", "high", loosened),
-    Rule("recording-removed", "high", recording_removed),
-    Rule("alerts-evaluated-later", "high", evaluated_later),
-    Rule("alert-changed", "medium", changed),
-    Rule("recording-changed", "medium", recording_changed),
-    Rule("alert-tightened", "low", tightened),
-)

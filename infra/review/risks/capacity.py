@@ -7,7 +7,7 @@ from infra.policy.objects import dig
 from infra.quantities import amount
 from infra.review.fields import canonical, items
 from infra.review.pairing import Change
-from infra.review.risks.rule import Finding, Rule, Scene, share, template_spec
+from infra.review.risks.rule import Finding, Scene, risk, share, template_spec
 
 HPA: Final = "HorizontalPodAutoscaler"
 PDB: Final = "PodDisruptionBudget"
@@ -33,21 +33,24 @@ def _both(change: Change, path: str) -> tuple[Any, Any]:
     return dig(change.old, path), dig(change.new, path)
 
 
-def maximum_lowered(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def hpa_maximum_lowered(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that stop earlier."""
     for change in scene.kept(HPA):
         if by := _lowered("spec.maxReplicas")(change):
             yield change.title, f"HPA maximum {by}: a peak may find too few pods"
 
 
-def minimum_lowered(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def hpa_minimum_lowered(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that keep fewer pods."""
     for change in scene.kept(HPA):
         if by := _lowered("spec.minReplicas", 1)(change):
             yield change.title, f"HPA minimum {by}: fewer pods survive a node's loss"
 
 
-def target_raised(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def hpa_target_raised(scene: Scene) -> Iterator[Finding]:
     """Name metrics that add pods later than before, or not at all."""
     for change in scene.kept(HPA):
         metrics = (dig(side, "spec.metrics") for side in (change.old, change.new))
@@ -65,14 +68,16 @@ def _target(metric: Mapping[str, Any]) -> Any:
     return values[0] if values else amount(0)
 
 
-def autoscaler_deleted(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def hpa_removed(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that are gone."""
     for change in scene.of(HPA):
         if change.action == "deleted":
             yield change.title, "autoscaler removed: the number of pods no longer follows the load"
 
 
-def scaling_changed(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def hpa_changed(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that move something else, or move it otherwise."""
     for change in scene.kept(HPA):
         old, new = _both(change, "spec.scaleTargetRef")
@@ -83,6 +88,7 @@ def scaling_changed(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"HPA moves otherwise: behavior {canonical(old)} → {canonical(new)}"
 
 
+@risk("low")
 def requests_raised(scene: Scene) -> Iterator[Finding]:
     """Name containers that need more room: where there is none, pods stay pending."""
     for change, name, resource, old, new in _amounts(scene, "requests"):
@@ -90,6 +96,7 @@ def requests_raised(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"{resource} request of {name} raised {old} → {new}"
 
 
+@risk("high")
 def replicas_lowered(scene: Scene) -> Iterator[Finding]:
     """Name workloads with a fixed number of pods that have fewer."""
     scaled = {dig(scaler, "spec.scaleTargetRef.name") for scaler in scene.after.of(HPA)}
@@ -99,7 +106,8 @@ def replicas_lowered(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"replicas {by}"
 
 
-def budget_loosened(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def pdb_loosened(scene: Scene) -> Iterator[Finding]:
     """Name disruption budgets that let more pods go at once, or are gone."""
     for change in scene.of(PDB):
         if change.action == "deleted":
@@ -120,6 +128,7 @@ def _loosened(change: Change) -> str:
     return ""
 
 
+@risk("medium")
 def limits_lowered(scene: Scene) -> Iterator[Finding]:
     """Name containers that are killed or throttled earlier."""
     for change, name, resource, old, new in _amounts(scene, "limits"):
@@ -127,6 +136,7 @@ def limits_lowered(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"{resource} limit of {name} lowered {old} → {new}"
 
 
+@risk("high")
 def limits_removed(scene: Scene) -> Iterator[Finding]:
     """Name containers that may take all of a node."""
     for change, name, resource, old, new in _amounts(scene, "limits"):
@@ -134,6 +144,7 @@ def limits_removed(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"{resource} limit of {name} removed (was {old})"
 
 
+@risk("medium")
 def requests_lowered(scene: Scene) -> Iterator[Finding]:
     """Name containers that are promised less."""
     for change, name, resource, old, new in _amounts(scene, "requests"):
@@ -149,18 +160,3 @@ def _amounts(scene: Scene, bound: str) -> Iterator[tuple[Change, str, str, Any, 
                 old, new = (dig(one, f"resources.{bound}") or {} for one in (before, after))
                 for resource in sorted(old.keys() | new.keys()):
                     yield change, name, resource, old.get(resource), new.get(resource)
-
-
-RULES: Final = (
-    Rule("hpa-maximum-lowered", "high", maximum_lowered),
-    Rule("hpa-minimum-lowered", "high", minimum_lowered),
-    Rule("hpa-removed", "high", autoscaler_deleted),
-    Rule("pdb-loosened", "high", budget_loosened),
-    Rule("replicas-lowered", "high", replicas_lowered),
-    Rule("limits-removed", "high", limits_removed),
-    Rule("hpa-target-raised", "medium", target_raised),
-    Rule("hpa-changed", "medium", scaling_changed),
-    Rule("limits-lowered", "medium", limits_lowered),
-    Rule("requests-lowered", "medium", requests_lowered),
-    Rule("requests-raised", "low", requests_raised),
-)

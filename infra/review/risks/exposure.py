@@ -8,7 +8,7 @@ from infra.policy.network import narrows
 from infra.policy.objects import Object, dig
 from infra.review.fields import canonical
 from infra.review.pairing import Change
-from infra.review.risks.rule import Finding, Rule, Scene
+from infra.review.risks.rule import Finding, Scene, risk
 
 IMPLIED: Final = ("Egress", "Ingress")
 """Directions of a policy that names none; what has no rules of a direction denies it."""
@@ -25,21 +25,24 @@ TOKEN: Final = "automountServiceAccountToken"  # noqa: S105  a field's name
 DIRECTIONS: Final = {"egress": "to", "ingress": "from"}
 
 
-def opened_to_the_world(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def network_opened_to_the_world(scene: Scene) -> Iterator[Finding]:
     """Name flows to everywhere that were not allowed before."""
     for change, direction, where, wide in _opened(scene):
         if wide:
             yield change.title, f"NetworkPolicy opens {direction} {DIRECTIONS[direction]} {where}"
 
 
-def opened(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def network_opened(scene: Scene) -> Iterator[Finding]:
     """Name narrower flows that were not allowed before."""
     for change, direction, where, wide in _opened(scene):
         if not wide:
             yield change.title, f"NetworkPolicy opens {direction} {DIRECTIONS[direction]} {where}"
 
 
-def closed(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def network_closed(scene: Scene) -> Iterator[Finding]:
     """Name flows that are no longer allowed by a policy: what uses them fails."""
     for change in scene.of("NetworkPolicy"):
         for direction in DIRECTIONS:
@@ -51,6 +54,7 @@ def closed(scene: Scene) -> Iterator[Finding]:
                 )
 
 
+@risk("high")
 def default_deny_removed(scene: Scene) -> Iterator[Finding]:
     """Name directions in which a policy without rules no longer denies."""
     for change in scene.of("NetworkPolicy"):
@@ -58,14 +62,16 @@ def default_deny_removed(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"{direction} is no longer denied by default: everything is open"
 
 
-def wider_selection(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def network_selection_changed(scene: Scene) -> Iterator[Finding]:
     """Name policies that hold for other pods than before."""
     for change in scene.kept("NetworkPolicy"):
         if dig(change.old, "spec.podSelector") != dig(change.new, "spec.podSelector"):
             yield change.title, "NetworkPolicy applies to other pods than before"
 
 
-def published(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def service_published(scene: Scene) -> Iterator[Finding]:
     """Name Services that can be reached from outside the cluster now, or lead out of it."""
     for change in scene.of("Service"):
         old, new = (dig(side, "spec.type") or "ClusterIP" for side in (change.old, change.new))
@@ -81,6 +87,7 @@ def published(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"{change.action} a {change.kind}: read whom it lets in, and how"
 
 
+@risk("high")
 def rights_granted(scene: Scene) -> Iterator[Finding]:
     """Name roles and bindings that give somebody a right in the cluster."""
     for change in scene.of(*RIGHTS):
@@ -161,14 +168,3 @@ def _denied(policy: Object) -> set[str]:
     if not spec or spec.get("podSelector") or spec.get("egress") or spec.get("ingress"):
         return set()
     return set(spec.get("policyTypes") or ())
-
-
-RULES: Final = (
-    Rule("network-opened-to-the-world", "high", opened_to_the_world),
-    Rule("default-deny-removed", "high", default_deny_removed),
-    Rule("service-published", "high", published),
-    Rule("rights-granted", "high", rights_granted),
-    Rule("network-opened", "medium", opened),
-    Rule("network-closed", "medium", closed),
-    Rule("network-selection-changed", "medium", wider_selection),
-)

@@ -9,13 +9,14 @@ from infra import labels
 from infra.policy.objects import dig
 from infra.review.fields import canonical, items
 from infra.review.pairing import Change
-from infra.review.risks.rule import Finding, Rule, Scene
+from infra.review.risks.rule import Finding, Scene, risk
 
 SELECTING: Final = re.compile(r"^spec\.(selector|namespaceSelector|endpoints$)")
-"""What `target_removed` speaks of."""
+"""What `monitoring_target_removed` speaks of."""
 
 
-def target_removed(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def monitoring_target_removed(scene: Scene) -> Iterator[Finding]:
     """Name what Prometheus no longer scrapes or no longer finds."""
     for change in scene.of("ServiceMonitor", "PodMonitor"):
         if change.action == "deleted":
@@ -34,6 +35,7 @@ def _narrowed(change: Change) -> Iterator[str]:
             yield f"monitoring target may be lost: {key} changed"
 
 
+@risk("medium")
 def scrape_changed(scene: Scene) -> Iterator[Finding]:
     """Name targets of which other samples are taken, fewer, or under other labels."""
     for change in scene.kept("ServiceMonitor", "PodMonitor"):
@@ -43,7 +45,8 @@ def scrape_changed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"scraping changed: {field.path} {before} → {after}"
 
 
-def discovery_label_removed(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def monitoring_label_removed(scene: Scene) -> Iterator[Finding]:
     """Name monitors and rules that lose a label by which the operator may be finding them."""
     for change in scene.kept("ServiceMonitor", "PodMonitor", "PrometheusRule"):
         old, new = (side["metadata"].get("labels") or {} for side in (change.old, change.new))
@@ -52,6 +55,7 @@ def discovery_label_removed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"label {key}={old[key]} removed: Prometheus may not find it"
 
 
+@risk("low")
 def panel_removed(scene: Scene) -> Iterator[Finding]:
     """Name panels that are gone from a dashboard that stays."""
     for change in scene.kept("ConfigMap"):
@@ -73,6 +77,7 @@ def _panels(text: str | None) -> set[str]:
     return {str(panel.get("title") or panel.get("id")) for panel in (*found, *rows)}
 
 
+@risk("medium")
 def scaled_metric_changed(scene: Scene) -> Iterator[Finding]:
     """Name changes of the rules by which an autoscaler's own metric is served."""
     for change in scene.of("ConfigMap"):
@@ -82,6 +87,7 @@ def scaled_metric_changed(scene: Scene) -> Iterator[Finding]:
             yield change.title, "prometheus-adapter's rules changed: the HPA may lose its metric"
 
 
+@risk("medium")
 def dashboard_removed(scene: Scene) -> Iterator[Finding]:
     """Name dashboards that are gone."""
     for change in scene.of("ConfigMap"):
@@ -91,13 +97,3 @@ def dashboard_removed(scene: Scene) -> Iterator[Finding]:
         )
         if old and not new:
             yield change.title, "dashboard removed"
-
-
-RULES: Final = (
-    Rule("monitoring-target-removed", "high", target_removed),
-    Rule("monitoring-label-removed", "high", discovery_label_removed),
-    Rule("scrape-changed", "medium", scrape_changed),
-    Rule("scaled-metric-changed", "medium", scaled_metric_changed),
-    Rule("dashboard-removed", "medium", dashboard_removed),
-    Rule("panel-removed", "low", panel_removed),
-)

@@ -9,9 +9,9 @@ from infra.review.fields import canonical, items
 from infra.review.risks.rule import (
     OWNERS,
     Finding,
-    Rule,
     Scene,
     containers,
+    risk,
     share,
     template_spec,
 )
@@ -39,6 +39,7 @@ SPREAD: Final = "topologySpreadConstraints"
 EVEN_SPREAD: Final = ("affinity.podAntiAffinity", SPREAD)
 
 
+@risk("high")
 def privileges_raised(scene: Scene) -> Iterator[Finding]:
     """Name what a pod may do from now on and could not before."""
     for change in scene.of(*OWNERS):
@@ -93,6 +94,7 @@ def _context(spec: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str,
     return {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
 
 
+@risk("high")
 def pod_security_lowered(scene: Scene) -> Iterator[Finding]:
     """Name namespaces that let looser pods in."""
     for change in scene.kept("Namespace"):
@@ -105,6 +107,7 @@ def pod_security_lowered(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"privileges raised: pod security lowered {old} → {new}"
 
 
+@risk("high")
 def probe_removed(scene: Scene) -> Iterator[Finding]:
     """Name containers whose health nobody looks at any more."""
     for change, name, before, after in containers(scene):
@@ -113,6 +116,7 @@ def probe_removed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{probe} of {name} removed"
 
 
+@risk("medium")
 def probe_loosened(scene: Scene) -> Iterator[Finding]:
     """Name probes that notice a broken pod later."""
     for change, name, before, after in containers(scene):
@@ -122,6 +126,7 @@ def probe_loosened(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{probe} of {name} notices after {new} s, was {old} s"
 
 
+@risk("medium")
 def probe_tightened(scene: Scene) -> Iterator[Finding]:
     """Name probes that end a slow container sooner than before."""
     for change, name, before, after in containers(scene):
@@ -134,6 +139,7 @@ def probe_tightened(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{probe} of {name} waits {waits[1]} s, was {waits[0]} s"
 
 
+@risk("medium")
 def probe_changed(scene: Scene) -> Iterator[Finding]:
     """Name probes that ask something else."""
     for change, name, before, after in containers(scene):
@@ -156,6 +162,7 @@ def _patience_s(probe: Mapping[str, Any] | None) -> int:
     return int(probe.get("initialDelaySeconds", 0)) + tries
 
 
+@risk("high")
 def stops_harder(scene: Scene) -> Iterator[Finding]:
     """Name pods that get less time to end what they have begun."""
     for change in scene.kept(*OWNERS):
@@ -171,6 +178,7 @@ def stops_harder(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"preStop hook of {name} waits {waits[1]} s, was {waits[0]} s"
 
 
+@risk("high")
 def rollout_loosened(scene: Scene) -> Iterator[Finding]:
     """Name rollouts that take pods away before there are new ones."""
     for change in scene.kept("Deployment"):
@@ -189,6 +197,7 @@ def rollout_loosened(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"rollout may take pods away: maxUnavailable {before} → {after}"
 
 
+@risk("medium")
 def spread_removed(scene: Scene) -> Iterator[Finding]:
     """Name pods that may all end up on one node."""
     for change in scene.kept(*OWNERS):
@@ -201,6 +210,7 @@ def spread_removed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"spread over {key} removed: its loss may take all pods"
 
 
+@risk("medium")
 def placement_changed(scene: Scene) -> Iterator[Finding]:
     """Name pods that may find no node, or others than before."""
     for change in scene.kept(*OWNERS):
@@ -216,6 +226,7 @@ def placement_changed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"spread over {key} is demanded: pods may find no node"
 
 
+@risk("medium")
 def surroundings_changed(scene: Scene) -> Iterator[Finding]:
     """Name pods that resolve names otherwise, run elsewhere, or are given other files."""
     for change in scene.kept(*OWNERS):
@@ -226,6 +237,7 @@ def surroundings_changed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{key} changed: {shown}"
 
 
+@risk("medium")
 def identity_changed(scene: Scene) -> Iterator[Finding]:
     """Name pods with another account or another rank."""
     for change in scene.kept(*OWNERS):
@@ -241,6 +253,7 @@ def identity_changed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{key} of {name} changed: {was.get(key)} → {now.get(key)}"
 
 
+@risk("medium")
 def command_changed(scene: Scene) -> Iterator[Finding]:
     """Name containers that run another program."""
     for change, name, before, after in containers(scene):
@@ -248,20 +261,3 @@ def command_changed(scene: Scene) -> Iterator[Finding]:
             if before.get(key) != after.get(key):
                 shown = [canonical(side.get(key) or []) for side in (before, after)]
                 yield change.title, f"{key} of {name} changed: {shown[0]} → {shown[1]}"
-
-
-RULES: Final = (
-    Rule("privileges-raised", "high", privileges_raised),
-    Rule("pod-security-lowered", "high", pod_security_lowered),
-    Rule("probe-removed", "high", probe_removed),
-    Rule("rollout-loosened", "high", rollout_loosened),
-    Rule("stops-harder", "high", stops_harder),
-    Rule("spread-removed", "medium", spread_removed),
-    Rule("probe-loosened", "medium", probe_loosened),
-    Rule("probe-tightened", "medium", probe_tightened),
-    Rule("probe-changed", "medium", probe_changed),
-    Rule("placement-changed", "medium", placement_changed),
-    Rule("surroundings-changed", "medium", surroundings_changed),
-    Rule("identity-changed", "medium", identity_changed),
-    Rule("command-changed", "medium", command_changed),
-)

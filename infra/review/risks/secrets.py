@@ -1,16 +1,16 @@
 """Secrets that pods need: keys that go, and keys that somebody must fill in first."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from infra.policy.objects import Object, Stack, dig
-from infra.review.risks.rule import Finding, Rule, Scene
+from infra.review.risks.rule import Finding, Scene, risk
 
 Need = tuple[str, str, str]
 """The pod's owner, the Secret's name, the key."""
 
 
-def key_removed(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def secret_key_removed(scene: Scene) -> Iterator[Finding]:
     """Name keys that are gone from a Secret."""
     for change in scene.kept("Secret"):
         for key in sorted(_keys(change.old) - _keys(change.new)):
@@ -23,6 +23,7 @@ def key_removed(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"secret key {key} removed: {effect}"
 
 
+@risk("high")
 def secret_deleted(scene: Scene) -> Iterator[Finding]:
     """Name Secrets that are gone while a pod still requires them."""
     for change in scene.of("Secret"):
@@ -31,7 +32,8 @@ def secret_deleted(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"deletes the Secret: pods of {', '.join(needy)} won't start"
 
 
-def key_required(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def secret_key_required(scene: Scene) -> Iterator[Finding]:
     """Name keys that a pod requires from now on and that the stack itself does not bring.
 
     Only of pods that were there before: a new stack needs all of its keys.
@@ -48,7 +50,8 @@ def key_required(scene: Scene) -> Iterator[Finding]:
             )
 
 
-def variable_removed(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def secret_variable_removed(scene: Scene) -> Iterator[Finding]:
     """Name secret keys that a pod doesn't get any more."""
     gone = set(_uses(scene.before)) - set(_uses(scene.after))
     for owner, name, key in sorted(gone):
@@ -56,7 +59,8 @@ def variable_removed(scene: Scene) -> Iterator[Finding]:
             yield owner, f"secret key {key} of {name} removed from the pods"
 
 
-def exposed(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def secret_exposed(scene: Scene) -> Iterator[Finding]:
     """Name pods that are given all of a Secret from now on, the keys of others included."""
     before = set(_whole(scene.before))
     for owner, name in sorted(set(_whole(scene.after)) - before):
@@ -101,12 +105,3 @@ def _references(stack: Stack) -> Iterator[tuple[str, str, str, bool]]:
                 if reference:
                     optional = bool(reference.get("optional"))
                     yield owner, reference["name"], reference["key"], optional
-
-
-RULES: Final = (
-    Rule("secret-key-removed", "high", key_removed),
-    Rule("secret-deleted", "high", secret_deleted),
-    Rule("secret-key-required", "high", key_required),
-    Rule("secret-exposed", "high", exposed),
-    Rule("secret-variable-removed", "medium", variable_removed),
-)
