@@ -128,7 +128,7 @@ preview up destroy refresh drift releases rollback:
 
 .PHONY: diff
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"
-	$(BOOTSTRAP) venv pulumi
+	$(BOOTSTRAP) venv pulumi pod-security
 	@$(PYTHON) -m scripts.diff $(STACK) --base $(BASE) $(ARGS)
 
 .PHONY: pr-comment

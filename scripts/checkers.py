@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from infra import policy
 from infra.policy.objects import Stack, load
 from infra.policy.rules import Violation, Waiver, judge
 from infra.policy.waivers import WAIVERS
@@ -38,6 +39,12 @@ def violations(
     """Return what both find in a stack's folder, the waived findings with their waiver."""
     mine = tuple(w for w in waivers if w.rule.startswith(f"{SCORE}/") and stack in w.stacks)
     return list(judge(_found(folder), mine, today))
+
+
+def judged(stack: Stack) -> Iterator[Violation]:
+    """Yield what our rules and Pod Security admission find in one side of a review."""
+    yield from policy.violations(stack)
+    yield from pod_security(stack)
 
 
 def _found(folder: Path) -> Iterator[Violation]:

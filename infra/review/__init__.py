@@ -3,21 +3,22 @@
 `compare` takes the objects of two sides; scripts/diff.py gets them from git and the engine.
 """
 
+from infra import policy
 from infra.policy.objects import Stack
 from infra.review.pairing import pairs, unhashed
 from infra.review.risks import RULES, Risk, risks
-from infra.review.verdict import Review, violations
+from infra.review.verdict import Judge, Review, violations
 
 __all__ = ["RULES", "Review", "Risk", "compare"]
 
 
-def compare(name: str, before: Stack, after: Stack) -> Review:
-    """Return the review of stack `name`: changes, risks by severity, policy violations."""
+def compare(name: str, before: Stack, after: Stack, judge: Judge = policy.violations) -> Review:
+    """Return the review of stack `name`: changes, risks by severity, what a judge finds."""
     changes = pairs(before, after)
-    known = {unhashed(text) for text in violations(before)}
+    known = {unhashed(text) for text in violations(before, judge)}
     return Review(
         stack=name,
         changes=changes,
         risks=risks(changes, before, after),
-        violations=[(text, unhashed(text) not in known) for text in violations(after)],
+        violations=[(text, unhashed(text) not in known) for text in violations(after, judge)],
     )

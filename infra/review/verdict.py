@@ -1,13 +1,15 @@
 """The outcome of a comparison: what a report shows and what an exit code is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from infra import policy
 from infra.policy.objects import Stack
+from infra.policy.rules import Violation
 from infra.review.pairing import Action, Change
 from infra.review.risks import SEVERITIES, Risk, Severity
+
+Judge = Callable[[Stack], Iterable[Violation]]
 
 ACTIONS: Final[tuple[Action, ...]] = ("created", "changed", "replaced", "deleted")
 
@@ -40,6 +42,6 @@ class Review:
         )
 
 
-def violations(stack: Stack) -> list[str]:
-    """Return what the policies of this tree say against a side."""
-    return [str(violation) for violation in policy.violations(stack)] if stack.objects else []
+def violations(stack: Stack, judge: Judge) -> list[str]:
+    """Return what a judge of this tree says against a side."""
+    return [str(violation) for violation in judge(stack)] if stack.objects else []

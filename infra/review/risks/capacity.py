@@ -1,13 +1,13 @@
 """Fewer pods, smaller pods, less protection of pods."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from infra.policy.objects import dig
 from infra.quantities import amount
 from infra.review.fields import canonical, items
 from infra.review.pairing import Change
-from infra.review.risks.rule import Finding, Scene, risk, share, template_spec
+from infra.review.risks.rule import Finding, Scene, containers, risk, share
 
 HPA: Final = "HorizontalPodAutoscaler"
 PDB: Final = "PodDisruptionBudget"
@@ -15,18 +15,11 @@ ASSUMED_PODS: Final = 100
 """A percentage of pods is compared as one of a hundred."""
 
 
-def _lowered(path: str, default: int | None = None) -> Callable[[Change], str]:
-    """Return a question: by how much was the number at `path` lowered, if it was.
-
-    `default` is Kubernetes' own, of a number that is not there.
-    """
-
-    def ask(change: Change) -> str:
-        old, new = (default if n is None else n for n in _both(change, path))
-        lower = isinstance(old, int) and isinstance(new, int) and new < old
-        return f"lowered {old} → {new}" if lower else ""
-
-    return ask
+def _lowered(change: Change, path: str, default: int | None = None) -> str:
+    """Return by how much a number was lowered, if it was; `default` is Kubernetes' own."""
+    old, new = (default if n is None else n for n in _both(change, path))
+    lower = isinstance(old, int) and isinstance(new, int) and new < old
+    return f"lowered {old} → {new}" if lower else ""
 
 
 def _both(change: Change, path: str) -> tuple[Any, Any]:
@@ -37,7 +30,7 @@ def _both(change: Change, path: str) -> tuple[Any, Any]:
 def hpa_maximum_lowered(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that stop earlier."""
     for change in scene.kept(HPA):
-        if by := _lowered("spec.maxReplicas")(change):
+        if by := _lowered(change, "spec.maxReplicas"):
             yield change.title, f"HPA maximum {by}: a peak may find too few pods"
 
 
@@ -45,7 +38,7 @@ def hpa_maximum_lowered(scene: Scene) -> Iterator[Finding]:
 def hpa_minimum_lowered(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that keep fewer pods."""
     for change in scene.kept(HPA):
-        if by := _lowered("spec.minReplicas", 1)(change):
+        if by := _lowered(change, "spec.minReplicas", 1):
             yield change.title, f"HPA minimum {by}: fewer pods survive a node's loss"
 
 
@@ -88,21 +81,13 @@ def hpa_changed(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"HPA moves otherwise: behavior {canonical(old)} → {canonical(new)}"
 
 
-@risk("low")
-def requests_raised(scene: Scene) -> Iterator[Finding]:
-    """Name containers that need more room: where there is none, pods stay pending."""
-    for change, name, resource, old, new in _amounts(scene, "requests"):
-        if old is not None and new is not None and amount(new) > amount(old):
-            yield change.title, f"{resource} request of {name} raised {old} → {new}"
-
-
 @risk("high")
 def replicas_lowered(scene: Scene) -> Iterator[Finding]:
     """Name workloads with a fixed number of pods that have fewer."""
     scaled = {dig(scaler, "spec.scaleTargetRef.name") for scaler in scene.after.of(HPA)}
     for change in scene.kept("Deployment", "StatefulSet"):
         default = None if change.name in scaled else 1
-        if by := _lowered("spec.replicas", default)(change):
+        if by := _lowered(change, "spec.replicas", default):
             yield change.title, f"replicas {by}"
 
 
@@ -128,35 +113,44 @@ def _loosened(change: Change) -> str:
     return ""
 
 
-@risk("medium")
-def limits_lowered(scene: Scene) -> Iterator[Finding]:
-    """Name containers that are killed or throttled earlier."""
-    for change, name, resource, old, new in _amounts(scene, "limits"):
-        if old is not None and new is not None and amount(new) < amount(old):
-            yield change.title, f"{resource} limit of {name} lowered {old} → {new}"
-
-
 @risk("high")
 def limits_removed(scene: Scene) -> Iterator[Finding]:
     """Name containers that may take all of a node."""
-    for change, name, resource, old, new in _amounts(scene, "limits"):
+    for where, what, old, new in _amounts(scene, "limits"):
         if old is not None and new is None:
-            yield change.title, f"{resource} limit of {name} removed (was {old})"
+            yield where, f"{what} removed (was {old})"
+
+
+@risk("medium")
+def limits_lowered(scene: Scene) -> Iterator[Finding]:
+    """Name containers that are killed or throttled earlier."""
+    return _less(scene, "limits")
 
 
 @risk("medium")
 def requests_lowered(scene: Scene) -> Iterator[Finding]:
     """Name containers that are promised less."""
-    for change, name, resource, old, new in _amounts(scene, "requests"):
-        if old is not None and (new is None or amount(new) < amount(old)):
-            yield change.title, f"{resource} request of {name} lowered {old} → {new or 'none'}"
+    return _less(scene, "requests")
 
 
-def _amounts(scene: Scene, bound: str) -> Iterator[tuple[Change, str, str, Any, Any]]:
-    for change in scene.kept("Deployment", "StatefulSet", "DaemonSet", "Job"):
-        pods = (template_spec(side).get("containers") for side in (change.old, change.new))
-        for name, before, after in items(*pods):
-            if before and after:
-                old, new = (dig(one, f"resources.{bound}") or {} for one in (before, after))
-                for resource in sorted(old.keys() | new.keys()):
-                    yield change, name, resource, old.get(resource), new.get(resource)
+@risk("low")
+def requests_raised(scene: Scene) -> Iterator[Finding]:
+    """Name containers that need more room: where there is none, pods stay pending."""
+    for where, what, old, new in _amounts(scene, "requests"):
+        if None not in (old, new) and amount(new) > amount(old):
+            yield where, f"{what} raised {old} → {new}"
+
+
+def _less(scene: Scene, bound: str) -> Iterator[Finding]:
+    for where, what, old, new in _amounts(scene, bound):
+        gone = new is None and bound == "requests"
+        if old is not None and (gone or (new is not None and amount(new) < amount(old))):
+            yield where, f"{what} lowered {old} → {new or 'none'}"
+
+
+def _amounts(scene: Scene, bound: str) -> Iterator[tuple[str, str, Any, Any]]:
+    for change, name, before, after in containers(scene):
+        old, new = (dig(side, f"resources.{bound}") or {} for side in (before, after))
+        for resource in sorted(old.keys() | new.keys()):
+            what = f"{resource} {bound.removesuffix('s')} of {name}"
+            yield change.title, what, old.get(resource), new.get(resource)

@@ -7,7 +7,6 @@ from infra import ranges
 from infra.policy.network import narrows
 from infra.policy.objects import Object, dig
 from infra.review.fields import canonical
-from infra.review.pairing import Change
 from infra.review.risks.rule import Finding, Scene, risk
 
 IMPLIED: Final = ("Egress", "Ingress")
@@ -28,30 +27,23 @@ DIRECTIONS: Final = {"egress": "to", "ingress": "from"}
 @risk("high")
 def network_opened_to_the_world(scene: Scene) -> Iterator[Finding]:
     """Name flows to everywhere that were not allowed before."""
-    for change, direction, where, wide in _opened(scene):
-        if wide:
-            yield change.title, f"NetworkPolicy opens {direction} {DIRECTIONS[direction]} {where}"
+    return _opened(scene, wide=True)
 
 
 @risk("medium")
 def network_opened(scene: Scene) -> Iterator[Finding]:
     """Name narrower flows that were not allowed before."""
-    for change, direction, where, wide in _opened(scene):
-        if not wide:
-            yield change.title, f"NetworkPolicy opens {direction} {DIRECTIONS[direction]} {where}"
+    return _opened(scene, wide=False)
 
 
 @risk("medium")
 def network_closed(scene: Scene) -> Iterator[Finding]:
     """Name flows that are no longer allowed by a policy: what uses them fails."""
     for change in scene.of("NetworkPolicy"):
-        for direction in DIRECTIONS:
+        for direction, way in DIRECTIONS.items():
             gone = _flows(change.old, direction).keys() - _flows(change.new, direction).keys()
             for where in sorted(gone):
-                yield (
-                    change.title,
-                    f"NetworkPolicy closes {direction} {DIRECTIONS[direction]} {where}",
-                )
+                yield change.title, f"NetworkPolicy closes {direction} {way} {where}"
 
 
 @risk("high")
@@ -106,12 +98,13 @@ def rights_granted(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{key} is {new[key]}: the account may be somebody elsewhere"
 
 
-def _opened(scene: Scene) -> Iterator[tuple[Change, str, str, bool]]:
+def _opened(scene: Scene, *, wide: bool) -> Iterator[Finding]:
     for change in scene.of("NetworkPolicy"):
-        for direction in DIRECTIONS:
+        for direction, way in DIRECTIONS.items():
             old, new = (_flows(side, direction) for side in (change.old, change.new))
             for where in sorted(new.keys() - old.keys()):
-                yield change, direction, where, new[where]
+                if new[where] == wide:
+                    yield change.title, f"NetworkPolicy opens {direction} {way} {where}"
 
 
 def _flows(policy: Object, direction: str) -> dict[str, bool]:

@@ -21,17 +21,6 @@ RESTARTING: Final = ("livenessProbe", "startupProbe")
 PROBES: Final = ("readinessProbe", "livenessProbe", "startupProbe")
 LEVELS: Final = ("privileged", "baseline", "restricted")
 """Of the Pod Security Standards, from loose to strict."""
-SAFE: Final[Mapping[str, Any]] = {
-    "privileged": False,
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "procMount": "Default",
-    "appArmorProfile.type": "RuntimeDefault",
-}
-"""What a security context must say, by field; to say nothing is unsafe but for SAFE_WHEN_ABSENT."""
-SAFE_WHEN_ABSENT: Final = ("privileged", "procMount", "appArmorProfile.type")
-SHARED: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 IDENTITIES: Final = ("runAsUser", "runAsGroup", "fsGroup")
 SURROUNDINGS: Final = ("dnsPolicy", "dnsConfig", "hostAliases", "runtimeClassName", "volumes")
 PLACEMENT: Final = ("nodeSelector", "nodeName", "tolerations", "affinity.nodeAffinity")
@@ -41,52 +30,28 @@ EVEN_SPREAD: Final = ("affinity.podAntiAffinity", SPREAD)
 
 @risk("high")
 def privileges_raised(scene: Scene) -> Iterator[Finding]:
-    """Name what a pod may do from now on and could not before."""
+    """Name what a pod may do from now on, as far as Pod Security admission leaves it open."""
     for change in scene.of(*OWNERS):
         if change.after is not None:
-            old, new = _privileges(change.old), _privileges(change.new)
-            for privilege in sorted(new - (old if change.before is not None else set())):
+            old = _privileges(change.old) if change.before is not None else set()
+            for privilege in sorted(_privileges(change.new) - old):
                 yield change.title, f"privileges raised: {privilege}"
 
 
 def _privileges(obj: Mapping[str, Any]) -> set[str]:
     spec = template_spec(obj)
-    found = {f"{key} is on" for key in SHARED if spec.get(key)}
-    found |= {
-        f"mounts the node's {dig(each, 'hostPath.path')}"
-        for each in spec.get("volumes") or ()
-        if each.get("hostPath")
-    }
+    found = {"shareProcessNamespace is on"} if spec.get("shareProcessNamespace") else set()
     sources = [dig(each, "projected.sources") or () for each in spec.get("volumes") or ()]
     projected = any("serviceAccountToken" in one for each in sources for one in each)
     if projected or spec.get("automountServiceAccountToken") is not False:
         found.add("the pod carries a token of the Kubernetes API")
-    sysctls = dig(spec, "securityContext.sysctls") or ()
-    found |= {f"sets {each['name']} of the kernel" for each in sysctls}
     for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
-        found |= {f"{container['name']}: {each}" for each in _of_container(container, spec)}
+        context, name = _context(spec, container), container["name"]
+        if context.get("readOnlyRootFilesystem") is not True:
+            found.add(f"{name}: its root filesystem is writable")
+        if context.get("runAsGroup") == 0:
+            found.add(f"{name}: it runs in root's group")
     return found
-
-
-def _of_container(container: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
-    context = _context(spec, container)
-    for path, safe in SAFE.items():
-        value = dig(context, path)
-        if value != safe and not (value is None and path in SAFE_WHEN_ABSENT):
-            yield f"{path} is {'not set' if value is None else str(value).lower()}"
-    capabilities = context.get("capabilities") or {}
-    if "ALL" not in (capabilities.get("drop") or ()):
-        yield "not all capabilities are dropped"
-    yield from (f"capability {name} added" for name in capabilities.get("add") or ())
-    if context.get("runAsUser") == 0:
-        yield "it runs as root"
-    if context.get("runAsGroup") == 0:
-        yield "it runs in root's group"
-    if dig(context, "seccompProfile.type") in (None, "Unconfined"):
-        yield "system calls are not filtered"
-    for port in container.get("ports") or ():
-        if port.get("hostPort"):
-            yield f"it takes port {port['hostPort']} of its node"
 
 
 def _context(spec: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
