@@ -16,7 +16,7 @@ import pulumi_kubernetes as k8s
 from infra import labels
 from infra.components import flows, pods
 from infra.components.scope import Scope
-from infra.components.workload import service_account
+from infra.components.workload import service, service_account
 from infra.sections import Amounts, Dependencies, Resources
 
 SMALL: Final = Resources(
@@ -114,20 +114,7 @@ class LocalDependencies(pulumi.ComponentResource):
                 self._child, pulumi.ResourceOptions(depends_on=[account])
             ),
         )
-        core.Service(
-            server.name,
-            metadata=scope.metadata(name, server.name),
-            spec=core.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=labels.selector(server.name),
-                ports=[
-                    core.ServicePortArgs(
-                        name=server.name, port=server.port, target_port=server.name, protocol="TCP"
-                    )
-                ],
-            ),
-            opts=self._child,
-        )
+        service(scope, server.name, {server.name: server.port}, self._child)
         clients = [flows.from_pods(CLIENTS[server.name], server.name)]
         flows.allow(scope, server.name, [server.name], self._child, ingress=clients)
 

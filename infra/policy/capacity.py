@@ -1,17 +1,13 @@
 """Rules about how many pods there are, and whether what they share is enough for them."""
 
-import math
 from collections.abc import Iterator
 
-from infra import labels
 from infra.policy.objects import Object, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 
 SMALLEST_SCALE = 3
 """With a budget of two, one pod can always go."""
 LARGEST_SCALE = 20
-DEFAULT_SURGE = "25%"
-"""Kubernetes' own."""
 
 
 @rule("A disruption budget that keeps every pod blocks the drain of a node for ever.")
@@ -60,35 +56,6 @@ def scale_in_range(stack: Stack) -> Iterator[Problem]:
         kinds = [metric["type"] for metric in spec.get("metrics", ())]
         if sorted(kinds) != ["Pods", "Resource", "Resource"]:
             yield title(scaler), "doesn't scale by CPU, memory and a metric of the pods"
-
-
-@rule("A pod that finds no connection free turns payments away, at the worst moment: full load.")
-def connections_fit(stack: Stack) -> Iterator[Problem]:
-    """Count all pods of a rollout at full scale, each with a full pool, against the database."""
-    for config in stack.of("ConfigMap"):
-        allowed = config["metadata"].get("annotations", {}).get(labels.DATABASE_CONNECTIONS)
-        if allowed is None:
-            continue
-        pool = int(config["data"]["DB_POOL_SIZE"])
-        owners = {pod.owner for pod in stack.pods() if pod.runs_service}
-        most = sum(_most_pods(stack, d) for d in stack.of("Deployment") if title(d) in owners)
-        migrations = sum(1 for _ in stack.of("Job"))
-        needed = most * pool + migrations * labels.MIGRATION_CONNECTIONS
-        if needed > int(allowed):
-            yield (
-                title(config),
-                f"gives each of {most} pods {pool} connections; with {migrations} migration they "
-                f"need {needed}, and the database has {allowed} for them",
-            )
-
-
-def _most_pods(stack: Stack, deployment: Object) -> int:
-    """Return how many pods there are at once, in a rollout at full scale."""
-    most = replicas(stack, deployment)[1]
-    surge = str(dig(deployment, "spec.strategy.rollingUpdate.maxSurge") or DEFAULT_SURGE)
-    if surge.endswith("%"):
-        return most + math.ceil(most * int(surge.removesuffix("%")) / 100)
-    return most + int(surge)
 
 
 def replicas(stack: Stack, deployment: Object) -> tuple[int, int]:

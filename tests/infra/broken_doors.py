@@ -171,14 +171,6 @@ DOORS: dict[str, tuple[Break, str]] = {
         ].remove("169.254.0.0/16"),
         "flows-have-ends: NetworkPolicy coinslot-allow-webhooks allows egress of everybody",
     ),
-    "a service on a closed port": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(LIBRARY_URL="https://lib.example"),
-        "services-reachable: Deployment coinslot-worker calls LIBRARY_URL on port 443",
-    ),
-    "a provider in use on a closed port": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(PROVIDERS="simulator,stripe"),
-        "services-reachable: Deployment coinslot-api calls STRIPE_URL on port 443",
-    ),
     "no way in for Prometheus": (
         lambda s: drop(s, FLOW, "coinslot-allow-scrape"),
         "scrape-reaches-pods: Deployment coinslot-worker is monitored",

@@ -54,11 +54,6 @@ BREAKS: dict[str, tuple[Break, str]] = {
         lambda s: spec(s, SCALER)["metrics"].pop(),
         "scale-in-range: HorizontalPodAutoscaler coinslot-api doesn't scale by CPU, memory and",
     ),
-    "pools that outgrow the database": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(DB_POOL_SIZE="18"),
-        "connections-fit: ConfigMap coinslot-config gives each of 28 pods 18 connections; with 1 "
-        "migration they need 506, and the database has 490",
-    ),
     "a container beside the service": (
         lambda s: pod(s)["containers"].append({**container(s), "name": "side", "ports": []}),
         "one-container: Deployment coinslot-api runs side beside the service",

@@ -46,14 +46,6 @@ def network_closed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"NetworkPolicy closes {direction} {way} {where}"
 
 
-@risk("high")
-def default_deny_removed(scene: Scene) -> Iterator[Finding]:
-    """Name directions in which a policy without rules no longer denies."""
-    for change in scene.of("NetworkPolicy"):
-        for direction in sorted(_denied(change.old) - _denied(change.new)):
-            yield change.title, f"{direction} is no longer denied by default: everything is open"
-
-
 @risk("medium")
 def network_selection_changed(scene: Scene) -> Iterator[Finding]:
     """Name policies that hold for other pods than before."""
@@ -154,10 +146,3 @@ def _wide(peer: Mapping[str, Any]) -> bool:
         spared = str(ranges.LINK_LOCAL) in (peer["ipBlock"].get("except") or ())
         return ranges.too_wide(network) or (ranges.holds_metadata(network) and not spared)
     return not peer or ("namespaceSelector" in peer and not narrows(peer["namespaceSelector"]))
-
-
-def _denied(policy: Object) -> set[str]:
-    spec = policy.get("spec") or {}
-    if not spec or spec.get("podSelector") or spec.get("egress") or spec.get("ingress"):
-        return set()
-    return set(spec.get("policyTypes") or ())

@@ -72,15 +72,6 @@ def pod_security_lowered(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"privileges raised: pod security lowered {old} → {new}"
 
 
-@risk("high")
-def probe_removed(scene: Scene) -> Iterator[Finding]:
-    """Name containers whose health nobody looks at any more."""
-    for change, name, before, after in containers(scene):
-        for probe in PROBES:
-            if probe in before and probe not in after:
-                yield change.title, f"{probe} of {name} removed"
-
-
 @risk("medium")
 def probe_loosened(scene: Scene) -> Iterator[Finding]:
     """Name probes that notice a broken pod later."""

@@ -73,18 +73,6 @@ EXAMPLES = [
         cut(API, f"{CONTAINER}.envFrom"),
     ),
     example(
-        "secret-exposed",
-        "is given all of Secret secrets",
-        put(API, f"{CONTAINER}.envFrom", [{"secretRef": {"name": "secrets"}}]),
-    ),
-    example(
-        "secret-exposed",
-        "is given all of Secret secrets",
-        put(
-            API, "spec.template.spec.volumes", [{"name": "s", "secret": {"secretName": "secrets"}}]
-        ),
-    ),
-    example(
         "selector-changed",
         "requests go to other pods",
         put("Service api", "spec.selector.app", "worker"),
@@ -173,7 +161,6 @@ EXAMPLES = [
         put(DATABASE, "spec.podSelector", {}),
         one_way=False,
     ),
-    example("default-deny-removed", "Egress is no longer denied", cut("NetworkPolicy deny-all")),
     example(
         "service-published",
         "published outside the cluster (type LoadBalancer)",

@@ -22,9 +22,6 @@ EXAMPLES = [
         ),
     ),
     example(
-        "probe-removed", "readinessProbe of api removed", cut(API, f"{CONTAINER}.readinessProbe")
-    ),
-    example(
         "probe-loosened",
         "readinessProbe of api notices after 50 s, was 10 s",
         put(API, f"{CONTAINER}.readinessProbe.failureThreshold", 10),
