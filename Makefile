@@ -52,8 +52,8 @@ fresh: ## fail when `make render` would change a committed file
 	@$(PYTHON) -m scripts.render --check
 
 .PHONY: policy
-policy: ## judge the rendered manifests: our rules, kube-score, kubeconform; STACK=local|staging|prod|all
-	$(BOOTSTRAP) venv kubeconform kube-score
+policy: ## judge the rendered manifests: our rules, kube-score, kubeconform, Pod Security; STACK=local|staging|prod|all
+	$(BOOTSTRAP) venv kubeconform kube-score pod-security
 	@$(PYTHON) -m scripts.policy $(if $(filter command line,$(origin STACK)),$(STACK),all)
 
 .PHONY: migrations
@@ -68,7 +68,7 @@ parity: ## every difference between staging and prod; one without a declared rea
 
 .PHONY: test
 test: ## every test that needs no cluster
-	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score actionlint control-plane
+	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint control-plane
 	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster
 
 .PHONY: live
@@ -83,7 +83,7 @@ cluster-test: ## the stack local on a real Kubernetes API whose nodes are played
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
-	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score actionlint
+	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint
 	@$(PYTHON) -m scripts.coverage $(SPREAD) --ignore=tests/cluster --ignore=tests/live $(TESTS)
 
 .PHONY: audit
@@ -128,7 +128,7 @@ preview up destroy refresh drift releases rollback:
 
 .PHONY: diff
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"
-	$(BOOTSTRAP) venv pulumi
+	$(BOOTSTRAP) venv pulumi pod-security
 	@$(PYTHON) -m scripts.diff $(STACK) --base $(BASE) $(ARGS)
 
 .PHONY: pr-comment

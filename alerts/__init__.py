@@ -10,13 +10,13 @@ from alerts import (
     availability,
     budgets,
     delivery,
+    dependencies,
     disputes,
     merchants,
     money,
-    partners,
     payments,
     resources,
-    volume,
+    traffic,
 )
 from alerts.model import Alert, Area, Recording
 
@@ -24,10 +24,10 @@ AREAS: Final[tuple[Area, ...]] = (
     budgets.RECORDED,
     budgets.MONTH,
     payments.AREA,
-    volume.AREA,
+    traffic.AREA,
     budgets.AREA,
     api.AREA,
-    partners.AREA,
+    dependencies.AREA,
     delivery.AREA,
     merchants.AREA,
     money.AREA,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.links import ERRORS_DASHBOARD
-from alerts.model import SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.model import SERVICE, STACK, Alert, Area, ForDuration, Severity, ValueFormat
 from alerts.promql import NoneOf, Pattern, above, ratio
 from service.metric_catalog import HTTP_REQUESTS
 from service.slo import API_ERROR_RATIO
@@ -23,11 +23,13 @@ ERRORS: Final = Alert(
         ),
         API_ERROR_RATIO.value,
     ),
-    hold=Hold(WINDOW, "as long as the window, which a lone failure has left by then"),
+    for_duration=ForDuration(
+        WINDOW, "as long as the window, which a lone failure has left by then"
+    ),
     severity=Severity.CRITICAL,
     summary=f"More than {API_ERROR_RATIO.value:.0%} of requests get a 5xx",
     description="{value} of the requests to {namespace} were answered with a 5xx.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=API_ERROR_RATIO.why,
     dashboard=ERRORS_DASHBOARD,
 )

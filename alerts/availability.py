@@ -12,11 +12,11 @@ from alerts.model import (
     WORKER_JOB,
     Alert,
     Area,
-    Hold,
+    ForDuration,
     Severity,
-    Show,
+    ValueFormat,
 )
-from alerts.promql import NoneOf, Over, above, absent, age, equal, magnitude, without
+from alerts.promql import NoneOf, OverTime, above, absent, age, equal, magnitude, without
 from service.metric_catalog import CLOCK_OFFSET, WORKER_LAST_ROUND
 from service.slo import CLOCK_OFFSET_S, WORKER_ROUND_S
 
@@ -29,21 +29,23 @@ TARGET: Final = (*STACK, "job", "pod", "instance")
 def gone(job: str) -> str:
     """Return the stacks that had a process of the job within a day, and have none that answers."""
     return without(
-        above(SERVICE.gauge(UP, "count", STACK, Over("count", REMEMBERED), job=job), 0),
+        above(SERVICE.gauge(UP, "count", STACK, OverTime("count", REMEMBERED), job=job), 0),
         equal(SERVICE.gauge(UP, "max", STACK, job=job), 1),
     )
 
 
-_GONE_HOLD: Final = Hold("2m", "four evaluations: a rollout never takes the last process away")
+_GONE_FOR: Final = ForDuration(
+    "2m", "four evaluations: a rollout never takes the last process away"
+)
 
 TARGET_DOWN: Final = Alert(
     name="TargetDown",
     expression=equal(SERVICE.gauge(UP, "max", TARGET), 0),
-    hold=Hold("5m", "a pod that is moved is gone from the targets by then"),
+    for_duration=ForDuration("5m", "a pod that is moved is gone from the targets by then"),
     severity=Severity.WARNING,
     summary="A process does not answer Prometheus",
     description="{pod} ({instance}) of {job} in {namespace} has not answered; up is {value}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="0 is Prometheus' own word for a scrape that failed",
     by=TARGET,
     dashboard=ROLLOUT_DASHBOARD,
@@ -51,33 +53,35 @@ TARGET_DOWN: Final = Alert(
 API_GONE: Final = Alert(
     name="ApiDown",
     expression=gone(API_JOB),
-    hold=_GONE_HOLD,
+    for_duration=_GONE_FOR,
     severity=Severity.CRITICAL,
     summary="No API process answers: nobody can pay",
     description="{namespace} had {value} API processes within a day; now none answers.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="one that answers is enough not to wake anybody; none is an outage",
     dashboard=ROLLOUT_DASHBOARD,
 )
 WORKER_GONE: Final = Alert(
     name="WorkerDown",
     expression=gone(WORKER_JOB),
-    hold=_GONE_HOLD,
+    for_duration=_GONE_FOR,
     severity=Severity.CRITICAL,
     summary="No worker process answers: nothing is granted or repaired",
     description="{namespace} had {value} worker processes within a day; now none answers.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="one that answers does the work of all; none leaves paid orders without their games",
     dashboard=ROLLOUT_DASHBOARD,
 )
 NO_TARGETS: Final = Alert(
     name="NoTargets",
     expression=absent(SERVICE.plain(UP)),
-    hold=Hold("10m", "a restart of Prometheus finds its targets within a minute or two"),
+    for_duration=ForDuration(
+        "10m", "a restart of Prometheus finds its targets within a minute or two"
+    ),
     severity=Severity.CRITICAL,
     summary="Prometheus knows no process of the service: no other alert can fire",
     description="There is no target of the service at all (absent: {value}).",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="alerts about a service that isn't scraped are silent, which looks like health",
     by=(),
     dashboard=ROLLOUT_DASHBOARD,
@@ -95,12 +99,12 @@ STALLED: Final = Alert(
         ),
         WORKER_ROUND_S.value,
     ),
-    hold=Hold("2m", "four evaluations; the quarter of an hour is proof enough"),
+    for_duration=ForDuration("2m", "four evaluations; the quarter of an hour is proof enough"),
     severity=Severity.WARNING,
     summary="A background worker has not got through a round for a quarter of an hour",
     description="The worker {worker} of {pod} ({instance}) in {namespace} last ended a round "
     "{value} ago. What it measures is as old.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=f"{WORKER_ROUND_S.why}; a run of reconciliation may take an hour and has its own alert",
     by=(*INSTANCE, "worker"),
     dashboard=RESOURCES_DASHBOARD,
@@ -109,12 +113,12 @@ STALLED: Final = Alert(
 CLOCK_APART: Final = Alert(
     name="ClockApart",
     expression=above(magnitude(SERVICE.gauge(CLOCK_OFFSET, "max", INSTANCE)), CLOCK_OFFSET_S.value),
-    hold=Hold("5m", "a clock that is stepped right after a boot is right by then"),
+    for_duration=ForDuration("5m", "a clock that is stepped right after a boot is right by then"),
     severity=Severity.WARNING,
     summary="The clock of a machine and the database's are seconds apart",
     description="The clock of the machine under {pod} ({instance}) in {namespace} and the "
     "database's are {value} apart. The service goes by the database's.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=CLOCK_OFFSET_S.why,
     by=INSTANCE,
     dashboard=RESOURCES_DASHBOARD,

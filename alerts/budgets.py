@@ -17,12 +17,12 @@ from alerts.model import (
     STACK,
     Alert,
     Area,
-    Hold,
+    ForDuration,
     Recording,
     Severity,
-    Show,
+    ValueFormat,
 )
-from alerts.promql import OneOf, Over, above, both, either, ratio, times
+from alerts.promql import OneOf, OverTime, above, both, either, ratio, times
 from service.metric_catalog import PAYMENT_DURATION, PAYMENTS, Metric
 from service.slo import (
     BURN_LEAST,
@@ -93,7 +93,7 @@ class Budget:
 
     def ratio_over(self, window: str) -> Recording:
         """Return the rule of the ratio over a longer window."""
-        over = Over("sum", window)
+        over = OverTime("sum", window)
         expression = ratio(RULES.plain(self.bad_rate, over), RULES.plain(self.every_rate, over))
         return Recording(self.error_ratio(window), expression)
 
@@ -108,7 +108,7 @@ class Budget:
 
     def _burning(self, window: BurnWindow) -> str:
         limit = round(window.factor * self.objective.error_budget, 6)
-        counted = RULES.plain(self.bad_rate, Over("sum", window.long))
+        counted = RULES.plain(self.bad_rate, OverTime("sum", window.long))
         return both(
             above(RULES.plain(self.error_ratio(window.long)), limit),
             above(RULES.plain(self.error_ratio(window.short)), limit),
@@ -153,12 +153,12 @@ def fast(budget: Budget) -> Alert:
     return Alert(
         name=f"{budget.title.capitalize()}BudgetBurnFast",
         expression=budget.burning(PAGE),
-        hold=Hold("2m", "four evaluations; the two windows are the real hold"),
+        for_duration=ForDuration("2m", "four evaluations; the two windows are the real hold"),
         severity=Severity.CRITICAL,
         summary=f"The error budget of payment {budget.title} burns fast",
         description=f"{{value}} of the payments of {{namespace}} were bad over the long window; "
         f"the objective is {promise:.1%} good ones over {budget.objective.window}.",
-        show=Show.PERCENTAGE,
+        value_format=ValueFormat.PERCENTAGE,
         why=_why(PAGE),
         dashboard=OBJECTIVES_DASHBOARD,
     )
@@ -170,12 +170,14 @@ def slow(budget: Budget) -> Alert:
     return Alert(
         name=f"{budget.title.capitalize()}BudgetBurnSlow",
         expression=budget.burning(TICKET),
-        hold=Hold("15m", "of windows of hours and days a quarter of an hour is nothing"),
+        for_duration=ForDuration(
+            "15m", "of windows of hours and days a quarter of an hour is nothing"
+        ),
         severity=Severity.WARNING,
         summary=f"The error budget of payment {budget.title} won't last the month",
         description=f"{{value}} of the payments of {{namespace}} were bad over the long window; "
         f"the objective is {promise:.1%} good ones over {budget.objective.window}.",
-        show=Show.PERCENTAGE,
+        value_format=ValueFormat.PERCENTAGE,
         why=_why(TICKET),
         dashboard=OBJECTIVES_DASHBOARD,
     )

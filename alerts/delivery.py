@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.links import INTEGRATIONS_DASHBOARD, MONEY_DASHBOARD
-from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, ForDuration, Severity, ValueFormat
 from alerts.payments import NEARLY
 from alerts.promql import OneOf, above, ratio
 from service.metric_catalog import (
@@ -28,41 +28,45 @@ PARKED_WINDOW: Final = "6h"
 """Long enough that the alert of the night is still there for the people of the morning."""
 REFUSED_WINDOW: Final = "10m"
 
-_HAPPENED: Final = Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it")
-_NOT_GRANTED_HOLD: Final = Hold("15m", "time for the relay to heal it, which it mostly does")
+_HAPPENED: Final = ForDuration(
+    AT_ONCE, "what is counted has happened; waiting would add nothing to it"
+)
+_NOT_GRANTED_FOR: Final = ForDuration("15m", "time for the relay to heal it, which it mostly does")
 
 OUTBOX_LAGGING: Final = Alert(
     name="OutboxLagging",
     expression=above(SERVICE.gauge(OUTBOX_LAG, "max", STACK), OUTBOX_LAG_S.value),
-    hold=Hold("5m", "the longest pause between two tries, so that the next one has been made"),
+    for_duration=ForDuration(
+        "5m", "the longest pause between two tries, so that the next one has been made"
+    ),
     severity=Severity.WARNING,
     summary="Grants and revokes don't get out",
     description="The oldest message in the outbox of {namespace} has waited for {value}.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=OUTBOX_LAG_S.why,
     dashboard=MONEY_DASHBOARD,
 )
 NOT_GRANTED: Final = Alert(
     name="PaidNotGranted",
     expression=above(SERVICE.gauge(PAID_NOT_GRANTED, "max", STACK), NOT_GRANTED_LIMIT.warning),
-    hold=_NOT_GRANTED_HOLD,
+    for_duration=_NOT_GRANTED_FOR,
     severity=Severity.WARNING,
     summary="Orders are paid and their games are not granted",
     description=f"{{value}} orders of {{namespace}} were paid more than {GRANT_FRESHNESS_S} s ago "
     "and have neither their games nor their money back.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why=NOT_GRANTED_LIMIT.why,
     dashboard=MONEY_DASHBOARD,
 )
 MANY_NOT_GRANTED: Final = Alert(
     name="PaidNotGrantedMany",
     expression=above(SERVICE.gauge(PAID_NOT_GRANTED, "max", STACK), NOT_GRANTED_LIMIT.critical),
-    hold=_NOT_GRANTED_HOLD,
+    for_duration=_NOT_GRANTED_FOR,
     severity=Severity.CRITICAL,
     summary="Many orders are paid and their games are not granted",
     description=f"{{value}} orders of {{namespace}} were paid more than {GRANT_FRESHNESS_S} s ago "
     "and have neither their games nor their money back.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why=NOT_GRANTED_LIMIT.why,
     dashboard=MONEY_DASHBOARD,
 )
@@ -72,12 +76,12 @@ GIVEN_UP: Final = Alert(
         SERVICE.increase(GRANTS_GIVEN_UP, GIVEN_UP_WINDOW, (*STACK, "reason")),
         GIVEN_UP_LIMIT.value - NEARLY,
     ),
-    hold=_HAPPENED,
+    for_duration=_HAPPENED,
     severity=Severity.WARNING,
     summary="Paid games could not be granted and are refunded",
     description=f"{{value}} grants of {{namespace}} were given up within {GIVEN_UP_WINDOW}, the "
     "reason: {reason}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why=GIVEN_UP_LIMIT.why,
     by=(*STACK, "reason"),
     dashboard=MONEY_DASHBOARD,
@@ -85,11 +89,11 @@ GIVEN_UP: Final = Alert(
 INBOX_LAGGING: Final = Alert(
     name="WebhookInboxLagging",
     expression=above(SERVICE.gauge(WEBHOOK_INBOX_LAG, "max", STACK), WEBHOOK_INBOX_LAG_S.value),
-    hold=Hold("5m", "a burst of some thousand events is worked off in less"),
+    for_duration=ForDuration("5m", "a burst of some thousand events is worked off in less"),
     severity=Severity.WARNING,
     summary="Webhooks of providers wait in the inbox",
     description="An event in the inbox of {namespace} that is due has waited for {value}.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=WEBHOOK_INBOX_LAG_S.why,
     dashboard=INTEGRATIONS_DASHBOARD,
 )
@@ -99,12 +103,12 @@ PARKED: Final = Alert(
         SERVICE.increase(WEBHOOK_EVENTS, PARKED_WINDOW, (*STACK, "provider"), outcome="parked"),
         1 - NEARLY,
     ),
-    hold=_HAPPENED,
+    for_duration=_HAPPENED,
     severity=Severity.WARNING,
     summary="A webhook could not be processed for three days and was parked",
     description=f"{{value}} events of {{provider}} were parked in {{namespace}} within "
     f"{PARKED_WINDOW}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="an event is parked once, after three days of tries: each one needs a person",
     by=(*STACK, "provider"),
     dashboard=INTEGRATIONS_DASHBOARD,
@@ -123,12 +127,14 @@ REFUSED: Final = Alert(
         ),
         WEBHOOK_REFUSED_RATIO.value,
     ),
-    hold=Hold(REFUSED_WINDOW, "as long as the window: a lone forgery has left it by then"),
+    for_duration=ForDuration(
+        REFUSED_WINDOW, "as long as the window: a lone forgery has left it by then"
+    ),
     severity=Severity.WARNING,
     summary="Webhooks are refused",
     description="{value} of the deliveries of {provider} to {namespace} were refused: a wrong "
     "signature, a wrong time, or a body that can't be read.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=WEBHOOK_REFUSED_RATIO.why,
     by=(*STACK, "provider"),
     dashboard=INTEGRATIONS_DASHBOARD,
@@ -139,12 +145,12 @@ MISMATCHED: Final = Alert(
         SERVICE.increase(WEBHOOK_EVENTS, PARKED_WINDOW, (*STACK, "provider"), outcome="mismatch"),
         1 - NEARLY,
     ),
-    hold=_HAPPENED,
+    for_duration=_HAPPENED,
     severity=Severity.WARNING,
     summary="A signed webhook claimed somebody else's charge for a payment",
     description=f"{{value}} events of {{provider}} in {{namespace}} within {PARKED_WINDOW} said of "
     "a charge what the provider does not have on record.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="a provider does not contradict itself: whoever signed it has the secret and is not it",
     by=(*STACK, "provider"),
     dashboard=INTEGRATIONS_DASHBOARD,

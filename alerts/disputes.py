@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.links import MONEY_DASHBOARD
-from alerts.model import SERVICE, STACK, WORKER_JOB, Alert, Area, Hold, Severity, Show
+from alerts.model import SERVICE, STACK, WORKER_JOB, Alert, Area, ForDuration, Severity, ValueFormat
 from alerts.payments import NEARLY
 from alerts.promql import OneOf, above, below, both, ratio, total, until
 from service.metric_catalog import DISPUTE_EVIDENCE_DUE, DISPUTES, DISPUTES_OPEN, PAYMENTS
@@ -15,7 +15,9 @@ _LEFT: Final = until(above(SERVICE.gauge(DISPUTE_EVIDENCE_DUE, "max", STACK, job
 _NEW: Final = SERVICE.increase(DISPUTES, WINDOW, STACK, status="needs_response")
 _PAID: Final = SERVICE.increase(PAYMENTS, WINDOW, STACK, status="succeeded")
 _DUE: Final = "The first answer to a bank that {namespace} owes is due in {value}."
-_TOLD: Final = Hold("1m", "two evaluations: a worker that starts has told its number by then")
+_TOLD: Final = ForDuration(
+    "1m", "two evaluations: a worker that starts has told its number by then"
+)
 
 OPENED: Final = Alert(
     name="DisputeOpened",
@@ -31,33 +33,33 @@ OPENED: Final = Alert(
         ),
         0,
     ),
-    hold=_TOLD,
+    for_duration=_TOLD,
     severity=Severity.WARNING,
     summary="A buyer's bank waits for an answer",
     description="{value} disputes and inquiries of {namespace} wait for evidence.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="a dispute that nobody answers is lost, however good the case",
     dashboard=MONEY_DASHBOARD,
 )
 DUE_SOON: Final = Alert(
     name="DisputeEvidenceDueSoon",
     expression=below(_LEFT, DISPUTE_DUE_S.warning),
-    hold=_TOLD,
+    for_duration=_TOLD,
     severity=Severity.WARNING,
     summary="The deadline of a dispute is near",
     description=_DUE,
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=DISPUTE_DUE_S.why,
     dashboard=MONEY_DASHBOARD,
 )
 DUE_CRITICAL: Final = Alert(
     name="DisputeEvidenceDueCritical",
     expression=below(_LEFT, DISPUTE_DUE_S.critical),
-    hold=_TOLD,
+    for_duration=_TOLD,
     severity=Severity.CRITICAL,
     summary="A dispute is lost tomorrow unless somebody answers",
     description=_DUE,
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=DISPUTE_DUE_S.why,
     dashboard=MONEY_DASHBOARD,
 )
@@ -67,12 +69,14 @@ RATE_HIGH: Final = Alert(
         above(ratio(_NEW, _PAID), DISPUTE_RATIO.value),
         above(_NEW, DISPUTES_LEAST.value - NEARLY),
     ),
-    hold=Hold("5m", "ten evaluations: a count over a day neither comes nor goes in less"),
+    for_duration=ForDuration(
+        "5m", "ten evaluations: a count over a day neither comes nor goes in less"
+    ),
     severity=Severity.WARNING,
     summary="Many payments are disputed",
     description=f"Within {WINDOW}, {{value}} as many payments of {{namespace}} were disputed as "
     "succeeded.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=f"{DISPUTE_RATIO.why}; fewer than {DISPUTES_LEAST.value:g} are {DISPUTES_LEAST.why}",
     dashboard=MONEY_DASHBOARD,
 )

@@ -11,13 +11,13 @@ from alerts import (
     availability,
     budgets,
     delivery,
+    dependencies,
     disputes,
     merchants,
     money,
-    partners,
     payments,
     resources,
-    volume,
+    traffic,
 )
 from alerts.routing import alertmanager
 from alerts.scenarios import Suite
@@ -25,14 +25,14 @@ from alerts.scenarios import api as api_scenarios
 from alerts.scenarios import availability as availability_scenarios
 from alerts.scenarios import budgets as budget_scenarios
 from alerts.scenarios import delivery as delivery_scenarios
+from alerts.scenarios import dependencies as dependency_scenarios
 from alerts.scenarios import disputes as dispute_scenarios
 from alerts.scenarios import error_rate as error_rate_scenarios
 from alerts.scenarios import merchants as merchant_scenarios
 from alerts.scenarios import money as money_scenarios
-from alerts.scenarios import partners as partner_scenarios
 from alerts.scenarios import payments as payment_scenarios
 from alerts.scenarios import resources as resource_scenarios
-from alerts.scenarios import volume as volume_scenarios
+from alerts.scenarios import traffic as traffic_scenarios
 
 FOLDER: Final = Path(__file__).parent / "generated"
 RULES: Final = "rules"
@@ -47,12 +47,12 @@ SUITES: Final = (
     Suite(budgets.MONTH, budget_scenarios.MONTH, needs=(budgets.RECORDED,)),
     Suite(payments.AREA, payment_scenarios.SCENARIOS),
     Suite(payments.AREA, error_rate_scenarios.SCENARIOS, "payments-errors"),
-    Suite(volume.AREA, volume_scenarios.SCENARIOS),
-    Suite(volume.AREA, volume_scenarios.DAYS, "volume-days", HOURS),
+    Suite(traffic.AREA, traffic_scenarios.SCENARIOS),
+    Suite(traffic.AREA, traffic_scenarios.DAYS, "traffic-days", HOURS),
     Suite(budgets.AREA, budget_scenarios.SCENARIOS, needs=(budgets.RECORDED,)),
     Suite(budgets.AREA, budget_scenarios.DAYS, "budgets-days", DAYS, needs=(budgets.RECORDED,)),
     Suite(api.AREA, api_scenarios.SCENARIOS),
-    Suite(partners.AREA, partner_scenarios.SCENARIOS),
+    Suite(dependencies.AREA, dependency_scenarios.SCENARIOS),
     Suite(delivery.AREA, delivery_scenarios.SCENARIOS),
     Suite(delivery.AREA, delivery_scenarios.HOURS, "delivery-hours", HOURS),
     Suite(merchants.AREA, merchant_scenarios.SCENARIOS),

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from alerts import parsing
-from alerts.known import Known
+from alerts.known_series import Known
 from alerts.model import EVALUATION_INTERVAL_S, SERVICE_LABEL, Severity
 
 Rule = Mapping[str, Any]
@@ -26,9 +26,9 @@ LABELS: Final = frozenset({"severity", "service", "area"})
 ANNOTATIONS: Final = frozenset({"summary", "description", "why", "runbook_url", "dashboard_url"})
 LONGEST_INTERVAL: Final = timedelta(minutes=5)
 """Prometheus forgets a series after five minutes: a rule that is slower has gaps."""
-LONGEST_HOLD: Final = timedelta(hours=6)
-LEAST_HOLD: Final = 2
-"""Evaluations: a hold of one is no hold."""
+LONGEST_FOR: Final = timedelta(hours=6)
+LEAST_FOR: Final = 2
+"""Evaluations: a hold of one is no for_duration."""
 LEAST_SCRAPES: Final = 4
 """Scrapes in a window: with fewer, one that fails leaves a rate with nothing to stand on."""
 SCRAPE_INTERVAL: Final = timedelta(seconds=EVALUATION_INTERVAL_S)
@@ -156,11 +156,11 @@ def _alert(rule: Rule, group: Group) -> Iterator[str]:
 
 
 def _hold(rule: Rule, group: Group) -> Iterator[str]:
-    hold, interval = parsing.duration(rule["for"]), parsing.duration(group["interval"])
-    if hold and hold < LEAST_HOLD * interval:
-        yield f"`for` is shorter than {LEAST_HOLD} evaluations"
-    if hold > LONGEST_HOLD:
-        yield f"`for` is longer than {LONGEST_HOLD}: widen the window instead"
+    for_duration, interval = parsing.duration(rule["for"]), parsing.duration(group["interval"])
+    if for_duration and for_duration < LEAST_FOR * interval:
+        yield f"`for` is shorter than {LEAST_FOR} evaluations"
+    if for_duration > LONGEST_FOR:
+        yield f"`for` is longer than {LONGEST_FOR}: widen the window instead"
 
 
 def _words(rule: Rule) -> Iterator[str]:

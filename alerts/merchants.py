@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.links import INTEGRATIONS_DASHBOARD
-from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, ForDuration, Severity, ValueFormat
 from alerts.payments import NEARLY
 from alerts.promql import above
 from service.metric_catalog import (
@@ -16,16 +16,18 @@ from service.slo import MERCHANT_LAG_S
 WINDOW: Final = "6h"
 """Long enough that the alert of the night is still there for the people of the morning."""
 
-_HAPPENED: Final = Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it")
+_HAPPENED: Final = ForDuration(
+    AT_ONCE, "what is counted has happened; waiting would add nothing to it"
+)
 
 LAGGING: Final = Alert(
     name="MerchantWebhooksLagging",
     expression=above(SERVICE.gauge(MERCHANT_WEBHOOK_LAG, "max", STACK), MERCHANT_LAG_S.value),
-    hold=Hold("5m", "a burst of some thousand deliveries is worked off in less"),
+    for_duration=ForDuration("5m", "a burst of some thousand deliveries is worked off in less"),
     severity=Severity.WARNING,
     summary="Merchants are told late what happened",
     description="A delivery to a merchant of {namespace} is {value} late.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=MERCHANT_LAG_S.why,
     dashboard=INTEGRATIONS_DASHBOARD,
 )
@@ -35,11 +37,13 @@ EXHAUSTED: Final = Alert(
         SERVICE.gauge(MERCHANT_WEBHOOK_BACKLOG, "max", STACK, state="exhausted"),
         SERVICE.before(MERCHANT_WEBHOOK_BACKLOG, "max", STACK, WINDOW, state="exhausted"),
     ),
-    hold=Hold("1m", "two evaluations: a worker that starts has told its number by then"),
+    for_duration=ForDuration(
+        "1m", "two evaluations: a worker that starts has told its number by then"
+    ),
     severity=Severity.WARNING,
     summary="Deliveries to merchants were given up",
     description=f"{{value}} deliveries of {{namespace}} are exhausted, more than {WINDOW} ago.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="after three days of tries nothing more is sent by itself: each one needs a person",
     dashboard=INTEGRATIONS_DASHBOARD,
 )
@@ -48,12 +52,12 @@ DISABLED: Final = Alert(
     expression=above(
         SERVICE.increase(MERCHANT_WEBHOOK_DISABLED, WINDOW, (*STACK, "reason")), 1 - NEARLY
     ),
-    hold=_HAPPENED,
+    for_duration=_HAPPENED,
     severity=Severity.WARNING,
     summary="A merchant's endpoint was disabled",
     description=f"{{value}} endpoints of {{namespace}} were disabled within {WINDOW}, the reason: "
     "{reason}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="what happens from now on that merchant is never told, until somebody enables it",
     by=(*STACK, "reason"),
     dashboard=INTEGRATIONS_DASHBOARD,

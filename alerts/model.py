@@ -13,7 +13,7 @@ SERVICE_LABEL: Final = "coinslot"
 ROLES: Final = LABEL_VALUES["role"]
 
 EVALUATION_INTERVAL: Final = "30s"
-"""How often rules are evaluated: often enough for the shortest hold, seldom enough for a window."""
+"""Often enough for the shortest `for`, seldom enough for a window."""
 EVALUATION_INTERVAL_S: Final = 30
 
 JOBS: Final = Pattern(f"{SERVICE_LABEL}-({'|'.join(ROLES)})")
@@ -48,7 +48,7 @@ class Severity(StrEnum):
     """Is looked at in working hours."""
 
 
-class Show(StrEnum):
+class ValueFormat(StrEnum):
     """How `{value}` in a description is written; the values are Prometheus template functions."""
 
     PERCENTAGE = "humanizePercentage"
@@ -57,7 +57,7 @@ class Show(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class ForDuration:
     """How long a condition lasts before it alerts, and why that long."""
 
     duration: str
@@ -78,11 +78,11 @@ class Alert:
 
     name: str
     expression: str
-    hold: Hold
+    for_duration: ForDuration
     severity: Severity
     summary: str
     description: str
-    show: Show
+    value_format: ValueFormat
     why: str
     by: tuple[str, ...] = STACK
     dashboard: str = OVERVIEW_DASHBOARD
@@ -97,17 +97,21 @@ class Alert:
         """Return the annotations, as templates or, given a value, as Prometheus renders them."""
         templates = {label: f"{{{{ $labels.{label} }}}}" for label in self.by}
         shown = templates if labels is None else {**dict.fromkeys(self.by, ""), **labels}
-        value = value or f"{{{{ $value | {self.show} }}}}"
+        value = value or f"{{{{ $value | {self.value_format} }}}}"
         return {
             "summary": self.summary,
             "description": self.description.format(value=value, **shown),
-            "why": f"{self.why}; {self._held()}: {self.hold.why}",
+            "why": f"{self.why}; {self._held()}: {self.for_duration.why}",
             "runbook_url": runbook_url(self.name),
             "dashboard_url": dashboard_url(self.dashboard, shown.get("namespace", "")),
         }
 
     def _held(self) -> str:
-        return "at once" if self.hold.duration == AT_ONCE else f"held {self.hold.duration}"
+        return (
+            "at once"
+            if self.for_duration.duration == AT_ONCE
+            else f"held {self.for_duration.duration}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ class Area:
         return {
             "alert": alert.name,
             "expr": alert.expression,
-            "for": alert.hold.duration,
+            "for": alert.for_duration.duration,
             "labels": alert.labels(self.name),
             "annotations": alert.annotations(),
         }

@@ -3,9 +3,19 @@
 from typing import Final
 
 from alerts.links import MONEY_DASHBOARD
-from alerts.model import AT_ONCE, SERVICE, STACK, WORKER_JOB, Alert, Area, Hold, Severity, Show
+from alerts.model import (
+    AT_ONCE,
+    SERVICE,
+    STACK,
+    WORKER_JOB,
+    Alert,
+    Area,
+    ForDuration,
+    Severity,
+    ValueFormat,
+)
 from alerts.payments import NEARLY
-from alerts.promql import Over, above, age, below
+from alerts.promql import OverTime, above, age, below
 from service.metric_catalog import (
     AUDIT_FAULTS,
     AUDIT_LAST_SEAL,
@@ -28,11 +38,13 @@ SEALS_WINDOW: Final = "1d"
 INVARIANT_BROKEN: Final = Alert(
     name="LedgerInvariantBroken",
     expression=above(SERVICE.gauge(INVARIANT_VIOLATIONS, "max", (*STACK, "invariant")), 0),
-    hold=Hold(AT_ONCE, "a view reads one snapshot, so it can't see half of a transaction"),
+    for_duration=ForDuration(
+        AT_ONCE, "a view reads one snapshot, so it can't see half of a transaction"
+    ),
     severity=Severity.CRITICAL,
     summary="The books break a rule that the database should hold",
     description="{value} rows of {namespace} break the invariant {invariant}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="0 is the only right number: one row means a defect, or a hand in the database",
     by=(*STACK, "invariant"),
     dashboard=MONEY_DASHBOARD,
@@ -40,11 +52,13 @@ INVARIANT_BROKEN: Final = Alert(
 DIFFERENCE: Final = Alert(
     name="ReconciliationDifference",
     expression=above(SERVICE.gauge(RECONCILIATION_DIFFERENCES, "max", (*STACK, "kind")), 0),
-    hold=Hold(AT_ONCE, "what is in flight is not compared, and the next run is an hour away"),
+    for_duration=ForDuration(
+        AT_ONCE, "what is in flight is not compared, and the next run is an hour away"
+    ),
     severity=Severity.WARNING,
     summary="Our books differ from a provider's or the Library's",
     description="{value} differences of the kind {kind} are open in {namespace}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="each is money or a game in the wrong place, until somebody has looked",
     by=(*STACK, "kind"),
     dashboard=MONEY_DASHBOARD,
@@ -55,12 +69,14 @@ OVERDUE: Final = Alert(
         age(SERVICE.gauge(RECONCILIATION_LAST_RUN, "max", STACK, job=WORKER_JOB)),
         RECONCILIATION_OVERDUE_S.value,
     ),
-    hold=Hold("30m", "a new stack has had its first run by then: before it the time is 0"),
+    for_duration=ForDuration(
+        "30m", "a new stack has had its first run by then: before it the time is 0"
+    ),
     severity=Severity.WARNING,
     summary="The books have not been compared for hours",
     description="The last complete reconciliation of {namespace} ended {value} ago; decades mean "
     "that the workers know of none.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=RECONCILIATION_OVERDUE_S.why,
     dashboard=MONEY_DASHBOARD,
 )
@@ -70,12 +86,14 @@ ORPHANS: Final = Alert(
         SERVICE.increase(ORPHAN_CAPTURES, ORPHANS_WINDOW, (*STACK, "provider")),
         ORPHANS_LIMIT.value - NEARLY,
     ),
-    hold=Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it"),
+    for_duration=ForDuration(
+        AT_ONCE, "what is counted has happened; waiting would add nothing to it"
+    ),
     severity=Severity.WARNING,
     summary="A provider takes money for payments that are closed",
     description=f"{{provider}} captured {{value}} charges for closed payments of {{namespace}} "
     f"within {ORPHANS_WINDOW}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why=f"{ORPHANS_LIMIT.value:g} {ORPHANS_LIMIT.why}",
     by=(*STACK, "provider"),
     dashboard=MONEY_DASHBOARD,
@@ -83,22 +101,24 @@ ORPHANS: Final = Alert(
 NOT_GIVEN_BACK: Final = Alert(
     name="OrphanCaptureNotGivenBack",
     expression=above(SERVICE.gauge(ORPHANS_UNREFUNDED, "max", STACK, state="pending"), 0),
-    hold=Hold("2h", "the refund is tried at least every hour by then, and two tries have failed"),
+    for_duration=ForDuration(
+        "2h", "the refund is tried at least every hour by then, and two tries have failed"
+    ),
     severity=Severity.WARNING,
     summary="Money that was taken for nothing is not given back",
     description="{value} orphan captures of {namespace} wait for their refund.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="each one is a buyer's money that we have no right to",
     dashboard=MONEY_DASHBOARD,
 )
 ORPHANS_IN_REVIEW: Final = Alert(
     name="OrphanCaptureInReview",
     expression=above(SERVICE.gauge(ORPHANS_UNREFUNDED, "max", STACK, state="review"), 0),
-    hold=Hold("15m", "operators who are at work on it need not be told"),
+    for_duration=ForDuration("15m", "operators who are at work on it need not be told"),
     severity=Severity.WARNING,
     summary="Money that was taken for nothing waits for a person",
     description="{value} orphan captures of {namespace} could not be refunded by themselves.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="the provider has refused the refund, or said nothing for ten hours: a person must act",
     dashboard=MONEY_DASHBOARD,
 )
@@ -106,11 +126,11 @@ ORPHANS_IN_REVIEW: Final = Alert(
 REFUND_CAME_BACK: Final = Alert(
     name="RefundReversed",
     expression=above(SERVICE.gauge(REVERSALS_OPEN, "max", STACK), 0),
-    hold=Hold("15m", "operators who are at work on it need not be told"),
+    for_duration=ForDuration("15m", "operators who are at work on it need not be told"),
     severity=Severity.WARNING,
     summary="A refund came back, and its buyer has neither money nor games",
     description="{value} refunds of {namespace} failed after they had succeeded.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="the money is ours again and the buyer thinks that it is on its way: a person must act",
     dashboard=MONEY_DASHBOARD,
 )
@@ -120,12 +140,14 @@ CAPTURE_REVERSED: Final = Alert(
         SERVICE.increase(REVERSALS, REVERSALS_WINDOW, (*STACK, "provider"), kind="capture"),
         1 - NEARLY,
     ),
-    hold=Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it"),
+    for_duration=ForDuration(
+        AT_ONCE, "what is counted has happened; waiting would add nothing to it"
+    ),
     severity=Severity.WARNING,
     summary="A provider took money back that it had captured",
     description=f"{{provider}} took {{value}} captures of {{namespace}} back "
     f"within {REVERSALS_WINDOW}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="cards never do that: each is a payment method that is not final, or a provider's mistake",
     by=(*STACK, "provider"),
     dashboard=MONEY_DASHBOARD,
@@ -134,11 +156,13 @@ CAPTURE_REVERSED: Final = Alert(
 TRAIL_BROKEN: Final = Alert(
     name="AuditTrailBroken",
     expression=above(SERVICE.gauge(AUDIT_FAULTS, "max", STACK), 0),
-    hold=Hold(AT_ONCE, "a sealed trail never changes, so there is nothing to wait for"),
+    for_duration=ForDuration(
+        AT_ONCE, "a sealed trail never changes, so there is nothing to wait for"
+    ),
     severity=Severity.CRITICAL,
     summary="A sealed audit trail is not as it was",
     description="{value} faults were found in the sealed audit trails of {namespace}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="0 is the only right number: one fault is a change behind the service's back",
     dashboard=MONEY_DASHBOARD,
 )
@@ -147,25 +171,25 @@ SEALS_GONE: Final = Alert(
     # 0 is what an API process says, and a worker that has not looked yet.
     expression=below(
         above(SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK), 0),
-        SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK, Over("max", SEALS_WINDOW)),
+        SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK, OverTime("max", SEALS_WINDOW)),
     ),
-    hold=Hold("5m", "workers that have all just started know the number by then"),
+    for_duration=ForDuration("5m", "workers that have all just started know the number by then"),
     severity=Severity.CRITICAL,
     summary="The newest seals of the audit trails are gone",
     description=f"The newest seal of {{namespace}} is number {{value}}, and was a higher one "
     f"within {SEALS_WINDOW}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="the numbers only rise: a lower one is a restored backup, or a hand that hides something",
     dashboard=MONEY_DASHBOARD,
 )
 SEAL_LAGGING: Final = Alert(
     name="AuditSealLagging",
     expression=above(SERVICE.gauge(AUDIT_SEAL_LAG, "max", STACK), SEAL_LAG_S.value),
-    hold=Hold("5m", "five rounds of the sealing worker"),
+    for_duration=ForDuration("5m", "five rounds of the sealing worker"),
     severity=Severity.WARNING,
     summary="The audit trails are not sealed",
     description="The oldest entry of {namespace} that no seal covers is {value} old.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=SEAL_LAG_S.why,
     dashboard=MONEY_DASHBOARD,
 )

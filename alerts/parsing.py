@@ -3,10 +3,14 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import count
 from typing import Any, Final
 
 import promql_parser
 
+FLIPPED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+"""Each comparison, and what it is with its sides exchanged."""
+ZERO: Final = promql_parser.parse("0")
 PLAIN: Final = re.compile(r"[A-Za-z0-9_/:-]*")
 """A value without anything that a regular expression would read."""
 
@@ -36,6 +40,37 @@ def walk(expression: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     yield from nodes
 
 
+def limits(expression: str) -> tuple[str, list[tuple[str, float]]]:
+    """Return an expression with 0 in place of what it compares with, and each with its sign.
+
+    `0.05 < a` and `a > 0.05` both compare with `>` and 0.05.
+    """
+    found = {
+        place: (sign, float(node.val))
+        for place, (node, parents) in enumerate(walk(expression))
+        if is_number(node) and (sign := _sign(node, parents))
+    }
+    places = count()
+
+    def blank(_: Any) -> Any:
+        return ZERO if next(places) in found else None
+
+    blanked = promql_parser.transform(promql_parser.parse(expression), blank)
+    return blanked.prettify(), list(found.values())
+
+
+def _sign(node: Any, parents: tuple[Any, ...]) -> str:
+    """Return the comparison whose side a number is, by itself or as a factor; else nothing."""
+    for parent in reversed(parents):
+        sign = operator(parent)
+        if sign in FLIPPED:
+            return sign if parent.rhs.prettify() == node.prettify() else FLIPPED[sign]
+        if sign != "*" and not isinstance(parent, promql_parser.ParenExpr):
+            return ""
+        node = parent
+    return ""
+
+
 def below(node: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     """Yield the nodes of a part of an expression, itself first."""
     return walk(node.prettify())
@@ -47,6 +82,16 @@ def duration(text: str) -> timedelta:
         return timedelta(0)
     found: timedelta = promql_parser.parse_duration(text)
     return found
+
+
+def text(length: timedelta) -> str:
+    """Return a duration as Prometheus writes it: `1h30m`."""
+    return promql_parser.display_duration(length) if length else "0s"
+
+
+def canonical(expression: str) -> str:
+    """Return an expression as the parser writes it: equal ones have equal texts."""
+    return str(promql_parser.parse(expression).prettify())
 
 
 def is_selector(node: Any) -> bool:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from alerts.links import ACTIVE_DASHBOARD, ERRORS_DASHBOARD, MONEY_DASHBOARD, OBJECTIVES_DASHBOARD
-from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, ForDuration, Severity, ValueFormat
 from alerts.promql import OneOf, above, ratio
 from service.metric_catalog import (
     PAYMENT_DURATION,
@@ -29,8 +29,10 @@ CRITICAL_WINDOW: Final = "2m"
 
 HIGH_VALUE_WINDOW: Final = "15m"
 
-AS_LONG: Final = Hold(HIGH_WINDOW, "as long as the window, which a lone failure has left by then")
-AS_LONG_AT_NIGHT: Final = Hold(
+AS_LONG: Final = ForDuration(
+    HIGH_WINDOW, "as long as the window, which a lone failure has left by then"
+)
+AS_LONG_AT_NIGHT: Final = ForDuration(
     CRITICAL_WINDOW, "as long as the window, so that one failure at night wakes nobody"
 )
 NEARLY: Final = 0.5
@@ -58,22 +60,22 @@ _ERRORS: Final = (
 ERROR_RATE_HIGH: Final = Alert(
     name="PaymentErrorRateHigh",
     expression=above(error_ratio(HIGH_WINDOW), PAYMENT_ERROR_RATIO.warning),
-    hold=AS_LONG,
+    for_duration=AS_LONG,
     severity=Severity.WARNING,
     summary=f"More than {PAYMENT_ERROR_RATIO.warning:.0%} of payments fail",
     description=_ERRORS.format(window=HIGH_WINDOW, limit=PAYMENT_ERROR_RATIO.warning),
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=PAYMENT_ERROR_RATIO.why,
     dashboard=ERRORS_DASHBOARD,
 )
 ERROR_RATE_CRITICAL: Final = Alert(
     name="PaymentErrorRateCritical",
     expression=above(error_ratio(CRITICAL_WINDOW), PAYMENT_ERROR_RATIO.critical),
-    hold=AS_LONG_AT_NIGHT,
+    for_duration=AS_LONG_AT_NIGHT,
     severity=Severity.CRITICAL,
     summary=f"More than {PAYMENT_ERROR_RATIO.critical:.0%} of payments fail",
     description=_ERRORS.format(window=CRITICAL_WINDOW, limit=PAYMENT_ERROR_RATIO.critical),
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=PAYMENT_ERROR_RATIO.why,
     dashboard=ERRORS_DASHBOARD,
 )
@@ -86,22 +88,22 @@ _SLOW: Final = (
 LATENCY_HIGH: Final = Alert(
     name="PaymentLatencyHigh",
     expression=above(latency_p95(HIGH_WINDOW), PAYMENT_LATENCY_P95_S.warning),
-    hold=AS_LONG,
+    for_duration=AS_LONG,
     severity=Severity.WARNING,
     summary=f"Payments are slow: P95 above {PAYMENT_LATENCY_P95_S.warning:g} s",
     description=_SLOW.format(window=HIGH_WINDOW, limit=PAYMENT_LATENCY_P95_S.warning),
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=PAYMENT_LATENCY_P95_S.why,
     dashboard=OBJECTIVES_DASHBOARD,
 )
 LATENCY_CRITICAL: Final = Alert(
     name="PaymentLatencyCritical",
     expression=above(latency_p95(CRITICAL_WINDOW), PAYMENT_LATENCY_P95_S.critical),
-    hold=AS_LONG_AT_NIGHT,
+    for_duration=AS_LONG_AT_NIGHT,
     severity=Severity.CRITICAL,
     summary=f"Payments are too slow to finish: P95 above {PAYMENT_LATENCY_P95_S.critical:g} s",
     description=_SLOW.format(window=CRITICAL_WINDOW, limit=PAYMENT_LATENCY_P95_S.critical),
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=PAYMENT_LATENCY_P95_S.why,
     dashboard=OBJECTIVES_DASHBOARD,
 )
@@ -112,12 +114,14 @@ HIGH_VALUE_FAILING: Final = Alert(
         SERVICE.increase(PAYMENT_FAILURES_HIGH_VALUE, HIGH_VALUE_WINDOW, (*STACK, "provider")),
         HIGH_VALUE_FAILURES.value - NEARLY,
     ),
-    hold=Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it"),
+    for_duration=ForDuration(
+        AT_ONCE, "what is counted has happened; waiting would add nothing to it"
+    ),
     severity=Severity.WARNING,
     summary="Expensive orders fail",
     description=f"{{value}} payments of {HIGH_VALUE} minor units or more failed at "
     f"{{provider}} in {{namespace}} within {HIGH_VALUE_WINDOW}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why=f"{HIGH_VALUE_FAILURES.value:g} {HIGH_VALUE_FAILURES.why}",
     by=(*STACK, "provider"),
     dashboard=ERRORS_DASHBOARD,
@@ -129,11 +133,13 @@ STUCK: Final = Alert(
         SERVICE.gauge(UNRESOLVED_PAYMENTS_AGE, "max", STACK, status="processing"),
         PAYMENT_PROCESSING_S.value,
     ),
-    hold=Hold("5m", "ten rounds of the completer, should it have come back this minute"),
+    for_duration=ForDuration(
+        "5m", "ten rounds of the completer, should it have come back this minute"
+    ),
     severity=Severity.CRITICAL,
     summary="A payment hangs in processing and nobody repairs it",
     description="The oldest payment in processing of {namespace} has been there for {value}.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=PAYMENT_PROCESSING_S.why,
     dashboard=ACTIVE_DASHBOARD,
 )
@@ -143,34 +149,34 @@ UNKNOWN: Final = Alert(
         SERVICE.gauge(UNRESOLVED_PAYMENTS_AGE, "max", STACK, status="unknown"),
         PAYMENT_UNKNOWN_S.value,
     ),
-    hold=Hold("5m", "the next look may just be settling it"),
+    for_duration=ForDuration("5m", "the next look may just be settling it"),
     severity=Severity.WARNING,
     summary="The outcome of a payment has not been known for an hour",
     description="{namespace} has not known a payment's outcome for {value}.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=PAYMENT_UNKNOWN_S.why,
     dashboard=ACTIVE_DASHBOARD,
 )
-_REVIEW_HOLD: Final = Hold("15m", "operators who are at work on it need not be told")
+_REVIEW_FOR: Final = ForDuration("15m", "operators who are at work on it need not be told")
 IN_REVIEW: Final = Alert(
     name="PaymentsInReview",
     expression=above(SERVICE.gauge(UNRESOLVED_PAYMENTS, "max", STACK, status="review"), 0),
-    hold=_REVIEW_HOLD,
+    for_duration=_REVIEW_FOR,
     severity=Severity.WARNING,
     summary="Payments wait for a person's decision",
     description="{value} payments of {namespace} are in review; their games stay reserved.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="each one is a buyer who waits, and nothing but a person can end it",
     dashboard=MONEY_DASHBOARD,
 )
 REFUNDS_IN_REVIEW: Final = Alert(
     name="RefundsInReview",
     expression=above(SERVICE.gauge(UNRESOLVED_REFUNDS, "max", STACK, status="review"), 0),
-    hold=_REVIEW_HOLD,
+    for_duration=_REVIEW_FOR,
     severity=Severity.WARNING,
     summary="Refunds wait for a person's decision",
     description="{value} refunds of {namespace} are in review; the buyers wait for their money.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="each one is a buyer's money, and nothing but a person can end it",
     dashboard=MONEY_DASHBOARD,
 )

@@ -64,7 +64,7 @@ class Pattern:
     regex: str
 
 
-class Over(NamedTuple):
+class OverTime(NamedTuple):
     """What a gauge came to over a window; `count` is how often it was there."""
 
     how: Literal["avg", "min", "max", "sum", "count"]
@@ -139,7 +139,7 @@ class Source:
         metric: Metric,
         how: Aggregation,
         by: Iterable[str] = (),
-        over: Over | None = None,
+        over: OverTime | None = None,
         **where: Condition,
     ) -> str:
         """Return a gauge, as it is or over a window, aggregated over the pods that export it."""
@@ -151,7 +151,7 @@ class Source:
         """Return what a gauge was, `offset` ago, aggregated over the pods."""
         return _aggregate(how, metric, by, f"{self.plain(metric, None, **where)} offset {offset}")
 
-    def plain(self, metric: Metric, over: Over | None = None, **where: Condition) -> str:
+    def plain(self, metric: Metric, over: OverTime | None = None, **where: Condition) -> str:
         """Return a gauge, as it is or over a window, with all its labels."""
         if metric.kind != "gauge":
             raise PromQLError(f"{metric.name} is a {metric.kind}, not a gauge")

@@ -18,12 +18,12 @@ from alerts.model import (
     STACK,
     Alert,
     Area,
-    Hold,
+    ForDuration,
     Severity,
-    Show,
+    ValueFormat,
 )
 from alerts.payments import NEARLY
-from alerts.promql import Over, above, ratio, without
+from alerts.promql import OverTime, above, ratio, without
 from service.metric_catalog import (
     CACHE_REQUESTS,
     DB_BATCH_QUEUE,
@@ -55,11 +55,13 @@ CPU: Final = Alert(
         ),
         CPU_RATIO.value,
     ),
-    hold=Hold("10m", "the autoscaler has had time to add pods and they have had time to start"),
+    for_duration=ForDuration(
+        "10m", "the autoscaler has had time to add pods and they have had time to start"
+    ),
     severity=Severity.WARNING,
     summary=f"A container uses more than {CPU_RATIO.value:.0%} of its CPU limit",
     description="{container} of {pod} in {namespace} uses {value} of its CPU limit.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=CPU_RATIO.why,
     by=CONTAINER,
     dashboard=RESOURCES_DASHBOARD,
@@ -73,11 +75,11 @@ MEMORY: Final = Alert(
         ),
         MEMORY_RATIO.value,
     ),
-    hold=Hold("5m", "a burst's memory is given back by then; a leak's is not"),
+    for_duration=ForDuration("5m", "a burst's memory is given back by then; a leak's is not"),
     severity=Severity.WARNING,
     summary=f"A container uses more than {MEMORY_RATIO.value:.0%} of its memory limit",
     description="{container} of {pod} in {namespace} uses {value} of its memory limit.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=MEMORY_RATIO.why,
     by=CONTAINER,
     dashboard=RESOURCES_DASHBOARD,
@@ -88,12 +90,14 @@ RESTARTING: Final = Alert(
         CONTAINERS.increase(CONTAINER_RESTARTS, RESTART_WINDOW, CONTAINER),
         RESTARTS.value - NEARLY,
     ),
-    hold=Hold(AT_ONCE, "what is counted has happened; waiting would add nothing to it"),
+    for_duration=ForDuration(
+        AT_ONCE, "what is counted has happened; waiting would add nothing to it"
+    ),
     severity=Severity.WARNING,
     summary="A container starts again and again",
     description=f"{{container}} of {{pod}} in {{namespace}} was restarted {{value}} times within "
     f"{RESTART_WINDOW}.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why=f"{RESTARTS.value:g} {RESTARTS.why}",
     by=CONTAINER,
     dashboard=ROLLOUT_DASHBOARD,
@@ -105,12 +109,12 @@ METRICS_MISSING: Final = Alert(
         CONTAINERS.gauge(CONTAINER_LIMITS, "count", STACK),
         CONTAINERS.gauge(CONTAINER_MEMORY, "count", STACK),
     ),
-    hold=Hold("30m", "an update of the monitoring stack takes less"),
+    for_duration=ForDuration("30m", "an update of the monitoring stack takes less"),
     severity=Severity.WARNING,
     summary="CPU, memory and restarts of the pods are not watched",
     description="Prometheus scrapes {value} targets of {namespace}, and has no metrics of their "
     "containers.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="the alerts about CPU, memory and restarts can't fire without them, and would not tell",
     dashboard=RESOURCES_DASHBOARD,
 )
@@ -119,17 +123,19 @@ POOL: Final = Alert(
     expression=above(
         ratio(
             SERVICE.gauge(
-                DB_POOL_CONNECTIONS, "sum", INSTANCE, Over("avg", WINDOW), state="in_use"
+                DB_POOL_CONNECTIONS, "sum", INSTANCE, OverTime("avg", WINDOW), state="in_use"
             ),
             SERVICE.gauge(DB_POOL_LIMIT, "max", INSTANCE),
         ),
         DB_POOL_RATIO.value,
     ),
-    hold=Hold(WINDOW, "as long as the mean is taken over: a batch of slow statements has passed"),
+    for_duration=ForDuration(
+        WINDOW, "as long as the mean is taken over: a batch of slow statements has passed"
+    ),
     severity=Severity.WARNING,
     summary="A process has no database connections to spare",
     description="{value} of the connections of {pod} ({instance}) in {namespace} are in use.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=DB_POOL_RATIO.why,
     by=INSTANCE,
     dashboard=RESOURCES_DASHBOARD,
@@ -143,11 +149,13 @@ QUEUE: Final = Alert(
         ),
         BATCH_QUEUE_RATIO.value,
     ),
-    hold=Hold("2m", "a failover of the database is over by then, and the queue was there for it"),
+    for_duration=ForDuration(
+        "2m", "a failover of the database is over by then, and the queue was there for it"
+    ),
     severity=Severity.CRITICAL,
     summary="Writes queue up; soon payments are refused",
     description="A write queue of {pod} ({instance}) in {namespace} is {value} full.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=BATCH_QUEUE_RATIO.why,
     by=INSTANCE,
     dashboard=RESOURCES_DASHBOARD,
@@ -155,13 +163,16 @@ QUEUE: Final = Alert(
 LOOP: Final = Alert(
     name="EventLoopLagging",
     expression=above(
-        SERVICE.gauge(EVENT_LOOP_LAG, "max", INSTANCE, Over("avg", WINDOW)), EVENT_LOOP_LAG_S.value
+        SERVICE.gauge(EVENT_LOOP_LAG, "max", INSTANCE, OverTime("avg", WINDOW)),
+        EVENT_LOOP_LAG_S.value,
     ),
-    hold=Hold(WINDOW, "as long as the mean is taken over: not one long step, but many"),
+    for_duration=ForDuration(
+        WINDOW, "as long as the mean is taken over: not one long step, but many"
+    ),
     severity=Severity.WARNING,
     summary="A process's event loop is late",
     description="The event loop of {pod} ({instance}) in {namespace} is {value} late on average.",
-    show=Show.DURATION,
+    value_format=ValueFormat.DURATION,
     why=EVENT_LOOP_LAG_S.why,
     by=INSTANCE,
     dashboard=RESOURCES_DASHBOARD,
@@ -175,11 +186,11 @@ CACHE: Final = Alert(
         ),
         CACHE_ERROR_RATIO.value,
     ),
-    hold=Hold(WINDOW, "as long as the window: a failover of the cache is shorter"),
+    for_duration=ForDuration(WINDOW, "as long as the window: a failover of the cache is shorter"),
     severity=Severity.WARNING,
     summary="The cache does not answer: slower, and rate limits are each pod's own",
     description="{value} of the look-ups of {namespace} in the cache failed.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=CACHE_ERROR_RATIO.why,
     dashboard=RESOURCES_DASHBOARD,
 )

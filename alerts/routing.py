@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from alerts import availability, delivery, disputes, merchants, partners, payments, volume
+from alerts import availability, delivery, dependencies, disputes, merchants, payments, traffic
 from alerts.model import API_JOB, SERVICE_LABEL, WORKER_JOB, Alert, Severity
 
 PAGER: Final = "pager"
@@ -59,23 +59,25 @@ INHIBITIONS: Final = (
         "the same at a higher limit",
     ),
     Inhibition(payments.LATENCY_CRITICAL, (payments.LATENCY_HIGH,), "the same at a higher limit"),
-    Inhibition(volume.STOPPED, (volume.VOLUME_DROP,), "none is fewer than few"),
+    Inhibition(traffic.STOPPED, (traffic.VOLUME_DROP,), "none is fewer than few"),
     Inhibition(
         delivery.MANY_NOT_GRANTED,
         (delivery.NOT_GRANTED, delivery.OUTBOX_LAGGING),
         "the same at a higher limit, and its way there",
     ),
     Inhibition(disputes.DUE_CRITICAL, (disputes.DUE_SOON,), "the same, and nearer"),
-    Inhibition(partners.CATALOG_DOWN, (partners.CATALOG_FAILING,), "the same at a higher limit"),
     Inhibition(
-        partners.PROVIDER_DOWN,
-        (partners.BREAKER_OPEN,),
+        dependencies.CATALOG_DOWN, (dependencies.CATALOG_FAILING,), "the same at a higher limit"
+    ),
+    Inhibition(
+        dependencies.PROVIDER_DOWN,
+        (dependencies.BREAKER_OPEN,),
         "the breaker does what it should while its provider is down",
         ("namespace", "provider"),
     ),
     Inhibition(
         availability.API_GONE,
-        (volume.VOLUME_DROP, volume.STOPPED),
+        (traffic.VOLUME_DROP, traffic.STOPPED),
         "without an API nobody pays",
     ),
     *(

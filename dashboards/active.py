@@ -6,7 +6,7 @@ from alerts.links import ACTIVE_DASHBOARD
 from alerts.payments import STUCK, UNKNOWN
 from dashboards.common import ACTIVE_PAYMENTS_BY_POD, IN_PROGRESS
 from dashboards.panels import Dashboard, Query, Row, rising, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     SHOWN,
     USUAL,
     WINDOW,
@@ -29,7 +29,7 @@ from service.metric_catalog import (
 )
 from service.slo import PAYMENT_PROCESSING_S, PAYMENT_UNKNOWN_S
 
-AGE_STEPS: Final = rising(PAYMENT_PROCESSING_S.value, PAYMENT_UNKNOWN_S.value)
+AGE_THRESHOLDS: Final = rising(PAYMENT_PROCESSING_S.value, PAYMENT_UNKNOWN_S.value)
 
 NOW: Final = (
     IN_PROGRESS,
@@ -93,7 +93,7 @@ OUTCOMES: Final = (
             "By status. A straight line upwards is a payment that nobody settles.",
             (oldest(UNRESOLVED_PAYMENTS_AGE, "status"),),
             "seconds",
-            steps=AGE_STEPS,
+            thresholds=AGE_THRESHOLDS,
             alerts=(STUCK, UNKNOWN),
         ),
     ),
@@ -133,5 +133,5 @@ ACTIVE: Final = Dashboard(
         Row("Outcomes", OUTCOMES),
         Row("Flow", FLOW),
     ),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

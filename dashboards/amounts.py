@@ -6,7 +6,7 @@ from alerts.links import AMOUNTS_DASHBOARD
 from alerts.promql import OneOf, Pattern, either, ratio
 from dashboards.common import HIGH_VALUE_FAILURES
 from dashboards.panels import Dashboard, Query, Row, heatmap, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     CURRENCY,
     QUANTILES,
     SHOWN,
@@ -98,5 +98,5 @@ AMOUNTS: Final = Dashboard(
     description="How much do buyers pay, and does the distribution change?",
     variables=(*USUAL, CURRENCY),
     rows=(Row("Amounts", LINES),),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

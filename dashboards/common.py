@@ -4,7 +4,7 @@ from typing import Final
 
 from alerts.payments import HIGH_VALUE_FAILING
 from dashboards.panels import Query, stat, timeseries
-from dashboards.reading import LATENCY_STEPS, SHOWN, grouped, p95
+from dashboards.queries import LATENCY_THRESHOLDS, SHOWN, grouped, p95
 from service.metric_catalog import (
     ACTIVE_PAYMENTS,
     HTTP_REQUESTS,
@@ -65,5 +65,5 @@ PROVIDER_LATENCY_P95: Final = timeseries(
     "By operation. What comes near the timeout of a call becomes an unknown outcome.",
     (p95(PROVIDER_DURATION, "provider", "operation"),),
     "seconds",
-    steps=LATENCY_STEPS,
+    thresholds=LATENCY_THRESHOLDS,
 )

@@ -9,7 +9,7 @@ from alerts.payments import ERROR_RATE_CRITICAL, ERROR_RATE_HIGH, HIGH_VALUE_FAI
 from alerts.promql import Pattern, above, ratio, share
 from dashboards.common import HIGH_VALUE_FAILURES, HTTP_ANSWERS_BY_STATUS
 from dashboards.panels import Dashboard, Query, Row, rising, stat, table, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     ERRORS,
     FAULTS,
     SHOWN,
@@ -30,7 +30,7 @@ from service.metric_catalog import (
 )
 from service.slo import API_ERROR_RATIO, HIGH_VALUE, PAYMENT_ERROR_RATIO
 
-ERROR_STEPS: Final = rising(PAYMENT_ERROR_RATIO.warning, PAYMENT_ERROR_RATIO.critical)
+ERROR_THRESHOLDS: Final = rising(PAYMENT_ERROR_RATIO.warning, PAYMENT_ERROR_RATIO.critical)
 ERROR_RATIO: Final = ratio(
     SHOWN.rate(PAYMENTS, WINDOW, status=ERRORS), SHOWN.rate(PAYMENTS, WINDOW)
 )
@@ -45,7 +45,7 @@ NOW: Final = (
         "Failed, unknown, in review. Declined cards are no error.",
         ERROR_RATIO,
         "percent",
-        ERROR_STEPS,
+        ERROR_THRESHOLDS,
         (ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
     ),
     stat(
@@ -104,7 +104,7 @@ PAYMENT_LINES: Final = (
                 ),
             ),
             "percent",
-            steps=ERROR_STEPS,
+            thresholds=ERROR_THRESHOLDS,
             alerts=(ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
         ),
         HIGH_VALUE_FAILURES,
@@ -192,5 +192,5 @@ ERROR_ANALYSIS: Final = Dashboard(
         Row("API", API_LINES),
         Row("Partners", PARTNER_LINES),
     ),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

@@ -12,7 +12,7 @@ from grafanalib import core, formatunits
 from grafanalib._gen import DashboardEncoder
 
 from alerts.links import RUNBOOK_BASE, runbook_url
-from dashboards.panels import Dashboard, Event, Panel, Query, Row, Unit, Variable, panel_id
+from dashboards.panels import Annotation, Dashboard, Panel, Query, Row, Unit, Variable, panel_id
 
 SCHEMA_VERSION: Final = 39
 """Grafana 10.3's; later ones migrate it when they load it."""
@@ -51,7 +51,7 @@ def document(board: Dashboard) -> str:
 
 def _dashboard(board: Dashboard) -> Any:
     return core.Dashboard(
-        annotations=core.Annotations(list=[_annotation(event) for event in board.events]),
+        annotations=core.Annotations(list=[_annotation(each) for each in board.annotations]),
         links=_links(board),
         title=board.title,
         uid=board.uid,
@@ -70,15 +70,15 @@ def _dashboard(board: Dashboard) -> Any:
     )
 
 
-def _annotation(event: Event) -> dict[str, Any]:
+def _annotation(annotation: Annotation) -> dict[str, Any]:
     return {
         "datasource": DATASOURCE,
         "enable": True,
-        "expr": event.expression,
+        "expr": annotation.expression,
         "hide": False,
-        "iconColor": event.color,
-        "name": event.name,
-        "titleFormat": event.title,
+        "iconColor": annotation.color,
+        "name": annotation.name,
+        "titleFormat": annotation.title,
     }
 
 
@@ -152,7 +152,7 @@ def _common(panel: Panel, grid: Any) -> dict[str, Any]:
         "editable": False,
         "gridPos": grid,
         "targets": [_target(panel, query, n) for n, query in enumerate(panel.queries)],
-        "thresholds": [{"value": step.value, "color": step.color} for step in panel.steps],
+        "thresholds": [{"value": step.value, "color": step.color} for step in panel.thresholds],
         "links": [
             {"title": f"Runbook: {name}", "url": runbook_url(name), "targetBlank": True}
             for name in panel.runbooks
@@ -195,7 +195,7 @@ def _timeseries(panel: Panel, grid: Any) -> Any:
         legendCalcs=["lastNotNull", "max"],
         tooltipMode="multi",
         tooltipSort="desc",
-        thresholdsStyleMode="dashed" if len(panel.steps) > 1 else "off",
+        thresholdsStyleMode="dashed" if len(panel.thresholds) > 1 else "off",
         extraJson={"options": {"legend": {"sortBy": "Max", "sortDesc": True}}},
     )
 

@@ -3,12 +3,12 @@
 from typing import Final
 
 from alerts.delivery import INBOX_LAGGING, MISMATCHED, PARKED, REFUSED
+from alerts.dependencies import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING
 from alerts.links import INTEGRATIONS_DASHBOARD
 from alerts.merchants import DISABLED, EXHAUSTED, LAGGING
-from alerts.partners import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING
 from dashboards.common import INTEGRATION_CALLS_BY_OUTCOME
 from dashboards.panels import Dashboard, Row, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     SHOWN,
     USUAL,
     grouped,
@@ -118,7 +118,7 @@ INCOMING: Final = (
             "Rises in a straight line: the worker that reads the inbox stands still.",
             (oldest(WEBHOOK_INBOX_LAG),),
             "seconds",
-            steps=reached(WEBHOOK_INBOX_LAG_S.value),
+            thresholds=reached(WEBHOOK_INBOX_LAG_S.value),
             alerts=(INBOX_LAGGING,),
         ),
     ),
@@ -145,7 +145,7 @@ OUTGOING: Final = (
             "How late the most overdue delivery is.",
             (oldest(MERCHANT_WEBHOOK_LAG),),
             "seconds",
-            steps=reached(MERCHANT_LAG_S.value),
+            thresholds=reached(MERCHANT_LAG_S.value),
             alerts=(LAGGING,),
         ),
     ),
@@ -187,5 +187,5 @@ INTEGRATIONS: Final = Dashboard(
         Row("Webhooks from providers", INCOMING),
         Row("Webhooks to merchants", OUTGOING),
     ),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

@@ -128,10 +128,10 @@ def panels_have_their_place(document: Document) -> Iterator[str]:
 
 def events_are_marked(document: Document) -> Iterator[str]:
     """Yield what keeps deployments from being seen in every panel."""
-    events = document["annotations"]["list"]
-    if [event["name"] for event in events] != ["Deployments"]:
+    annotations = document["annotations"]["list"]
+    if [event["name"] for event in annotations] != ["Deployments"]:
         yield "there must be one annotation, and its name `Deployments`"
-    if any(event["datasource"]["uid"] != "${datasource}" for event in events):
+    if any(event["datasource"]["uid"] != "${datasource}" for event in annotations):
         yield "an annotation does not use ${datasource}"
 
 

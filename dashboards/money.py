@@ -21,7 +21,7 @@ from alerts.money import (
 from alerts.payments import IN_REVIEW, REFUNDS_IN_REVIEW
 from alerts.promql import above, age, total, until
 from dashboards.panels import Dashboard, Query, Row, falling, rising, stat, table, timeseries
-from dashboards.reading import NEVER, SHOWN, USUAL, grouped, latest, oldest, reached
+from dashboards.queries import NEVER, SHOWN, USUAL, grouped, latest, oldest, reached
 from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import (
     AUDIT_FAULTS,
@@ -127,7 +127,7 @@ LEDGER: Final = (
             "When one broke. Compare with the deployments.",
             (latest(INVARIANT_VIOLATIONS, "invariant"),),
             "count",
-            steps=NEVER,
+            thresholds=NEVER,
             alerts=(INVARIANT_BROKEN,),
         ),
     ),
@@ -189,7 +189,7 @@ DISPUTED: Final = (
                 ),
             ),
             "seconds",
-            steps=falling(DISPUTE_DUE_S.warning, DISPUTE_DUE_S.critical),
+            thresholds=falling(DISPUTE_DUE_S.warning, DISPUTE_DUE_S.critical),
             alerts=(DUE_SOON, DUE_CRITICAL),
         ),
     ),
@@ -225,7 +225,7 @@ RECONCILIATION: Final = (
             "A saw: each complete run takes it back to 0.",
             (Query(age(SHOWN.gauge(RECONCILIATION_LAST_RUN, "max")), "last complete run"),),
             "seconds",
-            steps=reached(RECONCILIATION_OVERDUE_S.value),
+            thresholds=reached(RECONCILIATION_OVERDUE_S.value),
             alerts=(OVERDUE,),
         ),
         timeseries(
@@ -249,7 +249,7 @@ RECONCILIATION: Final = (
             (latest(ORPHANS_UNREFUNDED, "state"),),
             "count",
             stacked=True,
-            steps=NEVER,
+            thresholds=NEVER,
             alerts=(NOT_GIVEN_BACK, ORPHANS_IN_REVIEW),
         ),
     ),
@@ -266,7 +266,7 @@ RECONCILIATION: Final = (
             "They wait for a person: their buyers have neither money nor games.",
             (latest(REVERSALS_OPEN),),
             "count",
-            steps=NEVER,
+            thresholds=NEVER,
             alerts=(REFUND_CAME_BACK,),
         ),
         timeseries(
@@ -285,7 +285,7 @@ GRANTS: Final = (
             "Age of the oldest message that the Library hasn't got. Red: grants come too late.",
             (oldest(OUTBOX_LAG),),
             "seconds",
-            steps=reached(OUTBOX_LAG_S.value),
+            thresholds=reached(OUTBOX_LAG_S.value),
             alerts=(OUTBOX_LAGGING,),
         ),
         timeseries(
@@ -309,7 +309,7 @@ GRANTS: Final = (
             "Orders that have neither their games nor their money back in time.",
             (Query(latest(PAID_NOT_GRANTED).expression, "orders"),),
             "count",
-            steps=rising(NOT_GRANTED_LIMIT.warning + 1, NOT_GRANTED_LIMIT.critical),
+            thresholds=rising(NOT_GRANTED_LIMIT.warning + 1, NOT_GRANTED_LIMIT.critical),
             alerts=(NOT_GRANTED, MANY_NOT_GRANTED),
         ),
         timeseries(
@@ -329,7 +329,7 @@ TRAILS: Final = (
             "Age of the oldest entry that no seal covers: what could still be changed unseen.",
             (oldest(AUDIT_SEAL_LAG),),
             "seconds",
-            steps=reached(SEAL_LAG_S.value),
+            thresholds=reached(SEAL_LAG_S.value),
             alerts=(SEAL_LAGGING,),
         ),
         timeseries(
@@ -364,5 +364,5 @@ MONEY: Final = Dashboard(
         Row("Grants and outbox", GRANTS),
         Row("Audit trails", TRAILS),
     ),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

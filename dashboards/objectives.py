@@ -17,8 +17,8 @@ from dashboards.panels import (
     stat,
     timeseries,
 )
-from dashboards.reading import (
-    LATENCY_STEPS,
+from dashboards.queries import (
+    LATENCY_THRESHOLDS,
     NEVER,
     RECORDED,
     SHOWN,
@@ -32,9 +32,9 @@ from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import PAID_NOT_GRANTED, PAYMENT_DURATION
 from service.slo import BURN_WINDOWS, GRANT_FRESHNESS_S, PAYMENT_LATENCY_P95_S
 
-LEFT_STEPS: Final = falling(0.5, 0.1)
+LEFT_THRESHOLDS: Final = falling(0.5, 0.1)
 """Half of the budget is for the plans of a month, a tenth for nothing but emergencies."""
-BURN_STEPS: Final = rising(
+BURN_THRESHOLDS: Final = rising(
     min(window.factor for window in BURN_WINDOWS),
     min(window.factor for window in BURN_WINDOWS if window.severity == "critical"),
 )
@@ -54,7 +54,7 @@ def left(budget: Budget) -> Panel:
         "Below 0 %, reliability goes before features.",
         RECORDED.gauge(budget.remaining, "min"),
         "percent",
-        LEFT_STEPS,
+        LEFT_THRESHOLDS,
         alerts_of(budget),
     )
 
@@ -89,7 +89,7 @@ def burn(budget: Budget) -> Panel:
             for window in windows
         ),
         "times",
-        steps=BURN_STEPS,
+        thresholds=BURN_THRESHOLDS,
         alerts=alerts_of(budget),
     )
 
@@ -113,7 +113,7 @@ LATENCY_LINES: Final = (
             f"Of payment requests. Why these limits: {PAYMENT_LATENCY_P95_S.why}.",
             quantiles(PAYMENT_DURATION),
             "seconds",
-            steps=LATENCY_STEPS,
+            thresholds=LATENCY_THRESHOLDS,
             alerts=(LATENCY_HIGH, LATENCY_CRITICAL),
         ),
         timeseries(
@@ -121,7 +121,7 @@ LATENCY_LINES: Final = (
             "Slow failures are timeouts; slow successes are load.",
             (p95(PAYMENT_DURATION, "status"),),
             "seconds",
-            steps=LATENCY_STEPS,
+            thresholds=LATENCY_THRESHOLDS,
             alerts=(LATENCY_HIGH, LATENCY_CRITICAL),
         ),
         heatmap(
@@ -153,5 +153,5 @@ OBJECTIVES: Final = Dashboard(
         Row("Latency budget", ((burn(LATENCY), remaining(LATENCY)),)),
         Row("Latency", LATENCY_LINES),
     ),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

@@ -4,9 +4,9 @@ from typing import Final
 
 from alerts.api import ERRORS as API_ERRORS
 from alerts.delivery import MANY_NOT_GRANTED, NOT_GRANTED, OUTBOX_LAGGING
+from alerts.dependencies import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING, PROVIDER_DOWN
 from alerts.links import OVERVIEW_DASHBOARD
 from alerts.money import INVARIANT_BROKEN
-from alerts.partners import CATALOG_DOWN, CATALOG_FAILING, LIBRARY_FAILING, PROVIDER_DOWN
 from alerts.payments import (
     ERROR_RATE_CRITICAL,
     ERROR_RATE_HIGH,
@@ -17,7 +17,7 @@ from alerts.payments import (
     UNKNOWN,
 )
 from alerts.promql import Pattern, total
-from alerts.volume import STOPPED, VOLUME_DROP
+from alerts.traffic import STOPPED, VOLUME_DROP
 from dashboards.common import (
     ACTIVE_PAYMENTS_BY_POD,
     HIGH_VALUE_FAILURES,
@@ -28,16 +28,16 @@ from dashboards.common import (
     PROVIDER_LATENCY_P95,
 )
 from dashboards.panels import Dashboard, Panel, Query, Row, heatmap, rising, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     CURRENCY,
     ERRORS,
-    LATENCY_STEPS,
+    LATENCY_THRESHOLDS,
     NEVER,
     PAID_RATIO,
     QUANTILES,
     SHOWN,
     SUCCESS_RATIO,
-    SUCCESS_STEPS,
+    SUCCESS_THRESHOLDS,
     USUAL,
     WINDOW,
     grouped,
@@ -67,7 +67,7 @@ from service.slo import (
     PAYMENT_LATENCY_P95_S,
 )
 
-LAG_STEPS: Final = rising(GRANT_FRESHNESS_S / 5, GRANT_FRESHNESS_S)
+LAG_THRESHOLDS: Final = rising(GRANT_FRESHNESS_S / 5, GRANT_FRESHNESS_S)
 
 NOW: Final[tuple[Panel, ...]] = (
     stat(
@@ -76,7 +76,7 @@ NOW: Final[tuple[Panel, ...]] = (
         f"of {PAYMENT_AVAILABILITY.target:.1%} is met. Declined cards are no error.",
         SUCCESS_RATIO,
         "percent",
-        SUCCESS_STEPS,
+        SUCCESS_THRESHOLDS,
         (ERROR_RATE_HIGH, ERROR_RATE_CRITICAL),
     ),
     stat(
@@ -93,7 +93,7 @@ NOW: Final[tuple[Panel, ...]] = (
         f"Why these limits: {PAYMENT_LATENCY_P95_S.why}.",
         SHOWN.quantile(0.95, PAYMENT_DURATION, WINDOW),
         "seconds",
-        LATENCY_STEPS,
+        LATENCY_THRESHOLDS,
         (LATENCY_HIGH, LATENCY_CRITICAL),
     ),
     IN_PROGRESS,
@@ -145,7 +145,7 @@ PAYMENT_LINES: Final = (
             "From a payment request's arrival to its answer. The lines are the alerts' limits.",
             quantiles(PAYMENT_DURATION),
             "seconds",
-            steps=LATENCY_STEPS,
+            thresholds=LATENCY_THRESHOLDS,
             alerts=(LATENCY_HIGH, LATENCY_CRITICAL),
         ),
         timeseries(
@@ -153,7 +153,7 @@ PAYMENT_LINES: Final = (
             "One provider above the others: its own latency is in the row below.",
             (p95(PAYMENT_DURATION, "provider"),),
             "seconds",
-            steps=LATENCY_STEPS,
+            thresholds=LATENCY_THRESHOLDS,
         ),
     ),
     (
@@ -256,7 +256,7 @@ MONEY_LINES: Final = (
             "Age of the oldest message that the Library hasn't got. Red: grants come too late.",
             (Query(SHOWN.gauge(OUTBOX_LAG, "max"), "oldest message"),),
             "seconds",
-            steps=LAG_STEPS,
+            thresholds=LAG_THRESHOLDS,
             alerts=(OUTBOX_LAGGING,),
         ),
         timeseries(
@@ -283,7 +283,7 @@ MONEY_LINES: Final = (
             "Rows that break each invariant, from the database's own views. All must be 0.",
             (latest(INVARIANT_VIOLATIONS, "invariant"),),
             "count",
-            steps=NEVER,
+            thresholds=NEVER,
             alerts=(INVARIANT_BROKEN,),
         ),
     ),
@@ -302,5 +302,5 @@ OVERVIEW: Final = Dashboard(
         Row("Errors", ERROR_LINES),
         Row("Delivery and money", MONEY_LINES),
     ),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

@@ -1,4 +1,4 @@
-"""What dashboards are made of: panels in rows, variables, and events.
+"""What dashboards are made of: panels in rows, variables, and annotations.
 
 Nothing here knows how Grafana writes it down; `dashboards.grafana` does.
 """
@@ -25,14 +25,14 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Threshold:
     """From `value` on, the panel shows `color`; the first step's value is None."""
 
     value: float | None
     color: str
 
 
-GOOD: Final = Step(None, "green")
+GOOD: Final = Threshold(None, "green")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Panel:
     description: str
     unit: Unit
     queries: tuple[Query, ...]
-    steps: tuple[Step, ...] = (GOOD,)
+    thresholds: tuple[Threshold, ...] = (GOOD,)
     stacked: bool = False
     minimum: int | None = 0
     maximum: int | None = None
@@ -72,7 +72,7 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Annotation:
     """What is marked in every panel while `expression` has series: what has just happened."""
 
     name: str
@@ -90,7 +90,7 @@ class Dashboard:
     description: str
     variables: tuple[Variable, ...]
     rows: tuple[Row, ...]
-    events: tuple[Event, ...]
+    annotations: tuple[Annotation, ...]
     tags: tuple[str, ...] = (TAG,)
 
 
@@ -99,13 +99,13 @@ def stat(
     description: str,
     query: str,
     unit: Unit,
-    steps: Sequence[Step] = (GOOD,),
+    thresholds: Sequence[Threshold] = (GOOD,),
     alerts: Iterable[Alert] = (),
 ) -> Panel:
     """Return one big number with its recent past behind it."""
     queries = (Query(query, title),)
     runbooks = _names(alerts)
-    return Panel("stat", title, description, unit, queries, tuple(steps), runbooks=runbooks)
+    return Panel("stat", title, description, unit, queries, tuple(thresholds), runbooks=runbooks)
 
 
 def timeseries(
@@ -114,7 +114,7 @@ def timeseries(
     queries: Iterable[Query],
     unit: Unit,
     *,
-    steps: Sequence[Step] = (GOOD,),
+    thresholds: Sequence[Threshold] = (GOOD,),
     stacked: bool = False,
     signed: bool = False,
     alerts: Iterable[Alert] = (),
@@ -129,7 +129,7 @@ def timeseries(
         description,
         unit,
         tuple(queries),
-        tuple(steps),
+        tuple(thresholds),
         stacked,
         None if signed else 0,
         1 if unit == "percent" else None,
@@ -152,14 +152,14 @@ def table(
     return Panel("table", title, description, unit, (Query(query, ""),), runbooks=_names(alerts))
 
 
-def rising(warning: float, critical: float) -> tuple[Step, ...]:
-    """Return steps of a value that is bad when it is high."""
-    return (GOOD, Step(warning, "orange"), Step(critical, "red"))
+def rising(warning: float, critical: float) -> tuple[Threshold, ...]:
+    """Return thresholds of a value that is bad when it is high."""
+    return (GOOD, Threshold(warning, "orange"), Threshold(critical, "red"))
 
 
-def falling(warning: float, critical: float) -> tuple[Step, ...]:
-    """Return steps of a value that is bad when it is low: good from `warning` on."""
-    return (Step(None, "red"), Step(critical, "orange"), Step(warning, "green"))
+def falling(warning: float, critical: float) -> tuple[Threshold, ...]:
+    """Return thresholds of a value that is bad when it is low: good from `warning` on."""
+    return (Threshold(None, "red"), Threshold(critical, "orange"), Threshold(warning, "green"))
 
 
 def panel_id(title: str) -> int:

@@ -2,17 +2,17 @@
 
 from typing import Final
 
+from alerts.dependencies import BREAKER_OPEN, PROVIDER_DOWN
 from alerts.links import PROVIDERS_DASHBOARD
-from alerts.partners import BREAKER_OPEN, PROVIDER_DOWN
 from alerts.promql import total
 from dashboards.common import PROVIDER_CALLS_BY_OUTCOME, PROVIDER_LATENCY_P95
 from dashboards.panels import Dashboard, Query, Row, heatmap, stat, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     FAULTS,
-    LATENCY_STEPS,
+    LATENCY_THRESHOLDS,
     SHOWN,
     SUCCESS_RATIO,
-    SUCCESS_STEPS,
+    SUCCESS_THRESHOLDS,
     USUAL,
     WINDOW,
     by_pod,
@@ -38,7 +38,7 @@ NOW: Final = (
         "here; the panels below don't.",
         SUCCESS_RATIO,
         "percent",
-        SUCCESS_STEPS,
+        SUCCESS_THRESHOLDS,
     ),
     stat(
         "Failovers per second",
@@ -79,7 +79,7 @@ COMPARISON: Final = (
             "What the buyer waits for; repeats and failover add to the provider's own latency.",
             (p95(PAYMENT_DURATION, "provider"),),
             "seconds",
-            steps=LATENCY_STEPS,
+            thresholds=LATENCY_THRESHOLDS,
         ),
         heatmap(
             "Provider call durations",
@@ -159,5 +159,5 @@ PROVIDERS: Final = Dashboard(
         Row("Calls", CALLS),
         Row("Breaker, bulkhead, failover", PROTECTION),
     ),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

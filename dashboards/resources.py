@@ -8,7 +8,7 @@ from alerts.links import RESOURCES_DASHBOARD
 from alerts.promql import age, magnitude, ratio
 from alerts.resources import CACHE, CPU, LOOP, MEMORY, METRICS_MISSING, POOL, QUEUE
 from dashboards.panels import Dashboard, Query, Row, timeseries
-from dashboards.reading import (
+from dashboards.queries import (
     CONTAINERS_SHOWN,
     SHOWN,
     USUAL,
@@ -72,7 +72,7 @@ CONTAINER_LINES: Final = (
                 ),
             ),
             "percent",
-            steps=reached(CPU_RATIO.value),
+            thresholds=reached(CPU_RATIO.value),
             alerts=(CPU, METRICS_MISSING),
         ),
         timeseries(
@@ -90,7 +90,7 @@ CONTAINER_LINES: Final = (
                 ),
             ),
             "percent",
-            steps=reached(MEMORY_RATIO.value),
+            thresholds=reached(MEMORY_RATIO.value),
             alerts=(MEMORY, METRICS_MISSING),
         ),
     ),
@@ -133,7 +133,7 @@ PROCESS_LINES: Final = (
             "How late each process ran a timer; it is added to every answer, several times over.",
             (by_pod(EVENT_LOOP_LAG),),
             "seconds",
-            steps=reached(EVENT_LOOP_LAG_S.value),
+            thresholds=reached(EVENT_LOOP_LAG_S.value),
             alerts=(LOOP,),
         ),
         timeseries(
@@ -156,7 +156,7 @@ PROCESS_LINES: Final = (
             "A run of reconciliation may take an hour.",
             (Query(age(SHOWN.gauge(WORKER_LAST_ROUND, "min", ("worker",))), "{{worker}}"),),
             "seconds",
-            steps=reached(WORKER_ROUND_S.value),
+            thresholds=reached(WORKER_ROUND_S.value),
             alerts=(STALLED,),
         ),
         timeseries(
@@ -164,7 +164,7 @@ PROCESS_LINES: Final = (
             "By process. The service goes by the database's clock; logs carry the machine's.",
             (Query(magnitude(SHOWN.gauge(CLOCK_OFFSET, "max", ("pod",))), legend("pod")),),
             "seconds",
-            steps=reached(CLOCK_OFFSET_S.value),
+            thresholds=reached(CLOCK_OFFSET_S.value),
             alerts=(CLOCK_APART,),
         ),
     ),
@@ -185,7 +185,7 @@ DATABASE_LINES: Final = (
                 ),
             ),
             "percent",
-            steps=reached(DB_POOL_RATIO.value),
+            thresholds=reached(DB_POOL_RATIO.value),
             alerts=(POOL,),
         ),
         timeseries(
@@ -210,7 +210,7 @@ DATABASE_LINES: Final = (
                 ),
             ),
             "percent",
-            steps=reached(BATCH_QUEUE_RATIO.value),
+            thresholds=reached(BATCH_QUEUE_RATIO.value),
             alerts=(QUEUE,),
         ),
         timeseries(
@@ -267,7 +267,7 @@ CACHE_LINES: Final = (
                 ),
             ),
             "percent",
-            steps=reached(CACHE_ERROR_RATIO.value),
+            thresholds=reached(CACHE_ERROR_RATIO.value),
             alerts=(CACHE,),
         ),
     ),
@@ -284,5 +284,5 @@ RESOURCES: Final = Dashboard(
         Row("Database", DATABASE_LINES),
         Row("Cache", CACHE_LINES),
     ),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

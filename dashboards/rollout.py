@@ -7,12 +7,22 @@ from alerts.external_catalog import CONTAINER_RESTARTS, UP
 from alerts.links import ROLLOUT_DASHBOARD
 from alerts.promql import Pattern, age, share, without
 from alerts.resources import RESTARTING
-from dashboards.panels import Dashboard, Event, Query, Row, Step, rising, stat, table, timeseries
-from dashboards.reading import (
+from dashboards.panels import (
+    Annotation,
+    Dashboard,
+    Query,
+    Row,
+    Threshold,
+    rising,
+    stat,
+    table,
+    timeseries,
+)
+from dashboards.queries import (
     CONTAINERS_SHOWN,
     SHOWN,
     SUCCESS_RATIO,
-    SUCCESS_STEPS,
+    SUCCESS_THRESHOLDS,
     USUAL,
     WINDOW,
     legend,
@@ -23,13 +33,13 @@ from service.metric_catalog import BUILD_INFO, HTTP_REQUESTS
 MARKED: Final = "10m"
 """How long after its first scrape a version counts as new: wide enough to see on a day's view."""
 STARTED: Final = runtime("process_start_time_seconds")
-ALL_UP: Final = (Step(None, "red"), Step(1, "green"))
+ALL_UP: Final = (Threshold(None, "red"), Threshold(1, "green"))
 
 _NEW: Final = without(
     SHOWN.gauge(BUILD_INFO, "count", ("version",)),
     SHOWN.before(BUILD_INFO, "count", ("version",), MARKED),
 )
-DEPLOYMENTS: Final = (Event("Deployments", _NEW, "{{version}} starts"),)
+DEPLOYMENTS: Final = (Annotation("Deployments", _NEW, "{{version}} starts"),)
 
 NOW: Final = (
     stat(
@@ -65,7 +75,7 @@ NOW: Final = (
         "see docs/deployment.md.",
         SUCCESS_RATIO,
         "percent",
-        SUCCESS_STEPS,
+        SUCCESS_THRESHOLDS,
     ),
 )
 
@@ -144,5 +154,5 @@ ROLLOUT: Final = Dashboard(
     description="Which version runs where, and is the new one as good as the old one?",
     variables=USUAL,
     rows=(Row("Now", (NOW,)), Row("By version", VERSIONS), Row("Health", HEALTH)),
-    events=DEPLOYMENTS,
+    annotations=DEPLOYMENTS,
 )

@@ -1,163 +1,177 @@
 """What must fit together in a stack's settings that are right one by one.
 
-Each function yields sentences that name the key, what is wrong, and what to do.
+Each problem names the key, what is wrong, and what to do. A question that rests on a value which
+could not be read has no answer: what is wrong with that value has been said.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from infra import labels, peers, service_settings
+from infra.config_reader import UNREAD, as_far_as_read, read_or, unknown_keys
 from infra.quantities import amount
-from infra.reading import unknown_keys
-from infra.sections import SURGE_PERCENT, Peer, Resources, StackConfig
+from infra.sections import SURGE_PERCENT, Peer, StackConfig
+from infra.service_settings import WHERE as SETTINGS
 from service.addresses import networks
-from service.settings import Settings, SettingsError, env_name
+from service.settings import SettingsError, env_name
 
-SETTINGS: Final = "coinslot:settings"
+Question = Callable[[], str | bool]
+"""Answered by a problem, or by False where there is none."""
+
 WIDEST_TRUST: Final = 8
 """Bits of the widest network that is believed: 10.0.0.0/8."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 CALLED: Final = ("library", "game_catalog")
 """Whose URL the service calls whatever the providers are."""
+LIMITS: Final = ("rate_limit_user", "rate_limit_address", "rate_limit_webhooks")
+VALUES: Final = "coinslot:secretValues"
+_SECRETS: Final = service_settings.secret_names()
+AMOUNTS: Final = {"cpu": "cpu", "memory": "memory", "ephemeral_storage": "ephemeralStorage"}
 
 
 def problems(config: StackConfig, secret_keys: Collection[str]) -> list[str]:
     """Return everything that does not fit together. `secret_keys` are encrypted in the file."""
-    found = [*_bounds(config), *peers.problems(config.network), *_secrets(config, secret_keys)]
-    service = list(
-        service_settings.problems(config.stack, config.image.tag, config.settings, SETTINGS)
+    asked = [*_bounds(config), *_secrets(config, secret_keys), *_own_servers(config)]
+    asked += _shared(config) if config.stack != "local" else ()
+    asked += _production(config) if config.stack == "prod" else ()
+    answers = (read_or(default=False, ask=question) for question in asked)
+    called = (*CALLED, *read_or((), lambda: config.service.provider_names))
+    longer = [
+        unknown_keys(read_or((), lambda: [*config.secret_values]), _SECRETS, f"{VALUES}."),
+        _secrets_formed(config),
+        _connections_suffice(config),
+        *(_called(config, name) for name in dict.fromkeys(called)),
+        _proxies_near(config) if config.stack != "local" else (),
+        *peers.checks(config),
+    ]
+    return [
+        *(answer for answer in answers if isinstance(answer, str)),
+        *(text for each in longer for text in as_far_as_read(each)),
+    ]
+
+
+def _bounds(config: StackConfig) -> Iterator[Question]:
+    api, service = config.api, config.service
+    yield lambda: (
+        api.autoscaling.min_replicas >= api.autoscaling.max_replicas
+        and f"coinslot:api.autoscaling.minReplicas is {api.autoscaling.min_replicas}, not below "
+        f"maxReplicas {api.autoscaling.max_replicas}; an autoscaler needs room"
     )
-    if service:
-        return [*found, *service]
-    plain = config.plain_values
-    settings = service_settings.parsed(plain)
-    found += [*_connections(config, settings), *_timeouts(settings), *_calls(config, settings)]
-    found += [*_formed(config, plain)]
-    if config.stack != "local":
-        found += [*_shared(config, settings)]
-    if config.stack == "prod":
-        found += [*_production(config, settings)]
-    return [*found, *_dependencies(config)]
+    for role in (labels.API, labels.WORKER):
+        for key, name in AMOUNTS.items():
+            yield partial(_above_limit, config, role, key, name)
+    # A pod that stops ends the requests that it has; the service checks the other orders.
+    yield lambda: (
+        service.request_timeout_s >= service.shutdown_drain_s
+        and f"{SETTINGS}.request_timeout_s is {service.request_timeout_s:g} s, which is not below "
+        f"shutdown_drain_s, {service.shutdown_drain_s:g} s: a pod that stops ends the requests "
+        "that it has only then; lower the one or raise the other"
+    )
 
 
-def _bounds(config: StackConfig) -> Iterator[str]:
-    scaling = config.api.autoscaling
-    if scaling.min_replicas >= scaling.max_replicas:
-        yield (
-            f"coinslot:api.autoscaling.minReplicas is {scaling.min_replicas}, not below "
-            f"maxReplicas {scaling.max_replicas}; an autoscaler needs room"
-        )
-    for where, resources in (
-        ("coinslot:api.resources", config.api.resources),
-        ("coinslot:worker.resources", config.worker.resources),
-    ):
-        yield from _above_limit(where, resources)
+def _above_limit(config: StackConfig, role: str, key: str, name: str) -> str | bool:
+    resources = getattr(config, role).resources
+    asked, most = getattr(resources.requests, key), getattr(resources.limits, key)
+    return amount(asked) > amount(most) and (
+        f"coinslot:{role}.resources.requests.{name} is {asked}, above limits.{name} {most}; "
+        "lower the one or raise the other"
+    )
 
 
-def _above_limit(where: str, resources: Resources) -> Iterator[str]:
-    for key in ("cpu", "memory", "ephemeral_storage"):
-        asked, most = getattr(resources.requests, key), getattr(resources.limits, key)
-        if amount(asked) > amount(most):
-            yield (
-                f"{where}.requests.{_camel(key)} is {asked}, above limits.{_camel(key)} {most}; "
-                "lower the one or raise the other"
-            )
+def _secrets(config: StackConfig, secret_keys: Collection[str]) -> Iterator[Question]:
+    secrets = config.secrets
+    yield lambda: (
+        secrets.source == "placeholder"
+        and config.target == "cluster"
+        and "coinslot:secrets.source is placeholder, which no pod can run with; with "
+        "coinslot:target: cluster use existing or stack"
+    )
+    yield lambda: (
+        secrets.source == "placeholder"
+        and config.stack != "local"
+        and f"coinslot:secrets.source is placeholder, and {config.stack} is no stack to play with; "
+        "use existing or stack"
+    )
+    yield lambda: (
+        bool(config.secret_values)
+        and secrets.source != "stack"
+        and f"{VALUES} needs coinslot:secrets.source: stack, and it is {secrets.source}"
+    )
+    yield lambda: (
+        bool(config.secret_values)
+        and "secretValues" not in secret_keys
+        and f"{VALUES} is in plain text; set each value by `pulumi config set "
+        f"--secret --path '{VALUES}.NAME' -s {config.stack}`"
+    )
 
 
-def _secrets(config: StackConfig, secret_keys: Collection[str]) -> Iterator[str]:
-    source, given = config.secrets.source, config.secret_values
-    if source == "placeholder" and config.target == "cluster":
-        yield (
-            "coinslot:secrets.source is placeholder, which no pod can run with; with "
-            "coinslot:target: cluster use existing or stack"
-        )
-    if source == "placeholder" and config.stack != "local":
-        yield (
-            f"coinslot:secrets.source is placeholder, and {config.stack} is no stack to play with; "
-            "use existing or stack"
-        )
-    if given and source != "stack":
-        yield f"coinslot:secretValues needs coinslot:secrets.source: stack, and it is {source}"
-    if given and "secretValues" not in secret_keys:
-        yield (
-            "coinslot:secretValues is in plain text; set each value by `pulumi config set "
-            f"--secret --path 'coinslot:secretValues.NAME' -s {config.stack}`"
-        )
-    names = service_settings.secret_names()
-    yield from unknown_keys(given, names, "coinslot:secretValues.")
-
-
-def _formed(config: StackConfig, plain: Mapping[str, str]) -> Iterator[str]:
+def _secrets_formed(config: StackConfig) -> Iterator[str]:
     """Let a pod start with the secret values that are given; a comparison has placeholders."""
-    known = service_settings.secret_names()
     given = {
         name: value
         for name, value in config.secret_values.items()
         if config.secrets.source == "stack"
-        and name in known
-        and value
-        and value != labels.PLACEHOLDER
+        and name in _SECRETS
+        and value is not UNREAD
+        and value not in ("", labels.PLACEHOLDER)
     }
+    anyway = _refused(config, {})
+    yield from (f"{VALUES}: {line}" for line in _refused(config, given) if line not in anyway)
+
+
+def _refused(config: StackConfig, secrets: dict[str, str]) -> list[str]:
+    """Return why a pod would not start with these secrets."""
     try:
-        service_settings.parsed(plain, given)
+        service_settings.parsed(config.environment, secrets)
     except SettingsError as error:
-        yield from (
-            f"coinslot:secretValues: {line.strip()}" for line in str(error).splitlines()[1:]
-        )
+        return service_settings.lines(error)
+    return []
 
 
-def _connections(config: StackConfig, settings: Settings) -> Iterator[str]:
+def _connections_suffice(config: StackConfig) -> Iterator[str]:
     """Count every pod of a rollout at full scale, and the migration's connections."""
     wanted = (config.api.autoscaling.max_replicas, config.worker.replicas)
+    size, free = config.service.db_pool_size, config.database.available
     pods = sum(most + math.ceil(most * SURGE_PERCENT / 100) for most in wanted)
-    migration, free = labels.MIGRATION_CONNECTIONS, config.database.available
-    needed = pods * settings.db_pool_size + migration
+    migration = labels.MIGRATION_CONNECTIONS
+    needed = pods * size + migration
     if needed > free:
         yield (
-            f"{SETTINGS}.db_pool_size is {settings.db_pool_size}: {pods} pods, at full scale and "
+            f"{SETTINGS}.db_pool_size is {size}: {pods} pods, at full scale and "
             f"in a rollout, need {needed} connections, and coinslot:database leaves "
             f"{max(free, 0)}; take at most {max((free - migration) // pods, 0)}, lower "
             "coinslot:api.autoscaling.maxReplicas or raise coinslot:database.maxConnections"
         )
 
 
-def _timeouts(settings: Settings) -> Iterator[str]:
-    """Let a pod that stops end the requests that it has; the service checks the other orders."""
-    request_s, drain_s = settings.request_timeout_s, settings.shutdown_drain_s
-    if request_s >= drain_s:
-        yield (
-            f"{SETTINGS}.request_timeout_s is {request_s:g} s, which is not below "
-            f"shutdown_drain_s, {drain_s:g} s: a pod that stops ends the requests that it has "
-            "only then; lower the one or raise the other"
-        )
-
-
-def _calls(config: StackConfig, settings: Settings) -> Iterator[str]:
-    """Let the network's peers be where the URLs lead that are called."""
+def _called(config: StackConfig, name: str) -> Iterator[str]:
+    """Let the network's peers be where a URL leads that is called."""
+    key = f"{SETTINGS}.{name}_url"
+    if not hasattr(config.service, f"{name}_url"):
+        return
+    try:
+        url = urlsplit(str(getattr(config.service, f"{name}_url")))
+        host, port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
+    except ValueError as error:
+        yield f"{key}: {error}; give a URL such as http://library.library.svc:8080"
+        return
+    if url.username or url.password:
+        yield f"{key} holds a login, and is written into a ConfigMap; leave it out"
     called = [peer for several in config.network.services.values() for peer in several]
-    for name in (*settings.provider_names, *CALLED):
-        key = f"{SETTINGS}.{name}_url"
-        try:
-            url = urlsplit(getattr(settings, f"{name}_url"))
-            host, port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
-        except ValueError as error:
-            yield f"{key}: {error}; give a URL such as http://library.library.svc:8080"
-            continue
-        if url.username or url.password:
-            yield f"{key} holds a login, and is written into a ConfigMap; leave it out"
-        there = [peer for peer in called if peer.port == port]
-        if not there:
-            yield (
-                f"{key} is on port {port}, and no peer of "
-                "coinslot:network.services has it; add one, or the pods can't reach it"
-            )
-        elif not any(_leads_to(peer, host, config.namespace) for peer in there):
-            yield (
-                f"{key} is at {host}, and no peer of coinslot:network.services with port {port} "
-                "is there; add one, or the pods can't reach it"
-            )
+    there = [peer for peer in called if peer.port == port]
+    if not there:
+        yield (
+            f"{key} is on port {port}, and no peer of "
+            "coinslot:network.services has it; add one, or the pods can't reach it"
+        )
+    elif not any(_leads_to(peer, host, config.namespace) for peer in there):
+        yield (
+            f"{key} is at {host}, and no peer of coinslot:network.services with port {port} "
+            "is there; add one, or the pods can't reach it"
+        )
 
 
 def _leads_to(peer: Peer, host: str, own_namespace: str) -> bool:
@@ -173,79 +187,102 @@ def _leads_to(peer: Peer, host: str, own_namespace: str) -> bool:
     return bool(name) and inside and peer.namespace == (namespace or own_namespace)
 
 
-def _shared(config: StackConfig, settings: Settings) -> Iterator[str]:
-    """Yield what is wrong on a cluster that others reach."""
-    if config.dependencies:
-        yield (
-            f"coinslot:dependencies is for the stack local: {config.stack} has a database and a "
-            "cache of its own; remove it"
-        )
-    if config.image.repository.startswith("localhost"):
-        yield f"coinslot:image.repository is {config.image.repository}; name a registry"
-    if settings.rate_limit_address and not settings.trusted_proxies:
-        yield (
-            f"{SETTINGS}.trusted_proxies is empty: behind the ingress every client has its "
-            "address, and rate_limit_address counts them as one; name the network of the "
-            "cluster's pods"
-        )
-    for network in networks(settings.trusted_proxies):
+def _shared(config: StackConfig) -> Iterator[Question]:
+    """Ask what matters on a cluster that others reach."""
+    service = config.service
+    yield lambda: (
+        config.dependencies is not None
+        and f"coinslot:dependencies is for the stack local: {config.stack} has a database and a "
+        "cache of its own; remove it"
+    )
+    yield lambda: (
+        config.image.repository.startswith("localhost")
+        and f"coinslot:image.repository is {config.image.repository}; name a registry"
+    )
+    yield lambda: (
+        bool(service.rate_limit_address)
+        and not service.trusted_proxies
+        and f"{SETTINGS}.trusted_proxies is empty: behind the ingress every client has its "
+        "address, and rate_limit_address counts them as one; name the network of the "
+        "cluster's pods"
+    )
+    yield lambda: (
+        not service.stripe_url.startswith("https:")
+        and f"{SETTINGS}.stripe_url is {service.stripe_url}; the key needs https"
+    )
+
+
+def _proxies_near(config: StackConfig) -> Iterator[str]:
+    try:
+        trusted = networks(config.service.trusted_proxies)
+    except ValueError:
+        return  # which the service says itself
+    for network in trusted:
         if network.prefixlen < WIDEST_TRUST or not network.is_private:
             yield (
                 f"{SETTINGS}.trusted_proxies has {network}: any client there can pretend to be "
                 "another; name the network of the cluster's pods"
             )
-    if not settings.stripe_url.startswith("https:"):
-        yield f"{SETTINGS}.stripe_url is {settings.stripe_url}; the key needs https"
 
 
-def _production(config: StackConfig, settings: Settings) -> Iterator[str]:
-    """Yield what is right anywhere but where money moves."""
-    if "simulator" in settings.provider_names:
-        yield (
-            f"{SETTINGS}.providers names simulator: it answers and moves no money; name stripe "
-            "alone, in default_provider as well"
-        )
-    if settings.log_level == "debug":
-        yield f"{SETTINGS}.log_level is debug, which writes far more than is kept; use info"
-    for name in ("rate_limit_user", "rate_limit_address", "rate_limit_webhooks"):
-        if getattr(settings, name) == 0:
-            yield f"{SETTINGS}.{name} is 0, which is no limit at all; give one"
-    if config.target == "cluster" and not config.image.digest:
-        yield (
-            "coinslot:image.digest is missing: a tag can be pushed again; give the digest that ran "
-            "in staging"
-        )
+def _production(config: StackConfig) -> Iterator[Question]:
+    """Ask what is right anywhere but where money moves."""
+    service = config.service
+    yield lambda: (
+        "simulator" in service.provider_names
+        and f"{SETTINGS}.providers names simulator: it answers and moves no money; name stripe "
+        "alone, in default_provider as well"
+    )
+    yield lambda: (
+        service.log_level == "debug"
+        and f"{SETTINGS}.log_level is debug, which writes far more than is kept; use info"
+    )
+    for name in LIMITS:
+        yield partial(_no_limit, config, name)
+    yield lambda: (
+        config.target == "cluster"
+        and not config.image.digest
+        and "coinslot:image.digest is missing: a tag can be pushed again; give the digest that ran "
+        "in staging"
+    )
 
 
-def _dependencies(config: StackConfig) -> Iterator[str]:
+def _no_limit(config: StackConfig, name: str) -> str | bool:
+    limit = getattr(config.service, name)
+    return limit == 0 and f"{SETTINGS}.{name} is 0, which is no limit at all; give one"
+
+
+def _own_servers(config: StackConfig) -> Iterator[Question]:
     """Let what a stack brings along be what its pods are told to use."""
-    if not config.dependencies or config.stack != "local":
+    if config.dependencies is None or config.stack != "local":
         return
-    for where, sides, port in (
-        ("coinslot:network.database", config.network.database, labels.POSTGRESQL_PORT),
-        ("coinslot:network.cache", config.network.cache, labels.VALKEY_PORT),
-    ):
-        if [(peer.namespace, peer.port) for peer in sides] != [(config.namespace, port)]:
-            yield (
-                f"{where} is elsewhere; with coinslot:dependencies it is "
-                f"{{namespace: {config.namespace}, port: {port}}}"
-            )
-    if config.secrets.source == "existing":
-        yield (
-            "coinslot:secrets.source is existing, and the database of coinslot:dependencies is set "
-            "up with the password in DATABASE_URL; use stack"
-        )
-    url = config.secret_values.get("DATABASE_URL")
+    yield partial(_elsewhere, config, "database", labels.POSTGRESQL_PORT)
+    yield partial(_elsewhere, config, "cache", labels.VALKEY_PORT)
+    yield lambda: (
+        config.secrets.source == "existing"
+        and "coinslot:secrets.source is existing, and the database of coinslot:dependencies is set "
+        "up with the password in DATABASE_URL; use stack"
+    )
     host = labels.resource_name(labels.POSTGRESQL)
-    if url and url != labels.PLACEHOLDER and not _is_ours(url, host):
-        yield (
-            f"coinslot:secretValues.{env_name('database_url')} has no user, password or database, "
-            f"or another host; with coinslot:dependencies it is postgresql://USER:PASSWORD@{host}/NAME"
-        )
+    yield lambda: (
+        not _is_ours(config.secret_values.get("DATABASE_URL"), host)
+        and f"{VALUES}.{env_name('database_url')} has no user, password or database, "
+        f"or another host; with coinslot:dependencies it is postgresql://USER:PASSWORD@{host}/NAME"
+    )
 
 
-def _is_ours(url: str, host: str) -> bool:
-    """Say whether a URL leads to the database that the stack brings along, as a user of it."""
+def _elsewhere(config: StackConfig, name: str, port: int) -> str | bool:
+    there = [(peer.namespace, peer.port) for peer in getattr(config.network, name)]
+    return there != [(config.namespace, port)] and (
+        f"coinslot:network.{name} is elsewhere; with coinslot:dependencies it is "
+        f"{{namespace: {config.namespace}, port: {port}}}"
+    )
+
+
+def _is_ours(url: str | None, host: str) -> bool:
+    """Say whether a URL, if there is one, is of a user of the database that the stack brings."""
+    if not url or url == labels.PLACEHOLDER:
+        return True
     try:
         parts = urlsplit(url)
         at = (parts.hostname, parts.port or labels.POSTGRESQL_PORT)
@@ -262,8 +299,3 @@ def database_parts(url: str) -> dict[str, str]:
         "password": unquote(parts.password or ""),
         "database": unquote(parts.path.removeprefix("/")),
     }
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)

@@ -9,15 +9,15 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 import msgspec
 import pulumi
 from pulumi.runtime import config as pulumi_config
 
-from infra import coherence, labels
-from infra.reading import expected, read_value, unknown_keys
-from infra.sections import STACKS, StackConfig
+from infra import coherence, labels, service_settings
+from infra.config_reader import UNREAD, read_or, read_struct
+from infra.sections import STACKS, StackConfig, StackSections
 
 __all__ = ["STACKS", "StackConfig", "StackConfigError", "from_pulumi", "load"]
 
@@ -27,8 +27,7 @@ RENDER_DIR: Final = "rendered"
 """Relative, so that a clone in another folder is no change. The engine runs plugins in the
 program's folder, which is infra/."""
 
-OWN_FIELDS: Final = frozenset({"stack", "render_directory"})
-"""Fields that follow from where the program runs, and are no keys of a file."""
+SECRET_VALUES: Final = "secretValues"  # noqa: S105  a key's name
 
 
 class StackConfigError(pulumi.RunError):
@@ -85,43 +84,44 @@ def load(
     if stack not in STACKS:
         raise StackConfigError(f"there is no stack {stack!r}; stacks: {', '.join(STACKS)}")
     problems: list[str] = []
-    values = _read(raw, problems)
-    if not problems:
-        parent = (environ or {}).get(RENDER_DIR_VARIABLE) or RENDER_DIR
-        if values["target"] == "render":
-            values["render_directory"] = str(PurePosixPath(parent) / stack)
-        config = StackConfig(**values, stack=stack)
-        problems += coherence.problems(config, secret_keys)
-        if not problems:
-            return config
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    raise StackConfigError(f"Pulumi.{stack}.yaml has {count}:\n  " + "\n  ".join(problems))
+    config = _resolved(stack, raw, problems)
+    problems += coherence.problems(config, secret_keys)
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise StackConfigError(f"Pulumi.{stack}.yaml has {count}:\n  " + "\n  ".join(problems))
+    if config.target != "render":
+        return config
+    parent = (environ or {}).get(RENDER_DIR_VARIABLE) or RENDER_DIR
+    return msgspec.structs.replace(config, render_directory=str(PurePosixPath(parent) / stack))
 
 
-def _read(raw: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
-    prefix = f"{labels.PROJECT}:"
-    hints = get_type_hints(StackConfig, include_extras=True)
-    fields = [f for f in msgspec.structs.fields(StackConfig) if f.name not in OWN_FIELDS]
-    problems += unknown_keys(raw, [field.encode_name for field in fields], prefix)
-    values: dict[str, Any] = {}
-    for field in fields:
-        key, kind = field.encode_name, hints[field.name]
-        if key in raw:
-            read = _read_secrets if field.name == "secret_values" else read_value
-            values[field.name] = read(kind, _parsed(raw[key]), prefix + key, problems)
-        elif field.required:
-            problems.append(f"{prefix}{key} is missing; expected {expected(kind)}")
-    return values
+def _resolved(stack: Any, raw: Mapping[str, str], problems: list[str]) -> StackConfig:
+    """Return the settings, UNREAD where they are missing or wrong, which `problems` get to hold."""
+    given = {key: _parsed(text) for key, text in raw.items()}
+    secrets = {SECRET_VALUES: given.pop(SECRET_VALUES)} if SECRET_VALUES in given else {}
+    values = read_struct(StackSections, given, f"{labels.PROJECT}:".__add__, problems)
+    if secrets:
+        values["secret_values"] = _read_secrets(secrets[SECRET_VALUES], problems)
+    draft = StackConfig(**values, stack=stack, environment=UNREAD, service=UNREAD)
+    environment, service = service_settings.resolved(
+        stack,
+        read_or("", lambda: str(draft.image.tag)),
+        draft.settings,
+        read_or(("IPv4",), lambda: tuple(draft.network.ip_families)),
+        problems,
+    )
+    return msgspec.structs.replace(draft, environment=environment, service=service)
 
 
-def _read_secrets(kind: Any, given: Any, where: str, problems: list[str]) -> Any:
+def _read_secrets(given: Any, problems: list[str]) -> Any:
     """Return secret values by name; what is wrong with them is said without them."""
+    where = f"{labels.PROJECT}:{SECRET_VALUES}"
     if not isinstance(given, Mapping):
         problems.append(f"{where} is no mapping; expected names of secrets, each with a text")
-        return {}
+        return UNREAD
     wrong = [name for name, value in given.items() if not isinstance(value, str)]
     problems += [f"{where}.{name} is no text; give it in quotes" for name in wrong]
-    return {} if wrong else read_value(kind, given, where, problems)
+    return {name: UNREAD if name in wrong else value for name, value in given.items()}
 
 
 def _parsed(text: str) -> Any:

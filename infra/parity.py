@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from infra import labels, service_settings
+from infra import labels
 from infra.policy.objects import Object, Stack, title
 from infra.review.fields import ABSENT, differences
 from infra.sections import StackConfig
@@ -24,7 +24,14 @@ OWN_NAME: Final = re.compile(rf"\b{labels.PROJECT}-(staging|prod)\b")
 """A stack's own name is in every object, and says nothing."""
 ANY_STACK: Final = labels.namespace_name("*")
 CONTENT_HASH: Final = re.compile(r"-[0-9a-f]{8}$")
-DERIVED_FIELDS: Final = ("stack", "renderDirectory", "settings", "secretValues")
+DERIVED_FIELDS: Final = (
+    "stack",
+    "environment",
+    "service",
+    "render_directory",
+    "settings",
+    "secret_values",
+)
 """Fields that follow from the stack's name, or are compared by what they amount to."""
 SHOWN: Final = 60
 
@@ -139,10 +146,12 @@ def _settings(staging: StackConfig, prod: StackConfig) -> Iterator[Difference]:
 
 def _effective(config: StackConfig) -> dict[str, Any]:
     """Return all settings with their defaults, those of the service by what they amount to."""
-    found: dict[str, Any] = msgspec.to_builtins(config)
-    plain = service_settings.plain_values(config.stack, config.image.tag, config.settings)
-    kept = {key: value for key, value in found.items() if key not in DERIVED_FIELDS}
-    return {**kept, SETTINGS: {name.lower(): value for name, value in plain.items()}}
+    kept = {
+        field.encode_name: msgspec.to_builtins(getattr(config, field.name))
+        for field in msgspec.structs.fields(config)
+        if field.name not in DERIVED_FIELDS
+    }
+    return {**kept, SETTINGS: {name.lower(): text for name, text in config.environment.items()}}
 
 
 def _objects(staging: Stack, prod: Stack) -> Iterator[Difference]:

@@ -4,45 +4,68 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra import ranges
-from infra.sections import Network, Peer
+from infra.config_reader import read_or
+from infra.sections import Network, Peer, StackConfig
 
 HTTPS_PORT: Final = 443
 KEY: Final = "coinslot:network"
 
 
-def problems(network: Network) -> Iterator[str]:
-    """Yield sentences that name the key, what is wrong, and what to do."""
-    for where, peer in named(network):
-        if [peer.cidr is None, peer.namespace is None, not peer.internet].count(False) != 1:
-            yield f"{where} needs one of cidr, namespace and internet: true"
-        if peer.cidr is not None:
-            yield from _wrong_range(f"{where}.cidr", peer.cidr, network)
-        if peer.internet and not where.startswith(f"{KEY}.services."):
-            yield f"{where} is on the internet; name the range of addresses that it has (cidr)"
-        elif peer.internet and peer.port != HTTPS_PORT:
-            yield (f"{where}.port is {peer.port}; on the internet only {HTTPS_PORT} is called")
-    yield from _lists(network)
-    for index, address in enumerate(network.dns_addresses):
-        yield from _wrong_name_server(f"{KEY}.dnsAddresses[{index}]", address, network)
+def checks(config: StackConfig) -> Iterator[Iterator[str]]:
+    """Yield checks, which yield sentences that name the key, what is wrong, and what to do."""
+    yield _families(config)
+    yield from (_named(config, name) for name in ("database", "cache"))
+    yield _services_named(config)
+    for where, peer in read_or([], lambda: [*_peers(config)]):
+        yield _one_of_three(where, peer)
+        yield _range(config, where, peer)
+        yield _internet(where, peer)
+    addresses = read_or([], lambda: [*config.network.dns_addresses])
+    yield from (_name_server(config, number, text) for number, text in enumerate(addresses))
 
 
-def named(network: Network) -> Iterator[tuple[str, Peer]]:
+def _peers(config: StackConfig) -> Iterator[tuple[str, Peer]]:
     """Yield every peer under its key; one of several has its place in the list."""
+    network = config.network
     sides = {"database": network.database, "cache": network.cache}
-    sides |= {f"services.{name}": peers for name, peers in network.services.items()}
+    services = read_or({}, lambda: dict(network.services.items()))
+    sides |= {f"services.{name}": peers for name, peers in services.items()}
     for name, peers in sides.items():
-        for index, peer in enumerate(peers):
+        for index, peer in enumerate(read_or([], peers.copy)):
             place = f"[{index}]" if len(peers) > 1 else ""
             yield f"{KEY}.{name}{place}", peer
 
 
-def _lists(network: Network) -> Iterator[str]:
-    if not network.ip_families or len(set(network.ip_families)) != len(network.ip_families):
+def _one_of_three(where: str, peer: Peer) -> Iterator[str]:
+    if [peer.cidr is None, peer.namespace is None, not peer.internet].count(False) != 1:
+        yield f"{where} needs one of cidr, namespace and internet: true"
+
+
+def _range(config: StackConfig, where: str, peer: Peer) -> Iterator[str]:
+    if peer.cidr is not None:
+        yield from _wrong_range(f"{where}.cidr", peer.cidr, config.network)
+
+
+def _internet(where: str, peer: Peer) -> Iterator[str]:
+    if peer.internet and not where.startswith(f"{KEY}.services."):
+        yield f"{where} is on the internet; name the range of addresses that it has (cidr)"
+    elif peer.internet and peer.port != HTTPS_PORT:
+        yield f"{where}.port is {peer.port}; on the internet only {HTTPS_PORT} is called"
+
+
+def _families(config: StackConfig) -> Iterator[str]:
+    families = config.network.ip_families
+    if not families or len(set(families)) != len(families):
         yield f"{KEY}.ipFamilies needs IPv4, IPv6 or both, each once; the first is the Services'"
-    for name, peers in {"database": network.database, "cache": network.cache}.items():
-        if not peers:
-            yield f"{KEY}.{name} is empty; name where it is"
-    for name, peers in network.services.items():
+
+
+def _named(config: StackConfig, name: str) -> Iterator[str]:
+    if not getattr(config.network, name):
+        yield f"{KEY}.{name} is empty; name where it is"
+
+
+def _services_named(config: StackConfig) -> Iterator[str]:
+    for name, peers in config.network.services.items():
         if not peers:
             yield f"{KEY}.services.{name} is empty; name where it is, or leave it out"
 
@@ -64,7 +87,8 @@ def _wrong_range(where: str, cidr: str, network: Network) -> Iterator[str]:
     yield from _wrong_family(where, cidr, found, network)
 
 
-def _wrong_name_server(where: str, address: str, network: Network) -> Iterator[str]:
+def _name_server(config: StackConfig, number: int, address: str) -> Iterator[str]:
+    where = f"{KEY}.dnsAddresses[{number}]"
     try:
         found = ranges.parsed(address)
     except ValueError as error:
@@ -75,7 +99,7 @@ def _wrong_name_server(where: str, address: str, network: Network) -> Iterator[s
             f"{where} is {address}; expected one address, and none where a cloud has its metadata "
             "server, such as NodeLocal DNSCache's 169.254.20.10"
         )
-    yield from _wrong_family(where, address, found, network)
+    yield from _wrong_family(where, address, found, config.network)
 
 
 def _wrong_family(where: str, text: str, found: ranges.Network, network: Network) -> Iterator[str]:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from infra import labels, service_settings
+from service.settings import Settings
 
 Stack = Literal["local", "staging", "prod"]
 STACKS: Final[tuple[Stack, ...]] = get_args(Stack)
@@ -207,8 +208,8 @@ class Monitoring(Section, frozen=True):
     """Labels that the Prometheus object selects ServiceMonitors and rules by."""
 
 
-class StackConfig(Section, frozen=True):
-    """All settings of one stack."""
+class StackSections(Section, frozen=True):
+    """What a stack's file holds."""
 
     target: Literal["render", "cluster"]
     """`render` writes manifests to a folder; `cluster` talks to the kubeconfig's cluster."""
@@ -226,7 +227,15 @@ class StackConfig(Section, frozen=True):
     priority_class: Name | None = None
     dependencies: Dependencies | None = None
 
-    stack: Stack = "local"
+
+class StackConfig(StackSections, frozen=True, kw_only=True):
+    """All settings of one stack: its file, and what follows from it, resolved once."""
+
+    stack: Stack
+    environment: dict[str, str]
+    """The environment of the stack's pods without the secrets."""
+    service: Settings
+    """What the pods read from it; the secrets are stand-ins."""
     render_directory: str = ""
     """Where the manifests go; empty unless the target is `render`."""
 
@@ -236,16 +245,9 @@ class StackConfig(Section, frozen=True):
         return labels.namespace_name(self.stack)
 
     @property
-    def plain_values(self) -> dict[str, str]:
-        """Return the environment of the stack's pods without the secrets."""
-        return service_settings.plain_values(
-            self.stack, self.image.tag, self.settings, self.network.ip_families
-        )
-
-    @property
     def needed_secrets(self) -> tuple[str, ...]:
         """Return the secret variables without which this stack's pods do not start."""
-        return service_settings.required_secret_names(self.plain_values)
+        return service_settings.required_secret_names(self.environment)
 
     @property
     def missing_secrets(self) -> tuple[str, ...]:

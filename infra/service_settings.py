@@ -5,13 +5,13 @@ what a pod runs with. Which role is given which secret is in service/secret_use.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, get_type_hints
 
 import msgspec
 
 from infra import labels
-from infra.reading import unknown_keys
+from infra.config_reader import UNREAD, read_or, unknown_keys
 from service.jwt_keys import MIN_HS256_KEY_BYTES
 from service.secret_use import Hs256, Role, held, held_by_any
 from service.settings import Settings, SettingsError, env_name, load
@@ -19,6 +19,7 @@ from service.settings import secret_fields as _secret_fields
 
 Scalar = str | int | float
 
+WHERE: Final = "coinslot:settings"
 DERIVED: Final[Mapping[str, str]] = {
     "environment": "the stack's name",
     "host": "coinslot:network.ipFamilies",
@@ -99,22 +100,54 @@ def parsed(values: Mapping[str, str], given: Mapping[str, str] = NOTHING) -> Set
     return load({**values, **secrets, **given})
 
 
-def problems(stack: str, version: str, chosen: Mapping[str, Scalar], where: str) -> Iterable[str]:
-    """Return what is wrong with the stack's choice of service settings, which stands at `where`."""
-    plain = [f.name for f in msgspec.structs.fields(Settings) if f.name not in _secret_fields()]
-    found = unknown_keys(chosen, plain, where + ".")
-    found += [
-        f"{where}.{name} is derived from {source}; remove it"
+def resolved(
+    stack: str,
+    version: str,
+    chosen: Mapping[str, Scalar],
+    families: Sequence[str],
+    problems: list[str],
+) -> tuple[dict[str, str], Settings]:
+    """Return the pods' plain environment and what they read from it.
+
+    UNREAD is each setting that can't be read; what is wrong is added to `problems`.
+    """
+    names = read_or(UNREAD, lambda: list(chosen))
+    if names is UNREAD:
+        return UNREAD, UNREAD
+    plain = [field.name for field in msgspec.structs.fields(Settings)]
+    plain = [name for name in plain if name not in _secret_fields()]
+    problems += unknown_keys(names, plain, WHERE + ".")
+    problems += [
+        f"{WHERE}.{name} is derived from {source}; remove it"
         for name, source in DERIVED.items()
-        if name in chosen
+        if name in names
     ]
-    if found:
-        return found
+    usable = {name: chosen[name] for name in names if name in plain and name not in DERIVED}
+    unread = {name for name, value in usable.items() if value is UNREAD}
+    usable = {name: value for name, value in usable.items() if name not in unread}
+    environment = plain_values(stack, version, usable, families)
     try:
-        parsed(plain_values(stack, version, chosen))
+        settings = parsed(environment)
     except SettingsError as error:
-        return [f"{where}: {line.strip()}" for line in str(error).splitlines()[1:]]
-    return []
+        problems += [f"{WHERE}: {line}" for line in lines(error)]
+        settings = _readable(environment)
+    return environment, msgspec.structs.replace(settings, **dict.fromkeys(unread, UNREAD))
+
+
+def _readable(environment: Mapping[str, str]) -> Settings:
+    """Return each setting that can be read by itself, UNREAD for the others and for secrets."""
+    values = {}
+    for name, kind in get_type_hints(Settings, include_extras=True).items():
+        try:
+            values[name] = msgspec.convert(environment[env_name(name)], kind, strict=False)
+        except (KeyError, msgspec.ValidationError):
+            values[name] = UNREAD
+    return Settings(**values)
+
+
+def lines(error: SettingsError) -> list[str]:
+    """Return what an error says, one line a problem."""
+    return [line.strip() for line in str(error).splitlines()[1:]]
 
 
 def _text(value: Any) -> str:

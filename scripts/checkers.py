@@ -1,4 +1,7 @@
-"""Judges of others over rendered manifests: kube-score's checklist, kubeconform's schemas."""
+"""Judges of others over rendered manifests.
+
+kube-score's checklist, kubeconform's schemas, and Pod Security admission's own code.
+"""
 
 import json
 import subprocess
@@ -7,6 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from infra import policy
+from infra.policy.objects import Stack, load
 from infra.policy.rules import Violation, Waiver, judge
 from infra.policy.waivers import WAIVERS
 from scripts.engine import BINARIES, ROOT
@@ -14,6 +19,7 @@ from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER
 
 SCORE: Final = "kube-score"
 CONFORM: Final = "kubeconform"
+POD_SECURITY: Final = "pod-security"
 TIMEOUT_S: Final = 60.0  # a second of work; a minute is for a machine that is swamped
 PERFECT: Final = 10
 """kube-score's grade of a check without any remark."""
@@ -35,8 +41,15 @@ def violations(
     return list(judge(_found(folder), mine, today))
 
 
+def judged(stack: Stack) -> Iterator[Violation]:
+    """Yield what our rules and Pod Security admission find in one side of a review."""
+    yield from policy.violations(stack)
+    yield from pod_security(stack)
+
+
 def _found(folder: Path) -> Iterator[Violation]:
     yield from kube_score(folder)
+    yield from pod_security(load(folder))
     for module in KUBERNETES:
         yield from kubeconform(folder, module.version)
 
@@ -76,13 +89,32 @@ def kubeconform(folder: Path, version: str) -> Iterator[Violation]:
         )
 
 
-def _run(program: str, *arguments: str) -> Any:
+def pod_security(stack: Stack) -> Iterator[Violation]:
+    """Yield what the level "restricted" forbids, by the API server's own code; raise CheckerError.
+
+    An API server applies it to pods: it takes a Deployment, which then never gets any.
+    """
+    pods = stack.pods()
+    templates = [{"metadata": {"annotations": pod.annotations}, "spec": pod.spec} for pod in pods]
+    answer = _run(POD_SECURITY, given=json.dumps(templates))
+    for pod, said in zip(pods, answer, strict=True):
+        for text in said:
+            rule = f"{POD_SECURITY}/restricted"
+            yield Violation(rule, "mandatory", pod.owner, f"is refused: {text}")
+
+
+def _run(program: str, *arguments: str, given: str = "") -> Any:
     command = BINARIES / program
     if not command.exists():
         raise CheckerError(f"{command} is missing: run scripts/bootstrap {program}")
     try:
         done = subprocess.run(
-            [command, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            [command, *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
         )
         return json.loads(done.stdout)  # its exit code says only that there are remarks
     except subprocess.TimeoutExpired as error:

@@ -22,7 +22,7 @@ from infra.config import STACKS
 from infra.policy.objects import Stack, load
 from infra.review import Review, compare, report
 from infra.review.risks import SEVERITIES
-from scripts import console
+from scripts import checkers, console
 from scripts.engine import EngineMissingError
 from scripts.sides import Repository, Side, SideError, rendered
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         base = repository.base(options.base, head.commit)
         stacks = STACKS if "all" in options.stacks else tuple(dict.fromkeys(options.stacks))
         reviews = _reviews(repository, base, head, stacks)
-    except EngineMissingError as error:
+    except (EngineMissingError, checkers.CheckerError) as error:
         console.complain("diff", error)
         return USAGE
     except (SideError, TimeoutExpired) as error:
@@ -70,7 +70,7 @@ def _reviews(repository: Repository, base: Side, head: Side, stacks: Sequence[st
         found = []
         for stack, before, after in zip(stacks, befores, afters, strict=True):
             console.note(f"diff: rendering {stack} of {base} and of {head}")
-            found.append(compare(stack, before.result(), after.result()))
+            found.append(compare(stack, before.result(), after.result(), checkers.judged))
         return found
 
 

@@ -1,4 +1,4 @@
-"""Judge the rendered manifests: our own rules, kube-score, kubeconform; with what is waived.
+"""Judge the rendered manifests: our own rules and those of others; with what is waived.
 
 Exit codes: 0 nothing to mend, 1 something is violated, 2 wrong usage or a missing tool.
 """

@@ -178,9 +178,9 @@ def _alerts() -> Iterator[str]:
 
 
 def _alert(alert: Alert) -> Sequence[str]:
-    hold = "at once" if alert.hold.duration == AT_ONCE else alert.hold.duration
+    hold = "at once" if alert.for_duration.duration == AT_ONCE else alert.for_duration.duration
     link = f"[{alert.name}](../runbooks/{alert.name}.md)"
-    return (link, str(alert.severity), alert.summary, alert.why, hold, alert.hold.why)
+    return (link, str(alert.severity), alert.summary, alert.why, hold, alert.for_duration.why)
 
 
 def _policy() -> Iterator[str]:

@@ -17,10 +17,24 @@ from typing import Any, Final
 
 import yaml
 
-from infra.policy.references import VERSIONS
 from scripts import console
 from scripts.render import differences, files_below, report, write
 
+VERSIONS: Final = {
+    "ConfigMap": "v1",
+    "Deployment": "apps/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "Job": "batch/v1",
+    "Namespace": "v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "Secret": "v1",
+    "Service": "v1",
+    "ServiceAccount": "v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+}
+"""The kinds that we use, in their stable versions; another has no schema, so it is refused."""
 ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = "infra/schemas"
 DOWNLOAD_TIMEOUT_S: Final = 600.0  # 50 MB a version, once

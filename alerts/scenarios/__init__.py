@@ -196,17 +196,17 @@ def borders(
     labels: Mapping[str, str] | None = None,
     namespace: str = NAMESPACE,
 ) -> Iterator[Scenario]:
-    """Yield the scenarios around a rule's threshold and hold.
+    """Yield the scenarios around a rule's threshold and for_duration.
 
     With `over` its condition is true from `starts_s` on; with `under` it is just not.
     """
     over, under = tuple(over), tuple(under)
     fires = (Firing(value, namespace, labels or {}),)
-    hold_s = seconds(alert.hold.duration)
-    at = duration(starts_s + hold_s)
+    for_s = seconds(alert.for_duration.duration)
+    at = duration(starts_s + for_s)
     yield Scenario(alert, "just above the limit, for long enough", over, at, fires)
-    if hold_s:
-        before = duration(starts_s + hold_s - STEP_S)
+    if for_s:
+        before = duration(starts_s + for_s - STEP_S)
         yield Scenario(alert, "just above the limit, not yet long enough", over, before)
     yield Scenario(alert, "not above the limit", under, at)
 

@@ -7,7 +7,7 @@ from alerts.budgets import AVAILABILITY, LATENCY, RATE_WINDOW, fast, slow
 from alerts.model import Alert
 from alerts.scenarios import Firing, Recorded, Scenario, Series, borders, counted, once
 from alerts.scenarios.payments import durations
-from alerts.scenarios.volume import paid
+from alerts.scenarios.traffic import paid
 from service.metric_catalog import PAYMENTS
 
 

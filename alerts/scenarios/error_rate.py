@@ -18,7 +18,7 @@ class Border:
     at: int
     below: int
     pending: str
-    """The last evaluation before the hold has passed."""
+    """The last evaluation before `for` has passed."""
     firing: str
     """The first one after it; the condition first holds at 30 s, with the second sample."""
 

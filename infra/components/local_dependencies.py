@@ -16,7 +16,7 @@ import pulumi_kubernetes as k8s
 from infra import labels
 from infra.components import flows, pods
 from infra.components.scope import Scope
-from infra.components.workload import service_account
+from infra.components.workload import service, service_account
 from infra.sections import Amounts, Dependencies, Resources
 
 SMALL: Final = Resources(
@@ -114,47 +114,18 @@ class LocalDependencies(pulumi.ComponentResource):
                 self._child, pulumi.ResourceOptions(depends_on=[account])
             ),
         )
-        core.Service(
-            server.name,
-            metadata=scope.metadata(name, server.name),
-            spec=core.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=labels.selector(server.name),
-                ports=[
-                    core.ServicePortArgs(
-                        name=server.name, port=server.port, target_port=server.name, protocol="TCP"
-                    )
-                ],
-            ),
-            opts=self._child,
-        )
+        service(scope, server.name, {server.name: server.port}, self._child)
         clients = [flows.from_pods(CLIENTS[server.name], server.name)]
-        self._allow(server.name, server.name, ingress=clients)
+        flows.allow(scope, server.name, [server.name], self._child, ingress=clients)
 
     def _webhooks(self) -> None:
         """Let the simulator call the API, which it finds by name."""
-        self._allow(
-            "webhooks-out",
-            labels.SIMULATOR,
-            egress=[flows.to_pods([labels.API], labels.HTTP_PORT_NAME), *flows.dns()],
-        )
-        self._allow(
-            "webhooks-in",
-            labels.API,
-            ingress=[flows.from_pods([labels.SIMULATOR], labels.HTTP_PORT_NAME)],
-        )
-
-    def _allow(
-        self,
-        flow: str,
-        component: str,
-        *,
-        ingress: Sequence[k8s.networking.v1.NetworkPolicyIngressRuleArgs] | None = None,
-        egress: Sequence[k8s.networking.v1.NetworkPolicyEgressRuleArgs] | None = None,
-    ) -> None:
+        scope, out = self._args.scope, flows.to_pods([labels.API], labels.HTTP_PORT_NAME)
         flows.allow(
-            self._args.scope, flow, [component], self._child, ingress=ingress, egress=egress
+            scope, "webhooks-out", [labels.SIMULATOR], self._child, egress=[out, *flows.dns()]
         )
+        clients = [flows.from_pods([labels.SIMULATOR], labels.HTTP_PORT_NAME)]
+        flows.allow(scope, "webhooks-in", [labels.API], self._child, ingress=clients)
 
 
 def _postgresql(args: DependenciesArgs, credentials: str) -> _Server:
@@ -165,7 +136,7 @@ def _postgresql(args: DependenciesArgs, credentials: str) -> _Server:
         port=labels.POSTGRESQL_PORT,
         env=[
             core.EnvVarArgs(name="PGDATA", value=PGDATA),
-            *(_from_secret(name, credentials, key) for name, key in variables.items()),
+            *(pods.from_secret(name, credentials, key) for name, key in variables.items()),
         ],
         folders={"data": "/data", "run": "/var/run/postgresql"},
     )
@@ -191,7 +162,7 @@ def _simulator(args: DependenciesArgs) -> _Server:
         env=[
             core.EnvVarArgs(name="SIMULATOR_WEBHOOK_URL", value=args.webhook_url),
             *(
-                _from_secret(name, args.secret, name, optional=name not in args.needed_secrets)
+                pods.from_secret(name, args.secret, name, optional=name not in args.needed_secrets)
                 for name in secrets
             ),
         ],
@@ -199,69 +170,25 @@ def _simulator(args: DependenciesArgs) -> _Server:
     )
 
 
-def _from_secret(
-    variable: str, secret: str, key: str, *, optional: bool = False
-) -> k8s.core.v1.EnvVarArgs:
-    return core.EnvVarArgs(
-        name=variable,
-        value_from=core.EnvVarSourceArgs(
-            secret_key_ref=core.SecretKeySelectorArgs(
-                name=secret, key=key, optional=optional or None
-            )
-        ),
-    )
-
-
 def _template(server: _Server, scope: Scope) -> k8s.core.v1.PodTemplateSpecArgs:
-    folders = {pods.TMP: "/tmp", **(server.folders or {})}  # noqa: S108  a pod's own
-    return core.PodTemplateSpecArgs(
-        metadata=k8s.meta.v1.ObjectMetaArgs(
-            labels={**scope.labels, **labels.selector(server.name)}
-        ),
-        spec=core.PodSpecArgs(
-            service_account_name=labels.resource_name(server.name),
-            automount_service_account_token=False,
-            enable_service_links=False,
-            termination_grace_period_seconds=GRACE_S,
-            security_context=pods.pod_security(),
-            containers=[_container(server, folders)],
-            volumes=[
-                core.VolumeArgs(
-                    name=name, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit="1Gi")
-                )
-                for name in folders
-            ],
-        ),
-    )
-
-
-def _container(server: _Server, folders: Mapping[str, str]) -> k8s.core.v1.ContainerArgs:
-    return core.ContainerArgs(
-        name=server.name,
-        image=server.image,
-        image_pull_policy="IfNotPresent",
+    folders = {**pods.TMP_FOLDER, **(server.folders or {})}
+    container = pods.container(
+        server.name,
+        server.image,
+        SMALL,
+        folders,
+        {server.name: server.port},
         args=list(server.args) if server.args else None,
         env=list(server.env) or None,
-        ports=[core.ContainerPortArgs(name=server.name, container_port=server.port)],
-        resources=pods.requirements(SMALL),
-        startup_probe=_probe(server, server.ready_path, period_s=2, failures=60),
-        readiness_probe=_probe(server, server.ready_path, period_s=3, failures=2),
+        startup_probe=pods.probe(server.name, server.ready_path, period_s=2, failures=60),
+        readiness_probe=pods.probe(server.name, server.ready_path, period_s=3, failures=2),
         # Life is a port that answers: slow is not dead.
-        liveness_probe=_probe(server, None, period_s=10, failures=6),
-        security_context=pods.container_security(),
-        volume_mounts=[
-            core.VolumeMountArgs(name=name, mount_path=path) for name, path in folders.items()
-        ],
+        liveness_probe=pods.probe(server.name, None, period_s=10, failures=6),
     )
-
-
-def _probe(
-    server: _Server, path: str | None, *, period_s: int, failures: int
-) -> k8s.core.v1.ProbeArgs:
-    return core.ProbeArgs(
-        http_get=core.HTTPGetActionArgs(path=path, port=server.name) if path else None,
-        tcp_socket=None if path else core.TCPSocketActionArgs(port=server.name),
-        period_seconds=period_s,
-        timeout_seconds=2,
-        failure_threshold=failures,
+    return pods.hardened(
+        server.name,
+        {**scope.labels, **labels.selector(server.name)},
+        container,
+        sizes=dict.fromkeys(folders, "1Gi"),
+        termination_grace_period_seconds=GRACE_S,
     )

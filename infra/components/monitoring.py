@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -10,14 +10,10 @@ import yaml
 
 from infra import labels
 from infra.components import flows
-from infra.components.custom_resources import (
-    MONITORING_API,
-    Endpoint,
-    PrometheusRule,
-    ServiceMonitor,
-)
 from infra.components.scope import Scope
 from service.metric_catalog import Metric
+
+OPERATOR_API: Final = "monitoring.coreos.com/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +39,34 @@ class Monitoring(pulumi.ComponentResource):
         super().__init__("coinslot:k8s:Monitoring", "monitoring", None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        endpoint = Endpoint(labels.OPS_PORT_NAME, "/metrics", args.scrape_interval)
-        self._custom(ServiceMonitor(args.scope.namespace, flows.SERVERS, [endpoint]))
-        self._custom(PrometheusRule(args.groups))
+        self._of_operator("ServiceMonitor", self._monitor())
+        self._of_operator("PrometheusRule", {"groups": [dict(group) for group in args.groups]})
         for uid, document in args.dashboards.items():
             self._dashboard(uid, document)
         self._adapter_rules()
         self.register_outputs({})
 
-    def _custom(self, wanted: ServiceMonitor | PrometheusRule) -> None:
+    def _monitor(self) -> dict[str, Any]:
+        """Return what Prometheus scrapes: the Services of our servers."""
+        port, interval = labels.OPS_PORT_NAME, self._args.scrape_interval
+        servers = {"key": labels.COMPONENT, "operator": "In", "values": list(flows.SERVERS)}
+        return {
+            "selector": {
+                "matchLabels": {labels.NAME: labels.PROJECT},
+                "matchExpressions": [servers],
+            },
+            "namespaceSelector": {"matchNames": [self._args.scope.namespace]},
+            "endpoints": [{"port": port, "path": "/metrics", "interval": interval}],
+        }
+
+    def _of_operator(self, kind: str, spec: Mapping[str, Any]) -> None:
         args = self._args
         k8s.apiextensions.CustomResource(
-            wanted.kind,
-            api_version=MONITORING_API,
-            kind=wanted.kind,
+            kind,
+            api_version=OPERATOR_API,
+            kind=kind,
             metadata=args.scope.metadata(labels.PROJECT, extra_labels=args.prometheus_labels),
-            spec=wanted.spec(),
+            spec=spec,
             opts=self._child,
         )
 

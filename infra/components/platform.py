@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -22,7 +22,6 @@ from infra.components.workload import Workload, WorkloadArgs
 from infra.sections import Dependencies, StackConfig
 from service.metric_catalog import ACTIVE_PAYMENTS
 from service.secret_use import ROLES, Role
-from service.settings import Settings
 
 PROGRAM_DIR: Final = PurePosixPath("infra")
 """Where relative folders start from, seen from the repository's root."""
@@ -50,21 +49,21 @@ class Platform(pulumi.ComponentResource):
         self._args = args
         self._config = config
         self._scope = Scope(config.namespace, labels.common(config.stack))
-        self._inside = pulumi.ResourceOptions(parent=self, providers=[self._kubernetes()])
-        self._after(self._namespace())
-        self._environment = config.plain_values
-        configuration = self._configuration()
-        Network(NetworkArgs(self._scope, config.network), self._inside)
-        self._monitoring()
-        self._after(configuration)
+        self._provider_of_objects = self._kubernetes()
+        namespace = self._namespace()
+        configuration = self._configuration(namespace)
+        Network(NetworkArgs(self._scope, config.network), self._after(namespace))
+        self._monitoring(namespace)
+        needed: list[pulumi.Resource] = [namespace, configuration]
         if config.dependencies:
-            self._after(self._dependencies(config.dependencies, configuration.secret_name))
+            secret = configuration.secret_name
+            needed.append(self._dependencies(config.dependencies, secret, needed))
         pods = {role: self._pod(role, configuration) for role in ROLES}
         migration = Migration(
-            MigrationArgs(self._scope, pods[labels.MIGRATE], args.migrations), self._inside
+            MigrationArgs(self._scope, pods[labels.MIGRATE], args.migrations),
+            self._after(*needed),
         )
-        self._after(migration)
-        api = self._servers(pods)
+        api = self._servers(pods, [*needed, migration])
         rendering = config.target == "render"
         self.outputs = {
             "namespace": config.namespace,
@@ -76,10 +75,12 @@ class Platform(pulumi.ComponentResource):
         }
         self.register_outputs(self.outputs)
 
-    def _after(self, *earlier: pulumi.Resource) -> None:
-        """Let everything from here on wait for `earlier`."""
-        self._inside = pulumi.ResourceOptions.merge(
-            self._inside, pulumi.ResourceOptions(depends_on=list(earlier))
+    def _after(
+        self, *needed: pulumi.Resource, provider: k8s.Provider | None = None
+    ) -> pulumi.ResourceOptions:
+        """Return the options of a part that waits for what it needs."""
+        return pulumi.ResourceOptions(
+            parent=self, providers=[provider or self._provider_of_objects], depends_on=list(needed)
         )
 
     def _kubernetes(self, name: str = "kubernetes", *, upsert: bool = False) -> k8s.Provider:
@@ -107,27 +108,24 @@ class Platform(pulumi.ComponentResource):
             metadata=k8s.meta.v1.ObjectMetaArgs(
                 name=self._config.namespace, labels={**self._scope.labels, **levels}
             ),
-            opts=self._inside,
+            opts=self._after(),
         )
 
-    def _configuration(self) -> Configuration:
+    def _configuration(self, namespace: k8s.core.v1.Namespace) -> Configuration:
         """Make this version of the configuration, or take it up again where it was kept."""
         secrets, keep = self._config.secrets, self._config.target == "cluster"
-        inside = self._inside
-        if keep:
-            again = pulumi.ResourceOptions(providers=[self._kubernetes("versions", upsert=True)])
-            inside = pulumi.ResourceOptions.merge(inside, again)
+        provider = self._kubernetes("versions", upsert=True) if keep else None
         return Configuration(
             ConfigurationArgs(
                 scope=self._scope,
-                plain=self._environment,
+                plain=self._config.environment,
                 secret_name=secrets.name,
                 secret_revision=secrets.revision,
                 database_connections=self._config.database.available,
                 secret=self._secret(),
                 keep=keep,
             ),
-            inside,
+            self._after(namespace, provider=provider),
         )
 
     def _secret(self) -> dict[str, str] | None:
@@ -141,7 +139,9 @@ class Platform(pulumi.ComponentResource):
             return dict.fromkeys(names, labels.PLACEHOLDER)
         return dict(config.secret_values)
 
-    def _dependencies(self, images: Dependencies, secret: str) -> LocalDependencies:
+    def _dependencies(
+        self, images: Dependencies, secret: str, needed: Sequence[pulumi.Resource]
+    ) -> LocalDependencies:
         api = f"http://{labels.resource_name(labels.API)}:{labels.SERVICE_PORT}"
         return LocalDependencies(
             DependenciesArgs(
@@ -152,7 +152,7 @@ class Platform(pulumi.ComponentResource):
                 webhook_url=f"{api}/v1/webhooks/simulator",
                 needed_secrets=self._config.needed_secrets,
             ),
-            self._inside,
+            self._after(*needed),
         )
 
     def _database(self) -> dict[str, pulumi.Input[str]]:
@@ -164,7 +164,7 @@ class Platform(pulumi.ComponentResource):
         return {name: pulumi.Output.secret(text) for name, text in parts.items()}
 
     def _pod(self, role: Role, configuration: Configuration) -> PodArgs:
-        secrets = service_settings.secrets_of(role, self._environment)
+        secrets = service_settings.secrets_of(role, self._config.environment)
         return PodArgs(
             image=self._config.image.reference,
             config_map=configuration.name,
@@ -175,36 +175,30 @@ class Platform(pulumi.ComponentResource):
             priority_class=self._config.priority_class,
         )
 
-    def _servers(self, pods: Mapping[Role, PodArgs]) -> Workload:
-        config, scope = self._config, self._scope
-        settings: Settings = service_settings.parsed(self._environment)
-        drain_s = settings.shutdown_drain_s
-        Workload(
-            WorkloadArgs(
-                scope=scope,
-                role=labels.WORKER,
-                pod=pods[labels.WORKER],
-                resources=config.worker.resources,
-                ip_families=config.network.ip_families,
-                drain_s=drain_s,
-                replicas=config.worker.replicas,
-            ),
-            self._inside,
+    def _servers(self, pods: Mapping[Role, PodArgs], needed: Sequence[pulumi.Resource]) -> Workload:
+        """Make the worker and the API; return the API."""
+        config = self._config
+        worker = WorkloadArgs(
+            scope=self._scope,
+            role=labels.WORKER,
+            pod=pods[labels.WORKER],
+            resources=config.worker.resources,
+            ip_families=config.network.ip_families,
+            drain_s=config.service.shutdown_drain_s,
+            replicas=config.worker.replicas,
         )
-        return Workload(
-            WorkloadArgs(
-                scope=scope,
-                role=labels.API,
-                pod=pods[labels.API],
-                resources=config.api.resources,
-                ip_families=config.network.ip_families,
-                drain_s=drain_s,
-                scaling=config.api.autoscaling,
-            ),
-            self._inside,
+        api = replace(
+            worker,
+            role=labels.API,
+            pod=pods[labels.API],
+            resources=config.api.resources,
+            replicas=None,
+            scaling=config.api.autoscaling,
         )
+        Workload(worker, self._after(*needed))
+        return Workload(api, self._after(*needed))
 
-    def _monitoring(self) -> None:
+    def _monitoring(self, namespace: k8s.core.v1.Namespace) -> None:
         monitoring = self._config.monitoring
         Monitoring(
             MonitoringArgs(
@@ -215,5 +209,5 @@ class Platform(pulumi.ComponentResource):
                 dashboards=self._args.dashboards,
                 scaled_by=[ACTIVE_PAYMENTS],
             ),
-            self._inside,
+            self._after(namespace),
         )

@@ -5,7 +5,7 @@ It meets the Pod Security Standard "restricted" and adds a read-only root filesy
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi_kubernetes as k8s
 
@@ -14,7 +14,14 @@ from infra.sections import Amounts, Resources
 
 UID: Final = 10_001
 """The user and group that the image is built for; it has no account on any node."""
+USER: Final = {
+    "run_as_non_root": True,
+    "run_as_user": UID,
+    "run_as_group": UID,
+    "seccomp_profile": k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+}
 TMP: Final = "tmp"
+TMP_FOLDER: Final = {TMP: "/tmp"}  # noqa: S108  a pod's own
 TMP_BYTES: Final = "16Mi"
 """The service writes no files; this is for what a library may spool."""
 
@@ -52,71 +59,116 @@ def template(
 ) -> k8s.core.v1.PodTemplateSpecArgs:
     """Return the pod template of a role."""
     selector = labels.selector(role.role)
+    return hardened(
+        role.role,
+        {**common, **selector, labels.VERSION: pod.version},
+        _container(pod, role),
+        sizes={TMP: TMP_BYTES},
+        annotations=pod.rollout_marks,
+        restart_policy=role.restart_policy,
+        priority_class_name=pod.priority_class,
+        termination_grace_period_seconds=role.grace_s,
+        affinity=_apart(selector) if role.spread else None,
+        topology_spread_constraints=_spread(selector) if role.spread else None,
+    )
+
+
+def hardened(
+    component: str,
+    pod_labels: Mapping[str, str],
+    runs: k8s.core.v1.ContainerArgs,
+    *,
+    sizes: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> k8s.core.v1.PodTemplateSpecArgs:
+    """Return the template of a pod with one container, and with folders of these sizes."""
     return core.PodTemplateSpecArgs(
         metadata=k8s.meta.v1.ObjectMetaArgs(
-            labels={**common, **selector, labels.VERSION: pod.version},
-            annotations=dict(pod.rollout_marks) or None,
+            labels=dict(pod_labels), annotations=dict(annotations or {}) or None
         ),
         spec=core.PodSpecArgs(
-            service_account_name=labels.resource_name(role.role),
+            service_account_name=labels.resource_name(component),
             automount_service_account_token=False,
             enable_service_links=False,
-            restart_policy=role.restart_policy,
-            priority_class_name=pod.priority_class,
-            termination_grace_period_seconds=role.grace_s,
-            security_context=pod_security(),
-            containers=[_container(pod, role)],
+            security_context=core.PodSecurityContextArgs(fs_group=UID, **USER),
+            containers=[runs],
             volumes=[
-                core.VolumeArgs(
-                    name=TMP, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=TMP_BYTES)
-                )
+                core.VolumeArgs(name=name, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=size))
+                for name, size in sizes.items()
             ],
-            affinity=_apart(selector) if role.spread else None,
-            topology_spread_constraints=_spread(selector) if role.spread else None,
+            **spec,
         ),
+    )
+
+
+def container(
+    component: str,
+    image: str,
+    resources: Resources,
+    folders: Mapping[str, str],
+    ports: Mapping[str, int],
+    **fields: Any,
+) -> k8s.core.v1.ContainerArgs:
+    """Return a container that may write to these folders and nowhere else."""
+    return core.ContainerArgs(
+        name=component,
+        image=image,
+        image_pull_policy="IfNotPresent",
+        ports=[core.ContainerPortArgs(name=name, container_port=at) for name, at in ports.items()]
+        or None,
+        resources=core.ResourceRequirementsArgs(
+            requests=_amounts(resources.requests), limits=_amounts(resources.limits)
+        ),
+        security_context=core.SecurityContextArgs(
+            allow_privilege_escalation=False,
+            read_only_root_filesystem=True,
+            capabilities=core.CapabilitiesArgs(drop=["ALL"]),
+            **USER,
+        ),
+        volume_mounts=[
+            core.VolumeMountArgs(name=name, mount_path=path) for name, path in folders.items()
+        ],
+        **fields,
     )
 
 
 def _container(pod: PodArgs, role: RoleArgs) -> k8s.core.v1.ContainerArgs:
     ports = labels.PORTS[role.role]
-    return core.ContainerArgs(
-        name=role.role,
-        image=pod.image,
-        image_pull_policy="IfNotPresent",
+    return container(
+        role.role,
+        pod.image,
+        role.resources,
+        TMP_FOLDER,
+        ports,
         args=[role.role],
         env_from=[
             core.EnvFromSourceArgs(config_map_ref=core.ConfigMapEnvSourceArgs(name=pod.config_map))
         ],
-        env=[_secret_variable(pod, name) for name in pod.secret_variables],
-        ports=[core.ContainerPortArgs(name=name, container_port=at) for name, at in ports.items()]
-        or None,
-        resources=requirements(role.resources),
+        env=[
+            from_secret(name, pod.secret, name, optional=optional)
+            for name, optional in pod.secret_variables.items()
+        ],
         # The migrations take as long as they take; the worst start of a server is a cold node.
-        startup_probe=_probe("startup", period_s=2, failures=30) if ports else None,
-        readiness_probe=_probe("ready", period_s=5, failures=2) if ports else None,
+        startup_probe=_asks("startup", period_s=2, failures=30) if ports else None,
+        readiness_probe=_asks("ready", period_s=5, failures=2) if ports else None,
         # Three failures: a restart heals little and costs much, so it comes late.
-        liveness_probe=_probe("live", period_s=10, failures=3) if ports else None,
+        liveness_probe=_asks("live", period_s=10, failures=3) if ports else None,
         lifecycle=_pre_stop(role.pre_stop_s) if role.pre_stop_s else None,
-        security_context=container_security(),
-        volume_mounts=[core.VolumeMountArgs(name=TMP, mount_path="/tmp")],  # noqa: S108  a pod's own
     )
 
 
-def _secret_variable(pod: PodArgs, name: str) -> k8s.core.v1.EnvVarArgs:
+def from_secret(
+    variable: str, secret: str, key: str, *, optional: bool = False
+) -> k8s.core.v1.EnvVarArgs:
+    """Return a variable whose value is a key of a Secret."""
     return core.EnvVarArgs(
-        name=name,
+        name=variable,
         value_from=core.EnvVarSourceArgs(
             secret_key_ref=core.SecretKeySelectorArgs(
-                name=pod.secret, key=name, optional=pod.secret_variables[name] or None
+                name=secret, key=key, optional=optional or None
             )
         ),
-    )
-
-
-def requirements(resources: Resources) -> k8s.core.v1.ResourceRequirementsArgs:
-    """Return what a container is promised and may use."""
-    return core.ResourceRequirementsArgs(
-        requests=_amounts(resources.requests), limits=_amounts(resources.limits)
     )
 
 
@@ -128,9 +180,15 @@ def _amounts(amounts: Amounts) -> dict[str, str]:
     }
 
 
-def _probe(kind: str, *, period_s: int, failures: int) -> k8s.core.v1.ProbeArgs:
+def _asks(kind: str, *, period_s: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    return probe(labels.OPS_PORT_NAME, f"/health/{kind}", period_s=period_s, failures=failures)
+
+
+def probe(port: str, path: str | None, *, period_s: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    """Ask a path of a port, or without one whether the port answers."""
     return core.ProbeArgs(
-        http_get=core.HTTPGetActionArgs(path=f"/health/{kind}", port=labels.OPS_PORT_NAME),
+        http_get=core.HTTPGetActionArgs(path=path, port=port) if path else None,
+        tcp_socket=None if path else core.TCPSocketActionArgs(port=port),
         period_seconds=period_s,
         timeout_seconds=2,
         failure_threshold=failures,
@@ -140,30 +198,6 @@ def _probe(kind: str, *, period_s: int, failures: int) -> k8s.core.v1.ProbeArgs:
 def _pre_stop(seconds: int) -> k8s.core.v1.LifecycleArgs:
     return core.LifecycleArgs(
         pre_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=seconds))
-    )
-
-
-def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
-    """Return the security context of every pod."""
-    return core.PodSecurityContextArgs(
-        run_as_non_root=True,
-        run_as_user=UID,
-        run_as_group=UID,
-        fs_group=UID,
-        seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
-    )
-
-
-def container_security() -> k8s.core.v1.SecurityContextArgs:
-    """Return the security context of every container."""
-    return core.SecurityContextArgs(
-        allow_privilege_escalation=False,
-        read_only_root_filesystem=True,
-        run_as_non_root=True,
-        run_as_user=UID,
-        run_as_group=UID,
-        capabilities=core.CapabilitiesArgs(drop=["ALL"]),
-        seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
     )
 
 

@@ -1,9 +1,9 @@
 """A long-running role: Deployment, ServiceAccount, Service, disruption budget, autoscaler."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -57,7 +57,16 @@ class Workload(pulumi.ComponentResource):
         self.service_name = self._object_name
         account = service_account(args.scope, args.role, self._child)
         deployment = self._deployment(account)
-        self._service()
+        # Alone a family stays what the cluster gives by itself.
+        families = list(args.ip_families) if len(args.ip_families) > 1 else None
+        service(
+            args.scope,
+            args.role,
+            {name: labels.SERVICE_PORTS[name] for name in labels.PORTS[args.role]},
+            self._child,
+            ip_families=families,
+            ip_family_policy="PreferDualStack" if families else None,
+        )
         self._disruption_budget()
         if args.scaling:
             self._autoscaler(args.scaling, deployment)
@@ -91,31 +100,6 @@ class Workload(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(
                 self._child, pulumi.ResourceOptions(depends_on=[account])
             ),
-        )
-
-    def _service(self) -> None:
-        """Give the role an address; Prometheus finds its pods by it, too."""
-        args = self._args
-        k8s.core.v1.Service(
-            args.role,
-            metadata=args.scope.metadata(self._object_name, args.role),
-            spec=k8s.core.v1.ServiceSpecArgs(
-                type="ClusterIP",
-                # Alone it stays what the cluster gives by itself.
-                ip_family_policy="PreferDualStack" if len(args.ip_families) > 1 else None,
-                ip_families=list(args.ip_families) if len(args.ip_families) > 1 else None,
-                selector=labels.selector(args.role),
-                ports=[
-                    k8s.core.v1.ServicePortArgs(
-                        name=name,
-                        port=labels.SERVICE_PORTS[name],
-                        target_port=name,
-                        protocol="TCP",
-                    )
-                    for name in labels.PORTS[args.role]
-                ],
-            ),
-            opts=self._child,
         )
 
     def _disruption_budget(self) -> None:
@@ -165,6 +149,30 @@ class Workload(pulumi.ComponentResource):
 def grace_s(drain_s: float) -> int:
     """Return the seconds between SIGTERM's preparation and SIGKILL: hook, drain, exit."""
     return PRE_STOP_S + math.ceil(drain_s) + EXIT_MARGIN_S
+
+
+def service(
+    scope: Scope,
+    component: str,
+    ports: Mapping[str, int],
+    opts: pulumi.ResourceOptions,
+    **spec: Any,
+) -> None:
+    """Give a component's pods an address; each port leads to theirs of the same name."""
+    k8s.core.v1.Service(
+        component,
+        metadata=scope.metadata(labels.resource_name(component), component),
+        spec=k8s.core.v1.ServiceSpecArgs(
+            type="ClusterIP",
+            selector=labels.selector(component),
+            ports=[
+                k8s.core.v1.ServicePortArgs(name=name, port=port, target_port=name, protocol="TCP")
+                for name, port in ports.items()
+            ],
+            **spec,
+        ),
+        opts=opts,
+    )
 
 
 def service_account(

@@ -1,17 +1,13 @@
 """Rules about how many pods there are, and whether what they share is enough for them."""
 
-import math
 from collections.abc import Iterator
 
-from infra import labels
 from infra.policy.objects import Object, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 
 SMALLEST_SCALE = 3
 """With a budget of two, one pod can always go."""
 LARGEST_SCALE = 20
-DEFAULT_SURGE = "25%"
-"""Kubernetes' own."""
 
 
 @rule("A disruption budget that keeps every pod blocks the drain of a node for ever.")
@@ -35,15 +31,6 @@ def budget_below_minimum(stack: Stack) -> Iterator[Problem]:
                 yield title(budget), f"keeps {kept} pods, and there may be only {fewest}"
 
 
-@rule("Without a budget, draining two nodes at once can take every pod.")
-def budget_exists(stack: Stack) -> Iterator[Problem]:
-    """Give every Deployment a disruption budget."""
-    for deployment in stack.of("Deployment"):
-        budgets = stack.of("PodDisruptionBudget")
-        if not any(selects(b["spec"]["selector"], _pod_labels(deployment)) for b in budgets):
-            yield title(deployment), "has no disruption budget"
-
-
 @rule("One pod is an outage at each restart, eviction and node failure.")
 def more_than_one_pod(stack: Stack) -> Iterator[Problem]:
     """Run every Deployment with two pods or more."""
@@ -51,18 +38,6 @@ def more_than_one_pod(stack: Stack) -> Iterator[Problem]:
         fewest, _ = replicas(stack, deployment)
         if fewest < 2:  # noqa: PLR2004  one more than one
             yield title(deployment), f"runs with {fewest} pod"
-
-
-@rule("Each update would reset the number of pods that the autoscaler has chosen.")
-def replicas_left_to_autoscaler(stack: Stack) -> Iterator[Problem]:
-    """Refuse a fixed number of pods under an autoscaler, and an autoscaler of nothing."""
-    for scaler in stack.of("HorizontalPodAutoscaler"):
-        target = scaler["spec"]["scaleTargetRef"]
-        deployment = stack.named(target["kind"], target["name"])
-        if deployment is None:
-            yield title(scaler), f"scales {target['name']}, which is not there"
-        elif "replicas" in deployment["spec"]:
-            yield title(deployment), f"sets replicas, and {title(scaler)} owns them"
 
 
 @rule("Fewer than three leave no room for a rollout and a drain; more than 20 drown the database.")
@@ -81,35 +56,6 @@ def scale_in_range(stack: Stack) -> Iterator[Problem]:
         kinds = [metric["type"] for metric in spec.get("metrics", ())]
         if sorted(kinds) != ["Pods", "Resource", "Resource"]:
             yield title(scaler), "doesn't scale by CPU, memory and a metric of the pods"
-
-
-@rule("A pod that finds no connection free turns payments away, at the worst moment: full load.")
-def connections_fit(stack: Stack) -> Iterator[Problem]:
-    """Count all pods of a rollout at full scale, each with a full pool, against the database."""
-    for config in stack.of("ConfigMap"):
-        allowed = config["metadata"].get("annotations", {}).get(labels.DATABASE_CONNECTIONS)
-        if allowed is None:
-            continue
-        pool = int(config["data"]["DB_POOL_SIZE"])
-        owners = {pod.owner for pod in stack.pods() if pod.runs_service}
-        most = sum(_most_pods(stack, d) for d in stack.of("Deployment") if title(d) in owners)
-        migrations = sum(1 for _ in stack.of("Job"))
-        needed = most * pool + migrations * labels.MIGRATION_CONNECTIONS
-        if needed > int(allowed):
-            yield (
-                title(config),
-                f"gives each of {most} pods {pool} connections; with {migrations} migration they "
-                f"need {needed}, and the database has {allowed} for them",
-            )
-
-
-def _most_pods(stack: Stack, deployment: Object) -> int:
-    """Return how many pods there are at once, in a rollout at full scale."""
-    most = replicas(stack, deployment)[1]
-    surge = str(dig(deployment, "spec.strategy.rollingUpdate.maxSurge") or DEFAULT_SURGE)
-    if surge.endswith("%"):
-        return most + math.ceil(most * int(surge.removesuffix("%")) / 100)
-    return most + int(surge)
 
 
 def replicas(stack: Stack, deployment: Object) -> tuple[int, int]:

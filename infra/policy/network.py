@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from infra import labels, ranges
 from infra.policy.objects import PROBES, Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
-from service.settings import PROVIDERS
 
 DNS_PORT: Final = 53
 DNS_FLOW: Final = labels.resource_name("allow-dns")
@@ -17,7 +15,6 @@ WEBHOOKS_FLOW: Final = labels.resource_name("allow-webhooks")
 SCRAPE_FLOW: Final = labels.resource_name("allow-scrape")
 OPS_PORTS: Final = {labels.OPS_PORT_NAME, labels.OPS_PORT}
 """The operations port by its name and by its number."""
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 BOTH: Final = {"Ingress", "Egress"}
 SIDES: Final = {"ingress": "from", "egress": "to"}
 HTTPS_PORT: Final = 443
@@ -60,11 +57,11 @@ def _is_everybody(peer: Mapping[str, Any]) -> bool:
     if "ipBlock" in peer:
         return ranges.too_wide(ranges.parsed(peer["ipBlock"]["cidr"]))
     if "namespaceSelector" in peer:
-        return not _narrows(peer["namespaceSelector"])
-    return not _narrows(peer.get("podSelector"))
+        return not narrows(peer["namespaceSelector"])
+    return not narrows(peer.get("podSelector"))
 
 
-def _narrows(selector: Mapping[str, Any] | None) -> bool:
+def narrows(selector: Mapping[str, Any] | None) -> bool:
     """Say whether a selector names what it selects; Exists and NotIn name everything else."""
     expressions = (selector or {}).get("matchExpressions") or ()
     return bool((selector or {}).get("matchLabels")) or any(
@@ -136,33 +133,6 @@ def stores_reachable(stack: Stack) -> Iterator[Problem]:
             needed = variable in variables and (by_all or pod.serves)
             if needed and flow not in open_flows:
                 yield pod.owner, f"has {variable}, and {flow} doesn't let it through"
-
-
-@rule("The default is denial, so what is called must be let through.")
-def services_reachable(stack: Stack) -> Iterator[Problem]:
-    """Let every pod through to the ports that its settings name in URLs."""
-    for pod in stack.pods():
-        # What lets webhooks out to the internet leads to no service of ours.
-        found = _ports(stack, pod, "egress", but=WEBHOOKS_FLOW)
-        open_ports = {port["port"] for port in found}
-        for name, port in sorted(_called_ports(stack.settings(pod)).items()):
-            if pod.serves and port not in open_ports:
-                yield pod.owner, f"calls {name} on port {port}, and no policy lets it through"
-
-
-def _called_ports(settings: Mapping[str, str]) -> dict[str, int]:
-    """Return the ports of the URLs that the service itself calls, by their settings' names.
-
-    A provider that is not in use is not called, and a return URL is for the buyer's browser.
-    """
-    unused = set(PROVIDERS) - set(settings.get("PROVIDERS", "").split(","))
-    ports: dict[str, int] = {}
-    for name, value in settings.items():
-        owner = name.partition("_")[0].lower()
-        if name.endswith("_URL") and not name.endswith("_RETURN_URL") and owner not in unused:
-            url = urlsplit(value)
-            ports[name] = url.port or DEFAULT_PORTS[url.scheme]
-    return ports
 
 
 @rule("A merchant who is never told finds out from a buyer.")

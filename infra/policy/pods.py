@@ -10,7 +10,6 @@ from infra.quantities import amount
 from infra.service_settings import secrets_of
 from service.settings import Settings, env_name, secret_fields
 
-RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 FIRST_FREE_PORT: Final = 1_024
 """Ports below need a capability."""
 DEFAULT_GRACE_S: Final = 30
@@ -26,16 +25,12 @@ def one_container(stack: Stack) -> Iterator[Problem]:
             yield pod.owner, f"runs {', '.join(others)} beside the service"
 
 
-@rule("A pod without bounds starves its neighbours, or is the first that the kubelet ends.")
-def bounded(stack: Stack) -> Iterator[Problem]:
-    """Demand requests and limits of CPU, memory and storage, and requests within limits."""
+@rule("No server takes a pod that asks for more than its limit, and it says so in mid-rollout.")
+def requests_within_limits(stack: Stack) -> Iterator[Problem]:
+    """Ask for no more of a resource than may be used."""
     for pod in stack.pods():
         for container in pod.containers:
             resources = container.get("resources", {})
-            for bound in ("requests", "limits"):
-                missing = [name for name in RESOURCES if name not in resources.get(bound, {})]
-                if missing:
-                    yield pod.owner, f"has no {bound} of {', '.join(missing)}"
             for name, asked in resources.get("requests", {}).items():
                 most = resources.get("limits", {}).get(name, asked)
                 if amount(asked) > amount(most):
@@ -110,26 +105,12 @@ def _probed_port(probe: Object) -> Any:
     return None
 
 
-@rule("Pods on one node, or in one zone, go down together.")
+@rule("Pods in one zone go down together.")
 def spread_out(stack: Stack) -> Iterator[Problem]:
-    """Spread a Deployment's pods over nodes and zones, by affinity and by constraint."""
+    """Spread a Deployment's pods over nodes and zones by a constraint."""
     for pod in stack.pods():
-        if not pod.serves:
-            continue
-        for what, keys in (("anti-affinity", _apart(pod)), ("topology spread", _spread(pod))):
-            wanted = {labels.HOSTNAME} if what == "anti-affinity" else SPREAD
-            if wanted - keys:
-                yield pod.owner, f"has no {what} over {', '.join(sorted(wanted - keys))}"
-
-
-def _apart(pod: Pod) -> set[str]:
-    rules = pod.spec.get("affinity", {}).get("podAntiAffinity", {})
-    terms = [
-        term["podAffinityTerm"]
-        for term in rules.get("preferredDuringSchedulingIgnoredDuringExecution", ())
-    ]
-    terms += rules.get("requiredDuringSchedulingIgnoredDuringExecution", ())
-    return {t["topologyKey"] for t in terms if selects(t["labelSelector"], pod.labels)}
+        if pod.serves and (missing := SPREAD - _spread(pod)):
+            yield pod.owner, f"has no topology spread over {', '.join(sorted(missing))}"
 
 
 def _spread(pod: Pod) -> set[str]:

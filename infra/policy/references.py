@@ -7,46 +7,10 @@ from typing import Any, Final
 import yaml
 
 from infra import labels
-from infra.policy.objects import Object, Pod, Stack, selects, title
+from infra.policy.objects import Pod, Stack, selects, title
 from infra.policy.rules import Problem, rule
 
-VERSIONS: Final = {
-    "ConfigMap": "v1",
-    "Deployment": "apps/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "Job": "batch/v1",
-    "Namespace": "v1",
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "PodDisruptionBudget": "policy/v1",
-    "PrometheusRule": "monitoring.coreos.com/v1",
-    "Secret": "v1",
-    "Service": "v1",
-    "ServiceAccount": "v1",
-    "ServiceMonitor": "monitoring.coreos.com/v1",
-}
-"""The kinds that we use, in their stable versions; a new one is added here on purpose."""
 LABELS: Final = (labels.NAME, labels.INSTANCE, labels.MANAGED_BY)
-
-
-@rule("A selector of nothing does nothing, and no server says so.")
-def selectors_select(stack: Stack) -> Iterator[Problem]:
-    """Let every selector find a pod, and a Deployment its own."""
-    for obj, selector in _selectors(stack):
-        if not stack.selected(selector):
-            yield title(obj), "selects no pod"
-    for deployment in stack.of("Deployment"):
-        spec = deployment["spec"]
-        if not selects(spec["selector"], spec["template"]["metadata"]["labels"]):
-            yield title(deployment), "doesn't select its own pods"
-
-
-def _selectors(stack: Stack) -> Iterator[tuple[Object, Object]]:
-    for service in stack.of("Service"):
-        yield service, service["spec"]["selector"]
-    for budget in stack.of("PodDisruptionBudget"):
-        yield budget, budget["spec"]["selector"]
-    for policy in stack.of("NetworkPolicy"):
-        yield policy, policy["spec"]["podSelector"]
 
 
 @rule("Pods of two Deployments behind one selector are counted, ended and called as one.")
@@ -144,15 +108,6 @@ def names_unique(stack: Stack) -> Iterator[Problem]:
     for name, count in Counter(title(obj) for obj in stack.objects).items():
         if count > 1:
             yield name, f"is there {count} times"
-
-
-@rule("A beta API is gone after a few releases of Kubernetes, and the upgrade fails.")
-def versions_stable(stack: Stack) -> Iterator[Problem]:
-    """Use known kinds in their stable versions."""
-    for obj in stack.objects:
-        wanted = VERSIONS.get(obj["kind"])
-        if obj["apiVersion"] != wanted:
-            yield title(obj), f"is of {obj['apiVersion']}, and {wanted or 'no version'} is stable"
 
 
 @rule("By labels people and tools find what belongs together, also in an emergency.", "advisory")

@@ -1,7 +1,7 @@
 """Rules about what a pod could do if somebody got into it.
 
-The Pod Security Standard "restricted" (https://kubernetes.io/docs/concepts/security/), control by
-control, and what it leaves open: a read-only root, no token, an account and a user of its own.
+Pod Security admission and kube-score judge the pods themselves (scripts/checkers.py); these are
+about what both leave open: the namespace's level, tokens, accounts, rights and secrets.
 """
 
 import re
@@ -9,43 +9,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra import labels
-from infra.policy.objects import PROBES, Object, Pod, Stack, dig, title
+from infra.policy.objects import Object, Pod, Stack, dig, title
 from infra.policy.rules import Problem, rule
 
-VOLUMES: Final = {
-    "configMap",
-    "csi",
-    "downwardAPI",
-    "emptyDir",
-    "ephemeral",
-    "persistentVolumeClaim",
-    "projected",
-    "secret",
-}
-"""Kinds of volumes that the standard allows."""
-SYSCTLS: Final = {
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-}
-"""Kernel settings that stay inside a pod."""
-SELINUX_TYPES: Final = {
-    "",
-    "container_t",
-    "container_init_t",
-    "container_kvm_t",
-    "container_engine_t",
-}
-FILTERED: Final = ("RuntimeDefault", "Localhost")
-APPARMOR_ANNOTATION: Final = "container.apparmor.security.beta.kubernetes.io/"
-"""How it was said before Kubernetes 1.30, and is still understood."""
 LOGIN: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 """A URL's user and password."""
 SECRET_WORDS: Final = ("PASSWORD", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY", "CREDENTIAL")
@@ -56,128 +22,6 @@ def _containers(stack: Stack) -> Iterator[tuple[Pod, Object]]:
     for pod in stack.pods():
         for container in pod.containers:
             yield pod, container
-
-
-def _context(pod: Pod, container: Object, field: str) -> object:
-    """Return a field of the security context; the container's goes before the pod's."""
-    for context in (container.get("securityContext", {}), pod.spec.get("securityContext", {})):
-        if field in context:
-            return context[field]
-    return None
-
-
-@rule("In the host's namespaces a pod sees other pods' traffic, processes and shared memory.")
-def host_namespaces_apart(stack: Stack) -> Iterator[Problem]:
-    """Refuse the host's network, processes and IPC."""
-    for pod in stack.pods():
-        for field in ("hostNetwork", "hostPID", "hostIPC"):
-            if pod.spec.get(field):
-                yield pod.owner, f"sets {field}"
-
-
-@rule("A privileged container is root on its node.")
-def no_privileges(stack: Stack) -> Iterator[Problem]:
-    """Refuse privileged containers, unmasked /proc and host processes."""
-    for pod, container in _containers(stack):
-        context = container.get("securityContext", {})
-        if context.get("privileged"):
-            yield pod.owner, "is privileged"
-        if context.get("procMount", "Default") != "Default":
-            yield pod.owner, "unmasks /proc"
-        if (_context(pod, container, "windowsOptions") or {}).get("hostProcess"):  # type: ignore[attr-defined]
-            yield pod.owner, "runs a process of the host"
-
-
-@rule("A setuid program in the image would hand out more than the process began with.")
-def privileges_fixed(stack: Stack) -> Iterator[Problem]:
-    """Refuse processes that gain privileges."""
-    for pod, container in _containers(stack):
-        if container.get("securityContext", {}).get("allowPrivilegeEscalation") is not False:
-            yield pod.owner, "lets privileges grow"
-
-
-@rule("Capabilities are pieces of root; nothing here needs one.")
-def capabilities_dropped(stack: Stack) -> Iterator[Problem]:
-    """Drop all capabilities, and add none."""
-    for pod, container in _containers(stack):
-        capabilities = container.get("securityContext", {}).get("capabilities", {})
-        if capabilities.get("drop") != ["ALL"] or capabilities.get("add"):
-            yield pod.owner, "has capabilities left"
-
-
-@rule("A folder of the node leads out of the container.")
-def volumes_of_pods_only(stack: Stack) -> Iterator[Problem]:
-    """Allow volumes that end with the pod or are claimed, and none of the node's."""
-    for pod in stack.pods():
-        for volume in pod.spec.get("volumes", ()):
-            for kind in volume.keys() - {"name"} - VOLUMES:
-                yield pod.owner, f"mounts a {kind}"
-
-
-@rule("A port of the node goes round every NetworkPolicy, and only one pod of a node can have it.")
-def host_ports_closed(stack: Stack) -> Iterator[Problem]:
-    """Refuse ports of the node."""
-    for pod, container in _containers(stack):
-        for port in container.get("ports", ()):
-            if port.get("hostPort"):
-                yield pod.owner, f"takes port {port['hostPort']} of its node"
-
-
-@rule("Root in a container is root on the node after one bug of the kernel.")
-def user_is_not_root(stack: Stack) -> Iterator[Problem]:
-    """Demand a user and a group by number, and neither of them root's."""
-    for pod, container in _containers(stack):
-        if _context(pod, container, "runAsNonRoot") is not True:
-            yield pod.owner, "may run as root"
-        for field in ("runAsUser", "runAsGroup"):
-            if not _context(pod, container, field):
-                yield pod.owner, f"may run as root: {field} is not given"
-
-
-@rule("Most kernel bugs are reached by system calls that a service never makes.")
-def system_calls_filtered(stack: Stack) -> Iterator[Problem]:
-    """Demand the runtime's seccomp profile, and leave AppArmor and SELinux on."""
-    for pod, container in _containers(stack):
-        seccomp = _context(pod, container, "seccompProfile") or {}
-        apparmor = _context(pod, container, "appArmorProfile") or {"type": "RuntimeDefault"}
-        selinux = _context(pod, container, "seLinuxOptions") or {}
-        if seccomp.get("type") not in FILTERED:  # type: ignore[attr-defined]
-            yield pod.owner, "has its system calls unfiltered"
-        marks = [v for key, v in pod.annotations.items() if key.startswith(APPARMOR_ANNOTATION)]
-        if apparmor.get("type") not in FILTERED or "unconfined" in marks:  # type: ignore[attr-defined]
-            yield pod.owner, "switches AppArmor off"
-        if (
-            selinux.get("type", "") not in SELINUX_TYPES  # type: ignore[attr-defined]
-            or selinux.keys() & {"user", "role"}  # type: ignore[attr-defined]
-        ):
-            yield pod.owner, "chooses SELinux options of its own"
-
-
-@rule("Other settings of the kernel reach every pod of the node.")
-def kernel_settings_safe(stack: Stack) -> Iterator[Problem]:
-    """Allow only the settings of the kernel that stay inside the pod."""
-    for pod in stack.pods():
-        for setting in pod.spec.get("securityContext", {}).get("sysctls", ()):
-            if setting["name"] not in SYSCTLS:
-                yield pod.owner, f"sets {setting['name']}"
-
-
-@rule("With a host of its own, the kubelet could be made to call any address of the network.")
-def probes_stay_home(stack: Stack) -> Iterator[Problem]:
-    """Refuse probes and hooks that name a host."""
-    for pod, container in _containers(stack):
-        hooks = container.get("lifecycle", {})
-        for handler in (*(container.get(name, {}) for name in PROBES), *hooks.values()):
-            if any(handler.get(way, {}).get("host") for way in ("httpGet", "tcpSocket")):
-                yield pod.owner, "sends the kubelet's probes elsewhere"
-
-
-@rule("What can't be written can't be replaced by an intruder.")
-def root_read_only(stack: Stack) -> Iterator[Problem]:
-    """Demand a root filesystem that is read-only."""
-    for pod, container in _containers(stack):
-        if container.get("securityContext", {}).get("readOnlyRootFilesystem") is not True:
-            yield pod.owner, "has a writable root filesystem"
 
 
 @rule("A token is a way into the Kubernetes API, and nothing here speaks to it.")

@@ -73,6 +73,6 @@ WAIVERS: Final[tuple[Waiver, ...]] = (
             stacks=("local",),
         )
         for server in ("postgresql", "simulator", "valkey")
-        for rule in ("budget-exists", "more-than-one-pod", "rolls-without-loss", "spread-out")
+        for rule in ("more-than-one-pod", "rolls-without-loss", "spread-out")
     ),
 )

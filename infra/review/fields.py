@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.policy.objects import dig
+
 ABSENT: Final = None
 """A field that isn't there. Manifests hold no null, so it can't be mistaken for a value."""
 
@@ -65,15 +67,6 @@ def items(before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
 def canonical(value: Any) -> str:
     """Return a value's JSON with its keys in order: equal values have equal texts."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def dig(obj: Any, path: str) -> Any:
-    """Return the value at a dotted path of mappings, or ABSENT."""
-    for step in path.split("."):
-        if not isinstance(obj, Mapping):
-            return ABSENT
-        obj = obj.get(step)
-    return obj
 
 
 def _below(path: str, key: str) -> str:

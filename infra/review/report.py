@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.review import Review
 from infra.review.fields import FieldChange, canonical
 from infra.review.pairing import Action, Change
-from infra.review.verdict import Review
 
 SIGNS: Final[dict[Action, str]] = {"created": "+", "changed": "~", "replaced": "±", "deleted": "-"}
 STYLES: Final = {

@@ -256,6 +256,24 @@ def _kube_score() -> Tool:
     )
 
 
+def _pod_security() -> Tool:
+    version = "0.35.4"
+    return Tool(
+        name="pod-security",
+        version=version,
+        binaries=("pod-security",),
+        remedy="install Go 1.25 or newer",
+        go=(
+            GoProgram(
+                folder="pod-security",
+                package="coinslot.invalid/tools/pod-security",
+                binary="pod-security",
+            ),
+        ),
+        go_usually="1 min on 2 cores, once per machine",
+    )
+
+
 def _actionlint() -> Tool:
     version = "1.7.12"
     release = f"{GITHUB}/rhysd/actionlint/releases/download/v{version}"
@@ -311,6 +329,7 @@ AMTOOL: Final = _amtool()
 STRIPE_MOCK: Final = _stripe_mock()
 KUBECONFORM: Final = _kubeconform()
 KUBE_SCORE: Final = _kube_score()
+POD_SECURITY: Final = _pod_security()
 ACTIONLINT: Final = _actionlint()
 IMAGE_TOOLS: Final = _image_tools()
 WRK: Final = _wrk()

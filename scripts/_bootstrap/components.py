@@ -146,6 +146,10 @@ COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
         "a checklist for manifests",
         lambda place: tools.ensure(catalogue.KUBE_SCORE, place),
     ),
+    "pod-security": (
+        "the judge of the Pod Security Standards, for `make policy`",
+        lambda place: tools.ensure(catalogue.POD_SECURITY, place),
+    ),
     "actionlint": (
         "checks the workflows below .github",
         lambda place: tools.ensure(catalogue.ACTIONLINT, place),
@@ -166,6 +170,7 @@ DEFAULT: Final = (
     "stripe-mock",
     "kubeconform",
     "kube-score",
+    "pod-security",
     "actionlint",
     "control-plane",
 )

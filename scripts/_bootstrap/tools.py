@@ -54,8 +54,9 @@ def recipe_digest(tool: Tool, root: Path) -> str:
     packages = tool.debian and (tool.debian.packages, tool.debian.binaries, sources.STARTER)
     digest = hashlib.sha256(repr((tool.go, packages)).encode())
     for program in tool.go:
-        for name in ("go.mod", "go.sum"):
-            digest.update((root / "tools" / program.folder / name).read_bytes())
+        folder = root / "tools" / program.folder
+        for path in (folder / "go.mod", folder / "go.sum", *folder.glob("main.go")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 

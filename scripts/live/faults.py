@@ -18,13 +18,13 @@ from alerts import (
     availability,
     budgets,
     delivery,
+    dependencies,
     disputes,
     merchants,
     money,
-    partners,
     payments,
     resources,
-    volume,
+    traffic,
 )
 from alerts.model import Alert
 from scripts.client import Client
@@ -230,9 +230,9 @@ OTHERS: Final = Phase(
                 payments.LATENCY_CRITICAL,
                 payments.HIGH_VALUE_FAILING,
                 *budgets.AREA.alerts,
-                partners.PROVIDER_DOWN,
-                partners.BREAKER_OPEN,
-                volume.STOPPED,
+                dependencies.PROVIDER_DOWN,
+                dependencies.BREAKER_OPEN,
+                traffic.STOPPED,
             ),
             after=(hands.GRANTS_GIVEN_UP, 1),
         ),
@@ -247,7 +247,7 @@ OTHERS: Final = Phase(
             "the Library refuses grants, then fails",
             library_is_down,
             (
-                partners.LIBRARY_FAILING,
+                dependencies.LIBRARY_FAILING,
                 delivery.OUTBOX_LAGGING,
                 delivery.NOT_GRANTED,
                 delivery.MANY_NOT_GRANTED,
@@ -258,7 +258,7 @@ OTHERS: Final = Phase(
         Fault(
             "the Game Catalog fails",
             catalog_is_down,
-            (partners.CATALOG_FAILING, partners.CATALOG_DOWN, api.ERRORS),
+            (dependencies.CATALOG_FAILING, dependencies.CATALOG_DOWN, api.ERRORS),
         ),
         Fault(
             "rows: payments that nobody settles",
@@ -341,7 +341,7 @@ SHORT: Final = Phase(
             containers_are_not_watched,
             (resources.METRICS_MISSING,),
         ),
-        Fault("buyers stay away", buyers_stay_away, (volume.VOLUME_DROP,)),
+        Fault("buyers stay away", buyers_stay_away, (traffic.VOLUME_DROP,)),
     ),
 )
 SILENCE: Final = Phase(

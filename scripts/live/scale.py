@@ -83,7 +83,7 @@ def shown() -> Iterator[Shown]:
         for panel in (panel for row in board.rows for line in row.lines for panel in line):
             for query in panel.queries:
                 yield Shown(board.uid, panel.title, _filled(query.expression))
-        for event in board.events:
+        for event in board.annotations:
             yield Shown(board.uid, event.name, _filled(event.expression))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import aiohttp
 
-from dashboards.panels import Event
+from dashboards.panels import Annotation
 from scripts.pictures.boards import ROW, Board, Panel, PictureError, Query
 from scripts.pictures.variables import Span, Values, chosen, filled
 from scripts.prometheus import Prometheus, PrometheusError, Series
@@ -96,7 +96,7 @@ def _line(query: Query, series: Series) -> Line:
     return Line(name(query.legend, series.labels), series.labels, series.points)
 
 
-async def _marks(event: Event, running: Prometheus, span: Span, values: Values) -> list[Mark]:
+async def _marks(event: Annotation, running: Prometheus, span: Span, values: Values) -> list[Mark]:
     """Return when an event was: points that follow each other without a gap are one."""
     step_s = span.step_s(100)
     expression = filled(event.expression, {**values, **span.values(step_s)})

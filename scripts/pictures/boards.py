@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards.panels import Event, Step, Variable
+from dashboards.panels import Annotation, Threshold, Variable
 
 FOLDER: Final = Path(__file__).parents[2] / "dashboards" / "generated"
 ROW: Final = "row"
@@ -48,7 +48,7 @@ class Panel:
     place: Place
     queries: tuple[Query, ...] = ()
     unit: str = "short"
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Threshold, ...] = ()
     stacked: bool = False
     limits_drawn: bool = False
     minimum: float | None = None
@@ -70,7 +70,7 @@ class Board:
     description: str
     panels: tuple[Panel, ...]
     variables: tuple[Variable, ...]
-    events: tuple[Event, ...]
+    events: tuple[Annotation, ...]
     digest: str
 
 
@@ -93,7 +93,7 @@ def read(text: str) -> Board:
             if one["type"] == "query"
         ),
         events=tuple(
-            Event(one["name"], one["expr"], one["titleFormat"], one["iconColor"])
+            Annotation(one["name"], one["expr"], one["titleFormat"], one["iconColor"])
             for one in document["annotations"]["list"]
         ),
         digest=hashlib.sha256(text.encode()).hexdigest(),
@@ -113,7 +113,7 @@ def _panel(raw: Document) -> Panel:
         place=place,
         queries=tuple(Query(one["expr"], one["legendFormat"]) for one in raw["targets"]),
         unit=fields.get("unit") or options.get("yAxis", {}).get("unit", "short"),
-        steps=tuple(Step(one["value"], one["color"]) for one in fields["thresholds"]["steps"]),
+        steps=tuple(Threshold(one["value"], one["color"]) for one in fields["thresholds"]["steps"]),
         stacked=custom.get("stacking", {}).get("mode") == "normal",
         limits_drawn=custom.get("thresholdsStyle", {}).get("mode", "off") != "off",
         minimum=fields.get("min"),

@@ -15,7 +15,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from dashboards.panels import Step
+from dashboards.panels import Threshold
 from scripts.pictures.boards import Place
 
 WIDTH: Final = 1600
@@ -138,7 +138,7 @@ def color(name: str) -> str:
     return COLORS.get(name, name)
 
 
-def reached(steps: Sequence[Step], value: float) -> str:
+def reached(steps: Sequence[Threshold], value: float) -> str:
     """Return the colour of the highest threshold that a value has reached."""
     found = [step for step in steps if step.value is None or value >= step.value]
     return color(found[-1].color) if found else INK

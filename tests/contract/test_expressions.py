@@ -10,7 +10,7 @@ import yaml
 
 from alerts import all_alerts, all_recordings
 from alerts.api import NO_REQUESTS
-from alerts.known import known_series
+from alerts.known_series import known_series
 from alerts.lint import expression_problems
 from dashboards import documents
 from dashboards.lint import expressions

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from alerts import all_alerts
-from alerts.known import known_series
+from alerts.known_series import known_series
 from alerts.links import RUNBOOK_BASE, RUNBOOK_FOLDER, runbook_url
 from alerts.model import Alert
 from dashboards import documents

@@ -3,14 +3,12 @@
 from infra import labels
 from infra.policy.objects import Stack
 from tests.infra.stacks import (
-    API,
     CONFIG,
     FLOW,
     WORKER,
     Break,
     add,
     container,
-    context,
     drop,
     get,
     pod,
@@ -173,14 +171,6 @@ DOORS: dict[str, tuple[Break, str]] = {
         ].remove("169.254.0.0/16"),
         "flows-have-ends: NetworkPolicy coinslot-allow-webhooks allows egress of everybody",
     ),
-    "a service on a closed port": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(LIBRARY_URL="https://lib.example"),
-        "services-reachable: Deployment coinslot-worker calls LIBRARY_URL on port 443",
-    ),
-    "a provider in use on a closed port": (
-        lambda s: get(s, "ConfigMap", CONFIG)["data"].update(PROVIDERS="simulator,stripe"),
-        "services-reachable: Deployment coinslot-api calls STRIPE_URL on port 443",
-    ),
     "no way in for Prometheus": (
         lambda s: drop(s, FLOW, "coinslot-allow-scrape"),
         "scrape-reaches-pods: Deployment coinslot-worker is monitored",
@@ -194,72 +184,6 @@ DOORS: dict[str, tuple[Break, str]] = {
             s, {"apiVersion": "v1", "kind": "Ingress", "metadata": {"name": "i"}, "spec": {}}
         ),
         "services-inside: Ingress i takes requests without TLS",
-    ),
-    "the host's network": (
-        lambda s: pod(s).update(hostNetwork=True),
-        "host-namespaces-apart: Deployment coinslot-api sets hostNetwork",
-    ),
-    "a privileged container that runs first": (
-        lambda s: pod(s).update(
-            initContainers=[{**container(s), "securityContext": {"privileged": True}}]
-        ),
-        "no-privileges: Deployment coinslot-api is privileged",
-    ),
-    "growing privileges": (
-        lambda s: context(s).update(allowPrivilegeEscalation=True),
-        "privileges-fixed: Deployment coinslot-api lets privileges grow",
-    ),
-    "a capability": (
-        lambda s: context(s)["capabilities"].update(drop=["NET_RAW"]),
-        "capabilities-dropped: Deployment coinslot-api has capabilities left",
-    ),
-    "a capability that comes back": (
-        lambda s: context(s)["capabilities"].update(add=["NET_ADMIN"]),
-        "capabilities-dropped: Deployment coinslot-api has capabilities left",
-    ),
-    "a folder of the node": (
-        lambda s: pod(s)["volumes"].append({"name": "h", "hostPath": {"path": "/"}}),
-        "volumes-of-pods-only: Deployment coinslot-api mounts a hostPath",
-    ),
-    "a port of the node": (
-        lambda s: container(s)["ports"][0].update(hostPort=8080),
-        "host-ports-closed: Deployment coinslot-api takes port 8080 of its node",
-    ),
-    "a pod that may be root": (
-        lambda s: (context(s).pop("runAsUser"), pod(s)["securityContext"].update(runAsUser=0)),
-        "user-is-not-root: Deployment coinslot-api may run as root: runAsUser",
-    ),
-    "unfiltered system calls": (
-        lambda s: context(s).update(seccompProfile={"type": "Unconfined"}),
-        "system-calls-filtered: Deployment coinslot-api has its system calls unfiltered",
-    ),
-    "no AppArmor": (
-        lambda s: context(s).update(appArmorProfile={"type": "Unconfined"}),
-        "system-calls-filtered: Deployment coinslot-api switches AppArmor off",
-    ),
-    "no AppArmor, in the words of before": (
-        lambda s: get(s, "Deployment", API)["spec"]["template"]["metadata"]["annotations"].update(
-            {"container.apparmor.security.beta.kubernetes.io/api": "unconfined"}
-        ),
-        "system-calls-filtered: Deployment coinslot-api switches AppArmor off",
-    ),
-    "a type of SELinux": (
-        lambda s: context(s).update(seLinuxOptions={"type": "spc_t"}),
-        "system-calls-filtered: Deployment coinslot-api chooses SELinux options",
-    ),
-    "a setting of the kernel": (
-        lambda s: pod(s)["securityContext"].update(
-            sysctls=[{"name": "kernel.msgmax", "value": "1"}]
-        ),
-        "kernel-settings-safe: Deployment coinslot-api sets kernel.msgmax",
-    ),
-    "a probe of another host": (
-        lambda s: container(s)["livenessProbe"]["httpGet"].update(host="169.254.169.254"),
-        "probes-stay-home: Deployment coinslot-api sends the kubelet's probes elsewhere",
-    ),
-    "a writable root": (
-        lambda s: context(s).pop("readOnlyRootFilesystem"),
-        "root-read-only: Deployment coinslot-api has a writable root filesystem",
     ),
     "a token": (
         lambda s: pod(s).pop("automountServiceAccountToken"),

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from infra.config import STACKS
-from infra.policy.references import VERSIONS
 from infra.policy.rules import Waiver
 from scripts import checkers, policy, schemas
-from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER
+from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER, VERSIONS
+from tests.infra.broken_pods import RESTRICTED, SCORED
 from tests.infra.program import ROOT
 from tests.infra.stacks import API, BUDGET, Break, container, copied, get, spec
 
@@ -102,6 +102,25 @@ def test_kube_score_sees_what_is_wrong_and_ignores_what_an_object_says_itself(
     assert "CPU limit is not set" in found["kube-score/container-resources"].message
 
 
+@pytest.mark.parametrize("case", SCORED)
+def test_kube_score_sees(case: str, tmp_path: Path) -> None:
+    damage, check = SCORED[case]
+    found = checkers.kube_score(folder_with(tmp_path, damage))
+
+    assert f"kube-score/{check}" in {violation.rule for violation in found}
+
+
+@pytest.mark.parametrize("case", RESTRICTED)
+def test_pod_security_refuses(case: str) -> None:
+    damage, said = RESTRICTED[case]
+    stack = copied("staging")
+    damage(stack)
+    found = [str(violation) for violation in checkers.pod_security(stack)]
+
+    wanted = f"pod-security/restricted: Deployment coinslot-api is refused: {said}"
+    assert any(text.startswith(wanted) for text in found), found
+
+
 def test_an_unused_waiver_of_a_checker_is_found() -> None:
     unused = Waiver("kube-score/stable-version", "*", "a try", date(2099, 1, 1), ("staging",))
     found = checkers.violations("staging", RENDERED / "staging", (unused,))
@@ -153,10 +172,7 @@ def test_the_command_judges_and_says_so_by_its_exit_code(
     assert policy.main(["staging", "--manifests", str(tmp_path), "--json"]) == policy.VIOLATED
     (answer,) = json.loads(capsys.readouterr().out)["stacks"]
     wrong = [v for v in answer["violations"] if v["waiver"] is None]
-    assert {v["rule"] for v in wrong} == {
-        "budget-exists",
-        "kube-score/deployment-has-poddisruptionbudget",
-    }
+    assert {v["rule"] for v in wrong} == {"kube-score/deployment-has-poddisruptionbudget"}
 
     assert policy.main(["prod", "--manifests", str(tmp_path)]) == policy.USAGE
     assert "make render" in capsys.readouterr().err

@@ -271,6 +271,43 @@ def test_what_does_not_fit_together_is_refused(case: str) -> None:
     assert f"\n  {said}" in found
 
 
+BROKEN: dict[str, Any] = {
+    "zzz": "1",
+    "monitoring": {"scrapeInterval": "soon"},
+    "settings": {"rate_limit_usr": 1, "jwt_audience": "", "log_format": "runes"},
+    "image": {"tag": "latest"},
+    "network": {"ingressNamespace": "Up"},
+}
+"""Unknown and wrong in every section that a check of the others reads."""
+
+
+@pytest.mark.parametrize("case", TOGETHER)
+def test_what_else_is_wrong_hides_nothing(case: str) -> None:
+    stack, changes, said = TOGETHER[case]
+    found = refused(stack, **_merged(BROKEN, changes))
+
+    for line in (
+        said,
+        "coinslot:zzz is not known",
+        'coinslot:monitoring.scrapeInterval is "soon"',
+        "coinslot:settings.rate_limit_usr is not known",
+        'coinslot:image.tag is "latest"',
+        'coinslot:network.ingressNamespace is "Up"',
+    ):
+        assert f"\n  {line}" in found, found
+
+
+@pytest.mark.parametrize("section", ["api", "worker", "database", "network", "secrets", "settings"])
+def test_a_section_that_can_not_be_read_hides_no_other(section: str) -> None:
+    changes = {"target": "cluster", "priorityClass": "Up!", section: "no mapping"}
+    found = refused("prod", **changes)
+
+    assert "coinslot:priorityClass is" in found
+    assert f'coinslot:{section} is "no mapping"' in found
+    assert "coinslot:image.digest is missing" in found
+    assert found.startswith("Pulumi.prod.yaml has 3 problems:\n"), found
+
+
 @pytest.mark.parametrize(("lower", "upper", "factor", "_why"), ORDERED)
 def test_seconds_that_do_not_add_up_are_refused(
     lower: str, upper: str, factor: float, _why: str

@@ -139,7 +139,8 @@ def test_secret_values_need_the_source_stack() -> None:
 def test_plain_text_secrets_are_refused_and_not_repeated() -> None:
     found = problems("prod", secrets={"source": "stack"}, secretValues={"JWT_SECRET": "hunter2"})
 
-    assert "in plain text; set each value by `pulumi config set --secret" in found[1]
+    plain = "in plain text; set each value by `pulumi config set --secret"
+    assert any(plain in line for line in found)
     assert "hunter2" not in "".join(found)
 
 
@@ -287,9 +288,7 @@ def test_bounds_that_cross_are_refused() -> None:
 def test_service_settings_are_checked_by_the_service_itself(
     settings: dict[str, Any], said: str
 ) -> None:
-    (_, line) = problems("staging", settings=settings)
-
-    assert said in line
+    assert any(said in line for line in problems("staging", settings=settings))
 
 
 def test_every_plain_setting_has_a_value_and_no_secret_has() -> None:

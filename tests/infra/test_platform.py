@@ -158,7 +158,7 @@ def test_a_role_is_given_its_own_secrets(
     variables = _container(one(resources, "Deployment", role))["env"]
     given = {v["name"]: v["valueFrom"]["secretKeyRef"].get("optional", False) for v in variables}
 
-    wanted = service_settings.secrets_of(role, settings.plain_values)
+    wanted = service_settings.secrets_of(role, settings.environment)
     assert given == {name: not needed for name, needed in wanted.items()}
     assert not given.keys() & without
 
@@ -203,7 +203,7 @@ def test_a_dual_stack_is_reached_and_reaches_by_both_families() -> None:
     service = one(resources, "Service", "api").inputs["spec"]
     assert service["ipFamilies"] == ["IPv4", "IPv6"]
     assert service["ipFamilyPolicy"] == "PreferDualStack"
-    assert settings.plain_values["HOST"] == "0.0.0.0,::"
+    assert settings.environment["HOST"] == "0.0.0.0,::"
     stack = Stack([r.inputs for r in resources if r.type.startswith("kubernetes:")])
     assert [str(found) for found in policy.violations(stack) if "flows" in found.rule] == []
 
@@ -215,12 +215,14 @@ def test_a_cluster_of_ipv6_alone_names_no_address_of_ipv4() -> None:
 
     assert _reaches(resources, "webhooks") == [("2000::/3", 443)]
     assert "ipFamilyPolicy" not in one(resources, "Service", "api").inputs["spec"]
-    assert settings.plain_values["HOST"] == "::"
+    assert settings.environment["HOST"] == "::"
 
 
 def test_one_peer_and_a_list_of_one_are_the_same() -> None:
     first = NETWORK["database"]
-    assert config("prod", network={**NETWORK, "database": [first]}) == config("prod")
+    assert (
+        config("prod", network={**NETWORK, "database": [first]}).network == config("prod").network
+    )
 
 
 def test_only_the_api_reaches_the_cache() -> None:

@@ -14,7 +14,7 @@ from infra.policy.waivers import WAIVERS
 from infra.review.pairing import unhashed
 from tests.infra.broken_doors import DOORS, declare_name_server
 from tests.infra.broken_stacks import BREAKS
-from tests.infra.stacks import BUDGET, WORKER, container, copied, drop, pod, rendered
+from tests.infra.stacks import WORKER, container, copied, pod, rendered, spec
 
 EXAMPLES = {**BREAKS, **DOORS}
 
@@ -92,7 +92,7 @@ def test_objects_of_a_shape_that_a_rule_does_not_know_are_a_finding() -> None:
     container(stack)["resources"]["limits"].update(memory="much")
     (said,) = [str(found) for found in policy.violations(stack)]
     assert said.startswith(
-        "bounded: Stack staging can't be judged by this rule: ValueError: 'much'"
+        "requests-within-limits: Stack staging can't be judged by this rule: ValueError: 'much'"
     )
 
 
@@ -101,7 +101,7 @@ TODAY = date(2026, 6, 1)
 
 def waiver(**changes: Any) -> Waiver:
     given = {
-        "rule": "budget-exists",
+        "rule": "more-than-one-pod",
         "object": "Deployment coinslot-w*",
         "reason": "a try",
         "expires": TODAY,
@@ -117,27 +117,27 @@ def said_with(stack: Stack, *waivers: Waiver) -> list[str]:
 
 def test_a_waiver_lets_a_finding_pass_and_is_shown_with_it() -> None:
     stack = copied("staging")
-    drop(stack, BUDGET, WORKER)
+    spec(stack, "Deployment", WORKER).update(replicas=1)
 
     assert said_with(stack, waiver()) == []
     (waived,) = [v for v in policy.review(stack, (waiver(),), TODAY) if v.waiver]
-    assert (waived.rule, waived.object) == ("budget-exists", "Deployment coinslot-worker")
+    assert (waived.rule, waived.object) == ("more-than-one-pod", "Deployment coinslot-worker")
     assert waived.waiver == waiver()
 
 
 def test_a_waiver_ends() -> None:
     stack = copied("staging")
-    drop(stack, BUDGET, WORKER)
+    spec(stack, "Deployment", WORKER).update(replicas=1)
 
     assert said_with(stack, waiver(expires=date(2026, 5, 31))) == [
-        "waivers-hold: The waiver of budget-exists for Deployment coinslot-w* expired on "
+        "waivers-hold: The waiver of more-than-one-pod for Deployment coinslot-w* expired on "
         "2026-05-31: mend what it covers (a try)"
     ]
 
 
 def test_a_waiver_that_covers_nothing_is_to_be_removed() -> None:
     assert said_with(copied("staging"), waiver()) == [
-        "waivers-hold: The waiver of budget-exists for Deployment coinslot-w* covers nothing: "
+        "waivers-hold: The waiver of more-than-one-pod for Deployment coinslot-w* covers nothing: "
         "remove it"
     ]
     assert said_with(copied("staging"), waiver(stacks=("prod",))) == []

@@ -9,7 +9,7 @@ Each rule is a small function over the changes of a stack, with an id and a seve
 
 from typing import Final
 
-from infra.review.risks import capacity, exposure, lifecycle, monitoring, pods, secrets
+from infra.review.risks import alerting, capacity, exposure, lifecycle, monitoring, pods, secrets
 from infra.review.risks.rule import SEVERITIES, Risk, Rule, Scene, Severity
 
 __all__ = ["RULES", "SEVERITIES", "Risk", "Rule", "Severity", "risks"]
@@ -19,13 +19,11 @@ from collections.abc import Sequence
 from infra.policy.objects import Stack
 from infra.review.pairing import Change
 
-RULES: Final[tuple[Rule, ...]] = (
-    *lifecycle.RULES,
-    *secrets.RULES,
-    *exposure.RULES,
-    *capacity.RULES,
-    *pods.RULES,
-    *monitoring.RULES,
+RULES: Final[tuple[Rule, ...]] = tuple(
+    found
+    for module in (lifecycle, secrets, exposure, capacity, pods, monitoring, alerting)
+    for found in vars(module).values()
+    if isinstance(found, Rule)
 )
 
 

@@ -1,12 +1,13 @@
 """Fewer pods, smaller pods, less protection of pods."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from infra.policy.objects import dig
 from infra.quantities import amount
-from infra.review.fields import canonical, dig, items
+from infra.review.fields import canonical, items
 from infra.review.pairing import Change
-from infra.review.risks.rule import Finding, Rule, Scene, share, template_spec
+from infra.review.risks.rule import Finding, Scene, containers, risk, share
 
 HPA: Final = "HorizontalPodAutoscaler"
 PDB: Final = "PodDisruptionBudget"
@@ -14,39 +15,35 @@ ASSUMED_PODS: Final = 100
 """A percentage of pods is compared as one of a hundred."""
 
 
-def _lowered(path: str, default: int | None = None) -> Callable[[Change], str]:
-    """Return a question: by how much was the number at `path` lowered, if it was.
-
-    `default` is Kubernetes' own, of a number that is not there.
-    """
-
-    def ask(change: Change) -> str:
-        old, new = (default if n is None else n for n in _both(change, path))
-        lower = isinstance(old, int) and isinstance(new, int) and new < old
-        return f"lowered {old} → {new}" if lower else ""
-
-    return ask
+def _lowered(change: Change, path: str, default: int | None = None) -> str:
+    """Return by how much a number was lowered, if it was; `default` is Kubernetes' own."""
+    old, new = (default if n is None else n for n in _both(change, path))
+    lower = isinstance(old, int) and isinstance(new, int) and new < old
+    return f"lowered {old} → {new}" if lower else ""
 
 
 def _both(change: Change, path: str) -> tuple[Any, Any]:
     return dig(change.old, path), dig(change.new, path)
 
 
-def maximum_lowered(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def hpa_maximum_lowered(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that stop earlier."""
     for change in scene.kept(HPA):
-        if by := _lowered("spec.maxReplicas")(change):
+        if by := _lowered(change, "spec.maxReplicas"):
             yield change.title, f"HPA maximum {by}: a peak may find too few pods"
 
 
-def minimum_lowered(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def hpa_minimum_lowered(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that keep fewer pods."""
     for change in scene.kept(HPA):
-        if by := _lowered("spec.minReplicas", 1)(change):
+        if by := _lowered(change, "spec.minReplicas", 1):
             yield change.title, f"HPA minimum {by}: fewer pods survive a node's loss"
 
 
-def target_raised(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def hpa_target_raised(scene: Scene) -> Iterator[Finding]:
     """Name metrics that add pods later than before, or not at all."""
     for change in scene.kept(HPA):
         metrics = (dig(side, "spec.metrics") for side in (change.old, change.new))
@@ -64,14 +61,16 @@ def _target(metric: Mapping[str, Any]) -> Any:
     return values[0] if values else amount(0)
 
 
-def autoscaler_deleted(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def hpa_removed(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that are gone."""
     for change in scene.of(HPA):
         if change.action == "deleted":
             yield change.title, "autoscaler removed: the number of pods no longer follows the load"
 
 
-def scaling_changed(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def hpa_changed(scene: Scene) -> Iterator[Finding]:
     """Name autoscalers that move something else, or move it otherwise."""
     for change in scene.kept(HPA):
         old, new = _both(change, "spec.scaleTargetRef")
@@ -82,23 +81,18 @@ def scaling_changed(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"HPA moves otherwise: behavior {canonical(old)} → {canonical(new)}"
 
 
-def requests_raised(scene: Scene) -> Iterator[Finding]:
-    """Name containers that need more room: where there is none, pods stay pending."""
-    for change, name, resource, old, new in _amounts(scene, "requests"):
-        if old is not None and new is not None and amount(new) > amount(old):
-            yield change.title, f"{resource} request of {name} raised {old} → {new}"
-
-
+@risk("high")
 def replicas_lowered(scene: Scene) -> Iterator[Finding]:
     """Name workloads with a fixed number of pods that have fewer."""
     scaled = {dig(scaler, "spec.scaleTargetRef.name") for scaler in scene.after.of(HPA)}
     for change in scene.kept("Deployment", "StatefulSet"):
         default = None if change.name in scaled else 1
-        if by := _lowered("spec.replicas", default)(change):
+        if by := _lowered(change, "spec.replicas", default):
             yield change.title, f"replicas {by}"
 
 
-def budget_loosened(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def pdb_loosened(scene: Scene) -> Iterator[Finding]:
     """Name disruption budgets that let more pods go at once, or are gone."""
     for change in scene.of(PDB):
         if change.action == "deleted":
@@ -119,47 +113,44 @@ def _loosened(change: Change) -> str:
     return ""
 
 
-def limits_lowered(scene: Scene) -> Iterator[Finding]:
-    """Name containers that are killed or throttled earlier."""
-    for change, name, resource, old, new in _amounts(scene, "limits"):
-        if old is not None and new is not None and amount(new) < amount(old):
-            yield change.title, f"{resource} limit of {name} lowered {old} → {new}"
-
-
+@risk("high")
 def limits_removed(scene: Scene) -> Iterator[Finding]:
     """Name containers that may take all of a node."""
-    for change, name, resource, old, new in _amounts(scene, "limits"):
+    for where, what, old, new in _amounts(scene, "limits"):
         if old is not None and new is None:
-            yield change.title, f"{resource} limit of {name} removed (was {old})"
+            yield where, f"{what} removed (was {old})"
 
 
+@risk("medium")
+def limits_lowered(scene: Scene) -> Iterator[Finding]:
+    """Name containers that are killed or throttled earlier."""
+    return _less(scene, "limits")
+
+
+@risk("medium")
 def requests_lowered(scene: Scene) -> Iterator[Finding]:
     """Name containers that are promised less."""
-    for change, name, resource, old, new in _amounts(scene, "requests"):
-        if old is not None and (new is None or amount(new) < amount(old)):
-            yield change.title, f"{resource} request of {name} lowered {old} → {new or 'none'}"
+    return _less(scene, "requests")
 
 
-def _amounts(scene: Scene, bound: str) -> Iterator[tuple[Change, str, str, Any, Any]]:
-    for change in scene.kept("Deployment", "StatefulSet", "DaemonSet", "Job"):
-        pods = (template_spec(side).get("containers") for side in (change.old, change.new))
-        for name, before, after in items(*pods):
-            if before and after:
-                old, new = (dig(one, f"resources.{bound}") or {} for one in (before, after))
-                for resource in sorted(old.keys() | new.keys()):
-                    yield change, name, resource, old.get(resource), new.get(resource)
+@risk("low")
+def requests_raised(scene: Scene) -> Iterator[Finding]:
+    """Name containers that need more room: where there is none, pods stay pending."""
+    for where, what, old, new in _amounts(scene, "requests"):
+        if None not in (old, new) and amount(new) > amount(old):
+            yield where, f"{what} raised {old} → {new}"
 
 
-RULES: Final = (
-    Rule("hpa-maximum-lowered", "high", maximum_lowered),
-    Rule("hpa-minimum-lowered", "high", minimum_lowered),
-    Rule("hpa-removed", "high", autoscaler_deleted),
-    Rule("pdb-loosened", "high", budget_loosened),
-    Rule("replicas-lowered", "high", replicas_lowered),
-    Rule("limits-removed", "high", limits_removed),
-    Rule("hpa-target-raised", "medium", target_raised),
-    Rule("hpa-changed", "medium", scaling_changed),
-    Rule("limits-lowered", "medium", limits_lowered),
-    Rule("requests-lowered", "medium", requests_lowered),
-    Rule("requests-raised", "low", requests_raised),
-)
+def _less(scene: Scene, bound: str) -> Iterator[Finding]:
+    for where, what, old, new in _amounts(scene, bound):
+        gone = new is None and bound == "requests"
+        if old is not None and (gone or (new is not None and amount(new) < amount(old))):
+            yield where, f"{what} lowered {old} → {new or 'none'}"
+
+
+def _amounts(scene: Scene, bound: str) -> Iterator[tuple[str, str, Any, Any]]:
+    for change, name, before, after in containers(scene):
+        old, new = (dig(side, f"resources.{bound}") or {} for side in (before, after))
+        for resource in sorted(old.keys() | new.keys()):
+            what = f"{resource} {bound.removesuffix('s')} of {name}"
+            yield change.title, what, old.get(resource), new.get(resource)

@@ -1,20 +1,14 @@
 """Doors: who may reach the pods, and whom they may reach."""
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from infra.policy.objects import Object
-from infra.review.fields import canonical, dig
-from infra.review.pairing import Change
-from infra.review.risks.rule import Finding, Rule, Scene
+from infra import ranges
+from infra.policy.network import narrows
+from infra.policy.objects import Object, dig
+from infra.review.fields import canonical
+from infra.review.risks.rule import Finding, Scene, risk
 
-WORLD_PREFIX: Final = 8
-"""A range this wide or wider is nobody's own network; but for the one of RFC 1918."""
-OWN_NETWORK: Final = ipaddress.ip_network("10.0.0.0/8")
-LINK_LOCAL: Final = ipaddress.ip_network("169.254.0.0/16")
-METADATA: Final = ipaddress.ip_network("169.254.169.254/32")
-"""Where clouds hand out their nodes' credentials."""
 IMPLIED: Final = ("Egress", "Ingress")
 """Directions of a policy that names none; what has no rules of a direction denies it."""
 DOORS: Final = ("Ingress", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "Gateway")
@@ -30,47 +24,38 @@ TOKEN: Final = "automountServiceAccountToken"  # noqa: S105  a field's name
 DIRECTIONS: Final = {"egress": "to", "ingress": "from"}
 
 
-def opened_to_the_world(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def network_opened_to_the_world(scene: Scene) -> Iterator[Finding]:
     """Name flows to everywhere that were not allowed before."""
-    for change, direction, where, wide in _opened(scene):
-        if wide:
-            yield change.title, f"NetworkPolicy opens {direction} {DIRECTIONS[direction]} {where}"
+    return _opened(scene, wide=True)
 
 
-def opened(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def network_opened(scene: Scene) -> Iterator[Finding]:
     """Name narrower flows that were not allowed before."""
-    for change, direction, where, wide in _opened(scene):
-        if not wide:
-            yield change.title, f"NetworkPolicy opens {direction} {DIRECTIONS[direction]} {where}"
+    return _opened(scene, wide=False)
 
 
-def closed(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def network_closed(scene: Scene) -> Iterator[Finding]:
     """Name flows that are no longer allowed by a policy: what uses them fails."""
     for change in scene.of("NetworkPolicy"):
-        for direction in DIRECTIONS:
+        for direction, way in DIRECTIONS.items():
             gone = _flows(change.old, direction).keys() - _flows(change.new, direction).keys()
             for where in sorted(gone):
-                yield (
-                    change.title,
-                    f"NetworkPolicy closes {direction} {DIRECTIONS[direction]} {where}",
-                )
+                yield change.title, f"NetworkPolicy closes {direction} {way} {where}"
 
 
-def default_deny_removed(scene: Scene) -> Iterator[Finding]:
-    """Name directions in which a policy without rules no longer denies."""
-    for change in scene.of("NetworkPolicy"):
-        for direction in sorted(_denied(change.old) - _denied(change.new)):
-            yield change.title, f"{direction} is no longer denied by default: everything is open"
-
-
-def wider_selection(scene: Scene) -> Iterator[Finding]:
+@risk("medium")
+def network_selection_changed(scene: Scene) -> Iterator[Finding]:
     """Name policies that hold for other pods than before."""
     for change in scene.kept("NetworkPolicy"):
         if dig(change.old, "spec.podSelector") != dig(change.new, "spec.podSelector"):
             yield change.title, "NetworkPolicy applies to other pods than before"
 
 
-def published(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def service_published(scene: Scene) -> Iterator[Finding]:
     """Name Services that can be reached from outside the cluster now, or lead out of it."""
     for change in scene.of("Service"):
         old, new = (dig(side, "spec.type") or "ClusterIP" for side in (change.old, change.new))
@@ -86,6 +71,7 @@ def published(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"{change.action} a {change.kind}: read whom it lets in, and how"
 
 
+@risk("high")
 def rights_granted(scene: Scene) -> Iterator[Finding]:
     """Name roles and bindings that give somebody a right in the cluster."""
     for change in scene.of(*RIGHTS):
@@ -104,12 +90,13 @@ def rights_granted(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{key} is {new[key]}: the account may be somebody elsewhere"
 
 
-def _opened(scene: Scene) -> Iterator[tuple[Change, str, str, bool]]:
+def _opened(scene: Scene, *, wide: bool) -> Iterator[Finding]:
     for change in scene.of("NetworkPolicy"):
-        for direction in DIRECTIONS:
+        for direction, way in DIRECTIONS.items():
             old, new = (_flows(side, direction) for side in (change.old, change.new))
             for where in sorted(new.keys() - old.keys()):
-                yield change, direction, where, new[where]
+                if new[where] == wide:
+                    yield change.title, f"NetworkPolicy opens {direction} {way} {where}"
 
 
 def _flows(policy: Object, direction: str) -> dict[str, bool]:
@@ -155,35 +142,7 @@ def _port(port: Mapping[str, Any]) -> str:
 
 def _wide(peer: Mapping[str, Any]) -> bool:
     if "ipBlock" in peer:
-        network = ipaddress.ip_network(peer["ipBlock"]["cidr"], strict=False)
-        spared = str(LINK_LOCAL) in (peer["ipBlock"].get("except") or ())
-        if network.overlaps(METADATA) and not spared:
-            return True
-        return network.prefixlen <= WORLD_PREFIX and network != OWN_NETWORK
-    return not peer or ("namespaceSelector" in peer and not _narrows(peer["namespaceSelector"]))
-
-
-def _narrows(selector: Mapping[str, Any]) -> bool:
-    """Say whether a selector names what it selects; Exists and NotIn name everything else."""
-    expressions = selector.get("matchExpressions") or ()
-    return bool(selector.get("matchLabels")) or any(
-        expression.get("operator") == "In" for expression in expressions
-    )
-
-
-def _denied(policy: Object) -> set[str]:
-    spec = policy.get("spec") or {}
-    if not spec or spec.get("podSelector") or spec.get("egress") or spec.get("ingress"):
-        return set()
-    return set(spec.get("policyTypes") or ())
-
-
-RULES: Final = (
-    Rule("network-opened-to-the-world", "high", opened_to_the_world),
-    Rule("default-deny-removed", "high", default_deny_removed),
-    Rule("service-published", "high", published),
-    Rule("rights-granted", "high", rights_granted),
-    Rule("network-opened", "medium", opened),
-    Rule("network-closed", "medium", closed),
-    Rule("network-selection-changed", "medium", wider_selection),
-)
+        network = ranges.parsed(peer["ipBlock"]["cidr"])
+        spared = str(ranges.LINK_LOCAL) in (peer["ipBlock"].get("except") or ())
+        return ranges.too_wide(network) or (ranges.holds_metadata(network) and not spared)
+    return not peer or ("namespaceSelector" in peer and not narrows(peer["namespaceSelector"]))

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from infra import labels
-from infra.policy.objects import Pod, title
-from infra.review.fields import dig, items
-from infra.review.risks.rule import OWNERS, Finding, Rule, Scene, containers, template_spec
+from infra.policy.objects import Pod, dig, title
+from infra.review.fields import items
+from infra.review.risks.rule import OWNERS, Finding, Scene, containers, risk, template_spec
 
 SERVING: Final = ("Deployment", "StatefulSet", "DaemonSet", "Service", "Namespace", "Ingress")
 """Kinds without which requests fail."""
@@ -22,7 +22,8 @@ UNREADY: Final = "spec.publishNotReadyAddresses"
 HASHED: Final = "its name holds its content"
 
 
-def replaced(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def object_replaced(scene: Scene) -> Iterator[Finding]:
     """Name what is deleted and made anew because a field can't be changed in place."""
     for change in scene.kept(*OUTAGES):
         if change.action == "replaced" and change.cause != HASHED:
@@ -32,14 +33,16 @@ def replaced(scene: Scene) -> Iterator[Finding]:
             )
 
 
-def deleted(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def object_deleted(scene: Scene) -> Iterator[Finding]:
     """Name what serves and is gone."""
     for change in scene.of(*SERVING):
         if change.action == "deleted":
             yield change.title, f"deletes the {change.kind}: what it serves stops"
 
 
-def needed_deleted(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def needed_object_deleted(scene: Scene) -> Iterator[Finding]:
     """Name what pods name and is gone."""
     for change in scene.of("ConfigMap", "ServiceAccount"):
         if change.action != "deleted":
@@ -61,6 +64,7 @@ def _configurations(pod: Pod) -> Iterator[str | None]:
         yield dig(volume, "configMap.name")
 
 
+@risk("medium")
 def variable_removed(scene: Scene) -> Iterator[Finding]:
     """Name variables that a container is not given any more, and whole sources of them."""
     for change, name, before, after in containers(scene):
@@ -74,6 +78,7 @@ def variable_removed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"all variables of {where} removed from {name}"
 
 
+@risk("medium")
 def containers_changed(scene: Scene) -> Iterator[Finding]:
     """Name containers that come and go; one with another name is compared with nothing."""
     for change in scene.kept(*OWNERS):
@@ -87,6 +92,7 @@ def containers_changed(scene: Scene) -> Iterator[Finding]:
                     yield change.title, f"{what} {name} removed"
 
 
+@risk("high")
 def data_deleted(scene: Scene) -> Iterator[Finding]:
     """Name what holds data and is gone."""
     for change in scene.of("PersistentVolumeClaim", "PersistentVolume"):
@@ -94,13 +100,15 @@ def data_deleted(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"deletes the {change.kind}: its data may go with it"
 
 
-def restarts(scene: Scene) -> Iterator[Finding]:
+@risk("low")
+def pods_restart(scene: Scene) -> Iterator[Finding]:
     """Name the pods that are rolled: any change of the template does it."""
     for change in scene.kept("Deployment", "StatefulSet", "DaemonSet"):
         if dig(change.old, "spec.template") != dig(change.new, "spec.template"):
             yield change.title, f"restarts the pods of {change.name}"
 
 
+@risk("medium")
 def image_changed(scene: Scene) -> Iterator[Finding]:
     """Name each container that runs other bytes."""
     for change, name, before, after in containers(scene):
@@ -111,6 +119,7 @@ def image_changed(scene: Scene) -> Iterator[Finding]:
             )
 
 
+@risk("medium")
 def migration_runs(scene: Scene) -> Iterator[Finding]:
     """Say when a Job will run: it changes the database before the rollout."""
     for change in scene.of("Job"):
@@ -120,6 +129,7 @@ def migration_runs(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"{what} runs before the rollout"
 
 
+@risk("high")
 def selector_changed(scene: Scene) -> Iterator[Finding]:
     """Name selectors that choose other pods than before."""
     for change in scene.kept("Deployment", "Service", "PodDisruptionBudget"):
@@ -128,7 +138,8 @@ def selector_changed(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"selector changed: {what}"
 
 
-def service_port_gone(scene: Scene) -> Iterator[Finding]:
+@risk("high")
+def service_port_removed(scene: Scene) -> Iterator[Finding]:
     """Name the ports of Services that clients can't reach any more."""
     for change in scene.kept("Service"):
         old, new = (
@@ -139,6 +150,7 @@ def service_port_gone(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"port {port} removed: clients that use it fail"
 
 
+@risk("high")
 def service_changed(scene: Scene) -> Iterator[Finding]:
     """Name ports of Services that lead elsewhere or are called otherwise, and unready pods."""
     for change in scene.kept("Service"):
@@ -155,7 +167,8 @@ def service_changed(scene: Scene) -> Iterator[Finding]:
             yield change.title, "requests go to pods that are not ready"
 
 
-def settings_changed(scene: Scene) -> Iterator[Finding]:
+@risk("low")
+def setting_changed(scene: Scene) -> Iterator[Finding]:
     """List the service's settings that have another value."""
     for change in scene.kept("ConfigMap"):
         if labels.DATABASE_CONNECTIONS not in (change.new["metadata"].get("annotations") or {}):
@@ -171,20 +184,3 @@ def settings_changed(scene: Scene) -> Iterator[Finding]:
 
 def _shown(value: str | None) -> str:
     return "not set" if value is None else repr(value)
-
-
-RULES: Final = (
-    Rule("object-replaced", "high", replaced),
-    Rule("object-deleted", "high", deleted),
-    Rule("data-deleted", "high", data_deleted),
-    Rule("needed-object-deleted", "high", needed_deleted),
-    Rule("selector-changed", "high", selector_changed),
-    Rule("service-port-removed", "high", service_port_gone),
-    Rule("service-changed", "high", service_changed),
-    Rule("containers-changed", "medium", containers_changed),
-    Rule("variable-removed", "medium", variable_removed),
-    Rule("image-changed", "medium", image_changed),
-    Rule("migration-runs", "medium", migration_runs),
-    Rule("pods-restart", "low", restarts),
-    Rule("setting-changed", "low", settings_changed),
-)

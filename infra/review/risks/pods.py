@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from infra import labels
-from infra.review.fields import canonical, dig, items
+from infra.policy.objects import dig
+from infra.review.fields import canonical, items
 from infra.review.risks.rule import (
     OWNERS,
     Finding,
-    Rule,
     Scene,
     containers,
+    risk,
     share,
     template_spec,
 )
@@ -20,17 +21,6 @@ RESTARTING: Final = ("livenessProbe", "startupProbe")
 PROBES: Final = ("readinessProbe", "livenessProbe", "startupProbe")
 LEVELS: Final = ("privileged", "baseline", "restricted")
 """Of the Pod Security Standards, from loose to strict."""
-SAFE: Final[Mapping[str, Any]] = {
-    "privileged": False,
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "procMount": "Default",
-    "appArmorProfile.type": "RuntimeDefault",
-}
-"""What a security context must say, by field; to say nothing is unsafe but for SAFE_WHEN_ABSENT."""
-SAFE_WHEN_ABSENT: Final = ("privileged", "procMount", "appArmorProfile.type")
-SHARED: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 IDENTITIES: Final = ("runAsUser", "runAsGroup", "fsGroup")
 SURROUNDINGS: Final = ("dnsPolicy", "dnsConfig", "hostAliases", "runtimeClassName", "volumes")
 PLACEMENT: Final = ("nodeSelector", "nodeName", "tolerations", "affinity.nodeAffinity")
@@ -38,53 +28,30 @@ SPREAD: Final = "topologySpreadConstraints"
 EVEN_SPREAD: Final = ("affinity.podAntiAffinity", SPREAD)
 
 
+@risk("high")
 def privileges_raised(scene: Scene) -> Iterator[Finding]:
-    """Name what a pod may do from now on and could not before."""
+    """Name what a pod may do from now on, as far as Pod Security admission leaves it open."""
     for change in scene.of(*OWNERS):
         if change.after is not None:
-            old, new = _privileges(change.old), _privileges(change.new)
-            for privilege in sorted(new - (old if change.before is not None else set())):
+            old = _privileges(change.old) if change.before is not None else set()
+            for privilege in sorted(_privileges(change.new) - old):
                 yield change.title, f"privileges raised: {privilege}"
 
 
 def _privileges(obj: Mapping[str, Any]) -> set[str]:
     spec = template_spec(obj)
-    found = {f"{key} is on" for key in SHARED if spec.get(key)}
-    found |= {
-        f"mounts the node's {dig(each, 'hostPath.path')}"
-        for each in spec.get("volumes") or ()
-        if each.get("hostPath")
-    }
+    found = {"shareProcessNamespace is on"} if spec.get("shareProcessNamespace") else set()
     sources = [dig(each, "projected.sources") or () for each in spec.get("volumes") or ()]
     projected = any("serviceAccountToken" in one for each in sources for one in each)
     if projected or spec.get("automountServiceAccountToken") is not False:
         found.add("the pod carries a token of the Kubernetes API")
-    sysctls = dig(spec, "securityContext.sysctls") or ()
-    found |= {f"sets {each['name']} of the kernel" for each in sysctls}
     for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
-        found |= {f"{container['name']}: {each}" for each in _of_container(container, spec)}
+        context, name = _context(spec, container), container["name"]
+        if context.get("readOnlyRootFilesystem") is not True:
+            found.add(f"{name}: its root filesystem is writable")
+        if context.get("runAsGroup") == 0:
+            found.add(f"{name}: it runs in root's group")
     return found
-
-
-def _of_container(container: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
-    context = _context(spec, container)
-    for path, safe in SAFE.items():
-        value = dig(context, path)
-        if value != safe and not (value is None and path in SAFE_WHEN_ABSENT):
-            yield f"{path} is {'not set' if value is None else str(value).lower()}"
-    capabilities = context.get("capabilities") or {}
-    if "ALL" not in (capabilities.get("drop") or ()):
-        yield "not all capabilities are dropped"
-    yield from (f"capability {name} added" for name in capabilities.get("add") or ())
-    if context.get("runAsUser") == 0:
-        yield "it runs as root"
-    if context.get("runAsGroup") == 0:
-        yield "it runs in root's group"
-    if dig(context, "seccompProfile.type") in (None, "Unconfined"):
-        yield "system calls are not filtered"
-    for port in container.get("ports") or ():
-        if port.get("hostPort"):
-            yield f"it takes port {port['hostPort']} of its node"
 
 
 def _context(spec: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +59,7 @@ def _context(spec: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str,
     return {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
 
 
+@risk("high")
 def pod_security_lowered(scene: Scene) -> Iterator[Finding]:
     """Name namespaces that let looser pods in."""
     for change in scene.kept("Namespace"):
@@ -104,14 +72,7 @@ def pod_security_lowered(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"privileges raised: pod security lowered {old} → {new}"
 
 
-def probe_removed(scene: Scene) -> Iterator[Finding]:
-    """Name containers whose health nobody looks at any more."""
-    for change, name, before, after in containers(scene):
-        for probe in PROBES:
-            if probe in before and probe not in after:
-                yield change.title, f"{probe} of {name} removed"
-
-
+@risk("medium")
 def probe_loosened(scene: Scene) -> Iterator[Finding]:
     """Name probes that notice a broken pod later."""
     for change, name, before, after in containers(scene):
@@ -121,6 +82,7 @@ def probe_loosened(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{probe} of {name} notices after {new} s, was {old} s"
 
 
+@risk("medium")
 def probe_tightened(scene: Scene) -> Iterator[Finding]:
     """Name probes that end a slow container sooner than before."""
     for change, name, before, after in containers(scene):
@@ -133,6 +95,7 @@ def probe_tightened(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{probe} of {name} waits {waits[1]} s, was {waits[0]} s"
 
 
+@risk("medium")
 def probe_changed(scene: Scene) -> Iterator[Finding]:
     """Name probes that ask something else."""
     for change, name, before, after in containers(scene):
@@ -155,6 +118,7 @@ def _patience_s(probe: Mapping[str, Any] | None) -> int:
     return int(probe.get("initialDelaySeconds", 0)) + tries
 
 
+@risk("high")
 def stops_harder(scene: Scene) -> Iterator[Finding]:
     """Name pods that get less time to end what they have begun."""
     for change in scene.kept(*OWNERS):
@@ -170,6 +134,7 @@ def stops_harder(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"preStop hook of {name} waits {waits[1]} s, was {waits[0]} s"
 
 
+@risk("high")
 def rollout_loosened(scene: Scene) -> Iterator[Finding]:
     """Name rollouts that take pods away before there are new ones."""
     for change in scene.kept("Deployment"):
@@ -188,6 +153,7 @@ def rollout_loosened(scene: Scene) -> Iterator[Finding]:
             yield change.title, f"rollout may take pods away: maxUnavailable {before} → {after}"
 
 
+@risk("medium")
 def spread_removed(scene: Scene) -> Iterator[Finding]:
     """Name pods that may all end up on one node."""
     for change in scene.kept(*OWNERS):
@@ -200,6 +166,7 @@ def spread_removed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"spread over {key} removed: its loss may take all pods"
 
 
+@risk("medium")
 def placement_changed(scene: Scene) -> Iterator[Finding]:
     """Name pods that may find no node, or others than before."""
     for change in scene.kept(*OWNERS):
@@ -215,6 +182,7 @@ def placement_changed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"spread over {key} is demanded: pods may find no node"
 
 
+@risk("medium")
 def surroundings_changed(scene: Scene) -> Iterator[Finding]:
     """Name pods that resolve names otherwise, run elsewhere, or are given other files."""
     for change in scene.kept(*OWNERS):
@@ -225,6 +193,7 @@ def surroundings_changed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{key} changed: {shown}"
 
 
+@risk("medium")
 def identity_changed(scene: Scene) -> Iterator[Finding]:
     """Name pods with another account or another rank."""
     for change in scene.kept(*OWNERS):
@@ -240,6 +209,7 @@ def identity_changed(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{key} of {name} changed: {was.get(key)} → {now.get(key)}"
 
 
+@risk("medium")
 def command_changed(scene: Scene) -> Iterator[Finding]:
     """Name containers that run another program."""
     for change, name, before, after in containers(scene):
@@ -247,20 +217,3 @@ def command_changed(scene: Scene) -> Iterator[Finding]:
             if before.get(key) != after.get(key):
                 shown = [canonical(side.get(key) or []) for side in (before, after)]
                 yield change.title, f"{key} of {name} changed: {shown[0]} → {shown[1]}"
-
-
-RULES: Final = (
-    Rule("privileges-raised", "high", privileges_raised),
-    Rule("pod-security-lowered", "high", pod_security_lowered),
-    Rule("probe-removed", "high", probe_removed),
-    Rule("rollout-loosened", "high", rollout_loosened),
-    Rule("stops-harder", "high", stops_harder),
-    Rule("spread-removed", "medium", spread_removed),
-    Rule("probe-loosened", "medium", probe_loosened),
-    Rule("probe-tightened", "medium", probe_tightened),
-    Rule("probe-changed", "medium", probe_changed),
-    Rule("placement-changed", "medium", placement_changed),
-    Rule("surroundings-changed", "medium", surroundings_changed),
-    Rule("identity-changed", "medium", identity_changed),
-    Rule("command-changed", "medium", command_changed),
-)

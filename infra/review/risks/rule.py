@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from infra.policy.objects import Object, Stack
-from infra.review.fields import dig, items
+from infra.policy.objects import Object, Stack, dig
+from infra.review.fields import items
 from infra.review.pairing import Change
 
 Severity = Literal["high", "medium", "low"]
@@ -47,9 +47,13 @@ class Scene:
 class Rule:
     """A question asked of every change. `check` yields object titles and sentences."""
 
-    id: str
-    severity: Severity
     check: Callable[[Scene], Iterator[Finding]]
+    severity: Severity
+
+    @property
+    def id(self) -> str:
+        """Return the name that reports use: the function's own."""
+        return self.check.__name__.replace("_", "-")
 
     def find(self, scene: Scene) -> Iterator[Risk]:
         """Yield what the rule finds, once each, or that it can't tell."""
@@ -59,6 +63,11 @@ class Rule:
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             said = f"this rule can't judge the change: {type(error).__name__}: {error}"
             yield Risk(self.id, self.severity, "the stack", said)
+
+
+def risk(severity: Severity) -> Callable[[Callable[[Scene], Iterator[Finding]]], Rule]:
+    """Make a rule of a check."""
+    return lambda check: Rule(check, severity)
 
 
 def template_spec(obj: Object) -> Object:

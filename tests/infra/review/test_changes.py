@@ -7,8 +7,8 @@ import pytest
 from infra.review import compare
 from infra.review.fields import FieldChange, differences
 from infra.review.pairing import pairs
+from tests.infra.review.examples import API, CONTAINER, DATABASE, renamed
 from tests.infra.review.small_stack import Objects, cut, put, stack
-from tests.infra.review.test_risks import API, CONTAINER, DATABASE, renamed
 
 
 def test_a_hash_of_the_content_in_a_name_is_a_change_and_no_deletion() -> None:

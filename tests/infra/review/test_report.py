@@ -6,8 +6,8 @@ import json
 from infra.policy.objects import load
 from infra.review import compare, report
 from tests.infra.program import ROOT
+from tests.infra.review.examples import ALERTS, API, CONTAINER, ERRORS, HPA
 from tests.infra.review.small_stack import add, cut, put, stack
-from tests.infra.review.test_risks import ALERTS, API, CONTAINER, ERRORS, HPA
 
 SIDES = "main (1234567890) → working tree (1234567890)"
 HOSTILE = "x|</details>`@everyone` <script>\n## injected"

@@ -7,7 +7,7 @@ import pytest
 
 from alerts import groups
 from alerts.external_catalog import EXTERNAL
-from alerts.known import known_series
+from alerts.known_series import known_series
 from alerts.lint import expression_problems, group_problems, metric_problems
 from service.metric_catalog import CATALOG, Metric
 

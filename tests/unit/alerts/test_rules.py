@@ -58,9 +58,9 @@ CHANGES = [
     ("payments-errors", "sum by (namespace)", "sum by (job)"),  # stacks thrown together
     ("payments-errors", "coinslot-(api|worker)", ".+"),  # somebody else's payments
     ("api", "route!~", "route=~"),  # probes instead of requests
-    ("partners", 'integration="library"', 'integration="game_catalog"'),  # the wrong one
+    ("dependencies", 'integration="library"', 'integration="game_catalog"'),  # the wrong one
     ("delivery-hours", 'outcome="parked"', 'outcome="error"'),  # what is tried again
-    ("partners", 'job="coinslot-api"', 'job="coinslot-worker"'),  # who hardly calls
+    ("dependencies", 'job="coinslot-api"', 'job="coinslot-worker"'),  # who hardly calls
     ("money", "max by (namespace) (orphan", "min by (namespace) (orphan"),  # the API knows nothing
     ("money", 'job="coinslot-worker"', 'job=~"coinslot-.+"'),  # the API's 0 is no time
     ("money", ") > 0 < max", ") < max"),  # nor is it a seal
@@ -107,7 +107,7 @@ def test_each_alert_has_both_kinds_of_scenario(alert: Alert) -> None:
 def test_each_hold_is_tested_before_it_is_over(alert: Alert) -> None:
     names = [scenario.name for scenario in scenarios_of(alert) if not scenario.fires]
     assert (
-        alert.hold.duration == "0s"
+        alert.for_duration.duration == "0s"
         or "just above the limit, not yet long enough" in names
         or ("not yet long enough" in names)
     )
@@ -125,7 +125,7 @@ def test_what_is_recorded_is_tested() -> None:
 def test_each_alert_says_what_its_reader_needs(alert: Alert) -> None:
     assert alert.severity in Severity
     assert alert.why
-    assert alert.hold.why
+    assert alert.for_duration.why
     annotations = alert.annotations()
     assert annotations["runbook_url"].endswith(f"/{alert.name}.md")
     assert annotations["dashboard_url"].startswith(f"/d/{alert.dashboard}")

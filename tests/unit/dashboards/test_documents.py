@@ -96,9 +96,9 @@ def test_nothing_is_left_that_grafana_no_longer_reads() -> None:
 
 def test_the_lowest_threshold_starts_at_the_bottom() -> None:
     for panel in (panel for one in DOCUMENTS.values() for panel in panels(one)):
-        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
-        assert steps[0]["value"] is None
-        values = [step["value"] for step in steps[1:]]
+        thresholds = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert thresholds[0]["value"] is None
+        values = [step["value"] for step in thresholds[1:]]
         assert values == sorted(values)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dashboards.panels import Step
+from dashboards.panels import Threshold
 from scripts.pictures.answers import Line, Mark, Shown
 from scripts.pictures.boards import Board, Panel, Place, Query
 from scripts.pictures.drawing import draw
@@ -16,7 +16,7 @@ from scripts.prometheus import Prometheus, Series
 
 SPAN = Span(1_800_000_000.0, 1_800_000_600.0, 15.0)
 TIMES = [SPAN.start + 15 * n for n in range(41)]
-LIMITS = (Step(None, "green"), Step(0.5, "orange"), Step(1.0, "red"))
+LIMITS = (Threshold(None, "green"), Threshold(0.5, "orange"), Threshold(1.0, "red"))
 
 
 def line(name: str, *values: float, labels: Mapping[str, str] | None = None) -> Line:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dashboards import documents
-from dashboards.panels import Event, Variable
+from dashboards.panels import Annotation, Variable
 from scripts.pictures import boards
 from scripts.pictures.answers import ask, name
 from scripts.pictures.boards import PictureError, Query
@@ -109,7 +109,7 @@ async def test_titles_are_filled_in_too() -> None:
 
 
 async def test_an_event_begins_where_it_has_no_point_before() -> None:
-    event = Event("Deployments", "new", "{{version}} starts", "blue")
+    event = Annotation("Deployments", "new", "{{version}} starts", "blue")
     there = (*TIMES[2:5], *TIMES[20:22])
     series = Series({"version": "2"}, tuple((at, 1.0) for at in there))
     shown = await ask(board(events=(event,)), Canned({"new": [series]}), SPAN)

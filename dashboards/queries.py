@@ -4,7 +4,7 @@ from typing import Final
 
 from alerts.model import CONTAINERS
 from alerts.promql import Condition, NoneOf, OneOf, Pattern, Source, ratio, total
-from dashboards.panels import GOOD, Query, Step, Variable, falling, rising
+from dashboards.panels import GOOD, Query, Threshold, Variable, falling, rising
 from service.metric_catalog import (
     BUILD_INFO,
     PAYMENT_AMOUNT,
@@ -37,9 +37,9 @@ FAULTS: Final = OneOf(("error", "timeout"))
 NO_FAULTS: Final = NoneOf(FAULTS.values)
 
 QUANTILES: Final = (("P50", 0.5), ("P95", 0.95), ("P99", 0.99))
-LATENCY_STEPS: Final = rising(PAYMENT_LATENCY_P95_S.warning, PAYMENT_LATENCY_P95_S.critical)
-SUCCESS_STEPS: Final = falling(PAYMENT_AVAILABILITY.target, 1 - PAYMENT_ERROR_RATIO.warning)
-NEVER: Final = (GOOD, Step(1, "red"))
+LATENCY_THRESHOLDS: Final = rising(PAYMENT_LATENCY_P95_S.warning, PAYMENT_LATENCY_P95_S.critical)
+SUCCESS_THRESHOLDS: Final = falling(PAYMENT_AVAILABILITY.target, 1 - PAYMENT_ERROR_RATIO.warning)
+NEVER: Final = (GOOD, Threshold(1, "red"))
 
 SUCCESS_RATIO: Final = ratio(
     SHOWN.rate(PAYMENTS, WINDOW, status=NO_ERRORS), SHOWN.rate(PAYMENTS, WINDOW)
@@ -62,9 +62,9 @@ CURRENCY: Final = Variable(
 USUAL: Final = (NAMESPACE, JOB)
 
 
-def reached(limit: float) -> tuple[Step, ...]:
-    """Return steps of a value with one limit, above which an alert is due."""
-    return (GOOD, Step(limit, "red"))
+def reached(limit: float) -> tuple[Threshold, ...]:
+    """Return thresholds of a value with one limit, above which an alert is due."""
+    return (GOOD, Threshold(limit, "red"))
 
 
 def runtime(name: str, *labels: str) -> Metric:

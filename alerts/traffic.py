@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from alerts.model import SERVICE, STACK, Alert, Area, Hold, Severity, Show
+from alerts.model import SERVICE, STACK, Alert, Area, ForDuration, Severity, ValueFormat
 from alerts.promql import OneOf, above, below, both, either, equal, times
 from service.metric_catalog import PAYMENTS
 from service.slo import PAYMENT_VOLUME_DROP, PAYMENT_VOLUME_LEAST, PAYMENTS_STOPPED_LEAST
@@ -44,25 +44,29 @@ def stopped() -> str:
 VOLUME_DROP: Final = Alert(
     name="PaymentVolumeDrop",
     expression=volume_drop(),
-    hold=Hold("5m", "the window holds fifteen minutes already; this is for one late scrape of it"),
+    for_duration=ForDuration(
+        "5m", "the window holds fifteen minutes already; this is for one late scrape of it"
+    ),
     severity=Severity.WARNING,
     summary="Far fewer payments than usual",
     description=f"{{namespace}} sees {{value}} payments a second over {VOLUME_WINDOW}, below "
     f"{PAYMENT_VOLUME_DROP.value:.0%} of yesterday's and of last week's at this time.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why=f"{PAYMENT_VOLUME_DROP.why}; only where there were {PAYMENT_VOLUME_LEAST.value:g} "
     f"{PAYMENT_VOLUME_LEAST.why}",
 )
 STOPPED: Final = Alert(
     name="PaymentsStopped",
     expression=stopped(),
-    hold=Hold("2m", "four evaluations; the ten minutes of the window are proof enough"),
+    for_duration=ForDuration(
+        "2m", "four evaluations; the ten minutes of the window are proof enough"
+    ),
     severity=Severity.CRITICAL,
     summary="Nobody pays any more",
     description=f"{{namespace}} has had {{value}} paid payments in {STOPPED_WINDOW}, and many in "
     "the hour before, or yesterday and a week ago.",
-    show=Show.NUMBER,
+    value_format=ValueFormat.NUMBER,
     why="no payment at all where the hour before, or yesterday and last week at this time, "
     f"promised {PAYMENTS_STOPPED_LEAST.value:g} {PAYMENTS_STOPPED_LEAST.why}",
 )
-AREA: Final = Area("volume", (VOLUME_DROP, STOPPED))
+AREA: Final = Area("traffic", (VOLUME_DROP, STOPPED))

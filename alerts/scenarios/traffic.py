@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from alerts import volume as rules
+from alerts import traffic as rules
 from alerts.scenarios import NAMESPACE, SAMPLES, Firing, Scenario, Series, counted
 from service import metric_catalog as m
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from alerts import partners as rules
+from alerts import dependencies as rules
 from alerts.scenarios import API_JOB, WORKER_JOB, Firing, Scenario, Series, borders, counted, level
 from service import metric_catalog as m
 

@@ -3,8 +3,8 @@
 from typing import Final
 
 from alerts.links import INTEGRATIONS_DASHBOARD, PROVIDERS_DASHBOARD
-from alerts.model import API_JOB, SERVICE, STACK, Alert, Area, Hold, Severity, Show
-from alerts.promql import OneOf, Over, above, below, ratio
+from alerts.model import API_JOB, SERVICE, STACK, Alert, Area, ForDuration, Severity, ValueFormat
+from alerts.promql import OneOf, OverTime, above, below, ratio
 from service.metric_catalog import BREAKER_STATE, INTEGRATION_REQUESTS, PROVIDER_REQUESTS
 from service.slo import BREAKER_CLOSED_RATIO, INTEGRATION_ERROR_RATIO, PROVIDER_ERROR_RATIO
 
@@ -13,8 +13,8 @@ SLOW: Final = "5m"
 FAULTS: Final = OneOf(("error", "timeout"))
 PROVIDER: Final = (*STACK, "provider")
 
-_HOLD_FAST: Final = Hold(FAST, "as long as the window, so that one failed call wakes nobody")
-_HOLD_SLOW: Final = Hold(SLOW, "as long as the window, which a lone failure has left by then")
+_FOR_FAST: Final = ForDuration(FAST, "as long as the window, so that one failed call wakes nobody")
+_FOR_SLOW: Final = ForDuration(SLOW, "as long as the window, which a lone failure has left by then")
 
 
 def integration_errors(integration: str, window: str) -> str:
@@ -34,11 +34,11 @@ PROVIDER_DOWN: Final = Alert(
         ),
         PROVIDER_ERROR_RATIO.value,
     ),
-    hold=_HOLD_FAST,
+    for_duration=_FOR_FAST,
     severity=Severity.CRITICAL,
     summary="A payment provider does not answer",
     description="{value} of the calls of {namespace} to {provider} failed or timed out.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=PROVIDER_ERROR_RATIO.why,
     by=PROVIDER,
     dashboard=PROVIDERS_DASHBOARD,
@@ -47,16 +47,18 @@ BREAKER_OPEN: Final = Alert(
     name="ProviderBreakerOpen",
     expression=below(
         SERVICE.gauge(
-            BREAKER_STATE, "avg", PROVIDER, Over("avg", SLOW), job=API_JOB, state="closed"
+            BREAKER_STATE, "avg", PROVIDER, OverTime("avg", SLOW), job=API_JOB, state="closed"
         ),
         BREAKER_CLOSED_RATIO.value,
     ),
-    hold=Hold(SLOW, "as long as the mean is taken over: it has not come back in the meantime"),
+    for_duration=ForDuration(
+        SLOW, "as long as the mean is taken over: it has not come back in the meantime"
+    ),
     severity=Severity.WARNING,
     summary="A payment provider is left alone by its circuit breaker",
     description="The API's breakers of {provider} in {namespace} were closed for only {value} of "
     f"the last {SLOW}.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=BREAKER_CLOSED_RATIO.why,
     by=PROVIDER,
     dashboard=PROVIDERS_DASHBOARD,
@@ -64,38 +66,38 @@ BREAKER_OPEN: Final = Alert(
 LIBRARY_FAILING: Final = Alert(
     name="LibraryFailing",
     expression=above(integration_errors("library", SLOW), INTEGRATION_ERROR_RATIO.warning),
-    hold=_HOLD_SLOW,
+    for_duration=_FOR_SLOW,
     severity=Severity.WARNING,
     summary="The Library fails: paid games arrive late",
     description="{value} of the calls of {namespace} to the Library failed or timed out.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=INTEGRATION_ERROR_RATIO.why,
     dashboard=INTEGRATIONS_DASHBOARD,
 )
 CATALOG_FAILING: Final = Alert(
     name="GameCatalogFailing",
     expression=above(integration_errors("game_catalog", SLOW), INTEGRATION_ERROR_RATIO.warning),
-    hold=_HOLD_SLOW,
+    for_duration=_FOR_SLOW,
     severity=Severity.WARNING,
     summary="The Game Catalog fails: some orders can't be made",
     description="{value} of the calls of {namespace} to the Game Catalog failed or timed out.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why=INTEGRATION_ERROR_RATIO.why,
     dashboard=INTEGRATIONS_DASHBOARD,
 )
 CATALOG_DOWN: Final = Alert(
     name="GameCatalogDown",
     expression=above(integration_errors("game_catalog", FAST), INTEGRATION_ERROR_RATIO.critical),
-    hold=_HOLD_FAST,
+    for_duration=_FOR_FAST,
     severity=Severity.CRITICAL,
     summary="The Game Catalog is down: no orders can be made",
     description="{value} of the calls of {namespace} to the Game Catalog failed or timed out.",
-    show=Show.PERCENTAGE,
+    value_format=ValueFormat.PERCENTAGE,
     why="half of the calls fail: without a price there is no order, and without an order no "
     "payment, which no error ratio of payments shows",
     dashboard=INTEGRATIONS_DASHBOARD,
 )
 
 AREA: Final = Area(
-    "partners", (PROVIDER_DOWN, BREAKER_OPEN, LIBRARY_FAILING, CATALOG_FAILING, CATALOG_DOWN)
+    "dependencies", (PROVIDER_DOWN, BREAKER_OPEN, LIBRARY_FAILING, CATALOG_FAILING, CATALOG_DOWN)
 )
