@@ -74,7 +74,7 @@ test: ## every test that needs no cluster
 .PHONY: live
 live: ## cause each alert's fault under a real Prometheus and see it fire, panels with data: ARGS="--json"
 	$(BOOTSTRAP) venv prometheus
-	@$(PYTHON) -m scripts.live $(ARGS)
+	@$(PYTHON) -m tests.live $(ARGS)
 
 .PHONY: cluster-test
 cluster-test: ## the stack local on a real Kubernetes API whose nodes are played: some minutes

@@ -24,7 +24,6 @@ from alerts import groups
 from alerts.model import EVALUATION_INTERVAL
 from scripts import console
 from scripts.embedded import EmbeddedError
-from scripts.live.stack import Live, live_platform
 from scripts.pictures import png
 from scripts.pictures.answers import ask
 from scripts.pictures.boards import Board, PictureError, shipped
@@ -33,8 +32,9 @@ from scripts.pictures.scene import play
 from scripts.pictures.variables import Span, scraped_s
 from scripts.platform import PlatformError
 from scripts.processes import ProcessDiedError
-from scripts.prometheus import ANSWER_S, Prometheus, PrometheusError
 from simulator.client import ControlError
+from tests.live.stack import Live, live_platform
+from tests.support.prometheus import ANSWER_S, Prometheus, PrometheusError
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "docs" / "pictures"

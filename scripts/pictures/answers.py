@@ -11,7 +11,7 @@ import aiohttp
 from dashboards.panels import Event
 from scripts.pictures.boards import ROW, Board, Panel, PictureError, Query
 from scripts.pictures.variables import Span, Values, chosen, filled
-from scripts.prometheus import Prometheus, PrometheusError, Series
+from tests.support.prometheus import Prometheus, PrometheusError, Series
 
 AT_ONCE: Final = 4  # queries; Prometheus itself takes 20, and the machine has other things to do
 POINTS_A_COLUMN: Final = 60.0  # of the grid: a column is some 65 px wide, and Grafana asks by px

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from scripts.live.merchants import BROKEN
-from scripts.live.stack import Live
 from simulator.faults import Kind, Target
+from tests.live.merchants import BROKEN
+from tests.live.stack import Live
 
 MINUTE_S: Final = 60.0
 SLOW_S: Final = 2.5  # above the limits of the latency's alerts, below the timeout of a call

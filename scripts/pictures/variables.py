@@ -8,7 +8,7 @@ from typing import Final
 from alerts import parsing
 from dashboards.panels import Variable
 from scripts.pictures.boards import PictureError
-from scripts.prometheus import Prometheus
+from tests.support.prometheus import Prometheus
 
 USUAL_SCRAPE_S: Final = 15.0
 """What Grafana takes for a data source's interval unless told otherwise, and our stacks scrape."""

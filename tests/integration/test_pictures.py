@@ -13,8 +13,7 @@ from scripts.pictures import __main__ as command
 from scripts.pictures import boards, png
 from scripts.pictures.answers import ask
 from scripts.pictures.variables import Span, scraped_s
-from scripts.prometheus import Target, prometheus
-from tests.support.prometheus import until_answered, until_scraped
+from tests.support.prometheus import Target, prometheus, until_answered, until_scraped
 
 
 async def test_a_dashboard_is_drawn_from_what_prometheus_knows(

@@ -88,7 +88,7 @@ class Services:
         ops_url = ops_url if role == "api" else url
         settings = self.environ | environ
         log = self.folder / f"{len(self.running)}-{role}.log"
-        skewed = ("scripts.skewed", str(clock_offset_s))
+        skewed = ("tests.support.skewed", str(clock_offset_s))
         module = skewed if clock_offset_s else ("service",)
         child = start_service(role, url, settings, log, ops_url=ops_url, module=module)
         service = Service(url, ops_url, child, settings)

@@ -12,7 +12,7 @@ from scripts.pictures.answers import Line, Mark, Shown
 from scripts.pictures.boards import Board, Panel, Place, Query
 from scripts.pictures.drawing import draw
 from scripts.pictures.variables import Span
-from scripts.prometheus import Prometheus, Series
+from tests.support.prometheus import Prometheus, Series
 
 SPAN = Span(1_800_000_000.0, 1_800_000_600.0, 15.0)
 TIMES = [SPAN.start + 15 * n for n in range(41)]

@@ -11,7 +11,7 @@ from scripts.pictures import boards
 from scripts.pictures.answers import ask, name
 from scripts.pictures.boards import PictureError, Query
 from scripts.pictures.variables import Span, chosen, filled, scraped_s
-from scripts.prometheus import PrometheusError, Series
+from tests.support.prometheus import PrometheusError, Series
 from tests.unit.scripts.pictures.made_up import SPAN, TIMES, Canned, board, panel
 
 CURRENCY = Variable("currency", 'label_values(amounts{namespace=~"$namespace"}, currency)', None)

@@ -5,11 +5,11 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
 
-from scripts.live.stack import Live
 from scripts.pictures.scene import NEXT_VERSION, SCENES, play
 from simulator.client import Control
 from simulator.faults import Fault, Faults
 from simulator.records import Records
+from tests.live.stack import Live
 
 
 class Strings:

@@ -12,10 +12,10 @@ import aiohttp
 
 from alerts import all_alerts, all_recordings
 from alerts.model import Alert
-from scripts.live.faults import CANNOT, PHASES, caused
-from scripts.live.scale import shown
-from scripts.live.scene import Fault, Phase, Scene
-from scripts.live.stack import SCRAPE_S, Live
+from tests.live.fault_context import Fault, FaultContext, Phase
+from tests.live.faults import CANNOT, PHASES, caused
+from tests.live.scale import shown
+from tests.live.stack import SCRAPE_S, Live
 
 WARM_UP_S: Final = 15.0
 """So many seconds of a healthy service, in which nothing may fire."""
@@ -81,7 +81,7 @@ async def prove(
         for phase in phases:
             async with AsyncExitStack() as undoing:
                 undoing.push_async_callback(live.control.clear_faults)
-                await _play(phase, Scene(live, undoing), watch, tell)
+                await _run_phase(phase, FaultContext(live, undoing), watch, tell)
                 if phase is phases[0]:
                     await _look_at_panels(live, report)
                     empty = len(report.empty_panels)
@@ -139,18 +139,18 @@ class Watch:
             tell(f"  {name} did not fire within {PATIENCE_S:g} s")
 
 
-async def _play(phase: Phase, scene: Scene, watch: Watch, tell: Tell) -> None:
+async def _run_phase(phase: Phase, context: FaultContext, watch: Watch, tell: Tell) -> None:
     tell(f"{phase.name}: {len(phase.faults)} faults")
-    await asyncio.gather(*(_cause(fault, scene, watch) for fault in phase.faults))
+    await asyncio.gather(*(_cause(fault, context, watch) for fault in phase.faults))
     await watch.until({alert.name for fault in phase.faults for alert in fault.fires}, tell)
 
 
-async def _cause(fault: Fault, scene: Scene, watch: Watch) -> None:
+async def _cause(fault: Fault, context: FaultContext, watch: Watch) -> None:
     if fault.after is not None:
         query, least = fault.after
-        await scene.until(query, least=least)
+        await context.until(query, least=least)
     watch.inject(alert.name for alert in fault.fires)
-    await fault.cause(scene)
+    await fault.cause(context)
 
 
 async def _look_at_panels(live: Live, report: Report) -> None:

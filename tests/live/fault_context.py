@@ -10,22 +10,22 @@ from typing import Any, Final
 
 from alerts.model import Alert
 from scripts.embedded import LOOPBACK, free_port
-from scripts.live import hands
-from scripts.live.stack import Live, Pod
 from scripts.processes import spawn
+from tests.live import fault_sql
+from tests.live.stack import Live, Pod
 
 PATIENCE_S: Final = 60.0  # for what a worker does within five seconds, on a machine that is busy
 POLL_S: Final = 0.1
 Rows = list[tuple[Any, ...]]
 
 
-class SceneError(Exception):
+class FaultError(Exception):
     """A fault could not be caused; the message says what did not happen."""
 
 
 @dataclass
-class Scene:
-    """The stage of one phase; `stack` undoes its faults."""
+class FaultContext:
+    """What the faults of one phase share; `stack` undoes them."""
 
     live: Live
     stack: AsyncExitStack
@@ -40,10 +40,10 @@ class Scene:
 
     async def write_unguarded(self, *statements: str, values: tuple[Any, ...] = ()) -> None:
         """Run statements past every trigger that would refuse them."""
-        await asyncio.to_thread(self._write, (hands.WITHOUT_GUARDS, *statements), values)
+        await asyncio.to_thread(self._write, (fault_sql.WITHOUT_GUARDS, *statements), values)
 
     def _write(self, statements: tuple[str, ...], values: tuple[Any, ...]) -> Rows:
-        with self.live.hand() as connection, connection.cursor() as cursor:
+        with self.live.owner_transaction() as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement, values if "%s" in statement else None)
             return cursor.fetchall() if cursor.description else []
@@ -53,12 +53,12 @@ class Scene:
         deadline = time.monotonic() + PATIENCE_S
         while len(rows := await self.write(query, values=values)) < least:
             if time.monotonic() > deadline:
-                raise SceneError(f"{len(rows)} of {least} rows: {' '.join(query.split())}")
+                raise FaultError(f"{len(rows)} of {least} rows: {' '.join(query.split())}")
             await asyncio.sleep(POLL_S)
         return rows
 
     async def hold(self, statement: str, *values: Any) -> None:
-        """Run a statement and keep its transaction open until the scene ends."""
+        """Run a statement and keep its transaction open until the phase ends."""
 
         def begin() -> None:
             with connection.cursor() as cursor:
@@ -69,7 +69,7 @@ class Scene:
         await asyncio.to_thread(begin)
 
     def keep_doing(self, what: Coroutine[Any, Any, None]) -> None:
-        """Run something beside until the scene ends."""
+        """Run something beside until the phase ends."""
         task = asyncio.create_task(what)
 
         async def end() -> None:
@@ -84,7 +84,7 @@ class Scene:
         live, port = self.live, free_port()
         child = spawn(
             "late worker",
-            [sys.executable, "-m", "scripts.live.late_worker"],
+            [sys.executable, "-m", "tests.live.late_worker"],
             env={**live.platform.environ, "OPS_PORT": str(port)},
             log=live.platform.logs / "late-worker.log",
         )
@@ -96,7 +96,7 @@ class Fault:
     """Something that goes wrong, how it is caused, and the alerts that it makes fire."""
 
     name: str
-    cause: Callable[[Scene], Awaitable[None]]
+    cause: Callable[[FaultContext], Awaitable[None]]
     fires: tuple[Alert, ...]
     after: tuple[str, int] | None = None
     """A query and a number of rows: another fault has got so far once there are so many."""

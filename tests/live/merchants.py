@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from scripts.client import Client
-from scripts.live.serving import served
+from tests.support.serving import served
 
 GOOD: Final = "good"
 GONE: Final = "gone"

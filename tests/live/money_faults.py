@@ -1,4 +1,4 @@
-"""Faults of money: what providers take back, and hands in the books."""
+"""Faults of money: what providers take back, and damaged ledger rows."""
 
 import asyncio
 from typing import Final
@@ -6,9 +6,9 @@ from typing import Final
 import aiohttp
 
 from scripts.client import Client
-from scripts.live import hands
-from scripts.live.scene import PATIENCE_S, POLL_S, Scene, SceneError
 from service.store.audit_seals import SEALERS_LOCK
+from tests.live import fault_sql
+from tests.live.fault_context import PATIENCE_S, POLL_S, FaultContext, FaultError
 
 LATE_SUCCESSES: Final = 6
 """Charges that take money after all: twice as many as the alert needs."""
@@ -21,12 +21,12 @@ REVERSALS: Final = 2
 DUE_IN_S: Final = 3_600
 
 
-async def late_successes(scene: Scene) -> None:
+async def late_successes(context: FaultContext) -> None:
     """Decline charges, and take the money after all; some refunds are refused, others fail."""
-    live = scene.live
+    live = context.live
     live.load.returning = False
-    await scene.break_remote("provider.refund", "status", status=422, times=REFUSALS)
-    await scene.break_remote("provider.refund", "status", status=500)
+    await context.break_remote("provider.refund", "status", status=422, times=REFUSALS)
+    await context.break_remote("provider.refund", "status", status=500)
     for _ in range(LATE_SUCCESSES):
         client, game = live.load.buyer()
         async with client:
@@ -34,24 +34,24 @@ async def late_successes(scene: Scene) -> None:
             paid = await client.pay(order["id"], payment_method="pm_declined")
             detail = await client.read(f"/v1/admin/payments/{paid.expect(201).body['id']}")
         await live.control.complete(detail["provider_ref"], late=True)
-    await scene.until(hands.ORPHANS, least=LATE_SUCCESSES)
+    await context.until(fault_sql.ORPHANS, least=LATE_SUCCESSES)
 
 
-async def buyers_dispute(scene: Scene) -> None:
+async def buyers_dispute(context: FaultContext) -> None:
     """Let buyers' banks dispute payments, and want an answer within an hour."""
     # Payments that are there: a new one might meet another fault.
-    for (charge,) in await scene.until(hands.CHARGES_TO_DISPUTE, DISPUTES, least=DISPUTES):
-        await scene.live.control.dispute(charge, due_in_s=DUE_IN_S)
-    await scene.until(hands.DISPUTES, least=DISPUTES)
+    for (charge,) in await context.until(fault_sql.CHARGES_TO_DISPUTE, DISPUTES, least=DISPUTES):
+        await context.live.control.dispute(charge, due_in_s=DUE_IN_S)
+    await context.until(fault_sql.DISPUTES, least=DISPUTES)
 
 
-async def provider_takes_back(scene: Scene) -> None:
+async def provider_takes_back(context: FaultContext) -> None:
     """Let a refund come back after it had succeeded, and a bank debit fail."""
     for takes_back in (_refund_comes_back, _charge_fails):
-        client, game = scene.live.load.buyer()
+        client, game = context.live.load.buyer()
         async with client:
-            await takes_back(scene, client, *await _sale(client, game))
-    await scene.until(hands.REVERSALS, least=REVERSALS)
+            await takes_back(context, client, *await _sale(client, game))
+    await context.until(fault_sql.REVERSALS, least=REVERSALS)
 
 
 async def _sale(client: Client, game: str) -> tuple[str, str]:
@@ -63,42 +63,44 @@ async def _sale(client: Client, game: str) -> tuple[str, str]:
             detail = await client.read(f"/v1/admin/payments/{paid['id']}")
             return paid["id"], detail["provider_ref"]
         await asyncio.sleep(POLL_S)  # the breaker is still open from the phase before
-    raise SceneError("no payment succeeds")
+    raise FaultError("no payment succeeds")
 
 
-async def _refund_comes_back(scene: Scene, client: Client, payment_id: str, ref: str) -> None:
+async def _refund_comes_back(
+    context: FaultContext, client: Client, payment_id: str, ref: str
+) -> None:
     (await client.refund(payment_id)).expect(201)
-    refunds = (await scene.live.control.state())["refunds"]
+    refunds = (await context.live.control.state())["refunds"]
     [made] = [refund for refund in refunds if refund["charge"] == ref]
-    await scene.live.control.fail_refund(made["id"])
+    await context.live.control.fail_refund(made["id"])
 
 
-async def _charge_fails(scene: Scene, _client: Client, _payment_id: str, ref: str) -> None:
-    await scene.live.control.fail_charge(ref)
+async def _charge_fails(context: FaultContext, _client: Client, _payment_id: str, ref: str) -> None:
+    await context.live.control.fail_charge(ref)
 
 
-async def ledger_is_damaged(scene: Scene) -> None:
+async def ledger_is_damaged(context: FaultContext) -> None:
     """Write half a booking and change a sealed entry; a worker that starts looks at once."""
-    await scene.write_unguarded(hands.UNBALANCED_LEDGER)
-    await scene.write_unguarded(hands.CHANGED_TRAIL)
-    scene.late_worker()
-    scene.live.discover()
+    await context.write_unguarded(fault_sql.UNBALANCED_LEDGER)
+    await context.write_unguarded(fault_sql.CHANGED_TRAIL)
+    context.late_worker()
+    context.live.discover()
 
 
-async def seals_are_lost(scene: Scene) -> None:
+async def seals_are_lost(context: FaultContext) -> None:
     """Keep the sealers from sealing, remove seals, and write an old entry that none covers."""
-    await scene.hold(hands.HOLD_SEALERS, SEALERS_LOCK)
-    await scene.write_unguarded(hands.LOST_SEALS)
-    await scene.write(hands.UNSEALED_DECISION)
+    await context.hold(fault_sql.HOLD_SEALERS, SEALERS_LOCK)
+    await context.write_unguarded(fault_sql.LOST_SEALS)
+    await context.write(fault_sql.UNSEALED_DECISION)
 
 
-async def books_differ(scene: Scene) -> None:
+async def books_differ(context: FaultContext) -> None:
     """Take a game back at the Library, and let no comparison succeed, as if for hours.
 
     A comparison with the provider that fails doesn't hide what the Library says otherwise.
     """
-    live = scene.live
-    ((grant,),) = await scene.until(hands.GRANTED)
+    live = context.live
+    ((grant,),) = await context.until(fault_sql.GRANTED)
     token = live.platform.environ["LIBRARY_TOKEN"]
     url = f"{live.platform.simulator_url}/library/v1/grants/{grant}"
     async with (
@@ -106,6 +108,6 @@ async def books_differ(scene: Scene) -> None:
         session.delete(url, raise_for_status=True),
     ):
         pass
-    await scene.break_remote("provider.list", "status", status=500)
-    await scene.until(hands.FAILED_RUNS)
-    await scene.write(hands.OLD_RUNS)
+    await context.break_remote("provider.list", "status", status=500)
+    await context.until(fault_sql.FAILED_RUNS)
+    await context.write(fault_sql.OLD_RUNS)

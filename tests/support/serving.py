@@ -1,4 +1,4 @@
-"""Serve what is played around the service."""
+"""Serve an aiohttp application that stands in for somebody else's."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

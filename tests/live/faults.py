@@ -28,11 +28,12 @@ from alerts import (
 )
 from alerts.model import Alert
 from scripts.client import Client
-from scripts.live import hands
-from scripts.live.kubelet import MIB
-from scripts.live.load import WENT_WRONG
-from scripts.live.merchants import BROKEN, GONE
-from scripts.live.money_faults import (
+from tests.live import fault_sql
+from tests.live.fault_context import Fault, FaultContext, Phase
+from tests.live.kubelet import MIB
+from tests.live.load import WENT_WRONG
+from tests.live.merchants import BROKEN, GONE
+from tests.live.money_faults import (
     LATE_SUCCESSES,
     REVERSALS,
     books_differ,
@@ -42,7 +43,6 @@ from scripts.live.money_faults import (
     provider_takes_back,
     seals_are_lost,
 )
-from scripts.live.scene import Fault, Phase, Scene
 
 FORGERIES_PAUSE_S: Final = 0.3
 IMPATIENT: Final = 8
@@ -53,15 +53,15 @@ RUNNING_S: Final = 0.5
 """A process gets half of the time: enough to answer a scrape, and late always."""
 
 
-async def provider_is_silent(scene: Scene) -> None:
+async def provider_is_silent(context: FaultContext) -> None:
     """Let every charge time out, and every look-up fail."""
-    await scene.break_remote("provider.charge", "timeout_before")
-    await scene.break_remote("provider.find", "status", status=500)
+    await context.break_remote("provider.charge", "timeout_before")
+    await context.break_remote("provider.find", "status", status=500)
 
 
-async def webhooks_are_forged(scene: Scene) -> None:
+async def webhooks_are_forged(context: FaultContext) -> None:
     """Send webhooks that are signed with a wrong secret."""
-    url = f"{scene.live.platform.api_url}/v1/webhooks/simulator"
+    url = f"{context.live.platform.api_url}/v1/webhooks/simulator"
 
     async def forge() -> None:
         headers = {"Stripe-Signature": "t=1,v1=00"}
@@ -72,44 +72,44 @@ async def webhooks_are_forged(scene: Scene) -> None:
                         pass
                 await asyncio.sleep(FORGERIES_PAUSE_S)
 
-    scene.keep_doing(forge())
+    context.keep_doing(forge())
 
 
-async def library_is_down(scene: Scene) -> None:
+async def library_is_down(context: FaultContext) -> None:
     """Refuse a few grants for good, and fail the others, old ones too."""
-    await scene.until(hands.DELIVERED_GRANTS, least=hands.GRANTS_TO_REPEAT)
-    await scene.break_remote("library.grant", "status", status=422, times=3)
-    await scene.break_remote("library.grant", "status", status=503)
-    await scene.until(hands.GRANTS_GIVEN_UP)
-    await scene.write(hands.UNDELIVERED_GRANTS, values=(hands.GRANTS_TO_REPEAT,))
+    await context.until(fault_sql.DELIVERED_GRANTS, least=fault_sql.GRANTS_TO_REPEAT)
+    await context.break_remote("library.grant", "status", status=422, times=3)
+    await context.break_remote("library.grant", "status", status=503)
+    await context.until(fault_sql.GRANTS_GIVEN_UP)
+    await context.write(fault_sql.UNDELIVERED_GRANTS, values=(fault_sql.GRANTS_TO_REPEAT,))
 
 
-async def catalog_is_down(scene: Scene) -> None:
+async def catalog_is_down(context: FaultContext) -> None:
     """Fail every look at a game that is not cached."""
-    await scene.break_remote("catalog.get", "status", status=503)
+    await context.break_remote("catalog.get", "status", status=503)
 
 
-async def payments_hang(scene: Scene) -> None:
+async def payments_hang(context: FaultContext) -> None:
     """Write payments that nobody settles, as old as it takes."""
     for status in ("processing", "unknown", "review"):
-        await scene.write_unguarded(hands.OPEN_PAYMENT, values=(status,))
+        await context.write_unguarded(fault_sql.OPEN_PAYMENT, values=(status,))
 
 
-async def refund_needs_a_person(scene: Scene) -> None:
+async def refund_needs_a_person(context: FaultContext) -> None:
     """Write a refund that is in review."""
-    await scene.write(hands.REFUND_IN_REVIEW)
+    await context.write(fault_sql.REFUND_IN_REVIEW)
 
 
-async def events_hang(scene: Scene) -> None:
+async def events_hang(context: FaultContext) -> None:
     """Write an event that no worker can take, and one that has found no payment for days."""
-    await scene.write(hands.FREEZE)
-    await scene.write(hands.FROZEN_EVENT, hands.EVENT, values=("evt_frozen",))
-    await scene.write(hands.EVENT, values=("evt_old",))
+    await context.write(fault_sql.FREEZE)
+    await context.write(fault_sql.FROZEN_EVENT, fault_sql.EVENT, values=("evt_frozen",))
+    await context.write(fault_sql.EVENT, values=("evt_old",))
 
 
-async def a_charge_is_claimed(scene: Scene) -> None:
+async def a_charge_is_claimed(context: FaultContext) -> None:
     """Charge on the same account for somebody else, and say that it is one of our payments'."""
-    platform = scene.live.platform
+    platform = context.live.platform
     headers = {
         "Authorization": f"Bearer {platform.environ['SIMULATOR_API_KEY']}",
         "Idempotency-Key": "somebody else's",
@@ -123,49 +123,49 @@ async def a_charge_is_claimed(scene: Scene) -> None:
         ) as answer,
     ):
         charge = await answer.json()
-    await scene.write(hands.FALSE_CLAIM, values=(charge["id"],))
+    await context.write(fault_sql.FALSE_CLAIM, values=(charge["id"],))
 
 
-async def merchants_fail(scene: Scene) -> None:
+async def merchants_fail(context: FaultContext) -> None:
     """Let one merchant be gone and one broken, whose deliveries come to an end, or hang."""
-    shops = scene.live.merchants
+    shops = context.live.merchants
     shops.answers |= {GONE: 410, BROKEN: 500}
-    found = await scene.until(hands.PENDING_DELIVERIES, shops.ids[BROKEN], least=2)
+    found = await context.until(fault_sql.PENDING_DELIVERIES, shops.ids[BROKEN], least=2)
     (first,), (second,) = found[:2]
-    await scene.write(hands.LAST_TRY, values=(first,))
-    await scene.until(hands.CAN_FREEZE)
-    await scene.write(hands.FROZEN_DELIVERY.format(delivery=second))
+    await context.write(fault_sql.LAST_TRY, values=(first,))
+    await context.until(fault_sql.CAN_FREEZE)
+    await context.write(fault_sql.FROZEN_DELIVERY.format(delivery=second))
 
 
-async def limits_are_too_low(scene: Scene) -> None:
-    """Play limits below what the worker really uses."""
-    container = scene.live.pods["first-worker"].container
+async def limits_are_too_low(context: FaultContext) -> None:
+    """Simulate limits below what the worker really uses."""
+    container = context.live.pods["first-worker"].container
     container.cpu_cores, container.memory_bytes = 0.001, 32 * MIB
 
 
-async def new_version_crashes(scene: Scene) -> None:
+async def new_version_crashes(context: FaultContext) -> None:
     """Start a pod whose settings are wrong, and start it again whenever it has ended."""
-    pod = scene.live.spawn("crashing", "worker", {"DB_POOL_SIZE": "none"})
-    scene.live.discover()
-    await scene.live.seen(f'kube_pod_container_status_restarts_total{{pod="{pod.name}"}}')
+    pod = context.live.spawn("crashing", "worker", {"DB_POOL_SIZE": "none"})
+    context.live.discover()
+    await context.live.seen(f'kube_pod_container_status_restarts_total{{pod="{pod.name}"}}')
     for _ in range(CRASHES):
         await pod.child.exited()
-        scene.live.respawn(pod, {"DB_POOL_SIZE": "none"})
+        context.live.respawn(pod, {"DB_POOL_SIZE": "none"})
 
 
-async def inserts_are_slow(scene: Scene) -> None:
+async def inserts_are_slow(context: FaultContext) -> None:
     """Let every batch of new orders take three seconds."""
-    await scene.write(hands.SLOW_INSERTS)
+    await context.write(fault_sql.SLOW_INSERTS)
 
 
-async def orders_are_locked(scene: Scene) -> None:
+async def orders_are_locked(context: FaultContext) -> None:
     """Hold a lock that every change of an order waits for, and let many wait for it."""
-    orders = await scene.until(hands.PENDING_ORDERS, IMPATIENT, least=IMPATIENT)
-    await scene.hold(hands.LOCKED_ORDERS)
+    orders = await context.until(fault_sql.PENDING_ORDERS, IMPATIENT, least=IMPATIENT)
+    await context.hold(fault_sql.LOCKED_ORDERS)
     for order_id, user in orders:
-        client = scene.live.platform.client(user)
-        await scene.stack.enter_async_context(client)
-        scene.keep_doing(_insist(client, order_id))
+        client = context.live.platform.client(user)
+        await context.stack.enter_async_context(client)
+        context.keep_doing(_insist(client, order_id))
 
 
 async def _insist(client: Client, order_id: UUID) -> None:
@@ -174,14 +174,14 @@ async def _insist(client: Client, order_id: UUID) -> None:
             await client.call("POST", f"/v1/orders/{order_id}/cancel", json={})
 
 
-async def cache_is_killed(scene: Scene) -> None:
+async def cache_is_killed(context: FaultContext) -> None:
     """Kill Valkey."""
-    scene.live.platform.children["valkey"].kill()
+    context.live.platform.children["valkey"].kill()
 
 
-async def worker_is_starved(scene: Scene) -> None:
+async def worker_is_starved(context: FaultContext) -> None:
     """Stop a worker again and again, for more than half of the time."""
-    child = scene.live.pods["first-worker"].child
+    child = context.live.pods["first-worker"].child
 
     async def starve() -> None:
         try:
@@ -193,32 +193,32 @@ async def worker_is_starved(scene: Scene) -> None:
         finally:
             child.signal(signal.SIGCONT)
 
-    scene.keep_doing(starve())
+    context.keep_doing(starve())
 
 
-async def containers_are_not_watched(scene: Scene) -> None:
-    """Let the played kubelet say nothing."""
-    scene.live.kubelet.silent = True
+async def containers_are_not_watched(context: FaultContext) -> None:
+    """Let the simulated kubelet say nothing."""
+    context.live.kubelet.silent = True
 
 
-async def buyers_stay_away(scene: Scene) -> None:
+async def buyers_stay_away(context: FaultContext) -> None:
     """Let visitors look at orders, and buy nothing."""
-    scene.live.load.paying = False
+    context.live.load.paying = False
 
 
-async def all_processes_die(scene: Scene) -> None:
+async def all_processes_die(context: FaultContext) -> None:
     """Kill every process of the service."""
-    for pod in scene.live.pods.values():
+    for pod in context.live.pods.values():
         pod.child.kill()
 
 
-async def targets_are_forgotten(scene: Scene) -> None:
+async def targets_are_forgotten(context: FaultContext) -> None:
     """Let Prometheus find no pod."""
-    scene.live.discover(())
+    context.live.discover(())
 
 
 OTHERS: Final = Phase(
-    "others fail, and hands are in the database",
+    "partners fail, and rows are damaged",
     (
         Fault(
             "the provider times out",
@@ -234,7 +234,7 @@ OTHERS: Final = Phase(
                 partners.BREAKER_OPEN,
                 volume.STOPPED,
             ),
-            after=(hands.GRANTS_GIVEN_UP, 1),
+            after=(fault_sql.GRANTS_GIVEN_UP, 1),
         ),
         Fault(
             "declined charges take money, and refunds fail",
@@ -253,7 +253,7 @@ OTHERS: Final = Phase(
                 delivery.MANY_NOT_GRANTED,
                 delivery.GIVEN_UP,
             ),
-            after=(hands.ORPHANS_REVIEWED, LATE_SUCCESSES),
+            after=(fault_sql.ORPHANS_REVIEWED, LATE_SUCCESSES),
         ),
         Fault(
             "the Game Catalog fails",
@@ -280,7 +280,7 @@ OTHERS: Final = Phase(
             "merchants answer 410 and 500; a row: a frozen delivery",
             merchants_fail,
             merchants.AREA.alerts,
-            after=(hands.DECISIONS_BY_HAND, 1),
+            after=(fault_sql.DECISIONS_BY_HAND, 1),
         ),
         Fault(
             "rows: half a booking, a changed entry; a worker whose clock is slow",
@@ -303,7 +303,7 @@ OTHERS: Final = Phase(
             (money.DIFFERENCE, money.OVERDUE),
         ),
         Fault(
-            "played: limits below what is used",
+            "simulated: limits below what is used",
             limits_are_too_low,
             (resources.CPU, resources.MEMORY),
         ),
@@ -321,7 +321,7 @@ SHORT: Final = Phase(
             "a transaction locks the orders' rows",
             orders_are_locked,
             (resources.POOL,),
-            after=(hands.REVERSALS, REVERSALS),
+            after=(fault_sql.REVERSALS, REVERSALS),
         ),
         Fault(
             "a refund comes back, a bank debit fails",
@@ -329,15 +329,15 @@ SHORT: Final = Phase(
             (money.REFUND_CAME_BACK, money.CAPTURE_REVERSED),
         ),
         Fault(
-            "a trigger by hand slows inserts down",
+            "a trigger slows inserts down",
             inserts_are_slow,
             (resources.QUEUE,),
-            after=(hands.REVERSALS, REVERSALS),
+            after=(fault_sql.REVERSALS, REVERSALS),
         ),
         Fault("Valkey is killed", cache_is_killed, (resources.CACHE,)),
         Fault("a worker is stopped half of the time", worker_is_starved, (resources.LOOP,)),
         Fault(
-            "played: the kubelet is silent",
+            "simulated: the kubelet is silent",
             containers_are_not_watched,
             (resources.METRICS_MISSING,),
         ),

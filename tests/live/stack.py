@@ -2,7 +2,7 @@
 
 Real are PostgreSQL, Valkey, the simulator, the API, the worker and Prometheus, which scrapes them
 with the labels that a ServiceMonitor gives, and evaluates the service's own rules in a scaled time.
-Played is what a kubelet would tell (scripts/live/kubelet.py).
+What a kubelet would tell is simulated (tests/live/kubelet.py).
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  a class,
 
 from alerts.model import SERVICE_LABEL
 from scripts.embedded import LOOPBACK, free_port
-from scripts.live.kubelet import NAMESPACE, Container, Kubelet, kubelet
-from scripts.live.load import ADMIN, Load
-from scripts.live.merchants import Merchants, merchants
-from scripts.live.scale import scaled_groups
 from scripts.platform import Platform, PlatformError, Report, platform, start_service
 from scripts.processes import Child
-from scripts.prometheus import Discovery, Group, Prometheus, Target, prometheus
 from simulator.client import Control
+from tests.live.kubelet import NAMESPACE, Container, Kubelet, kubelet
+from tests.live.load import ADMIN, Load
+from tests.live.merchants import Merchants, merchants
+from tests.live.scale import scaled_groups
+from tests.support.prometheus import Discovery, Group, Prometheus, Target, prometheus
 
 Seen = TypeVar("Seen")
 
@@ -125,7 +125,7 @@ class Live:
         return psycopg2.connect(self.platform.environ["MIGRATION_DATABASE_URL"])
 
     @contextmanager
-    def hand(self) -> Iterator[Connection]:
+    def owner_transaction(self) -> Iterator[Connection]:
         """Give a connection as the owner; what is done is committed."""
         with closing(self.owner()) as connection, connection:
             yield connection
@@ -160,7 +160,7 @@ async def live_platform(
 
     Without `groups` Prometheus evaluates the service's own rules, scaled.
     The load sells from the start. `report` is called as `scripts.platform` does. Raises what that
-    and `scripts.prometheus` raise.
+    and `tests.support.prometheus` raise.
     """
     clean = {name: value for name, value in os.environ.items() if name not in OWN_SERVERS}
     folder = folder.resolve()
@@ -168,7 +168,7 @@ async def live_platform(
         running = await stack.enter_async_context(
             platform(folder / "platform", durable=False, environ={**clean, **SMALL}, report=report)
         )
-        played = await stack.enter_async_context(kubelet())
+        simulated = await stack.enter_async_context(kubelet())
         shops = await stack.enter_async_context(merchants())
         discovery = Discovery(folder / "pods.json")
         discovery.publish(())
@@ -176,7 +176,7 @@ async def live_platform(
         watching = await stack.enter_async_context(
             prometheus(
                 folder / "prometheus",
-                [discovery, played.target],
+                [discovery, simulated.target],
                 groups=scaled_groups() if groups is None else groups,
                 scrape_s=SCRAPE_S,
                 evaluate_s=EVALUATE_S,
@@ -184,7 +184,7 @@ async def live_platform(
         )
         control = running.simulator()
         live = Live(
-            *(running, watching, control, played, shops, Load(running, control)),
+            *(running, watching, control, simulated, shops, Load(running, control)),
             started=time.time(),
             discovery=discovery,
         )

@@ -7,11 +7,11 @@ import os
 import sys
 from typing import Final
 
-from scripts.skewed import shift
 from service import logs
 from service.clock import utc_now
 from service.serve import serve
 from service.settings import load
+from tests.support.skewed import shift
 
 BACK_S: Final = 1_200.0
 

@@ -1,4 +1,4 @@
-"""A process of the service whose system clock is wrong: `python -m scripts.skewed S ROLE`.
+"""A process of the service whose system clock is wrong: `python -m tests.support.skewed S ROLE`.
 
 What Python can ask for the time of day is moved by S seconds before the service is imported. The
 monotonic clock is left alone, as a wrong wall clock leaves it.

@@ -23,19 +23,19 @@ from rich.text import Text
 
 from scripts import console
 from scripts.embedded import EmbeddedError
-from scripts.live.proof import Report, prove
-from scripts.live.scale import FACTOR
-from scripts.live.scene import SceneError
-from scripts.live.stack import live_platform
 from scripts.platform import PlatformError
 from scripts.processes import ProcessDiedError
-from scripts.prometheus import PrometheusError
+from tests.live.fault_context import FaultError
+from tests.live.proof import Report, prove
+from tests.live.scale import FACTOR
+from tests.live.stack import live_platform
+from tests.support.prometheus import PrometheusError
 
 FOLDER: Final = Path("build") / "live"
 UNPROVED: Final = 1
 NOT_RUN: Final = 2
 STOPPED: Final = 130  # as a shell says of Ctrl-C
-BROKEN: Final = (EmbeddedError, PlatformError, ProcessDiedError, PrometheusError, SceneError)
+BROKEN: Final = (EmbeddedError, PlatformError, ProcessDiedError, PrometheusError, FaultError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +94,7 @@ async def _run(folder: Path, screen: Console) -> Report:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.live",
+        prog="python -m tests.live",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

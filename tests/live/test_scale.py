@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from alerts import groups, parsing
-from scripts.live.scale import (
+from tests.live.scale import (
     FACTOR,
     LONGEST_S,
     SHORTEST_S,
@@ -16,7 +16,7 @@ from scripts.live.scale import (
     scaled_s,
     shown,
 )
-from scripts.live.stack import EVALUATE_S, SCRAPE_S
+from tests.live.stack import EVALUATE_S, SCRAPE_S
 
 LEAST_SCRAPES = 4
 WEEK_S = 7 * 86_400

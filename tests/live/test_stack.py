@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from scripts.live import stack
+from tests.live import stack
 
 
 class SeenError(Exception):

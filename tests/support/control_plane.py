@@ -17,8 +17,8 @@ from typing import Final
 import yaml
 
 from scripts.embedded import LOOPBACK, free_port
-from scripts.kubernetes.certificates import Authority, Pair
 from scripts.processes import Child, spawn
+from tests.support.certificates import Authority, Pair
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BINARIES: Final = ROOT / ".venv" / "bin"
@@ -192,6 +192,6 @@ def _until_ready(server: str, authority: Authority, admin: Pair, children: Seque
 def _is_ready(url: str, context: ssl.SSLContext) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=PROBE_TIMEOUT_S, context=context) as answer:  # noqa: S310  ours
-            return bool(answer.status == 200)  # noqa: PLR2004
+            return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False

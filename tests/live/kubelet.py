@@ -1,7 +1,7 @@
-"""What the kubelet and kube-state-metrics would export about the pods, played.
+"""What the kubelet and kube-state-metrics would export about the pods, simulated.
 
 There is no Kubernetes here. CPU, memory and restarts are measured on the real processes; that a
-process is the only one of a pod, its names, and its limits are played.
+process is the only one of a pod, its names, and its limits are simulated.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,16 +17,14 @@ from alerts.external_catalog import (
     CONTAINER_LIMITS,
     CONTAINER_MEMORY,
     CONTAINER_RESTARTS,
-    EXTERNAL,
 )
-from scripts.live.serving import served
-from scripts.prometheus import Target
 from service.metric_catalog import Metric
+from tests.support.prometheus import Target
+from tests.support.serving import served
 
 NAMESPACE: Final = "coinslot-live"
 IMAGE: Final = "coinslot"
 MIB: Final = 1 << 20
-PLAYED: Final = tuple(metric for metric in EXTERNAL if metric.name != "up")
 
 
 @dataclass
@@ -53,10 +51,10 @@ class Kubelet:
     @property
     def target(self) -> Target:
         """Where Prometheus finds it."""
-        return Target("played-kubelet", self.url, honor_labels=True)
+        return Target("simulated-kubelet", self.url, honor_labels=True)
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """Answer with what is played, in Prometheus' text format."""
+        """Answer with what is simulated, in Prometheus' text format."""
         lines = [] if self.silent else [line for one in self.containers for line in _lines(one)]
         return web.Response(text="".join(f"{line}\n" for line in lines))
 
@@ -64,11 +62,11 @@ class Kubelet:
 @asynccontextmanager
 async def kubelet() -> AsyncIterator[Kubelet]:
     """Serve a kubelet that knows no container yet."""
-    played = Kubelet()
+    simulated = Kubelet()
     app = web.Application()
-    app.router.add_get("/metrics", played.metrics)
-    async with served(app) as played.url:
-        yield played
+    app.router.add_get("/metrics", simulated.metrics)
+    async with served(app) as simulated.url:
+        yield simulated
 
 
 def _lines(container: Container) -> Iterator[str]:
@@ -78,7 +76,7 @@ def _lines(container: Container) -> Iterator[str]:
         ("memory", "byte", container.memory_bytes),
     ):
         yield _sample(
-            CONTAINER_LIMITS, container, limit, resource=resource, unit=unit, node="played"
+            CONTAINER_LIMITS, container, limit, resource=resource, unit=unit, node="simulated"
         )
     pid = container.pid()
     if pid is None:

@@ -1,4 +1,4 @@
-"""Hands in the database: what its owner can write and the service never would.
+"""SQL of the faults: what the database's owner can write and the service never would.
 
 The service's login may do none of this. Ages are written into the rows, as thresholds of hours are
 not waited for.
@@ -67,7 +67,7 @@ EVENT: Final = f"""
         attempts, next_attempt_at, correlation_id, received_at)
     VALUES ('simulator', %s, 'charge', 'charge.succeeded', 'ch_of_nobody', gen_random_uuid(),
         {PARK_TRIES}, now() - interval '5 minutes', 'by-hand', now() - interval '4 days')
-"""  # noqa: S608  a constant
+"""
 
 FALSE_CLAIM: Final = """
     INSERT INTO webhook_inbox (provider, event_id, kind, type, charge_ref, payment_id,
