@@ -107,7 +107,7 @@ render: ## regenerate alerts/generated, dashboards/generated, docs/reference, in
 .PHONY: pictures
 pictures: ## draw the dashboards into docs/pictures: ARGS="--prometheus URL --minutes 30"
 	$(BOOTSTRAP) venv prometheus
-	@$(PYTHON) -m scripts.pictures $(ARGS)
+	@$(PYTHON) -m tests.live.pictures $(ARGS)
 
 .PHONY: schemas
 schemas: ## renew infra/schemas from the Kubernetes versions that scripts/schemas.py names; needs Go

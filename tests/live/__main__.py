@@ -22,20 +22,15 @@ from rich.table import Table
 from rich.text import Text
 
 from scripts import console
-from scripts.embedded import EmbeddedError
-from scripts.platform import PlatformError
-from scripts.processes import ProcessDiedError
 from tests.live.fault_context import FaultError
 from tests.live.proof import Report, prove
 from tests.live.scale import FACTOR
-from tests.live.stack import live_platform
-from tests.support.prometheus import PrometheusError
+from tests.live.stack import FAILURES, live_platform
 
 FOLDER: Final = Path("build") / "live"
 UNPROVED: Final = 1
 NOT_RUN: Final = 2
 STOPPED: Final = 130  # as a shell says of Ctrl-C
-BROKEN: Final = (EmbeddedError, PlatformError, ProcessDiedError, PrometheusError, FaultError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     screen = console.make(quiet=options.json)
     try:
         report = asyncio.run(_run(options.folder, screen))
-    except BROKEN as error:
+    except (*FAILURES, FaultError) as error:
         console.complain("live", error)
         return NOT_RUN
     except KeyboardInterrupt:

@@ -18,15 +18,22 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  a class, named as one
 
 from alerts.model import SERVICE_LABEL
-from scripts.embedded import LOOPBACK, free_port
+from scripts.embedded import LOOPBACK, EmbeddedError, free_port
 from scripts.platform import Platform, PlatformError, Report, platform, start_service
-from scripts.processes import Child
-from simulator.client import Control
+from scripts.processes import Child, ProcessDiedError
+from simulator.client import Control, ControlError
 from tests.live.kubelet import NAMESPACE, Container, Kubelet, kubelet
 from tests.live.load import ADMIN, Load
 from tests.live.merchants import Merchants, merchants
 from tests.live.scale import scaled_groups
-from tests.support.prometheus import Discovery, Group, Prometheus, Target, prometheus
+from tests.support.prometheus import (
+    Discovery,
+    Group,
+    Prometheus,
+    PrometheusError,
+    Target,
+    prometheus,
+)
 
 Seen = TypeVar("Seen")
 
@@ -34,6 +41,9 @@ SCRAPE_S: Final = 1.0
 EVALUATE_S: Final = 1.0
 SEEN_S: Final = 60.0  # a few seconds when idle: Prometheus follows its discovery in five
 POLL_S: Final = 0.2
+
+FAILURES: Final = (EmbeddedError, PlatformError, ProcessDiedError, PrometheusError, ControlError)
+"""What starting or using it may raise."""
 
 OWN_SERVERS: Final = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL")
 """Never taken from outside: the faults here damage what they name."""
