@@ -21,17 +21,17 @@ export HOME := $(shell root="$(CURDIR)"; . scripts/writable_home.sh; echo "$$HOM
 .PHONY: demo
 demo: ## one order, payment, grant and refund on embedded defaults, then `pulumi up` in render mode
 	$(BOOTSTRAP) venv pulumi
-	@$(PYTHON) -m scripts.demo
+	@$(PYTHON) -m scripts.platform.demo
 
 .PHONY: dev
 dev: ## the service in the foreground: API on PORT (8080), metrics on OPS_PORT (9464), simulator on SIMULATOR_PORT (8090)
 	$(BOOTSTRAP) venv
-	@exec $(PYTHON) -m scripts.dev
+	@exec $(PYTHON) -m scripts.platform.dev
 
 .PHONY: token
 token: ## a token that `make dev` accepts: USER_ID=u1 SCOPES="payments:read payments:write"
 	$(BOOTSTRAP) venv
-	@$(PYTHON) -m scripts.token --user "$(USER_ID)" --scopes "$(SCOPES)"
+	@$(PYTHON) -m scripts.platform.token --user "$(USER_ID)" --scopes "$(SCOPES)"
 
 # --- check it --------------------------------------------------------------------------------
 
@@ -124,12 +124,12 @@ releases: ## what was released: STACK=local|staging|prod
 rollback: ## apply an earlier release again: STACK=… TO=<number or commit>
 preview up destroy refresh drift releases rollback:
 	$(BOOTSTRAP) venv pulumi
-	@$(PYTHON) -m scripts.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(ARGS)
+	@$(PYTHON) -m scripts.deploy.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(ARGS)
 
 .PHONY: diff
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"
 	$(BOOTSTRAP) venv pulumi
-	@$(PYTHON) -m scripts.diff $(STACK) --base $(BASE) $(ARGS)
+	@$(PYTHON) -m scripts.deploy.diff $(STACK) --base $(BASE) $(ARGS)
 
 .PHONY: pr-comment
 pr-comment: ## put FILE=diff.md of `make diff` on the pull request PR=123, as the one comment

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from infra.policy.rules import Violation, Waiver, judge
 from infra.policy.waivers import WAIVERS
-from scripts.engine import BINARIES, ROOT
+from scripts import ROOT
+from scripts.deploy.engine import BINARIES
 from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER
 
 SCORE: Final = "kube-score"

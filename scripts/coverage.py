@@ -7,10 +7,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+from scripts import ROOT
+
 FOLDER: Final = ROOT / ".state" / "coverage"
 MIN_LINES_PERCENT: Final = 95.0
 EXIT_TOO_LITTLE: Final = 3

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from infra import migrations as statements
-from scripts import console
-from scripts.engine import BINARIES, ROOT
+from scripts import ROOT, console
+from scripts.deploy.engine import BINARIES
 
 REFUSED: Final = 1
 USAGE: Final = 2

@@ -19,10 +19,9 @@ from infra.labels import PLACEHOLDER, PROJECT
 from infra.parity import Difference, compare, document
 from infra.policy.objects import ManifestError, Stack, load
 from infra.sections import StackConfig
-from scripts import console
-from scripts.engine import ROOT
+from scripts import ROOT, console
+from scripts.deploy.revisions import SECRET_VALUES, RevisionError, settings
 from scripts.render import RENDERED
-from scripts.sides import SECRET_VALUES, SideError, settings
 
 DIFFERENT: Final = 1
 USAGE: Final = 2
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         found, unused = compare(side(options.root, "staging"), side(options.root, "prod"))
-    except (config.StackConfigError, ManifestError, OSError, SideError) as error:
+    except (config.StackConfigError, ManifestError, OSError, RevisionError) as error:
         console.complain("parity", error)
         return USAGE
     if options.json:
@@ -50,7 +49,7 @@ def side(root: Path, stack: str) -> Side:
     """Return a stack's settings and its rendered objects.
 
     Nobody needs a key for that: secrets are compared by their names alone. Raises StackConfigError,
-    SideError, ManifestError or OSError.
+    RevisionError, ManifestError or OSError.
     """
     given = settings(root / f"Pulumi.{stack}.yaml")["config"]
     if isinstance(secrets := given.get(SECRET_VALUES), dict):

@@ -16,8 +16,7 @@ from infra import policy
 from infra.config import STACKS
 from infra.policy.objects import ManifestError, load
 from infra.policy.rules import Violation
-from scripts import checkers, console
-from scripts.engine import ROOT
+from scripts import ROOT, checkers, console
 from scripts.render import RENDERED
 
 VIOLATED: Final = 1

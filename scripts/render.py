@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from infra.config import STACKS
-from scripts import sides
-from scripts.engine import ROOT, EngineMissingError
+from scripts import ROOT
+from scripts.deploy import revisions
+from scripts.deploy.engine import EngineMissingError
 
 GENERATORS: Final = {
     "alerts": "alerts/generated",
@@ -83,9 +84,9 @@ def render(root: Path) -> None:
 def render_stack(stack: str, directory: Path) -> None:
     """Render one stack into `directory`/<stack>; its secrets and their keys are not needed."""
     try:
-        with sides.detached() as root:
-            sides.render(root, stack, directory, "the working tree")
-    except sides.SideError as error:
+        with revisions.detached() as root:
+            revisions.render(root, stack, directory, "the working tree")
+    except revisions.RevisionError as error:
         raise RenderError(str(error)) from error
 
 

@@ -18,10 +18,9 @@ from typing import Any, Final
 import yaml
 
 from infra.policy.references import VERSIONS
-from scripts import console
+from scripts import ROOT, console
 from scripts.render import differences, files_below, report, write
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = "infra/schemas"
 DOWNLOAD_TIMEOUT_S: Final = 600.0  # 50 MB a version, once
 GROUP_KIND: Final = "x-kubernetes-group-version-kind"

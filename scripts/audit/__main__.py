@@ -16,13 +16,13 @@ from typing import Final
 
 import msgspec
 
+from scripts import ROOT
 from scripts._bootstrap import store
 from scripts._bootstrap.commands import Commands
 from scripts._bootstrap.console import Console
 from scripts.audit import image, lock, services
 from scripts.audit.findings import Audit, Check
 from scripts.image import __main__ as images
-from scripts.image.engines import ROOT
 
 LOCK: Final = ROOT / "requirements" / "runtime.txt"
 BILL: Final = ROOT / "build" / "audit" / "bom.json"

@@ -7,7 +7,7 @@ from typing import Final
 from scripts.audit.findings import Check
 from scripts.image.confinement import USER
 from scripts.image.engines import Container
-from scripts.processes import spawn
+from scripts.platform.processes import spawn
 
 LOOK: Final = Path(__file__).with_name("look.py")
 TIMEOUT_S: Final = 120.0  # it reads every small file of a Debian: two seconds when idle

@@ -9,17 +9,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from scripts import ROOT
 from scripts._bootstrap import store
 from scripts._bootstrap.commands import Commands
 from scripts._bootstrap.components import docker_answers
 from scripts._bootstrap.console import Console
 from scripts._bootstrap.errors import UnavailableError
-from scripts.embedded import EmbeddedError
 from scripts.image import base, confinement, proof
-from scripts.image.engines import ROOT, Buildah, Docker, Engine
+from scripts.image.engines import Buildah, Docker, Engine
 from scripts.image.proof import ProofError
-from scripts.platform import PlatformError
-from scripts.processes import ProcessDiedError
+from scripts.platform.embedded import EmbeddedError
+from scripts.platform.launcher import PlatformError
+from scripts.platform.processes import ProcessDiedError
 
 IMAGE: Final = "localhost/coinslot:dev"
 EXIT_FAILED: Final = 1

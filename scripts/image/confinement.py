@@ -6,7 +6,7 @@ from typing import Final
 
 from scripts.image.engines import Container
 from scripts.image.proof import ProofError
-from scripts.processes import spawn
+from scripts.platform.processes import spawn
 
 USER: Final = 10001
 WRITABLE: Final = {"/tmp", "/var/tmp", "/run/lock"}  # noqa: S108  every Debian has them

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts import stack
+from scripts.deploy import stack
 from scripts.render import files_below
 from tests.support.clones import Clone, Done, clone
 
@@ -36,7 +36,7 @@ def made(tmp_path: Path) -> Clone:
 
 
 def run(made: Clone, operation: str, *arguments: str, code: int = 0) -> Done:
-    done = made.run("scripts.stack", operation, "staging", *arguments)
+    done = made.run("scripts.deploy.stack", operation, "staging", *arguments)
     assert done.code == code, done.out + done.err
     return done
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.embedded import LOOPBACK, free_port
+from scripts.platform.embedded import LOOPBACK, free_port
 from tests.support.prometheus import (
     Discovery,
     PrometheusError,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from alerts.model import Alert
-from scripts.embedded import LOOPBACK, free_port
-from scripts.processes import spawn
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.processes import spawn
 from tests.live import fault_sql
 from tests.live.stack import Live, Pod
 

@@ -27,7 +27,7 @@ from alerts import (
     volume,
 )
 from alerts.model import Alert
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.live import fault_sql
 from tests.live.fault_context import Fault, FaultContext, Phase
 from tests.live.kubelet import MIB

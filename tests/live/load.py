@@ -8,9 +8,9 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from scripts.client import Client, Reply, UnexpectedAnswerError
-from scripts.platform import Platform
-from scripts.token import DEFAULT_SCOPES
+from scripts.platform.client import Client, Reply, UnexpectedAnswerError
+from scripts.platform.launcher import Platform
+from scripts.platform.token import DEFAULT_SCOPES
 from simulator.catalog import GAMES, invent
 from simulator.client import Control, ControlError
 

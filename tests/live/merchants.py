@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.support.serving import served
 
 GOOD: Final = "good"

@@ -5,7 +5,7 @@ from typing import Final
 
 import aiohttp
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.store.audit_seals import SEALERS_LOCK
 from tests.live import fault_sql
 from tests.live.fault_context import PATIENCE_S, POLL_S, FaultContext, FaultError

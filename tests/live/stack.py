@@ -18,9 +18,9 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  a class, named as one
 
 from alerts.model import SERVICE_LABEL
-from scripts.embedded import LOOPBACK, EmbeddedError, free_port
-from scripts.platform import Platform, PlatformError, Report, platform, start_service
-from scripts.processes import Child, ProcessDiedError
+from scripts.platform.embedded import LOOPBACK, EmbeddedError, free_port
+from scripts.platform.launcher import Platform, PlatformError, Report, platform, start_service
+from scripts.platform.processes import Child, ProcessDiedError
 from simulator.client import Control, ControlError
 from tests.live.kubelet import NAMESPACE, Container, Kubelet, kubelet
 from tests.live.load import ADMIN, Load
@@ -169,8 +169,8 @@ async def live_platform(
     """Run everything below `folder`, scraped and with a load, until the block ends.
 
     Without `groups` Prometheus evaluates the service's own rules, scaled.
-    The load sells from the start. `report` is called as `scripts.platform` does. Raises what that
-    and `tests.support.prometheus` raise.
+    The load sells from the start. `report` is called as `scripts.platform.launcher` does. Raises
+    one of FAILURES.
     """
     clean = {name: value for name, value in os.environ.items() if name not in OWN_SERVERS}
     folder = folder.resolve()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scripts.embedded import LOOPBACK, free_port
+from scripts.platform.embedded import LOOPBACK, free_port
 from tests.live import pictures
 from tests.live.drawing import text
 from tests.support.prometheus import Target, prometheus, until_answered

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from simulator.client import Control
 from tests.resilience.books import broken_invariants, rows
 from tests.resilience.conftest import Say

@@ -11,7 +11,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from simulator.client import Control
 from tests.resilience.books import broken_invariants, until_finished
 from tests.resilience.conftest import Say

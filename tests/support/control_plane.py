@@ -16,8 +16,8 @@ from typing import Final
 
 import yaml
 
-from scripts.embedded import LOOPBACK, free_port
-from scripts.processes import Child, spawn
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.processes import Child, spawn
 from tests.support.certificates import Authority, Pair
 
 ROOT: Final = Path(__file__).resolve().parents[2]

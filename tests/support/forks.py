@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import aiohttp
 
-from scripts.client import Client
-from scripts.embedded import LOOPBACK, free_port
-from scripts.platform import listens
-from scripts.processes import tail
+from scripts.platform.client import Client
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.launcher import listens
+from scripts.platform.processes import tail
 from service import logs
 from service.app import Role
 from service.clock import DatabaseClock

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import yaml
 
-from scripts.embedded import LOOPBACK, free_port
-from scripts.processes import Child, spawn
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.processes import Child, spawn
 from tests.support.waiting import eventually
 
 PROGRAM: Final = Path(__file__).parents[2] / ".venv" / "bin" / "prometheus"

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from scripts import token
-from scripts.client import Client
-from scripts.embedded import LOOPBACK, free_port
-from scripts.platform import start_service, stop_timeout_s, until_ready
-from scripts.processes import Child
+from scripts.platform import token
+from scripts.platform.client import Client
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.launcher import start_service, stop_timeout_s, until_ready
+from scripts.platform.processes import Child
 
 JWT_SECRET: Final = "a secret for tests that is longer than 32 bytes"
 SIMULATOR_SECRETS: Final = {

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from scripts.embedded import LOOPBACK
+from scripts.platform.embedded import LOOPBACK
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.store.webhook_deliveries import DueDelivery
 from service.usecases.send_webhooks import SCHEDULE_S
 from service.webhooks.catalogue import CATALOGUE, Envelope, EventType

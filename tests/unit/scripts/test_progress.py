@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from scripts import drift
-from scripts.events import Event, EventLog
-from scripts.progress import View
+from scripts.deploy import drift
+from scripts.deploy.events import Event, EventLog
+from scripts.deploy.progress import View
 
 
 def resource(op: str, kind: str = "Deployment", **more: Any) -> dict[str, Any]:

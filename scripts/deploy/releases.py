@@ -18,7 +18,14 @@ from typing import Any, Final
 import msgspec
 
 from infra.labels import PROJECT
-from scripts.sides import ENCRYPTION, SECRET_VALUES, SHORT, Repository, SideError, settings
+from scripts.deploy.revisions import (
+    ENCRYPTION,
+    SECRET_VALUES,
+    SHORT,
+    Repository,
+    RevisionError,
+    settings,
+)
 from service.store.migrate import newest
 
 MIGRATIONS: Final = "service/store/migrations"
@@ -72,9 +79,9 @@ def of_tree(root: Path, stack: str, repository: Repository | None = None) -> Rel
     repository = repository or Repository(root)
     document = settings(root / f"Pulumi.{stack}.yaml")
     try:
-        side = repository.working_tree()
-        commit, dirty = side.commit, side.dirty
-    except SideError:
+        revision = repository.working_tree()
+        commit, dirty = revision.commit, revision.dirty
+    except RevisionError:
         commit, dirty = UNKNOWN, True
     return Release(
         commit=commit,
@@ -157,7 +164,7 @@ def _who(repository: Repository) -> str:
     """Return who releases: by git's settings, else who set the workflow off, else the system's."""
     try:
         return f"{repository.git('config', 'user.name')} <{repository.git('config', 'user.email')}>"
-    except (SideError, subprocess.SubprocessError):
+    except (RevisionError, subprocess.SubprocessError):
         return os.environ.get("GITHUB_ACTOR") or _system_user()
 
 

@@ -24,8 +24,8 @@ import psutil
 import psycopg2
 from psycopg2 import sql
 
-from scripts import unprivileged
-from scripts.processes import Child, spawn
+from scripts.platform import unprivileged
+from scripts.platform.processes import Child, spawn
 from service.store.roles import SERVICE_ROLE
 
 LOOPBACK: Final = "127.0.0.1"

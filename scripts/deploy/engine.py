@@ -18,12 +18,12 @@ from typing import IO, Any, Final, Literal
 
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
-from scripts.engine_home import without_logs
-from scripts.events import Event, EventLog
+from scripts import ROOT
+from scripts.deploy.engine_home import without_logs
+from scripts.deploy.events import Event, EventLog
 
 Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 BINARIES: Final = ROOT / ".venv" / "bin"
 PASSPHRASE: Final = "development"  # noqa: S105  guards a state that holds no secret of anybody's
 

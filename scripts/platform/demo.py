@@ -23,14 +23,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from scripts import console
-from scripts.embedded import EmbeddedError
-from scripts.platform import Platform, PlatformError, platform
-from scripts.processes import ProcessDiedError, spawn
-from scripts.story import ExpectationError, Record, Story, expect, money
+from scripts import ROOT, console
+from scripts.platform.demo_scenario import ExpectationError, Record, Scenario, expect, money
+from scripts.platform.embedded import EmbeddedError
+from scripts.platform.launcher import Platform, PlatformError, platform
+from scripts.platform.processes import ProcessDiedError, spawn
 from service.settings import Settings, env_name
 
-ROOT: Final = Path(__file__).parents[1]
 BUILD: Final = ROOT / "build" / "demo"
 STACK: Final = "local"
 RENDERED: Final = BUILD / "rendered" / STACK
@@ -44,19 +43,19 @@ def main(argv: list[str] | None = None) -> int:
     """Run the demo; return 0 only if everything came out as it must."""
     options = _parser().parse_args(argv)
     screen = console.make(quiet=options.json)
-    story = Story(lambda step: console.done(screen, step.name, step.seconds, step.detail))
+    scenario = Scenario(lambda step: console.done(screen, step.name, step.seconds, step.detail))
     try:
-        asyncio.run(_until_told(_run(screen, story)))
+        asyncio.run(_until_told(_run(screen, scenario)))
     except (asyncio.CancelledError, KeyboardInterrupt):
         console.complain("demo", "interrupted; everything is stopped")
         return INTERRUPTED
     except (ExpectationError, PlatformError, EmbeddedError, ProcessDiedError) as error:
-        return _end(options.json, story.record, str(error))
-    return _end(options.json, story.record, None)
+        return _end(options.json, scenario.record, str(error))
+    return _end(options.json, scenario.record, None)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.platform.demo", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
     return parser
 
@@ -76,7 +75,7 @@ async def _until_told(running: Any) -> None:
     await task
 
 
-async def _run(screen: Console, story: Story) -> None:
+async def _run(screen: Console, scenario: Scenario) -> None:
     started = time.monotonic()
     screen.print("coinslot: a game is paid, granted and refunded; then its cluster is rendered\n")
     with tempfile.TemporaryDirectory(prefix="coinslot-demo-") as folder:
@@ -86,30 +85,30 @@ async def _run(screen: Console, story: Story) -> None:
             durable=False,
             logs=BUILD / "logs",
             environ=_clean(os.environ),
-            report=story.done,
+            report=scenario.done,
         ) as running:
-            await _sell(screen, story, running)
-        _show(screen, story.record)
+            await _sell(screen, scenario, running)
+        _show(screen, scenario.record)
         screen.print("\nThe cluster, as the Pulumi program makes it")
-        await _render(story, Path(folder))
+        await _render(scenario, Path(folder))
         screen.print()
-        screen.print(_manifests(story.record))
+        screen.print(_manifests(scenario.record))
     _next(screen, time.monotonic() - started)
 
 
-async def _sell(screen: Console, story: Story, running: Platform) -> None:
+async def _sell(screen: Console, scenario: Scenario, running: Platform) -> None:
     world = running.simulator()
     screen.print("\nA customer, over HTTP")
     async with running.client("ada") as ada:
-        await story.a_game_is_sold_and_refunded(ada, world)
+        await scenario.a_game_is_sold_and_refunded(ada, world)
     screen.print("\nAnother customer, on a bad line")
     async with running.client("bob") as bob:
-        await story.an_answer_is_lost(bob, world)
+        await scenario.an_answer_is_lost(bob, world)
     async with running.client("operator", ADMIN) as operator:
-        await story.the_money_is_counted(operator)
+        await scenario.the_money_is_counted(operator)
 
 
-async def _render(story: Story, folder: Path) -> None:
+async def _render(scenario: Scenario, folder: Path) -> None:
     """Run `pulumi up` with a state of its own, so that it begins from nothing each time."""
     state, log = folder / "pulumi", BUILD / "pulumi.log"
     state.mkdir()
@@ -122,8 +121,8 @@ async def _render(story: Story, folder: Path) -> None:
         "COINSLOT_RENDER_DIR": str(RENDERED.parent),
         "PULUMI_SKIP_CHECKPOINTS": "true",  # nobody goes on from a state that was cut off here
     }
-    command = [sys.executable, "-m", "scripts.stack", "up", STACK, "--json"]
-    async with story.step("pulumi up") as words:
+    command = [sys.executable, "-m", "scripts.deploy.stack", "up", STACK, "--json"]
+    async with scenario.step("pulumi up") as words:
         child = spawn("pulumi up", command, env=environ, log=log, stop_signal=signal.SIGINT)
         try:
             async with asyncio.timeout(PULUMI_TIMEOUT_S):
@@ -133,7 +132,7 @@ async def _render(story: Story, folder: Path) -> None:
         if code != 0:
             raise child.died()
         summary = json.loads(child.tail(1))
-        story.record.pulumi = {**summary, "objects": _objects()}
+        scenario.record.pulumi = {**summary, "objects": _objects()}
         made = summary["changes"].get("create", 0)
         expect(made > 0, f"objects to be created, not {summary['changes']}")
         words.append(f"stack {STACK}, render mode: {made} resources created")

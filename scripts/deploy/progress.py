@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from scripts.events import Event
+from scripts.deploy.events import Event
 
 WORDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "create": ("+", "created", "green"),

@@ -1,6 +1,6 @@
-"""The two sides of a comparison: a state of the repository, written out and rendered.
+"""Revisions of the repository, written out and rendered.
 
-Each side runs its own program with the tools of this clone (engine, provider, packages). A
+Each revision runs its own program with the tools of this clone (engine, provider, packages). A
 throw-away state, a passphrase of its own and placeholders for every secret: no key is needed.
 """
 
@@ -19,7 +19,8 @@ import yaml
 
 from infra.labels import PLACEHOLDER, PROJECT
 from infra.policy.objects import ManifestError, Stack, load
-from scripts.engine import ROOT, Engine, EngineFailedError
+from scripts import ROOT
+from scripts.deploy.engine import Engine, EngineFailedError
 
 GIT_TIMEOUT_S: Final = 60.0  # local work on a small repository
 SHORT: Final = 10
@@ -30,12 +31,12 @@ SECRET_VALUES: Final = f"{PROJECT}:secretValues"
 TARGET: Final = f"{PROJECT}:target"
 
 
-class SideError(Exception):
-    """A side could not be made; the message says which one and why."""
+class RevisionError(Exception):
+    """A revision could not be made; the message says which one and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Revision:
     """A state of the repository: `tree` is a git object, `name` says what it is."""
 
     name: str
@@ -54,21 +55,21 @@ class Repository:
 
     root: Path = ROOT
 
-    def side(self, revision: str) -> Side:
-        """Return the state of a commit; raise SideError."""
-        commit = self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-        return Side(revision, commit, commit)
+    def revision(self, name: str) -> Revision:
+        """Return the state of a commit; raise RevisionError."""
+        commit = self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return Revision(name, commit, commit)
 
-    def base(self, revision: str, head: str) -> Side:
-        """Return where `head` left `revision`: what came later there is not this change's doing."""
-        commit = self.side(revision).commit
+    def base(self, name: str, head: str) -> Revision:
+        """Return where `head` left `name`: what came later there is not this change's doing."""
+        commit = self.revision(name).commit
         try:
             commit = self.git("merge-base", commit, head)
-        except SideError:  # a shallow clone, or histories that never met: the commit as it is
-            return Side(revision, commit, commit)
-        return Side(revision, commit, commit)
+        except RevisionError:  # a shallow clone, or histories that never met: the commit as it is
+            return Revision(name, commit, commit)
+        return Revision(name, commit, commit)
 
-    def working_tree(self) -> Side:
+    def working_tree(self) -> Revision:
         """Return the files as they are now, those that are not committed yet included."""
         commit = self.git("rev-parse", "HEAD")
         with tempfile.TemporaryDirectory() as folder:
@@ -77,14 +78,14 @@ class Repository:
             self.git("add", "--all", ".", extra=index)
             tree = self.git("write-tree", extra=index)
         dirty = tree != self.git("rev-parse", "HEAD^{tree}")
-        return Side("working tree", tree, commit, dirty=dirty)
+        return Revision("working tree", tree, commit, dirty=dirty)
 
     @contextmanager
-    def exported(self, side: Side) -> Iterator[Path]:
-        """Write a side's files into a folder that is there as long as the context is."""
-        with tempfile.TemporaryDirectory(prefix="coinslot-side-") as folder:
-            archive = Path(folder) / "side.tar"
-            self.git("archive", "--output", str(archive), side.tree)
+    def exported(self, revision: Revision) -> Iterator[Path]:
+        """Write a revision's files into a folder that is there as long as the context is."""
+        with tempfile.TemporaryDirectory(prefix="coinslot-revision-") as folder:
+            archive = Path(folder) / "revision.tar"
+            self.git("archive", "--output", str(archive), revision.tree)
             root = Path(folder) / "tree"
             root.mkdir()
             command = ("tar", "-xf", str(archive), "-C", str(root))
@@ -94,7 +95,7 @@ class Repository:
             yield root
 
     def git(self, *arguments: str, extra: dict[str, str] | None = None) -> str:
-        """Return what git says; raise SideError with its own words."""
+        """Return what git says; raise RevisionError with its own words."""
         try:
             done = subprocess.run(
                 ("git", *arguments),
@@ -106,10 +107,10 @@ class Repository:
                 check=True,
             )
         except FileNotFoundError as error:
-            raise SideError("git is not installed") from error
+            raise RevisionError("git is not installed") from error
         except subprocess.CalledProcessError as error:
             said = error.stderr.strip() or f"no such commit: {arguments[-1].partition('^')[0]}"
-            raise SideError(f"git {arguments[0]}: {said}") from error
+            raise RevisionError(f"git {arguments[0]}: {said}") from error
         return done.stdout.strip()
 
 
@@ -126,9 +127,9 @@ def detached(root: Path = ROOT) -> Iterator[Path]:
 
 
 def rendered(root: Path, stack: str, name: str) -> Stack:
-    """Return the objects of a stack, rendered by the program below `root`; raise SideError.
+    """Return the objects of a stack, rendered by the program below `root`; raise RevisionError.
 
-    A side that has no such stack has no objects.
+    A revision that has no such stack has no objects.
     """
     if not (root / f"Pulumi.{stack}.yaml").is_file():
         return Stack([])
@@ -137,11 +138,11 @@ def rendered(root: Path, stack: str, name: str) -> Stack:
         try:
             return load(Path(folder) / stack)
         except (ManifestError, FileNotFoundError) as error:
-            raise SideError(f"{stack} of {name}: {error}") from error
+            raise RevisionError(f"{stack} of {name}: {error}") from error
 
 
 def render(root: Path, stack: str, out: Path, name: str) -> None:
-    """Render a stack into `out`/<stack>, with a state that is thrown away; raise SideError.
+    """Render a stack into `out`/<stack>, with a state that is thrown away; raise RevisionError.
 
     Changes the stack's file below `root`: nobody needs a key, a passphrase or a cluster then.
     """
@@ -154,26 +155,26 @@ def render(root: Path, stack: str, out: Path, name: str) -> None:
         except EngineFailedError as error:
             log.seek(0)
             said = f"{error}\n{log.read().strip()}"
-            raise SideError(f"{stack} of {name} does not render: {said}") from error
+            raise RevisionError(f"{stack} of {name} does not render: {said}") from error
 
 
 def settings(file: Path, name: str = "the working tree") -> dict[str, Any]:
-    """Return the content of a stack's file, which has a mapping `config`; raise SideError."""
+    """Return the content of a stack's file, which has a mapping `config`; raise RevisionError."""
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"in line {mark.line + 1}" if mark else type(error).__name__
-        raise SideError(f"{file.name} of {name} can't be read: no YAML {where}") from None
+        raise RevisionError(f"{file.name} of {name} can't be read: no YAML {where}") from None
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
-        raise SideError(f"{file.name} of {name} has no mapping `config`")
+        raise RevisionError(f"{file.name} of {name} has no mapping `config`")
     return document
 
 
 def without_secrets(file: Path, name: str = "the working tree") -> list[str]:
     """Take a stack's secrets out of its file, and the cluster; return the secrets' names.
 
-    The file is a copy. What is left can be rendered by anybody. Raises SideError.
+    The file is a copy. What is left can be rendered by anybody. Raises RevisionError.
     """
     document = settings(file, name)
     for key in ENCRYPTION:

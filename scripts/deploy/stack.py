@@ -25,25 +25,25 @@ from rich.console import Console
 
 from infra import labels
 from infra.config import STACKS
-from scripts import console, drift, releases, rollback, sides, versions
-from scripts.engine import (
-    ROOT,
+from scripts import ROOT, console
+from scripts.deploy import drift, releases, revisions, rollback, versions
+from scripts.deploy.engine import (
     Engine,
     EngineFailedError,
     EngineMissingError,
     Operation,
     Outcome,
 )
+from scripts.deploy.progress import View
+from scripts.deploy.releases import SUCCEEDED, Release, ReleaseError
+from scripts.deploy.revisions import SHORT, Repository, RevisionError
 from scripts.migrations import SquawkError
-from scripts.progress import View
-from scripts.releases import SUCCEEDED, Release, ReleaseError
-from scripts.sides import SHORT, Repository, SideError
 
 FAILED: Final = 1
 USAGE: Final = 2
 DRIFTED: Final = 3
 INTERRUPTED: Final = 130
-FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, SideError, SquawkError)
+FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, RevisionError, SquawkError)
 """What ends a command with a message and exit code 1."""
 VERBS: Final = {
     "create": "created",
@@ -77,7 +77,7 @@ def _refusal(options: argparse.Namespace) -> str:
     if options.operation == "destroy" and options.stack == "prod" and not options.yes_destroy_prod:
         return (
             "destroying prod needs --yes-destroy-prod: "
-            "python -m scripts.stack destroy prod --yes-destroy-prod"
+            "python -m scripts.deploy.stack destroy prod --yes-destroy-prod"
         )
     if options.operation == "rollback" and not options.to:
         return (
@@ -114,7 +114,7 @@ def _judge(engine: Engine, options: argparse.Namespace) -> None:
 
 def _prune(stack: str) -> None:
     """Remove old configuration from a cluster; what stays behind does no harm, so only tell."""
-    config = sides.settings(ROOT / f"Pulumi.{stack}.yaml")["config"]
+    config = revisions.settings(ROOT / f"Pulumi.{stack}.yaml")["config"]
     if config.get(f"{labels.PROJECT}:target") != "cluster":
         return
     try:
@@ -244,7 +244,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.stack",
+        prog="python -m scripts.deploy.stack",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,6 +1,6 @@
 """Print a bearer token that the service of `make dev` accepts.
 
-    python -m scripts.token --user u1 --scopes "payments:read payments:write"
+    python -m scripts.platform.token --user u1 --scopes "payments:read payments:write"
 
 JWT_SECRET signs it if set; otherwise the secret that `make dev` has made.
 """
@@ -17,10 +17,11 @@ from typing import Final
 import jwt
 import msgspec
 
+from scripts import ROOT
 from service.jwt_keys import MIN_HS256_KEY_BYTES
 from service.settings import Settings
 
-DEV_FOLDER: Final = Path(__file__).parents[1] / ".state" / "dev"
+DEV_FOLDER: Final = ROOT / ".state" / "dev"
 SECRET_FILE: Final = "jwt-secret"  # noqa: S105  a file's name
 DEFAULT_SCOPES: Final = "payments:read payments:write"
 DEFAULT_TTL_S: Final = 3_600
@@ -96,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.token", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.platform.token", description=__doc__)
     parser.add_argument("--user", required=True, help="the user id, the token's `sub`")
     parser.add_argument("--scopes", default=DEFAULT_SCOPES, help="space-separated (%(default)s)")
     parser.add_argument(

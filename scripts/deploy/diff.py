@@ -1,9 +1,9 @@
 """Say what a change does to the cluster: objects, fields, risks, violated policies.
 
-Both sides are rendered from git with the real engine. The base is where the change left BASE; the
-other side is the working tree, uncommitted files included, or --head.
+Both revisions are rendered from git with the real engine. The base is where the change left BASE;
+the head is the working tree, uncommitted files included, or --head.
 
-Exit codes: 0 it is said, 1 a side could not be rendered, 2 wrong usage or a missing tool, 3 with
+Exit codes: 0 it is said, 1 a revision does not render, 2 wrong usage or a missing tool, 3 with
 --fail-on: there is a risk at least so severe, or a newly violated policy; 130 after Ctrl-C.
 """
 
@@ -23,8 +23,8 @@ from infra.policy.objects import Stack, load
 from infra.review import Review, compare, report
 from infra.review.risks import SEVERITIES
 from scripts import console
-from scripts.engine import EngineMissingError
-from scripts.sides import Repository, Side, SideError, rendered
+from scripts.deploy.engine import EngineMissingError
+from scripts.deploy.revisions import Repository, Revision, RevisionError, rendered
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -41,14 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.complain("diff", f"there is no folder {lacking[0]}")
         return USAGE
     try:
-        head = repository.side(options.head) if options.head else repository.working_tree()
+        head = repository.revision(options.head) if options.head else repository.working_tree()
         base = repository.base(options.base, head.commit)
         stacks = STACKS if "all" in options.stacks else tuple(dict.fromkeys(options.stacks))
         reviews = _reviews(repository, base, head, stacks)
     except EngineMissingError as error:
         console.complain("diff", error)
         return USAGE
-    except (SideError, TimeoutExpired) as error:
+    except (RevisionError, TimeoutExpired) as error:
         console.complain("diff", error)
         return FAILED
     except KeyboardInterrupt:
@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return RISKY if risky else 0
 
 
-def _reviews(repository: Repository, base: Side, head: Side, stacks: Sequence[str]) -> list[Review]:
+def _reviews(
+    repository: Repository, base: Revision, head: Revision, stacks: Sequence[str]
+) -> list[Review]:
     with (
         repository.exported(base) as old,
         repository.exported(head) as new,
@@ -74,40 +76,40 @@ def _reviews(repository: Repository, base: Side, head: Side, stacks: Sequence[st
         return found
 
 
-def _base(root: Path, stack: str, side: Side) -> Stack:
+def _base(root: Path, stack: str, revision: Revision) -> Stack:
     """Return the base's objects; from its committed manifests if it no longer renders.
 
     A change may take away a package that the base's program needs, and it must be reviewable.
     """
     committed = root / "infra" / "rendered" / stack
     try:
-        return rendered(root, stack, str(side))
-    except SideError as error:
+        return rendered(root, stack, str(revision))
+    except RevisionError as error:
         if not committed.is_dir():
             raise
         console.note(
-            f"diff: {side} does not render with this tree's tools; its committed manifests of "
+            f"diff: {revision} does not render with this tree's tools; its committed manifests of "
             f"{stack} stand in, which nobody has proved to be fresh:\n{error}"
         )
         return load(committed)
 
 
-def _tell(reviews: Sequence[Review], sides: str, options: argparse.Namespace) -> None:
+def _tell(reviews: Sequence[Review], revisions: str, options: argparse.Namespace) -> None:
     for file in options.markdown:
-        file.write_text(report.markdown(reviews, sides), encoding="utf-8")
+        file.write_text(report.markdown(reviews, revisions), encoding="utf-8")
     if options.json:
         documents = [report.document(review) for review in reviews]
-        print(json.dumps({"sides": sides, "stacks": documents}, ensure_ascii=False))
+        print(json.dumps({"sides": revisions, "stacks": documents}, ensure_ascii=False))
         return
     screen = console.make()
     for review in reviews:
-        for line in report.lines(review, sides):
+        for line in report.lines(review, revisions):
             screen.print(Text(line.text, style=line.style), soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.diff",
+        prog="python -m scripts.deploy.diff",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -13,8 +13,8 @@ from infra.offline_provider.objects import normalise
 from infra.offline_provider.state import OWN_KEYS
 from infra.review.fields import FieldChange, differences
 from infra.review.report import field_lines
-from scripts.events import Event
-from scripts.progress import is_object, label
+from scripts.deploy.events import Event
+from scripts.deploy.progress import is_object, label
 
 MASKED: Final = "Secret"
 """The kind whose values are not shown."""

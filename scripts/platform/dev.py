@@ -18,10 +18,10 @@ from typing import Final
 from rich.console import Console
 
 from scripts import console
-from scripts.embedded import EmbeddedError
-from scripts.platform import Platform, PlatformError, Ports, is_free, platform
-from scripts.processes import ProcessDiedError
-from scripts.token import DEV_FOLDER
+from scripts.platform.embedded import EmbeddedError
+from scripts.platform.launcher import Platform, PlatformError, Ports, is_free, platform
+from scripts.platform.processes import ProcessDiedError
+from scripts.platform.token import DEV_FOLDER
 
 __all__ = ["main", "platform"]
 
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.dev", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.platform.dev", description=__doc__)
     parser.add_argument(
         "--folder", type=Path, default=DEV_FOLDER, help="keeps data, logs and secrets (%(default)s)"
     )
@@ -120,7 +120,7 @@ def _hints(running: Platform) -> str:
   logs       tail -f {folder}/logs/*.log
   settings   . {folder}/{SETTINGS_FILE}    (DATABASE_URL and the other secrets of this run)
   metrics    curl -s {running.ops_url}/metrics    (the worker's: {running.worker_url}/metrics)
-  token      TOKEN=$(python -m scripts.token --user u1)
+  token      TOKEN=$(python -m scripts.platform.token --user u1)
   an order   curl -s {running.api_url}/v1/orders -H "Authorization: Bearer $TOKEN" \\
                -H 'Content-Type: application/json' \\
                -d '{{"currency": "EUR", "items": [{{"game_id": "game-1", "quantity": 1}}]}}'

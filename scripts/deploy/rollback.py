@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import yaml
 
+from scripts.deploy.releases import MIGRATIONS, SUCCEEDED, Release, ReleaseError
+from scripts.deploy.revisions import ENCRYPTION, SECRET_VALUES, SHORT, Repository, RevisionError
 from scripts.migrations import contractions
-from scripts.releases import MIGRATIONS, SUCCEEDED, Release, ReleaseError
-from scripts.sides import ENCRYPTION, SECRET_VALUES, SHORT, Repository, SideError
 
 Checker = Callable[[str, str], Sequence[str]]
 """Takes a migration's name and its SQL; returns what in it a release before it may miss."""
@@ -68,8 +68,8 @@ def tree(repository: Repository, rollback: Rollback, stack: str) -> Iterator[Pat
 
     What is rendered goes where the clone's own goes.
     """
-    side = repository.side(rollback.to.commit)
-    with repository.exported(side) as root:
+    revision = repository.revision(rollback.to.commit)
+    with repository.exported(revision) as root:
         name = f"Pulumi.{stack}.yaml"
         then = yaml.safe_load((root / name).read_text(encoding="utf-8"))
         now = yaml.safe_load((repository.root / name).read_text(encoding="utf-8"))
@@ -109,8 +109,8 @@ def _refuse_unusable(repository: Repository, to: Release) -> None:
     if to.result != SUCCEEDED:
         raise ReleaseError(f"release {to.number} has {to.result}; choose one that succeeded")
     try:
-        repository.side(to.commit)
-    except SideError as error:
+        repository.revision(to.commit)
+    except RevisionError as error:
         raise ReleaseError(
             f"commit {to.commit[:SHORT]} of release {to.number} is not in this clone: git fetch"
         ) from error
@@ -123,7 +123,7 @@ def _brought(repository: Repository, release: Release) -> dict[str, str]:
     """
     try:
         found = _migrations(repository, release)
-    except SideError as error:
+    except RevisionError as error:
         raise ReleaseError(
             f"commit {release.commit[:SHORT]} of release {release.number} is not in this clone, "
             f"and nobody knows its migrations without it: git fetch ({error})"

@@ -1,4 +1,4 @@
-"""The demo's story: what a customer does, and what must be true after each step."""
+"""The demo's scenario: what a customer does, and what must be true after each step."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
-from scripts.client import Client, UnexpectedAnswerError
+from scripts.platform.client import Client, UnexpectedAnswerError
 from simulator.client import Control, ControlError
 
 GAMES: Final = ("game-7", "game-42")
@@ -16,7 +16,7 @@ NO_MINOR_UNIT: Final = frozenset({"JPY"})
 
 
 class ExpectationError(Exception):
-    """Something in the story came out differently than it must."""
+    """Something in the scenario came out differently than it must."""
 
 
 WENT_WRONG: Final = (ExpectationError, UnexpectedAnswerError, ControlError)
@@ -33,7 +33,7 @@ class Step:
 
 @dataclass
 class Record:
-    """Everything that the story has shown; amounts are minor units."""
+    """Everything that the scenario has shown; amounts are minor units."""
 
     steps: list[Step] = field(default_factory=list)
     payment: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Record:
 Tell = Callable[[Step], None]
 
 
-class Story:
+class Scenario:
     """Runs the steps in order; each is told when it is done, and recorded."""
 
     def __init__(self, tell: Tell) -> None:

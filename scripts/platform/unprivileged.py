@@ -2,8 +2,8 @@
 
 It refuses root, and a user id without a name, such as a container has. As root it also asks, with
 access(2), whether it may run its own files, which a folder of root's alone denies to anybody else.
-`python -I -S scripts/unprivileged.py FOLDER PROGRAM …` becomes PROGRAM by exec, so that its pid and
-its signals are the caller's. PROGRAM owns FOLDER and all in it, and runs
+`python -I -S unprivileged.py FOLDER PROGRAM …` becomes PROGRAM by exec, so that its pid and its
+signals are the caller's. PROGRAM owns FOLDER and all in it, and runs
 
 1. for root: as `nobody`, with the capability to enter every folder, which access(2) respects; or,
    where a container withholds that, and for a user without a name:

@@ -20,11 +20,12 @@ from typing import Final
 
 import aiohttp
 
-from scripts import console, embedded
-from scripts.client import Client
-from scripts.embedded import LOOPBACK, SERVICE_LOGIN, Postgres, as_login, free_port
-from scripts.processes import Child, ProcessDiedError, spawn
-from scripts.token import DEFAULT_SCOPES, ensure_secret, make
+from scripts import console
+from scripts.platform import embedded
+from scripts.platform.client import Client
+from scripts.platform.embedded import LOOPBACK, SERVICE_LOGIN, Postgres, as_login, free_port
+from scripts.platform.processes import Child, ProcessDiedError, spawn
+from scripts.platform.token import DEFAULT_SCOPES, ensure_secret, make
 from simulator.client import Control
 
 READY_TIMEOUT_S: Final = 30.0  # imports and one connection: about two seconds when idle
@@ -86,7 +87,7 @@ class Platform:
         return Client(self.api_url, self.token(user, scopes))
 
     def simulator(self) -> Control:
-        """Return the simulator's strings."""
+        """Return the simulator's fault control."""
         return Control(self.simulator_url, library_token=self.environ["LIBRARY_TOKEN"])
 
     async def first_death(self) -> ProcessDiedError:
