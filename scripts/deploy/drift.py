@@ -13,8 +13,7 @@ from infra.offline_provider.objects import normalise
 from infra.offline_provider.state import OWN_KEYS
 from infra.review.fields import FieldChange, differences
 from infra.review.report import field_lines
-from scripts.deploy.events import Event
-from scripts.deploy.progress import is_object, label
+from scripts.deploy.engine import Event
 
 MASKED: Final = "Secret"
 """The kind whose values are not shown."""
@@ -53,17 +52,30 @@ class Drift:
 def found(events: Sequence[Event]) -> list[Drift]:
     """Return the drift that the events of a refresh tell of, in order of the objects' names."""
     ended = (event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event)
-    drifts = (_drift(resource) for resource in ended if is_object(resource))
+    drifts = (
+        _drift(resource) for resource in ended if str(resource["type"]).startswith("kubernetes:")
+    )
     return sorted(filter(None, drifts), key=lambda drift: drift.object)
 
 
 def _drift(resource: Mapping[str, Any]) -> Drift | None:
     if resource["op"] == "delete" or not resource.get("new"):
-        return Drift(label(resource), gone=True)
+        return Drift(_label(resource), gone=True)
     if resource["op"] == "same":
         return None
     applied = normalise(dict(resource["old"]["inputs"]))
     outputs = resource["new"]["outputs"]
     live = normalise({key: value for key, value in outputs.items() if key not in OWN_KEYS})
     fields = tuple(differences(applied, prune(live, applied)))
-    return Drift(label(resource), gone=False, fields=fields) if fields else None
+    return Drift(_label(resource), gone=False, fields=fields) if fields else None
+
+
+def _label(resource: Mapping[str, Any]) -> str:
+    """Return kind and name of an object, or its name in the program if that is all there is."""
+    kind = str(resource["type"]).rpartition(":")[2]
+    for state in ("new", "old"):
+        inputs = (resource.get(state) or {}).get("inputs") or {}
+        name = (inputs.get("metadata") or {}).get("name")
+        if isinstance(name, str):
+            return f"{inputs.get('kind', kind)} {name}"
+    return f"{kind} {str(resource['urn']).rpartition('::')[2]}"

@@ -10,8 +10,9 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -19,8 +20,6 @@ from typing import IO, Any, Final, Literal
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
 from scripts import ROOT
-from scripts.deploy.engine_home import without_logs
-from scripts.deploy.events import Event, EventLog
 
 Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
 
@@ -41,6 +40,7 @@ ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
 RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\b", re.MULTILINE)
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
 LOCAL: Final = "file://"
+Event = Mapping[str, Any]
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
 OPERATION_TIMEOUT_S: Final = 1_800.0  # the migration's deadline and two rollouts', twice over
 STOP_TIMEOUT_S: Final = 60.0  # after Ctrl-C the engine ends what it has begun and saves its state
@@ -85,8 +85,6 @@ class Engine:
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     root: Path = ROOT
     """The tree whose program and settings are used; the tools are always this clone's."""
-    listen: Callable[[Event], None] | None = None
-    """Is told each event of an operation as it happens, in a thread of its own."""
     throw_away: bool = False
     """Nobody wants the state of a run that was cut off, nor the engine's own logs of it: with a
     backend given, a run needs less than half the time without them."""
@@ -98,17 +96,18 @@ class Engine:
         """
         self.init(stack)
         began = time.monotonic()
-        with EventLog(self.listen) as log:
-            arguments = [*ARGUMENTS[operation], "--stack", stack, "--event-log", str(log.path)]
+        with tempfile.NamedTemporaryFile(prefix="coinslot-events-") as log:
+            arguments = [*ARGUMENTS[operation], "--stack", stack, "--event-log", log.name]
             if self.config_file:
                 arguments += ["--config-file", str(self.config_file)]
             if message:
                 arguments += ["--message", message]
             code = self._wait(self._start(arguments, self._extra(operation, stack)))
-        if code:
-            raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
+            if code:
+                raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
+            events = [json.loads(line) for line in log]
         seconds = round(time.monotonic() - began, 1)
-        return Outcome(operation, stack, _changes(log.events), seconds, log.events)
+        return Outcome(operation, stack, _changes(events), seconds, events)
 
     def exists(self, stack: str) -> bool:
         """Say whether the backend knows the stack."""
@@ -232,6 +231,20 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
             return
     process.kill()
     process.wait()
+
+
+def without_logs(folder: Path, environ: Mapping[str, str]) -> Path:
+    """Make a Pulumi home, unless it is there, with the plugins of the present one and no logs.
+
+    The engine logs megabytes of every run, a fifth of its time, and has no setting against it.
+    """
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / "logs").touch()  # no folder: it goes without
+        plugins = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
+        if plugins.is_dir():
+            (folder / "plugins").symlink_to(plugins.resolve())
+    return folder.resolve()
 
 
 def _changes(events: Sequence[Event]) -> dict[str, int]:

@@ -21,8 +21,6 @@ from dataclasses import asdict, replace
 from subprocess import TimeoutExpired
 from typing import Final, get_args
 
-from rich.console import Console
-
 from infra import labels
 from infra.config import STACKS
 from scripts import ROOT, console
@@ -34,7 +32,6 @@ from scripts.deploy.engine import (
     Operation,
     Outcome,
 )
-from scripts.deploy.progress import View
 from scripts.deploy.releases import SUCCEEDED, Release, ReleaseError
 from scripts.deploy.revisions import SHORT, Repository, RevisionError
 from scripts.migrations import SquawkError
@@ -45,7 +42,7 @@ DRIFTED: Final = 3
 INTERRUPTED: Final = 130
 FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, RevisionError, SquawkError)
 """What ends a command with a message and exit code 1."""
-VERBS: Final = {
+WORDS: Final = {
     "create": "created",
     "update": "updated",
     "replace": "replaced",
@@ -107,7 +104,7 @@ def _operate(options: argparse.Namespace) -> int:
 def _judge(engine: Engine, options: argparse.Namespace) -> None:
     """Let the policy pack see what would be applied; an update asks it when all is applied."""
     try:
-        _run(engine, "preview", options, changes=False)
+        _run(engine, "preview", options, quiet=True)
     except EngineFailedError as error:
         raise EngineFailedError(f"{error}; nothing was applied") from error
 
@@ -130,24 +127,19 @@ def _run(
     options: argparse.Namespace,
     record: Release | None = None,
     *,
-    changes: bool = True,
+    quiet: bool = False,
 ) -> Outcome:
-    """Run the engine behind a view of its progress, or --raw behind nothing."""
+    """Run the engine with its own output, or with nothing of it unless it fails."""
     message = record.message if record else ""
-    if options.raw:
-        engine = replace(engine, output=sys.stderr if options.json else None)
-        return engine.run(operation, options.stack, message)
-    screen = Console(stderr=True, highlight=False) if options.json else console.make()
-    view = View(f"{operation} {options.stack}", screen, changes=changes)
-    with tempfile.TemporaryFile("w+") as log, view:
+    if not quiet:
+        shown = replace(engine, output=sys.stderr if options.json else None)
+        return shown.run(operation, options.stack, message)
+    with tempfile.TemporaryFile("w+") as log:
         try:
-            return replace(engine, output=log, listen=view.take).run(
-                operation, options.stack, message
-            )
+            return replace(engine, output=log).run(operation, options.stack, message)
         except EngineFailedError:
-            if not view.failed:  # it ended before it could tell why as an event
-                log.seek(0)
-                sys.stderr.write(log.read())
+            log.seek(0)
+            sys.stderr.write(log.read())
             raise
 
 
@@ -155,7 +147,7 @@ def _drift(options: argparse.Namespace) -> int:
     engine = Engine()
     if not engine.exists(options.stack):
         raise EngineFailedError(f"there is no stack {options.stack} yet: make up first")
-    outcome = _run(engine, "drift", options, changes=False)
+    outcome = _run(engine, "drift", options, quiet=True)
     found = drift.found(outcome.events)
     if options.json:
         print(json.dumps({"stack": options.stack, "drift": [each.document() for each in found]}))
@@ -228,7 +220,7 @@ def _document(outcome: Outcome, record: Release | None) -> dict[str, object]:
 def summary(outcome: Outcome) -> str:
     """Return one line: what the operation did, or would do."""
     counts = {kind: n for kind, n in sorted(outcome.changes.items()) if n}
-    words = ", ".join(f"{count} {VERBS.get(kind, kind)}" for kind, count in counts.items())
+    words = ", ".join(f"{count} {WORDS.get(kind, kind)}" for kind, count in counts.items())
     mood = " (nothing done yet)" if outcome.operation == "preview" and not outcome.unchanged else ""
     what = words or "nothing to do"
     return f"{outcome.operation} {outcome.stack}: {what}{mood}, {outcome.seconds:.1f} s"
@@ -252,7 +244,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("stack", choices=STACKS)
     parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--raw", action="store_true", help="show the engine's own output")
     parser.add_argument(
         "--yes-destroy-prod", action="store_true", help="without it, prod is never destroyed"
     )

@@ -1,7 +1,7 @@
 """The picture of a dashboard: panels at their places in Grafana's grid, drawn by matplotlib."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,12 +17,13 @@ LINE: Final = 38  # a row of Grafana's grid
 HEAD: Final = 60
 TITLE: Final = 30
 ROW: Final = 17
+DAY_S: Final = 86_400
 KILO: Final = 1000
 LETTER: Final = 6.6  # the mean width of a letter
 PALE: Final = "#6e7276"
 DURATIONS: Final = ((86400, "days"), (3600, "hours"), (60, "mins"))
 NAMES: Final = {"short": "", "ops": "ops/s", "bytes": "B"}
-STYLE: Final = {
+STYLE: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "text.parse_math": False,
@@ -34,7 +35,10 @@ STYLE: Final = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
-CALCS: Final = {"lastNotNull": ("Last", lambda values: values[-1]), "max": ("Max", max)}
+CALCS: Final[Sequence[tuple[str, Callable[[list[float]], float]]]] = (
+    ("Max", max),
+    ("Last", lambda values: values[-1]),
+)
 
 Panel = Mapping[str, Any]
 
@@ -62,9 +66,9 @@ class Shown:
     step_s: float
     lines: Mapping[int, Sequence[Line]]
 
-    def times(self) -> list[datetime]:
-        """Return the times of all points."""
-        return [_utc(at) for at in np.arange(self.start, self.end, self.step_s)]
+    def times(self) -> Any:
+        """Return the times of all points, as matplotlib counts: in days."""
+        return np.arange(self.start, self.end, self.step_s) / DAY_S
 
     def values(self, line: Line) -> Any:
         """Return a line's values at these times: NaN where it has none, so that gaps are seen."""
@@ -100,7 +104,8 @@ def draw(shown: Shown) -> Figure:
         head = _frame(figure, (8, 4, WIDTH - 16, HEAD - 8), visible=False)
         head.text(6, 14, shown.document["title"], size=13.5, weight="bold", va="center")
         head.text(6, 38, shown.document["description"], color=PALE, va="center")
-        when = f"{(shown.end - shown.start) / 60:.0f} min until {_utc(shown.end):%Y-%m-%d %H:%M}"
+        until = datetime.fromtimestamp(shown.end, UTC)
+        when = f"{(shown.end - shown.start) / 60:.0f} min until {until:%Y-%m-%d %H:%M}"
         head.text(WIDTH - 22, 14, f"{when} UTC", color=PALE, va="center", ha="right")
         for panel in panels:
             _panel(figure, panel, shown)
@@ -139,7 +144,7 @@ def _inner(frame: Axes, shown: Shown, left: float, top: float, bottom: float) ->
     width, height = _size(frame)
     share = (1 - left * 1.3 / width, 1 - (top + bottom) / height)
     axes = frame.inset_axes((left / width, bottom / height, *share))
-    axes.set_xlim(_utc(shown.start), _utc(shown.end))
+    axes.set_xlim(shown.start / DAY_S, shown.end / DAY_S)
     axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=4, maxticks=9))
     axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))
     axes.grid(linewidth=0.6)
@@ -165,7 +170,10 @@ def _timeseries(frame: Axes, panel: Panel, shown: Shown) -> None:
     high = max(known.max(), fields["custom"].get("axisSoftMax") or 0)
     axes.set_ylim(low, high if high > low else low + 1.0)
     unit = fields.get("unit", "short")
-    axes.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=unit == "short" and high >= 1))
+    whole = unit == "short" and high >= 1
+    axes.yaxis.set_major_locator(
+        ticker.MaxNLocator(5, steps=[1, 2, 3, 6, 10] if unit == "s" else None, integer=whole)
+    )
     axes.yaxis.set_major_formatter(lambda value, _: text(value, unit))
     for step in fields["thresholds"]["steps"]:
         drawn = fields["custom"].get("thresholdsStyle", {}).get("mode", "off") != "off"
@@ -182,7 +190,7 @@ def _legend(frame: Axes, panel: Panel, lines: Sequence[Line]) -> float:
     tall = (1 + min(len(ranked), room)) * ROW
     unit = panel["fieldConfig"]["defaults"].get("unit", "short")
     tops = [height - tall + ROW * (n + 0.5) - 2 for n in range(room + 1)]
-    for place, (title, reduce) in enumerate(reversed(CALCS.values())):
+    for place, (title, reduce) in enumerate(CALCS):
         right = width - 14 - 84 * place
         frame.text(right, tops[0], title, ha="right", va="center", color=PALE)
         for top, (_, line) in zip(tops[1:], kept, strict=False):
@@ -242,10 +250,6 @@ def _heatmap(frame: Axes, panel: Panel, shown: Shown) -> None:
 
 def _size(frame: Axes) -> tuple[float, float]:
     return frame.get_xlim()[1], frame.get_ylim()[0]
-
-
-def _utc(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)
 
 
 def _fitted(words: str, width: float) -> str:
