@@ -1,5 +1,5 @@
-# Every verb makes ready what it needs first (scripts/bootstrap), so each works in a fresh clone.
-# `make` alone lists them.
+# Every target makes ready what it needs first (scripts/bootstrap), so each works in a fresh clone.
+# `make` alone lists them by group.
 
 STACK ?= local
 BASE ?= main
@@ -77,14 +77,19 @@ live: ## cause each alert's fault under a real Prometheus and see it fire, panel
 	@$(PYTHON) -m tests.live $(ARGS)
 
 .PHONY: cluster-test
-cluster-test: ## the stack local on a real Kubernetes API whose nodes are played: some minutes
+cluster-test: ## the stack local on a real Kubernetes API with simulated nodes (kwok): some minutes
 	$(BOOTSTRAP) venv pulumi control-plane
 	$(PYTHON) -m pytest tests/cluster
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
 	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score actionlint
-	@$(PYTHON) -m scripts.coverage $(SPREAD) --ignore=tests/cluster --ignore=tests/live $(TESTS)
+	@mkdir -p .state/coverage
+	$(PYTHON) -m coverage erase
+	$(PYTHON) -m coverage run -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/live $(TESTS)
+	$(PYTHON) -m coverage combine --quiet
+	$(PYTHON) -m coverage html --quiet --directory .state/coverage/html
+	$(PYTHON) -m coverage report
 
 .PHONY: audit
 audit: ## what the image carries: advisories, hashes, licences, a bill of materials, the image's files
@@ -132,9 +137,8 @@ diff: ## what a change does to the cluster, with its risks: STACK=staging|…|al
 	@$(PYTHON) -m scripts.deploy.diff $(STACK) --base $(BASE) $(ARGS)
 
 .PHONY: pr-comment
-pr-comment: ## put FILE=diff.md of `make diff` on the pull request PR=123, as the one comment
-	$(BOOTSTRAP) venv
-	@$(PYTHON) -m scripts.comment "$(PR)" "$(FILE)"
+pr-comment: ## put FILE=diff.md of `make diff` on the pull request PR=123, as the one comment; needs gh
+	@gh pr comment "$(PR)" --edit-last --create-if-none --body-file "$(FILE)"
 
 .PHONY: image
 image: ## build the container image and let a container of it pay a payment
@@ -165,5 +169,6 @@ cluster cluster-down stress soak:
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
-		| while IFS='|' read -r verb text; do printf '  make %-13s %s\n' "$$verb" "$$text"; done
+	@awk '/^# ---/ { gsub(/^# -* | -*$$/, ""); print "\n" $$0 } \
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", \
+			substr($$0, 1, index($$0, ":") - 1), substr($$0, index($$0, "## ") + 3) }' $(MAKEFILE_LIST)
