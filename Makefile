@@ -92,7 +92,7 @@ coverage: ## the tests again, measured: how much of service/ they run, processes
 	$(PYTHON) -m coverage report
 
 .PHONY: audit
-audit: ## what the image carries: advisories, hashes, licences, a bill of materials, the image's files
+audit: ## what the image carries: advisories, hashes, licenses, a bill of materials, the image's files
 	$(BOOTSTRAP) venv image
 	@$(PYTHON) -m scripts.audit $(if $(IMAGE),--image $(IMAGE))
 

@@ -235,11 +235,7 @@ def _squawk(text: str) -> list[Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.migrations",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = console.parser("scripts.migrations", __doc__)
     parser.add_argument(
         "files",
         type=lambda text: Path(text).resolve(),

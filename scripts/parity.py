@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rich.text import Text
-
 from infra import config
 from infra.labels import PLACEHOLDER, PROJECT
 from infra.parity import Difference, compare, document
@@ -39,9 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(answer(found, unused), ensure_ascii=False))
     else:
-        screen = console.make()
-        for text, style in lines(found, unused):
-            screen.print(Text(text, style=style), soft_wrap=True)
+        console.show(lines(found, unused))
     return DIFFERENT if unused or any(not one.reason for one in found) else 0
 
 
@@ -91,11 +87,7 @@ def answer(found: Sequence[Difference], unused: Sequence[str]) -> dict[str, Any]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.parity",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = console.parser("scripts.parity", __doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--root", type=Path, default=ROOT, metavar="FOLDER", help="another clone (this one)"

@@ -5,7 +5,6 @@ the exit code is 1, with a diff, when what is committed is something else. 2 mea
 itself failed.
 """
 
-import argparse
 import difflib
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.config import STACKS
-from scripts import ROOT
+from scripts import ROOT, console
 from scripts.deploy import revisions
 from scripts.deploy.engine import EngineMissingError
 
@@ -36,7 +35,7 @@ Files = dict[str, str]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Render, then write or compare; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.render", description=__doc__)
+    parser = console.parser("scripts.render", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="coinslot-render-") as folder:

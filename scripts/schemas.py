@@ -6,7 +6,6 @@ out of their Go modules; only the kinds that we use are kept, and unknown fields
 module can't be had.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -64,7 +63,7 @@ class ModuleError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or compare; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.schemas", description=__doc__)
+    parser = console.parser("scripts.schemas", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
     options = parser.parse_args(arguments)
     try:

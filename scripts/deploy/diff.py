@@ -16,8 +16,6 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Final
 
-from rich.text import Text
-
 from infra.config import STACKS
 from infra.policy.objects import Stack, load
 from infra.review import Review, compare, report
@@ -101,18 +99,12 @@ def _tell(reviews: Sequence[Review], revisions: str, options: argparse.Namespace
         documents = [report.document(review) for review in reviews]
         print(json.dumps({"sides": revisions, "stacks": documents}, ensure_ascii=False))
         return
-    screen = console.make()
-    for review in reviews:
-        for line in report.lines(review, revisions):
-            screen.print(Text(line.text, style=line.style), soft_wrap=True)
+    lines = (line for review in reviews for line in report.lines(review, revisions))
+    console.show((line.text, line.style) for line in lines)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.deploy.diff",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = console.parser("scripts.deploy.diff", __doc__)
     parser.add_argument("stacks", nargs="+", choices=(*STACKS, "all"), metavar="STACK")
     parser.add_argument("--base", default="main", metavar="REF", help="default: main")
     parser.add_argument("--head", metavar="REF", help="default: the working tree")

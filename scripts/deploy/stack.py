@@ -235,11 +235,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.deploy.stack",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = console.parser("scripts.deploy.stack", __doc__)
     parser.add_argument("operation", choices=(*get_args(Operation), "releases", "rollback"))
     parser.add_argument("stack", choices=STACKS)
     parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")

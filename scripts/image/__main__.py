@@ -15,7 +15,7 @@ from scripts._bootstrap.commands import Commands
 from scripts._bootstrap.components import docker_answers
 from scripts._bootstrap.console import Console
 from scripts._bootstrap.errors import UnavailableError
-from scripts.image import base, confinement, proof
+from scripts.image import base, inside, proof
 from scripts.image.engines import Buildah, Docker, Engine
 from scripts.image.proof import ProofError
 from scripts.platform.embedded import EmbeddedError
@@ -107,8 +107,9 @@ def show(engine: Engine, tag: str, console: Console) -> None:
     with tempfile.TemporaryDirectory(prefix="coinslot-image-") as scratch:
         folder = Path(scratch)
         with engine.container(tag) as container:
-            confinement.check(container, folder)
-        console.say(f"runs as user {confinement.USER} and can write to temporary folders only")
+            if wrong := inside.problems(inside.look(container, folder)):
+                raise ProofError("; ".join(wrong))
+        console.say(f"runs as user {inside.USER} and can write to temporary folders only")
         proof.prove(lambda: engine.container(tag), folder, console.say)
 
 

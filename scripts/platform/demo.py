@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.platform.demo", description=__doc__)
+    parser = console.parser("scripts.platform.demo", __doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
     return parser
 

@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.platform.dev", description=__doc__)
+    parser = console.parser("scripts.platform.dev", __doc__)
     parser.add_argument(
         "--folder", type=Path, default=DEV_FOLDER, help="keeps data, logs and secrets (%(default)s)"
     )

@@ -17,7 +17,7 @@ from typing import Final
 import jwt
 import msgspec
 
-from scripts import ROOT
+from scripts import ROOT, console
 from service.jwt_keys import MIN_HS256_KEY_BYTES
 from service.settings import Settings
 
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.platform.token", description=__doc__)
+    parser = console.parser("scripts.platform.token", __doc__)
     parser.add_argument("--user", required=True, help="the user id, the token's `sub`")
     parser.add_argument("--scopes", default=DEFAULT_SCOPES, help="space-separated (%(default)s)")
     parser.add_argument(

@@ -88,11 +88,7 @@ async def _run(folder: Path, screen: Console) -> Report:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.live",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = console.parser("tests.live", __doc__)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--folder", type=Path, default=FOLDER, help="where report.json goes (%(default)s)"

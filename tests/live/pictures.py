@@ -182,8 +182,7 @@ def _name(legend: str, labels: Mapping[str, str]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.live.pictures", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = console.parser("tests.live.pictures", __doc__)
     parser.add_argument("--prometheus", metavar="URL", help="draw what this one knows")
     parser.add_argument("--minutes", type=float, default=8.0, help="until now (%(default)g)")
     parser.add_argument("--only", nargs="+", choices=shipped(), metavar="UID", help="these")

@@ -28,7 +28,7 @@ MAX_BYTES = 262_144  # a key has 2 KB; what is larger is no text that somebody f
 def look(root: str) -> dict[str, list[str]]:
     """Return what was found, by kind; paths are absolute inside of `root`."""
     found: dict[str, list[str]] = {
-        kind: [] for kind in ("setuid", "compilers", "installers", "secrets")
+        kind: [] for kind in ("setuid", "compilers", "installers", "secrets", "writable")
     }
     seen = 0
     for folder, names, files in os.walk(root):
@@ -36,6 +36,7 @@ def look(root: str) -> dict[str, list[str]]:
         if here == Path(root):
             names[:] = [name for name in names if name not in ELSEWHERE]
         inside = Path("/") / here.relative_to(root)
+        found["writable"] += [str(inside)] if os.access(here, os.W_OK) else []
         found["installers"] += [str(inside / name) for name in names if name in INSTALLERS]
         for name in files:
             seen += 1
