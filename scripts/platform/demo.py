@@ -4,7 +4,6 @@ An order, its payment, the grant of the games, refunds, a lost answer, the money
 `pulumi up` of the stack `local` in render mode. It has its own ports and data and ends by itself.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -13,7 +12,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,7 +41,9 @@ QUICK: Final = {"UNKNOWN_RETRY_S": "0.5", "WORKER_POLL_S": "0.1"}  # a demo wait
 
 def main(argv: list[str] | None = None) -> int:
     """Run the demo; return 0 only if everything came out as it must."""
-    options = _parser().parse_args(argv)
+    parser = console.parser("scripts.platform.demo", __doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+    options = parser.parse_args(argv)
     screen = console.make(quiet=options.json)
     scenario = Scenario(lambda step: console.done(screen, step.name, step.seconds, step.detail))
     try:
@@ -54,15 +56,9 @@ def main(argv: list[str] | None = None) -> int:
     return _end(options.json, scenario.record, None)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.platform.demo", __doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
-    return parser
-
-
 def _end(as_json: bool, record: Record, error: str | None) -> int:  # noqa: FBT001  an option
     if as_json:
-        print(json.dumps({"ok": error is None, "error": error, **record.as_json()}, indent=2))
+        print(json.dumps({"ok": error is None, "error": error, **asdict(record)}, indent=2))
     elif error is not None:
         console.complain("demo", error)
     return 0 if error is None else 1
@@ -88,11 +84,13 @@ async def _run(screen: Console, scenario: Scenario) -> None:
             report=scenario.done,
         ) as running:
             await _sell(screen, scenario, running)
-        _show(screen, scenario.record)
+        screen.print()
+        screen.print(*_tables(scenario.record), sep="\n")
         screen.print("\nThe cluster, as the Pulumi program makes it")
         await _render(scenario, Path(folder))
         screen.print()
-        screen.print(_manifests(scenario.record))
+        kinds = ((kind, ", ".join(n)) for kind, n in scenario.record.pulumi["objects"].items())
+        screen.print(_table("What Kubernetes would get", ("kind", "names"), kinds))
     _next(screen, time.monotonic() - started)
 
 
@@ -153,58 +151,40 @@ def _clean(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in settings} | QUICK
 
 
-def _show(screen: Console, record: Record) -> None:
-    screen.print()
-    screen.print(_timeline(record))
-    screen.print(_ledger(record))
-    screen.print(_invariants(record))
-
-
-def _timeline(record: Record) -> Table:
-    table = _table("What happened to the payment", "time (UTC)", "event", "amount", "")
+def _tables(record: Record) -> Iterator[Table]:
+    """Yield what happened to the payment, its ledger entries, and the money invariants."""
+    heads = ("time (UTC)", "event", "amount", "")
     currency = record.payment["currency"]
-    for event in record.timeline:
-        data = event["data"]
-        amounts = [money(v, currency) for k, v in data.items() if k.endswith("_minor")]
-        words = (data.get(key) or "" for key in ("payment_method", "provider_ref"))
-        table.add_row(
-            event["at"][11:23],  # 2026-01-31T[12:34:56.789]Z
-            event["event"].replace("_", " "),
-            *amounts[:1] or ("",),
-            " ".join(filter(None, words)),
-        )
-    return table
+    events = (_event(event, currency) for event in record.timeline)
+    yield _table("What happened to the payment", heads, events)
+    heads = ("movement", "account", "debit", "credit")
+    yield _table("Its ledger, double-entry", heads, map(_entry, record.ledger))
+    counts = ((name.replace("_", " "), str(n)) for name, n in record.invariants.items())
+    yield _table("Money invariants", ("must never hold", "rows"), counts)
 
 
-def _ledger(record: Record) -> Table:
-    table = _table("Its ledger, double-entry", "movement", "account", "debit", "credit")
-    for entry in record.ledger:
-        amount = money(abs(entry["amount"]), entry["currency"])
-        sides = (amount, "") if entry["amount"] > 0 else ("", amount)
-        table.add_row(entry["kind"], entry["account"], *sides)
-    return table
+def _event(event: Mapping[str, Any], currency: str) -> tuple[str, ...]:
+    data = event["data"]
+    amounts = [money(v, currency) for k, v in data.items() if k.endswith("_minor")]
+    words = (data.get(key) or "" for key in ("payment_method", "provider_ref"))
+    at = event["at"][11:23]  # 2026-01-31T[12:34:56.789]Z
+    name = event["event"].replace("_", " ")
+    return at, name, (amounts or [""])[0], " ".join(filter(None, words))
 
 
-def _invariants(record: Record) -> Table:
-    table = _table("Money invariants", "must never hold", "rows")
-    for name, count in record.invariants.items():
-        table.add_row(name.replace("_", " "), str(count))
-    return table
+def _entry(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    amount = money(abs(entry["amount"]), entry["currency"])
+    return entry["kind"], entry["account"], *((amount, "") if entry["amount"] > 0 else ("", amount))
 
 
-def _manifests(record: Record) -> Table:
-    table = _table("What Kubernetes would get", "kind", "names")
-    for kind, names in record.pulumi["objects"].items():
-        table.add_row(kind, ", ".join(names))
-    return table
-
-
-def _table(title: str, *headings: str) -> Table:
-    """Return an empty table; columns of figures are aligned to the right."""
+def _table(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    """Return a table; columns of figures are aligned to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for heading in headings:
-        figures = heading in ("amount", "debit", "credit", "rows")
-        table.add_column(heading, justify="right" if figures else "left", overflow="fold")
+    for head in heads:
+        figures = head in ("amount", "debit", "credit", "rows")
+        table.add_column(head, justify="right" if figures else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

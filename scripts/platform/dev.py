@@ -5,7 +5,6 @@ SIMULATOR_PORT (8090) is the simulator's; DATABASE_URL and REDIS_URL choose serv
 already. Data is kept in .state/dev.
 """
 
-import argparse
 import asyncio
 import os
 import signal
@@ -23,8 +22,6 @@ from scripts.platform.launcher import Platform, PlatformError, Ports, is_free, p
 from scripts.platform.processes import ProcessDiedError
 from scripts.platform.token import DEV_FOLDER
 
-__all__ = ["main", "platform"]
-
 DEFAULT_PORT: Final = 8080
 DEFAULT_OPS_PORT: Final = 9464
 DEFAULT_SIMULATOR_PORT: Final = 8090
@@ -34,7 +31,10 @@ SETTINGS_FILE: Final = "env"
 
 def main(argv: list[str] | None = None) -> int:
     """Run until told to stop; return the exit code."""
-    options = _parser().parse_args(argv)
+    parser = console.parser("scripts.platform.dev", __doc__)
+    about = "keeps data, logs and secrets (%(default)s)"
+    parser.add_argument("--folder", type=Path, default=DEV_FOLDER, help=about)
+    options = parser.parse_args(argv)
     try:
         ports = Ports(
             api=_port(os.environ, "PORT", DEFAULT_PORT),
@@ -47,24 +47,17 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.platform.dev", __doc__)
-    parser.add_argument(
-        "--folder", type=Path, default=DEV_FOLDER, help="keeps data, logs and secrets (%(default)s)"
-    )
-    return parser
-
-
 async def _run(folder: Path, ports: Ports) -> int:
     screen = console.make()
-    stopping = _stop_on_signals()
     running = asyncio.create_task(_until_a_part_dies(folder, ports, screen))
-    stopped = asyncio.create_task(stopping.wait())
-    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not running.done():
-        screen.print("\nstopping: the API answers what it has begun …")
-        running.cancel()
-    stopped.cancel()
+
+    def stop() -> None:
+        if not running.cancelling():  # a second one must not cut the draining off
+            screen.print("\nstopping: the API answers what it has begun …")
+            running.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
         error = await running
     except asyncio.CancelledError:
@@ -79,13 +72,6 @@ async def _until_a_part_dies(folder: Path, ports: Ports, screen: Console) -> Pro
         _write_settings(running)
         screen.print(_hints(running), markup=False, soft_wrap=True)
         return await running.first_death()
-
-
-def _stop_on_signals() -> asyncio.Event:
-    event = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, event.set)
-    return event
 
 
 def _port(environ: Mapping[str, str], variable: str, default: int) -> int:

@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,15 +126,15 @@ async def platform(
         given |= _addresses(simulator_url, api_url, environ)
         given = GENEROUS | MIGRATION_WAIT | given | {"HOST": LOOPBACK}
         running = Platform(api_url, ops_url, worker_url, simulator_url, given, folder, logs)
-        simulator = _launch(stack, running, "simulator", running.simulator_url)
+        simulator = _launch(stack, running, "simulator", running.simulator_url, report)
         _start_servers(stack, running, durable=durable, environ=environ, report=report)
-        await simulator.report_ready(report)
+        await simulator()
         with _timed(report, "schema") as where:
             where.append(await _migrate(running))
-        worker = _launch(stack, running, "worker", running.worker_url)
-        api = _launch(stack, running, "api", running.api_url)
-        await worker.report_ready(report)
-        await api.report_ready(report)
+        worker = _launch(stack, running, "worker", running.worker_url, report)
+        api = _launch(stack, running, "api", running.api_url, report)
+        await worker()
+        await api()
         yield running
 
 
@@ -191,20 +191,10 @@ def stop_timeout_s(environ: Mapping[str, str]) -> float:
     return float(environ.get("SHUTDOWN_DRAIN_S") or DEFAULT_DRAIN_S) + DRAIN_MARGIN_S
 
 
-@dataclass(frozen=True)
-class _Launched:
-    """A part that was started and may not be ready yet."""
-
-    child: Child
-    url: str
-    started: float
-
-    async def report_ready(self, report: Report) -> None:
-        await until_ready(self.child, self.url)
-        report(self.child.name, time.monotonic() - self.started, self.url)
-
-
-def _launch(stack: AsyncExitStack, running: Platform, part: str, url: str) -> _Launched:
+def _launch(
+    stack: AsyncExitStack, running: Platform, part: str, url: str, report: Report
+) -> Callable[[], Awaitable[None]]:
+    """Start a part; what is returned waits until it is ready."""
     log = running.logs / f"{part}.log"
     log.unlink(missing_ok=True)
     started = time.monotonic()
@@ -216,7 +206,12 @@ def _launch(stack: AsyncExitStack, running: Platform, part: str, url: str) -> _L
         child = start_service(part, url, running.environ, log, ops_url=ops_url)
         stack.callback(child.stop, stop_timeout_s(running.environ))
     running.children[part] = child
-    return _Launched(child, url, started)
+
+    async def ready() -> None:
+        await until_ready(child, url)
+        report(part, time.monotonic() - started, url)
+
+    return ready
 
 
 def _start_servers(

@@ -5,7 +5,6 @@
 JWT_SECRET signs it if set; otherwise the secret that `make dev` has made.
 """
 
-import argparse
 import os
 import secrets
 import sys
@@ -86,7 +85,13 @@ def _default(setting: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Print a token; return the exit code."""
-    options = _parser().parse_args(argv)
+    parser = console.parser("scripts.platform.token", __doc__)
+    add = parser.add_argument
+    add("--user", required=True, help="the user id, the token's `sub`")
+    add("--scopes", default=DEFAULT_SCOPES, help="space-separated (%(default)s)")
+    add("--ttl", type=int, default=DEFAULT_TTL_S, metavar="SECONDS", help="(%(default)s)")
+    add("--folder", type=Path, default=DEV_FOLDER, help="of `make dev` (%(default)s)")
+    options = parser.parse_args(argv)
     try:
         secret = find_secret(os.environ, options.folder)
     except TokenError as error:
@@ -94,19 +99,6 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(make(secret, options.user, options.scopes, ttl_s=options.ttl))
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.platform.token", __doc__)
-    parser.add_argument("--user", required=True, help="the user id, the token's `sub`")
-    parser.add_argument("--scopes", default=DEFAULT_SCOPES, help="space-separated (%(default)s)")
-    parser.add_argument(
-        "--ttl", type=int, default=DEFAULT_TTL_S, metavar="SECONDS", help="validity (%(default)s)"
-    )
-    parser.add_argument(
-        "--folder", type=Path, default=DEV_FOLDER, help="of `make dev` (%(default)s)"
-    )
-    return parser
 
 
 if __name__ == "__main__":
