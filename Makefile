@@ -1,5 +1,5 @@
-# Every verb makes ready what it needs first (scripts/bootstrap), so each works in a fresh clone.
-# `make` alone lists them.
+# Every target makes ready what it needs first (scripts/bootstrap), so each works in a fresh clone.
+# `make` alone lists them by group.
 
 STACK ?= local
 BASE ?= main
@@ -21,17 +21,17 @@ export HOME := $(shell root="$(CURDIR)"; . scripts/writable_home.sh; echo "$$HOM
 .PHONY: demo
 demo: ## one order, payment, grant and refund on embedded defaults, then `pulumi up` in render mode
 	$(BOOTSTRAP) venv pulumi
-	@$(PYTHON) -m scripts.demo
+	@$(PYTHON) -m scripts.platform.demo
 
 .PHONY: dev
 dev: ## the service in the foreground: API on PORT (8080), metrics on OPS_PORT (9464), simulator on SIMULATOR_PORT (8090)
 	$(BOOTSTRAP) venv
-	@exec $(PYTHON) -m scripts.dev
+	@exec $(PYTHON) -m scripts.platform.dev
 
 .PHONY: token
 token: ## a token that `make dev` accepts: USER_ID=u1 SCOPES="payments:read payments:write"
 	$(BOOTSTRAP) venv
-	@$(PYTHON) -m scripts.token --user "$(USER_ID)" --scopes "$(SCOPES)"
+	@$(PYTHON) -m scripts.platform.token --user "$(USER_ID)" --scopes "$(SCOPES)"
 
 # --- check it --------------------------------------------------------------------------------
 
@@ -74,20 +74,25 @@ test: ## every test that needs no cluster
 .PHONY: live
 live: ## cause each alert's fault under a real Prometheus and see it fire, panels with data: ARGS="--json"
 	$(BOOTSTRAP) venv prometheus
-	@$(PYTHON) -m scripts.live $(ARGS)
+	@$(PYTHON) -m tests.live $(ARGS)
 
 .PHONY: cluster-test
-cluster-test: ## the stack local on a real Kubernetes API whose nodes are played: some minutes
+cluster-test: ## the stack local on a real Kubernetes API with simulated nodes (kwok): some minutes
 	$(BOOTSTRAP) venv pulumi control-plane
 	$(PYTHON) -m pytest tests/cluster
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
 	$(BOOTSTRAP) venv pulumi promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint
-	@$(PYTHON) -m scripts.coverage $(SPREAD) --ignore=tests/cluster --ignore=tests/live $(TESTS)
+	@mkdir -p .state/coverage
+	$(PYTHON) -m coverage erase
+	$(PYTHON) -m coverage run -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/live $(TESTS)
+	$(PYTHON) -m coverage combine --quiet
+	$(PYTHON) -m coverage html --quiet --directory .state/coverage/html
+	$(PYTHON) -m coverage report
 
 .PHONY: audit
-audit: ## what the image carries: advisories, hashes, licences, a bill of materials, the image's files
+audit: ## what the image carries: advisories, hashes, licenses, a bill of materials, the image's files
 	$(BOOTSTRAP) venv image
 	@$(PYTHON) -m scripts.audit $(if $(IMAGE),--image $(IMAGE))
 
@@ -107,7 +112,7 @@ render: ## regenerate alerts/generated, dashboards/generated, docs/reference, in
 .PHONY: pictures
 pictures: ## draw the dashboards into docs/pictures: ARGS="--prometheus URL --minutes 30"
 	$(BOOTSTRAP) venv prometheus
-	@$(PYTHON) -m scripts.pictures $(ARGS)
+	@$(PYTHON) -m tests.live.pictures $(ARGS)
 
 .PHONY: schemas
 schemas: ## renew infra/schemas from the Kubernetes versions that scripts/schemas.py names; needs Go
@@ -124,17 +129,16 @@ releases: ## what was released: STACK=local|staging|prod
 rollback: ## apply an earlier release again: STACK=… TO=<number or commit>
 preview up destroy refresh drift releases rollback:
 	$(BOOTSTRAP) venv pulumi
-	@$(PYTHON) -m scripts.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(ARGS)
+	@$(PYTHON) -m scripts.deploy.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(ARGS)
 
 .PHONY: diff
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"
 	$(BOOTSTRAP) venv pulumi pod-security
-	@$(PYTHON) -m scripts.diff $(STACK) --base $(BASE) $(ARGS)
+	@$(PYTHON) -m scripts.deploy.diff $(STACK) --base $(BASE) $(ARGS)
 
 .PHONY: pr-comment
-pr-comment: ## put FILE=diff.md of `make diff` on the pull request PR=123, as the one comment
-	$(BOOTSTRAP) venv
-	@$(PYTHON) -m scripts.comment "$(PR)" "$(FILE)"
+pr-comment: ## put FILE=diff.md of `make diff` on the pull request PR=123, as the one comment; needs gh
+	@gh pr comment "$(PR)" --edit-last --create-if-none --body-file "$(FILE)"
 
 .PHONY: image
 image: ## build the container image and let a container of it pay a payment
@@ -165,5 +169,6 @@ cluster cluster-down stress soak:
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
-		| while IFS='|' read -r verb text; do printf '  make %-13s %s\n' "$$verb" "$$text"; done
+	@awk '/^# ---/ { gsub(/^# -* | -*$$/, ""); print "\n" $$0 } \
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", \
+			substr($$0, 1, index($$0, ":") - 1), substr($$0, index($$0, "## ") + 3) }' $(MAKEFILE_LIST)

@@ -22,10 +22,10 @@ import psycopg2
 
 from bench import history, one_by_one, orders, service
 from bench.report import Measured, Report, Round, judge, table
-from scripts import embedded
-from scripts.embedded import LOOPBACK, Postgres, free_port
-from scripts.platform import GENEROUS
-from scripts.processes import Child, spawn
+from scripts.platform import embedded
+from scripts.platform.embedded import LOOPBACK, Postgres, free_port
+from scripts.platform.launcher import GENEROUS
+from scripts.platform.processes import Child, spawn
 from service.store import migrate
 
 OUT: Final = Path("build") / "bench" / "report.json"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import orders
-from scripts.embedded import postgres_program
+from scripts.platform.embedded import postgres_program
 from service.store import begin_payments, record_outcomes
 from service.store.database import CONNECTION_SETTINGS
 

@@ -14,10 +14,10 @@ import msgspec
 import psutil
 
 from bench import orders
-from scripts import token
-from scripts.embedded import LOOPBACK, free_port
-from scripts.platform import start_service, until_ready
-from scripts.processes import Child
+from scripts.platform import token
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.launcher import start_service, until_ready
+from scripts.platform.processes import Child
 
 SCRIPT: Final = Path(__file__).with_name("payments.lua")
 WRK: Final = "wrk"

@@ -35,7 +35,7 @@ from loadtest.run import (
     settle,
 )
 from loadtest.verdict import judge
-from scripts import token
+from scripts.platform import token
 
 PASSED, FAILED, NOT_RUN, INTERRUPTED = 0, 1, 2, 130
 

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from loadtest.run import SetUpError, Target, TargetDiedError
-from scripts.embedded import EmbeddedError
-from scripts.platform import Platform, PlatformError, platform
-from scripts.processes import ProcessDiedError
+from scripts.platform.embedded import EmbeddedError
+from scripts.platform.launcher import Platform, PlatformError, platform
+from scripts.platform.processes import ProcessDiedError
 
 
 @asynccontextmanager

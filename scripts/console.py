@@ -1,6 +1,8 @@
 """How the scripts speak: aligned lines, with colours on a terminal and plain text elsewhere."""
 
+import argparse
 import sys
+from collections.abc import Iterable
 from typing import Final
 
 from rich.console import Console
@@ -19,6 +21,19 @@ def make(*, quiet: bool = False) -> Console:
         no_color=None if terminal else True,
         width=None if terminal else PLAIN_WIDTH,
     )
+
+
+def parser(module: str, about: str | None) -> argparse.ArgumentParser:
+    """Return an empty parser of a module's arguments; `about` is its docstring."""
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(f"python -m {module}", description=about, formatter_class=raw)
+
+
+def show(lines: Iterable[tuple[str, str]]) -> None:
+    """Print lines to stdout, each with its style."""
+    screen = make()
+    for text, style in lines:
+        screen.print(Text(text, style=style), soft_wrap=True)
 
 
 def done(console: Console, what: str, seconds: float, detail: str = "") -> None:

@@ -20,13 +20,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from infra import migrations as statements
-from scripts import console
-from scripts.engine import BINARIES, ROOT
+from scripts import ROOT, console
+from scripts.deploy.engine import BINARIES
 
 REFUSED: Final = 1
 USAGE: Final = 2
@@ -94,16 +94,6 @@ class Finding:
         return f"{self.file}:{self.line}: {self.rule}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class Objection:
-    """What is said against a statement, whatever stands before it."""
-
-    line: int
-    kind: Kind
-    rule: str
-    message: str
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge, print; return the exit code."""
     options = _parser().parse_args(arguments)
@@ -139,12 +129,14 @@ def judge(file: str, text: str) -> Iterator[Finding]:
     used: set[int] = set()
     if not OUTSIDE_TRANSACTION.search(text):
         yield from _concurrently(file, lines)
-    for objection in _objections(text):
-        allowed = MARKS[objection.kind]
-        marks = [n for n in _before(lines, objection.line - 1) if _word(lines[n]) in allowed]
+    for found in _objections(file, text):
+        allowed = MARKS[found.kind]
+        marks = [n for n in _before(lines, found.line - 1) if _word(lines[n]) in allowed]
         used.update(marks)
         if not marks:
-            yield _finding(file, objection)
+            words = " or ".join(f"`-- {word}: <reason>`" for word in allowed)
+            message = f"{found.message} Or say before it why it is safe: {words}"
+            yield replace(found, message=message)
     for number, line in enumerate(lines):
         if _word(line) and number not in used:
             said_of = f"-- {_word(line)}: covers nothing; remove it"
@@ -165,7 +157,7 @@ def contractions(name: str, sql: str) -> list[str]:
     return [each.text for each in own if each.excuse != "expands"] + others
 
 
-def _objections(text: str) -> Iterator[Objection]:
+def _objections(file: str, text: str) -> Iterator[Finding]:
     """Yield squawk's objections, then ours to statements that it does not mind."""
     minded: set[int] = set()
     for said in _squawk(text):
@@ -173,10 +165,10 @@ def _objections(text: str) -> Iterator[Objection]:
         better = f" {said['help']}" if said["help"] else ""
         line = said["line"] + 1
         minded |= {line} if kind == "contract" else set()
-        yield Objection(line, kind, said["rule_name"], f"{said['message']}{better}")
+        yield Finding(file, line, kind, said["rule_name"], f"{said['message']}{better}")
     for own in statements.contractions(text):
         if not own.declared and minded.isdisjoint(range(own.first, own.last + 1)):
-            yield Objection(own.first, "contract", "takes-away", f"It {own.text}.")
+            yield Finding(file, own.first, "contract", "takes-away", f"It {own.text}.")
 
 
 def _in(own: Sequence[statements.Contraction], line: int) -> bool:
@@ -189,12 +181,6 @@ def _concurrently(file: str, lines: Sequence[str]) -> Iterator[Finding]:
         if re.search(r"(?i)\bCONCURRENTLY\b", line.partition("--")[0]):
             said = "needs `-- transactional: false` at the head of its file"
             yield Finding(file, number, "contract", CONCURRENTLY, said)
-
-
-def _finding(file: str, objection: Objection) -> Finding:
-    words = " or ".join(f"`-- {word}: <reason>`" for word in MARKS[objection.kind])
-    message = f"{objection.message} Or say before it why it is safe: {words}"
-    return Finding(file, objection.line, objection.kind, objection.rule, message)
 
 
 def _before(lines: Sequence[str], start: int) -> Iterator[int]:
@@ -235,17 +221,8 @@ def _squawk(text: str) -> list[Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.migrations",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "files",
-        type=lambda text: Path(text).resolve(),
-        nargs="*",
-        help="SQL files (those of the service from the first release on)",
-    )
+    parser = console.parser("scripts.migrations", __doc__)
+    parser.add_argument("files", type=Path, nargs="*", help="SQL files (the service's own)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -12,17 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rich.text import Text
-
 from infra import config
 from infra.labels import PLACEHOLDER, PROJECT
 from infra.parity import Difference, compare, document
 from infra.policy.objects import ManifestError, Stack, load
 from infra.sections import StackConfig
-from scripts import console
-from scripts.engine import ROOT
+from scripts import ROOT, console
+from scripts.deploy.revisions import SECRET_VALUES, RevisionError, settings
 from scripts.render import RENDERED
-from scripts.sides import SECRET_VALUES, SideError, settings
 
 DIFFERENT: Final = 1
 USAGE: Final = 2
@@ -34,15 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         found, unused = compare(side(options.root, "staging"), side(options.root, "prod"))
-    except (config.StackConfigError, ManifestError, OSError, SideError) as error:
+    except (config.StackConfigError, ManifestError, OSError, RevisionError) as error:
         console.complain("parity", error)
         return USAGE
     if options.json:
         print(json.dumps(answer(found, unused), ensure_ascii=False))
     else:
-        screen = console.make()
-        for text, style in lines(found, unused):
-            screen.print(Text(text, style=style), soft_wrap=True)
+        console.show(lines(found, unused))
     return DIFFERENT if unused or any(not one.reason for one in found) else 0
 
 
@@ -50,7 +45,7 @@ def side(root: Path, stack: str) -> Side:
     """Return a stack's settings and its rendered objects.
 
     Nobody needs a key for that: secrets are compared by their names alone. Raises StackConfigError,
-    SideError, ManifestError or OSError.
+    RevisionError, ManifestError or OSError.
     """
     given = settings(root / f"Pulumi.{stack}.yaml")["config"]
     if isinstance(secrets := given.get(SECRET_VALUES), dict):
@@ -92,11 +87,7 @@ def answer(found: Sequence[Difference], unused: Sequence[str]) -> dict[str, Any]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.parity",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = console.parser("scripts.parity", __doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--root", type=Path, default=ROOT, metavar="FOLDER", help="another clone (this one)"

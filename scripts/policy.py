@@ -1,27 +1,44 @@
 """Judge the rendered manifests: our own rules and those of others; with what is waived.
 
-Exit codes: 0 nothing to mend, 1 something is violated, 2 wrong usage or a missing tool.
+Exit codes: 0 nothing to fix, 1 something is violated, 2 wrong usage or a missing tool.
 """
 
 import argparse
 import json
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from rich.text import Text
-
 from infra import policy
 from infra.config import STACKS
-from infra.policy.objects import ManifestError, load
-from infra.policy.rules import Violation
-from scripts import checkers, console
-from scripts.engine import ROOT
+from infra.policy.objects import ManifestError, Stack, load
+from infra.policy.rules import Violation, Waiver
+from infra.policy.rules import judge as with_waivers
+from infra.policy.waivers import WAIVERS
+from scripts import ROOT, console
+from scripts.deploy.engine import BINARIES
 from scripts.render import RENDERED
+from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER
 
 VIOLATED: Final = 1
 USAGE: Final = 2
+SCORE: Final = "kube-score"
+CONFORM: Final = "kubeconform"
+POD_SECURITY: Final = "pod-security"
+TIMEOUT_S: Final = 60.0  # a second of work; a minute is for a machine that is swamped
+PERFECT: Final = 10
+"""kube-score's grade of a check without any remark."""
+OPTIONAL: Final = ("container-ports-check", "container-seccomp-profile")
+"""Checks that it leaves out unless asked. The rest of those demand that requests equal limits,
+which buys a quality of service that nothing here needs, with CPU that stands idle."""
+SCHEMA: Final = "{{.ResourceKind}}{{.KindSuffix}}.json"
+
+
+class CheckerError(Exception):
+    """A checker is missing or doesn't do its work; the message says what to do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,23 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stacks = STACKS if options.stack == "all" else (options.stack,)
     try:
         judged = {stack: judge(stack, options.manifests / stack) for stack in stacks}
-    except (checkers.CheckerError, FileNotFoundError, ManifestError) as error:
+    except (CheckerError, FileNotFoundError, ManifestError) as error:
         console.complain("policy", error)
         return USAGE
     if options.json:
         documents = [document(stack, found) for stack, found in judged.items()]
         print(json.dumps({"stacks": documents}, ensure_ascii=False))
     else:
-        screen = console.make()
-        for stack, found in judged.items():
-            for text, style in lines(stack, found):
-                screen.print(Text(text, style=style), soft_wrap=True)
+        console.show(line for stack, found in judged.items() for line in lines(stack, found))
     return VIOLATED if any(v.waiver is None for f in judged.values() for v in f) else 0
 
 
 def judge(stack: str, folder: Path) -> list[Violation]:
     """Return everything that is found in a stack's folder, waived findings included."""
-    return [*policy.review(load(folder)), *checkers.violations(stack, folder)]
+    return [*policy.review(load(folder)), *violations(stack, folder)]
 
 
 def lines(stack: str, found: Sequence[Violation]) -> list[tuple[str, str]]:
@@ -84,12 +98,98 @@ def document(stack: str, found: Sequence[Violation]) -> dict[str, Any]:
     }
 
 
+def violations(
+    stack: str, folder: Path, waivers: tuple[Waiver, ...] = WAIVERS, today: date | None = None
+) -> list[Violation]:
+    """Return what the others find in a stack's folder, the waived findings with their waiver."""
+    mine = tuple(w for w in waivers if w.rule.startswith(f"{SCORE}/") and stack in w.stacks)
+    return list(with_waivers(_found(folder), mine, today))
+
+
+def judged(stack: Stack) -> Iterator[Violation]:
+    """Yield what our rules and Pod Security admission find in one side of a review."""
+    yield from policy.violations(stack)
+    yield from pod_security(stack)
+
+
+def _found(folder: Path) -> Iterator[Violation]:
+    yield from kube_score(folder)
+    yield from pod_security(load(folder))
+    for module in KUBERNETES:
+        yield from kubeconform(folder, module.version)
+
+
+def kube_score(folder: Path) -> Iterator[Violation]:
+    """Yield kube-score's remarks, whose ids are `kube-score/<its check>`; raise CheckerError."""
+    oldest = ".".join(KUBERNETES[0].version.split(".")[:2])
+    optional = [part for name in OPTIONAL for part in ("--enable-optional-test", name)]
+    files = [str(path) for path in sorted(folder.rglob("*.yaml"))]
+    options = ["--kubernetes-version", oldest, "--disable-ignore-checks-annotations", *optional]
+    for scored in _run(SCORE, "score", *files, "--output-format", "json", *options):
+        title = f"{scored['type_meta']['kind']} {scored['object_meta']['name']}"
+        for check in scored["checks"]:
+            if not check["skipped"] and check["grade"] < PERFECT:
+                rule = f"{SCORE}/{check['check']['id']}"
+                yield Violation(rule, "mandatory", title, _remark(check))
+
+
+def _remark(check: Any) -> str:
+    said = sorted({comment["summary"] for comment in check["comments"] or ()})
+    return f"fails “{check['check']['name']}”: {'; '.join(said) or check['check']['comment']}"
+
+
+def kubeconform(folder: Path, version: str) -> Iterator[Violation]:
+    """Yield what an API server of this version would refuse; raise CheckerError."""
+    places = [
+        f"{ROOT}/{FOLDER}/{{{{.NormalizedKubernetesVersion}}}}/{SCHEMA}",
+        f"{ROOT}/{FOLDER}/{OPERATOR_FOLDER}/{SCHEMA}",
+    ]
+    locations = [part for place in places for part in ("-schema-location", place)]
+    options = ["-strict", "-output", "json", "-kubernetes-version", version.removeprefix("v")]
+    answer = _run(CONFORM, *options, *locations, str(folder))
+    for resource in answer["resources"]:
+        title = f"{resource['kind']} {resource['name']}"
+        yield Violation(
+            f"{CONFORM}/{version}", "mandatory", title, f"is refused: {resource['msg']}"
+        )
+
+
+def pod_security(stack: Stack) -> Iterator[Violation]:
+    """Yield what the level "restricted" forbids, by the API server's own code; raise CheckerError.
+
+    An API server applies it to pods: it takes a Deployment, which then never gets any.
+    """
+    pods = stack.pods()
+    templates = [{"metadata": {"annotations": pod.annotations}, "spec": pod.spec} for pod in pods]
+    answer = _run(POD_SECURITY, given=json.dumps(templates))
+    for pod, said in zip(pods, answer, strict=True):
+        for text in said:
+            rule = f"{POD_SECURITY}/restricted"
+            yield Violation(rule, "mandatory", pod.owner, f"is refused: {text}")
+
+
+def _run(program: str, *arguments: str, given: str = "") -> Any:
+    command = BINARIES / program
+    if not command.exists():
+        raise CheckerError(f"{command} is missing: run scripts/bootstrap {program}")
+    try:
+        done = subprocess.run(
+            [command, *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        return json.loads(done.stdout)  # its exit code says only that there are remarks
+    except subprocess.TimeoutExpired as error:
+        raise CheckerError(f"{program} did not end within {TIMEOUT_S:g} s") from error
+    except ValueError as error:
+        raise CheckerError(f"{program} failed: {done.stderr.strip() or done.stdout}") from error
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.policy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = console.parser("scripts.policy", __doc__)
     parser.add_argument("stack", choices=(*STACKS, "all"), nargs="?", default="all")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(

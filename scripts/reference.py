@@ -5,7 +5,6 @@
 Each page is made from what the service itself runs on, so it can't say anything else.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from alerts.model import AT_ONCE, Alert
 from infra.parity import EXPECTED
 from infra.policy import RULES
 from infra.policy.waivers import WAIVERS
+from scripts import console
 from service import errors, events
 from service.api.routes import ROUTES
 from service.domain import dispute, order, payment, refund
@@ -48,7 +48,7 @@ MACHINES: Final[tuple[tuple[str, States, Sequence[StrEnum]], ...]] = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pages into --out; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.reference", description=__doc__)
+    parser = console.parser("scripts.reference", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
     folder: Path = parser.parse_args(arguments).out
     folder.mkdir(parents=True, exist_ok=True)

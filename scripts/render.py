@@ -5,7 +5,6 @@ the exit code is 1, with a diff, when what is committed is something else. 2 mea
 itself failed.
 """
 
-import argparse
 import difflib
 import subprocess
 import sys
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from infra.config import STACKS
-from scripts import sides
-from scripts.engine import ROOT, EngineMissingError
+from scripts import ROOT, console
+from scripts.deploy import revisions
+from scripts.deploy.engine import EngineMissingError
 
 GENERATORS: Final = {
     "alerts": "alerts/generated",
@@ -35,7 +35,7 @@ Files = dict[str, str]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Render, then write or compare; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.render", description=__doc__)
+    parser = console.parser("scripts.render", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="coinslot-render-") as folder:
@@ -83,9 +83,9 @@ def render(root: Path) -> None:
 def render_stack(stack: str, directory: Path) -> None:
     """Render one stack into `directory`/<stack>; its secrets and their keys are not needed."""
     try:
-        with sides.detached() as root:
-            sides.render(root, stack, directory, "the working tree")
-    except sides.SideError as error:
+        with revisions.detached() as root:
+            revisions.render(root, stack, directory, "the working tree")
+    except revisions.RevisionError as error:
         raise RenderError(str(error)) from error
 
 

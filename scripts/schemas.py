@@ -6,7 +6,6 @@ out of their Go modules; only the kinds that we use are kept, and unknown fields
 module can't be had.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from scripts import console
+from scripts import ROOT, console
 from scripts.render import differences, files_below, report, write
 
 VERSIONS: Final = {
@@ -35,7 +34,6 @@ VERSIONS: Final = {
     "ServiceMonitor": "monitoring.coreos.com/v1",
 }
 """The kinds that we use, in their stable versions; another has no schema, so it is refused."""
-ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = "infra/schemas"
 DOWNLOAD_TIMEOUT_S: Final = 600.0  # 50 MB a version, once
 GROUP_KIND: Final = "x-kubernetes-group-version-kind"
@@ -79,7 +77,7 @@ class ModuleError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or compare; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.schemas", description=__doc__)
+    parser = console.parser("scripts.schemas", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
     options = parser.parse_args(arguments)
     try:

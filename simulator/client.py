@@ -1,4 +1,4 @@
-"""Who pulls the simulator's strings from another process: tests, the demo, the load test."""
+"""Controls the faults of a simulator in another process, for tests, the demo and the load test."""
 
 from collections.abc import Sequence
 from typing import Any, Final

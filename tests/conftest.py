@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from scripts import embedded
-from scripts.embedded import Postgres, Valkey
-from scripts.engine_home import without_logs
-from scripts.platform import start_simulator, until_ready
+from scripts.deploy.engine import without_logs
+from scripts.platform import embedded
+from scripts.platform.embedded import Postgres, Valkey
+from scripts.platform.launcher import start_simulator, until_ready
 from simulator.client import Control
 from tests.support import kubernetes
 from tests.support.databases import Databases, Urls, databases_on
@@ -166,7 +166,7 @@ def simulator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def simulator(simulator_url: str) -> Control:
-    """Give the simulator's strings; it has no records and no faults."""
+    """Give the simulator's fault control; it has no records and no faults."""
     control = Control(simulator_url, library_token=SIMULATOR_SECRETS["LIBRARY_TOKEN"])
     await control.reset()
     return control

@@ -2,7 +2,7 @@
 
 A version is named by its content and never changes. The one before stays on the cluster when a new
 one comes: pods that run with it may start again in the middle of a rollout, and go back to it by
-`kubectl rollout undo`. scripts/versions.py removes what no revision refers to any more.
+`kubectl rollout undo`. scripts/deploy/versions.py removes what no revision refers to any more.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Rules about what a pod could do if somebody got into it.
 
-Pod Security admission and kube-score judge the pods themselves (scripts/checkers.py); these are
+Pod Security admission and kube-score judge the pods themselves (scripts/policy.py); these are
 about what both leave open: the namespace's level, tokens, accounts, rights and secrets.
 """
 

@@ -1,6 +1,6 @@
 """What a change does to a stack: objects paired, fields compared, risks named. Pure.
 
-`compare` takes the objects of two sides; scripts/diff.py gets them from git and the engine.
+`compare` takes the objects of two sides; scripts/deploy/diff.py gets them from git and the engine.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -9,17 +9,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from scripts import ROOT
 from scripts._bootstrap import store
 from scripts._bootstrap.commands import Commands
 from scripts._bootstrap.components import docker_answers
 from scripts._bootstrap.console import Console
 from scripts._bootstrap.errors import UnavailableError
-from scripts.embedded import EmbeddedError
-from scripts.image import base, confinement, proof
-from scripts.image.engines import ROOT, Buildah, Docker, Engine
+from scripts.image import base, inside, proof
+from scripts.image.engines import Buildah, Docker, Engine
 from scripts.image.proof import ProofError
-from scripts.platform import PlatformError
-from scripts.processes import ProcessDiedError
+from scripts.platform.embedded import EmbeddedError
+from scripts.platform.launcher import PlatformError
+from scripts.platform.processes import ProcessDiedError
 
 IMAGE: Final = "localhost/coinslot:dev"
 EXIT_FAILED: Final = 1
@@ -106,8 +107,9 @@ def show(engine: Engine, tag: str, console: Console) -> None:
     with tempfile.TemporaryDirectory(prefix="coinslot-image-") as scratch:
         folder = Path(scratch)
         with engine.container(tag) as container:
-            confinement.check(container, folder)
-        console.say(f"runs as user {confinement.USER} and can write to temporary folders only")
+            if wrong := inside.problems(inside.look(container, folder)):
+                raise ProofError("; ".join(wrong))
+        console.say(f"runs as user {inside.USER} and can write to temporary folders only")
         proof.prove(lambda: engine.container(tag), folder, console.say)
 
 

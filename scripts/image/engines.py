@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+from scripts import ROOT
 from scripts._bootstrap.commands import Commands
 from scripts._bootstrap.errors import UnavailableError
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 POLICY: Final = Path(__file__).with_name("policy.json")
 SYSTEM_CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 BUILD_TIMEOUT_S: Final = 15 * 60.0  # half a minute when the index is near

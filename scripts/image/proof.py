@@ -13,11 +13,11 @@ from typing import Final
 import aiohttp
 import psutil
 
-from scripts import embedded, platform, token
-from scripts.client import Client, UnexpectedAnswerError
-from scripts.embedded import LOOPBACK, free_port
 from scripts.image.engines import Container
-from scripts.processes import Child, spawn
+from scripts.platform import embedded, launcher, token
+from scripts.platform.client import Client, UnexpectedAnswerError
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.processes import Child, spawn
 from simulator.client import Control
 
 GAMES: Final = ("game-7",)
@@ -69,7 +69,7 @@ def _servers(stack: ExitStack, folder: Path) -> dict[str, str]:
     ).url()
     environ["REDIS_URL"] = stack.enter_context(embedded.valkey(folder / "valkey")).url
     log = folder / "logs" / "simulator.log"
-    stack.callback(platform.start_simulator(url, {**os.environ, **environ}, log).stop)
+    stack.callback(launcher.start_simulator(url, {**os.environ, **environ}, log).stop)
     return environ
 
 
@@ -84,7 +84,7 @@ async def _pay(
             url, ops_url = (
                 f"http://{LOOPBACK}:{port}" for port in (ports.get(role, ops_port), ops_port)
             )
-            settings = {**environ, **platform.listens(role, url, ops_url)}
+            settings = {**environ, **launcher.listens(role, url, ops_url)}
             command = container.command((*PYTHON, role), settings)
             child = spawn(role, command, log=folder / "logs" / f"{role}.log")
             stack.callback(child.stop)
@@ -96,7 +96,7 @@ async def _pay(
         report("role migrate has made the schema")
         children = {role: start(role) for role in ports}
         for role, child in children.items():
-            await platform.until_ready(child, f"http://{LOOPBACK}:{ports[role]}")
+            await launcher.until_ready(child, f"http://{LOOPBACK}:{ports[role]}")
             report(f"role {role} is ready")
         try:
             proof = await _one_sale(f"http://{LOOPBACK}:{ports['api']}", environ)

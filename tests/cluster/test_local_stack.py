@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from infra import labels, service_settings
-from scripts.engine import Engine
-from scripts.versions import prune, referred
+from scripts.deploy.engine import Engine
+from scripts.deploy.versions import prune, referred
 from tests.support.kubernetes import DEFINITIONS, Cluster
 from tests.support.leaks import PLANTED
 from tests.support.provider import ROOT

@@ -13,7 +13,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.metric_catalog import CLOCK_OFFSET, WORKER_LAST_ROUND
 from simulator.client import Control
 from tests.support.late_refusal import late_refusal

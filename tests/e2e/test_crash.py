@@ -8,8 +8,8 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from scripts import embedded
-from scripts.client import Client
+from scripts.platform import embedded
+from scripts.platform.client import Client
 from simulator.client import Control
 from tests.support.leases import end_leases
 from tests.support.services import ADMIN, Service, Services

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import demo
 from scripts._bootstrap import venv
-from scripts.story import ExpectationError, Record, Step, Story, expect
+from scripts.platform import demo
+from scripts.platform.demo_scenario import ExpectationError, Record, Scenario, Step, expect
 
 TIMEOUT_S = 300
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ def test_the_demo_tells_a_story_that_holds() -> None:
     # what a developer has set must not reach it
     strange = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x", "PORT": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.demo", "--json"],
+        [sys.executable, "-m", "scripts.platform.demo", "--json"],
         env={**os.environ, **strange},
         capture_output=True,
         text=True,
@@ -89,12 +89,12 @@ def test_the_demo_runs_in_a_private_folder_without_a_home(private_clone: Path) -
 
 async def test_a_broken_expectation_names_its_step() -> None:
     told: list[Step] = []
-    story = Story(told.append)
+    scenario = Scenario(told.append)
     with pytest.raises(ExpectationError, match="payment: expected one charge, not 2"):
-        async with story.step("payment"):
+        async with scenario.step("payment"):
             expect(len(told) == 1, "one charge, not 2")
     assert told == []
-    assert story.record.steps == []
+    assert scenario.record.steps == []
 
 
 def test_a_failed_demo_says_so_and_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,7 +107,7 @@ def test_a_failed_demo_says_so_and_exits_with_1(capsys: pytest.CaptureFixture[st
 def test_without_a_terminal_there_are_no_escape_codes(tmp_path: Path) -> None:
     script = (
         "from scripts import console, demo\n"
-        "from scripts.story import Record\n"
+        "from scripts.platform.demo_scenario import Record\n"
         "screen = console.make()\n"
         "console.done(screen, 'payment', 0.1, 'done')\n"
         "screen.print(demo._invariants(Record(invariants={'unbalanced_ledger': 0})))\n"

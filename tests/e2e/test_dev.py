@@ -15,8 +15,8 @@ import psutil
 import psycopg2
 import pytest
 
-from scripts.client import Client
-from scripts.embedded import LOOPBACK, Valkey, free_port
+from scripts.platform.client import Client
+from scripts.platform.embedded import LOOPBACK, Valkey, free_port
 from service.store import migrate
 
 STARTED_S = 60
@@ -55,7 +55,7 @@ class Dev:
 async def dev(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Dev]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "scripts.dev", "--folder", str(folder)),
+        *("-m", "scripts.platform.dev", "--folder", str(folder)),
         env={**os.environ, **environ},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -180,7 +180,15 @@ async def test_it_says_whom_a_migration_waits_for(tmp_path: Path, environ: dict[
 
 
 def printed_token(folder: Path) -> str:
-    command = [sys.executable, "-m", "scripts.token", "--user", "ada", "--folder", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.platform.token",
+        "--user",
+        "ada",
+        "--folder",
+        str(folder),
+    ]
     environ = {name: value for name, value in os.environ.items() if name != "JWT_SECRET"}
     return subprocess.run(
         command, env=environ, capture_output=True, text=True, check=True, timeout=30

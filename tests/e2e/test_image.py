@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from scripts._bootstrap.components import docker_answers
-from scripts.image import base, confinement
+from scripts.image import base
 from scripts.image.engines import Buildah, Docker
-from scripts.image.proof import ProofError
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 600.0  # the first build makes the base image too
@@ -39,20 +38,6 @@ def test_a_container_of_the_image_takes_a_payment() -> None:
     assert "localhost/coinslot:test is built with" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"uid": 0}, "runs as 0:10001, not 10001:10001"),
-        ({"writable": ["/opt/coinslot/app", "/tmp"]}, "may write to /opt/coinslot/app"),  # noqa: S108
-    ],
-)
-def test_a_container_that_may_too_much_is_refused(change: dict[str, Any], complaint: str) -> None:
-    found = {"uid": 10001, "gid": 10001, "writable": ["/tmp"]}  # noqa: S108
-    confinement.judge(found)
-    with pytest.raises(ProofError, match=complaint):
-        confinement.judge({**found, **change})
-
-
 def test_a_slim_root_keeps_licences_and_loses_what_differs_between_builds(tmp_path: Path) -> None:
     kept = ["usr/share/doc/x/copyright", "usr/bin/python3", "etc/passwd"]
     gone = [
@@ -77,5 +62,5 @@ def test_both_engines_keep_a_container_from_privileges(tmp_path: Path) -> None:
         command = [str(part) for part in container.command(["true"], {"A": "1"})]
     assert {"--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"} <= set(command)
     assert command[-3:] == ["--env=A=1", "image", "true"]
-    verb = Buildah(commands, tmp_path, tmp_path, 0)._command("bud", "x")
-    assert "--signature-policy" in verb
+    command_line = Buildah(commands, tmp_path, tmp_path, 0)._command("bud", "x")
+    assert "--signature-policy" in command_line

@@ -15,8 +15,8 @@ from loadtest.plan import Plan
 from loadtest.profile import Phase, Profile
 from loadtest.run import SetUpError, check_ready, drive, settle
 from loadtest.verdict import Verdict, judge
-from scripts.embedded import free_port
-from scripts.platform import Platform, platform
+from scripts.platform.embedded import free_port
+from scripts.platform.launcher import Platform, platform
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the platform is shared
 

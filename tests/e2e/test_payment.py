@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from simulator.client import Control
 from tests.support.services import ADMIN, Services
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from simulator.client import Control
 from tests.resilience.ledger_checks import UNFINISHED, rows
 from tests.support.recorded import paid, recorded_server

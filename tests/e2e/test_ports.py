@@ -5,7 +5,7 @@ import socket
 import aiohttp
 import pytest
 
-from scripts.embedded import LOOPBACK
+from scripts.platform.embedded import LOOPBACK
 from tests.support.services import Services
 
 HEALTH = ("/health/live", "/health/ready", "/health/startup")

@@ -8,7 +8,7 @@ from functools import partial
 import aiohttp
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.support.own_server import OwnServer, own_server_in
 from tests.support.services import Service, Services
 from tests.support.waiting import eventually

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from scripts.embedded import LOOPBACK, free_port
+from scripts.platform.embedded import LOOPBACK, free_port
 from tests.support.services import settings
 
 TIMEOUT_S = 30

@@ -9,7 +9,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from scripts.embedded import free_port
+from scripts.platform.embedded import free_port
 from simulator.client import Control
 from tests.support.leases import end_leases
 from tests.support.recorded import Asked, Recorded, page, paid, recorded_server

@@ -14,7 +14,7 @@ import yaml
 
 from infra.config import STACKS
 from infra.policy.rules import Waiver
-from scripts import checkers, policy, schemas
+from scripts import policy, schemas
 from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER, VERSIONS
 from tests.infra.broken_pods import RESTRICTED, SCORED
 from tests.infra.program import ROOT
@@ -35,7 +35,7 @@ def folder_with(tmp_path: Path, damage: Break) -> Path:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_nothing_is_found_without_a_waiver(stack: str) -> None:
-    found = checkers.violations(stack, RENDERED / stack)
+    found = policy.violations(stack, RENDERED / stack)
 
     assert [str(violation) for violation in found if violation.waiver is None] == []
     assert {v.rule for v in found} >= {"kube-score/container-image-pull-policy"}
@@ -79,7 +79,7 @@ def test_every_supported_version_refuses(case: str, tmp_path: Path) -> None:
     folder = folder_with(tmp_path, damage)
 
     for module in KUBERNETES:
-        found = [violation.message for violation in checkers.kubeconform(folder, module.version)]
+        found = [violation.message for violation in policy.kubeconform(folder, module.version)]
         assert [message for message in found if message.startswith(said)], found
         assert len(found) == 1
 
@@ -94,7 +94,7 @@ def test_kube_score_sees_what_is_wrong_and_ignores_what_an_object_says_itself(
 
     found = {
         violation.rule: violation
-        for violation in checkers.kube_score(folder_with(tmp_path, damage))
+        for violation in policy.kube_score(folder_with(tmp_path, damage))
         if violation.object == "Deployment coinslot-api"
     }
 
@@ -105,7 +105,7 @@ def test_kube_score_sees_what_is_wrong_and_ignores_what_an_object_says_itself(
 @pytest.mark.parametrize("case", SCORED)
 def test_kube_score_sees(case: str, tmp_path: Path) -> None:
     damage, check = SCORED[case]
-    found = checkers.kube_score(folder_with(tmp_path, damage))
+    found = policy.kube_score(folder_with(tmp_path, damage))
 
     assert f"kube-score/{check}" in {violation.rule for violation in found}
 
@@ -115,7 +115,7 @@ def test_pod_security_refuses(case: str) -> None:
     damage, said = RESTRICTED[case]
     stack = copied("staging")
     damage(stack)
-    found = [str(violation) for violation in checkers.pod_security(stack)]
+    found = [str(violation) for violation in policy.pod_security(stack)]
 
     wanted = f"pod-security/restricted: Deployment coinslot-api is refused: {said}"
     assert any(text.startswith(wanted) for text in found), found
@@ -123,7 +123,7 @@ def test_pod_security_refuses(case: str) -> None:
 
 def test_an_unused_waiver_of_a_checker_is_found() -> None:
     unused = Waiver("kube-score/stable-version", "*", "a try", date(2099, 1, 1), ("staging",))
-    found = checkers.violations("staging", RENDERED / "staging", (unused,))
+    found = policy.violations("staging", RENDERED / "staging", (unused,))
 
     assert "covers nothing" in " ".join(v.message for v in found if v.rule == "waivers-hold")
 
@@ -181,7 +181,7 @@ def test_the_command_judges_and_says_so_by_its_exit_code(
 def test_a_missing_checker_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checkers, "BINARIES", tmp_path)
+    monkeypatch.setattr(policy, "BINARIES", tmp_path)
 
     assert policy.main(["staging"]) == policy.USAGE
     assert "run scripts/bootstrap kube-score" in capsys.readouterr().err

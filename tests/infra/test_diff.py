@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.review import report
-from scripts import diff
+from scripts.deploy import diff
 from tests.support.clones import Clone, clone
 
 TIMEOUT_S = 600  # two renderings of a few seconds each, on a machine that is busy
@@ -68,7 +68,7 @@ def test_ten_planted_risks_are_all_named(made: Clone, tmp_path: Path) -> None:
     comment = tmp_path / "comment.md"
 
     done = made.run(
-        "scripts.diff",
+        "scripts.deploy.diff",
         *("staging", "--base", "main", "--json", "--fail-on", "high"),
         *("--markdown", str(comment)),
     )
@@ -95,7 +95,7 @@ def test_what_is_not_committed_counts_and_later_work_on_the_base_does_not(made: 
     made.git("switch", "--quiet", "mine")
     made.edit("infra/labels.py", "SERVICE_PORT: Final = 80\n", "SERVICE_PORT: Final = 81\n")
 
-    done = made.run("scripts.diff", "staging")
+    done = made.run("scripts.deploy.diff", "staging")
 
     assert done.code == 0, done.err
     assert "working tree" in done.out
@@ -109,7 +109,7 @@ def test_what_is_not_committed_counts_and_later_work_on_the_base_does_not(made: 
 def test_a_side_that_does_not_render_is_named_with_the_reason(made: Clone) -> None:
     made.edit(STACK_FILE, "maxConnections: 500", "maxConections: 500")
 
-    done = made.run("scripts.diff", "staging")
+    done = made.run("scripts.deploy.diff", "staging")
 
     assert done.code == diff.FAILED
     assert "staging of working tree" in done.err
@@ -127,7 +127,7 @@ def test_for_a_base_that_renders_no_more_its_committed_manifests_stand_in(made: 
     made.edit(STACK_FILE, "tag: 0.1.0", "tag: 0.2.0")
     made.commit("Do without it")
 
-    done = made.run("scripts.diff", "staging", "--json")
+    done = made.run("scripts.deploy.diff", "staging", "--json")
 
     assert done.code == 0, done.err
     assert "its committed manifests of staging stand in" in done.err
@@ -139,7 +139,7 @@ def test_for_a_base_that_renders_no_more_its_committed_manifests_stand_in(made: 
 def test_a_stack_s_file_that_is_none_is_named(made: Clone) -> None:
     (made.root / STACK_FILE).write_text("config: [\n")
 
-    done = made.run("scripts.diff", "staging", "--base", "HEAD")
+    done = made.run("scripts.deploy.diff", "staging", "--base", "HEAD")
 
     assert (done.code, "Traceback" in done.err) == (diff.FAILED, False), done.err
     assert f"{STACK_FILE} of working tree" in done.err
@@ -153,6 +153,6 @@ def test_wrong_usage_is_told(made: Clone) -> None:
         (("dev",), diff.USAGE, "invalid choice: 'dev'"),
         (("staging", "--fail-on", "some"), diff.USAGE, "invalid choice: 'some'"),
     ):
-        done = made.run("scripts.diff", *arguments)
+        done = made.run("scripts.deploy.diff", *arguments)
         assert (done.code, "Traceback" in done.err) == (code, False)
         assert said in done.err

@@ -15,7 +15,7 @@ import pytest
 from infra import labels, policy
 from infra.config import RENDER_DIR_VARIABLE
 from infra.policy.objects import load
-from scripts.engine import Engine, EngineFailedError
+from scripts.deploy.engine import Engine, EngineFailedError
 from scripts.render import files_below
 from tests.infra.program import ROOT
 

@@ -31,7 +31,7 @@ sys.exit(1)
 """
 VERB = """\
 import sys, pathlib
-from scripts import engine
+from scripts.deploy import engine
 engine.BINARIES = pathlib.Path(sys.argv[1])
 try:
     engine.Engine().run("up", "local")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from infra.offline_provider.state import FIELD_MANAGER_KEY
-from scripts.engine import Engine
+from scripts.deploy.engine import Engine
 from scripts.render import files_below
 from tests.infra.program import ROOT
 from tests.support.provider import EXECUTABLE

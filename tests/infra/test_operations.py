@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts import stack
+from scripts.deploy import stack
 from scripts.render import files_below
 from tests.support.clones import Clone, Done, clone
 
@@ -36,7 +36,7 @@ def made(tmp_path: Path) -> Clone:
 
 
 def run(made: Clone, operation: str, *arguments: str, code: int = 0) -> Done:
-    done = made.run("scripts.stack", operation, "staging", *arguments)
+    done = made.run("scripts.deploy.stack", operation, "staging", *arguments)
     assert done.code == code, done.out + done.err
     return done
 
@@ -119,7 +119,7 @@ def test_a_stack_is_released_drifts_is_repaired_and_goes_back(made: Clone) -> No
     back = run(made, "rollback", "--to", "1")
     assert manifests(made) == first
     assert "these migrations stay, they only add: 9002_more" in back.err
-    assert "~ Deployment coinslot-api updated" in back.out
+    assert "kubernetes:apps/v1:Deployment api updated" in back.out
     assert "staging is back at release 1" in back.out
     assert json.loads(run(made, "drift", "--json").out)["drift"] == []
 

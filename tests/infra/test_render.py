@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from infra.config import STACKS
-from scripts import engine, render, sides, stack
-from scripts.engine import Engine, EngineMissingError, Outcome
+from scripts import render
+from scripts.deploy import engine, revisions, stack
+from scripts.deploy.engine import Engine, EngineMissingError, Outcome
 from tests.infra.program import ROOT
 
 RENDER_TIMEOUT_S = 300  # one run of the engine, on a busy machine
@@ -83,7 +84,7 @@ def test_a_missing_engine_says_how_to_get_it(
 )
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.stack", *arguments],
+        [sys.executable, "-m", "scripts.deploy.stack", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -120,7 +121,7 @@ def test_a_stack_is_rendered_without_its_passphrase_its_values_and_its_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = tmp_path / "tree"
-    with sides.detached() as root:
+    with revisions.detached() as root:
         shutil.copytree(root, tree, symlinks=True)
     document = yaml.safe_load((tree / "Pulumi.staging.yaml").read_text())
     document["encryptionsalt"] = "v1:of:another:passphrase"
@@ -135,8 +136,8 @@ def test_a_stack_is_rendered_without_its_passphrase_its_values_and_its_cluster(
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
     before = (tree / "Pulumi.staging.yaml").read_text()
 
-    with sides.detached(tree) as root:
-        sides.render(root, "staging", tmp_path / "out", "a test")
+    with revisions.detached(tree) as root:
+        revisions.render(root, "staging", tmp_path / "out", "a test")
 
     (secret,) = (tmp_path / "out" / "staging" / "1-manifest").glob("v1-secret-*.yaml")
     assert "STRIPE_API_KEY" in yaml.safe_load(secret.read_text())["data"]

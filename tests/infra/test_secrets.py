@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from infra.config import load
-from scripts import stack as stack_command
-from scripts.sides import SECRET_VALUES
+from scripts.deploy import stack as stack_command
+from scripts.deploy.revisions import SECRET_VALUES
 from tests.infra.program import raw_config
 from tests.support.clones import Clone, Done, clone
 from tests.support.leaks import PLANTED
@@ -79,7 +79,7 @@ def keep(made: Clone, values: Mapping[str, str]) -> None:
 
 
 def ran(made: Clone, *arguments: str, code: int = 0) -> str:
-    done = made.run("scripts.stack", *arguments[:1], STACK, *arguments[1:])
+    done = made.run("scripts.deploy.stack", *arguments[:1], STACK, *arguments[1:])
     assert done.code == code, done.out + done.err
     return done.out + done.err
 
@@ -101,7 +101,7 @@ def said(made: Clone, secret: Path) -> Iterator[tuple[str, str]]:
     yield "releases", ran(made, "releases")
     yield "releases --json", ran(made, "releases", "--json")
     comment = made.root.parent / "comment.md"
-    done = made.run("scripts.diff", STACK, "--json", "--markdown", str(comment))
+    done = made.run("scripts.deploy.diff", STACK, "--json", "--markdown", str(comment))
     assert done.code == 0, done.err
     yield "diff", done.out + done.err + comment.read_text()
     done = pulumi(made, "stack", "export", "--stack", STACK)

@@ -10,14 +10,14 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from scripts import embedded
-from scripts.embedded import EmbeddedError, Postgres, Valkey
+from scripts.platform import embedded
+from scripts.platform.embedded import EmbeddedError, Postgres, Valkey
 
 NO_SERVERS: dict[str, str] = {}
 HOLD = """
 import signal, sys
 from pathlib import Path
-from scripts import embedded
+from scripts.platform import embedded
 with embedded.postgres(Path(sys.argv[1]), durable=sys.argv[2] == "durable", environ={}) as server:
     print(server.child.pid, flush=True)
     signal.pause()

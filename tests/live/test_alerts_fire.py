@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from alerts import all_alerts, all_recordings
-from scripts.live.faults import CANNOT, PHASES, caused, uncaused
-from scripts.live.scale import shown
+from tests.live.faults import CANNOT, PHASES, caused, uncaused
+from tests.live.scale import shown
 
 IDLE_S = 150
 """What it takes on two idle cores; a busy machine may take several times as long."""
@@ -32,7 +32,7 @@ def test_no_alert_has_two_faults() -> None:
 def test_every_panel_shows_data_and_every_alert_fires(tmp_path: Path) -> None:
     """The command itself, so that it is what is tried; it prints what is not as it should be."""
     done = subprocess.run(
-        (sys.executable, "-m", "scripts.live", "--json", "--folder", str(tmp_path)),
+        (sys.executable, "-m", "tests.live", "--json", "--folder", str(tmp_path)),
         capture_output=True,
         text=True,
         timeout=4 * IDLE_S - 10,

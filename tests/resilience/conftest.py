@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from scripts.embedded import Valkey
+from scripts.platform.embedded import Valkey
 from simulator.client import Control
 from tests.integration.api.conftest import clock, start_api  # noqa: F401  fixtures
 from tests.support.exchange_proxy import Gate, http_tap, postgres_tap

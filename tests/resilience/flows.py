@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any, Final
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 
 PART_MINOR: Final = 300
 

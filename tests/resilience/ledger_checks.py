@@ -2,7 +2,7 @@
 
 import psycopg2
 
-from scripts.processes import tail
+from scripts.platform.processes import tail
 from tests.support.forks import Forks
 from tests.support.waiting import eventually
 

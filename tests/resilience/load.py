@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from tests.integration.api.conftest import Api
 
 PATIENCE = 120  # repeats; a customer waits half a minute for a database that restarts

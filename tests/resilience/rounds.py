@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from aiohttp import web
 
-from scripts.processes import tail
+from scripts.platform.processes import tail
 from service import logs
 from service.api.app_keys import CONTEXT
 from service.app import build

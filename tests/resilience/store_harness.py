@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from service.inbound_webhooks.signature import HEADER, sign
 from simulator.client import Control
 from tests.resilience import outside, truth

@@ -11,7 +11,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from simulator.client import Control
 from tests.resilience.conftest import Say
 from tests.resilience.flows import Authorize, Cancel, Capture, Flow, Order, Pay, Refund

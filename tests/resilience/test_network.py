@@ -12,10 +12,10 @@ from typing import Final
 import pytest
 from yarl import URL
 
-from scripts import embedded
-from scripts.client import Reply
-from scripts.embedded import Postgres, Valkey
-from scripts.processes import Child
+from scripts.platform import embedded
+from scripts.platform.client import Reply
+from scripts.platform.embedded import Postgres, Valkey
+from scripts.platform.processes import Child
 from simulator.client import Control
 from tests.integration.api.conftest import Api, Start
 from tests.resilience.conftest import Say

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from scripts.embedded import Valkey
+from scripts.platform.embedded import Valkey
 from simulator.client import Control
 from tests.resilience.conftest import Say
 from tests.resilience.outside import BANK, DASHBOARD

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from psycopg2 import sql
 
-from scripts.embedded import Postgres, as_login
+from scripts.platform.embedded import Postgres, as_login
 from service.store import migrate
 
 MAINTENANCE: Final = "postgres"  # every server has it, and nobody drops it

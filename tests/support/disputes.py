@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api
 from tests.support.webhooks import SECRET
 

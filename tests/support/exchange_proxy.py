@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
-from scripts.embedded import LOOPBACK
+from scripts.platform.embedded import LOOPBACK
 
 MAX_LINE_BYTES: Final = 1_048_576  # of an HTTP head, or of what is read at once
 _ID: Final = re.compile(r"\b(ch|re)_\w+")  # each charge has another one

@@ -17,17 +17,17 @@ from typing import Any, Final
 
 import aiohttp
 
-from scripts.client import Client
-from scripts.embedded import LOOPBACK, free_port
-from scripts.platform import listens
-from scripts.processes import tail
-from scripts.skewed import shift
+from scripts.platform.client import Client
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.launcher import listens
+from scripts.platform.processes import tail
 from service import logs
 from service.app import Role
 from service.clock import DatabaseClock
 from service.serve import serve
 from service.settings import load
 from tests.support.services import READ_WRITE, bearer
+from tests.support.skewed import shift
 from tests.support.waiting import eventually
 
 READY_TIMEOUT_S: Final = 20.0  # a busy machine; an idle one takes a tenth of a second

@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from scripts.embedded import LOOPBACK
+from scripts.platform.embedded import LOOPBACK
 
 SURELY_NOT_SENT: Final = 429
 """The provider's gateway says so before it looks at the request."""

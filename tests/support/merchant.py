@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from standardwebhooks import Webhook
 
-from scripts.client import Client
+from scripts.platform.client import Client
 
 MASTER: Final = "m1:planted-9f3b2c7e-a-master-key-for-tests"
 TAKES_LOOPBACK: Final = {

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from yarl import URL
 
-from scripts.embedded import LOOPBACK, free_port
+from scripts.platform.embedded import LOOPBACK, free_port
 
 CHUNK_BYTES: Final = 65_536
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER with 0 s: close sends RST

@@ -10,9 +10,9 @@ from typing import Final
 from psycopg2 import sql
 from yarl import URL
 
-from scripts import embedded
-from scripts.embedded import Postgres
-from scripts.processes import Child
+from scripts.platform import embedded
+from scripts.platform.embedded import Postgres
+from scripts.platform.processes import Child
 from service.store.database import Database
 from tests.support.databases import databases_on
 from tests.support.waiting import eventually

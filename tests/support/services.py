@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from scripts import token
-from scripts.client import Client
-from scripts.embedded import LOOPBACK, free_port
-from scripts.platform import start_service, stop_timeout_s, until_ready
-from scripts.processes import Child
+from scripts.platform import token
+from scripts.platform.client import Client
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.launcher import start_service, stop_timeout_s, until_ready
+from scripts.platform.processes import Child
 
 JWT_SECRET: Final = "a secret for tests that is longer than 32 bytes"
 SIMULATOR_SECRETS: Final = {
@@ -88,7 +88,7 @@ class Services:
         ops_url = ops_url if role == "api" else url
         settings = self.environ | environ
         log = self.folder / f"{len(self.running)}-{role}.log"
-        skewed = ("scripts.skewed", str(clock_offset_s))
+        skewed = ("tests.support.skewed", str(clock_offset_s))
         module = skewed if clock_offset_s else ("service",)
         child = start_service(role, url, settings, log, ops_url=ops_url, module=module)
         service = Service(url, ops_url, child, settings)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from scripts.embedded import LOOPBACK, free_port
-from scripts.processes import Child, spawn
+from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.processes import Child, spawn
 
 PROGRAM: Final = Path(__file__).parents[2] / ".venv" / "bin" / "stripe-mock"
 READY_S: Final = 20.0  # it reads an OpenAPI document of some megabytes

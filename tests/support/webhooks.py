@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.store.database import Database
 from simulator.client import Control
 from simulator.webhooks import signature

@@ -9,7 +9,7 @@ import yaml
 from pulumi.runtime.proto import provider_pb2
 
 from infra.offline_provider import state, wire
-from scripts.embedded import free_port
+from scripts.platform.embedded import free_port
 from tests.infra.cluster.objects import config_map, deployment
 from tests.support.kubernetes import Cluster
 from tests.support.provider import Provider, RefusedError

@@ -3,7 +3,7 @@
 import pytest
 
 from infra.review import compare
-from scripts import checkers
+from scripts import policy
 from tests.infra.review.examples import API, CONTAINER, SECURITY
 from tests.infra.review.small_stack import Edit, cut, put, stack
 
@@ -37,7 +37,7 @@ REFUSED: dict[str, Edit] = {
 
 @pytest.mark.parametrize("said", REFUSED)
 def test_what_is_newly_refused_is_a_new_violation(said: str) -> None:
-    review = compare("staging", stack(), stack(REFUSED[said]), checkers.judged)
+    review = compare("staging", stack(), stack(REFUSED[said]), policy.judged)
     new = [text for text, is_new in review.violations if is_new]
 
     assert any(said in text and API in text for text in new), new
@@ -46,7 +46,7 @@ def test_what_is_newly_refused_is_a_new_violation(said: str) -> None:
 
 def test_what_was_refused_before_is_known() -> None:
     broken = stack(cut(API, f"{SECURITY}.runAsNonRoot"))
-    review = compare("staging", broken, broken, checkers.judged)
+    review = compare("staging", broken, broken, policy.judged)
 
     assert any("pod-security/restricted" in text for text, _ in review.violations)
     assert not review.reaches("high")

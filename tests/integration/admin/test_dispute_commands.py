@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from simulator.client import Control
 from tests.integration.admin.test_cli import WHY, Cli
 from tests.integration.api.conftest import (  # noqa: F401  fixtures

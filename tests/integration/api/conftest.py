@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from scripts.client import Client
-from scripts.embedded import Valkey
+from scripts.platform.client import Client
+from scripts.platform.embedded import Valkey
 from service.api.app_keys import CONTEXT
 from service.app import build
 from service.retry import full_jitter_s

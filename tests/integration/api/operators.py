@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from tests.integration.api.conftest import Api
 
 GIVE_UP_LOOKING = {"UNKNOWN_MAX_CHECKS": "1", "UNKNOWN_RETRY_S": "1"}

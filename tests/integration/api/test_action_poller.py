@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.workers import jobs
 from tests.integration.api.conftest import Api
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from tests.integration.api.conftest import Api, Start
 from tests.support.recorded import Recorded, paid, recorded_server
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from service.api.routes import ADMIN, READ, ROUTES, WRITE
 from service.ids import new_id
 from service.store import database

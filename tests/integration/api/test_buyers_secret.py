@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from scripts.client import Client
-from scripts.embedded import postgres_program
+from scripts.platform.client import Client
+from scripts.platform.embedded import postgres_program
 from tests.integration.api.conftest import Api, Start
 from tests.support.recorded import Recorded, error, intent, recorded_server
 

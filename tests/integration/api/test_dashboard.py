@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.providers.port import NotSentError, OutcomeUnknownError, ProviderRefund
 from service.providers.simulator import SimulatorProvider
 from tests.integration.api.conftest import Api

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.test_reconciliation import outside
 from tests.support.disputes import (

@@ -6,7 +6,7 @@ import msgspec
 import psycopg2
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.merchant_webhooks.catalog import CATALOGUE, Envelope, EventType
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.test_merchant_webhooks import tell

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from service.store import idempotency
 from service.store.database import Database
 from tests.integration.api.conftest import Api, Start

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api
 from tests.support.webhooks import (
     Hook,

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.ids import new_id
 from service.usecases import payments
 from tests.integration.api.conftest import Api

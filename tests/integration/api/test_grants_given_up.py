@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.workers import gauges
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.operators import audited, chains_hold

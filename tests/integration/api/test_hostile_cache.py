@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from scripts.client import Client
-from scripts.embedded import Valkey
+from scripts.platform.client import Client
+from scripts.platform.embedded import Valkey
 from tests.integration.api.conftest import Api, Start
 
 MALFORMED = 'cache_requests_total{{cache="{cache}",outcome="malformed"}}'

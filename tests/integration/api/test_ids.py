@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api
 
 

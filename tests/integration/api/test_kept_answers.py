@@ -13,7 +13,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from tests.integration.api.conftest import Api, Start
 from tests.support.webhooks import Hook, Json, event_of
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.test_failover import BOTH
 from tests.support.late_refusal import LateRefusal, late_refusal

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.domain.money import Money
 from service.domain.payment import decide_charge
 from service.ids import new_id

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.merchant_webhooks.catalog import CATALOGUE, Envelope, EventType
 from service.store.merchant_webhook_deliveries import DueDelivery
 from service.usecases.merchant_webhooks import SCHEDULE_S

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from scripts.client import Client, Reply
+from scripts.platform.client import Client, Reply
 from tests.integration.api.conftest import Api, Start
 
 BODY = {"currency": "EUR", "items": [{"game_id": "game-11"}, {"game_id": "game-12"}]}

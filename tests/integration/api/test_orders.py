@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from uuid import uuid4
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from scripts import embedded
+from scripts.platform import embedded
 from tests.integration.api.conftest import Api, Start
 from tests.support.services import bearer
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.usecases import reconcile
 from service.workers import jobs
 from tests.integration.api.conftest import Api, Start

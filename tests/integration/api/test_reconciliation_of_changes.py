@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.operators import GIVE_UP_LOOKING
 from tests.integration.api.test_reconciliation import (

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.integrations.library import LibraryRefusedError
 from tests.integration.api.conftest import Api
 from tests.support.services import ADMIN

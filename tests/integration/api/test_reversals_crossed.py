@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from service.usecases import inbox as inbox_usecase
 from service.usecases import refunds as refunds_usecase
 from tests.integration.api.conftest import Api

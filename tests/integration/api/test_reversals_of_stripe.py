@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_webhooks_of_stripe import Told, api, of, pay, stripe, told
 from tests.support.recorded import Recorded, page, refund

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.operators import (
     GIVE_UP_LOOKING,

@@ -7,7 +7,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api, Start
 from tests.support.services import ADMIN
 from tests.support.webhooks import (

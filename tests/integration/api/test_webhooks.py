@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import aiohttp
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api, Start
 from tests.support.webhooks import Hook, Json, charge_event, inbox, status_of, unknown_payment
 

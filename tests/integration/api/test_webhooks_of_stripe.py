@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from scripts.client import Client
+from scripts.platform.client import Client
 from tests.integration.api.conftest import Api, Start
 from tests.support.recorded import Recorded, intent, page, recorded_server, refund
 from tests.support.webhooks import Hook, Json, inbox, orphans, status_of

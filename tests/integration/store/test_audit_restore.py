@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import embedded
-from scripts.embedded import postgres_program
+from scripts.platform import embedded
+from scripts.platform.embedded import postgres_program
 from service.app import PREPARED
 from service.store.database import Database
 from tests.integration.store.conftest import StoreHarness

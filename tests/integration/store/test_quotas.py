@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts import embedded
-from scripts.embedded import Valkey
+from scripts.platform import embedded
+from scripts.platform.embedded import Valkey
 from service.store import quotas as module
 from service.store.cache import Cache
 from service.store.quotas import Count, Demands, Local, Quota, Quotas

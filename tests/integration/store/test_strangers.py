@@ -15,7 +15,7 @@ from psycopg2 import sql
 from psycopg2.errors import InsufficientPrivilege
 from yarl import URL
 
-from scripts.embedded import Postgres, as_login
+from scripts.platform.embedded import Postgres, as_login
 from service.merchant_webhooks.catalog import TEST
 from service.store import migrate
 from service.store.database import RefusedError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.processes import Child, spawn
+from scripts.platform.processes import Child, spawn
 
 STUBBORN = (
     "import signal, sys, time\n"

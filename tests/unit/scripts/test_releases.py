@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scripts import releases, rollback
-from scripts.releases import MIGRATIONS, Release, ReleaseError
-from scripts.sides import Repository, SideError
+from scripts.deploy import releases, rollback
+from scripts.deploy.releases import MIGRATIONS, Release, ReleaseError
+from scripts.deploy.revisions import Repository, RevisionError
 
 GIT_TIMEOUT_S = 60
 RELEASE = Release(
@@ -87,7 +87,7 @@ def test_a_release_is_found_by_number_and_by_its_newest_commit() -> None:
 def test_a_stack_s_file_that_is_none_is_named(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "Pulumi.prod.yaml").write_text(text)
-    with pytest.raises(SideError, match=r"Pulumi\.prod\.yaml of the working tree"):
+    with pytest.raises(RevisionError, match=r"Pulumi\.prod\.yaml of the working tree"):
         releases.of_tree(tmp_path, "prod")
 
 

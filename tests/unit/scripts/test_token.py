@@ -6,7 +6,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from scripts import token
+from scripts.platform import token
 
 SECRET = "s" * 32
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scripts.versions import referred
+from scripts.deploy.versions import referred
 
 POD: dict[str, Any] = {
     "containers": [

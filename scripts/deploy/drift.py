@@ -1,0 +1,81 @@
+"""What on the cluster is no longer as it was applied: objects and fields, from a refresh's events.
+
+Only fields that were applied count. Defaults, status and what an autoscaler or a server adds are
+nobody's drift.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from infra.offline_provider.diff import prune
+from infra.offline_provider.objects import normalise
+from infra.offline_provider.state import OWN_KEYS
+from infra.review.fields import FieldChange, differences
+from infra.review.report import field_lines
+from scripts.deploy.engine import Event
+
+MASKED: Final = "Secret"
+"""The kind whose values are not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """An object that is gone, or has other fields than were applied."""
+
+    object: str
+    gone: bool
+    fields: Sequence[FieldChange] = ()
+
+    def lines(self) -> Iterator[str]:
+        """Yield the object, and a line for each field: as applied → as it is."""
+        yield f"- {self.object} is gone" if self.gone else f"~ {self.object} was changed"
+        secret = self.object.startswith(f"{MASKED} ")
+        for field in self.fields:
+            yield from (f"    {line}" for line in field_lines(field, secret=secret))
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        secret = self.object.startswith(f"{MASKED} ")
+        return {
+            "object": self.object,
+            "gone": self.gone,
+            "fields": [
+                {"path": field.path}
+                if secret
+                else {"path": field.path, "applied": field.before, "found": field.after}
+                for field in self.fields
+            ],
+        }
+
+
+def found(events: Sequence[Event]) -> list[Drift]:
+    """Return the drift that the events of a refresh tell of, in order of the objects' names."""
+    ended = (event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event)
+    drifts = (
+        _drift(resource) for resource in ended if str(resource["type"]).startswith("kubernetes:")
+    )
+    return sorted(filter(None, drifts), key=lambda drift: drift.object)
+
+
+def _drift(resource: Mapping[str, Any]) -> Drift | None:
+    if resource["op"] == "delete" or not resource.get("new"):
+        return Drift(_label(resource), gone=True)
+    if resource["op"] == "same":
+        return None
+    applied = normalise(dict(resource["old"]["inputs"]))
+    outputs = resource["new"]["outputs"]
+    live = normalise({key: value for key, value in outputs.items() if key not in OWN_KEYS})
+    fields = tuple(differences(applied, prune(live, applied)))
+    return Drift(_label(resource), gone=False, fields=fields) if fields else None
+
+
+def _label(resource: Mapping[str, Any]) -> str:
+    """Return kind and name of an object, or its name in the program if that is all there is."""
+    kind = str(resource["type"]).rpartition(":")[2]
+    for state in ("new", "old"):
+        inputs = (resource.get(state) or {}).get("inputs") or {}
+        name = (inputs.get("metadata") or {}).get("name")
+        if isinstance(name, str):
+            return f"{inputs.get('kind', kind)} {name}"
+    return f"{kind} {str(resource['urn']).rpartition('::')[2]}"

@@ -1,0 +1,255 @@
+"""Runs the Pulumi engine: the real CLI, as `make` verbs, rendering and tests use it.
+
+With no backend given, the clone's own state and the defaults of scripts/pulumi apply. A throw-away
+backend is any empty folder.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final, Literal
+
+from infra.config import RENDER_DIR_VARIABLE
+from infra.labels import PROJECT
+from scripts import ROOT
+
+Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
+
+BINARIES: Final = ROOT / ".venv" / "bin"
+PASSPHRASE: Final = "development"  # noqa: S105  guards a state that holds no secret of anybody's
+
+POLICY_PACK: Final = ROOT / "infra" / "policy" / "pack"
+"""The engine asks it about each preview. In an update it would ask when all is applied, which is
+too late; so `make up` previews first."""
+
+ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
+    "preview": ("preview", "--policy-pack", str(POLICY_PACK)),
+    "up": ("up", "--yes", "--skip-preview"),
+    "refresh": ("refresh", "--yes", "--skip-preview"),
+    "destroy": ("destroy", "--yes", "--skip-preview"),
+    "drift": ("refresh", "--preview-only"),
+}
+RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\b", re.MULTILINE)
+"""In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
+LOCAL: Final = "file://"
+Event = Mapping[str, Any]
+INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
+OPERATION_TIMEOUT_S: Final = 1_800.0  # the migration's deadline and two rollouts', twice over
+STOP_TIMEOUT_S: Final = 60.0  # after Ctrl-C the engine ends what it has begun and saves its state
+
+
+class EngineMissingError(Exception):
+    """The Pulumi CLI is not there; the message says how to get it."""
+
+
+class EngineFailedError(Exception):
+    """The engine ended with an error; it has said itself what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation did: `changes` counts resources by what happened (`create`, `same`, …)."""
+
+    operation: Operation
+    stack: str
+    changes: Mapping[str, int]
+    seconds: float
+    events: Sequence[Event] = field(default=(), repr=False)
+
+    @property
+    def unchanged(self) -> bool:
+        """Say whether every resource is as it was."""
+        return not any(count for kind, count in self.changes.items() if kind != "same")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where the state is, where manifests go, and where the engine's own output goes."""
+
+    backend: Path | None = None
+    """A folder for the state; None is the clone's own, or what PULUMI_BACKEND_URL says."""
+    render_dir: Path | None = None
+    """The parent of the stacks' manifests; None is infra/rendered."""
+    output: IO[Any] | int | None = None
+    """Where the engine writes; None is this process's stdout."""
+    config_file: Path | None = None
+    """Another file with the stack's settings."""
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    root: Path = ROOT
+    """The tree whose program and settings are used; the tools are always this clone's."""
+    throw_away: bool = False
+    """Nobody wants the state of a run that was cut off, nor the engine's own logs of it: with a
+    backend given, a run needs less than half the time without them."""
+
+    def run(self, operation: Operation, stack: str, message: str = "") -> Outcome:
+        """Run one operation to its end; raise EngineMissingError or EngineFailedError.
+
+        A stack that doesn't exist yet is made first. `message` stands in the stack's history.
+        """
+        self.init(stack)
+        began = time.monotonic()
+        with tempfile.NamedTemporaryFile(prefix="coinslot-events-") as log:
+            arguments = [*ARGUMENTS[operation], "--stack", stack, "--event-log", log.name]
+            if self.config_file:
+                arguments += ["--config-file", str(self.config_file)]
+            if message:
+                arguments += ["--message", message]
+            code = self._wait(self._start(arguments, self._extra(operation, stack)))
+            if code:
+                raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
+            events = [json.loads(line) for line in log]
+        seconds = round(time.monotonic() - began, 1)
+        return Outcome(operation, stack, _changes(events), seconds, events)
+
+    def exists(self, stack: str) -> bool:
+        """Say whether the backend knows the stack."""
+        if folder := self._local_backend():  # half a second less than asking
+            if not (folder / ".pulumi").exists():
+                return False
+            if (folder / ".pulumi" / "stacks" / PROJECT / f"{stack}.json").exists():
+                return True
+        names = {entry["name"] for entry in json.loads(self._ask("stack", "ls", "--json"))}
+        return stack in names
+
+    def export(self, stack: str) -> dict[str, Any]:
+        """Return the stack's state, as `pulumi stack export` does."""
+        state: dict[str, Any] = json.loads(self._ask("stack", "export", "--stack", stack))
+        return state
+
+    def history(self, stack: str) -> list[dict[str, Any]]:
+        """Return what was done to the stack, the newest first, as `pulumi stack history` does."""
+        if not self.exists(stack):
+            return []
+        found: list[dict[str, Any]] = json.loads(
+            self._ask("stack", "history", "--stack", stack, "--json")
+        )
+        return found
+
+    def set_secrets(self, stack: str, values: Mapping[str, str]) -> None:
+        """Write values into the stack's file, encrypted; `values` are paths to texts."""
+        if values:
+            self.init(stack)
+            pairs = [word for key, text in values.items() for word in ("--secret", f"{key}={text}")]
+            self._ask("config", "set-all", "--stack", stack, "--path", *pairs)
+
+    def init(self, stack: str) -> None:
+        """Make the stack, if it is not there, without resources."""
+        if not self.exists(stack):
+            self._ask("stack", "init", stack, "--no-select")
+
+    def _local_backend(self) -> Path | None:
+        url = self.environ.get("PULUMI_BACKEND_URL", "")
+        where = Path(url.removeprefix(LOCAL)) if url.startswith(f"{LOCAL}/") else None
+        return self.backend or where
+
+    def _ask(self, *arguments: str) -> str:
+        try:
+            done = subprocess.run(
+                self._command(arguments),
+                cwd=self.root,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=INIT_TIMEOUT_S,
+                check=True,
+            )
+        except subprocess.CalledProcessError as error:
+            raise EngineFailedError(str(error.stderr).strip()) from error
+        return done.stdout
+
+    def _extra(self, operation: Operation, stack: str) -> dict[str, str]:
+        """Return variables for one operation only."""
+        file = self.config_file or self.root / f"Pulumi.{stack}.yaml"
+        if operation in ("refresh", "drift") and RENDERS.search(file.read_text(encoding="utf-8")):
+            # The official provider would look for a cluster; with this it keeps what it rendered.
+            # Set for an update, the same variable makes it crash (4.34).
+            return {"PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "true"}
+        return {}
+
+    def _start(
+        self, arguments: Sequence[str], extra: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            self._command([*arguments, "--color", "auto"]),
+            cwd=self.root,
+            env={**self._environment(), **extra},
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT if self.output is not None else None,
+            # A terminal sends Ctrl-C to its whole group, and the engine takes a second one for
+            # "at once, whatever becomes of the state". In a group of its own it gets ours alone.
+            process_group=0,
+        )
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> int:
+        try:
+            return process.wait(OPERATION_TIMEOUT_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            _stop(process)
+            raise
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        command = BINARIES / "pulumi"
+        if not command.exists():
+            raise EngineMissingError(f"{command} is missing: run scripts/bootstrap pulumi")
+        return [str(command), "--non-interactive", *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        # The event log is the engine's machine-readable report, as its Automation API reads it.
+        environment = {**self.environ, "PULUMI_DEBUG_COMMANDS": "true"}
+        environment["PATH"] = os.pathsep.join((str(BINARIES), environment.get("PATH", "")))
+        if self.root != ROOT:
+            # The venv knows this clone as an editable package; the other tree's own comes first.
+            environment["PYTHONPATH"] = str(self.root)
+        if self.backend:
+            self.backend.mkdir(parents=True, exist_ok=True)
+            environment["PULUMI_BACKEND_URL"] = self.backend.resolve().as_uri()
+            environment["PULUMI_CONFIG_PASSPHRASE"] = PASSPHRASE
+        if self.backend and self.throw_away:
+            environment["PULUMI_SKIP_CHECKPOINTS"] = "true"
+            environment["PULUMI_HOME"] = str(without_logs(self.backend / "home", environment))
+        if self.render_dir:
+            environment[RENDER_DIR_VARIABLE] = str(self.render_dir.resolve())
+        return environment
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the engine to end; ask again when it takes too long, or when Ctrl-C is pressed again."""
+    for _ in range(2):
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.send_signal(signal.SIGINT)
+            process.wait(STOP_TIMEOUT_S)
+            return
+    process.kill()
+    process.wait()
+
+
+def without_logs(folder: Path, environ: Mapping[str, str]) -> Path:
+    """Make a Pulumi home, unless it is there, with the plugins of the present one and no logs.
+
+    The engine logs megabytes of every run, a fifth of its time, and has no setting against it.
+    """
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / "logs").touch()  # no folder: it goes without
+        plugins = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
+        if plugins.is_dir():
+            (folder / "plugins").symlink_to(plugins.resolve())
+    return folder.resolve()
+
+
+def _changes(events: Sequence[Event]) -> dict[str, int]:
+    """Return the counts of the last summary."""
+    for event in reversed(events):
+        if summary := event.get("summaryEvent"):
+            return dict(summary.get("resourceChanges", {}))
+    raise EngineFailedError("the engine ended without a summary")

@@ -1,0 +1,250 @@
+"""Preview, update, refresh or destroy one stack with the real engine; look for drift, go back.
+
+  preview    what `up` would change
+  up         make it so, if the policy pack lets it, and record the release in the stack's history
+  refresh    take over into the state what is really there
+  drift      name what is no longer as it was applied; changes nothing
+  releases   list what was released
+  rollback   apply an earlier release again: --to NUMBER or --to COMMIT
+  destroy    remove it
+
+Exit codes: 0 it worked, 1 the engine failed or a rollback was refused, 2 wrong usage or a missing
+tool, 3 there is drift, 130 after Ctrl-C. With --json stdout holds JSON, and all else is on stderr.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from subprocess import TimeoutExpired
+from typing import Final, get_args
+
+from infra import labels
+from infra.config import STACKS
+from scripts import ROOT, console
+from scripts.deploy import drift, releases, revisions, rollback, versions
+from scripts.deploy.engine import (
+    Engine,
+    EngineFailedError,
+    EngineMissingError,
+    Operation,
+    Outcome,
+)
+from scripts.deploy.releases import SUCCEEDED, Release, ReleaseError
+from scripts.deploy.revisions import SHORT, Repository, RevisionError
+from scripts.migrations import SquawkError
+
+FAILED: Final = 1
+USAGE: Final = 2
+DRIFTED: Final = 3
+INTERRUPTED: Final = 130
+FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, RevisionError, SquawkError)
+"""What ends a command with a message and exit code 1."""
+WORDS: Final = {
+    "create": "created",
+    "update": "updated",
+    "replace": "replaced",
+    "delete": "deleted",
+    "same": "unchanged",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one operation; return the exit code."""
+    options = _parser().parse_args(arguments)
+    if refused := _refusal(options):
+        console.complain("stack", refused)
+        return USAGE
+    try:
+        return COMMANDS.get(options.operation, _operate)(options)
+    except EngineMissingError as error:
+        console.complain("stack", error)
+        return USAGE
+    except FAILURES as error:
+        console.complain("stack", error)
+        return FAILED
+    except KeyboardInterrupt:
+        console.complain("stack", "interrupted; the state is saved")
+        return INTERRUPTED
+
+
+def _refusal(options: argparse.Namespace) -> str:
+    if options.operation == "destroy" and options.stack == "prod" and not options.yes_destroy_prod:
+        return (
+            "destroying prod needs --yes-destroy-prod: "
+            "python -m scripts.deploy.stack destroy prod --yes-destroy-prod"
+        )
+    if options.operation == "rollback" and not options.to:
+        return (
+            f"say which release: make rollback STACK={options.stack} TO=<number or commit>; "
+            f"make releases STACK={options.stack} lists them"
+        )
+    return ""
+
+
+def _operate(options: argparse.Namespace) -> int:
+    record = releases.of_tree(ROOT, options.stack) if options.operation == "up" else None
+    engine = Engine()
+    if options.operation == "up":
+        _judge(engine, options)
+    outcome = _run(engine, options.operation, options, record)
+    if record:
+        _prune(options.stack)
+    if options.json:
+        print(json.dumps(_document(outcome, record)))
+        return 0
+    print(summary(outcome))
+    if record:
+        print(f"released {record.message.splitlines()[0].removeprefix('release ')}")
+    return 0
+
+
+def _judge(engine: Engine, options: argparse.Namespace) -> None:
+    """Let the policy pack see what would be applied; an update asks it when all is applied."""
+    try:
+        _run(engine, "preview", options, quiet=True)
+    except EngineFailedError as error:
+        raise EngineFailedError(f"{error}; nothing was applied") from error
+
+
+def _prune(stack: str) -> None:
+    """Remove old configuration from a cluster; what stays behind does no harm, so only tell."""
+    config = revisions.settings(ROOT / f"Pulumi.{stack}.yaml")["config"]
+    if config.get(f"{labels.PROJECT}:target") != "cluster":
+        return
+    try:
+        for removed in versions.prune(labels.namespace_name(stack)):
+            console.note(f"up: no revision refers to {removed} any more: removed")
+    except versions.FAILURES as error:
+        console.note(f"up: old versions of the configuration were left alone: {error}")
+
+
+def _run(
+    engine: Engine,
+    operation: Operation,
+    options: argparse.Namespace,
+    record: Release | None = None,
+    *,
+    quiet: bool = False,
+) -> Outcome:
+    """Run the engine with its own output, or with nothing of it unless it fails."""
+    message = record.message if record else ""
+    if not quiet:
+        shown = replace(engine, output=sys.stderr if options.json else None)
+        return shown.run(operation, options.stack, message)
+    with tempfile.TemporaryFile("w+") as log:
+        try:
+            return replace(engine, output=log).run(operation, options.stack, message)
+        except EngineFailedError:
+            log.seek(0)
+            sys.stderr.write(log.read())
+            raise
+
+
+def _drift(options: argparse.Namespace) -> int:
+    engine = Engine()
+    if not engine.exists(options.stack):
+        raise EngineFailedError(f"there is no stack {options.stack} yet: make up first")
+    outcome = _run(engine, "drift", options, quiet=True)
+    found = drift.found(outcome.events)
+    if options.json:
+        print(json.dumps({"stack": options.stack, "drift": [each.document() for each in found]}))
+        return DRIFTED if found else 0
+    for each in found:
+        print(*each.lines(), sep="\n")
+    what = f"{len(found)} objects are not as applied" if found else "everything is as applied"
+    print(f"drift {options.stack}: {what}, {outcome.seconds:.1f} s")
+    return DRIFTED if found else 0
+
+
+def _releases(options: argparse.Namespace) -> int:
+    found = releases.recorded(Engine().history(options.stack))
+    if options.json:
+        print(json.dumps([asdict(release) for release in found]))
+        return 0
+    if not found:
+        print(f"{options.stack} was never released")
+    for release in found:
+        print(_line(release))
+    return 0
+
+
+def _line(release: Release) -> str:
+    marks = [
+        *([f"back to {release.back_to}"] if release.back_to else ()),
+        *(["uncommitted changes"] if release.dirty else ()),
+        *([release.result.upper()] if release.result != SUCCEEDED else ()),
+    ]
+    return (
+        f"{release.number:>4}  {release.when[:16].replace('T', ' ')}  {release.commit[:SHORT]}  "
+        f"{release.image}  config {release.config}  schema {release.migrations}  {release.who}"
+        + (f"  ({', '.join(marks)})" if marks else "")
+    )
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    repository = Repository()
+    engine = Engine()
+    known = releases.recorded(engine.history(options.stack))
+    to = releases.find(known, options.to)
+    who = releases.of_tree(ROOT, options.stack, repository).who
+    planned = rollback.plan(repository, known, to, who)
+    console.note(f"rollback: to release {to.number}: {_line(to).strip()}")
+    if planned.kept:
+        console.note(f"rollback: these migrations stay, they only add: {', '.join(planned.kept)}")
+    with rollback.tree(repository, planned, options.stack) as root:
+        outcome = _run(replace(engine, root=root), "up", options, planned.record)
+    if options.json:
+        print(json.dumps(_document(outcome, planned.record)))
+        return 0
+    print(summary(outcome))
+    print(
+        f"{options.stack} is back at release {to.number}. Pulumi.{options.stack}.yaml and the code "
+        "here are still newer: the next `make up` goes forward again"
+    )
+    return 0
+
+
+def _document(outcome: Outcome, record: Release | None) -> dict[str, object]:
+    return {
+        "operation": outcome.operation,
+        "stack": outcome.stack,
+        "changes": dict(outcome.changes),
+        "seconds": outcome.seconds,
+        **({"release": asdict(record)} if record else {}),
+    }
+
+
+def summary(outcome: Outcome) -> str:
+    """Return one line: what the operation did, or would do."""
+    counts = {kind: n for kind, n in sorted(outcome.changes.items()) if n}
+    words = ", ".join(f"{count} {WORDS.get(kind, kind)}" for kind, count in counts.items())
+    mood = " (nothing done yet)" if outcome.operation == "preview" and not outcome.unchanged else ""
+    what = words or "nothing to do"
+    return f"{outcome.operation} {outcome.stack}: {what}{mood}, {outcome.seconds:.1f} s"
+
+
+COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "drift": _drift,
+    "releases": _releases,
+    "rollback": _rollback,
+}
+"""What is more than one run of the engine."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.parser("scripts.deploy.stack", __doc__)
+    parser.add_argument("operation", choices=(*get_args(Operation), "releases", "rollback"))
+    parser.add_argument("stack", choices=STACKS)
+    parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--yes-destroy-prod", action="store_true", help="without it, prod is never destroyed"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,1 +1,0 @@
-"""A Kubernetes control plane as processes of this machine, without images and without root."""

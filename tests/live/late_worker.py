@@ -1,0 +1,29 @@
+"""A worker whose clock stands twenty minutes back: what it stamps is as old as a stalled worker's.
+
+The alert waits for a quarter of an hour that no scaling shortens: it is a threshold.
+"""
+
+import os
+import sys
+from typing import Final
+
+from service import logs
+from service.clock import utc_now
+from service.serve import serve
+from service.settings import load
+from tests.support.skewed import shift
+
+BACK_S: Final = 1_200.0
+
+
+def main() -> int:
+    """Run until told to stop, with the settings of any worker, and by the machine's clock."""
+    shift(-BACK_S)
+    settings = load(os.environ, "worker")
+    logs.configure(settings)
+    serve(settings, "worker", utc_now)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
