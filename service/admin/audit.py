@@ -144,4 +144,4 @@ def _print(verdict: Verdict, out: Output) -> None:
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     beyond = verdict.faults_found - len(verdict.faults)
     others = f", and at least {beyond} more" if beyond else ""
-    out.say(f"{told}{others}; docs/admin.md explains each")
+    out.say(f"{told}{others}; docs/operate/admin.md explains each")

@@ -20,8 +20,8 @@ from scripts.pictures.drawing import KINDS, draw
 from tests.unit.scripts.pictures.made_up import SPAN, board, line, panel, words
 
 BOARDS = {uid: boards.read(text) for uid, text in documents().items()}
-GUIDE = command.ROOT / "docs" / "monitoring.md"
-SHOWN = re.compile(r"!\[[^\]]+\]\(pictures/([a-z-]+)\.png\)")
+GUIDE = command.ROOT / "docs" / "operate" / "monitoring.md"
+SHOWN = re.compile(r"!\[[^\]]+\]\(\.\./pictures/([a-z-]+)\.png\)")
 MOST_BYTES = 250_000
 
 
@@ -123,7 +123,7 @@ def test_the_shipped_dashboards_are_those_that_are_drawn() -> None:
 
 def test_the_guide_shows_a_picture_of_each_dashboard_and_no_other() -> None:
     shown = SHOWN.findall(GUIDE.read_text(encoding="utf-8"))
-    assert sorted(shown) == sorted(BOARDS), "docs/monitoring.md shows other dashboards"
+    assert sorted(shown) == sorted(BOARDS), "docs/operate/monitoring.md shows other dashboards"
     there = {path.stem for path in command.FOLDER.iterdir()}
     assert there == set(BOARDS), "run `make pictures`; remove what is no dashboard any more"
 
