@@ -156,7 +156,8 @@ def _states() -> Iterator[str]:
 def _webhooks() -> Iterator[str]:
     yield from _head("Webhooks to merchants", "service/webhooks/catalogue.py")
     yield "How to receive them: [merchant-webhooks.md](../use/merchant-webhooks.md)."
-    yield "Amounts are minor units of `currency`; `timestamp` is when it happened, not when it was sent."
+    yield "Amounts are minor units of `currency`."
+    yield "`timestamp` is when it happened, not when it was sent."
     yield ""
     rows = [(f"`{name}`", f"[{event.data.__name__}](#{event.data.__name__.lower()})", event.meaning)
             for name, event in catalogue.CATALOGUE.items()]  # fmt: skip
