@@ -2,7 +2,8 @@
 
 The keys are those of Pulumi.<stack>.yaml under the project's name: `coinslot:api` holds an `Api`
 of infra/sections.py. Wrong input raises StackConfigError, which names all problems at once, each
-with its file, key and what is allowed.
+with its file, key and what is allowed. The ConfigMap holds every setting of the service that is no
+secret, defaults included, so that a review of the manifest sees them all.
 """
 
 import json

@@ -2,6 +2,9 @@
 
 aiopg commits each statement by itself, so one statement is one transaction. The hot statements are
 prepared on every connection and run by name with one JSON parameter: a list of items.
+
+A statement that the server cancels (`statement_timeout`) arrives as `asyncio.CancelledError`; the
+task is asked whether it was canceled itself. A timeout in mid-statement closes the connection.
 """
 
 import asyncio
