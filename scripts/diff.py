@@ -1,8 +1,8 @@
 """Say what a change does to the cluster: objects, fields, risks, violated policies.
 
 Both sides are rendered from git with the real engine. The base is where the change left BASE; the
-other side is the working tree, uncommitted files included, or --head. Committed manifests would be as right as the last `make
-render`, and `pulumi preview` needs a stack's state, which a fork doesn't have.
+other side is the working tree, uncommitted files included, or --head. Committed manifests would be
+as right as the last `make render`, and `pulumi preview` needs a state, which a fork doesn't have.
 
 Exit codes: 0 it is said, 1 a side could not be rendered, 2 wrong usage or a missing tool, 3 with
 --fail-on: there is a risk at least so severe, or a newly violated policy; 130 after Ctrl-C.

@@ -2,7 +2,7 @@
 
 The process refuses to start if a body or query type takes unknown fields, holds `Any` or itself, an
 integer without bounds, or a string without a pattern: validation is as strict as its loosest type.
-Patterns end in `(?!\\n)$`, because Python's `$` matches before a last newline.
+Patterns refuse a last newline, before which Python's `$` matches.
 """
 
 import asyncio
