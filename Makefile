@@ -142,6 +142,11 @@ image: ## build the container image and let a container of it pay a payment
 	$(BOOTSTRAP) venv image
 	@$(PYTHON) -m scripts.image
 
+.PHONY: push
+push: ## push IMAGE=registry/name:tag and name it by digest
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.image.push $(IMAGE)
+
 # --- load it ---------------------------------------------------------------------------------
 
 .PHONY: load

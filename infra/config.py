@@ -24,6 +24,9 @@ __all__ = ["STACKS", "StackConfig", "StackConfigError", "from_pulumi", "load"]
 
 RENDER_DIR_VARIABLE: Final = "COINSLOT_RENDER_DIR"
 """Environment variable with another parent folder for rendered stacks; for checks and tests."""
+IMAGE_VARIABLE: Final = "COINSLOT_IMAGE"
+"""Environment variable with an image, `repository:tag@sha256:digest`, instead of the file's: a
+deployment names what it has just built and scanned."""
 RENDER_DIR: Final = "rendered"
 """Relative, so that a clone in another folder is no change. The engine runs plugins in the
 program's folder, which is infra/."""
@@ -86,6 +89,8 @@ def load(
     if stack not in STACKS:
         raise StackConfigError(f"there is no stack {stack!r}; stacks: {', '.join(STACKS)}")
     problems: list[str] = []
+    if image := (environ or {}).get(IMAGE_VARIABLE):
+        raw = {**raw, "image": _image(image)}
     values = _read(raw, problems)
     if not problems:
         parent = (environ or {}).get(RENDER_DIR_VARIABLE) or RENDER_DIR
@@ -97,6 +102,13 @@ def load(
             return config
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     raise StackConfigError(f"Pulumi.{stack}.yaml has {count}:\n  " + "\n  ".join(problems))
+
+
+def _image(reference: str) -> str:
+    """Return the setting that a reference stands for, as JSON."""
+    name, _, digest = reference.partition("@")
+    repository, _, tag = name.rpartition(":")
+    return json.dumps({"repository": repository, "tag": tag, "digest": digest})
 
 
 def _read(raw: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from infra.config import IMAGE_VARIABLE
 from infra.labels import PROJECT
 from scripts.sides import ENCRYPTION, SECRET_VALUES, SHORT, Repository, SideError, settings
 from service.store.migrate import newest
@@ -79,7 +80,7 @@ def of_tree(root: Path, stack: str, repository: Repository | None = None) -> Rel
     return Release(
         commit=commit,
         dirty=dirty,
-        image=_image(document.get("config") or {}),
+        image=os.environ.get(IMAGE_VARIABLE) or _image(document.get("config") or {}),
         config=config_hash(document),
         migrations=newest(root / MIGRATIONS),
         who=_who(repository),

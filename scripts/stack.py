@@ -24,7 +24,7 @@ from typing import Final, get_args
 from rich.console import Console
 
 from infra import labels
-from infra.config import STACKS
+from infra.config import IMAGE_VARIABLE, STACKS
 from scripts import console, drift, releases, rollback, sides, versions
 from scripts.engine import (
     ROOT,
@@ -203,7 +203,9 @@ def _rollback(options: argparse.Namespace) -> int:
     if planned.kept:
         console.note(f"rollback: these migrations stay, they only add: {', '.join(planned.kept)}")
     with rollback.tree(repository, planned, options.stack) as root:
-        outcome = _run(replace(engine, root=root), "up", options, planned.record)
+        environ = {**engine.environ, **({IMAGE_VARIABLE: to.image} if "@" in to.image else {})}
+        there = replace(engine, root=root, environ=environ)
+        outcome = _run(there, "up", options, planned.record)
     if options.json:
         print(json.dumps(_document(outcome, planned.record)))
         return 0
