@@ -36,15 +36,16 @@ token: ## a token that `make dev` accepts: USER_ID=u1 SCOPES="payments:read paym
 # --- check it --------------------------------------------------------------------------------
 
 .PHONY: check
-check: lint fresh test ## what CI runs: format, lint, types, import rules, generated files, tests
+check: lint fresh test ## what CI runs: format, lint, types, import rules, prose, generated files, tests
 
 .PHONY: lint
-lint: ## format, lint, types and import rules
+lint: ## format, lint, types, import rules and prose
 	$(BOOTSTRAP) venv
 	$(PYTHON) -m ruff format --check --quiet .
 	$(PYTHON) -m ruff check --quiet .
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
+	@$(PYTHON) -m scripts.prose
 
 .PHONY: fresh
 fresh: ## fail when `make render` would change a committed file
@@ -144,6 +145,11 @@ pr-comment: ## put FILE=diff.md of `make diff` on the pull request PR=123, as th
 image: ## build the container image and let a container of it pay a payment
 	$(BOOTSTRAP) venv image
 	@$(PYTHON) -m scripts.image
+
+.PHONY: push
+push: ## push IMAGE=registry/name:tag and name it by digest
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.image.push $(IMAGE)
 
 # --- load it ---------------------------------------------------------------------------------
 

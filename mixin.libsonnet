@@ -4,6 +4,7 @@
 //     local coinslot = import 'coinslot/mixin.libsonnet';
 //     kubePrometheus { grafana+: { dashboards+: coinslot.grafanaDashboards } }
 //
+// It has no settings: a mixin with selectors of its own would be a second generator.
 // Jsonnet can't list a folder, so a new file is named here; a test compares both ways of shipping.
 local ruleFiles = [
   importstr 'alerts/generated/rules/objectives.yaml',

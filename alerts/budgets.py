@@ -2,7 +2,8 @@
 
 Multi-window, multi-burn-rate alerts after the Google SRE workbook, chapter 5. The long window says
 that it matters, the short one that it still goes on. Ratios over days come from recorded rates: a
-few thousand samples instead of millions.
+few thousand samples instead of millions. A burn needs five bad events in its long window, so that
+one failure of a quiet night is none; a minimum of traffic would hide an outage.
 """
 
 from collections.abc import Sequence

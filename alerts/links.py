@@ -2,7 +2,7 @@
 
 from typing import Final
 
-RUNBOOK_FOLDER: Final = "docs/runbooks"
+RUNBOOK_FOLDER: Final = "docs/operate/runbooks"
 RUNBOOK_BASE: Final = f"https://github.com/coinslot/coinslot/blob/main/{RUNBOOK_FOLDER}"
 """Change it here when the repo moves; every alert's `runbook_url` follows."""
 

@@ -135,7 +135,7 @@ PROTECTION: Final = (
         timeseries(
             "Bulkhead by pod",
             "Places that are taken at each provider. At its limit (BULKHEAD settings) a process "
-            "sends payments elsewhere, or refuses them: see docs/providers.md.",
+            "sends payments elsewhere, or refuses them: see docs/operate/providers.md.",
             (by_pod(PROVIDER_IN_FLIGHT, "provider"),),
             "count",
         ),

@@ -72,7 +72,7 @@ NOW: Final = (
     stat(
         "Success ratio",
         "Payments that did not end in an error. If it falls with a version: `make rollback`, "
-        "see docs/deployment.md.",
+        "see docs/operate/deployment.md.",
         SUCCESS_RATIO,
         "percent",
         SUCCESS_THRESHOLDS,

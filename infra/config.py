@@ -2,7 +2,8 @@
 
 The keys are those of Pulumi.<stack>.yaml under the project's name: `coinslot:api` holds an `Api`
 of infra/sections.py. Wrong input raises StackConfigError, which names all problems at once, each
-with its file, key and what is allowed.
+with its file, key and what is allowed. The ConfigMap holds every setting of the service that is no
+secret, defaults included, so that a review of the manifest sees them all.
 """
 
 import json
@@ -23,6 +24,9 @@ __all__ = ["STACKS", "StackConfig", "StackConfigError", "from_pulumi", "load"]
 
 RENDER_DIR_VARIABLE: Final = "COINSLOT_RENDER_DIR"
 """Environment variable with another parent folder for rendered stacks; for checks and tests."""
+IMAGE_VARIABLE: Final = "COINSLOT_IMAGE"
+"""Environment variable with an image, `repository:tag@sha256:digest`, instead of the file's: a
+deployment names what it has just built and scanned."""
 RENDER_DIR: Final = "rendered"
 """Relative, so that a clone in another folder is no change. The engine runs plugins in the
 program's folder, which is infra/."""
@@ -84,6 +88,8 @@ def load(
     if stack not in STACKS:
         raise StackConfigError(f"there is no stack {stack!r}; stacks: {', '.join(STACKS)}")
     problems: list[str] = []
+    if image := (environ or {}).get(IMAGE_VARIABLE):
+        raw = {**raw, "image": _image(image)}
     config = _resolved(stack, raw, problems)
     problems += coherence.problems(config, secret_keys)
     if problems:
@@ -93,6 +99,13 @@ def load(
         return config
     parent = (environ or {}).get(RENDER_DIR_VARIABLE) or RENDER_DIR
     return msgspec.structs.replace(config, render_directory=str(PurePosixPath(parent) / stack))
+
+
+def _image(reference: str) -> str:
+    """Return the setting that a reference stands for, as JSON."""
+    name, _, digest = reference.partition("@")
+    repository, _, tag = name.rpartition(":")
+    return json.dumps({"repository": repository, "tag": tag, "digest": digest})
 
 
 def _resolved(stack: Any, raw: Mapping[str, str], problems: list[str]) -> StackConfig:

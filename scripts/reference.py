@@ -28,6 +28,15 @@ from service.web.examples import AT, example_of
 
 MADE: Final = "<!-- Made by `make render`; edit {source} instead. -->"
 
+INDEX: Final = {
+    "alerts.md": "every alert, its threshold, its delay and the reason for both",
+    "errors.md": "every error of the API, its code and its status",
+    "events.md": "every log event and its fields",
+    "policy.md": "every rule for manifests, and the waivers",
+    "states.md": "the states of orders, payments, refunds and disputes",
+    "webhooks.md": "every event that merchants receive, and its fields",
+}
+
 KINDS: Final[Mapping[events.Kind, str]] = {
     "payment": "Orders, payments and refunds: what happened to the money.",
     "audit": "What people did, and whether the books are right.",
@@ -67,7 +76,15 @@ def pages() -> dict[str, str]:
         "policy.md": _policy(),
         "webhooks.md": _webhooks(),
     }
+    made["README.md"] = _index()
     return {name: "\n".join(lines) + "\n" for name, lines in made.items()}
+
+
+def _index() -> Iterator[str]:
+    yield from _head("Reference", "scripts/reference.py")
+    yield "Each page is generated from the code that it describes."
+    yield ""
+    yield from (f"- [{name}]({name}): {about}" for name, about in INDEX.items())
 
 
 def _events() -> Iterator[str]:
@@ -138,8 +155,9 @@ def _states() -> Iterator[str]:
 
 def _webhooks() -> Iterator[str]:
     yield from _head("Webhooks to merchants", "service/merchant_webhooks/catalog.py")
-    yield "How to receive them: [merchant-webhooks.md](../merchant-webhooks.md). Amounts are minor"
-    yield "units of `currency`; `timestamp` is when it happened, not when it was sent."
+    yield "How to receive them: [merchant-webhooks.md](../use/merchant-webhooks.md)."
+    yield "Amounts are minor units of `currency`."
+    yield "`timestamp` is when it happened, not when it was sent."
     yield ""
     rows = [(f"`{name}`", f"[{event.data.__name__}](#{event.data.__name__.lower()})", event.meaning)
             for name, event in catalog.CATALOGUE.items()]  # fmt: skip
@@ -179,7 +197,7 @@ def _alerts() -> Iterator[str]:
 
 def _alert(alert: Alert) -> Sequence[str]:
     hold = "at once" if alert.for_duration.duration == AT_ONCE else alert.for_duration.duration
-    link = f"[{alert.name}](../runbooks/{alert.name}.md)"
+    link = f"[{alert.name}](../operate/runbooks/{alert.name}.md)"
     return (link, str(alert.severity), alert.summary, alert.why, hold, alert.for_duration.why)
 
 

@@ -2,6 +2,8 @@
 
 From IANA's registries of special-purpose addresses (RFC 6890) and of multicast. The lists are
 ours, so that they are the same under every version of Python and in the cluster.
+A cloud's metadata addresses are refused whatever is allowed beside them: Azure's 168.63.129.16 is
+public by its number, and 100.64.0.0/10 and fd00::/8, which clusters use, hold those of others.
 """
 
 from collections.abc import Sequence

@@ -39,11 +39,11 @@ from service.views import (
 
 
 class ReviewItemView(msgspec.Struct, frozen=True):
-    """Something that waits for a person; `provider_ref` is its own name at the provider.
+    """An item of the review queue; `provider_ref` is its id at the provider.
 
     `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work),
     `grant_refund` (the failed refund of a paid order that can't be granted; `amount` is left),
-    `refund_reversal` (a refund that came back after it had succeeded), `dispute` (`failure_code`
+    `refund_reversal` (a refund that was reversed after it had succeeded), `dispute` (`failure_code`
     is its `review`) or `fraud_warning` (its `fraud_type`).
     """
 
@@ -94,7 +94,7 @@ class ParkedEvent(msgspec.Struct, frozen=True):
 
 
 class AttemptView(msgspec.Struct, frozen=True):
-    """Something that was tried at the provider, or decided by an operator."""
+    """An attempt at the provider, or an operator's decision."""
 
     id: UUID
     operation: str
@@ -131,7 +131,7 @@ class AuditEntryView(msgspec.Struct, frozen=True):
 
 
 class DifferenceView(msgspec.Struct, frozen=True):
-    """A difference between our books and another's, over all runs that have seen it."""
+    """A difference between our records and another system's, over all runs that saw it."""
 
     id: UUID
     kind: str

@@ -52,7 +52,7 @@ class AdminDispute(msgspec.Struct, frozen=True):
 
 
 class FraudWarningView(msgspec.Struct, frozen=True):
-    """A card network's suspicion; it is `open` while it waits for a person."""
+    """An early fraud warning; it is `open` while it waits for an operator."""
 
     id: UUID
     payment_id: UUID

@@ -82,7 +82,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "event_type": "the provider's name of the event, or ours of what a merchant is told",
         "failure_code": "why it failed; null if it did not",
         "failures": "failures in a row",
-        "fault": "what is wrong; docs/admin.md explains each",
+        "fault": "what is wrong; docs/operate/admin.md explains each",
         "first_position": "where the interval begins",
         "fraud_type": "the network's word for what it suspects",
         "foreign_charges": "charges compared that are somebody else's, on the same account",

@@ -5,7 +5,7 @@ from typing import Final
 
 YOUNG_OBJECTS: Final = 20_000
 """Objects that gather before a look at the young ones. At Python's 700 the collector took an eighth
-of the process's time under load; at this number a fiftieth (docs/performance.md)."""
+of the process's time under load; at this number a fiftieth (docs/develop/performance.md)."""
 
 MIDDLE_ROUNDS, OLD_ROUNDS = 20, 50
 """Looks at a generation before one at the next older one."""

@@ -4,7 +4,7 @@
 comes back spread over the whole range, which ends a retry storm sooner, and with fewer calls, than
 a fixed schedule or one that varies a little
 (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). On average it waits
-half as long as its bounds say.
+half as long as its bounds say. Webhooks to merchants keep the schedule that is documented to them.
 """
 
 from collections.abc import Callable

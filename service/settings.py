@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # PostgreSQL, the source of truth
     database_url: Secret = Secret("")
-    """Of a login that may do what the service does (docs/security.md); not the owner's."""
+    """Of a login that may do what the service does (docs/operate/security.md); not the owner's."""
     migration_database_url: Secret = Secret("")
     """The owner's, for the role `migrate` alone; empty: `database_url` is the owner's too."""
     migration_lock_timeout_s: Seconds = 0.5

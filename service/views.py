@@ -86,7 +86,7 @@ class RefundView(msgspec.Struct, frozen=True):
 
 
 class OrphanCapture(msgspec.Struct, frozen=True):
-    """A charge that took money and pays nothing; `amount` is in minor units of `currency`."""
+    """A charge that pays no payment; `amount` is in minor units of `currency`."""
 
     id: UUID
     payment_id: UUID

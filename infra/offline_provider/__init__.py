@@ -2,7 +2,8 @@
 
 It speaks the engine's own protocol (pulumirpc.ResourceProvider) and leaves the same state as the
 official plugin, so that the two can take turns. In render mode it writes the same files, in cluster
-mode it applies objects on the API server's side. docs/offline-provider.md says what it does not do.
+mode it applies objects on the API server's side.
+docs/develop/render-provider.md says what it does not do.
 One file a concern:
 
     wire.py       the engine's property encoding <-> plain Python

@@ -294,7 +294,7 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def _missing(context: grpc.ServicerContext, what: str) -> NoReturn:
-    text = f"the offline provider has no {what}; see docs/offline-provider.md"
+    text = f"the offline provider has no {what}; see docs/develop/render-provider.md"
     context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
     raise AssertionError("abort raises")
 

@@ -1,4 +1,8 @@
-"""The virtual environment: exactly requirements/dev.txt by hash, and this repo, editable."""
+"""The virtual environment: exactly requirements/dev.txt by hash, and this repo, editable.
+
+`python -m venv` makes it, so that it holds pip: a language host of Pulumi that is built from its
+module asks `python -m pip list` for plugins. uv fills it, because it links files from its cache.
+"""
 
 import hashlib
 import os

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from infra.config import IMAGE_VARIABLE
 from infra.labels import PROJECT
 from scripts.deploy.revisions import (
     ENCRYPTION,
@@ -86,7 +87,7 @@ def of_tree(root: Path, stack: str, repository: Repository | None = None) -> Rel
     return Release(
         commit=commit,
         dirty=dirty,
-        image=_image(document.get("config") or {}),
+        image=os.environ.get(IMAGE_VARIABLE) or _image(document.get("config") or {}),
         config=config_hash(document),
         migrations=newest(root / MIGRATIONS),
         who=_who(repository),

@@ -22,7 +22,7 @@ from subprocess import TimeoutExpired
 from typing import Final, get_args
 
 from infra import labels
-from infra.config import STACKS
+from infra.config import IMAGE_VARIABLE, STACKS
 from scripts import ROOT, console
 from scripts.deploy import drift, releases, revisions, rollback, versions
 from scripts.deploy.engine import (
@@ -195,7 +195,9 @@ def _rollback(options: argparse.Namespace) -> int:
     if planned.kept:
         console.note(f"rollback: these migrations stay, they only add: {', '.join(planned.kept)}")
     with rollback.tree(repository, planned, options.stack) as root:
-        outcome = _run(replace(engine, root=root), "up", options, planned.record)
+        environ = {**engine.environ, **({IMAGE_VARIABLE: to.image} if "@" in to.image else {})}
+        there = replace(engine, root=root, environ=environ)
+        outcome = _run(there, "up", options, planned.record)
     if options.json:
         print(json.dumps(_document(outcome, planned.record)))
         return 0

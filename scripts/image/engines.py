@@ -1,4 +1,8 @@
-"""What builds and runs images: a Docker engine, or buildah where there is none."""
+"""What builds and runs images: a Docker engine, or buildah where there is none.
+
+buildah runs with chroot isolation, which needs root but no daemon. Images have Docker's format,
+because OCI's has no HEALTHCHECK.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence

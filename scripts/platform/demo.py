@@ -197,7 +197,7 @@ All as it must be, in {seconds:.1f} s. Where to look next
   {logs}/   what the service said meanwhile
   make dev    the same platform in the foreground, for your own requests
   make preview STACK=staging    what the engine would do to a cluster
-  docs/architecture.md, service/api/routes.py    how it works""",
+  docs/develop/architecture.md, service/api/routes.py    how it works""",
         markup=False,
         soft_wrap=True,
     )

@@ -1,7 +1,8 @@
 """Child processes that never outlive their parent, not even when it is killed with -9.
 
 Each child has a lifeline: a small shell that waits on a pipe which only the parent holds open. When
-the parent ends, however it ends, the pipe closes and the lifeline stops the child.
+the parent ends, however it ends, the pipe closes and the lifeline stops the child. PR_SET_PDEATHSIG
+fires when the thread that started the child ends, which breaks under asyncio's executors.
 """
 
 import asyncio

@@ -144,4 +144,4 @@ def _print(verification: Verification, out: Output) -> None:
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     beyond = verification.faults_found - len(verification.faults)
     others = f", and at least {beyond} more" if beyond else ""
-    out.say(f"{told}{others}; docs/admin.md explains each")
+    out.say(f"{told}{others}; docs/operate/admin.md explains each")

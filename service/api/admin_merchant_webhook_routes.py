@@ -57,12 +57,12 @@ WEBHOOK_ROUTES: Final = (
     ),
     Endpoint(
         method="GET", path=f"{ONE}/deliveries", handler=w.list_deliveries, scope=ADMIN,
-        operation_id="listWebhookDeliveries", summary="List what was sent to an endpoint",
+        operation_id="listWebhookDeliveries", summary="List an endpoint's deliveries",
         tag="merchant webhooks", responses={200: w.DeliveryPage}, errors=_FOUND,
     ),
     Endpoint(
         method="POST", path=f"{ONE}/deliveries/{{delivery}}/redeliver", handler=w.redeliver,
-        scope=ADMIN, operation_id="redeliverWebhook", summary="Send a delivery once more",
+        scope=ADMIN, operation_id="redeliverWebhook", summary="Send a delivery again",
         tag="merchant webhooks", responses={202: v.DeliveryView}, errors=_STATE,
     ),
 )  # fmt: skip

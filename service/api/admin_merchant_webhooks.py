@@ -31,7 +31,9 @@ Url = Annotated[
 ]
 EventTypes = Annotated[
     tuple[EventType, ...],
-    Meta(min_length=1, max_length=50, description="What it is told; without, all of today's types"),
+    Meta(
+        min_length=1, max_length=50, description="What it receives; without, all of today's types"
+    ),
 ]
 Description = Annotated[
     str, Meta(max_length=200, pattern=TEXT, examples=["the shop's order service"])
@@ -39,7 +41,7 @@ Description = Annotated[
 
 
 class RegisterEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An endpoint of a merchant; it is told of what happens from then on."""
+    """A merchant's endpoint; it receives events from its registration on."""
 
     url: Url
     note: Note
@@ -48,7 +50,7 @@ class RegisterEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChangeEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change. A disabled endpoint is sent nothing; what was pending waits for it."""
+    """What to change. A disabled endpoint receives nothing; pending deliveries wait."""
 
     note: Note
     url: Url | None = None

@@ -17,13 +17,13 @@ _RESOLVE_ERRORS: Final = (e.NotFoundError, e.IllegalTransitionError, *_BUSY)
 ADMIN_ROUTES: Final = (
     Endpoint(
         method="GET", path="/v1/admin/review", handler=admin_review.list_review, scope=ADMIN,
-        operation_id="listReview", summary="List what waits for a person", tag="admin",
+        operation_id="listReview", summary="List the review queue", tag="admin",
         responses={200: s.ReviewPage}, errors=_BUSY,
     ),
     Endpoint(
         method="GET", path="/v1/admin/payments/{payment_id}", handler=admin_review.get_payment,
         scope=ADMIN, operation_id="getPaymentDetail", tag="admin",
-        summary="Read all that is known of a payment",
+        summary="Read a payment with its attempts, refunds and ledger entries",
         responses={200: v.PaymentDetailView}, errors=(e.NotFoundError, *_BUSY),
     ),
     Endpoint(
@@ -46,13 +46,13 @@ ADMIN_ROUTES: Final = (
     Endpoint(
         method="POST", path="/v1/admin/outbox/{message}/replay",
         handler=admin_operations.replay_message, scope=ADMIN, operation_id="replayMessage",
-        summary="Send a message once more", tag="admin", responses={200: v.OutboxMessageView},
+        summary="Send a message again", tag="admin", responses={200: v.OutboxMessageView},
         errors=(e.NotFoundError, e.IllegalTransitionError, *_BUSY),
     ),
     Endpoint(
         method="POST", path="/v1/admin/reconciliation/runs",
         handler=admin_operations.request_run, scope=ADMIN, operation_id="requestReconciliation",
-        summary="Ask for a reconciliation run", tag="admin",
+        summary="Request a reconciliation run", tag="admin",
         responses={202: v.ReconciliationRunView}, errors=_BUSY,
     ),
     Endpoint(
@@ -69,7 +69,7 @@ ADMIN_ROUTES: Final = (
     Endpoint(
         method="GET", path="/v1/admin/reconciliation/differences",
         handler=admin_operations.list_differences, scope=ADMIN, operation_id="listDifferences",
-        summary="List differences between the books", tag="admin",
+        summary="List reconciliation differences", tag="admin",
         responses={200: s.DifferencePage}, errors=_BUSY,
     ),
     Endpoint(
@@ -80,13 +80,13 @@ ADMIN_ROUTES: Final = (
     Endpoint(
         method="GET", path="/v1/admin/webhooks/parked", handler=manual_refunds.list_parked,
         scope=ADMIN, operation_id="listParkedWebhooks", tag="admin",
-        summary="List the events that found no payment",
+        summary="List parked events",
         responses={200: s.ParkedEvents}, errors=_BUSY,
     ),
     Endpoint(
         method="POST", path="/v1/admin/webhooks/replay", handler=manual_refunds.replay_event,
         scope=ADMIN, operation_id="replayParkedWebhook", tag="admin",
-        summary="Have a parked event looked at once more",
+        summary="Process a parked event again",
         responses={200: v.ParkedEvent}, errors=_RESOLVE_ERRORS,
     ),
     Endpoint(
@@ -104,37 +104,37 @@ ADMIN_ROUTES: Final = (
     Endpoint(
         method="GET", path="/v1/admin/orphan-captures", handler=manual_refunds.list_orphans,
         scope=ADMIN, operation_id="listOrphanCaptures", tag="admin",
-        summary="List the charges that pay nothing",
+        summary="List orphan captures",
         responses={200: s.OrphanCaptures}, errors=_BUSY,
     ),
     Endpoint(
         method="POST", path="/v1/admin/orphan-captures/{orphan_id}/retry",
         handler=manual_refunds.retry_orphan, scope=ADMIN, operation_id="retryOrphanCapture",
-        summary="Have the refund of an orphan capture in review tried again", tag="admin",
+        summary="Retry the refund of an orphan capture in review", tag="admin",
         idempotent=True, responses={202: OrphanCapture}, errors=_RESOLVE_ERRORS,
     ),
     Endpoint(
         method="POST", path="/v1/admin/orphan-captures/{orphan_id}/record",
         handler=manual_refunds.record_orphan, scope=ADMIN, operation_id="recordOrphanCapture",
-        summary="Book an orphan capture in review as given back otherwise", tag="admin",
+        summary="Record an orphan capture in review as refunded otherwise", tag="admin",
         idempotent=True, responses={200: OrphanCapture}, errors=_RESOLVE_ERRORS,
     ),
     Endpoint(
         method="POST", path="/v1/admin/refunds/{refund_id}/retry",
         handler=manual_refunds.retry_refund, scope=ADMIN, operation_id="retryRefund",
-        summary="Refund again in place of a refund that failed for good or came back",
+        summary="Refund again after a refund failed or was reversed",
         tag="admin", idempotent=True, responses={202: RefundView}, errors=_RESOLVE_ERRORS,
     ),
     Endpoint(
         method="POST", path="/v1/admin/refunds/{refund_id}/record",
         handler=manual_refunds.record_refund, scope=ADMIN, operation_id="recordRefund",
-        summary="Book what replaces a refund that failed for good or came back",
+        summary="Record what replaces a refund that failed or was reversed",
         tag="admin", idempotent=True, responses={200: RefundView}, errors=_RESOLVE_ERRORS,
     ),
     Endpoint(
         method="POST", path="/v1/admin/refunds/{refund_id}/dismiss",
         handler=manual_refunds.dismiss_refund, scope=ADMIN, operation_id="dismissRefund",
-        summary="Decide that nothing replaces a refund that came back",
+        summary="Close a reversed refund without a replacement",
         tag="admin", idempotent=True, responses={200: RefundView}, errors=_RESOLVE_ERRORS,
     ),
 )  # fmt: skip

@@ -26,7 +26,7 @@ Note = Annotated[
         min_length=1,
         max_length=1_000,
         pattern=TEXT,
-        description="Why; it is kept in the audit trail for ever",
+        description="Why; it is kept in the audit trail forever",
         examples=["captured, seen on the provider's dashboard"],
     ),
 ]
@@ -41,7 +41,7 @@ ProviderRef = Annotated[
 
 
 class EvidenceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the operator found at the provider; `amount` is what was captured or refunded there."""
+    """The operator's evidence; `amount` is what was captured or refunded at the provider."""
 
     note: Note
     provider_ref: ProviderRef | None = None
@@ -69,7 +69,7 @@ class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GivenBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How money was given back otherwise; `evidence.provider_ref` names the refund or transfer."""
+    """A refund made otherwise; `evidence.provider_ref` names the refund or transfer."""
 
     evidence: EvidenceBody
 
@@ -152,7 +152,7 @@ class OrphanCaptures(msgspec.Struct, frozen=True):
 
 
 class ReviewPage(msgspec.Struct, frozen=True):
-    """What waits for a person, oldest first; `next_cursor` is null on the last page."""
+    """The review queue, oldest first; `next_cursor` is null on the last page."""
 
     items: tuple[ReviewItemView, ...]
     next_cursor: UUID | None

@@ -26,13 +26,13 @@ DISPUTE_ROUTES: Final = (
     Endpoint(
         method="POST", path="/v1/admin/disputes/{dispute_id}/close", handler=disputes.close,
         scope=ADMIN, operation_id="closeDisputeReview", tag="admin", idempotent=True,
-        summary="End the review of a dispute, and take the games of a lost one back",
+        summary="Close the review of a dispute, and revoke the games of a lost one",
         responses={200: AdminDispute}, errors=_CLOSE_ERRORS,
     ),
     Endpoint(
         method="POST", path="/v1/admin/fraud-warnings/{warning_id}/close",
         handler=disputes.close_warning, scope=ADMIN, operation_id="closeFraudWarning", tag="admin",
-        summary="End a warning of fraud that was looked at", idempotent=True,
+        summary="Close a warning of fraud", idempotent=True,
         responses={200: FraudWarningView}, errors=_CLOSE_ERRORS,
     ),
 )  # fmt: skip

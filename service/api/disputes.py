@@ -38,7 +38,7 @@ class DisputePage(msgspec.Struct, frozen=True):
 
 
 class CloseDispute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The end of a dispute's review; `revoke` takes the games of a lost one back."""
+    """Closes a dispute's review; `revoke` revokes the games of a lost one."""
 
     evidence: EvidenceBody
     revoke: Annotated[bool, Meta(description="Only for one that is lost")] = False

@@ -13,7 +13,7 @@ from service.web.endpoint import Call, Nothing, Reply
 
 
 class WebhookReceipt(msgspec.Struct, frozen=True):
-    """The acknowledgement: the event is kept, was kept before, or is none that matters here."""
+    """The acknowledgment: the event is stored, was stored before, or is ignored."""
 
     outcome: Annotated[str, Meta(description="accepted, duplicate or ignored")]
     event_id: str | None

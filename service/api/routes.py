@@ -70,7 +70,7 @@ ROUTES: Final = (
     ),
     Endpoint(
         method="GET", path="/v1/payments/{payment_id}/timeline", handler=payments.get_timeline,
-        scope=READ, operation_id="getTimeline", summary="Read what happened to a payment",
+        scope=READ, operation_id="getTimeline", summary="Read a payment's timeline",
         tag="payments", responses={200: s.Timeline}, errors=(e.NotFoundError, *_BUSY),
     ),
     Endpoint(
@@ -81,7 +81,7 @@ ROUTES: Final = (
     ),
     Endpoint(
         method="POST", path="/v1/payments/{payment_id}/cancel", handler=payments.cancel_payment,
-        scope=WRITE, operation_id="cancelPayment", summary="Give up a payment that is held",
+        scope=WRITE, operation_id="cancelPayment", summary="Cancel an authorized payment",
         tag="payments", idempotent=True, responses={200: PaymentView, 202: PaymentView},
         errors=_HELD_ERRORS,
     ),
@@ -102,12 +102,12 @@ ROUTES: Final = (
     ),
     Endpoint(
         method="GET", path="/v1/admin/invariants", handler=admin_ledger.get_invariants, scope=ADMIN,
-        operation_id="getInvariants", summary="Check the money", tag="admin",
+        operation_id="getInvariants", summary="Check the money invariants", tag="admin",
         responses={200: s.Invariants}, errors=_BUSY,
     ),
     Endpoint(
         method="POST", path="/v1/webhooks/{provider}", handler=inbound_webhooks.receive_webhook,
-        scope=None, operation_id="receiveWebhook", summary="Take a provider's event",
+        scope=None, operation_id="receiveWebhook", summary="Receive a provider's event",
         tag="webhooks", responses={200: inbound_webhooks.WebhookReceipt},
         errors=(e.WebhookRefusedError, *_BUSY),
     ),

@@ -54,7 +54,7 @@ class CreatePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CapturePayment(OptionalBody, frozen=True, forbid_unknown_fields=True):
-    """A capture; without an amount, of all that is authorized. The rest is let go."""
+    """A capture; without an amount, of all that is authorized. The rest is released."""
 
     amount: Amount | None = None
 
@@ -131,7 +131,7 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Invariants(msgspec.Struct, frozen=True):
-    """Rows that break each money invariant (all 0 when all is well), and what is under way."""
+    """Rows that break each money invariant (0 when all is well), and unfinished work."""
 
     invariants: dict[str, int]
     pending: Pending

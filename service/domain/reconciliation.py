@@ -10,7 +10,7 @@ from service.domain.payment import CLOSED, ChargeOutcome, PaymentStatus
 
 
 class DifferenceKind(StrEnum):
-    """What a difference is about; each is one row for a charge, grant or dispute."""
+    """The kind of a difference; each is one row for a charge, grant or dispute."""
 
     MISSING_AT_PROVIDER = "missing_at_provider"
     MISSING_HERE = "missing_here"

@@ -41,7 +41,7 @@ LIMITS: Final[AmountLimits] = {
 }
 """The least charges of accounts that settle in the same currency
 (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts). Where Stripe converts, the
-converted amount must reach the least one of the account's currency: docs/providers.md."""
+converted amount must reach the least one of the account's currency: docs/operate/providers.md."""
 
 MAX_CODE: Final = 64
 BAD_REQUEST: Final = 400

@@ -1,4 +1,4 @@
-"""Sealing the audit trails: closed intervals with a root hash, one after the other (ADR 0075)."""
+"""Sealing the audit trails: closed intervals with a root hash, one after the other (ADR-45)."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Checking the audit trails against their seals, a part at a time (ADR 0076)."""
+"""Checking the audit trails against their seals, a part at a time (ADR-45)."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -2,6 +2,9 @@
 
 aiopg commits each statement by itself, so one statement is one transaction. The hot statements are
 prepared on every connection and run by name with one JSON parameter: a list of items.
+
+A statement that the server cancels (`statement_timeout`) arrives as `asyncio.CancelledError`; the
+task is asked whether it was canceled itself. A timeout in mid-statement closes the connection.
 """
 
 import asyncio
@@ -230,7 +233,7 @@ async def _lent() -> AsyncIterator[None]:
 
 
 def _raise_if_server_canceled(error: asyncio.CancelledError) -> None:
-    """Tell a cancellation of the task from a statement that the server canceled (ADR 0052)."""
+    """Tell a cancellation of the task from a statement that the server canceled."""
     task = asyncio.current_task()
     if task is not None and not task.cancelling():
         raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error

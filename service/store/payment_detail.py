@@ -9,7 +9,7 @@ from service.store.database import Database
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
-    """Something that was tried at the provider, or decided by an operator."""
+    """An attempt at the provider, or an operator's decision."""
 
     id: UUID
     operation: str

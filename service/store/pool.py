@@ -1,4 +1,4 @@
-"""A pool of connections that knows when one is of no use any more (ADR 0094).
+"""A pool of connections that knows when one is of no use any more (ADR-50).
 
 aiopg's own holds its lock while it connects, so that nobody gets a connection that is free; hands
 out connections that broke meanwhile (AssertionError); and forgets one whose setting up failed.

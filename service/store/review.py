@@ -12,7 +12,7 @@ from service.store.refunds import RecordRefundOutcome, record_refund_outcome_wit
 
 
 class ReviewRow(msgspec.Struct, frozen=True):
-    """Something that waits for a person; `provider_ref` is its own name at the provider.
+    """An item of the review queue; `provider_ref` is its id at the provider.
 
     `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work),
     `grant_refund` (a refund of a paid order that can't be granted, which failed; the amount is

@@ -1,4 +1,4 @@
-"""Seal the audit trails, and check them against their seals (ADR 0075 and 0076)."""
+"""Seal the audit trails, and check them against their seals (ADR-45)."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ class Rounds:
 async def seal(ctx: Context) -> int:
     """Seal what is due and say so; return how many entries, if more are waiting, else 0.
 
-    The line in the log is the anchor outside the database: see docs/security.md.
+    The line in the log is the anchor outside the database: see docs/operate/security.md.
     """
     now = ctx.now()
     due = now - timedelta(seconds=ctx.settings.audit_seal_interval_s)

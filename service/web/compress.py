@@ -1,7 +1,7 @@
 """Compressed answers: only large ones, only successes, only for who asked.
 
 Whether that lets somebody guess at a secret by an answer's length (BREACH) is argued in
-docs/security.md.
+docs/operate/security.md.
 """
 
 import re

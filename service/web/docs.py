@@ -1,4 +1,7 @@
-"""The OpenAPI document as a page at /docs: plain HTML, made once, without a script."""
+"""The OpenAPI document as a page at /docs: plain HTML, made once, without a script.
+
+The usual viewers are megabytes of somebody else's code on the origin that takes payments.
+"""
 
 import base64
 import hashlib

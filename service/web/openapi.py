@@ -37,16 +37,16 @@ HEADERS: Final = {
     POLICY: ("string", 'The quotas that apply, e.g. `"user";q=600;w=60`: 600 requests in 60 s.'),
     LIMIT: ("string", 'What is left of them, e.g. `"user";r=599;t=1`: 599, all again after 1 s.'),
     IDEMPOTENT_REPLAYED: ("string", "`true` on the repeated answer of an earlier request."),
-    hdrs.WWW_AUTHENTICATE: ("string", "Why the token was not taken (RFC 6750)."),
-    hdrs.ACCEPT_ENCODING: ("string", "`identity`: bodies are taken without a Content-Encoding."),
+    hdrs.WWW_AUTHENTICATE: ("string", "Why the token was refused (RFC 6750)."),
+    hdrs.ACCEPT_ENCODING: ("string", "`identity`: bodies are accepted without a Content-Encoding."),
     hdrs.RETRY_AFTER: ("integer", "Seconds to wait before the next try."),
 }
 """Of answers, with their type and what they say."""
 
 STATUSES: Final = {
-    200: "Done, or as asked",
-    201: "Made",
-    202: "Taken; the outcome is not known yet",
+    200: "OK",
+    201: "Created",
+    202: "Accepted; the outcome is not known yet",
     204: "Done; there is nothing to say",
 }
 """What an answer means, where no error is meant."""

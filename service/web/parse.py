@@ -1,4 +1,9 @@
-"""From an untrusted request to typed values: sizes, depths, encodings and names are all bounded."""
+"""From an untrusted request to typed values: sizes, depths, encodings and names are all bounded.
+
+The process refuses to start if a body or query type takes unknown fields, holds `Any` or itself, an
+integer without bounds, or a string without a pattern: validation is as strict as its loosest type.
+Patterns refuse a last newline, before which Python's `$` matches.
+"""
 
 import asyncio
 import re

@@ -58,7 +58,7 @@ def test_no_runbook_is_left_of_an_alert_that_is_gone() -> None:
 def test_the_reference_lists_every_runbook() -> None:
     text = (ROOT / "docs" / "reference" / "alerts.md").read_text(encoding="utf-8")
     for alert in all_alerts():
-        assert f"| [{alert.name}](../runbooks/{alert.name}.md) | {alert.severity} |" in text
+        assert f"| [{alert.name}](../operate/runbooks/{alert.name}.md) | {alert.severity} |" in text
 
 
 def commands(page: Path) -> Iterator[list[str]]:

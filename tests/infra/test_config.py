@@ -304,3 +304,11 @@ def test_another_folder_for_manifests_comes_from_the_environment() -> None:
     loaded = load("prod", raw_config("prod"), environ={"COINSLOT_RENDER_DIR": "/elsewhere"})
 
     assert loaded.render_directory == "/elsewhere/prod"
+
+
+def test_a_deployment_names_the_image_that_it_has_built() -> None:
+    image = f"ghcr.io/coinslot/coinslot:3fa21c7@sha256:{'a' * 64}"
+    loaded = load("prod", raw_config("prod"), environ={"COINSLOT_IMAGE": image})
+    assert loaded.image.reference == image
+    with pytest.raises(StackConfigError, match=r"coinslot:image\.repository"):
+        load("prod", raw_config("prod"), environ={"COINSLOT_IMAGE": "no-tag"})

@@ -14,7 +14,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TOOL_TIMEOUT_S = 60
-VERB = re.compile(r"^([a-z-]+):[^#\n]*## (.*)", re.MULTILINE)
+SETUP = ROOT / ".github" / "actions" / "setup" / "action.yml"
+TARGET = re.compile(r"^([a-z-]+):[^#\n]*## (.*)", re.MULTILINE)
 PINNED = re.compile(r"^\s*(?:- )?uses: \S+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 ACTIONLINT = ROOT / ".tools" / "bin" / "actionlint"
 ZIZMOR = ROOT / ".venv" / "bin" / "zizmor"
@@ -70,7 +71,9 @@ def triggers(workflow: dict[Any, Any]) -> set[str]:
 
 
 def test_there_is_a_workflow_for_each_purpose() -> None:
-    assert {path.stem for path in WORKFLOWS} == {"audit", "ci", "deploy", "drift", "preview"}
+    assert {path.stem for path in WORKFLOWS} == {
+        *("audit", "ci", "deploy", "drift", "image", "preview"),
+    }
 
 
 def test_actionlint_has_nothing_to_say() -> None:
@@ -95,15 +98,15 @@ def test_both_tools_see_a_bad_workflow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("job", "command"), list(commands()))
-def test_every_step_is_a_verb_that_runs_here_too(job: str, command: str) -> None:
-    verbs = dict(VERB.findall((ROOT / "Makefile").read_text()))
-    program, verb, *settings = shlex.split(command)
+def test_every_step_is_a_target_that_runs_here_too(job: str, command: str) -> None:
+    targets = dict(TARGET.findall((ROOT / "Makefile").read_text()))
+    program, target, *settings = shlex.split(command)
     assert program == "make", f"{job} runs something that a clone can't: {command}"
-    assert verb in verbs, f"{job} runs `make {verb}`, which is no verb"
-    assert "not built yet" not in verbs[verb]
+    assert target in targets, f"{job} runs `make {target}`, which is no target"
+    assert "not built yet" not in targets[target]
     environ = {**os.environ, "STACK": "staging", "PR": "1", "GITHUB_STEP_SUMMARY": "/dev/null"}
     done = subprocess.run(
-        ("make", "--dry-run", verb, *settings),
+        ("make", "--dry-run", target, *settings),
         cwd=ROOT,
         env=environ,
         capture_output=True,
@@ -116,7 +119,10 @@ def test_every_step_is_a_verb_that_runs_here_too(job: str, command: str) -> None
 
 def test_every_action_is_pinned_by_commit_and_says_which_version_that_is() -> None:
     lines = [
-        line for path in WORKFLOWS for line in path.read_text().splitlines() if "uses:" in line
+        line
+        for path in (*WORKFLOWS, SETUP)
+        for line in path.read_text().splitlines()
+        if "uses:" in line
     ]
     outside = [line for line in lines if "uses: ./" not in line]
     assert outside
@@ -129,7 +135,11 @@ def test_rights_are_given_a_job_and_no_more_than_it_needs() -> None:
         assert workflow["permissions"] == {}, name
         assert job["permissions"], name
         writers |= {(name, what) for what, right in job["permissions"].items() if right != "read"}
-    assert writers == {("preview.comment", "pull-requests")}
+    assert writers == {
+        ("preview.comment", "pull-requests"),
+        ("deploy.image", "packages"),
+        ("image.image", "packages"),
+    }
 
 
 def test_a_pull_request_gets_no_secret_and_no_privileged_trigger() -> None:
@@ -166,6 +176,17 @@ def test_every_job_ends_and_no_two_updates_run_at_once() -> None:
     assert deploy["concurrency"]["cancel-in-progress"] is False
     assert triggers(deploy) == {"push"}
     assert deploy[True]["push"] == {"branches": ["main"]}
-    prod = deploy["jobs"]["prod"]
-    assert (prod["environment"], prod["needs"]) == ("prod", "staging")
-    assert deploy["jobs"]["staging"]["needs"] == "ci"
+    prod, staging = deploy["jobs"]["prod"], deploy["jobs"]["staging"]
+    assert (prod["environment"], prod["needs"]) == ("prod", ["image", "staging"])
+    assert (staging["needs"], deploy["jobs"]["image"]["needs"]) == ("image", "ci")
+    for job in (staging, prod):
+        assert job["env"]["COINSLOT_IMAGE"] == "${{ needs.image.outputs.reference }}"
+
+
+def test_every_job_runs_on_the_python_of_the_image() -> None:
+    (setup,) = read(SETUP)["runs"]["steps"]
+    version = setup["with"]["python-version"]
+    assert f"python:{version}-slim" in (ROOT / "Dockerfile").read_text()
+    for name, _, job in jobs():
+        uses = [step.get("uses") for step in job.get("steps", ())]
+        assert not uses or "./.github/actions/setup" in uses, name

@@ -1,7 +1,7 @@
 """Rules and panels whose windows are shorter by one factor, so that minutes show what hours do.
 
 Windows, offsets, holds and intervals are divided by FACTOR; what would still be longer than
-LONGEST_S is cut there. Thresholds stay as they are (docs/adr/0083-alerts-fire-in-a-scaled-time.md).
+LONGEST_S is cut there. Thresholds stay as they are.
 """
 
 import re

@@ -2,6 +2,8 @@
 
 It looks for 5xx, for answers that /openapi.json doesn't promise (status, type, schema, headers),
 for good requests that are refused and bad ones that are taken, for tokens that are not looked at.
+Its hooks make good requests possible ones (ids that exist, signed webhooks); without them nine of
+ten end as 404. It runs as a program, which learns from one phase for the next.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Random customers, random faults, crashes and leaps of time; afterwards the money must be right.
 
 Hypothesis writes the stories and shortens those that end badly. The API is a process of its own
-that is really killed; the database, the cache, the simulator and HTTP are real.
+that is really killed; the database, the cache, the simulator and HTTP are real. A model that
+predicts each answer would be the service written twice, with the same mistakes.
 """
 
 import asyncio

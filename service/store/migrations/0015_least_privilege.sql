@@ -1,5 +1,5 @@
 -- What the API and the workers may do: a role that owns nothing, with the verbs and columns that
--- their statements use (ADR 0079). Their login is a member of it; the owner runs the migrations.
+-- their statements use (ADR-46). Their login is a member of it; the owner runs the migrations.
 -- depends: 0012_merchant_webhooks
 
 -- A role is the server's and not the database's: it may be there, or be made at this very moment.

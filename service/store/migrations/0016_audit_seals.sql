@@ -1,5 +1,5 @@
 -- Closed intervals of the audit trails, each sealed by a root hash, so that a chain that is gone
--- shows as well as one that was changed (ADR 0075).
+-- shows as well as one that was changed (ADR-45).
 -- depends: 0014_operators
 
 -- Where an entry stands among those of both trails. CACHE 1: a number that a connection keeps in

@@ -1,5 +1,5 @@
 -- The invariants look at the newest entries of the audit trails, not every minute at all of them
--- (ADR 0076): twice the hashes of a million payments took longer than a statement may.
+-- (ADR-45): twice the hashes of a million payments took longer than a statement may.
 -- depends: 0015_least_privilege
 
 -- The newest 20,000, and those where no seal will ever reach. What is older is sealed, or will be as

@@ -1,4 +1,4 @@
--- What a provider takes back after it was final, and what is done in its dashboard (ADR 0082).
+-- What a provider takes back after it was final, and what is done in its dashboard (ADR-36).
 -- depends: 0019_hashes_in_line
 
 INSERT INTO status_transitions (entity, from_status, to_status) VALUES

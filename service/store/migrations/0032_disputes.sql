@@ -1,4 +1,4 @@
--- Disputes: what a bank takes back from a payment, and warnings of fraud before it does (ADR 0084).
+-- Disputes: what a bank takes back from a payment, and warnings of fraud before it does (ADR-37).
 -- depends: 0031_ledger_booked_once
 
 -- expands: ledger_booked_once forbids the same for captures and refunds

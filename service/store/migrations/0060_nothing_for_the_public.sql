@@ -1,5 +1,5 @@
 -- Who is neither the owner nor the service can call nothing here, make nothing, and hang nothing on
--- our triggers' functions; and those that act as the owner look at what they hang on (ADR 0095).
+-- our triggers' functions; and those that act as the owner look at what they hang on (ADR-47).
 -- depends: 0035_foreign_charges
 
 -- expands: only the service calls them, and it is granted what it calls below

@@ -1,5 +1,5 @@
 -- The guards name their tables with their schema: they run as whoever writes, and a table of that
--- session's own, should anybody be let to make one, would stand before ours (ADR 0095).
+-- session's own, should anybody be let to make one, would stand before ours (ADR-47).
 -- depends: 0062_seals_of_positions_given_out
 
 -- A fixed search path would do the same, at a tenth of a payment's cost. What acts as the owner has

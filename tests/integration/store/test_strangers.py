@@ -24,7 +24,7 @@ from tests.integration.store.test_audit_seals import payment, seal
 from tests.support.databases import Databases, Urls
 
 ACTORS: Final = ("stranger", "service")
-REMEDY: Final = "docs/security.md, Database logins: what a migration that makes a function does"
+REMEDY: Final = "docs/operate/security.md, Database logins: functions of a migration"
 OURS: Final = """
     FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (
         SELECT FROM pg_depend d

@@ -1,0 +1,127 @@
+"""Check the prose: the field's words, one spelling each, and proselint's rules.
+
+    python -m scripts.prose [FILE …]
+
+Reads README.md, CONTRIBUTING.md, docs/ and the texts of the API's document. Code is left out, as
+are the reference pages, whose texts come from the code. Exit codes: 0 nothing found, 1 findings.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from proselint.checks import __register__
+from proselint.config import Config
+from proselint.registry import CheckRegistry
+from proselint.registry.checks import Check, types
+from proselint.tools import LintFile
+from service.http.openapi import document
+from service.http.routes import ROUTES
+
+ROOT: Final = Path(__file__).parents[1]
+GENERATED: Final = ROOT / "docs" / "reference"
+SHOWN: Final = 1000
+
+CODE: Final = re.compile(
+    r"^ *```.*?^ *```|^(?: {4,}|\t)(?![-*\d|]).*?$|`[^`\n]+`|\]\([^)]*\)|<!--.*?-->|<https?:[^>]*>",
+    re.MULTILINE | re.DOTALL,
+)
+WORDS: Final = {
+    r"(?:catalogu)(?:e|es)": "catalog",
+    r"cancell(?:ed|ing)": "canceled",
+    r"licences?|licenced": "license",
+    r"behaviours?": "behavior",
+    r"colou(?:r|rs|red)": "color",
+    r"recognis(?:e|es|ed)": "recognize",
+    r"honours?": "honors",
+    r"time-outs?": "timeout",
+    r"fail-over": "failover",
+    r"roll-outs?": "rollout",
+    r"settl(?:e|es|ed|ing)": "record the outcome",
+    r"hand(?:s|ed|ing)? on": "fail over",
+    r"st(?:and|ands|ood|anding) in for": "fail over, or simulate",
+    r"g(?:ive|ives|iving|iven|ave) (?:it )?back": "refund",
+    r"news": "provider update",
+    r"judg(?:e|es|ed|ing)": "check, decide",
+    r"verbs?": "target",
+    r"played": "simulated",
+    r"mend(?:s|ed|ing)?": "fix",
+    r"stor(?:y|ies)": "scenario",
+    r"taps?": "exchange proxy",
+    r"(?:our|the|their|whose) books": "ledger",
+    r"walls?|doors?": "guard, access",
+    r"t(?:ake|akes|aken|ook) up": "finish, resume",
+    r"(?:against|to) whom": "name the actor",
+    r"what became of": "the outcome of",
+    r"what comes of": "the outcome of",
+}
+"""Words that are pictures or our own, and the field's word instead."""
+
+CHECKS: Final = {
+    **dict.fromkeys(("archaism", "cliches", "malapropisms"), True),
+    **dict.fromkeys(("mondegreens", "needless_variants", "nonwords", "redundancy"), True),
+    **dict.fromkeys(("spelling", "terms", "vocabulary"), True),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print each finding as file:line:column; return the exit code."""
+    paths = [Path(name).resolve() for name in (sys.argv[1:] if arguments is None else arguments)]
+    found = [line for name, text in texts(paths) for line in findings(name, text)]
+    print("\n".join(found) or "prose: nothing found")
+    return 1 if found else 0
+
+
+@cache
+def register() -> None:
+    """Register proselint's checks and the one of our own words, once a process."""
+    ours = Check(
+        check_type=types.PreferredForms(items=WORDS),
+        path="vocabulary",
+        message="say '{}' instead of '{}'",
+    )
+    CheckRegistry().register_many((*__register__, ours))
+
+
+def texts(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of the files, or of everything if there are none."""
+    for path in paths or pages():
+        yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+    if not paths:
+        yield from described("openapi", document(ROUTES, "0"))
+
+
+def pages() -> Iterator[Path]:
+    """Yield the pages that people write."""
+    yield from (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
+    yield from (p for p in sorted((ROOT / "docs").rglob("*.md")) if GENERATED not in p.parents)
+
+
+def described(where: str, part: Any) -> Iterator[tuple[str, str]]:
+    """Yield the summaries and descriptions in a part of the API's document."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key in {"summary", "description"} and isinstance(value, str):
+                yield f"{where}/{key}", value
+            else:
+                yield from described(f"{where}/{key}", value)
+    elif isinstance(part, list):
+        for number, value in enumerate(part):
+            yield from described(f"{where}/{number}", value)
+
+
+def findings(name: str, text: str) -> Iterator[str]:
+    """Yield what a text should say otherwise; code is blanked, so that places stay."""
+    register()
+    prose = CODE.sub(lambda code: re.sub(r"\S", " ", code[0]), text)
+    config = Config(max_errors=SHOWN, checks=CHECKS)
+    for result in LintFile(name, prose).lint(config):
+        line, column = result.pos
+        yield f"{name}:{line}:{column}: {result.check_result.message}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
