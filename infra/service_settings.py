@@ -11,7 +11,7 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from infra import labels
-from infra.config_reader import UNREAD, read_or, unknown_keys
+from infra.config_reader import UNREAD, UnreadError, unknown_keys
 from service.jwt_keys import MIN_HS256_KEY_BYTES
 from service.secret_use import Hs256, Role, held, held_by_any
 from service.settings import Settings, SettingsError, env_name, load
@@ -111,8 +111,9 @@ def resolved(
 
     UNREAD is each setting that can't be read; what is wrong is added to `problems`.
     """
-    names = read_or(UNREAD, lambda: list(chosen))
-    if names is UNREAD:
+    try:
+        names = list(chosen)
+    except UnreadError:
         return UNREAD, UNREAD
     plain = [field.name for field in msgspec.structs.fields(Settings)]
     plain = [name for name in plain if name not in _secret_fields()]

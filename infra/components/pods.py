@@ -14,7 +14,7 @@ from infra.sections import Amounts, Resources
 
 UID: Final = 10_001
 """The user and group that the image is built for; it has no account on any node."""
-USER: Final = {
+USER: Final[Mapping[str, Any]] = {
     "run_as_non_root": True,
     "run_as_user": UID,
     "run_as_group": UID,

@@ -1,4 +1,4 @@
-"""Rendered stacks, and hands to damage them with."""
+"""Rendered stacks, and functions that damage them."""
 
 import copy
 from collections.abc import Callable

@@ -12,11 +12,11 @@ from infra.policy.objects import ManifestError, Stack, load
 from infra.policy.rules import Waiver
 from infra.policy.waivers import WAIVERS
 from infra.review.pairing import unhashed
-from tests.infra.broken_doors import DOORS, declare_name_server
+from tests.infra.broken_network import NETWORK, declare_name_server
 from tests.infra.broken_stacks import BREAKS
 from tests.infra.stacks import WORKER, container, copied, pod, rendered, spec
 
-EXAMPLES = {**BREAKS, **DOORS}
+EXAMPLES = {**BREAKS, **NETWORK}
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -10,7 +10,7 @@ Each rule is a small function over the changes of a stack, with an id and a seve
 from typing import Final
 
 from infra.review.risks import alerting, capacity, exposure, lifecycle, monitoring, pods, secrets
-from infra.review.risks.rule import SEVERITIES, Risk, Rule, Scene, Severity
+from infra.review.risks.rule import SEVERITIES, Comparison, Risk, Rule, Severity
 
 __all__ = ["RULES", "SEVERITIES", "Risk", "Rule", "Severity", "risks"]
 
@@ -29,6 +29,6 @@ RULES: Final[tuple[Rule, ...]] = tuple(
 
 def risks(changes: Sequence[Change], before: Stack, after: Stack) -> list[Risk]:
     """Return what the rules find, the most severe first."""
-    scene = Scene(changes, before, after)
-    found = [risk for rule in RULES for risk in rule.find(scene)]
+    comparison = Comparison(changes, before, after)
+    found = [risk for rule in RULES for risk in rule.find(comparison)]
     return sorted(found, key=lambda risk: (SEVERITIES.index(risk.severity), risk.object))

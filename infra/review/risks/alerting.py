@@ -8,7 +8,7 @@ from typing import Any, Final
 from alerts import parsing
 from infra.policy.objects import Stack, dig
 from infra.review.fields import items
-from infra.review.risks.rule import Finding, Scene, risk
+from infra.review.risks.rule import Comparison, Finding, risk
 
 SEVERITIES: Final = ("info", "warning", "critical")
 DEFAULT_INTERVAL: Final = "1m"
@@ -46,60 +46,60 @@ class Recording:
 
 
 @risk("high")
-def alert_removed(scene: Scene) -> Iterator[Finding]:
+def alert_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name alerts that nobody gets any more."""
-    after = _alerts(scene.after)
-    for key, old in _alerts(scene.before).items():
+    after = _alerts(comparison.after)
+    for key, old in _alerts(comparison.before).items():
         if key not in after:
             yield old.owner, f"alert removed: {key}"
 
 
 @risk("high")
-def alert_loosened(scene: Scene) -> Iterator[Finding]:
+def alert_loosened(comparison: Comparison) -> Iterator[Finding]:
     """Name alerts that fire later: a threshold farther off, a longer wait, a lower severity."""
-    for key, old, new in _kept(scene):
+    for key, old, new in _kept(comparison):
         for text in (*_moved(old, new, looser=True), *_quieter(old, new)):
             yield new.owner, f"alert {key} loosened: {text}"
 
 
 @risk("low")
-def alert_tightened(scene: Scene) -> Iterator[Finding]:
+def alert_tightened(comparison: Comparison) -> Iterator[Finding]:
     """Name alerts that fire earlier: they may wake people up."""
-    for key, old, new in _kept(scene):
+    for key, old, new in _kept(comparison):
         for text in _moved(old, new, looser=False):
             yield new.owner, f"alert {key} tightened: {text}"
 
 
 @risk("medium")
-def alert_changed(scene: Scene) -> Iterator[Finding]:
+def alert_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name alerts that ask something else."""
-    for key, old, new in _kept(scene):
+    for key, old, new in _kept(comparison):
         if old.asks != new.asks:
             yield new.owner, f"alert {key} asks something else: read its expression below"
 
 
 @risk("medium")
-def recording_changed(scene: Scene) -> Iterator[Finding]:
+def recording_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name recorded series that are made of something else: all that is built on them changes."""
-    before = _recordings(scene.before)
-    for key, new in _recordings(scene.after).items():
+    before = _recordings(comparison.before)
+    for key, new in _recordings(comparison.after).items():
         if before.get(key, new) != new:
             yield new.owner, f"recorded series {key} is made of something else"
 
 
 @risk("high")
-def recording_removed(scene: Scene) -> Iterator[Finding]:
+def recording_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name recorded series that stop; alerts and dashboards that use them go silent."""
-    after = _recordings(scene.after)
-    for key, old in _recordings(scene.before).items():
+    after = _recordings(comparison.after)
+    for key, old in _recordings(comparison.before).items():
         if key not in after:
             yield old.owner, f"recorded series removed: {key}"
 
 
 @risk("high")
-def alerts_evaluated_later(scene: Scene) -> Iterator[Finding]:
+def alerts_evaluated_later(comparison: Comparison) -> Iterator[Finding]:
     """Name groups of rules that are looked at less often, or that may be cut off."""
-    for change in scene.kept("PrometheusRule"):
+    for change in comparison.kept("PrometheusRule"):
         groups = (dig(side, "spec.groups") for side in (change.old, change.new))
         for name, old, new in items(*groups):
             if not (old and new):
@@ -143,9 +143,9 @@ def _recordings(stack: Stack) -> dict[str, Recording]:
     return found
 
 
-def _kept(scene: Scene) -> Iterator[tuple[str, Alert, Alert]]:
-    before = _alerts(scene.before)
-    for key, new in _alerts(scene.after).items():
+def _kept(comparison: Comparison) -> Iterator[tuple[str, Alert, Alert]]:
+    before = _alerts(comparison.before)
+    for key, new in _alerts(comparison.after).items():
         if before.get(key, new) != new:
             yield key, before[key], new
 

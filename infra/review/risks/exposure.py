@@ -1,4 +1,4 @@
-"""Doors: who may reach the pods, and whom they may reach."""
+"""Who may reach the pods, and whom they may reach."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -7,11 +7,11 @@ from infra import ranges
 from infra.policy.network import narrows
 from infra.policy.objects import Object, dig
 from infra.review.fields import canonical
-from infra.review.risks.rule import Finding, Scene, risk
+from infra.review.risks.rule import Comparison, Finding, risk
 
 IMPLIED: Final = ("Egress", "Ingress")
 """Directions of a policy that names none; what has no rules of a direction denies it."""
-DOORS: Final = ("Ingress", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "Gateway")
+ENTRANCES: Final = ("Ingress", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "Gateway")
 RIGHTS: Final = (
     "Role",
     "ClusterRole",
@@ -25,21 +25,21 @@ DIRECTIONS: Final = {"egress": "to", "ingress": "from"}
 
 
 @risk("high")
-def network_opened_to_the_world(scene: Scene) -> Iterator[Finding]:
+def network_opened_to_the_world(comparison: Comparison) -> Iterator[Finding]:
     """Name flows to everywhere that were not allowed before."""
-    return _opened(scene, wide=True)
+    return _opened(comparison, wide=True)
 
 
 @risk("medium")
-def network_opened(scene: Scene) -> Iterator[Finding]:
+def network_opened(comparison: Comparison) -> Iterator[Finding]:
     """Name narrower flows that were not allowed before."""
-    return _opened(scene, wide=False)
+    return _opened(comparison, wide=False)
 
 
 @risk("medium")
-def network_closed(scene: Scene) -> Iterator[Finding]:
+def network_closed(comparison: Comparison) -> Iterator[Finding]:
     """Name flows that are no longer allowed by a policy: what uses them fails."""
-    for change in scene.of("NetworkPolicy"):
+    for change in comparison.of("NetworkPolicy"):
         for direction, way in DIRECTIONS.items():
             gone = _flows(change.old, direction).keys() - _flows(change.new, direction).keys()
             for where in sorted(gone):
@@ -47,17 +47,17 @@ def network_closed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def network_selection_changed(scene: Scene) -> Iterator[Finding]:
+def network_selection_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name policies that hold for other pods than before."""
-    for change in scene.kept("NetworkPolicy"):
+    for change in comparison.kept("NetworkPolicy"):
         if dig(change.old, "spec.podSelector") != dig(change.new, "spec.podSelector"):
             yield change.title, "NetworkPolicy applies to other pods than before"
 
 
 @risk("high")
-def service_published(scene: Scene) -> Iterator[Finding]:
+def service_published(comparison: Comparison) -> Iterator[Finding]:
     """Name Services that can be reached from outside the cluster now, or lead out of it."""
-    for change in scene.of("Service"):
+    for change in comparison.of("Service"):
         old, new = (dig(side, "spec.type") or "ClusterIP" for side in (change.old, change.new))
         if new in ("NodePort", "LoadBalancer") and new != old:
             yield change.title, f"Service is published outside the cluster (type {new})"
@@ -66,18 +66,18 @@ def service_published(scene: Scene) -> Iterator[Finding]:
         before, after = (set(dig(s, "spec.externalIPs") or ()) for s in (change.old, change.new))
         for address in sorted(after - before):
             yield change.title, f"Service is published at {address}"
-    for change in scene.of(*DOORS):
+    for change in comparison.of(*ENTRANCES):
         if change.after is not None:
             yield change.title, f"{change.action} a {change.kind}: read whom it lets in, and how"
 
 
 @risk("high")
-def rights_granted(scene: Scene) -> Iterator[Finding]:
+def rights_granted(comparison: Comparison) -> Iterator[Finding]:
     """Name roles and bindings that give somebody a right in the cluster."""
-    for change in scene.of(*RIGHTS):
+    for change in comparison.of(*RIGHTS):
         if change.after is not None:
             yield change.title, f"{change.action} a {change.kind}: read which rights it gives"
-    for change in scene.of("ServiceAccount"):
+    for change in comparison.of("ServiceAccount"):
         had, has = (
             side is not None and side.get(TOKEN) is not False
             for side in (change.before, change.after)
@@ -90,8 +90,8 @@ def rights_granted(scene: Scene) -> Iterator[Finding]:
                 yield change.title, f"{key} is {new[key]}: the account may be somebody elsewhere"
 
 
-def _opened(scene: Scene, *, wide: bool) -> Iterator[Finding]:
-    for change in scene.of("NetworkPolicy"):
+def _opened(comparison: Comparison, *, wide: bool) -> Iterator[Finding]:
+    for change in comparison.of("NetworkPolicy"):
         for direction, way in DIRECTIONS.items():
             old, new = (_flows(side, direction) for side in (change.old, change.new))
             for where in sorted(new.keys() - old.keys()):

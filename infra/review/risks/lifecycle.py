@@ -6,7 +6,7 @@ from typing import Final
 from infra import labels
 from infra.policy.objects import Pod, dig, title
 from infra.review.fields import items
-from infra.review.risks.rule import OWNERS, Finding, Scene, containers, risk, template_spec
+from infra.review.risks.rule import OWNERS, Comparison, Finding, containers, risk, template_spec
 
 SERVING: Final = ("Deployment", "StatefulSet", "DaemonSet", "Service", "Namespace", "Ingress")
 """Kinds without which requests fail."""
@@ -23,9 +23,9 @@ HASHED: Final = "its name holds its content"
 
 
 @risk("high")
-def object_replaced(scene: Scene) -> Iterator[Finding]:
+def object_replaced(comparison: Comparison) -> Iterator[Finding]:
     """Name what is deleted and made anew because a field can't be changed in place."""
-    for change in scene.kept(*OUTAGES):
+    for change in comparison.kept(*OUTAGES):
         if change.action == "replaced" and change.cause != HASHED:
             yield (
                 change.title,
@@ -34,20 +34,20 @@ def object_replaced(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("high")
-def object_deleted(scene: Scene) -> Iterator[Finding]:
+def object_deleted(comparison: Comparison) -> Iterator[Finding]:
     """Name what serves and is gone."""
-    for change in scene.of(*SERVING):
+    for change in comparison.of(*SERVING):
         if change.action == "deleted":
             yield change.title, f"deletes the {change.kind}: what it serves stops"
 
 
 @risk("high")
-def needed_object_deleted(scene: Scene) -> Iterator[Finding]:
+def needed_object_deleted(comparison: Comparison) -> Iterator[Finding]:
     """Name what pods name and is gone."""
-    for change in scene.of("ConfigMap", "ServiceAccount"):
+    for change in comparison.of("ConfigMap", "ServiceAccount"):
         if change.action != "deleted":
             continue
-        for pod in scene.after.pods():
+        for pod in comparison.after.pods():
             names = {
                 "ServiceAccount": {pod.spec.get("serviceAccountName")},
                 "ConfigMap": set(_configurations(pod)),
@@ -65,9 +65,9 @@ def _configurations(pod: Pod) -> Iterator[str | None]:
 
 
 @risk("medium")
-def variable_removed(scene: Scene) -> Iterator[Finding]:
+def variable_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name variables that a container is not given any more, and whole sources of them."""
-    for change, name, before, after in containers(scene):
+    for change, name, before, after in containers(comparison):
         kept = {variable["name"] for variable in after.get("env") or ()}
         for variable in before.get("env") or ():
             if variable["name"] not in kept:
@@ -79,9 +79,9 @@ def variable_removed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def containers_changed(scene: Scene) -> Iterator[Finding]:
+def containers_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name containers that come and go; one with another name is compared with nothing."""
-    for change in scene.kept(*OWNERS):
+    for change in comparison.kept(*OWNERS):
         for key, what in (("containers", "container"), ("initContainers", "init container")):
             pods = (template_spec(side).get(key) for side in (change.old, change.new))
             for name, before, after in items(*pods):
@@ -93,25 +93,25 @@ def containers_changed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("high")
-def data_deleted(scene: Scene) -> Iterator[Finding]:
+def data_deleted(comparison: Comparison) -> Iterator[Finding]:
     """Name what holds data and is gone."""
-    for change in scene.of("PersistentVolumeClaim", "PersistentVolume"):
+    for change in comparison.of("PersistentVolumeClaim", "PersistentVolume"):
         if change.action == "deleted":
             yield change.title, f"deletes the {change.kind}: its data may go with it"
 
 
 @risk("low")
-def pods_restart(scene: Scene) -> Iterator[Finding]:
+def pods_restart(comparison: Comparison) -> Iterator[Finding]:
     """Name the pods that are rolled: any change of the template does it."""
-    for change in scene.kept("Deployment", "StatefulSet", "DaemonSet"):
+    for change in comparison.kept("Deployment", "StatefulSet", "DaemonSet"):
         if dig(change.old, "spec.template") != dig(change.new, "spec.template"):
             yield change.title, f"restarts the pods of {change.name}"
 
 
 @risk("medium")
-def image_changed(scene: Scene) -> Iterator[Finding]:
+def image_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name each container that runs other bytes."""
-    for change, name, before, after in containers(scene):
+    for change, name, before, after in containers(comparison):
         if before.get("image") != after.get("image"):
             yield (
                 change.title,
@@ -120,9 +120,9 @@ def image_changed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def migration_runs(scene: Scene) -> Iterator[Finding]:
+def migration_runs(comparison: Comparison) -> Iterator[Finding]:
     """Say when a Job will run: it changes the database before the rollout."""
-    for change in scene.of("Job"):
+    for change in comparison.of("Job"):
         if change.action in ("created", "replaced"):
             component = change.object["metadata"].get("labels", {}).get(labels.COMPONENT)
             what = "migration job" if component == labels.MIGRATE else "job"
@@ -130,18 +130,18 @@ def migration_runs(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("high")
-def selector_changed(scene: Scene) -> Iterator[Finding]:
+def selector_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name selectors that choose other pods than before."""
-    for change in scene.kept("Deployment", "Service", "PodDisruptionBudget"):
+    for change in comparison.kept("Deployment", "Service", "PodDisruptionBudget"):
         if dig(change.old, "spec.selector") != dig(change.new, "spec.selector"):
             what = "requests go to other pods" if change.kind == "Service" else "other pods match"
             yield change.title, f"selector changed: {what}"
 
 
 @risk("high")
-def service_port_removed(scene: Scene) -> Iterator[Finding]:
+def service_port_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name the ports of Services that clients can't reach any more."""
-    for change in scene.kept("Service"):
+    for change in comparison.kept("Service"):
         old, new = (
             {port["port"] for port in dig(side, "spec.ports") or ()}
             for side in (change.old, change.new)
@@ -151,9 +151,9 @@ def service_port_removed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("high")
-def service_changed(scene: Scene) -> Iterator[Finding]:
+def service_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name ports of Services that lead elsewhere or are called otherwise, and unready pods."""
-    for change in scene.kept("Service"):
+    for change in comparison.kept("Service"):
         sides = [
             {port["port"]: port for port in dig(side, "spec.ports") or ()}
             for side in (change.old, change.new)
@@ -168,9 +168,9 @@ def service_changed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("low")
-def setting_changed(scene: Scene) -> Iterator[Finding]:
+def setting_changed(comparison: Comparison) -> Iterator[Finding]:
     """List the service's settings that have another value."""
-    for change in scene.kept("ConfigMap"):
+    for change in comparison.kept("ConfigMap"):
         if labels.DATABASE_CONNECTIONS not in (change.new["metadata"].get("annotations") or {}):
             continue
         old, new = change.old.get("data") or {}, change.new.get("data") or {}

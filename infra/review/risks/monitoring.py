@@ -9,16 +9,16 @@ from infra import labels
 from infra.policy.objects import dig
 from infra.review.fields import canonical, items
 from infra.review.pairing import Change
-from infra.review.risks.rule import Finding, Scene, risk
+from infra.review.risks.rule import Comparison, Finding, risk
 
 SELECTING: Final = re.compile(r"^spec\.(selector|namespaceSelector|endpoints$)")
 """What `monitoring_target_removed` speaks of."""
 
 
 @risk("high")
-def monitoring_target_removed(scene: Scene) -> Iterator[Finding]:
+def monitoring_target_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name what Prometheus no longer scrapes or no longer finds."""
-    for change in scene.of("ServiceMonitor", "PodMonitor"):
+    for change in comparison.of("ServiceMonitor", "PodMonitor"):
         if change.action == "deleted":
             yield change.title, "monitoring target removed: its metrics end, and alerts on them"
         elif change.kept:
@@ -36,9 +36,9 @@ def _narrowed(change: Change) -> Iterator[str]:
 
 
 @risk("medium")
-def scrape_changed(scene: Scene) -> Iterator[Finding]:
+def scrape_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name targets of which other samples are taken, fewer, or under other labels."""
-    for change in scene.kept("ServiceMonitor", "PodMonitor"):
+    for change in comparison.kept("ServiceMonitor", "PodMonitor"):
         for field in change.fields:
             if field.path.startswith("spec.") and not SELECTING.search(field.path):
                 before, after = (canonical(side) for side in (field.before, field.after))
@@ -46,9 +46,9 @@ def scrape_changed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("high")
-def monitoring_label_removed(scene: Scene) -> Iterator[Finding]:
+def monitoring_label_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name monitors and rules that lose a label by which the operator may be finding them."""
-    for change in scene.kept("ServiceMonitor", "PodMonitor", "PrometheusRule"):
+    for change in comparison.kept("ServiceMonitor", "PodMonitor", "PrometheusRule"):
         old, new = (side["metadata"].get("labels") or {} for side in (change.old, change.new))
         for key in sorted(old):
             if not key.startswith("app.kubernetes.io/") and old[key] != new.get(key):
@@ -56,9 +56,9 @@ def monitoring_label_removed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("low")
-def panel_removed(scene: Scene) -> Iterator[Finding]:
+def panel_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name panels that are gone from a dashboard that stays."""
-    for change in scene.kept("ConfigMap"):
+    for change in comparison.kept("ConfigMap"):
         if labels.DASHBOARD not in (dig(change.new, "metadata.labels") or {}):
             continue
         old, new = change.old.get("data") or {}, change.new.get("data") or {}
@@ -78,9 +78,9 @@ def _panels(text: str | None) -> set[str]:
 
 
 @risk("medium")
-def scaled_metric_changed(scene: Scene) -> Iterator[Finding]:
+def scaled_metric_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name changes of the rules by which an autoscaler's own metric is served."""
-    for change in scene.of("ConfigMap"):
+    for change in comparison.of("ConfigMap"):
         marked = labels.ADAPTER_RULES in (dig(change.old, "metadata.labels") or {})
         kept = labels.ADAPTER_RULES in (dig(change.new, "metadata.labels") or {})
         if marked and (not kept or change.old.get("data") != change.new.get("data")):
@@ -88,9 +88,9 @@ def scaled_metric_changed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def dashboard_removed(scene: Scene) -> Iterator[Finding]:
+def dashboard_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name dashboards that are gone."""
-    for change in scene.of("ConfigMap"):
+    for change in comparison.of("ConfigMap"):
         old, new = (
             labels.DASHBOARD in ((side.get("metadata") or {}).get("labels") or {})
             for side in (change.old, change.new)

@@ -8,8 +8,8 @@ from infra.policy.objects import dig
 from infra.review.fields import canonical, items
 from infra.review.risks.rule import (
     OWNERS,
+    Comparison,
     Finding,
-    Scene,
     containers,
     risk,
     share,
@@ -29,9 +29,9 @@ EVEN_SPREAD: Final = ("affinity.podAntiAffinity", SPREAD)
 
 
 @risk("high")
-def privileges_raised(scene: Scene) -> Iterator[Finding]:
+def privileges_raised(comparison: Comparison) -> Iterator[Finding]:
     """Name what a pod may do from now on, as far as Pod Security admission leaves it open."""
-    for change in scene.of(*OWNERS):
+    for change in comparison.of(*OWNERS):
         if change.after is not None:
             old = _privileges(change.old) if change.before is not None else set()
             for privilege in sorted(_privileges(change.new) - old):
@@ -60,9 +60,9 @@ def _context(spec: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str,
 
 
 @risk("high")
-def pod_security_lowered(scene: Scene) -> Iterator[Finding]:
+def pod_security_lowered(comparison: Comparison) -> Iterator[Finding]:
     """Name namespaces that let looser pods in."""
-    for change in scene.kept("Namespace"):
+    for change in comparison.kept("Namespace"):
         key = f"{labels.POD_SECURITY}/enforce"
         old, new = (
             str((side["metadata"].get("labels") or {}).get(key, LEVELS[0]))
@@ -73,9 +73,9 @@ def pod_security_lowered(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def probe_loosened(scene: Scene) -> Iterator[Finding]:
+def probe_loosened(comparison: Comparison) -> Iterator[Finding]:
     """Name probes that notice a broken pod later."""
-    for change, name, before, after in containers(scene):
+    for change, name, before, after in containers(comparison):
         for probe in PROBES:
             old, new = (_patience_s(side.get(probe)) for side in (before, after))
             if old and new > old:
@@ -83,9 +83,9 @@ def probe_loosened(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def probe_tightened(scene: Scene) -> Iterator[Finding]:
+def probe_tightened(comparison: Comparison) -> Iterator[Finding]:
     """Name probes that end a slow container sooner than before."""
-    for change, name, before, after in containers(scene):
+    for change, name, before, after in containers(comparison):
         for probe in RESTARTING:
             old, new = (_patience_s(side.get(probe)) for side in (before, after))
             if new and new < old:
@@ -96,9 +96,9 @@ def probe_tightened(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def probe_changed(scene: Scene) -> Iterator[Finding]:
+def probe_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name probes that ask something else."""
-    for change, name, before, after in containers(scene):
+    for change, name, before, after in containers(comparison):
         for probe in PROBES:
             old, new = (_question(side.get(probe)) for side in (before, after))
             if old and new and old != new:
@@ -119,14 +119,14 @@ def _patience_s(probe: Mapping[str, Any] | None) -> int:
 
 
 @risk("high")
-def stops_harder(scene: Scene) -> Iterator[Finding]:
+def stops_harder(comparison: Comparison) -> Iterator[Finding]:
     """Name pods that get less time to end what they have begun."""
-    for change in scene.kept(*OWNERS):
+    for change in comparison.kept(*OWNERS):
         old, new = (template_spec(side) for side in (change.old, change.new))
         key = "terminationGracePeriodSeconds"
         if new.get(key, 30) < old.get(key, 30):
             yield change.title, f"grace period lowered {old.get(key, 30)} s → {new.get(key, 30)} s"
-    for change, name, before, after in containers(scene):
+    for change, name, before, after in containers(comparison):
         if dig(before, "lifecycle.preStop") and not dig(after, "lifecycle.preStop"):
             yield change.title, f"preStop hook of {name} removed: requests fail in a rollout"
         waits = [dig(side, "lifecycle.preStop.sleep.seconds") for side in (before, after)]
@@ -135,9 +135,9 @@ def stops_harder(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("high")
-def rollout_loosened(scene: Scene) -> Iterator[Finding]:
+def rollout_loosened(comparison: Comparison) -> Iterator[Finding]:
     """Name rollouts that take pods away before there are new ones."""
-    for change in scene.kept("Deployment"):
+    for change in comparison.kept("Deployment"):
         if dig(change.new, "spec.paused") and not dig(change.old, "spec.paused"):
             yield change.title, "rollout is paused: no change reaches the pods"
         ready = [dig(side, "spec.minReadySeconds") or 0 for side in (change.old, change.new)]
@@ -154,9 +154,9 @@ def rollout_loosened(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def spread_removed(scene: Scene) -> Iterator[Finding]:
+def spread_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name pods that may all end up on one node."""
-    for change in scene.kept(*OWNERS):
+    for change in comparison.kept(*OWNERS):
         old, new = (template_spec(side) for side in (change.old, change.new))
         for path in EVEN_SPREAD:
             if dig(old, path) and not dig(new, path):
@@ -167,9 +167,9 @@ def spread_removed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def placement_changed(scene: Scene) -> Iterator[Finding]:
+def placement_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name pods that may find no node, or others than before."""
-    for change in scene.kept(*OWNERS):
+    for change in comparison.kept(*OWNERS):
         old, new = (template_spec(side) for side in (change.old, change.new))
         for path in PLACEMENT:
             before, after = (dig(side, path) for side in (old, new))
@@ -183,9 +183,9 @@ def placement_changed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def surroundings_changed(scene: Scene) -> Iterator[Finding]:
+def surroundings_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name pods that resolve names otherwise, run elsewhere, or are given other files."""
-    for change in scene.kept(*OWNERS):
+    for change in comparison.kept(*OWNERS):
         old, new = (template_spec(side) for side in (change.old, change.new))
         for key in SURROUNDINGS:
             if old.get(key) != new.get(key):
@@ -194,14 +194,14 @@ def surroundings_changed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def identity_changed(scene: Scene) -> Iterator[Finding]:
+def identity_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name pods with another account or another rank."""
-    for change in scene.kept(*OWNERS):
+    for change in comparison.kept(*OWNERS):
         for key in ("serviceAccountName", "priorityClassName"):
             old, new = (template_spec(side).get(key) for side in (change.old, change.new))
             if old != new:
                 yield change.title, f"{key} changed: {old or 'none'} → {new or 'none'}"
-    for change, name, before, after in containers(scene):
+    for change, name, before, after in containers(comparison):
         was = _context(template_spec(change.old), before)
         now = _context(template_spec(change.new), after)
         for key in IDENTITIES:
@@ -210,9 +210,9 @@ def identity_changed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def command_changed(scene: Scene) -> Iterator[Finding]:
+def command_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name containers that run another program."""
-    for change, name, before, after in containers(scene):
+    for change, name, before, after in containers(comparison):
         for key in ("command", "args"):
             if before.get(key) != after.get(key):
                 shown = [canonical(side.get(key) or []) for side in (before, after)]

@@ -27,7 +27,7 @@ class Risk:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Comparison:
     """All that a rule may look at."""
 
     changes: Sequence[Change]
@@ -47,7 +47,7 @@ class Scene:
 class Rule:
     """A question asked of every change. `check` yields object titles and sentences."""
 
-    check: Callable[[Scene], Iterator[Finding]]
+    check: Callable[[Comparison], Iterator[Finding]]
     severity: Severity
 
     @property
@@ -55,17 +55,17 @@ class Rule:
         """Return the name that reports use: the function's own."""
         return self.check.__name__.replace("_", "-")
 
-    def find(self, scene: Scene) -> Iterator[Risk]:
+    def find(self, comparison: Comparison) -> Iterator[Risk]:
         """Yield what the rule finds, once each, or that it can't tell."""
         try:
-            for subject, text in dict.fromkeys(self.check(scene)):
+            for subject, text in dict.fromkeys(self.check(comparison)):
                 yield Risk(self.id, self.severity, subject, text)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             said = f"this rule can't judge the change: {type(error).__name__}: {error}"
             yield Risk(self.id, self.severity, "the stack", said)
 
 
-def risk(severity: Severity) -> Callable[[Callable[[Scene], Iterator[Finding]]], Rule]:
+def risk(severity: Severity) -> Callable[[Callable[[Comparison], Iterator[Finding]]], Rule]:
     """Make a rule of a check."""
     return lambda check: Rule(check, severity)
 
@@ -78,10 +78,10 @@ def template_spec(obj: Object) -> Object:
 
 
 def containers(
-    scene: Scene,
+    comparison: Comparison,
 ) -> Iterator[tuple[Change, str, Mapping[str, Any], Mapping[str, Any]]]:
     """Yield the containers that are there before and after, those that run first as well."""
-    for change in scene.kept(*OWNERS):
+    for change in comparison.kept(*OWNERS):
         for key in ("containers", "initContainers"):
             pods = (template_spec(side).get(key) for side in (change.old, change.new))
             for name, before, after in items(*pods):

@@ -3,20 +3,20 @@
 from collections.abc import Iterator
 
 from infra.policy.objects import Object, Stack, dig
-from infra.review.risks.rule import Finding, Scene, risk
+from infra.review.risks.rule import Comparison, Finding, risk
 
 Need = tuple[str, str, str]
 """The pod's owner, the Secret's name, the key."""
 
 
 @risk("high")
-def secret_key_removed(scene: Scene) -> Iterator[Finding]:
+def secret_key_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name keys that are gone from a Secret."""
-    for change in scene.kept("Secret"):
+    for change in comparison.kept("Secret"):
         for key in sorted(_keys(change.old) - _keys(change.new)):
             needy = sorted(
                 owner
-                for owner, name, need in _uses(scene.after, required=True)
+                for owner, name, need in _uses(comparison.after, required=True)
                 if (name, need) == (change.name, key)
             )
             effect = f"pods of {', '.join(needy)} won't start" if needy else "nobody requires it"
@@ -24,28 +24,34 @@ def secret_key_removed(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("high")
-def secret_deleted(scene: Scene) -> Iterator[Finding]:
+def secret_deleted(comparison: Comparison) -> Iterator[Finding]:
     """Name Secrets that are gone while a pod still requires them."""
-    for change in scene.of("Secret"):
+    for change in comparison.of("Secret"):
         needy = sorted(
-            {owner for owner, name, _ in _uses(scene.after, required=True) if name == change.name}
+            {
+                owner
+                for owner, name, _ in _uses(comparison.after, required=True)
+                if name == change.name
+            }
         )
         if change.action == "deleted" and needy:
             yield change.title, f"deletes the Secret: pods of {', '.join(needy)} won't start"
 
 
 @risk("high")
-def secret_key_required(scene: Scene) -> Iterator[Finding]:
+def secret_key_required(comparison: Comparison) -> Iterator[Finding]:
     """Name keys that a pod requires from now on and that the stack itself does not bring.
 
     Only of pods that were there before: a new stack needs all of its keys.
     """
-    before = set(_uses(scene.before, required=True))
+    before = set(_uses(comparison.before, required=True))
     brought = {
-        (obj["metadata"]["name"], key) for obj in scene.after.of("Secret") for key in _keys(obj)
+        (obj["metadata"]["name"], key)
+        for obj in comparison.after.of("Secret")
+        for key in _keys(obj)
     }
-    for owner, name, key in sorted(set(_uses(scene.after, required=True)) - before):
-        if scene.before.named(*owner.split(" ")) and (name, key) not in brought:
+    for owner, name, key in sorted(set(_uses(comparison.after, required=True)) - before):
+        if comparison.before.named(*owner.split(" ")) and (name, key) not in brought:
             yield (
                 owner,
                 f"secret key {key} of {name} is required now: pods won't start before it is there",
@@ -53,11 +59,11 @@ def secret_key_required(scene: Scene) -> Iterator[Finding]:
 
 
 @risk("medium")
-def secret_variable_removed(scene: Scene) -> Iterator[Finding]:
+def secret_variable_removed(comparison: Comparison) -> Iterator[Finding]:
     """Name secret keys that a pod doesn't get any more."""
-    gone = set(_uses(scene.before)) - set(_uses(scene.after))
+    gone = set(_uses(comparison.before)) - set(_uses(comparison.after))
     for owner, name, key in sorted(gone):
-        if scene.after.named(*owner.split(" ")):
+        if comparison.after.named(*owner.split(" ")):
             yield owner, f"secret key {key} of {name} removed from the pods"
 
 

@@ -76,6 +76,6 @@ def test_a_number_in_a_name_a_range_or_a_string_is_no_threshold() -> None:
     ],
 )
 def test_alerts_are_compared_as_what_they_mean(before: str, after: str, rule: str | None) -> None:
-    sides = [stack(put(ALERTS, f"{ERRORS}.expr", text)) for text in (before, after)]
-    found = [risk.rule for risk in compare("staging", *sides).risks]
+    old, new = (stack(put(ALERTS, f"{ERRORS}.expr", text)) for text in (before, after))
+    found = [risk.rule for risk in compare("staging", old, new).risks]
     assert found == ([rule] if rule else [])

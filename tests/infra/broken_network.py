@@ -35,7 +35,7 @@ def declare_name_server(stack: Stack, address: str, port: int = 53) -> None:
 
 
 # What is done to staging, the rule that sees it, and what it says.
-DOORS: dict[str, tuple[Break, str]] = {
+NETWORK: dict[str, tuple[Break, str]] = {
     "no default denial": (
         lambda s: drop(s, FLOW, "coinslot-deny-all"),
         "denied-by-default: Deployment coinslot-api can be reached or reach out: Egress, Ingress",
