@@ -32,7 +32,7 @@ def test_a_container_of_the_image_takes_a_payment() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "runs as user 10001 and can write to temporary folders only" in done.stderr
-    assert "role migrate has made the schema" in done.stderr
+    assert "schema is ready: up to date" in done.stderr
     assert "succeeded, 1 game granted" in done.stderr
     assert "role api stopped by SIGTERM with exit code 0" in done.stderr
     assert "localhost/coinslot:test is built with" in done.stdout
