@@ -48,7 +48,7 @@ def prove(image: Image, folder: Path, report: Callable[[str], None]) -> Proof:
 
         def start(role: str, settings: Mapping[str, str], log: Path) -> Child:
             container = stack.enter_context(image())
-            return spawn(role, container.command((*PYTHON, role), settings), log=log)
+            return spawn(role, container((*PYTHON, role), settings), log=log)
 
         return asyncio.run(_prove(start, folder, report))
 

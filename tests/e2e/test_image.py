@@ -59,7 +59,7 @@ def test_a_slim_root_keeps_licences_and_loses_what_differs_between_builds(tmp_pa
 def test_both_engines_keep_a_container_from_privileges(tmp_path: Path) -> None:
     commands: Any = None  # nothing is run
     with Docker(commands).container("image") as container:
-        command = [str(part) for part in container.command(["true"], {"A": "1"})]
+        command = [str(part) for part in container(["true"], {"A": "1"})]
     assert {"--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"} <= set(command)
     assert command[-3:] == ["--env=A=1", "image", "true"]
     command_line = Buildah(commands, tmp_path, tmp_path, 0)._command("bud", "x")
