@@ -6,9 +6,9 @@ because OCI's has no HEALTHCHECK.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from scripts import ROOT
 from scripts._bootstrap.commands import Commands
@@ -23,26 +23,9 @@ Progress = Callable[[str], None]
 """Is told each line that a builder prints."""
 
 
-class Container(Protocol):
-    """A container in which commands can be run."""
-
-    def command(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
-        """Return the command of this machine that runs `arguments` inside, in the foreground."""
-
-
-class Engine(Protocol):
-    """Builds images and makes containers of them."""
-
-    name: str
-
-    def has(self, image: str) -> bool:
-        """Tell whether the image is there."""
-
-    def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
-        """Build the Dockerfile; raise UnavailableError with the builder's last words."""
-
-    def container(self, image: str) -> AbstractContextManager[Container]:
-        """Make a container on this machine's network; it is removed in the end."""
+Container = Callable[[Sequence[str], Mapping[str, str]], Command]
+"""A container, in which commands can be run: takes arguments and variables, and returns the command
+of this machine that runs them inside, in the foreground."""
 
 
 class Docker:
@@ -63,22 +46,17 @@ class Docker:
 
     @contextmanager
     def container(self, image: str) -> Iterator[Container]:
-        yield _DockerContainer(image)
+        """Give a container for each command, as Kubernetes would run it: read-only, powerless."""
 
+        def command(arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
+            return (
+                *("docker", "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp"),
+                *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--entrypoint="),
+                *(f"--env={name}={value}" for name, value in environ.items()),
+                *(image, *arguments),
+            )
 
-class _DockerContainer:
-    """Every command gets a container as Kubernetes would run it: read-only and powerless."""
-
-    def __init__(self, image: str) -> None:
-        self._image = image
-
-    def command(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
-        return (
-            *("docker", "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp"),
-            *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--entrypoint="),
-            *(f"--env={name}={value}" for name, value in environ.items()),
-            *(self._image, *arguments),
-        )
+        yield command
 
 
 class Buildah:
@@ -145,23 +123,21 @@ class Buildah:
 
     @contextmanager
     def container(self, image: str) -> Iterator[Container]:
+        """Give a root file system for one command at a time: 1.28 panics when two end at once."""
         name = self._run("from", "--pull-never", image).split()[-1]
+
+        def command(arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
+            settings = (f"--env={key}={value}" for key, value in environ.items())
+            run = self._command("run", "--isolation=chroot")
+            return (*run, *settings, name, "--", *arguments)
+
         try:
-            yield _BuildahContainer(self._command("run", "--isolation=chroot"), name)
+            yield command
         finally:
             self._run("rm", name)
 
 
-class _BuildahContainer:
-    """A root file system for one command at a time: buildah 1.28 panics when two end at once."""
-
-    def __init__(self, run: Command, name: str) -> None:
-        self._run = run
-        self._name = name
-
-    def command(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
-        settings = (f"--env={name}={value}" for name, value in environ.items())
-        return (*self._run, *settings, self._name, "--", *arguments)
+Engine = Docker | Buildah
 
 
 def _build_arguments(arguments: Mapping[str, str]) -> list[str]:

@@ -28,7 +28,7 @@ Found = dict[str, list[str]]
 def look(container: Container, folder: Path) -> Found:
     """Look through a container's files; raise ProcessDiedError when it says nothing."""
     log = folder / "look.log"
-    child = spawn("look", container.command(("python3", "-c", LOOK.read_text()), {}), log=log)
+    child = spawn("look", container(("python3", "-c", LOOK.read_text()), {}), log=log)
     child.wait(TIMEOUT_S)
     lines = [line for line in child.tail().splitlines() if line.startswith("LOOK ")]
     if not lines:

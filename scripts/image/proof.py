@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -14,14 +13,11 @@ import aiohttp
 import psutil
 
 from scripts.image.engines import Container
-from scripts.platform import embedded, launcher, token
-from scripts.platform.client import Client, UnexpectedAnswerError
-from scripts.platform.embedded import LOOPBACK, free_port
+from scripts.platform.client import UnexpectedAnswerError
+from scripts.platform.launcher import Platform, Start, platform
 from scripts.platform.processes import Child, spawn
-from simulator.client import Control
 
 GAMES: Final = ("game-7",)
-MIGRATE_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0  # nothing is in flight: well under a second, but containers are slow
 PYTHON: Final = ("python3", "-m", "service")
 
@@ -49,76 +45,39 @@ def prove(image: Image, folder: Path, report: Callable[[str], None]) -> Proof:
     Raises ProofError, PlatformError or ProcessDiedError.
     """
     with ExitStack() as stack:
-        environ = _servers(stack, folder)
-        report("PostgreSQL, Valkey and the simulator run")
-        return asyncio.run(_pay(image, folder, environ, report))
 
-
-def _servers(stack: ExitStack, folder: Path) -> dict[str, str]:
-    """Start what the service needs; return its settings."""
-    url = f"http://{LOOPBACK}:{free_port()}"
-    environ = {
-        "HOST": LOOPBACK,
-        "JWT_SECRET": secrets.token_hex(32),
-        "SIMULATOR_API_KEY": secrets.token_urlsafe(24),
-        "LIBRARY_TOKEN": secrets.token_urlsafe(24),
-        **dict.fromkeys(("SIMULATOR_URL", "LIBRARY_URL", "GAME_CATALOG_URL"), url),
-    }
-    environ["DATABASE_URL"] = stack.enter_context(
-        embedded.postgres(folder / "postgres", durable=False)
-    ).url()
-    environ["REDIS_URL"] = stack.enter_context(embedded.valkey(folder / "valkey")).url
-    log = folder / "logs" / "simulator.log"
-    stack.callback(launcher.start_simulator(url, {**os.environ, **environ}, log).stop)
-    return environ
-
-
-async def _pay(
-    image: Image, folder: Path, environ: Mapping[str, str], report: Callable[[str], None]
-) -> Proof:
-    ports, ops_port = {role: free_port() for role in ("worker", "api")}, free_port()
-    with ExitStack() as stack:
-
-        def start(role: str) -> Child:
+        def start(role: str, settings: Mapping[str, str], log: Path) -> Child:
             container = stack.enter_context(image())
-            url, ops_url = (
-                f"http://{LOOPBACK}:{port}" for port in (ports.get(role, ops_port), ops_port)
-            )
-            settings = {**environ, **launcher.listens(role, url, ops_url)}
-            command = container.command((*PYTHON, role), settings)
-            child = spawn(role, command, log=folder / "logs" / f"{role}.log")
-            stack.callback(child.stop)
-            return child
+            return spawn(role, container((*PYTHON, role), settings), log=log)
 
-        migrate = start("migrate")
-        if migrate.wait(MIGRATE_TIMEOUT_S) != 0:
-            raise migrate.died()
-        report("role migrate has made the schema")
-        children = {role: start(role) for role in ports}
-        for role, child in children.items():
-            await launcher.until_ready(child, f"http://{LOOPBACK}:{ports[role]}")
-            report(f"role {role} is ready")
+        return asyncio.run(_prove(start, folder, report))
+
+
+async def _prove(start: Start, folder: Path, report: Callable[[str], None]) -> Proof:
+    def ready(part: str, _seconds: float, where: str) -> None:
+        report(f"{part} is ready: {where}")
+
+    async with platform(folder, durable=False, environ={}, report=ready, start=start) as running:
+        roles = [running.children[role] for role in ("worker", "api")]
         try:
-            proof = await _one_sale(f"http://{LOOPBACK}:{ports['api']}", environ)
+            proof = await _one_sale(running)
         except (UnexpectedAnswerError, aiohttp.ClientError, TimeoutError) as error:
-            lines = "\n".join(child.tail() for child in children.values())
+            lines = "\n".join(child.tail() for child in roles)
             raise ProofError(f"the sale failed: {error}; the last lines:\n{lines}") from error
         report(f"payment {proof.payment} succeeded, {proof.games} game granted")
-        for role, child in children.items():
+        for child in roles:
             _stop(child)
-            report(f"role {role} stopped by SIGTERM with exit code 0")
+            report(f"role {child.name} stopped by SIGTERM with exit code 0")
     return proof
 
 
-async def _one_sale(url: str, environ: Mapping[str, str]) -> Proof:
-    bearer = token.make(environ["JWT_SECRET"], "ada", token.DEFAULT_SCOPES, environ=environ)
-    async with Client(url, bearer) as ada:
+async def _one_sale(running: Platform) -> Proof:
+    async with running.client("ada") as ada:
         order = await ada.order(GAMES)
         payment = (await ada.pay(order["id"])).expect(201, 202).body
         payment = await ada.until_status(f"/v1/payments/{payment['id']}", "succeeded")
         await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
-    library = Control(environ["LIBRARY_URL"], library_token=environ["LIBRARY_TOKEN"])
-    shelf = await library.shelf("ada")
+    shelf = await running.simulator().shelf("ada")
     if len(shelf) != len(GAMES):
         raise ProofError(f"{len(GAMES)} game at the Library, not {len(shelf)}")
     return Proof(payment["id"], order["id"], len(shelf))

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
     options = parser.parse_args(argv)
     screen = console.make(quiet=options.json)
-    scenario = Scenario(lambda step: console.done(screen, step.name, step.seconds, step.detail))
+    scenario = Scenario(partial(console.done, screen))
     try:
         asyncio.run(_until_told(_run(screen, scenario)))
     except (asyncio.CancelledError, KeyboardInterrupt):

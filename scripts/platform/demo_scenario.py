@@ -1,13 +1,14 @@
 """The demo's scenario: what a customer does, and what must be true after each step."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
 from scripts.platform.client import Client, UnexpectedAnswerError
+from scripts.platform.launcher import Report
 from simulator.client import Control, ControlError
 
 GAMES: Final = ("game-7", "game-42")
@@ -22,20 +23,11 @@ class ExpectationError(Exception):
 WENT_WRONG: Final = (ExpectationError, UnexpectedAnswerError, ControlError)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step that went well: its name, its duration and what is to be told of it."""
-
-    name: str
-    seconds: float
-    detail: str
-
-
 @dataclass
 class Record:
     """Everything that the scenario has shown; amounts are minor units."""
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
     payment: dict[str, Any] = field(default_factory=dict)
     timeline: list[dict[str, Any]] = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
@@ -44,21 +36,18 @@ class Record:
     pulumi: dict[str, Any] = field(default_factory=dict)
 
 
-Tell = Callable[[Step], None]
-
-
 class Scenario:
-    """Runs the steps in order; each is told when it is done, and recorded."""
+    """Runs the steps in order; each that went well is reported and recorded."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, report: Report) -> None:
         self.record = Record()
-        self._tell = tell
+        self._report = report
 
     def done(self, name: str, seconds: float, detail: str = "") -> None:
-        """Record and tell a step."""
-        step = Step(name, round(seconds, 3), detail)
+        """Record and report a step: its name, its duration and a detail."""
+        step = {"name": name, "seconds": round(seconds, 3), "detail": detail}
         self.record.steps.append(step)
-        self._tell(step)
+        self._report(name, seconds, detail)
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[list[str]]:

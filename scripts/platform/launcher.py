@@ -48,6 +48,10 @@ Report = Callable[[str, float, str], None]
 """Called with a part's name, the seconds it took to be ready, and where it is."""
 
 
+Start = Callable[[str, Mapping[str, str], Path], Child]
+"""Starts a role of the service with these settings and this log."""
+
+
 class PlatformError(Exception):
     """The platform cannot start; the message names the cause and the remedy."""
 
@@ -101,6 +105,11 @@ class Platform:
         return watchers[done.pop()].died()
 
 
+def start_here(role: str, settings: Mapping[str, str], log: Path) -> Child:
+    """Start a role of the service as a process of this machine."""
+    return spawn(role, [sys.executable, "-m", "service", role], env=settings, log=log)
+
+
 @asynccontextmanager
 async def platform(
     folder: Path,
@@ -110,6 +119,7 @@ async def platform(
     logs: Path | None = None,
     environ: Mapping[str, str] = os.environ,
     report: Report = lambda _part, _seconds, _where: None,
+    start: Start = start_here,
 ) -> AsyncIterator[Platform]:
     """Run the platform with its data below `folder`; `environ` may override settings.
 
@@ -126,13 +136,13 @@ async def platform(
         given |= _addresses(simulator_url, api_url, environ)
         given = GENEROUS | MIGRATION_WAIT | given | {"HOST": LOOPBACK}
         running = Platform(api_url, ops_url, worker_url, simulator_url, given, folder, logs)
-        simulator = _launch(stack, running, "simulator", running.simulator_url, report)
+        simulator = _launch(stack, running, "simulator", simulator_url, report, start)
         _start_servers(stack, running, durable=durable, environ=environ, report=report)
         await simulator()
         with _timed(report, "schema") as where:
-            where.append(await _migrate(running))
-        worker = _launch(stack, running, "worker", running.worker_url, report)
-        api = _launch(stack, running, "api", running.api_url, report)
+            where.append(await _migrate(running, start))
+        worker = _launch(stack, running, "worker", worker_url, report, start)
+        api = _launch(stack, running, "api", api_url, report, start)
         await worker()
         await api()
         yield running
@@ -192,7 +202,7 @@ def stop_timeout_s(environ: Mapping[str, str]) -> float:
 
 
 def _launch(
-    stack: AsyncExitStack, running: Platform, part: str, url: str, report: Report
+    stack: AsyncExitStack, running: Platform, part: str, url: str, report: Report, start: Start
 ) -> Callable[[], Awaitable[None]]:
     """Start a part; what is returned waits until it is ready."""
     log = running.logs / f"{part}.log"
@@ -202,8 +212,7 @@ def _launch(
         child = start_simulator(url, running.environ, log)
         stack.callback(child.stop)
     else:
-        ops_url = running.ops_url if part == "api" else ""
-        child = start_service(part, url, running.environ, log, ops_url=ops_url)
+        child = start(part, running.environ | listens(part, url, running.ops_url), log)
         stack.callback(child.stop, stop_timeout_s(running.environ))
     running.children[part] = child
 
@@ -246,13 +255,11 @@ def _logins(database: Postgres) -> dict[str, str]:
     }
 
 
-async def _migrate(running: Platform) -> str:
+async def _migrate(running: Platform, start: Start) -> str:
     """Bring the schema up to date; return what was done in a few words."""
     log = running.logs / "migrate.log"
     log.unlink(missing_ok=True)
-    child = spawn(
-        "migrate", [sys.executable, "-m", "service", "migrate"], env=running.environ, log=log
-    )
+    child = start("migrate", running.environ, log)
     exited = asyncio.ensure_future(child.exited())
     try:
         async with asyncio.timeout(MIGRATE_TIMEOUT_S):

@@ -13,7 +13,7 @@ import pytest
 
 from scripts._bootstrap import venv
 from scripts.platform import demo
-from scripts.platform.demo_scenario import ExpectationError, Record, Scenario, Step, expect
+from scripts.platform.demo_scenario import ExpectationError, Record, Scenario, expect
 
 TIMEOUT_S = 300
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,8 +88,8 @@ def test_the_demo_runs_in_a_private_folder_without_a_home(private_clone: Path) -
 
 
 async def test_a_broken_expectation_names_its_step() -> None:
-    told: list[Step] = []
-    scenario = Scenario(told.append)
+    told: list[str] = []
+    scenario = Scenario(lambda name, _seconds, _detail: told.append(name))
     with pytest.raises(ExpectationError, match="payment: expected one charge, not 2"):
         async with scenario.step("payment"):
             expect(len(told) == 1, "one charge, not 2")
@@ -106,11 +106,11 @@ def test_a_failed_demo_says_so_and_exits_with_1(capsys: pytest.CaptureFixture[st
 
 def test_without_a_terminal_there_are_no_escape_codes(tmp_path: Path) -> None:
     script = (
-        "from scripts import console, demo\n"
-        "from scripts.platform.demo_scenario import Record\n"
+        "from scripts import console\n"
+        "from scripts.platform import demo\n"
         "screen = console.make()\n"
         "console.done(screen, 'payment', 0.1, 'done')\n"
-        "screen.print(demo._invariants(Record(invariants={'unbalanced_ledger': 0})))\n"
+        "screen.print(demo._table('Money', ('rows',), [('unbalanced ledger',)]))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

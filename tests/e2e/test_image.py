@@ -32,7 +32,7 @@ def test_a_container_of_the_image_takes_a_payment() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "runs as user 10001 and can write to temporary folders only" in done.stderr
-    assert "role migrate has made the schema" in done.stderr
+    assert "schema is ready: up to date" in done.stderr
     assert "succeeded, 1 game granted" in done.stderr
     assert "role api stopped by SIGTERM with exit code 0" in done.stderr
     assert "localhost/coinslot:test is built with" in done.stdout
@@ -59,7 +59,7 @@ def test_a_slim_root_keeps_licences_and_loses_what_differs_between_builds(tmp_pa
 def test_both_engines_keep_a_container_from_privileges(tmp_path: Path) -> None:
     commands: Any = None  # nothing is run
     with Docker(commands).container("image") as container:
-        command = [str(part) for part in container.command(["true"], {"A": "1"})]
+        command = [str(part) for part in container(["true"], {"A": "1"})]
     assert {"--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"} <= set(command)
     assert command[-3:] == ["--env=A=1", "image", "true"]
     command_line = Buildah(commands, tmp_path, tmp_path, 0)._command("bud", "x")

@@ -52,11 +52,11 @@ def bring(made: Clone, tag: str, migration: str, sql: str) -> None:
     (made.root / MIGRATIONS / f"{migration}.sql").write_text(sql)
 
 
-def release(made: Clone, tag: str, migration: str, sql: str, *arguments: str) -> dict[str, str]:
+def release(made: Clone, tag: str, migration: str, sql: str) -> dict[str, str]:
     """Commit and release a version with a migration; return what was rendered."""
     bring(made, tag, migration, sql)
     made.commit(f"Release {tag}")
-    run(made, "up", *arguments)
+    run(made, "up")
     return manifests(made)
 
 
@@ -89,7 +89,7 @@ def drift_is_named_and_repaired(made: Clone) -> None:
     assert len(listed(made)) == 1
 
     run(made, "refresh")
-    second = release(made, "1.1.0", "9002_more", EXPAND.replace("note", "more"), "--raw")
+    second = release(made, "1.1.0", "9002_more", EXPAND.replace("note", "more"))
     assert f"staging/1-manifest/{SERVICE}" in second
     (config,) = fnmatch.filter(second, f"staging/1-manifest/{CONFIG}")
     assert "LOG_LEVEL: info" in second[config]

@@ -21,7 +21,7 @@ DAY_S: Final = 86_400
 KILO: Final = 1000
 LETTER: Final = 6.6  # the mean width of a letter
 PALE: Final = "#6e7276"
-DURATIONS: Final = ((86400, "days"), (3600, "hours"), (60, "mins"))
+DURATIONS: Final = ((86_400, "days"), (3_600, "hours"), (60, "mins"))
 NAMES: Final = {"short": "", "ops": "ops/s", "bytes": "B"}
 STYLE: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",

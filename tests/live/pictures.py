@@ -27,7 +27,6 @@ from PIL.PngImagePlugin import PngInfo
 from alerts import groups
 from alerts.model import EVALUATION_INTERVAL
 from scripts import console
-from simulator.client import Control
 from simulator.faults import Kind, Target
 from tests.live.drawing import Line, Shown, draw
 from tests.live.merchants import BROKEN
@@ -45,12 +44,12 @@ DIGEST: Final = "coinslot-dashboard"
 """The PNG text chunk with the digest of the dashboard's document."""
 VARIABLES: Final = {"namespace": ".*", "job": ".+", "currency": "EUR", "__rate_interval": "60s"}
 """What a dashboard's variables stand at."""
-FAULTS: Final[Sequence[tuple[float, str, tuple[Target, Kind, int | None, dict[str, Any]]]]] = (
-    (0.25, "the provider is slow", (Target.CHARGE, Kind.DELAY, None, {"delay_s": 2.5})),
-    (0.40, "the provider fails", (Target.CHARGE, Kind.STATUS, 40, {"status": 500})),
-    (0.50, "answers are lost", (Target.CHARGE, Kind.TIMEOUT_AFTER, 8, {})),
-    (0.53, "webhooks are forged", (Target.WEBHOOK, Kind.WRONG_SIGNATURE, 10, {})),
-    (0.60, "the Library is down", (Target.GRANT, Kind.STATUS, None, {"status": 500})),
+FAULTS: Final[Sequence[tuple[float, str, Target, Kind, dict[str, Any]]]] = (
+    (0.25, "the provider is slow", Target.CHARGE, Kind.DELAY, {"times": None, "delay_s": 2.5}),
+    (0.40, "the provider fails", Target.CHARGE, Kind.STATUS, {"times": 40, "status": 500}),
+    (0.50, "answers are lost", Target.CHARGE, Kind.TIMEOUT_AFTER, {"times": 8}),
+    (0.53, "webhooks are forged", Target.WEBHOOK, Kind.WRONG_SIGNATURE, {"times": 10}),
+    (0.60, "the Library is down", Target.GRANT, Kind.STATUS, {"times": None, "status": 500}),
 )
 """From which share of the time on, and what goes wrong then instead of what did before."""
 ROLLOUT: Final = 0.75
@@ -125,7 +124,10 @@ async def _watched(seconds: float) -> AsyncIterator[Prometheus]:
         async with live_platform(Path(folder), groups=real, report=report) as live:
             await asyncio.sleep(WARM_UP_S)
             began = time.monotonic()
-            await _cause_faults(live.control, began, seconds)
+            for share, words, target, kind, options in FAULTS:
+                await _until(began, share * seconds, words)
+                await live.control.clear_faults()
+                await live.control.fault(target, kind, **options)
             live.merchants.answers[BROKEN] = 500
             await _until(began, seconds * ROLLOUT, "all is well, a pod of the next version comes")
             await live.control.clear_faults()
@@ -133,13 +135,6 @@ async def _watched(seconds: float) -> AsyncIterator[Prometheus]:
             live.discover()
             await _until(began, seconds, "time is up")
             yield live.prometheus
-
-
-async def _cause_faults(control: Control, began: float, seconds: float) -> None:
-    for share, words, (target, kind, times, options) in FAULTS:
-        await _until(began, share * seconds, words)
-        await control.clear_faults()
-        await control.fault(target, kind, times=times, **options)
 
 
 async def _until(began: float, seconds: float, words: str) -> None:

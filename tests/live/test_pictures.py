@@ -46,17 +46,12 @@ async def test_an_expression_that_prometheus_refuses_is_told_with_its_panel(
 
 def test_pictures_that_are_older_than_their_dashboards_are_told() -> None:
     """A warning: new pictures take minutes, and a fixed expression shall not wait for them."""
+    assert {path.stem for path in pictures.PICTURES.glob("*.png")} == pictures.shipped().keys()
     for words in pictures.stale(pictures.shipped(), pictures.PICTURES):
         warnings.warn(words, stacklevel=1)
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "shown"),
-    [
-        *((0.1234, "percentunit", "12.3%"), (0.0, "s", "0 s"), (0.0415, "s", "41.5 ms")),
-        *((5400, "s", "1.5 hours"), (2.5e6, "bytes", "2.5 MB"), (78200, "short", "78.2 k")),
-        *((4.75, "ops", "4.75 ops/s"), (14.4, "suffix:x", "14.4 x"), (float("inf"), "s", "?")),
-    ],
-)
-def test_a_value_is_written_in_its_unit(value: float, unit: str, shown: str) -> None:
-    assert text(value, unit) == shown
+def test_a_value_is_written_in_its_unit() -> None:
+    values = ((0.1234, "percentunit"), (0.0415, "s"), (5400, "s"), (2.5e6, "bytes"), (4.75, "ops"))
+    shown = [text(value, unit) for value, unit in (*values, (14.4, "suffix:x"), (78200, "short"))]
+    assert shown == ["12.3%", "41.5 ms", "1.5 hours", "2.5 MB", "4.75 ops/s", "14.4 x", "78.2 k"]
