@@ -5,7 +5,6 @@ transaction open while the provider is asked.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final, cast
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 
 from service import metric_catalog as m
 from service.domain.payment import (
+    AT_REST,
     REFUNDED_AND_FAILED,
     CaptureMethod,
     Charge,
@@ -39,35 +39,32 @@ from service.providers.port import (
 from service.store import idempotency
 from service.store import payments as store
 from service.store.database import RefusedError
-from service.store.payments import DueAttempt
-from service.usecases.answer import CommandResponse
+from service.store.payments import Attempt
+from service.usecases.answer import CommandResponse, present_answer
 from service.usecases.context import Context
-from service.usecases.record_outcome import (
-    IN_FLIGHT_RETRY_AFTER_S,
-    Attempt,
-    Outcome,
-    present_answer,
-    record_outcome,
-)
+from service.usecases.idempotency import Lease
+from service.usecases.record_outcome import Outcome, record_outcome
 
 _log = get_logger(__name__)
 
 PROVIDER_RETRY_AFTER_S: Final = 5
-_AT_REST: Final = frozenset({ChargeOutcome.SUCCEEDED, ChargeOutcome.CANCELED})
-"""How a charge ends that was held: no operation changes it any more."""
 
 
-async def charge(ctx: Context, attempt: Attempt, others: Sequence[str] = ()) -> Outcome | None:
-    """Charge for the first time; None if one of `others` may make the payment instead.
+class FailedOverError(Exception):
+    """The provider has surely done nothing, and another one may make the payment.
 
-    That is so only if this provider has surely done nothing. Its payment has failed then, and the
-    request's key is free for the next one.
+    This one's payment has failed, and the request's key is free for the next.
     """
+
+
+async def charge(ctx: Context, attempt: Attempt, others: Sequence[str]) -> Outcome:
+    """Charge for the first time; raise FailedOverError if one of `others` may do so instead."""
     provider = ctx.providers[attempt.payment.provider]
     try:
         result = await provider.charge(_charge_request(attempt))
     except NotSentError as error:
-        if ctx.providers.any_usable(others):
+        asked = attempt.amount
+        if ctx.providers.any_usable(ctx.providers.taking(others, asked.minor, asked.currency)):
             return await _fail_over(ctx, attempt, str(error))
         return await fail_unsent(ctx, attempt, "provider_unavailable")
     except OutcomeUnknownError as error:
@@ -75,7 +72,7 @@ async def charge(ctx: Context, attempt: Attempt, others: Sequence[str] = ()) -> 
     return await _record_answer(ctx, attempt, result)
 
 
-async def _fail_over(ctx: Context, attempt: Attempt, reason: str) -> Outcome | None:
+async def _fail_over(ctx: Context, attempt: Attempt, reason: str) -> Outcome:
     """Fail the payment without an answer and free its key; both or a crash in between are safe.
 
     After a crash the key leads to a failed payment without an answer: the request's repeat then
@@ -85,11 +82,11 @@ async def _fail_over(ctx: Context, attempt: Attempt, reason: str) -> Outcome | N
     recorded = await record_outcome(ctx, attempt, decision, keep_answer=False, supposed=True)
     if not recorded.applied:
         return recorded
-    if not await idempotency.free_unanswered(ctx.db, attempt.payment.id):
-        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    if not await idempotency.free(ctx.db, attempt.resource_id):
+        raise IdempotencyKeyInFlightError
     ctx.metrics.inc(m.PROVIDER_FAILOVERS, provider=attempt.payment.provider)
     _log.warning("payment_handed_on", provider=attempt.payment.provider, reason=reason)
-    return None
+    raise FailedOverError(reason)
 
 
 async def fail_unsent(ctx: Context, attempt: Attempt, failure_code: str) -> Outcome:
@@ -108,7 +105,7 @@ async def operate(ctx: Context, attempt: Attempt) -> Outcome:
         recorded = await record_outcome(ctx, attempt, decision, keep_answer=False, supposed=True)
         if not recorded.applied:
             return recorded
-        await idempotency.drop_claim(ctx.db, [attempt.resource_id])
+        await idempotency.free(ctx.db, attempt.resource_id)
         raise ProviderUnavailableError(retry_after_s=PROVIDER_RETRY_AFTER_S) from error
     except OutcomeUnknownError as error:
         return await _record_timeout(ctx, attempt, str(error))
@@ -118,41 +115,33 @@ async def operate(ctx: Context, attempt: Attempt) -> Outcome:
         return await _record_timeout(ctx, attempt, str(error))
 
 
-async def reconcile_attempt(ctx: Context, due: DueAttempt) -> CommandResponse:
+async def reconcile_attempt(ctx: Context, attempt: Attempt) -> None:
     """Ask the provider what became of an attempt, and record it.
 
     If the provider has no record, the request may still be on its way: it is sent again under the
     same key, which the provider answers once and for all. Failing the payment instead would race
     with the first request.
     """
-    attempt = attempt_of(due)
-    if attempt.operation == "charge" and due.lacks_game:
-        return (await fail_unsent(ctx, attempt, AlreadyOwnedError.code)).answer
+    if attempt.operation == "charge" and attempt.lacks_game:
+        await fail_unsent(ctx, attempt, AlreadyOwnedError.code)
+        return
     try:
-        result = await _find_or_repeat(ctx.providers[due.payment.provider], attempt)
-        return (await record_provider_charge(ctx, attempt, result)).answer
+        result = await _find_or_repeat(ctx.providers[attempt.payment.provider], attempt)
+        await record_provider_charge(ctx, attempt, result)
     except (NotSentError, OutcomeUnknownError, RefusedError) as error:
-        attempt = replace(attempt, checks=due.checks + 1)
-        return (await _record_timeout(ctx, attempt, str(error))).answer
+        await _record_timeout(ctx, replace(attempt, checks=attempt.checks + 1), str(error))
 
 
-def attempt_of(due: DueAttempt) -> Attempt:
-    """Return an attempt whose outcome is open."""
-    return Attempt(
-        due.attempt_id, due.operation, due.payment, due.checks, due.amount_minor, due.lease
-    )
-
-
-async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> CommandResponse:
+async def resume(
+    ctx: Context, payment_id: UUID, resource_id: UUID, lease: Lease
+) -> CommandResponse:
     """Finish what a request that is gone began on a payment, and answer for it."""
-    now = ctx.now()
-    until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
-    due = await store.claim_attempt(ctx.db, payment_id=payment_id, at=now, until=until)
-    if due is not None:
-        await reconcile_attempt(ctx, due)
-    else:  # an operation that was surely not sent leaves no answer: it may be asked for again
-        await idempotency.drop_claim(ctx.db, [resource_id])
-    return await present_answer(ctx, resource_id)
+    attempt = await store.claim_attempt(
+        ctx.db, payment_id=payment_id, at=lease.at, until=lease.until
+    )
+    if attempt is not None:
+        await reconcile_attempt(ctx, attempt)
+    return await present_answer(ctx.db, resource_id)
 
 
 async def _find_or_repeat(provider: Provider, attempt: Attempt) -> Charge:
@@ -171,7 +160,7 @@ async def _find_or_operate(provider: Provider, attempt: Attempt) -> Charge:
     A provider may keep an error as the answer to a key although the operation was done.
     """
     found = await provider.get_charge(attempt.payment.provider_ref or "")
-    if found.outcome in _AT_REST:
+    if found.outcome in AT_REST:
         return found
     return await _operate(provider, attempt)
 
@@ -185,7 +174,7 @@ async def _operate(provider: Provider, attempt: Attempt) -> Charge:
     if result.outcome is not ChargeOutcome.REJECTED:
         return result
     found = await provider.get_charge(charge_ref)
-    return found if found.outcome in {*_AT_REST, ChargeOutcome.DECLINED} else result
+    return found if found.outcome in {*AT_REST, ChargeOutcome.DECLINED} else result
 
 
 async def record_provider_charge(ctx: Context, attempt: Attempt, charge: Charge) -> Outcome:

@@ -7,9 +7,8 @@ from service.errors import NotFoundError
 from service.logs import bind, correlation_id, get_logger
 from service.store import dispute_review as store
 from service.store import disputes, fraud_warnings
-from service.store.admin_commands import CommandResult
 from service.store.dispute_review import CloseDispute, CloseWarning
-from service.usecases.admin_commands import AdminCommand, answered, command_item, invalid
+from service.usecases.admin_commands import AdminCommand, decide, invalid
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
 from service.views import encode
@@ -51,11 +50,19 @@ async def close_dispute(ctx: Context, command: Close) -> CommandResponse:
         correlation_id=correlation_id(),
         at=ctx.now(),
     )
-    kept = command_item(ctx, command, answer, "dispute", "revoke" if command.revoke else "close")
-    outcome = await store.close_dispute(ctx.db, kept, item)
-    if outcome.kind is CommandResult.DONE:
-        _log.warning("dispute_closed_by_operator", actor=command.actor, outcome=kept.action.action)
-    return answered(outcome, answer, "dispute", WAITING)
+    action = "revoke" if command.revoke else "close"
+    return await decide(
+        ctx,
+        command,
+        "dispute",
+        action,
+        answer,
+        lambda kept: store.close_dispute(ctx.db, kept, item),
+        done=lambda _: _log.warning(
+            "dispute_closed_by_operator", actor=command.actor, outcome=action
+        ),
+        ready=WAITING,
+    )
 
 
 async def close_warning(ctx: Context, command: AdminCommand) -> CommandResponse:
@@ -67,8 +74,13 @@ async def close_warning(ctx: Context, command: AdminCommand) -> CommandResponse:
     done = replace(row, status="closed", updated_at=ctx.now())
     answer = CommandResponse(OK, encode(fraud_warning_view(done)))
     item = CloseWarning(row.id, correlation_id(), ctx.now())
-    kept = command_item(ctx, command, answer, "fraud_warning", "close")
-    outcome = await store.close_warning(ctx.db, kept, item)
-    if outcome.kind is CommandResult.DONE:
-        _log.warning("fraud_warning_closed_by_operator", actor=command.actor)
-    return answered(outcome, answer, "warning", WAITING)
+    return await decide(
+        ctx,
+        command,
+        "fraud_warning",
+        "close",
+        answer,
+        lambda kept: store.close_warning(ctx.db, kept, item),
+        done=lambda _: _log.warning("fraud_warning_closed_by_operator", actor=command.actor),
+        ready=WAITING,
+    )

@@ -16,12 +16,12 @@ from service.store import manual_refunds as store
 from service.store import orphans as orphan_store
 from service.store import payments as payment_store
 from service.store import refunds as refund_store
-from service.store.admin_commands import CommandResult
 from service.store.manual_refunds import EndOrphan, RefundAgain
 from service.store.orphans import OrphanRow
-from service.store.refunds import DueRefund, RecordRefundOutcome, RefundRow
+from service.store.record_outcomes import RecordedOutcome
+from service.store.refunds import DueRefund, RefundRow
 from service.usecases import refunds
-from service.usecases.admin_commands import AdminCommand, answered, command_item, invalid
+from service.usecases.admin_commands import AdminCommand, decide, invalid
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
 from service.views import encode, orphan_view, refund_view
@@ -77,11 +77,17 @@ async def retry_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
     """
     due, came_back = await _refund_in_place(ctx, command.subject_id)
     answer = CommandResponse(ACCEPTED, encode(refund_view(due.refund)))
-    kept = command_item(ctx, command, answer, "refund", "retry")
-    outcome = await store.refund_again(ctx.db, kept, _again(command, due, came_back=came_back))
-    if outcome.kind is CommandResult.DONE:
-        _log.warning("refund_retried_by_operator", actor=command.actor)
-    return answered(outcome, answer, "refund", MISSING)
+    again = _again(command, due, came_back=came_back)
+    return await decide(
+        ctx,
+        command,
+        "refund",
+        "retry",
+        answer,
+        lambda kept: store.refund_again(ctx.db, kept, again),
+        done=lambda _: _log.warning("refund_retried_by_operator", actor=command.actor),
+        ready=MISSING,
+    )
 
 
 async def record_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
@@ -90,15 +96,23 @@ async def record_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
     ref = _reference(command, due.refund.amount_minor)
     done = replace(due.refund, status=RefundStatus.SUCCEEDED)
     answer = CommandResponse(OK, encode(refund_view(done)))
-    outcome_item: RecordRefundOutcome = refunds.outcome_item(due, done, ref)
-    kept = command_item(ctx, command, answer, "refund", "record")
-    outcome = await store.refund_again(
-        ctx.db, kept, _again(command, due, came_back=came_back), outcome_item
-    )
-    if outcome.kind is CommandResult.DONE and outcome.recorded is not None:
-        refunds.count_order(ctx, outcome.recorded)
+    again = _again(command, due, came_back=came_back)
+    outcome_item = refunds.outcome_item(due, done, ref)
+
+    def tell(recorded: RecordedOutcome | None) -> None:
+        refunds.count_order(ctx, recorded)
         _log.warning("refund_recorded_by_operator", actor=command.actor)
-    return answered(outcome, answer, "refund", MISSING)
+
+    return await decide(
+        ctx,
+        command,
+        "refund",
+        "record",
+        answer,
+        lambda kept: store.refund_again(ctx.db, kept, again, outcome_item),
+        done=tell,
+        ready=MISSING,
+    )
 
 
 async def dismiss_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
@@ -111,11 +125,16 @@ async def dismiss_refund(ctx: Context, command: AdminCommand) -> CommandResponse
         raise NotFoundError("No such refund: only one that came back is to be decided")
     bind(payment_id=str(refund.payment_id))
     answer = CommandResponse(OK, encode(refund_view(refund)))
-    kept = command_item(ctx, command, answer, "refund", "dismiss")
-    outcome = await store.dismiss_reversal(ctx.db, kept, ctx.now())
-    if outcome.kind is CommandResult.DONE:
-        _log.warning("refund_dismissed_by_operator", actor=command.actor)
-    return answered(outcome, answer, "refund", MISSING)
+    return await decide(
+        ctx,
+        command,
+        "refund",
+        "dismiss",
+        answer,
+        lambda kept: store.dismiss_reversal(ctx.db, kept, ctx.now()),
+        done=lambda _: _log.warning("refund_dismissed_by_operator", actor=command.actor),
+        ready=MISSING,
+    )
 
 
 async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
@@ -129,18 +148,20 @@ async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
 async def _end_orphan(
     ctx: Context, command: AdminCommand, row: OrphanRow, item: EndOrphan, status: int
 ) -> CommandResponse:
-    answer = CommandResponse(status, encode(orphan_view(row)))
-    action = "retry" if item.status == "pending" else "record"
-    kept = command_item(ctx, command, answer, "orphan_capture", action)
-    outcome = await store.end_orphan(ctx.db, kept, item)
-    if outcome.kind is CommandResult.DONE:
-        _log.warning(
+    return await decide(
+        ctx,
+        command,
+        "orphan_capture",
+        "retry" if item.status == "pending" else "record",
+        CommandResponse(status, encode(orphan_view(row))),
+        lambda kept: store.end_orphan(ctx.db, kept, item),
+        done=lambda _: _log.warning(
             "orphan_capture_decided_by_operator",
             orphan_id=str(row.id),
             actor=command.actor,
             outcome=row.status,
-        )
-    return answered(outcome, answer, "orphan capture")
+        ),
+    )
 
 
 async def _refund_in_place(ctx: Context, refund_id: UUID) -> tuple[DueRefund, bool]:
