@@ -8,20 +8,10 @@ import msgspec
 from msgspec.structs import replace
 
 from service.store import audit_entries
+from service.store import idempotency as keys
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database, RefusedError, Transaction
-from service.store.idempotency import (
-    BEGUN,
-    CLAIM_COLUMNS,
-    CLAIMED_AND_ANSWERED,
-    KEY,
-    KEYS,
-    KNOWN,
-    BeginOutcome,
-    Begun,
-    Claim,
-    begin_outcome,
-)
+from service.store.idempotency import BeginOutcome, Begun, Claim, begin_outcome
 from service.store.record_outcomes import RecordedOutcome
 
 ORPHAN: Final = "orphan_pays_nothing"
@@ -73,16 +63,15 @@ _LOCKS: Final = {
 
 _BEGIN: Final = f"""
 WITH input AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%(items)s::json) AS i({CLAIM_COLUMNS},
+    SELECT * FROM json_to_recordset(%(items)s::json) AS i({keys.COLUMNS},
         action_id uuid, response_status smallint, response_body text)
 ),
 checked AS MATERIALIZED (
     SELECT i.*, i.action_id AS resource_id, %(refusal)s::text AS refusal FROM input i
 ),
-{KNOWN},
-{CLAIMED_AND_ANSWERED}
-SELECT CASE {BEGUN} ELSE 'created' END, {KEY}
-FROM checked c {KEYS}
+{keys.CLAIMED_AND_ANSWERED}
+SELECT {keys.BEGUN}
+{keys.FROM}
 """  # noqa: S608  constants only; values are parameters
 
 

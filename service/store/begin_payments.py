@@ -9,24 +9,15 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from service.store import idempotency as keys
 from service.store.database import Database
-from service.store.idempotency import (
-    BEGUN,
-    CLAIM_COLUMNS,
-    CLAIMED,
-    KEY,
-    KEYS,
-    KNOWN,
-    BeginOutcome,
-    Claim,
-    begin_outcome,
-)
+from service.store.idempotency import BeginOutcome, Claim, begin_outcome
 
 NAME: Final = "begin_payments"
 
 SQL: Final = f"""
 WITH input AS MATERIALIZED (
-    SELECT * FROM json_to_recordset($1::json) AS i({CLAIM_COLUMNS},
+    SELECT * FROM json_to_recordset($1::json) AS i({keys.COLUMNS},
         payment_id uuid, attempt_id uuid, order_id uuid, provider text, capture_method text,
         payment_method text, limits json)
 ),
@@ -54,8 +45,7 @@ checked AS MATERIALIZED (
     END AS refusal
     FROM input i LEFT JOIN locked o ON o.id = i.order_id AND o.user_id = i.caller
 ),
-{KNOWN},
-{CLAIMED},
+{keys.CLAIMED},
 made AS (
     INSERT INTO payments (id, order_id, user_id, provider, status, capture_method, payment_method,
                           currency, amount_minor, created_at, updated_at)
@@ -88,8 +78,7 @@ recorded AS (
            c.correlation_id
     FROM made m JOIN checked c ON c.payment_id = m.id
 )
-SELECT c.payment_id,
-       CASE {BEGUN}
+SELECT c.payment_id, CASE {keys.STATE}
            WHEN m.id IS NULL AND NOT EXISTS (SELECT FROM payments p WHERE p.id = c.payment_id)
                THEN 'lost_order'                              -- another payment came first
            WHEN CASE WHEN m.id IS NULL
@@ -98,9 +87,8 @@ SELECT c.payment_id,
                 (SELECT count(*) FROM order_items oi WHERE oi.order_id = c.order_id)
                THEN 'lost_game'                               -- another payment reserved it first
            ELSE 'created'
-       END,
-       {KEY}, c.total_minor, c.currency
-FROM checked c {KEYS}
+       END, {keys.ANSWER}, c.total_minor, c.currency
+{keys.FROM}
 LEFT JOIN made m ON m.id = c.payment_id
 """  # noqa: S608  constants only
 

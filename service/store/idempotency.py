@@ -68,15 +68,14 @@ class BeginOutcome(msgspec.Struct, frozen=True):
     recorded: RecordedOutcome | None = None
 
 
-CLAIM_COLUMNS: Final = """
+COLUMNS: Final = """
         caller text, key text, fingerprint text, correlation_id text, at timestamptz,
         locked_until timestamptz"""
 
-KNOWN: Final = """known AS MATERIALIZED (
+_CLAIMED: Final = """known AS MATERIALIZED (
     SELECT k.* FROM input i JOIN idempotency_keys k ON k.caller = i.caller AND k.key = i.key
-)"""
-
-_CLAIMED: Final = """claimed AS (
+),
+claimed AS (
     INSERT INTO idempotency_keys
         (caller, key, fingerprint, resource_id, created_at, {columns})
     SELECT caller, key, decode(fingerprint, 'hex'), resource_id, at, {values}
@@ -92,26 +91,25 @@ CLAIMED_AND_ANSWERED: Final = _CLAIMED.format(
 )
 """For what needs nobody else, and so ends in the statement that begins it."""
 
-_KEY_STATE: Final = """CASE
+_KNOWN_STATE: Final = """CASE
            WHEN k.fingerprint <> decode(c.fingerprint, 'hex') THEN 'key_reused'
            WHEN k.response_status IS NOT NULL THEN 'replay'
            WHEN k.locked_until > c.at THEN 'in_flight'
            ELSE 'resume'
        END"""
 
-# A key of ours that is known already: the statement was repeated.
-BEGUN: Final = f"""
-       WHEN k.resource_id <> c.resource_id THEN {_KEY_STATE}
-       WHEN k.key IS NULL AND c.refusal IS NOT NULL THEN c.refusal
-       WHEN k.key IS NULL AND c.key IS NOT NULL AND n.resource_id IS NULL
-           THEN 'again'  -- another claimed it meanwhile
+# A known key of ours: the statement was repeated. None of ours yet: another claimed it meanwhile.
+STATE: Final = f"""
+           WHEN k.resource_id <> c.resource_id THEN {_KNOWN_STATE}
+           WHEN k.key IS NULL AND c.refusal IS NOT NULL THEN c.refusal
+           WHEN k.key IS NULL AND c.key IS NOT NULL AND n.resource_id IS NULL THEN 'again'
 """
-KEY: Final = "coalesce(k.resource_id, c.resource_id), k.response_status, k.response_body"
-KEYS: Final = """
+ANSWER: Final = "coalesce(k.resource_id, c.resource_id), k.response_status, k.response_body"
+BEGUN: Final = f"CASE {STATE} ELSE 'created' END, {ANSWER}"
+FROM: Final = """FROM checked c
 LEFT JOIN known k ON k.caller = c.caller AND k.key = c.key
 LEFT JOIN claimed n ON n.resource_id = c.resource_id
 """
-"""CASE {BEGUN} ELSE 'created' END and {KEY} are selected FROM checked c {KEYS}."""
 
 
 def begin_outcome(
@@ -122,7 +120,7 @@ def begin_outcome(
     minor: int | None = None,
     currency: str | None = None,
 ) -> BeginOutcome:
-    """Return the outcome of a row: kind, {KEY}, and minor units and currency if there are any."""
+    """Return the outcome of a row: BEGUN, and minor units and currency if there are any."""
     amount = Money(minor, currency) if minor is not None and currency else None
     return BeginOutcome(Begun(kind), resource_id, status, body, amount)
 
@@ -133,7 +131,7 @@ async def find(
     """Return what has become of a key, None for one that is free."""
     rows = await db.read(
         f"""
-        SELECT {_KEY_STATE}, k.resource_id, k.response_status, k.response_body
+        SELECT {_KNOWN_STATE}, k.resource_id, k.response_status, k.response_body
         FROM idempotency_keys k
         CROSS JOIN (SELECT %(fingerprint)s AS fingerprint, %(at)s::timestamptz AS at) c
         WHERE k.caller = %(caller)s AND k.key = %(key)s

@@ -6,19 +6,9 @@ from uuid import UUID
 
 import msgspec
 
+from service.store import idempotency as keys
 from service.store.database import Database, RefusedError
-from service.store.idempotency import (
-    BEGUN,
-    CLAIM_COLUMNS,
-    CLAIMED,
-    KEY,
-    KEYS,
-    KNOWN,
-    BeginOutcome,
-    Begun,
-    Claim,
-    begin_outcome,
-)
+from service.store.idempotency import BeginOutcome, Begun, Claim, begin_outcome
 
 
 class BeginOperation(Claim, frozen=True, kw_only=True):
@@ -37,7 +27,7 @@ class BeginOperation(Claim, frozen=True, kw_only=True):
 
 _BEGIN: Final = f"""
 WITH input AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s::json) AS i({CLAIM_COLUMNS},
+    SELECT * FROM json_to_recordset(%s::json) AS i({keys.COLUMNS},
         attempt_id uuid, payment_id uuid, operation text, allowed text[], amount_minor bigint)
 ),
 payment AS MATERIALIZED (
@@ -54,8 +44,7 @@ checked AS MATERIALIZED (
     END AS refusal
     FROM input i LEFT JOIN payment p ON true
 ),
-{KNOWN},
-{CLAIMED},
+{keys.CLAIMED},
 attempted AS (
     INSERT INTO payment_attempts (id, payment_id, operation, status, amount_minor, next_check_at,
                                   created_at)
@@ -69,8 +58,8 @@ recorded AS (
                'attempt_id', c.attempt_id, 'amount_minor', c.amount_minor)), c.correlation_id
     FROM checked c JOIN attempted t ON t.id = c.attempt_id
 )
-SELECT CASE {BEGUN} ELSE 'created' END, {KEY}
-FROM checked c {KEYS}
+SELECT {keys.BEGUN}
+{keys.FROM}
 """  # noqa: S608  constants only; values are parameters
 
 

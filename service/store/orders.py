@@ -7,16 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from service.store import idempotency as keys
 from service.store.database import Database, RefusedError, Row
-from service.store.idempotency import (
-    BEGUN,
-    CLAIMED_AND_ANSWERED,
-    KEY,
-    KEYS,
-    KNOWN,
-    BeginOutcome,
-    begin_outcome,
-)
+from service.store.idempotency import BeginOutcome, begin_outcome
 
 CREATE_NAME: Final = "create_orders"
 
@@ -29,9 +22,8 @@ WITH input AS MATERIALIZED (
 checked AS MATERIALIZED (
     SELECT i.*, i.id AS resource_id, 201 AS response_status, NULL AS refusal FROM input i
 ),
-{KNOWN},
 -- An order is made at once: no request ever finds a key of one that is begun and not ended.
-{CLAIMED_AND_ANSWERED},
+{keys.CLAIMED_AND_ANSWERED},
 made AS (
     INSERT INTO orders (id, user_id, currency, total_minor, created_at, updated_at, expires_at)
     SELECT id, user_id, currency, total_minor, at, at, expires_at FROM input
@@ -46,8 +38,8 @@ items AS (
     CROSS JOIN json_to_recordset(i.items)
         AS x(game_id text, title text, quantity integer, unit_price_minor bigint)
 )
-SELECT c.id, CASE {BEGUN} ELSE 'created' END, {KEY}
-FROM checked c {KEYS}
+SELECT c.id, {keys.BEGUN}
+{keys.FROM}
 """  # noqa: S608  constants only
 
 _COLUMNS: Final = """

@@ -175,14 +175,15 @@ async def waiting_for_buyers(
 
 
 async def claim_due_attempts(
-    db: Database, *, at: datetime, until: datetime, limit: int
+    db: Database, *, at: datetime, until: datetime, limit: int, payment_id: UUID | None = None
 ) -> list[Attempt]:
-    """Take attempts that are overdue and hide them from other workers until `until`."""
+    """Take attempts that are overdue (or the payment's) and hide them until `until`."""
     rows = await db.fetch(
         f"""
         WITH due AS (
             SELECT a.id FROM payment_attempts a
             WHERE a.status IN ('pending', 'unknown') AND a.next_check_at <= %(at)s
+              AND (%(only)s::uuid IS NULL OR a.payment_id = %(only)s::uuid)
             ORDER BY a.next_check_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
         taken AS (
             UPDATE payment_attempts a SET next_check_at = %(until)s
@@ -192,29 +193,9 @@ async def claim_due_attempts(
             {_COLUMNS}
         FROM taken t JOIN payments p ON p.id = t.payment_id
         """,  # noqa: S608  constants only; values are parameters
-        {"at": at, "until": until, "limit": limit},
+        {"at": at, "until": until, "limit": limit, "only": payment_id},
     )
     return [_due(row, until) for row in rows]
-
-
-async def claim_attempt(
-    db: Database, *, payment_id: UUID, at: datetime, until: datetime
-) -> Attempt | None:
-    """Take the open attempt of one payment, if it is overdue."""
-    rows = await db.fetch(
-        f"""
-        WITH taken AS (
-            UPDATE payment_attempts a SET next_check_at = %(until)s
-            WHERE a.payment_id = %(payment)s AND a.status IN ('pending', 'unknown')
-              AND a.next_check_at <= %(at)s
-            RETURNING a.id, a.payment_id, a.operation, a.checks, a.amount_minor)
-        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, t.amount_minor,
-            {_COLUMNS}
-        FROM taken t JOIN payments p ON p.id = t.payment_id
-        """,  # noqa: S608  constants only; values are parameters
-        {"payment": payment_id, "at": at, "until": until},
-    )
-    return _due(rows[0], until) if rows else None
 
 
 async def open_attempt(db: Database, payment_id: UUID) -> Attempt | None:

@@ -6,18 +6,9 @@ from uuid import UUID
 
 import msgspec
 
+from service.store import idempotency as keys
 from service.store.database import Database, Row, Transaction
-from service.store.idempotency import (
-    BEGUN,
-    CLAIM_COLUMNS,
-    CLAIMED,
-    KEY,
-    KEYS,
-    KNOWN,
-    BeginOutcome,
-    Claim,
-    begin_outcome,
-)
+from service.store.idempotency import BeginOutcome, Claim, begin_outcome
 from service.store.payments import lock_payment
 from service.store.record_outcomes import RecordedOutcome
 
@@ -96,7 +87,7 @@ class RecordRefundOutcome(msgspec.Struct, frozen=True):
 
 _BEGIN: Final = f"""
 WITH input AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s::json) AS i({CLAIM_COLUMNS},
+    SELECT * FROM json_to_recordset(%s::json) AS i({keys.COLUMNS},
         refund_id uuid, payment_id uuid, amount_minor bigint, reason text)
 ),
 payment AS MATERIALIZED (
@@ -117,8 +108,7 @@ checked AS MATERIALIZED (
     END AS refusal
     FROM input i LEFT JOIN payment p ON true
 ),
-{KNOWN},
-{CLAIMED},
+{keys.CLAIMED},
 made AS (
     INSERT INTO refunds (id, payment_id, status, amount_minor, currency, reason, next_check_at,
                          created_at, updated_at)
@@ -134,8 +124,8 @@ recorded AS (
            c.correlation_id
     FROM made m JOIN checked c ON c.refund_id = m.id
 )
-SELECT CASE {BEGUN} ELSE 'created' END, {KEY}, m.amount_minor, m.currency
-FROM checked c {KEYS}
+SELECT {keys.BEGUN}, m.amount_minor, m.currency
+{keys.FROM}
 LEFT JOIN made m ON m.id = c.refund_id
 """  # noqa: S608  constants only; values are parameters
 

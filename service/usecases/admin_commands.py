@@ -1,7 +1,6 @@
 """What every decision of an operator has: who, why, the evidence, a key, and one answer."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -9,14 +8,13 @@ import msgspec
 from service.errors import FieldError, ValidationFailedError
 from service.ids import new_id
 from service.logs import correlation_id
-from service.store import audit_entries
 from service.store.admin_commands import CommandItem
-from service.store.audit_entries import AuditEntry
+from service.store.audit_entries import AuditEntry, Subject
 from service.store.idempotency import BeginOutcome
 from service.store.record_outcomes import RecordedOutcome
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.idempotency import Subject, run
+from service.usecases.idempotency import run
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -37,23 +35,12 @@ class AdminCommand(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: bytes
 
 
-async def decide(
-    ctx: Context,
-    command: AdminCommand,
-    subject: audit_entries.Subject,
-    action: str,
-    answer: CommandResponse,
-    begin: Callable[[CommandItem], Awaitable[BeginOutcome]],
-    *,
-    done: Callable[[RecordedOutcome | None], None],
-    ready: str = "in review",
-) -> CommandResponse:
-    """Carry a decision out and return `answer`, or the one that this key already got.
-
-    `begin` gets what the store writes beside the decision's own effects; `done` tells of them.
-    """
+def command_item(
+    ctx: Context, command: AdminCommand, answer: CommandResponse, subject: Subject, action: str
+) -> CommandItem:
+    """Return what the store writes beside the decision's own effects."""
     now = ctx.now()
-    item = CommandItem(
+    return CommandItem(
         subject_id=command.subject_id,
         action_id=new_id(),
         caller=command.actor,
@@ -75,12 +62,27 @@ async def decide(
         ),
     )
 
+
+async def decide(
+    ctx: Context,
+    answer: CommandResponse,
+    begin: Callable[[], Awaitable[BeginOutcome]],
+    noun: str,
+    ready: str = "in review",
+    *,
+    count: Callable[[RecordedOutcome], None] | None = None,
+) -> CommandResponse:
+    """Carry a decision out and return `answer`, or the one that this key already got.
+
+    `count` counts what was recorded.
+    """
+
     async def created(begun: BeginOutcome) -> CommandResponse:
-        done(begun.recorded)
+        if count is not None and begun.recorded is not None:
+            count(begun.recorded)
         return answer
 
-    noun = subject.replace("_", " ")
-    return await run(ctx, partial(begin, item), Subject(noun, ready), created=created)
+    return await run(ctx, begin, noun, ready, created=created)
 
 
 def invalid(path: str, detail: str) -> ValidationFailedError:

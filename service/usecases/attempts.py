@@ -4,6 +4,7 @@ The same code serves the request, its repeat after a crash, and the completer. N
 transaction open while the provider is asked.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Final, cast
 from uuid import UUID
@@ -27,8 +28,10 @@ from service.errors import (
     AlreadyOwnedError,
     IdempotencyKeyInFlightError,
     ProviderUnavailableError,
+    StoreUnavailableError,
 )
 from service.logs import get_logger
+from service.providers.guard import GuardedProvider
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
@@ -38,8 +41,10 @@ from service.providers.port import (
 )
 from service.store import idempotency
 from service.store import payments as store
+from service.store.begin_payments import BeginPayment
 from service.store.database import RefusedError
-from service.store.payments import Attempt
+from service.store.idempotency import BeginOutcome, Begun
+from service.store.payments import Attempt, PaymentRow
 from service.usecases.answer import CommandResponse, present_answer
 from service.usecases.context import Context
 from service.usecases.idempotency import Lease
@@ -57,9 +62,55 @@ class FailedOverError(Exception):
     """
 
 
-async def charge(ctx: Context, attempt: Attempt, others: Sequence[str]) -> Outcome:
-    """Charge for the first time; raise FailedOverError if one of `others` may do so instead."""
-    provider = ctx.providers[attempt.payment.provider]
+async def charge(
+    ctx: Context,
+    provider: GuardedProvider,
+    item: BeginPayment,
+    others: Sequence[str],
+    started: float,
+    begun: BeginOutcome,
+) -> CommandResponse:
+    """Charge a payment that has begun; raise FailedOverError if one of `others` may do so instead.
+
+    `started` is when its request did, by time.perf_counter.
+    """
+    attempt = _attempt(item, begun)
+    if begun.kind is Begun.LOST_GAME:
+        outcome = await fail_unsent(ctx, attempt, AlreadyOwnedError.code)
+    else:
+        outcome = await _charge(ctx, provider, attempt, others)
+    labels = {"status": outcome.metric_status, "provider": item.provider}
+    ctx.metrics.observe(m.PAYMENT_DURATION, time.perf_counter() - started, **labels)
+    return outcome.answer
+
+
+def _attempt(item: BeginPayment, begun: BeginOutcome) -> Attempt:
+    if begun.amount is None:
+        raise StoreUnavailableError  # a payment always has its order's amount
+    payment = PaymentRow(
+        id=item.payment_id,
+        order_id=item.order_id,
+        user_id=item.caller,
+        provider=item.provider,
+        status=PaymentStatus.PROCESSING,
+        capture_method=item.capture_method,
+        payment_method=item.payment_method,
+        currency=begun.amount.currency,
+        amount_minor=begun.amount.minor,
+        captured_minor=0,
+        refund_pending_minor=0,
+        refunded_minor=0,
+        provider_ref=None,
+        failure_code=None,
+        created_at=item.at,
+        updated_at=item.at,
+    )
+    return Attempt(item.attempt_id, "charge", payment, lease=item.locked_until)
+
+
+async def _charge(
+    ctx: Context, provider: GuardedProvider, attempt: Attempt, others: Sequence[str]
+) -> Outcome:
     try:
         result = await provider.charge(_charge_request(attempt))
     except NotSentError as error:
@@ -133,13 +184,16 @@ async def reconcile_attempt(ctx: Context, attempt: Attempt) -> None:
 
 
 async def resume(
-    ctx: Context, payment_id: UUID, resource_id: UUID, lease: Lease
+    ctx: Context, resource_id: UUID, lease: Lease, *, payment_id: UUID | None = None
 ) -> CommandResponse:
-    """Finish what a request that is gone began on a payment, and answer for it."""
-    attempt = await store.claim_attempt(
-        ctx.db, payment_id=payment_id, at=lease.at, until=lease.until
+    """Finish what a request that is gone began, and answer for it.
+
+    `payment_id` is needed for what is done on a payment, and is not that itself.
+    """
+    attempts = await store.claim_due_attempts(
+        ctx.db, at=lease.at, until=lease.until, limit=1, payment_id=payment_id or resource_id
     )
-    if attempt is not None:
+    for attempt in attempts:
         await reconcile_attempt(ctx, attempt)
     return await present_answer(ctx.db, resource_id)
 

@@ -1,5 +1,7 @@
 """Disputes and warnings of fraud that wait for a person: an operator closes them with evidence."""
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from service.dispute_views import admin_dispute_view, fraud_warning_view
@@ -8,7 +10,7 @@ from service.logs import bind, correlation_id, get_logger
 from service.store import dispute_review as store
 from service.store import disputes, fraud_warnings
 from service.store.dispute_review import CloseDispute, CloseWarning
-from service.usecases.admin_commands import AdminCommand, decide, invalid
+from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
 from service.views import encode
@@ -51,18 +53,12 @@ async def close_dispute(ctx: Context, command: Close) -> CommandResponse:
         at=ctx.now(),
     )
     action = "revoke" if command.revoke else "close"
-    return await decide(
-        ctx,
-        command,
-        "dispute",
-        action,
-        answer,
-        lambda kept: store.close_dispute(ctx.db, kept, item),
-        done=lambda _: _log.warning(
-            "dispute_closed_by_operator", actor=command.actor, outcome=action
-        ),
-        ready=WAITING,
-    )
+    kept = command_item(ctx, command, answer, "dispute", action)
+    begin = partial(store.close_dispute, ctx.db, kept, item)
+    answered = await decide(ctx, answer, begin, "dispute", WAITING)
+    if not answered.replayed:
+        _log.warning("dispute_closed_by_operator", actor=command.actor, outcome=action)
+    return answered
 
 
 async def close_warning(ctx: Context, command: AdminCommand) -> CommandResponse:
@@ -74,13 +70,9 @@ async def close_warning(ctx: Context, command: AdminCommand) -> CommandResponse:
     done = replace(row, status="closed", updated_at=ctx.now())
     answer = CommandResponse(OK, encode(fraud_warning_view(done)))
     item = CloseWarning(row.id, correlation_id(), ctx.now())
-    return await decide(
-        ctx,
-        command,
-        "fraud_warning",
-        "close",
-        answer,
-        lambda kept: store.close_warning(ctx.db, kept, item),
-        done=lambda _: _log.warning("fraud_warning_closed_by_operator", actor=command.actor),
-        ready=WAITING,
-    )
+    kept = command_item(ctx, command, answer, "fraud_warning", "close")
+    begin = partial(store.close_warning, ctx.db, kept, item)
+    answered = await decide(ctx, answer, begin, "warning", WAITING)
+    if not answered.replayed:
+        _log.warning("fraud_warning_closed_by_operator", actor=command.actor)
+    return answered

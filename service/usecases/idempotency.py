@@ -15,13 +15,6 @@ MAX_BEGINS: Final = 3
 """`again` means that another request claimed the key in the same moment; the next look sees it."""
 
 
-class Subject(NamedTuple):
-    """What a request is about, and how that must stand, as its refusal says it."""
-
-    noun: str
-    ready: str = ""
-
-
 class Lease(NamedTuple):
     """For how long a key is ours."""
 
@@ -67,7 +60,8 @@ _REFUSALS: Final = {
 async def run(
     ctx: Context,
     begin: Callable[[], Awaitable[BeginOutcome]],
-    subject: Subject,
+    noun: str,
+    ready: str = "",
     *,
     created: Callable[[BeginOutcome], Awaitable[CommandResponse]],
     resumed: Callable[[UUID, Lease], Awaitable[CommandResponse]] | None = None,
@@ -76,7 +70,8 @@ async def run(
 
     `begin` claims the key with what it stands for. `created` finishes what that began. `resumed`
     does so for a request that is gone, whose key is ours until the lease ends; what came to nothing
-    begins anew. Raises what refuses the request.
+    begins anew. Raises what refuses the request: `noun` is what it is about, `ready` how that must
+    stand.
     """
     for _ in range(MAX_BEGINS):
         outcome = await begin()
@@ -89,19 +84,19 @@ async def run(
                     return await resumed(outcome.resource_id, lease)
             case Begun.LOST_ORDER:
                 await store.free(ctx.db, outcome.resource_id)
-                return replay(outcome, subject)
+                return replay(outcome, noun, ready)
             case Begun.AGAIN:
                 pass
             case _:
-                return replay(outcome, subject)
+                return replay(outcome, noun, ready)
     raise e.IdempotencyKeyInFlightError
 
 
-def replay(outcome: BeginOutcome, subject: Subject) -> CommandResponse:
+def replay(outcome: BeginOutcome, noun: str, ready: str = "") -> CommandResponse:
     """Return the answer that the key got before; raise what refuses this request."""
     if outcome.kind is not Begun.REPLAY:
         error, detail, field = _REFUSALS[outcome.kind]
-        detail = detail.format(noun=subject.noun, ready=subject.ready)
+        detail = detail.format(noun=noun, ready=ready)
         raise error(fields=(e.FieldError(field, detail),)) if field else error(detail)
     if outcome.response_status is None or outcome.response_body is None:
         raise e.StoreUnavailableError  # the database keeps both or none

@@ -4,6 +4,7 @@
 made at the provider's dashboard, or a transfer. Of two operators one decides.
 """
 
+from functools import partial
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -18,10 +19,9 @@ from service.store import payments as payment_store
 from service.store import refunds as refund_store
 from service.store.manual_refunds import EndOrphan, RefundAgain
 from service.store.orphans import OrphanRow
-from service.store.record_outcomes import RecordedOutcome
 from service.store.refunds import DueRefund, RefundRow
 from service.usecases import refunds
-from service.usecases.admin_commands import AdminCommand, decide, invalid
+from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
 from service.views import encode, orphan_view, refund_view
@@ -77,42 +77,30 @@ async def retry_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
     """
     due, came_back = await _refund_in_place(ctx, command.subject_id)
     answer = CommandResponse(ACCEPTED, encode(refund_view(due.refund)))
+    kept = command_item(ctx, command, answer, "refund", "retry")
     again = _again(command, due, came_back=came_back)
-    return await decide(
-        ctx,
-        command,
-        "refund",
-        "retry",
-        answer,
-        lambda kept: store.refund_again(ctx.db, kept, again),
-        done=lambda _: _log.warning("refund_retried_by_operator", actor=command.actor),
-        ready=MISSING,
-    )
+    begin = partial(store.refund_again, ctx.db, kept, again)
+    answered = await decide(ctx, answer, begin, "refund", MISSING)
+    if not answered.replayed:
+        _log.warning("refund_retried_by_operator", actor=command.actor)
+    return answered
 
 
 async def record_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
     """Book what replaces a refund that failed for good or came back; 200 with it."""
     due, came_back = await _refund_in_place(ctx, command.subject_id)
     ref = _reference(command, due.refund.amount_minor)
-    done = replace(due.refund, status=RefundStatus.SUCCEEDED)
-    answer = CommandResponse(OK, encode(refund_view(done)))
+    row = replace(due.refund, status=RefundStatus.SUCCEEDED)
+    answer = CommandResponse(OK, encode(refund_view(row)))
+    kept = command_item(ctx, command, answer, "refund", "record")
     again = _again(command, due, came_back=came_back)
-    outcome_item = refunds.outcome_item(due, done, ref)
-
-    def tell(recorded: RecordedOutcome | None) -> None:
-        refunds.count_order(ctx, recorded)
+    outcome_item = refunds.outcome_item(due, row, ref)
+    begin = partial(store.refund_again, ctx.db, kept, again, outcome_item)
+    count = partial(refunds.count_order, ctx)
+    answered = await decide(ctx, answer, begin, "refund", MISSING, count=count)
+    if not answered.replayed:
         _log.warning("refund_recorded_by_operator", actor=command.actor)
-
-    return await decide(
-        ctx,
-        command,
-        "refund",
-        "record",
-        answer,
-        lambda kept: store.refund_again(ctx.db, kept, again, outcome_item),
-        done=tell,
-        ready=MISSING,
-    )
+    return answered
 
 
 async def dismiss_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
@@ -125,16 +113,12 @@ async def dismiss_refund(ctx: Context, command: AdminCommand) -> CommandResponse
         raise NotFoundError("No such refund: only one that came back is to be decided")
     bind(payment_id=str(refund.payment_id))
     answer = CommandResponse(OK, encode(refund_view(refund)))
-    return await decide(
-        ctx,
-        command,
-        "refund",
-        "dismiss",
-        answer,
-        lambda kept: store.dismiss_reversal(ctx.db, kept, ctx.now()),
-        done=lambda _: _log.warning("refund_dismissed_by_operator", actor=command.actor),
-        ready=MISSING,
-    )
+    kept = command_item(ctx, command, answer, "refund", "dismiss")
+    begin = partial(store.dismiss_reversal, ctx.db, kept, ctx.now())
+    answered = await decide(ctx, answer, begin, "refund", MISSING)
+    if not answered.replayed:
+        _log.warning("refund_dismissed_by_operator", actor=command.actor)
+    return answered
 
 
 async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
@@ -148,20 +132,19 @@ async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
 async def _end_orphan(
     ctx: Context, command: AdminCommand, row: OrphanRow, item: EndOrphan, status: int
 ) -> CommandResponse:
-    return await decide(
-        ctx,
-        command,
-        "orphan_capture",
-        "retry" if item.status == "pending" else "record",
-        CommandResponse(status, encode(orphan_view(row))),
-        lambda kept: store.end_orphan(ctx.db, kept, item),
-        done=lambda _: _log.warning(
+    answer = CommandResponse(status, encode(orphan_view(row)))
+    action = "retry" if item.status == "pending" else "record"
+    kept = command_item(ctx, command, answer, "orphan_capture", action)
+    begin = partial(store.end_orphan, ctx.db, kept, item)
+    answered = await decide(ctx, answer, begin, "orphan capture")
+    if not answered.replayed:
+        _log.warning(
             "orphan_capture_decided_by_operator",
             orphan_id=str(row.id),
             actor=command.actor,
             outcome=row.status,
-        ),
-    )
+        )
+    return answered
 
 
 async def _refund_in_place(ctx: Context, refund_id: UUID) -> tuple[DueRefund, bool]:

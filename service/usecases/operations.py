@@ -17,7 +17,7 @@ from service.store.payments import Attempt
 from service.usecases.answer import CommandResponse
 from service.usecases.attempts import operate, resume
 from service.usecases.context import Context
-from service.usecases.idempotency import Lease, Subject, run
+from service.usecases.idempotency import run
 from service.usecases.payments import get_payment, with_next_action
 
 _log = get_logger(__name__)
@@ -63,18 +63,11 @@ async def operate_on(ctx: Context, command: Operate) -> CommandResponse:
         )
         return (await operate(ctx, attempt)).answer
 
-    async def resumed(attempt_id: UUID, lease: Lease) -> CommandResponse:
-        return await resume(ctx, payment.id, attempt_id, lease)
-
     with ctx.providers[payment.provider].admit():
         item = _begin_item(ctx, command)
-        answer = await run(
-            ctx,
-            partial(store.begin_operation, ctx.db, item),
-            Subject("payment", "held"),
-            created=created,
-            resumed=resumed,
-        )
+        begin = partial(store.begin_operation, ctx.db, item)
+        finish = partial(resume, ctx, payment_id=payment.id)
+        answer = await run(ctx, begin, "payment", "held", created=created, resumed=finish)
         return await with_next_action(ctx, answer)
 
 

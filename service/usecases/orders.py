@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -31,12 +30,10 @@ from service.store.idempotency import BeginOutcome
 from service.store.orders import ItemRow, NewOrder, OrderRow
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.idempotency import Subject, replay, run
+from service.usecases.idempotency import replay, run
 from service.views import encode, order_view
 
 _log = get_logger(__name__)
-
-SUBJECT: Final = Subject("order")
 
 
 class CreateOrder(msgspec.Struct, frozen=True):
@@ -57,7 +54,7 @@ async def create_order(ctx: Context, command: CreateOrder) -> CommandResponse:
             ctx.db, command.user_id, command.key, fingerprint=command.fingerprint, at=ctx.now()
         )
         if known is not None:
-            return replay(known, SUBJECT)
+            return replay(known, "order")
     order = _new_order(ctx, command, await _items(ctx, command))
     body = encode(order_view(_pending(order)))
     if command.key is not None:
@@ -68,7 +65,7 @@ async def create_order(ctx: Context, command: CreateOrder) -> CommandResponse:
         _log.info("order_created", order_id=str(order.id), total_minor=order.total_minor)
         return CommandResponse(201, body, resource_id=begun.resource_id)
 
-    return await run(ctx, partial(ctx.create_orders.submit, order), SUBJECT, created=created)
+    return await run(ctx, partial(ctx.create_orders.submit, order), "order", created=created)
 
 
 async def get_order(ctx: Context, order_id: UUID, user_id: str) -> OrderRow:

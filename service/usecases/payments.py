@@ -14,12 +14,10 @@ from msgspec.structs import replace
 from service import metric_catalog as m
 from service.domain.payment import CaptureMethod, NextAction, PaymentStatus
 from service.errors import (
-    AlreadyOwnedError,
     AmountNotPayableError,
     NotFoundError,
     ProviderUnavailableError,
     ProviderUnknownError,
-    StoreUnavailableError,
 )
 from service.ids import new_id
 from service.logs import bind
@@ -27,12 +25,11 @@ from service.providers.guard import GuardedProvider
 from service.providers.port import NotSentError, OutcomeUnknownError
 from service.store import payments as store
 from service.store.begin_payments import BeginPayment
-from service.store.idempotency import BeginOutcome, Begun
-from service.store.payments import Attempt, LedgerRow, PaymentRow, TimelineRow
+from service.store.payments import LedgerRow, PaymentRow, TimelineRow
 from service.usecases.answer import CommandResponse
-from service.usecases.attempts import FailedOverError, charge, fail_unsent, resume
+from service.usecases.attempts import FailedOverError, charge, resume
 from service.usecases.context import Context
-from service.usecases.idempotency import Lease, Subject, run
+from service.usecases.idempotency import run
 from service.views import PaymentView, encode, payment_view
 
 _read_view: Final = msgspec.json.Decoder(PaymentView).decode
@@ -139,31 +136,13 @@ async def _pay_through(
     ctx: Context, command: Pay, name: str, others: Sequence[str], started: float
 ) -> CommandResponse:
     """Pay with one provider; AmountNotPayableError and FailedOverError leave it to `others`."""
-
-    async def created(begun: BeginOutcome) -> CommandResponse:
-        attempt = _attempt(item, begun)
-        if begun.kind is Begun.LOST_GAME:
-            outcome = await fail_unsent(ctx, attempt, AlreadyOwnedError.code)
-        else:
-            outcome = await charge(ctx, attempt, others)
-        labels = {"status": outcome.metric_status, "provider": name}
-        ctx.metrics.observe(m.PAYMENT_DURATION, time.perf_counter() - started, **labels)
-        return outcome.answer
-
-    async def resumed(payment_id: UUID, lease: Lease) -> CommandResponse:
-        return await resume(ctx, payment_id, payment_id, lease)
-
     provider = ctx.providers[name]
     with provider.admit():
         item = _begin_item(ctx, command, provider)
         bind(payment_id=str(item.payment_id), provider=name)
-        answer = await run(
-            ctx,
-            partial(ctx.begin_payments.submit, item),
-            Subject("order"),
-            created=created,
-            resumed=resumed,
-        )
+        begin = partial(ctx.begin_payments.submit, item)
+        created = partial(charge, ctx, provider, item, others, started)
+        answer = await run(ctx, begin, "order", created=created, resumed=partial(resume, ctx))
     return await with_next_action(ctx, answer)
 
 
@@ -184,27 +163,3 @@ def _begin_item(ctx: Context, command: Pay, provider: GuardedProvider) -> BeginP
         locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
         limits={currency: (each.least, each.most) for currency, each in provider.limits.items()},
     )
-
-
-def _attempt(item: BeginPayment, begun: BeginOutcome) -> Attempt:
-    if begun.amount is None:
-        raise StoreUnavailableError  # a payment always has its order's amount
-    payment = PaymentRow(
-        id=item.payment_id,
-        order_id=item.order_id,
-        user_id=item.caller,
-        provider=item.provider,
-        status=PaymentStatus.PROCESSING,
-        capture_method=item.capture_method,
-        payment_method=item.payment_method,
-        currency=begun.amount.currency,
-        amount_minor=begun.amount.minor,
-        captured_minor=0,
-        refund_pending_minor=0,
-        refunded_minor=0,
-        provider_ref=None,
-        failure_code=None,
-        created_at=item.at,
-        updated_at=item.at,
-    )
-    return Attempt(item.attempt_id, "charge", payment, lease=item.locked_until)

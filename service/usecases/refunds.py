@@ -33,7 +33,7 @@ from service.store.refunds import BeginRefund, DueRefund, RecordRefundOutcome, R
 from service.usecases.answer import CommandResponse, present_answer, stored_answer
 from service.usecases.context import Context
 from service.usecases.disputes import sync_of_charge
-from service.usecases.idempotency import Lease, Subject, run
+from service.usecases.idempotency import Lease, run
 from service.usecases.payments import get_payment
 from service.usecases.record_outcome import MAX_UNKNOWN_WAIT_S
 from service.views import encode, refund_view
@@ -70,13 +70,8 @@ async def refund(ctx: Context, command: Refund) -> CommandResponse:
 
     with ctx.providers[payment.provider].admit():
         item = _begin_item(ctx, command)
-        return await run(
-            ctx,
-            partial(store.begin_refund, ctx.db, item),
-            Subject("payment"),
-            created=created,
-            resumed=partial(_resume, ctx),
-        )
+        begin = partial(store.begin_refund, ctx.db, item)
+        return await run(ctx, begin, "payment", created=created, resumed=partial(_resume, ctx))
 
 
 async def list_refunds(ctx: Context, payment_id: UUID, user_id: str) -> list[RefundRow]:
@@ -206,9 +201,9 @@ async def _record_outcome(
     return answer if recorded.answer_kept else await stored_answer(ctx.db, row.id) or answer
 
 
-def count_order(ctx: Context, recorded: RecordedOutcome | None) -> None:
+def count_order(ctx: Context, recorded: RecordedOutcome) -> None:
     """Count an order of which everything was given back just now."""
-    if recorded is not None and recorded.order_refunded:
+    if recorded.order_refunded:
         ctx.metrics.inc(m.ORDERS, status="refunded")
 
 
