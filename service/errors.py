@@ -25,6 +25,7 @@ class ServiceError(Exception):
     status: ClassVar[int]
     code: ClassVar[str]
     title: ClassVar[str]
+    retry_after_s: int | None = None
 
     def __init__(
         self,
@@ -35,7 +36,8 @@ class ServiceError(Exception):
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
-        self.retry_after_s = retry_after_s
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
         self.fields = fields
 
 
@@ -73,6 +75,7 @@ class IdempotencyKeyInFlightError(ServiceError):
     """The first request under this key is still running."""
 
     status, code, title = 409, "idempotency_key_in_flight", "The first request is still running"
+    retry_after_s = 2
 
 
 class UnauthenticatedError(ServiceError):

@@ -14,7 +14,7 @@ from service.web.parse import IDEMPOTENT_REPLAYED
 async def create_order(call: Call[CreateOrder, Nothing]) -> Reply:
     """Create an order at the catalogue's prices; a key makes a repeat harmless."""
     _refuse_repeated_games(call.body)
-    made = await orders.create_order(
+    answer = await orders.create_order(
         call.app(CONTEXT),
         orders.CreateOrder(
             user_id=call.caller.user_id,
@@ -24,10 +24,10 @@ async def create_order(call: Call[CreateOrder, Nothing]) -> Reply:
             fingerprint=call.fingerprint.hex(),
         ),
     )
-    headers = {"Location": f"/v1/orders/{made.order_id}"}
-    if made.answer.replayed:
+    headers = {"Location": f"/v1/orders/{answer.resource_id}"}
+    if answer.replayed:
         headers[IDEMPOTENT_REPLAYED] = "true"
-    return Reply(made.answer.status, made.answer.body, headers)
+    return Reply(answer.status, answer.body, headers)
 
 
 async def get_order(call: Call[Nothing, Nothing]) -> Reply:

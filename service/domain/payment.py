@@ -64,6 +64,10 @@ class ChargeOutcome(StrEnum):
     REJECTED = "rejected"  # the provider refused the request itself; nothing was charged
 
 
+TAKEN_BACK: Final = frozenset({ChargeOutcome.DECLINED, ChargeOutcome.CANCELED})
+"""What a charge that had succeeded or was held looks like when the provider has taken it back."""
+
+
 @dataclass(frozen=True, slots=True)
 class NextAction:
     """What the buyer has to do at the provider: go to a page, or hand a secret to its script."""
@@ -102,6 +106,16 @@ class Charge:
 AttemptStatus = Literal["succeeded", "failed", "unknown"]
 Operation = Literal["charge", "capture", "cancel", "expire", "review"]
 """What an attempt is for; `review` is an operator's decision."""
+
+
+OPERATED: Final[dict[Operation, ChargeOutcome]] = {
+    "capture": ChargeOutcome.SUCCEEDED,
+    "cancel": ChargeOutcome.CANCELED,
+    "expire": ChargeOutcome.CANCELED,
+}
+"""What a charge that was held looks like when an operation on it was done."""
+AT_REST: Final = frozenset(OPERATED.values())
+"""How a charge ends that was held: no operation changes it any more."""
 
 
 @dataclass(frozen=True, slots=True)

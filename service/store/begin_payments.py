@@ -6,23 +6,20 @@ a payment in `processing` with a pending attempt, which the completer finds and 
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
-
-from service.domain.money import Money
+from service.store import idempotency as keys
 from service.store.database import Database
+from service.store.idempotency import BeginOutcome, Claim, begin_outcome
 
 NAME: Final = "begin_payments"
 
-SQL: Final = """
+SQL: Final = f"""
 WITH input AS MATERIALIZED (
-    SELECT * FROM json_to_recordset($1::json) AS i(
-        payment_id uuid, attempt_id uuid, caller text, key text, fingerprint text, order_id uuid,
-        provider text, capture_method text, payment_method text, correlation_id text,
-        at timestamptz, locked_until timestamptz, limits json)
+    SELECT * FROM json_to_recordset($1::json) AS i({keys.COLUMNS},
+        payment_id uuid, attempt_id uuid, order_id uuid, provider text, capture_method text,
+        payment_method text, limits json)
 ),
 -- The order's row is share-locked, so that it can't be canceled or expire meanwhile; in order of
 -- id, so that two batches never wait for each other.
@@ -31,32 +28,24 @@ locked AS MATERIALIZED (
     FROM orders o WHERE o.id = ANY (ARRAY(SELECT order_id FROM input)) ORDER BY o.id FOR SHARE
 ),
 checked AS MATERIALIZED (
-    SELECT i.*, o.id IS NOT NULL AS found, o.currency, o.total_minor,
-        coalesce(o.status = 'pending' AND o.expires_at > i.at, false) AS payable,
-        i.limits IS NULL OR coalesce(
-            o.total_minor BETWEEN (i.limits -> o.currency ->> 0)::bigint
-                              AND (i.limits -> o.currency ->> 1)::bigint, false) AS taken,
-        EXISTS (SELECT FROM payments p WHERE p.order_id = o.id
-                AND p.status NOT IN ('failed', 'canceled', 'expired')) AS live,
+    SELECT i.*, i.payment_id AS resource_id, o.currency, o.total_minor, CASE
+        WHEN o.id IS NULL THEN 'not_found'
+        WHEN EXISTS (SELECT FROM payments p WHERE p.order_id = o.id
+                     AND p.status NOT IN ('failed', 'canceled', 'expired')) THEN 'live_payment'
+        WHEN o.status <> 'pending' OR o.expires_at <= i.at THEN 'order_not_payable'
         -- By game, never by all that the user owns.
-        EXISTS (SELECT FROM entitlements e
-                WHERE e.user_id = i.caller AND e.status IN ('reserved', 'granted')
-                AND e.game_id = ANY (ARRAY(SELECT oi.game_id FROM order_items oi
-                                           WHERE oi.order_id = o.id))) AS owned
+        WHEN EXISTS (SELECT FROM entitlements e
+                     WHERE e.user_id = i.caller AND e.status IN ('reserved', 'granted')
+                     AND e.game_id = ANY (ARRAY(SELECT oi.game_id FROM order_items oi
+                                                WHERE oi.order_id = o.id))) THEN 'owned'
+        WHEN i.limits IS NOT NULL AND NOT coalesce(
+            o.total_minor BETWEEN (i.limits -> o.currency ->> 0)::bigint
+                              AND (i.limits -> o.currency ->> 1)::bigint, false)
+            THEN 'amount_refused'
+    END AS refusal
     FROM input i LEFT JOIN locked o ON o.id = i.order_id AND o.user_id = i.caller
 ),
-known AS MATERIALIZED (
-    SELECT k.* FROM input i JOIN idempotency_keys k ON k.caller = i.caller AND k.key = i.key
-),
-claimed AS (
-    INSERT INTO idempotency_keys
-        (caller, key, fingerprint, resource_id, locked_until, created_at)
-    SELECT caller, key, decode(fingerprint, 'hex'), payment_id, locked_until, at
-    FROM checked WHERE payable AND NOT live AND NOT owned AND taken
-    ORDER BY caller, key
-    ON CONFLICT DO NOTHING
-    RETURNING caller, key, resource_id
-),
+{keys.CLAIMED},
 made AS (
     INSERT INTO payments (id, order_id, user_id, provider, status, capture_method, payment_method,
                           currency, amount_minor, created_at, updated_at)
@@ -89,87 +78,35 @@ recorded AS (
            c.correlation_id
     FROM made m JOIN checked c ON c.payment_id = m.id
 )
-SELECT c.payment_id,
-       CASE
-           WHEN k.resource_id = c.payment_id THEN CASE  -- ours: the statement was repeated
-               WHEN NOT EXISTS (SELECT FROM payments p WHERE p.id = c.payment_id)
-                   THEN 'lost_order'
-               WHEN (SELECT count(*) FROM entitlements e WHERE e.payment_id = c.payment_id) <
-                    (SELECT count(*) FROM order_items oi WHERE oi.order_id = c.order_id)
-                   THEN 'lost_game'
-               ELSE 'created'
-           END
-           WHEN k.fingerprint <> decode(c.fingerprint, 'hex') THEN 'key_reused'
-           WHEN k.response_status IS NOT NULL THEN 'replay'
-           WHEN k.locked_until > c.at THEN 'in_flight'
-           WHEN k.key IS NOT NULL THEN 'resume'
-           WHEN NOT c.found THEN 'order_not_found'
-           WHEN c.live THEN 'live_payment'
-           WHEN NOT c.payable THEN 'order_not_payable'
-           WHEN c.owned THEN 'owned'
-           WHEN NOT c.taken THEN 'amount_refused'
-           WHEN n.resource_id IS NULL THEN 'again'            -- another claimed it meanwhile
-           WHEN m.id IS NULL THEN 'lost_order'                -- another payment came first
-           WHEN (SELECT count(*) FROM reserved r WHERE r.payment_id = m.id) <
+SELECT c.payment_id, CASE {keys.STATE}
+           WHEN m.id IS NULL AND NOT EXISTS (SELECT FROM payments p WHERE p.id = c.payment_id)
+               THEN 'lost_order'                              -- another payment came first
+           WHEN CASE WHEN m.id IS NULL
+                     THEN (SELECT count(*) FROM entitlements e WHERE e.payment_id = c.payment_id)
+                     ELSE (SELECT count(*) FROM reserved r WHERE r.payment_id = m.id) END <
                 (SELECT count(*) FROM order_items oi WHERE oi.order_id = c.order_id)
                THEN 'lost_game'                               -- another payment reserved it first
            ELSE 'created'
-       END,
-       c.currency, c.total_minor, k.resource_id, k.response_status, k.response_body
-FROM checked c
-LEFT JOIN known k ON k.caller = c.caller AND k.key = c.key
-LEFT JOIN claimed n ON n.resource_id = c.payment_id
+       END, {keys.ANSWER}, c.total_minor, c.currency
+{keys.FROM}
 LEFT JOIN made m ON m.id = c.payment_id
-"""
+"""  # noqa: S608  constants only
 
 
-class Begun(StrEnum):
-    """How a payment request began."""
-
-    CREATED = "created"
-    REPLAY = "replay"
-    RESUME = "resume"
-    IN_FLIGHT = "in_flight"
-    KEY_REUSED = "key_reused"
-    ORDER_NOT_FOUND = "order_not_found"
-    ORDER_NOT_PAYABLE = "order_not_payable"
-    LIVE_PAYMENT = "live_payment"
-    OWNED = "owned"
-    AMOUNT_REFUSED = "amount_refused"
-    AGAIN = "again"
-    LOST_ORDER = "lost_order"
-    LOST_GAME = "lost_game"
-
-
-class BeginPayment(msgspec.Struct, frozen=True):
-    """A payment that a request wants to make; `fingerprint` is hexadecimal.
+class BeginPayment(Claim, frozen=True, kw_only=True):
+    """A payment that a request wants to make.
 
     `limits` are the least and the most minor units that the provider takes, by currency.
     """
 
+    locked_until: datetime
     payment_id: UUID
     attempt_id: UUID
-    caller: str
-    key: str
-    fingerprint: str
     order_id: UUID
     provider: str
     capture_method: str
     payment_method: str
-    correlation_id: str
-    at: datetime
-    locked_until: datetime
     limits: dict[str, tuple[int, int]] | None = None
-
-
-class BeginOutcome(msgspec.Struct, frozen=True):
-    """What came of it: `amount` if the order was found, the stored answer if it is a replay."""
-
-    kind: Begun
-    amount: Money | None
-    resource_id: UUID | None
-    response_status: int | None
-    response_body: str | None
 
 
 def conflict_keys(item: BeginPayment) -> tuple[Any, ...]:
@@ -179,16 +116,5 @@ def conflict_keys(item: BeginPayment) -> tuple[Any, ...]:
 
 async def begin_payments(db: Database, items: Sequence[BeginPayment]) -> list[BeginOutcome]:
     """Begin each payment; safe to repeat for the same `payment_id`."""
-    rows = {row[0]: row for row in await db.run_set(NAME, items)}
-    return [_outcome(rows[item.payment_id]) for item in items]
-
-
-def _outcome(row: tuple[Any, ...]) -> BeginOutcome:
-    _, kind, currency, minor, resource_id, status, body = row
-    return BeginOutcome(
-        kind=Begun(kind),
-        amount=Money(minor, currency) if currency else None,
-        resource_id=resource_id,
-        response_status=status,
-        response_body=body,
-    )
+    rows = {row[0]: row[1:] for row in await db.run_set(NAME, items)}
+    return [begin_outcome(*rows[item.payment_id]) for item in items]

@@ -6,24 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from service.store.admin_commands import CommandItem, CommandOutcome, run_command
+from service.store.admin_commands import CommandItem, run_command
 from service.store.database import Database, Transaction
-
-# The payment first, like every other writer, so that two never wait for each other.
-_LOCK_DISPUTE: Final = """
-WITH payment AS MATERIALIZED (
-    SELECT p.id FROM payments p
-    WHERE p.id = (SELECT payment_id FROM disputes WHERE id = %s) FOR UPDATE)
-SELECT coalesce(d.review, 'none') FROM payment p JOIN disputes d ON d.payment_id = p.id
-WHERE d.id = %s FOR UPDATE OF d
-"""
-_LOCK_WARNING: Final = """
-WITH payment AS MATERIALIZED (
-    SELECT p.id FROM payments p
-    WHERE p.id = (SELECT payment_id FROM fraud_warnings WHERE id = %s) FOR UPDATE)
-SELECT w.status FROM payment p JOIN fraud_warnings w ON w.payment_id = p.id
-WHERE w.id = %s FOR UPDATE OF w
-"""
+from service.store.idempotency import BeginOutcome
 
 # The version stays: what the provider says has not changed.
 _CLOSE_DISPUTE: Final = """
@@ -74,21 +59,21 @@ class CloseWarning(msgspec.Struct, frozen=True):
 
 async def close_dispute(
     db: Database, command_item: CommandItem, item: CloseDispute
-) -> CommandOutcome:
+) -> BeginOutcome:
     """End the review of a dispute, if it is still for that reason."""
 
     async def close(transaction: Transaction) -> None:
         await transaction.fetch(_CLOSE_DISPUTE, msgspec.structs.asdict(item))
 
-    return await run_command(db, command_item, _LOCK_DISPUTE, close, ready=item.review)
+    return await run_command(db, command_item, close, ready=item.review)
 
 
 async def close_warning(
     db: Database, command_item: CommandItem, item: CloseWarning
-) -> CommandOutcome:
+) -> BeginOutcome:
     """End a warning of fraud that is open."""
 
     async def close(transaction: Transaction) -> None:
         await transaction.fetch(_CLOSE_WARNING, msgspec.structs.asdict(item))
 
-    return await run_command(db, command_item, _LOCK_WARNING, close, ready="open")
+    return await run_command(db, command_item, close, ready="open")

@@ -11,31 +11,11 @@ from uuid import UUID
 import msgspec
 
 from service.store import reversals
-from service.store.admin_commands import (
-    NOT_READY,
-    REF_USED,
-    CommandItem,
-    CommandOutcome,
-    run_command,
-)
+from service.store.admin_commands import NOT_READY, REF_USED, CommandItem, run_command
 from service.store.database import Database, RefusedError, Transaction
+from service.store.idempotency import BeginOutcome
 from service.store.record_outcomes import RecordedOutcome
 from service.store.refunds import RecordRefundOutcome, record_refund_outcome_within
-
-# The payment first, like every other writer, so that two never wait for each other.
-_LOCK_ORPHAN: Final = """
-WITH payment AS MATERIALIZED (
-    SELECT p.id FROM payments p
-    WHERE p.id = (SELECT payment_id FROM orphan_captures WHERE id = %s) FOR UPDATE)
-SELECT o.status FROM payment p JOIN orphan_captures o ON o.payment_id = p.id
-WHERE o.id = %s FOR UPDATE OF o
-"""
-_LOCK_REFUND: Final = """
-WITH payment AS MATERIALIZED (
-    SELECT p.id FROM payments p
-    WHERE p.id = (SELECT payment_id FROM refunds WHERE id = %s) FOR UPDATE)
-SELECT r.status FROM payment p JOIN refunds r ON r.payment_id = p.id WHERE r.id = %s
-"""
 
 _END_ORPHAN: Final = """
 WITH changed AS (
@@ -121,14 +101,14 @@ class RefundAgain(msgspec.Struct, frozen=True):
     at: datetime
 
 
-async def end_orphan(db: Database, command_item: CommandItem, item: EndOrphan) -> CommandOutcome:
+async def end_orphan(db: Database, command_item: CommandItem, item: EndOrphan) -> BeginOutcome:
     """Send an orphan in review back to be refunded, or end it."""
 
     async def end(transaction: Transaction) -> None:
         await _refuse_used(transaction, item.provider, item.refund_ref)
         await transaction.fetch(_END_ORPHAN, msgspec.structs.asdict(item))
 
-    return await run_command(db, command_item, _LOCK_ORPHAN, end)
+    return await run_command(db, command_item, end)
 
 
 async def refund_again(
@@ -136,7 +116,7 @@ async def refund_again(
     command_item: CommandItem,
     item: RefundAgain,
     outcome_item: RecordRefundOutcome | None = None,
-) -> CommandOutcome:
+) -> BeginOutcome:
     """Begin a refund in place of one that failed; with `outcome_item`, as one that was made.
 
     Nothing is done if another amount is left by now: a new refund is under way, or was made.
@@ -151,17 +131,17 @@ async def refund_again(
         await _refuse_used(transaction, item.provider, outcome_item.provider_ref)
         return await record_refund_outcome_within(transaction, outcome_item)
 
-    return await run_command(db, command_item, _LOCK_REFUND, begin, ready="failed")
+    return await run_command(db, command_item, begin, ready="failed")
 
 
-async def dismiss_reversal(db: Database, command_item: CommandItem, at: datetime) -> CommandOutcome:
+async def dismiss_reversal(db: Database, command_item: CommandItem, at: datetime) -> BeginOutcome:
     """End the question what becomes of a refund that came back: nothing more is done."""
 
     async def dismiss(transaction: Transaction) -> None:
         if not await reversals.close_within(transaction, command_item.subject_id, at):
             raise RefusedError("nothing is to be decided", NOT_READY)
 
-    return await run_command(db, command_item, _LOCK_REFUND, dismiss, ready="failed")
+    return await run_command(db, command_item, dismiss, ready="failed")
 
 
 async def _refuse_used(transaction: Transaction, provider: str, ref: str | None) -> None:

@@ -2,36 +2,28 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
+from service.store import idempotency as keys
 from service.store.database import Database, RefusedError, Row
+from service.store.idempotency import BeginOutcome, begin_outcome
 
 CREATE_NAME: Final = "create_orders"
 
-CREATE_SQL: Final = """
+CREATE_SQL: Final = f"""
 WITH input AS MATERIALIZED (
-    SELECT * FROM json_to_recordset($1::json) AS i(
+    SELECT i.*, i.user_id AS caller FROM json_to_recordset($1::json) AS i(
         id uuid, user_id text, currency text, total_minor bigint, items json,
         at timestamptz, expires_at timestamptz, key text, fingerprint text, response_body text)
 ),
-known AS MATERIALIZED (
-    SELECT k.* FROM input i JOIN idempotency_keys k ON k.caller = i.user_id AND k.key = i.key
+checked AS MATERIALIZED (
+    SELECT i.*, i.id AS resource_id, 201 AS response_status, NULL AS refusal FROM input i
 ),
--- An order is made at once, so its key is claimed with its answer: no request ever finds one that
--- is begun and not ended.
-claimed AS (
-    INSERT INTO idempotency_keys (caller, key, fingerprint, resource_id, recovery_point,
-                                  response_status, response_body, created_at)
-    SELECT user_id, key, decode(fingerprint, 'hex'), id, 'finished', 201, response_body, at
-    FROM input WHERE key IS NOT NULL
-    ORDER BY user_id, key
-    ON CONFLICT DO NOTHING
-    RETURNING resource_id
-),
+-- An order is made at once: no request ever finds a key of one that is begun and not ended.
+{keys.CLAIMED_AND_ANSWERED},
 made AS (
     INSERT INTO orders (id, user_id, currency, total_minor, created_at, updated_at, expires_at)
     SELECT id, user_id, currency, total_minor, at, at, expires_at FROM input
@@ -46,20 +38,9 @@ items AS (
     CROSS JOIN json_to_recordset(i.items)
         AS x(game_id text, title text, quantity integer, unit_price_minor bigint)
 )
-SELECT i.id,
-       CASE
-           WHEN i.key IS NULL OR k.resource_id = i.id THEN 'created'  -- ours, also if repeated
-           WHEN k.fingerprint <> decode(i.fingerprint, 'hex') THEN 'key_reused'
-           WHEN k.response_status IS NOT NULL THEN 'replay'
-           WHEN k.key IS NOT NULL THEN 'in_flight'
-           WHEN c.resource_id IS NULL THEN 'again'                    -- another claims it now
-           ELSE 'created'
-       END,
-       k.resource_id, k.response_status, k.response_body
-FROM input i
-LEFT JOIN known k ON k.caller = i.user_id AND k.key = i.key
-LEFT JOIN claimed c ON c.resource_id = i.id
-"""
+SELECT c.id, {keys.BEGUN}
+{keys.FROM}
+"""  # noqa: S608  constants only
 
 _COLUMNS: Final = """
     o.id, o.user_id, o.status, o.currency, o.total_minor, o.created_at, o.updated_at, o.expires_at,
@@ -79,25 +60,6 @@ class ItemRow(msgspec.Struct, frozen=True):
     title: str
     quantity: int
     unit_price_minor: int
-
-
-class Created(StrEnum):
-    """How an order request came out."""
-
-    CREATED = "created"
-    REPLAY = "replay"
-    IN_FLIGHT = "in_flight"
-    KEY_REUSED = "key_reused"
-    AGAIN = "again"
-
-
-class CreateOutcome(msgspec.Struct, frozen=True):
-    """What came of it; the stored answer if it is a replay."""
-
-    kind: Created
-    resource_id: UUID | None
-    response_status: int | None
-    response_body: str | None
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -145,32 +107,10 @@ def conflict_keys(_item: NewOrder) -> tuple[Any, ...]:
     return ()
 
 
-async def create_orders(db: Database, items: Sequence[NewOrder]) -> list[CreateOutcome]:
+async def create_orders(db: Database, items: Sequence[NewOrder]) -> list[BeginOutcome]:
     """Create each order; safe to repeat for the same id."""
     rows = {row[0]: row[1:] for row in await db.run_set(CREATE_NAME, items)}
-    return [_outcome(rows[item.id]) for item in items]
-
-
-async def find_key(
-    db: Database, caller: str, key: str, *, fingerprint: str
-) -> CreateOutcome | None:
-    """Return what has become of a key, None for one that is free."""
-    rows = await db.read(
-        """
-        SELECT CASE WHEN fingerprint <> decode(%(fingerprint)s, 'hex') THEN 'key_reused'
-                    WHEN response_status IS NOT NULL THEN 'replay'
-                    ELSE 'in_flight' END,
-               resource_id, response_status, response_body
-        FROM idempotency_keys WHERE caller = %(caller)s AND key = %(key)s
-        """,
-        {"caller": caller, "key": key, "fingerprint": fingerprint},
-    )
-    return _outcome(rows[0]) if rows else None
-
-
-def _outcome(row: Row) -> CreateOutcome:
-    kind, resource_id, status, body = row
-    return CreateOutcome(Created(kind), resource_id, status, body)
+    return [begin_outcome(*rows[item.id]) for item in items]
 
 
 async def get_order(db: Database, order_id: UUID, user_id: str) -> OrderRow | None:

@@ -6,8 +6,9 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.money import Money
 from service.domain.payment import Operation
-from service.store.database import Database, Row
+from service.store.database import Database, Row, Transaction
 
 _COLUMNS: Final = """
     p.id, p.order_id, p.user_id, p.provider, p.status, p.capture_method, p.payment_method,
@@ -72,21 +73,37 @@ class LedgerRow(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class DueAttempt(msgspec.Struct, frozen=True):
-    """An attempt whose outcome nobody has recorded in time.
+class Attempt(msgspec.Struct, frozen=True):
+    """Something that is tried on a payment; `checks` counts the looks at its unknown outcome.
 
-    `amount_minor` is what a capture is to take; None means all of it.
+    `part_minor` is what a capture is to take; None means all of it. `lacks_game` says that another
+    payment was faster to reserve a game: the provider was never asked then.
     """
 
-    attempt_id: UUID
+    id: UUID
     operation: Operation
-    checks: int
-    correlation_id: str
-    lacks_game: bool
-    amount_minor: int | None
     payment: PaymentRow
+    checks: int = 0
+    part_minor: int | None = None
     lease: datetime | None = None
     """Until when it is the holder's to resolve, as it stands in its row; None: not the holder's."""
+    correlation_id: str = ""
+    lacks_game: bool = False
+
+    @property
+    def resource_id(self) -> UUID:
+        """Return what the idempotency key of its request stands for."""
+        return self.payment.id if self.operation == "charge" else self.id
+
+    @property
+    def amount(self) -> Money:
+        """Return the payment's amount."""
+        return Money(self.payment.amount_minor, self.payment.currency)
+
+    @property
+    def to_capture(self) -> Money:
+        """Return what is to be captured of it."""
+        return Money(self.part_minor or self.payment.amount_minor, self.payment.currency)
 
 
 async def get_payment(db: Database, payment_id: UUID) -> PaymentRow | None:
@@ -158,14 +175,15 @@ async def waiting_for_buyers(
 
 
 async def claim_due_attempts(
-    db: Database, *, at: datetime, until: datetime, limit: int
-) -> list[DueAttempt]:
-    """Take attempts that are overdue and hide them from other workers until `until`."""
+    db: Database, *, at: datetime, until: datetime, limit: int, payment_id: UUID | None = None
+) -> list[Attempt]:
+    """Take attempts that are overdue (or the payment's) and hide them until `until`."""
     rows = await db.fetch(
         f"""
         WITH due AS (
             SELECT a.id FROM payment_attempts a
             WHERE a.status IN ('pending', 'unknown') AND a.next_check_at <= %(at)s
+              AND (%(only)s::uuid IS NULL OR a.payment_id = %(only)s::uuid)
             ORDER BY a.next_check_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
         taken AS (
             UPDATE payment_attempts a SET next_check_at = %(until)s
@@ -175,32 +193,12 @@ async def claim_due_attempts(
             {_COLUMNS}
         FROM taken t JOIN payments p ON p.id = t.payment_id
         """,  # noqa: S608  constants only; values are parameters
-        {"at": at, "until": until, "limit": limit},
+        {"at": at, "until": until, "limit": limit, "only": payment_id},
     )
     return [_due(row, until) for row in rows]
 
 
-async def claim_attempt(
-    db: Database, *, payment_id: UUID, at: datetime, until: datetime
-) -> DueAttempt | None:
-    """Take the open attempt of one payment, if it is overdue."""
-    rows = await db.fetch(
-        f"""
-        WITH taken AS (
-            UPDATE payment_attempts a SET next_check_at = %(until)s
-            WHERE a.payment_id = %(payment)s AND a.status IN ('pending', 'unknown')
-              AND a.next_check_at <= %(at)s
-            RETURNING a.id, a.payment_id, a.operation, a.checks, a.amount_minor)
-        SELECT t.id, t.operation, t.checks, {_LAST_CORRELATION}, {_LACKS_GAME}, t.amount_minor,
-            {_COLUMNS}
-        FROM taken t JOIN payments p ON p.id = t.payment_id
-        """,  # noqa: S608  constants only; values are parameters
-        {"payment": payment_id, "at": at, "until": until},
-    )
-    return _due(rows[0], until) if rows else None
-
-
-async def open_attempt(db: Database, payment_id: UUID) -> DueAttempt | None:
+async def open_attempt(db: Database, payment_id: UUID) -> Attempt | None:
     """Return the attempt of a payment that has no outcome yet, without taking it."""
     rows = await db.read(
         f"""
@@ -214,15 +212,23 @@ async def open_attempt(db: Database, payment_id: UUID) -> DueAttempt | None:
     return _due(rows[0]) if rows else None
 
 
-def _due(row: Row, lease: datetime | None = None) -> DueAttempt:
-    attempt_id, operation, checks, correlation_id, lacks_game, amount_minor, *payment = row
-    return DueAttempt(
+def _due(row: Row, lease: datetime | None = None) -> Attempt:
+    attempt_id, operation, checks, correlation_id, lacks_game, part_minor, *payment = row
+    return Attempt(
         attempt_id,
         operation,
+        PaymentRow(*payment),
         checks,
+        part_minor,
+        lease,
         correlation_id,
         lacks_game,
-        amount_minor,
-        PaymentRow(*payment),
-        lease,
     )
+
+
+async def lock_payment(transaction: Transaction, payment_id: UUID) -> None:
+    """Queue up with every other writer of the payment; statements after this see what they wrote.
+
+    It is a statement of its own, because one sees nothing that was written while it waited.
+    """
+    await transaction.fetch("SELECT 1 FROM payments WHERE id = %s FOR UPDATE", (payment_id,))

@@ -1,13 +1,15 @@
 """Refunds in the database. They are rare next to payments, so each is a statement of its own."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
+from service.store import idempotency as keys
 from service.store.database import Database, Row, Transaction
+from service.store.idempotency import BeginOutcome, Claim, begin_outcome
+from service.store.payments import lock_payment
 from service.store.record_outcomes import RecordedOutcome
 
 COLUMNS: Final = """
@@ -38,43 +40,14 @@ class RefundRow(msgspec.Struct, frozen=True):
     reversed: bool = False
 
 
-class BegunRefund(StrEnum):
-    """How a refund request began."""
-
-    CREATED = "created"
-    REPLAY = "replay"
-    RESUME = "resume"
-    IN_FLIGHT = "in_flight"
-    KEY_REUSED = "key_reused"
-    PAYMENT_NOT_FOUND = "payment_not_found"
-    NOT_SUCCEEDED = "not_succeeded"
-    DISPUTED = "disputed"
-    TOO_MUCH = "too_much"
-    AGAIN = "again"
-
-
-class BeginRefund(msgspec.Struct, frozen=True):
+class BeginRefund(Claim, frozen=True, kw_only=True):
     """A refund that a request wants to make; `amount_minor` None means all that is left."""
 
+    locked_until: datetime
     refund_id: UUID
     payment_id: UUID
-    caller: str
-    key: str
-    fingerprint: bytes
     amount_minor: int | None
     reason: str
-    correlation_id: str
-    at: datetime
-    locked_until: datetime
-
-
-class BeginRefundOutcome(msgspec.Struct, frozen=True):
-    """What came of it; the stored answer if it is a replay."""
-
-    kind: BegunRefund
-    resource_id: UUID | None
-    response_status: int | None
-    response_body: str | None
 
 
 class DueRefund(msgspec.Struct, frozen=True):
@@ -94,6 +67,7 @@ class RecordRefundOutcome(msgspec.Struct, frozen=True):
     """What a refund came to; `next_check_at` is set while nobody knows."""
 
     refund_id: UUID
+    payment_id: UUID
     status: str
     provider_ref: str | None
     failure_code: str | None
@@ -111,62 +85,49 @@ class RecordRefundOutcome(msgspec.Struct, frozen=True):
     """If given, it is recorded only while no other process has taken it over."""
 
 
-_BEGIN: Final = """
-WITH payment AS MATERIALIZED (
-    SELECT p.* FROM payments p
-    WHERE p.id = %(payment_id)s AND p.user_id = %(caller)s FOR UPDATE
+_BEGIN: Final = f"""
+WITH input AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s::json) AS i({keys.COLUMNS},
+        refund_id uuid, payment_id uuid, amount_minor bigint, reason text)
 ),
-known AS MATERIALIZED (
-    SELECT * FROM idempotency_keys WHERE caller = %(caller)s AND key = %(key)s
-),
-asked AS (
-    SELECT p.*, p.captured_minor - p.refunded_minor - p.refund_pending_minor AS left_minor,
+payment AS MATERIALIZED (
+    SELECT p.id, p.status, p.currency,
+           p.captured_minor - p.refunded_minor - p.refund_pending_minor AS left_minor,
            EXISTS (SELECT FROM disputes d WHERE d.payment_id = p.id
-                   AND d.status IN ('needs_response', 'under_review', 'lost')) AS disputed,
-           coalesce(%(amount_minor)s::bigint,
-                    p.captured_minor - p.refunded_minor - p.refund_pending_minor) AS minor
-    FROM payment p
+                   AND d.status IN ('needs_response', 'under_review', 'lost')) AS disputed
+    FROM input i JOIN payments p ON p.id = i.payment_id AND p.user_id = i.caller
 ),
-claimed AS (
-    INSERT INTO idempotency_keys (caller, key, fingerprint, resource_id, locked_until, created_at)
-    SELECT %(caller)s, %(key)s, %(fingerprint)s, %(refund_id)s, %(locked_until)s, %(at)s
-    FROM asked a WHERE a.status = 'succeeded' AND a.minor BETWEEN 1 AND a.left_minor
-        AND NOT a.disputed
-    ON CONFLICT DO NOTHING
-    RETURNING resource_id
+checked AS MATERIALIZED (
+    SELECT i.*, i.refund_id AS resource_id, p.currency,
+           coalesce(i.amount_minor, p.left_minor) AS minor, CASE
+        WHEN p.id IS NULL THEN 'not_found'
+        WHEN p.status <> 'succeeded' THEN 'not_succeeded'
+        WHEN p.disputed THEN 'disputed'
+        WHEN coalesce(i.amount_minor, p.left_minor) NOT BETWEEN 1 AND p.left_minor
+            THEN 'refund_too_large'
+    END AS refusal
+    FROM input i LEFT JOIN payment p ON true
 ),
+{keys.CLAIMED},
 made AS (
     INSERT INTO refunds (id, payment_id, status, amount_minor, currency, reason, next_check_at,
                          created_at, updated_at)
-    SELECT c.resource_id, a.id, 'pending', a.minor, a.currency, %(reason)s, %(locked_until)s,
-           %(at)s, %(at)s
-    FROM claimed c, asked a
-    RETURNING id, payment_id, amount_minor, currency
+    SELECT c.refund_id, c.payment_id, 'pending', c.minor, c.currency, c.reason, c.locked_until,
+           c.at, c.at
+    FROM checked c JOIN claimed n ON n.resource_id = c.refund_id
+    RETURNING id, payment_id, amount_minor, currency, reason
 ),
 recorded AS (
     INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
-    SELECT m.payment_id, %(at)s, 'refund_created', jsonb_build_object('refund_id', m.id,
-               'amount_minor', m.amount_minor, 'currency', m.currency, 'reason',
-               %(reason)s::text), %(correlation_id)s
-    FROM made m
+    SELECT m.payment_id, c.at, 'refund_created', jsonb_build_object('refund_id', m.id,
+               'amount_minor', m.amount_minor, 'currency', m.currency, 'reason', m.reason),
+           c.correlation_id
+    FROM made m JOIN checked c ON c.refund_id = m.id
 )
-SELECT CASE
-           WHEN k.resource_id = %(refund_id)s THEN 'created'
-           WHEN k.fingerprint <> %(fingerprint)s THEN 'key_reused'
-           WHEN k.response_status IS NOT NULL THEN 'replay'
-           WHEN k.locked_until > %(at)s THEN 'in_flight'
-           WHEN k.key IS NOT NULL THEN 'resume'
-           WHEN a.id IS NULL THEN 'payment_not_found'
-           WHEN a.status <> 'succeeded' THEN 'not_succeeded'
-           WHEN a.disputed THEN 'disputed'
-           WHEN a.minor NOT BETWEEN 1 AND a.left_minor THEN 'too_much'
-           WHEN m.id IS NULL THEN 'again'
-           ELSE 'created'
-       END,
-       k.resource_id, k.response_status, k.response_body
-FROM (SELECT 1) one
-LEFT JOIN known k ON true LEFT JOIN asked a ON true LEFT JOIN made m ON true
-"""
+SELECT {keys.BEGUN}, m.amount_minor, m.currency
+{keys.FROM}
+LEFT JOIN made m ON m.id = c.refund_id
+"""  # noqa: S608  constants only; values are parameters
 
 _RECORD_OUTCOME: Final = """
 WITH ended AS (
@@ -230,42 +191,39 @@ SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM closed),
 """
 
 
-async def begin_refund(db: Database, item: BeginRefund) -> BeginRefundOutcome:
-    """Begin a refund; the payment's row lock makes concurrent ones queue up."""
+async def begin_refund(db: Database, item: BeginRefund) -> BeginOutcome:
+    """Begin a refund; the payment's row lock makes concurrent ones queue up.
+
+    So the statement sees what was written during the wait: also the key of the same request, which
+    would else be told that too little is left.
+    """
 
     async def begin(transaction: Transaction) -> list[Row]:
-        # In a statement before, so that the next one sees what was written during the wait: also
-        # the key of the same request, which would else be told that too little is left.
-        await transaction.fetch(
-            "SELECT 1 FROM payments WHERE id = %s AND user_id = %s FOR UPDATE",
-            (item.payment_id, item.caller),
-        )
-        return await transaction.fetch(_BEGIN, msgspec.structs.asdict(item))
+        await lock_payment(transaction, item.payment_id)
+        return await transaction.fetch(_BEGIN, (msgspec.json.encode([item]).decode(),))
 
-    rows = await db.transact(begin)
-    kind, resource_id, status, body = rows[0]
-    return BeginRefundOutcome(BegunRefund(kind), resource_id, status, body)
+    return begin_outcome(*(await db.transact(begin))[0])
 
 
 async def record_refund_outcome(db: Database, item: RecordRefundOutcome) -> RecordedOutcome:
     """Record an open refund's outcome; not `applied` if another was faster or has its lease."""
-    return await db.transact(lambda transaction: record_refund_outcome_within(transaction, item))
+
+    async def record(transaction: Transaction) -> RecordedOutcome:
+        await lock_payment(transaction, item.payment_id)
+        return await record_refund_outcome_within(transaction, item)
+
+    return await db.transact(record)
 
 
 async def record_refund_outcome_within(
     transaction: Transaction, item: RecordRefundOutcome
 ) -> RecordedOutcome:
-    """Record the outcome of a refund as a part of a transaction."""
-    # Two refunds of one payment that end at once must see each other to know which is the
-    # last, so the payment is locked in a statement before.
-    await transaction.fetch(
-        "SELECT 1 FROM payments p WHERE p.id ="
-        " (SELECT r.payment_id FROM refunds r WHERE r.id = %s) FOR UPDATE",
-        (item.refund_id,),
-    )
-    recorded, closed, answered = (
-        await transaction.fetch(_RECORD_OUTCOME, msgspec.structs.asdict(item))
-    )[0]
+    """Record the outcome of a refund as a part of a transaction that holds its payment's lock.
+
+    Two refunds of one payment that end at once must see each other to know which is the last.
+    """
+    rows = await transaction.fetch(_RECORD_OUTCOME, msgspec.structs.asdict(item))
+    recorded, closed, answered = rows[0]
     return RecordedOutcome(
         bool(recorded), None, order_refunded=bool(closed), answer_kept=bool(answered)
     )

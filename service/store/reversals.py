@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database, Transaction
+from service.store.payments import lock_payment
 from service.store.record_outcomes import RecordedOutcome
 from service.store.refunds import RecordRefundOutcome, record_refund_outcome_within
 
@@ -161,7 +162,7 @@ async def reverse_refund(db: Database, payment_id: UUID, item: ReverseRefund) ->
     """Take back a refund that has succeeded; False if it was taken back before."""
 
     async def reverse(transaction: Transaction) -> bool:
-        await _lock(transaction, payment_id)
+        await lock_payment(transaction, payment_id)
         rows = await transaction.fetch(_REVERSE_REFUND, msgspec.structs.asdict(item))
         return bool(rows[0][0])
 
@@ -172,7 +173,7 @@ async def reverse_capture(db: Database, item: ReverseCapture) -> bool:
     """Take back a capture and all that followed from it; False if it was taken back before."""
 
     async def reverse(transaction: Transaction) -> bool:
-        await _lock(transaction, item.payment_id)
+        await lock_payment(transaction, item.payment_id)
         rows = await transaction.fetch(_REVERSE_CAPTURE, msgspec.structs.asdict(item))
         return bool(rows[0][0])
 
@@ -188,7 +189,7 @@ async def adopt_refund(
     """
 
     async def adopt(transaction: Transaction) -> RecordedOutcome | None:
-        await _lock(transaction, item.payment_id)
+        await lock_payment(transaction, item.payment_id)
         if not await transaction.fetch(_ADOPT, msgspec.structs.asdict(item)):
             return None
         return await record_refund_outcome_within(transaction, outcome)
@@ -224,8 +225,3 @@ async def open_count(db: Database) -> int:
     """Return how many reversals wait for a person."""
     rows = await db.read("SELECT count(*) FROM undecided_reversals")
     return int(rows[0][0])
-
-
-async def _lock(transaction: Transaction, payment_id: UUID) -> None:
-    """Queue up with every other writer of the payment, and see what they have written."""
-    await transaction.fetch("SELECT 1 FROM payments WHERE id = %s FOR UPDATE", (payment_id,))

@@ -5,8 +5,9 @@ from uuid import UUID
 
 import msgspec
 
-from service.store.admin_commands import ORPHAN, CommandItem, CommandOutcome, run_command
+from service.store.admin_commands import ORPHAN, CommandItem, run_command
 from service.store.database import Database, RefusedError, Transaction
+from service.store.idempotency import BeginOutcome
 from service.store.record_outcomes import RecordedOutcome, RecordOutcome, record_outcome_within
 from service.store.refunds import RecordRefundOutcome, record_refund_outcome_within
 
@@ -96,7 +97,7 @@ async def list_review(db: Database, *, after: UUID | None, limit: int) -> list[R
 
 async def resolve_payment(
     db: Database, command_item: CommandItem, outcome_item: RecordOutcome
-) -> CommandOutcome:
+) -> BeginOutcome:
     """Resolve a payment in review as an operator says.
 
     The decision becomes an attempt, which the statement of records every other outcome.
@@ -113,18 +114,18 @@ async def resolve_payment(
         )
         return await record_outcome_within(transaction, outcome_item)
 
-    return await run_command(db, command_item, _PAYMENT, record_outcome)
+    return await run_command(db, command_item, record_outcome)
 
 
 async def resolve_refund(
     db: Database, command_item: CommandItem, outcome_item: RecordRefundOutcome
-) -> CommandOutcome:
+) -> BeginOutcome:
     """Resolve a refund in review as an operator says."""
 
     async def record_outcome(transaction: Transaction) -> RecordedOutcome:
         return await record_refund_outcome_within(transaction, outcome_item)
 
-    return await run_command(db, command_item, _REFUND, record_outcome)
+    return await run_command(db, command_item, record_outcome)
 
 
 async def _refuse_orphan(transaction: Transaction, outcome_item: RecordOutcome) -> None:
@@ -136,14 +137,3 @@ async def _refuse_orphan(transaction: Transaction, outcome_item: RecordOutcome) 
     )
     if orphans:
         raise RefusedError("the charge is given back as an orphan", ORPHAN)
-
-
-_PAYMENT = "SELECT p.status FROM payments p WHERE p.id = %s FOR UPDATE"
-# The payment first, like every outcome of a refund, so that the two never wait for each other.
-_REFUND = """
-WITH payment AS MATERIALIZED (
-    SELECT p.id FROM payments p
-    WHERE p.id = (SELECT payment_id FROM refunds WHERE id = %s) FOR UPDATE)
-SELECT r.status FROM payment p JOIN refunds r ON r.payment_id = p.id
-WHERE r.id = %s FOR UPDATE OF r
-"""

@@ -4,8 +4,8 @@ The same code serves the request, its repeat after a crash, and the completer. N
 transaction open while the provider is asked.
 """
 
+import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final, cast
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from service import metric_catalog as m
 from service.domain.payment import (
+    AT_REST,
     REFUNDED_AND_FAILED,
     CaptureMethod,
     Charge,
@@ -27,8 +28,10 @@ from service.errors import (
     AlreadyOwnedError,
     IdempotencyKeyInFlightError,
     ProviderUnavailableError,
+    StoreUnavailableError,
 )
 from service.logs import get_logger
+from service.providers.guard import GuardedProvider
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
@@ -38,36 +41,81 @@ from service.providers.port import (
 )
 from service.store import idempotency
 from service.store import payments as store
+from service.store.begin_payments import BeginPayment
 from service.store.database import RefusedError
-from service.store.payments import DueAttempt
-from service.usecases.answer import CommandResponse
+from service.store.idempotency import BeginOutcome, Begun
+from service.store.payments import Attempt, PaymentRow
+from service.usecases.answer import CommandResponse, present_answer
 from service.usecases.context import Context
-from service.usecases.record_outcome import (
-    IN_FLIGHT_RETRY_AFTER_S,
-    Attempt,
-    Outcome,
-    present_answer,
-    record_outcome,
-)
+from service.usecases.idempotency import Lease
+from service.usecases.record_outcome import Outcome, record_outcome
 
 _log = get_logger(__name__)
 
 PROVIDER_RETRY_AFTER_S: Final = 5
-_AT_REST: Final = frozenset({ChargeOutcome.SUCCEEDED, ChargeOutcome.CANCELED})
-"""How a charge ends that was held: no operation changes it any more."""
 
 
-async def charge(ctx: Context, attempt: Attempt, others: Sequence[str] = ()) -> Outcome | None:
-    """Charge for the first time; None if one of `others` may make the payment instead.
+class FailedOverError(Exception):
+    """The provider has surely done nothing, and another one may make the payment.
 
-    That is so only if this provider has surely done nothing. Its payment has failed then, and the
-    request's key is free for the next one.
+    This one's payment has failed, and the request's key is free for the next.
     """
-    provider = ctx.providers[attempt.payment.provider]
+
+
+async def charge(
+    ctx: Context,
+    provider: GuardedProvider,
+    item: BeginPayment,
+    others: Sequence[str],
+    started: float,
+    begun: BeginOutcome,
+) -> CommandResponse:
+    """Charge a payment that has begun; raise FailedOverError if one of `others` may do so instead.
+
+    `started` is when its request did, by time.perf_counter.
+    """
+    attempt = _attempt(item, begun)
+    if begun.kind is Begun.LOST_GAME:
+        outcome = await fail_unsent(ctx, attempt, AlreadyOwnedError.code)
+    else:
+        outcome = await _charge(ctx, provider, attempt, others)
+    labels = {"status": outcome.metric_status, "provider": item.provider}
+    ctx.metrics.observe(m.PAYMENT_DURATION, time.perf_counter() - started, **labels)
+    return outcome.answer
+
+
+def _attempt(item: BeginPayment, begun: BeginOutcome) -> Attempt:
+    if begun.amount is None:
+        raise StoreUnavailableError  # a payment always has its order's amount
+    payment = PaymentRow(
+        id=item.payment_id,
+        order_id=item.order_id,
+        user_id=item.caller,
+        provider=item.provider,
+        status=PaymentStatus.PROCESSING,
+        capture_method=item.capture_method,
+        payment_method=item.payment_method,
+        currency=begun.amount.currency,
+        amount_minor=begun.amount.minor,
+        captured_minor=0,
+        refund_pending_minor=0,
+        refunded_minor=0,
+        provider_ref=None,
+        failure_code=None,
+        created_at=item.at,
+        updated_at=item.at,
+    )
+    return Attempt(item.attempt_id, "charge", payment, lease=item.locked_until)
+
+
+async def _charge(
+    ctx: Context, provider: GuardedProvider, attempt: Attempt, others: Sequence[str]
+) -> Outcome:
     try:
         result = await provider.charge(_charge_request(attempt))
     except NotSentError as error:
-        if ctx.providers.any_usable(others):
+        asked = attempt.amount
+        if ctx.providers.any_usable(ctx.providers.taking(others, asked.minor, asked.currency)):
             return await _fail_over(ctx, attempt, str(error))
         return await fail_unsent(ctx, attempt, "provider_unavailable")
     except OutcomeUnknownError as error:
@@ -75,7 +123,7 @@ async def charge(ctx: Context, attempt: Attempt, others: Sequence[str] = ()) -> 
     return await _record_answer(ctx, attempt, result)
 
 
-async def _fail_over(ctx: Context, attempt: Attempt, reason: str) -> Outcome | None:
+async def _fail_over(ctx: Context, attempt: Attempt, reason: str) -> Outcome:
     """Fail the payment without an answer and free its key; both or a crash in between are safe.
 
     After a crash the key leads to a failed payment without an answer: the request's repeat then
@@ -85,11 +133,11 @@ async def _fail_over(ctx: Context, attempt: Attempt, reason: str) -> Outcome | N
     recorded = await record_outcome(ctx, attempt, decision, keep_answer=False, supposed=True)
     if not recorded.applied:
         return recorded
-    if not await idempotency.free_unanswered(ctx.db, attempt.payment.id):
-        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+    if not await idempotency.free(ctx.db, attempt.resource_id):
+        raise IdempotencyKeyInFlightError
     ctx.metrics.inc(m.PROVIDER_FAILOVERS, provider=attempt.payment.provider)
     _log.warning("payment_handed_on", provider=attempt.payment.provider, reason=reason)
-    return None
+    raise FailedOverError(reason)
 
 
 async def fail_unsent(ctx: Context, attempt: Attempt, failure_code: str) -> Outcome:
@@ -108,7 +156,7 @@ async def operate(ctx: Context, attempt: Attempt) -> Outcome:
         recorded = await record_outcome(ctx, attempt, decision, keep_answer=False, supposed=True)
         if not recorded.applied:
             return recorded
-        await idempotency.drop_claim(ctx.db, [attempt.resource_id])
+        await idempotency.free(ctx.db, attempt.resource_id)
         raise ProviderUnavailableError(retry_after_s=PROVIDER_RETRY_AFTER_S) from error
     except OutcomeUnknownError as error:
         return await _record_timeout(ctx, attempt, str(error))
@@ -118,41 +166,36 @@ async def operate(ctx: Context, attempt: Attempt) -> Outcome:
         return await _record_timeout(ctx, attempt, str(error))
 
 
-async def reconcile_attempt(ctx: Context, due: DueAttempt) -> CommandResponse:
+async def reconcile_attempt(ctx: Context, attempt: Attempt) -> None:
     """Ask the provider what became of an attempt, and record it.
 
     If the provider has no record, the request may still be on its way: it is sent again under the
     same key, which the provider answers once and for all. Failing the payment instead would race
     with the first request.
     """
-    attempt = attempt_of(due)
-    if attempt.operation == "charge" and due.lacks_game:
-        return (await fail_unsent(ctx, attempt, AlreadyOwnedError.code)).answer
+    if attempt.operation == "charge" and attempt.lacks_game:
+        await fail_unsent(ctx, attempt, AlreadyOwnedError.code)
+        return
     try:
-        result = await _find_or_repeat(ctx.providers[due.payment.provider], attempt)
-        return (await record_provider_charge(ctx, attempt, result)).answer
+        result = await _find_or_repeat(ctx.providers[attempt.payment.provider], attempt)
+        await record_provider_charge(ctx, attempt, result)
     except (NotSentError, OutcomeUnknownError, RefusedError) as error:
-        attempt = replace(attempt, checks=due.checks + 1)
-        return (await _record_timeout(ctx, attempt, str(error))).answer
+        await _record_timeout(ctx, replace(attempt, checks=attempt.checks + 1), str(error))
 
 
-def attempt_of(due: DueAttempt) -> Attempt:
-    """Return an attempt whose outcome is open."""
-    return Attempt(
-        due.attempt_id, due.operation, due.payment, due.checks, due.amount_minor, due.lease
+async def resume(
+    ctx: Context, resource_id: UUID, lease: Lease, *, payment_id: UUID | None = None
+) -> CommandResponse:
+    """Finish what a request that is gone began, and answer for it.
+
+    `payment_id` is needed for what is done on a payment, and is not that itself.
+    """
+    attempts = await store.claim_due_attempts(
+        ctx.db, at=lease.at, until=lease.until, limit=1, payment_id=payment_id or resource_id
     )
-
-
-async def resume(ctx: Context, payment_id: UUID, resource_id: UUID) -> CommandResponse:
-    """Finish what a request that is gone began on a payment, and answer for it."""
-    now = ctx.now()
-    until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
-    due = await store.claim_attempt(ctx.db, payment_id=payment_id, at=now, until=until)
-    if due is not None:
-        await reconcile_attempt(ctx, due)
-    else:  # an operation that was surely not sent leaves no answer: it may be asked for again
-        await idempotency.drop_claim(ctx.db, [resource_id])
-    return await present_answer(ctx, resource_id)
+    for attempt in attempts:
+        await reconcile_attempt(ctx, attempt)
+    return await present_answer(ctx.db, resource_id)
 
 
 async def _find_or_repeat(provider: Provider, attempt: Attempt) -> Charge:
@@ -171,7 +214,7 @@ async def _find_or_operate(provider: Provider, attempt: Attempt) -> Charge:
     A provider may keep an error as the answer to a key although the operation was done.
     """
     found = await provider.get_charge(attempt.payment.provider_ref or "")
-    if found.outcome in _AT_REST:
+    if found.outcome in AT_REST:
         return found
     return await _operate(provider, attempt)
 
@@ -185,7 +228,7 @@ async def _operate(provider: Provider, attempt: Attempt) -> Charge:
     if result.outcome is not ChargeOutcome.REJECTED:
         return result
     found = await provider.get_charge(charge_ref)
-    return found if found.outcome in {*_AT_REST, ChargeOutcome.DECLINED} else result
+    return found if found.outcome in {*AT_REST, ChargeOutcome.DECLINED} else result
 
 
 async def record_provider_charge(ctx: Context, attempt: Attempt, charge: Charge) -> Outcome:

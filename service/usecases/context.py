@@ -10,10 +10,11 @@ from service.metrics import Metrics
 from service.providers.registry import Providers
 from service.settings import Settings
 from service.store.batch import Batcher
-from service.store.begin_payments import BeginOutcome, BeginPayment
+from service.store.begin_payments import BeginPayment
 from service.store.database import Database
+from service.store.idempotency import BeginOutcome
 from service.store.inbox import NewEvent
-from service.store.orders import CreateOutcome, NewOrder
+from service.store.orders import NewOrder
 from service.store.record_outcomes import RecordedOutcome, RecordOutcome
 
 
@@ -25,7 +26,7 @@ class Context:
     metrics: Metrics
     now: Clock
     db: Database
-    create_orders: Batcher[NewOrder, CreateOutcome]
+    create_orders: Batcher[NewOrder, BeginOutcome]
     begin_payments: Batcher[BeginPayment, BeginOutcome]
     record_outcomes: Batcher[RecordOutcome, RecordedOutcome]
     receive_events: Batcher[NewEvent, bool]

@@ -1,5 +1,7 @@
 """Disputes and warnings of fraud that wait for a person: an operator closes them with evidence."""
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from service.dispute_views import admin_dispute_view, fraud_warning_view
@@ -7,9 +9,8 @@ from service.errors import NotFoundError
 from service.logs import bind, correlation_id, get_logger
 from service.store import dispute_review as store
 from service.store import disputes, fraud_warnings
-from service.store.admin_commands import CommandResult
 from service.store.dispute_review import CloseDispute, CloseWarning
-from service.usecases.admin_commands import AdminCommand, answered, command_item, invalid
+from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
 from service.views import encode
@@ -51,11 +52,13 @@ async def close_dispute(ctx: Context, command: Close) -> CommandResponse:
         correlation_id=correlation_id(),
         at=ctx.now(),
     )
-    kept = command_item(ctx, command, answer, "dispute", "revoke" if command.revoke else "close")
-    outcome = await store.close_dispute(ctx.db, kept, item)
-    if outcome.kind is CommandResult.DONE:
-        _log.warning("dispute_closed_by_operator", actor=command.actor, outcome=kept.action.action)
-    return answered(outcome, answer, "dispute", WAITING)
+    action = "revoke" if command.revoke else "close"
+    kept = command_item(ctx, command, answer, "dispute", action)
+    begin = partial(store.close_dispute, ctx.db, kept, item)
+    answered = await decide(ctx, answer, begin, "dispute", WAITING)
+    if not answered.replayed:
+        _log.warning("dispute_closed_by_operator", actor=command.actor, outcome=action)
+    return answered
 
 
 async def close_warning(ctx: Context, command: AdminCommand) -> CommandResponse:
@@ -68,7 +71,8 @@ async def close_warning(ctx: Context, command: AdminCommand) -> CommandResponse:
     answer = CommandResponse(OK, encode(fraud_warning_view(done)))
     item = CloseWarning(row.id, correlation_id(), ctx.now())
     kept = command_item(ctx, command, answer, "fraud_warning", "close")
-    outcome = await store.close_warning(ctx.db, kept, item)
-    if outcome.kind is CommandResult.DONE:
+    begin = partial(store.close_warning, ctx.db, kept, item)
+    answered = await decide(ctx, answer, begin, "warning", WAITING)
+    if not answered.replayed:
         _log.warning("fraud_warning_closed_by_operator", actor=command.actor)
-    return answered(outcome, answer, "warning", WAITING)
+    return answered

@@ -16,7 +16,9 @@ from service import metric_catalog as m
 from service.domain.dispute import ImplausibleError
 from service.domain.payment import (
     CLOSED,
+    OPERATED,
     REFUNDED_AND_FAILED,
+    TAKEN_BACK,
     Charge,
     ChargeOutcome,
     Operation,
@@ -35,12 +37,11 @@ from service.store import payments
 from service.store import refunds as refund_store
 from service.store.database import RefusedError
 from service.store.inbox import InboxEvent, NewEvent, ParkedEventRow, Reopen
-from service.store.payments import PaymentRow
+from service.store.payments import Attempt, PaymentRow
 from service.usecases import disputes, orphans, provider_refunds, reversals
-from service.usecases.attempts import attempt_of, record_provider_charge
+from service.usecases.attempts import record_provider_charge
 from service.usecases.charge_owner import FOREIGN, MISMATCH, NotYetError, bears_out, find_owner
 from service.usecases.context import Context
-from service.usecases.record_outcome import Attempt
 from service.usecases.refunds import reconcile_refund
 
 _log = get_logger(__name__)
@@ -67,12 +68,6 @@ _TOLD: Final = frozenset(
     {PaymentStatus.SUCCEEDED, PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION}
 )
 """Statuses that are called as the outcome of the charge is, and that may still change."""
-_FITS: Final[dict[Operation, ChargeOutcome]] = {
-    "capture": ChargeOutcome.SUCCEEDED,
-    "cancel": ChargeOutcome.CANCELED,
-    "expire": ChargeOutcome.CANCELED,
-}
-"""What a charge looks like when an operation on it was done."""
 
 REFUNDED: Final = "charge.refunded"
 """Stripe's event of a charge that was refunded, also in the dashboard; its status stays."""
@@ -202,14 +197,15 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
         return await _foreign_refund(ctx, event)
     refund = due.refund
     bind(payment_id=str(refund.payment_id), refund_id=str(refund.id), user_id=due.user_id)
-    if refund.status in _OPEN_REFUNDS:
+    is_open = refund.status in _OPEN_REFUNDS
+    if is_open:
         await reconcile_refund(ctx, due)
         recorded = await refund_store.get_refund(ctx.db, refund.id)
         if recorded is None or recorded.status == event.claimed_status:
             return RECORDED  # otherwise another may have recorded it, by an older answer
     payment = await payments.get_payment(ctx.db, refund.payment_id)
     followed = await _sync_refunds(ctx, payment) if payment else UNCHANGED
-    return RECORDED if refund.status in _OPEN_REFUNDS else followed
+    return RECORDED if is_open else followed
 
 
 async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
@@ -272,23 +268,22 @@ async def _captured(ctx: Context, event: InboxEvent, payment: PaymentRow) -> str
 
 
 async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge: Charge) -> str:
-    due = await payments.open_attempt(ctx.db, payment.id)
-    if due is None:
+    attempt = await payments.open_attempt(ctx.db, payment.id)
+    if attempt is None:
         attempt = await reopen(ctx, event.event_id, payment, charge)
         if attempt is None:
             return UNCHANGED
         return await record_provider_update(ctx, attempt, charge)
-    attempt = attempt_of(due)
     if attempt.operation != "charge":
         return await _record_operation(ctx, attempt, charge)
-    if due.payment.provider_ref is None and charge.attempt_id != attempt.id:
+    if attempt.payment.provider_ref is None and charge.attempt_id != attempt.id:
         # The attempt under way will name its own charge; then this one is known to be another.
         raise NotYetError("the charge is of another attempt")
     return await record_provider_update(ctx, attempt, charge)
 
 
 async def _record_operation(ctx: Context, attempt: Attempt, charge: Charge) -> str:
-    if charge.outcome is _FITS.get(attempt.operation) or charge.captured:
+    if charge.outcome is OPERATED.get(attempt.operation) or charge.captured:
         return await record_provider_update(ctx, attempt, charge)
     if charge.outcome in (ChargeOutcome.AUTHORIZED, ChargeOutcome.REQUIRES_ACTION):
         return UNCHANGED  # the operation has not happened yet
@@ -335,7 +330,7 @@ def _is_update(status: PaymentStatus, outcome: ChargeOutcome) -> bool:
     if status is PaymentStatus.REQUIRES_ACTION:
         return outcome is not ChargeOutcome.REQUIRES_ACTION
     if status is PaymentStatus.AUTHORIZED:
-        return outcome in (ChargeOutcome.SUCCEEDED, *reversals.TAKEN_BACK)
+        return outcome in (ChargeOutcome.SUCCEEDED, *TAKEN_BACK)
     raise NotYetError(f"the payment is {status} and has no attempt")  # it has just got its outcome
 
 

@@ -4,6 +4,7 @@
 made at the provider's dashboard, or a transfer. Of two operators one decides.
 """
 
+from functools import partial
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -16,12 +17,11 @@ from service.store import manual_refunds as store
 from service.store import orphans as orphan_store
 from service.store import payments as payment_store
 from service.store import refunds as refund_store
-from service.store.admin_commands import CommandResult
 from service.store.manual_refunds import EndOrphan, RefundAgain
 from service.store.orphans import OrphanRow
-from service.store.refunds import DueRefund, RecordRefundOutcome, RefundRow
+from service.store.refunds import DueRefund, RefundRow
 from service.usecases import refunds
-from service.usecases.admin_commands import AdminCommand, answered, command_item, invalid
+from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
 from service.views import encode, orphan_view, refund_view
@@ -78,27 +78,29 @@ async def retry_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
     due, came_back = await _refund_in_place(ctx, command.subject_id)
     answer = CommandResponse(ACCEPTED, encode(refund_view(due.refund)))
     kept = command_item(ctx, command, answer, "refund", "retry")
-    outcome = await store.refund_again(ctx.db, kept, _again(command, due, came_back=came_back))
-    if outcome.kind is CommandResult.DONE:
+    again = _again(command, due, came_back=came_back)
+    begin = partial(store.refund_again, ctx.db, kept, again)
+    answered = await decide(ctx, answer, begin, "refund", MISSING)
+    if not answered.replayed:
         _log.warning("refund_retried_by_operator", actor=command.actor)
-    return answered(outcome, answer, "refund", MISSING)
+    return answered
 
 
 async def record_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
     """Book what replaces a refund that failed for good or came back; 200 with it."""
     due, came_back = await _refund_in_place(ctx, command.subject_id)
     ref = _reference(command, due.refund.amount_minor)
-    done = replace(due.refund, status=RefundStatus.SUCCEEDED)
-    answer = CommandResponse(OK, encode(refund_view(done)))
-    outcome_item: RecordRefundOutcome = refunds.outcome_item(due, done, ref)
+    row = replace(due.refund, status=RefundStatus.SUCCEEDED)
+    answer = CommandResponse(OK, encode(refund_view(row)))
     kept = command_item(ctx, command, answer, "refund", "record")
-    outcome = await store.refund_again(
-        ctx.db, kept, _again(command, due, came_back=came_back), outcome_item
-    )
-    if outcome.kind is CommandResult.DONE and outcome.recorded is not None:
-        refunds.count_order(ctx, outcome.recorded)
+    again = _again(command, due, came_back=came_back)
+    outcome_item = refunds.outcome_item(due, row, ref)
+    begin = partial(store.refund_again, ctx.db, kept, again, outcome_item)
+    count = partial(refunds.count_order, ctx)
+    answered = await decide(ctx, answer, begin, "refund", MISSING, count=count)
+    if not answered.replayed:
         _log.warning("refund_recorded_by_operator", actor=command.actor)
-    return answered(outcome, answer, "refund", MISSING)
+    return answered
 
 
 async def dismiss_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
@@ -112,10 +114,11 @@ async def dismiss_refund(ctx: Context, command: AdminCommand) -> CommandResponse
     bind(payment_id=str(refund.payment_id))
     answer = CommandResponse(OK, encode(refund_view(refund)))
     kept = command_item(ctx, command, answer, "refund", "dismiss")
-    outcome = await store.dismiss_reversal(ctx.db, kept, ctx.now())
-    if outcome.kind is CommandResult.DONE:
+    begin = partial(store.dismiss_reversal, ctx.db, kept, ctx.now())
+    answered = await decide(ctx, answer, begin, "refund", MISSING)
+    if not answered.replayed:
         _log.warning("refund_dismissed_by_operator", actor=command.actor)
-    return answered(outcome, answer, "refund", MISSING)
+    return answered
 
 
 async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
@@ -132,15 +135,16 @@ async def _end_orphan(
     answer = CommandResponse(status, encode(orphan_view(row)))
     action = "retry" if item.status == "pending" else "record"
     kept = command_item(ctx, command, answer, "orphan_capture", action)
-    outcome = await store.end_orphan(ctx.db, kept, item)
-    if outcome.kind is CommandResult.DONE:
+    begin = partial(store.end_orphan, ctx.db, kept, item)
+    answered = await decide(ctx, answer, begin, "orphan capture")
+    if not answered.replayed:
         _log.warning(
             "orphan_capture_decided_by_operator",
             orphan_id=str(row.id),
             actor=command.actor,
             outcome=row.status,
         )
-    return answered(outcome, answer, "orphan capture")
+    return answered
 
 
 async def _refund_in_place(ctx: Context, refund_id: UUID) -> tuple[DueRefund, bool]:

@@ -1,35 +1,27 @@
 """Capture or cancel a payment that is held."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from service.domain.payment import Operation, PaymentStatus
-from service.errors import (
-    CaptureExceedsAuthorizedError,
-    IdempotencyKeyInFlightError,
-    IdempotencyKeyReusedError,
-    IllegalTransitionError,
-    NotFoundError,
-    ServiceError,
-)
 from service.ids import new_id
 from service.logs import bind, get_logger
 from service.store import operations as store
-from service.store.operations import BeginOperation, BeginOperationOutcome, BegunOperation
-from service.store.payments import PaymentRow
+from service.store.idempotency import BeginOutcome
+from service.store.operations import BeginOperation
+from service.store.payments import Attempt
 from service.usecases.answer import CommandResponse
 from service.usecases.attempts import operate, resume
 from service.usecases.context import Context
-from service.usecases.idempotency import take_over
+from service.usecases.idempotency import run
 from service.usecases.payments import get_payment, with_next_action
-from service.usecases.record_outcome import IN_FLIGHT_RETRY_AFTER_S, Attempt
 
 _log = get_logger(__name__)
 
-MAX_BEGINS: Final = 3
 EXPIRE_BATCH: Final = 100
 
 ALLOWED: Final[dict[Operation, list[str]]] = {
@@ -60,31 +52,23 @@ async def operate_on(ctx: Context, command: Operate) -> CommandResponse:
     """
     payment = await get_payment(ctx, command.payment_id, command.user_id)
     bind(payment_id=str(payment.id), provider=payment.provider)
+
+    async def created(_begun: BeginOutcome) -> CommandResponse:
+        attempt = Attempt(
+            item.attempt_id,
+            command.operation,
+            payment,
+            part_minor=command.amount_minor,
+            lease=item.locked_until,
+        )
+        return (await operate(ctx, attempt)).answer
+
     with ctx.providers[payment.provider].admit():
-        return await with_next_action(ctx, await _operate_on(ctx, command, payment))
-
-
-async def _operate_on(ctx: Context, command: Operate, payment: PaymentRow) -> CommandResponse:
-    item = _begin_item(ctx, command)
-    outcome = await _begin(ctx, item)
-    match outcome.kind:
-        case BegunOperation.CREATED:
-            attempt = Attempt(
-                item.attempt_id,
-                command.operation,
-                payment,
-                part_minor=command.amount_minor,
-                lease=item.locked_until,
-            )
-            return (await operate(ctx, attempt)).answer
-        case BegunOperation.REPLAY if outcome.response_status and outcome.response_body:
-            return CommandResponse(
-                outcome.response_status, outcome.response_body.encode(), replayed=True
-            )
-        case BegunOperation.RESUME if outcome.resource_id:
-            return await _resume(ctx, command, outcome.resource_id)
-        case _:
-            raise _refusal(outcome.kind)
+        item = _begin_item(ctx, command)
+        begin = partial(store.begin_operation, ctx.db, item)
+        finish = partial(resume, ctx, payment_id=payment.id)
+        answer = await run(ctx, begin, "payment", "held", created=created, resumed=finish)
+        return await with_next_action(ctx, answer)
 
 
 async def expire_held(ctx: Context) -> int:
@@ -109,38 +93,9 @@ def _begin_item(ctx: Context, command: Operate) -> BeginOperation:
         allowed=ALLOWED[command.operation],
         caller=command.user_id,
         key=command.key,
-        fingerprint=command.fingerprint,
+        fingerprint=command.fingerprint.hex(),
         correlation_id=command.correlation_id,
         at=now,
         locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
         amount_minor=command.amount_minor,
     )
-
-
-async def _begin(ctx: Context, item: BeginOperation) -> BeginOperationOutcome:
-    for _ in range(MAX_BEGINS):
-        outcome = await store.begin_operation(ctx.db, item)
-        if outcome.kind is not BegunOperation.AGAIN:
-            return outcome
-    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
-
-
-async def _resume(ctx: Context, command: Operate, resource_id: UUID) -> CommandResponse:
-    await take_over(ctx, command.user_id, command.key)
-    return await resume(ctx, command.payment_id, resource_id)
-
-
-def _refusal(kind: BegunOperation) -> ServiceError:
-    match kind:
-        case BegunOperation.KEY_REUSED:
-            return IdempotencyKeyReusedError()
-        case BegunOperation.NOT_FOUND:
-            return NotFoundError("No such payment")
-        case BegunOperation.NOT_HELD:
-            return IllegalTransitionError("The payment is not held, or no longer")
-        case BegunOperation.TOO_MUCH:
-            return CaptureExceedsAuthorizedError()
-        case BegunOperation.BUSY:
-            return IllegalTransitionError("Another capture or cancellation is under way")
-        case _:
-            return IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -16,29 +16,24 @@ from service.errors import (
     AmountNotPayableError,
     FieldError,
     GameUnavailableError,
-    IdempotencyKeyInFlightError,
-    IdempotencyKeyReusedError,
     IllegalTransitionError,
     LivePaymentExistsError,
     NotFoundError,
-    StoreUnavailableError,
 )
 from service.ids import new_id
 from service.integrations.game_catalog import Game
 from service.logs import get_logger
+from service.store import idempotency
 from service.store import orders as store
 from service.store.database import RefusedError
-from service.store.orders import Created, CreateOutcome, ItemRow, NewOrder, OrderRow
+from service.store.idempotency import BeginOutcome
+from service.store.orders import ItemRow, NewOrder, OrderRow
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.record_outcome import IN_FLIGHT_RETRY_AFTER_S
+from service.usecases.idempotency import replay, run
 from service.views import encode, order_view
 
 _log = get_logger(__name__)
-
-
-MAX_CREATES: Final = 3
-"""`again` means that another request claimed the key in the same moment; the next look sees it."""
 
 
 class CreateOrder(msgspec.Struct, frozen=True):
@@ -51,44 +46,26 @@ class CreateOrder(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
-class OrderAnswer(msgspec.Struct, frozen=True):
-    """The order's id, and what is answered for it."""
-
-    order_id: UUID
-    answer: CommandResponse
-
-
-async def create_order(ctx: Context, command: CreateOrder) -> OrderAnswer:
-    """Create an order, or return the answer that this key already got."""
+async def create_order(ctx: Context, command: CreateOrder) -> CommandResponse:
+    """Create an order, or return the answer that this key already got; see `resource_id`."""
     if command.key is not None:
         # Before the catalog is asked: a repeat gets its answer whatever has become of the games.
-        known = await store.find_key(
-            ctx.db, command.user_id, command.key, fingerprint=command.fingerprint
+        known = await idempotency.find(
+            ctx.db, command.user_id, command.key, fingerprint=command.fingerprint, at=ctx.now()
         )
         if known is not None:
-            return _stored(known)
-    games = await ctx.game_catalog.games([game_id for game_id, _ in command.wanted])
-    _refuse_unavailable(games, command.currency)
-    _refuse_unpayable(ctx, games, command)
-    items = [
-        domain.OrderItem(
-            game.id, game.title, quantity, Money(game.prices[command.currency], command.currency)
-        )
-        for game, (_, quantity) in zip(games, command.wanted, strict=True)
-        if game is not None
-    ]
-    order = _new_order(ctx, command.user_id, items)
+            return replay(known, "order")
+    order = _new_order(ctx, command, await _items(ctx, command))
     body = encode(order_view(_pending(order)))
     if command.key is not None:
-        order = replace(
-            order, key=command.key, fingerprint=command.fingerprint, response_body=body.decode()
-        )
-    outcome = await _create(ctx, order)
-    if outcome.kind is not Created.CREATED:
-        return _stored(outcome)
-    ctx.metrics.inc(m.ORDERS, status=domain.OrderStatus.PENDING)
-    _log.info("order_created", order_id=str(order.id), total_minor=order.total_minor)
-    return OrderAnswer(order.id, CommandResponse(201, body))
+        order = replace(order, response_body=body.decode())
+
+    async def created(begun: BeginOutcome) -> CommandResponse:
+        ctx.metrics.inc(m.ORDERS, status=domain.OrderStatus.PENDING)
+        _log.info("order_created", order_id=str(order.id), total_minor=order.total_minor)
+        return CommandResponse(201, body, resource_id=begun.resource_id)
+
+    return await run(ctx, partial(ctx.create_orders.submit, order), "order", created=created)
 
 
 async def get_order(ctx: Context, order_id: UUID, user_id: str) -> OrderRow:
@@ -133,24 +110,17 @@ async def expire_orders(ctx: Context, limit: int) -> int:
     return expired
 
 
-async def _create(ctx: Context, order: NewOrder) -> CreateOutcome:
-    for _ in range(MAX_CREATES):
-        outcome = await ctx.create_orders.submit(order)
-        if outcome.kind is not Created.AGAIN:
-            return outcome
-    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
-
-
-def _stored(outcome: CreateOutcome) -> OrderAnswer:
-    """Return the answer of the first request; raise if there is none for this one."""
-    if outcome.kind is Created.KEY_REUSED:
-        raise IdempotencyKeyReusedError
-    if outcome.kind is Created.IN_FLIGHT:
-        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
-    status, body, order_id = outcome.response_status, outcome.response_body, outcome.resource_id
-    if status is None or body is None or order_id is None:
-        raise StoreUnavailableError  # the database keeps all of them or none
-    return OrderAnswer(order_id, CommandResponse(status, body.encode(), replayed=True))
+async def _items(ctx: Context, command: CreateOrder) -> list[domain.OrderItem]:
+    games = await ctx.game_catalog.games([game_id for game_id, _ in command.wanted])
+    _refuse_unavailable(games, command.currency)
+    _refuse_unpayable(ctx, games, command)
+    return [
+        domain.OrderItem(
+            game.id, game.title, quantity, Money(game.prices[command.currency], command.currency)
+        )
+        for game, (_, quantity) in zip(games, command.wanted, strict=True)
+        if game is not None
+    ]
 
 
 def _pending(order: NewOrder) -> OrderRow:
@@ -167,11 +137,11 @@ def _pending(order: NewOrder) -> OrderRow:
     )
 
 
-def _new_order(ctx: Context, user_id: str, items: Sequence[domain.OrderItem]) -> NewOrder:
+def _new_order(ctx: Context, command: CreateOrder, items: Sequence[domain.OrderItem]) -> NewOrder:
     total, now = domain.total(items), ctx.now()
     return NewOrder(
         id=new_id(now),
-        user_id=user_id,
+        user_id=command.user_id,
         currency=total.currency,
         total_minor=total.minor,
         items=tuple(
@@ -180,6 +150,8 @@ def _new_order(ctx: Context, user_id: str, items: Sequence[domain.OrderItem]) ->
         ),
         at=now,
         expires_at=now + timedelta(seconds=ctx.settings.order_ttl_s),
+        key=command.key,
+        fingerprint=command.fingerprint,
     )
 
 

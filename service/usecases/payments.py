@@ -1,10 +1,10 @@
 """Pay an order: one statement, one call to the provider, one statement."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from enum import Enum
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -14,42 +14,25 @@ from msgspec.structs import replace
 from service import metric_catalog as m
 from service.domain.payment import CaptureMethod, NextAction, PaymentStatus
 from service.errors import (
-    AlreadyOwnedError,
     AmountNotPayableError,
-    IdempotencyKeyInFlightError,
-    IdempotencyKeyReusedError,
-    LivePaymentExistsError,
     NotFoundError,
-    OrderNotPayableError,
     ProviderUnavailableError,
     ProviderUnknownError,
-    ServiceError,
-    StoreUnavailableError,
 )
 from service.ids import new_id
 from service.logs import bind
+from service.providers.guard import GuardedProvider
 from service.providers.port import NotSentError, OutcomeUnknownError
-from service.store import idempotency
 from service.store import payments as store
-from service.store.begin_payments import BeginOutcome, BeginPayment, Begun
+from service.store.begin_payments import BeginPayment
 from service.store.payments import LedgerRow, PaymentRow, TimelineRow
 from service.usecases.answer import CommandResponse
-from service.usecases.attempts import charge, fail_unsent, resume
+from service.usecases.attempts import FailedOverError, charge, resume
 from service.usecases.context import Context
-from service.usecases.idempotency import take_over
-from service.usecases.record_outcome import IN_FLIGHT_RETRY_AFTER_S, Attempt, Outcome
+from service.usecases.idempotency import run
 from service.views import PaymentView, encode, payment_view
 
 _read_view: Final = msgspec.json.Decoder(PaymentView).decode
-
-MAX_BEGINS: Final = 3
-"""`again` means that another request claimed the key in the same moment; the next look sees it."""
-
-
-class _Begin(Enum):
-    """The key's first request is gone and has left nothing: this one begins anew."""
-
-    ANEW = "anew"
 
 
 class Pay(msgspec.Struct, frozen=True):
@@ -72,21 +55,14 @@ async def pay(ctx: Context, command: Pay) -> CommandResponse:
     """
     started, names = time.perf_counter(), _candidates(ctx, command)
     with ctx.metrics.in_progress(m.ACTIVE_PAYMENTS):
-        for _ in range(MAX_BEGINS * len(names)):
+        while True:
             name = ctx.providers.choose(names)
             names.remove(name)
-            with ctx.providers[name].admit():
-                paid = await _pay_through(ctx, command, name, names)
-            if isinstance(paid, CommandResponse):
-                return await with_next_action(ctx, paid)
-            if isinstance(paid, _Begin):
-                names = _candidates(ctx, command)
-            elif paid is not None:
-                duration_s = time.perf_counter() - started
-                labels = {"status": paid.metric_status, "provider": name}
-                ctx.metrics.observe(m.PAYMENT_DURATION, duration_s, **labels)
-                return await with_next_action(ctx, paid.answer)
-    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+            try:
+                return await _pay_through(ctx, command, name, names, started)
+            except (AmountNotPayableError, FailedOverError):
+                if not names:
+                    raise
 
 
 async def get_payment(ctx: Context, payment_id: UUID, user_id: str) -> PaymentRow:
@@ -157,32 +133,20 @@ def _candidates(ctx: Context, command: Pay) -> list[str]:
 
 
 async def _pay_through(
-    ctx: Context, command: Pay, provider: str, others: Sequence[str]
-) -> Outcome | CommandResponse | _Begin | None:
-    """Pay with one provider; None if it surely did nothing and one of `others` may try."""
-    item = _begin_item(ctx, command, provider)
-    bind(payment_id=str(item.payment_id), provider=provider)
-    outcome = await _begin(ctx, item)
-    match outcome.kind:
-        case Begun.CREATED:
-            attempt = _attempt(item, outcome)
-            amount = attempt.amount
-            return await charge(
-                ctx, attempt, ctx.providers.taking(others, amount.minor, amount.currency)
-            )
-        case Begun.AMOUNT_REFUSED if others:
-            return None
-        case Begun.LOST_GAME:
-            return await fail_unsent(ctx, _attempt(item, outcome), AlreadyOwnedError.code)
-        case Begun.REPLAY:
-            return _stored(outcome)
-        case Begun.RESUME:
-            return await _resume(ctx, command, outcome)
-        case _:
-            raise await _refusal(ctx, item, outcome)
+    ctx: Context, command: Pay, name: str, others: Sequence[str], started: float
+) -> CommandResponse:
+    """Pay with one provider; AmountNotPayableError and FailedOverError leave it to `others`."""
+    provider = ctx.providers[name]
+    with provider.admit():
+        item = _begin_item(ctx, command, provider)
+        bind(payment_id=str(item.payment_id), provider=name)
+        begin = partial(ctx.begin_payments.submit, item)
+        created = partial(charge, ctx, provider, item, others, started)
+        answer = await run(ctx, begin, "order", created=created, resumed=partial(resume, ctx))
+    return await with_next_action(ctx, answer)
 
 
-def _begin_item(ctx: Context, command: Pay, provider: str) -> BeginPayment:
+def _begin_item(ctx: Context, command: Pay, provider: GuardedProvider) -> BeginPayment:
     now = ctx.now()
     return BeginPayment(
         payment_id=new_id(now),
@@ -191,84 +155,11 @@ def _begin_item(ctx: Context, command: Pay, provider: str) -> BeginPayment:
         key=command.key,
         fingerprint=command.fingerprint,
         order_id=command.order_id,
-        provider=provider,
+        provider=provider.name,
         capture_method=command.capture,
         payment_method=command.payment_method,
         correlation_id=command.correlation_id,
         at=now,
         locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
-        limits={
-            currency: (each.least, each.most)
-            for currency, each in ctx.providers[provider].limits.items()
-        },
+        limits={currency: (each.least, each.most) for currency, each in provider.limits.items()},
     )
-
-
-async def _begin(ctx: Context, item: BeginPayment) -> BeginOutcome:
-    for _ in range(MAX_BEGINS):
-        outcome = await ctx.begin_payments.submit(item)
-        if outcome.kind is not Begun.AGAIN:
-            return outcome
-    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
-
-
-def _attempt(item: BeginPayment, outcome: BeginOutcome) -> Attempt:
-    if outcome.amount is None:
-        raise StoreUnavailableError  # a payment always has its order's amount
-    payment = PaymentRow(
-        id=item.payment_id,
-        order_id=item.order_id,
-        user_id=item.caller,
-        provider=item.provider,
-        status=PaymentStatus.PROCESSING,
-        capture_method=item.capture_method,
-        payment_method=item.payment_method,
-        currency=outcome.amount.currency,
-        amount_minor=outcome.amount.minor,
-        captured_minor=0,
-        refund_pending_minor=0,
-        refunded_minor=0,
-        provider_ref=None,
-        failure_code=None,
-        created_at=item.at,
-        updated_at=item.at,
-    )
-    return Attempt(item.attempt_id, "charge", payment, lease=item.locked_until)
-
-
-def _stored(outcome: BeginOutcome) -> CommandResponse:
-    if outcome.response_status is None or outcome.response_body is None:
-        raise StoreUnavailableError  # the database keeps both or none
-    return CommandResponse(outcome.response_status, outcome.response_body.encode(), replayed=True)
-
-
-async def _resume(ctx: Context, command: Pay, outcome: BeginOutcome) -> CommandResponse | _Begin:
-    """Own the key of a request that is gone, and finish what it began."""
-    await take_over(ctx, command.user_id, command.key)
-    if outcome.resource_id is None:
-        raise StoreUnavailableError  # a key always stands for something
-    payment = await store.get_payment(ctx.db, outcome.resource_id)
-    if payment is None:  # it died before it made one
-        await idempotency.drop_claim(ctx.db, [outcome.resource_id])
-        return _Begin.ANEW
-    if await idempotency.free_unanswered(ctx.db, payment.id):  # it died between two providers
-        return _Begin.ANEW
-    return await resume(ctx, payment.id, payment.id)
-
-
-async def _refusal(ctx: Context, item: BeginPayment, outcome: BeginOutcome) -> ServiceError:
-    if outcome.kind is Begun.LOST_ORDER:
-        await idempotency.drop_claim(ctx.db, [item.payment_id])
-    return _REFUSALS[outcome.kind]()
-
-
-_REFUSALS: Final[dict[Begun, Callable[[], ServiceError]]] = {
-    Begun.IN_FLIGHT: lambda: IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S),
-    Begun.KEY_REUSED: IdempotencyKeyReusedError,
-    Begun.ORDER_NOT_FOUND: lambda: NotFoundError("No such order"),
-    Begun.ORDER_NOT_PAYABLE: OrderNotPayableError,
-    Begun.LIVE_PAYMENT: LivePaymentExistsError,
-    Begun.LOST_ORDER: LivePaymentExistsError,
-    Begun.OWNED: AlreadyOwnedError,
-    Begun.AMOUNT_REFUSED: AmountNotPayableError,
-}

@@ -5,7 +5,6 @@ Whoever records second changes nothing and gives the answer that the first one s
 
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
@@ -15,22 +14,19 @@ from service.domain import ledger
 from service.domain.money import Money
 from service.domain.payment import (
     NextAction,
-    Operation,
     PaymentDecision,
     PaymentStatus,
     metric_status,
 )
-from service.errors import IdempotencyKeyInFlightError
 from service.events import PAYMENT_REACHED
 from service.ids import new_id
 from service.logs import correlation_id, get_logger
 from service.retry import full_jitter_s
 from service.slo import HIGH_VALUE_MINOR
-from service.store import idempotency
-from service.store.payments import PaymentRow
+from service.store.payments import Attempt, PaymentRow
 from service.store.record_outcomes import EntryRow, RecordedOutcome, RecordOutcome
 from service.usecases import orphans
-from service.usecases.answer import CommandResponse
+from service.usecases.answer import CommandResponse, present_answer, stored_answer
 from service.usecases.context import Context
 from service.views import encode, payment_view
 
@@ -39,40 +35,8 @@ _log = get_logger(__name__)
 MAX_UNKNOWN_WAIT_S: Final = 3_600.0
 """Looks at an unknown outcome are never further apart than an hour."""
 
-IN_FLIGHT_RETRY_AFTER_S: Final = 2
 _TOOK_MONEY: Final = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.AUTHORIZED})
 CREATED, OK, ACCEPTED = 201, 200, 202
-
-
-class Attempt(msgspec.Struct, frozen=True):
-    """Something that is tried on a payment; `checks` counts the looks at its unknown outcome.
-
-    `part_minor` is what is to be captured, in minor units; None means all of it.
-    `lease` is until when it is this process's to resolve; another one may have it after that.
-    """
-
-    id: UUID
-    operation: Operation
-    payment: PaymentRow
-    checks: int = 0
-    part_minor: int | None = None
-    lease: datetime | None = None
-
-    @property
-    def resource_id(self) -> UUID:
-        """Return what the idempotency key of its request stands for."""
-        return self.payment.id if self.operation == "charge" else self.id
-
-    @property
-    def amount(self) -> Money:
-        """Return the payment's amount."""
-        return Money(self.payment.amount_minor, self.payment.currency)
-
-    @property
-    def to_capture(self) -> Money:
-        """Return what is to be captured of it."""
-        minor = self.part_minor or self.payment.amount_minor
-        return Money(minor, self.payment.currency)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -119,27 +83,13 @@ async def record_outcome(
     if not outcome.applied:
         if provider_ref is not None and decision.status in _TOOK_MONEY:
             await orphans.check_if_closed(ctx, payment.id, provider_ref)
-        answer = await present_answer(ctx, attempt.resource_id)
+        answer = await present_answer(ctx.db, attempt.resource_id)
         return Outcome(answer, metric_status(decision), applied=False)
     if decision.status != attempt.payment.status:
         announce(ctx, payment, outcome, declined=decision.declined)
     if keep_answer and not outcome.answer_kept:
-        answer = await stored_answer(ctx, attempt.resource_id) or answer
+        answer = await stored_answer(ctx.db, attempt.resource_id) or answer
     return Outcome(answer, metric_status(decision))
-
-
-async def present_answer(ctx: Context, resource_id: UUID) -> CommandResponse:
-    """Return what is stored for the request; raise IdempotencyKeyInFlightError if nothing is."""
-    stored = await stored_answer(ctx, resource_id)
-    if stored is None:
-        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
-    return stored
-
-
-async def stored_answer(ctx: Context, resource_id: UUID) -> CommandResponse | None:
-    """Return what is stored for the request, without what the buyer does next."""
-    stored = await idempotency.stored_answer(ctx.db, resource_id)
-    return CommandResponse(stored[0], stored[1].encode(), replayed=True) if stored else None
 
 
 def _http_status(attempt: Attempt, decision: PaymentDecision) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -12,16 +13,7 @@ from service import metric_catalog as m
 from service.domain import ledger
 from service.domain.money import Money
 from service.domain.refund import RefundStatus
-from service.errors import (
-    IdempotencyKeyInFlightError,
-    IdempotencyKeyReusedError,
-    IllegalTransitionError,
-    NotFoundError,
-    PaymentDisputedError,
-    RefundExceedsCapturedError,
-    ServiceError,
-    StoreUnavailableError,
-)
+from service.errors import IdempotencyKeyInFlightError, StoreUnavailableError
 from service.events import REFUND_REACHED
 from service.ids import new_id
 from service.logs import bind, correlation_id, get_logger
@@ -34,32 +26,20 @@ from service.providers.port import (
 from service.retry import full_jitter_s
 from service.store import refunds as store
 from service.store.database import RefusedError
+from service.store.idempotency import BeginOutcome
 from service.store.payments import PaymentRow
 from service.store.record_outcomes import RecordedOutcome
-from service.store.refunds import (
-    BeginRefund,
-    BeginRefundOutcome,
-    BegunRefund,
-    DueRefund,
-    RecordRefundOutcome,
-    RefundRow,
-)
-from service.usecases.answer import CommandResponse
+from service.store.refunds import BeginRefund, DueRefund, RecordRefundOutcome, RefundRow
+from service.usecases.answer import CommandResponse, present_answer, stored_answer
 from service.usecases.context import Context
 from service.usecases.disputes import sync_of_charge
-from service.usecases.idempotency import take_over
+from service.usecases.idempotency import Lease, run
 from service.usecases.payments import get_payment
-from service.usecases.record_outcome import (
-    IN_FLIGHT_RETRY_AFTER_S,
-    MAX_UNKNOWN_WAIT_S,
-    present_answer,
-    stored_answer,
-)
+from service.usecases.record_outcome import MAX_UNKNOWN_WAIT_S
 from service.views import encode, refund_view
 
 _log = get_logger(__name__)
 
-MAX_BEGINS: Final = 3
 DISPUTED: Final = "charge_disputed"
 """The providers' code for a refund that they refuse because the buyer's bank is at it."""
 _UNDECIDED: Final = frozenset({RefundStatus.UNKNOWN, RefundStatus.REVIEW})
@@ -84,24 +64,14 @@ async def refund(ctx: Context, command: Refund) -> CommandResponse:
     """
     payment = await get_payment(ctx, command.payment_id, command.user_id)
     bind(payment_id=str(payment.id), provider=payment.provider)
+
+    async def created(begun: BeginOutcome) -> CommandResponse:
+        return await _send(ctx, _due(item, begun, payment))
+
     with ctx.providers[payment.provider].admit():
-        return await _refund(ctx, command, payment)
-
-
-async def _refund(ctx: Context, command: Refund, payment: PaymentRow) -> CommandResponse:
-    item = _begin_item(ctx, command)
-    outcome = await _begin(ctx, item)
-    match outcome.kind:
-        case BegunRefund.CREATED:
-            return await _send(ctx, await _due(ctx, item, payment))
-        case BegunRefund.REPLAY if outcome.response_status and outcome.response_body:
-            return CommandResponse(
-                outcome.response_status, outcome.response_body.encode(), replayed=True
-            )
-        case BegunRefund.RESUME:
-            return await _resume(ctx, command, outcome)
-        case _:
-            raise _refusal(outcome.kind)
+        item = _begin_item(ctx, command)
+        begin = partial(store.begin_refund, ctx.db, item)
+        return await run(ctx, begin, "payment", created=created, resumed=partial(_resume, ctx))
 
 
 async def list_refunds(ctx: Context, payment_id: UUID, user_id: str) -> list[RefundRow]:
@@ -131,7 +101,7 @@ def _begin_item(ctx: Context, command: Refund) -> BeginRefund:
         payment_id=command.payment_id,
         caller=command.user_id,
         key=command.key,
-        fingerprint=bytes.fromhex(command.fingerprint),
+        fingerprint=command.fingerprint,
         amount_minor=command.amount_minor,
         reason=command.reason,
         correlation_id=command.correlation_id,
@@ -140,18 +110,20 @@ def _begin_item(ctx: Context, command: Refund) -> BeginRefund:
     )
 
 
-async def _begin(ctx: Context, item: BeginRefund) -> BeginRefundOutcome:
-    for _ in range(MAX_BEGINS):
-        outcome = await store.begin_refund(ctx.db, item)
-        if outcome.kind is not BegunRefund.AGAIN:
-            return outcome
-    raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
-
-
-async def _due(ctx: Context, item: BeginRefund, payment: PaymentRow) -> DueRefund:
-    row = await store.get_refund(ctx.db, item.refund_id)
-    if row is None or payment.provider_ref is None:
-        raise StoreUnavailableError  # it was written a moment ago, for a captured payment
+def _due(item: BeginRefund, begun: BeginOutcome, payment: PaymentRow) -> DueRefund:
+    if begun.amount is None or payment.provider_ref is None:
+        raise StoreUnavailableError  # a refund is of a captured payment
+    row = RefundRow(
+        id=item.refund_id,
+        payment_id=item.payment_id,
+        status=RefundStatus.PENDING,
+        amount_minor=begun.amount.minor,
+        currency=begun.amount.currency,
+        reason=item.reason,
+        failure_code=None,
+        created_at=item.at,
+        updated_at=item.at,
+    )
     provider, user_id = payment.provider, payment.user_id
     return DueRefund(
         0, correlation_id(), provider, user_id, payment.provider_ref, row, item.locked_until
@@ -169,13 +141,12 @@ async def _send(ctx: Context, due: DueRefund) -> CommandResponse:
     return await _record_result(ctx, due, result)
 
 
-async def _resume(ctx: Context, command: Refund, outcome: BeginRefundOutcome) -> CommandResponse:
-    lease = await take_over(ctx, command.user_id, command.key)
+async def _resume(ctx: Context, refund_id: UUID, lease: Lease) -> CommandResponse:
     due = await store.claim_due_refunds(
-        ctx.db, at=lease.at, until=lease.until, limit=1, refund_id=outcome.resource_id
+        ctx.db, at=lease.at, until=lease.until, limit=1, refund_id=refund_id
     )
     if not due:
-        raise IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)
+        raise IdempotencyKeyInFlightError
     return await reconcile_refund(ctx, due[0])
 
 
@@ -224,10 +195,10 @@ async def _record_outcome(
     item = replace(item, lease=due.lease if supposed else None)
     recorded = await store.record_refund_outcome(ctx.db, item)
     if not recorded.applied:
-        return await present_answer(ctx, row.id)
+        return await present_answer(ctx.db, row.id)
     count_order(ctx, recorded)
     _log.info(REFUND_REACHED[status], refund_id=str(row.id), amount_minor=row.amount_minor)
-    return answer if recorded.answer_kept else await stored_answer(ctx, row.id) or answer
+    return answer if recorded.answer_kept else await stored_answer(ctx.db, row.id) or answer
 
 
 def count_order(ctx: Context, recorded: RecordedOutcome) -> None:
@@ -246,6 +217,7 @@ def outcome_item(
     """Return what the store writes; `row` is the refund as it leaves it."""
     return RecordRefundOutcome(
         refund_id=row.id,
+        payment_id=row.payment_id,
         status=row.status,
         provider_ref=provider_ref,
         failure_code=row.failure_code,
@@ -284,21 +256,3 @@ def _request(due: DueRefund) -> RefundRequest:
         charge_ref=due.charge_ref,
         amount=Money(due.refund.amount_minor, due.refund.currency),
     )
-
-
-def _refusal(kind: BegunRefund) -> ServiceError:
-    match kind:
-        case BegunRefund.KEY_REUSED:
-            return IdempotencyKeyReusedError()
-        case BegunRefund.PAYMENT_NOT_FOUND:
-            return NotFoundError("No such payment")
-        case BegunRefund.NOT_SUCCEEDED:
-            return IllegalTransitionError("Only a succeeded payment can be refunded")
-        case BegunRefund.DISPUTED:
-            return PaymentDisputedError(
-                "The buyer's bank disputes this payment: what it decides is what is given back"
-            )
-        case BegunRefund.TOO_MUCH:
-            return RefundExceedsCapturedError()
-        case _:
-            return IdempotencyKeyInFlightError(retry_after_s=IN_FLIGHT_RETRY_AFTER_S)

@@ -7,7 +7,7 @@ each get a reversing transaction in the ledger, at once.
 from service import metric_catalog as m
 from service.domain import ledger
 from service.domain.money import Money
-from service.domain.payment import Charge, ChargeOutcome
+from service.domain.payment import TAKEN_BACK, Charge
 from service.ids import new_id
 from service.logs import correlation_id, get_logger
 from service.providers.port import ProviderRefund
@@ -19,9 +19,6 @@ from service.usecases.context import Context
 from service.usecases.refunds import json_entries
 
 _log = get_logger(__name__)
-
-TAKEN_BACK = frozenset({ChargeOutcome.DECLINED, ChargeOutcome.CANCELED})
-"""What a charge that had succeeded looks like when the provider has taken it back."""
 
 
 async def reverse_refund(

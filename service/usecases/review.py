@@ -1,5 +1,6 @@
 """What waits for a person, and the resolution of payments and refunds in review with evidence."""
 
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -13,15 +14,14 @@ from service.logs import bind, correlation_id, get_logger
 from service.store import payments as payment_store
 from service.store import refunds as refund_store
 from service.store import review as store
-from service.store.admin_commands import CommandResult
-from service.store.payments import PaymentRow
+from service.store.payments import Attempt, PaymentRow
 from service.store.refunds import DueRefund, RefundRow
 from service.store.review import ReviewRow
 from service.usecases import refunds
-from service.usecases.admin_commands import AdminCommand, answered, command_item, invalid
+from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
 from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.record_outcome import Attempt, announce, outcome_item
+from service.usecases.record_outcome import announce, outcome_item
 from service.views import encode, payment_view, refund_view
 
 _log = get_logger(__name__)
@@ -57,13 +57,13 @@ async def resolve_payment(ctx: Context, command: Resolve) -> CommandResponse:
     resolved = _resolved(ctx, command, payment, decision)
     answer = CommandResponse(OK, encode(payment_view(resolved)))
     item = outcome_item(ctx, Attempt(new_id(), "review", payment), decision, resolved, None)
-    outcome = await store.resolve_payment(
-        ctx.db, command_item(ctx, command, answer, "payment", f"resolve_{command.outcome}"), item
-    )
-    if outcome.kind is CommandResult.DONE and outcome.recorded is not None:
-        announce(ctx, resolved, outcome.recorded)
+    kept = command_item(ctx, command, answer, "payment", f"resolve_{command.outcome}")
+    begin = partial(store.resolve_payment, ctx.db, kept, item)
+    count = partial(announce, ctx, resolved)
+    answered = await decide(ctx, answer, begin, "payment", count=count)
+    if not answered.replayed:
         _log.warning("payment_resolved_by_operator", actor=command.actor, outcome=command.outcome)
-    return answered(outcome, answer, "payment")
+    return answered
 
 
 async def resolve_refund(ctx: Context, command: Resolve) -> CommandResponse:
@@ -85,13 +85,13 @@ async def resolve_refund(ctx: Context, command: Resolve) -> CommandResponse:
         refunds.outcome_item(due, row, command.evidence.provider_ref),
         of_status=[RefundStatus.REVIEW],
     )
-    outcome = await store.resolve_refund(
-        ctx.db, command_item(ctx, command, answer, "refund", f"resolve_{command.outcome}"), item
-    )
-    if outcome.kind is CommandResult.DONE and outcome.recorded is not None:
-        refunds.count_order(ctx, outcome.recorded)
+    kept = command_item(ctx, command, answer, "refund", f"resolve_{command.outcome}")
+    begin = partial(store.resolve_refund, ctx.db, kept, item)
+    count = partial(refunds.count_order, ctx)
+    answered = await decide(ctx, answer, begin, "refund", count=count)
+    if not answered.replayed:
         _log.warning("refund_resolved_by_operator", actor=command.actor, outcome=command.outcome)
-    return answered(outcome, answer, "refund")
+    return answered
 
 
 def _check(command: Resolve, payment: PaymentRow) -> None:

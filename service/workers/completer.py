@@ -12,7 +12,7 @@ from typing import Final
 from service.errors import IdempotencyKeyInFlightError
 from service.logs import bind_correlation, get_logger
 from service.store import payments, refunds
-from service.store.payments import DueAttempt
+from service.store.payments import Attempt
 from service.store.refunds import DueRefund
 from service.usecases.attempts import reconcile_attempt
 from service.usecases.context import Context
@@ -35,7 +35,7 @@ async def run_once(ctx: Context) -> int:
     return await each(attempts, partial(_payment, ctx)) + await each(due, partial(_refund, ctx))
 
 
-async def _payment(ctx: Context, due: DueAttempt) -> None:
+async def _payment(ctx: Context, due: Attempt) -> None:
     payment = due.payment
     with bind_correlation(
         due.correlation_id,

@@ -167,7 +167,7 @@ async def test_a_crash_between_two_providers_is_repaired_by_the_repeat(
     start_api: Start, stripe: Recorded, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """The first payment has failed; its key is still held, or already free."""
-    free: Free = idempotency.free_unanswered
+    free: Free = idempotency.free
     crashing = await start_api(**DOWN, STRIPE_URL=stripe.url)
     key = str(uuid4())
 
@@ -176,7 +176,7 @@ async def test_a_crash_between_two_providers_is_repaired_by_the_repeat(
             await free(db, payment_id)
         raise asyncio.CancelledError  # what the request's task meets when its process ends
 
-    monkeypatch.setattr(idempotency, "free_unanswered", crash)
+    monkeypatch.setattr(idempotency, "free", crash)
     async with crashing.client() as ada:
         order = await ada.order(["game-1"])
         with pytest.raises(Exception):  # noqa: B017, PT011  however the connection breaks
@@ -206,7 +206,7 @@ async def test_a_request_that_begins_anew_is_one_request(
     async def crash(_db: Database, _payment_id: UUID) -> bool:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(idempotency, "free_unanswered", crash)
+    monkeypatch.setattr(idempotency, "free", crash)
     async with crashing.client() as ada:
         order = await ada.order(["game-1"])
         with pytest.raises(Exception):  # noqa: B017, PT011  however the connection breaks

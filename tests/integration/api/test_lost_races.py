@@ -14,10 +14,11 @@ from service.ids import new_id
 from service.providers import stripe_mapping
 from service.providers.port import OutcomeUnknownError
 from service.store import payments
-from service.store.begin_payments import BeginPayment, Begun, begin_payments
+from service.store.begin_payments import BeginPayment, begin_payments
+from service.store.idempotency import Begun
+from service.store.payments import Attempt
 from service.usecases.attempts import fail_unsent
 from service.usecases.context import Context
-from service.usecases.record_outcome import Attempt
 from tests.integration.api.conftest import Api
 from tests.support.waiting import eventually
 

@@ -11,8 +11,9 @@ from service.app import PREPARED
 from service.domain import ledger
 from service.domain.money import Money
 from service.ids import new_id
-from service.store.begin_payments import BeginOutcome, BeginPayment, begin_payments
+from service.store.begin_payments import BeginPayment, begin_payments
 from service.store.database import Database
+from service.store.idempotency import BeginOutcome
 from service.store.orders import ItemRow, NewOrder, create_orders
 from service.store.record_outcomes import EntryRow, RecordOutcome, record_outcomes
 

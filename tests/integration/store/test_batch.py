@@ -12,14 +12,9 @@ from service.errors import OverloadedError, StoreUnavailableError
 from service.ids import new_id
 from service.store import batch
 from service.store.batch import Batcher
-from service.store.begin_payments import (
-    BeginOutcome,
-    BeginPayment,
-    Begun,
-    begin_payments,
-    conflict_keys,
-)
+from service.store.begin_payments import BeginPayment, begin_payments, conflict_keys
 from service.store.database import SERVER_TIMEOUT_EXTRA_S, Database, RefusedError, Transaction
+from service.store.idempotency import BeginOutcome, Begun
 from tests.integration.store.conftest import StoreHarness, begin_item
 
 

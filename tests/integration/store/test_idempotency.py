@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from service.ids import new_id
 from service.store import idempotency
-from service.store.begin_payments import BeginPayment, Begun
+from service.store.begin_payments import BeginPayment
+from service.store.idempotency import Begun
 from service.store.operations import BeginOperation, begin_operation
 from service.store.record_outcomes import record_outcomes
 from service.store.refunds import begin_refund
@@ -45,7 +46,7 @@ async def capturing(harness: StoreHarness) -> None:
 def capture_of(item: BeginPayment) -> BeginOperation:
     return BeginOperation(
         attempt_id=new_id(), payment_id=item.payment_id, operation="capture",
-        allowed=["authorized"], caller=item.caller, key=new_id().hex, fingerprint=b"\x01",
+        allowed=["authorized"], caller=item.caller, key=new_id().hex, fingerprint="01",
         correlation_id="c", at=NOW, locked_until=LATER,
     )  # fmt: skip
 
@@ -65,10 +66,8 @@ async def test_a_request_that_was_only_late_finds_its_key_gone(harness: StoreHar
     await idempotency.free_abandoned(harness.db, at=LATER, limit=10)
     again = replace(item, payment_id=new_id(), attempt_id=new_id())
     await harness.begin(again)
-    assert not await idempotency.free_unanswered(harness.db, item.payment_id)
-    assert not await idempotency.take_over_key(
-        harness.db, item.caller, item.key, at=NOW, until=LATER
-    )
+    assert not await idempotency.free(harness.db, item.payment_id)
+    assert not await idempotency.take_over(harness.db, item.payment_id, at=NOW, until=LATER)
 
 
 async def test_a_key_that_made_nothing_is_freed(harness: StoreHarness) -> None:

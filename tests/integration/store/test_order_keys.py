@@ -6,7 +6,8 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from service.ids import new_id
-from service.store.orders import Created, NewOrder, create_orders
+from service.store.idempotency import Begun
+from service.store.orders import NewOrder, create_orders
 from tests.integration.store.conftest import LOCK, NOW, StoreHarness
 
 FINGERPRINT = "ab" * 32
@@ -20,7 +21,7 @@ async def keyed(harness: StoreHarness, key: str = "k") -> NewOrder:
     )
 
 
-async def kinds(harness: StoreHarness, *items: NewOrder) -> list[Created]:
+async def kinds(harness: StoreHarness, *items: NewOrder) -> list[Begun]:
     return [outcome.kind for outcome in await create_orders(harness.db, items)]
 
 
@@ -31,10 +32,8 @@ async def count(harness: StoreHarness) -> int:
 
 async def test_a_statement_that_runs_again_finds_its_own_order(harness: StoreHarness) -> None:
     item = await keyed(harness)
-    assert await kinds(harness, item) == [Created.CREATED]
-    assert await kinds(harness, item) == [
-        Created.CREATED
-    ]  # its answer was lost with the connection
+    assert await kinds(harness, item) == [Begun.CREATED]
+    assert await kinds(harness, item) == [Begun.CREATED]  # its answer was lost with the connection
     assert await count(harness) == 1
 
 
@@ -42,7 +41,7 @@ async def test_a_repeat_gets_the_stored_answer(harness: StoreHarness) -> None:
     item = await keyed(harness)
     await create_orders(harness.db, [item])
     [outcome] = await create_orders(harness.db, [replace(item, id=new_id(), response_body="{}")])
-    assert outcome.kind is Created.REPLAY
+    assert outcome.kind is Begun.REPLAY
     assert (outcome.resource_id, outcome.response_status) == (item.id, 201)
     assert outcome.response_body == '{"a":1}'
     assert await count(harness) == 1
@@ -52,16 +51,16 @@ async def test_of_one_batch_one_makes_it_and_the_others_look_again(harness: Stor
     item = await keyed(harness)
     items = [replace(item, id=new_id()) for _ in range(5)]
     first = await kinds(harness, *items)
-    assert sorted(first) == [Created.AGAIN] * 4 + [Created.CREATED]
-    others = [each for each, kind in zip(items, first, strict=True) if kind is Created.AGAIN]
-    assert await kinds(harness, *others) == [Created.REPLAY] * 4
+    assert sorted(first) == [Begun.AGAIN] * 4 + [Begun.CREATED]
+    others = [each for each, kind in zip(items, first, strict=True) if kind is Begun.AGAIN]
+    assert await kinds(harness, *others) == [Begun.REPLAY] * 4
     assert await count(harness) == 1
 
 
 async def test_batches_that_meet_make_one_order(harness: StoreHarness) -> None:
     item = await keyed(harness)
     found = await asyncio.gather(*(kinds(harness, replace(item, id=new_id())) for _ in range(8)))
-    assert [kind for each in found for kind in each].count(Created.CREATED) == 1
+    assert [kind for each in found for kind in each].count(Begun.CREATED) == 1
     assert await count(harness) == 1
 
 
@@ -75,7 +74,7 @@ async def test_another_body_or_a_running_request_makes_nothing(harness: StoreHar
         " created_at) VALUES ('u1', 'running', decode(%s, 'hex'), gen_random_uuid(), %s, %s)",
         (FINGERPRINT, NOW + LOCK, NOW - timedelta(seconds=1)),
     )
-    assert await kinds(harness, other, running) == [Created.KEY_REUSED, Created.IN_FLIGHT]
+    assert await kinds(harness, other, running) == [Begun.KEY_REUSED, Begun.IN_FLIGHT]
     assert await count(harness) == 1
 
 
@@ -84,6 +83,6 @@ async def test_keyed_and_plain_orders_share_a_batch(harness: StoreHarness) -> No
     plain = [
         replace(item, id=new_id(), key=None, fingerprint=None, response_body=None) for _ in range(2)
     ]
-    assert await kinds(harness, item, *plain, other) == [Created.CREATED] * 4
+    assert await kinds(harness, item, *plain, other) == [Begun.CREATED] * 4
     assert await count(harness) == 4
     assert await harness.violations() == {}

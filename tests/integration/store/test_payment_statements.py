@@ -4,7 +4,8 @@ import asyncio
 from datetime import timedelta
 
 from service.store import payments
-from service.store.begin_payments import Begun, begin_payments
+from service.store.begin_payments import begin_payments
+from service.store.idempotency import Begun
 from service.store.record_outcomes import record_outcomes
 from tests.integration.store.conftest import NOW, StoreHarness, begin_item, outcome_item
 
@@ -48,7 +49,7 @@ async def test_each_item_of_a_batch_has_its_own_outcome(harness: StoreHarness) -
     outcomes = await harness.begin(*items)
     assert [outcome.kind for outcome in outcomes] == [
         Begun.CREATED,
-        Begun.ORDER_NOT_FOUND,
+        Begun.NOT_FOUND,
         Begun.KEY_REUSED,
         Begun.REPLAY,
         Begun.ORDER_NOT_PAYABLE,
@@ -137,7 +138,7 @@ async def test_an_unknown_outcome_stays_open_until_it_is_known(harness: StoreHar
     due = await payments.claim_due_attempts(
         harness.db, at=NOW + timedelta(seconds=6), until=NOW + timedelta(seconds=60), limit=5
     )
-    assert [d.attempt_id for d in due] == [item.attempt_id]
+    assert [attempt.id for attempt in due] == [item.attempt_id]
     assert due[0].payment.status == "unknown"
     hidden = await payments.claim_due_attempts(
         harness.db, at=NOW + timedelta(seconds=6), until=NOW + timedelta(seconds=60), limit=5

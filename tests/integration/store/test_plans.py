@@ -26,8 +26,8 @@ from service.app import PREPARED
 from service.errors import ServiceError
 from service.ids import new_id
 from service.store import audit_seals, begin_payments, outbox, record_outcomes, refunds
-from service.store.begin_payments import Begun
 from service.store.database import Database, RefusedError, Transaction
+from service.store.idempotency import Begun
 from service.usecases.reconcile_pages import first_id
 from tests.integration.store.conftest import StoreHarness, begin_item, outcome_item
 from tests.integration.store.test_refunds import begin as begin_refund
@@ -88,7 +88,6 @@ OWN: Final[dict[str, dict[str, Any]]] = {
     "audit_trail.faults_within": {"after": 1, "last": 3},
     "audit_trail.next_part": {"after": 0, "entries": 10_000},
     "admin_commands.run_command": {
-        "lock": "SELECT status FROM payments WHERE id = %s FOR NO KEY UPDATE",
         "ready": "succeeded",
         "record_outcome": lambda: _record_nothing,
     },

@@ -13,14 +13,9 @@ from service.app import PREPARED
 from service.errors import StoreUnavailableError
 from service.store import batch
 from service.store.batch import Batcher
-from service.store.begin_payments import (
-    BeginOutcome,
-    BeginPayment,
-    Begun,
-    begin_payments,
-    conflict_keys,
-)
+from service.store.begin_payments import BeginPayment, begin_payments, conflict_keys
 from service.store.database import Database, ReadOnlyError, Transaction
+from service.store.idempotency import BeginOutcome, Begun
 from service.store.schema import require_writable
 from tests.integration.store.conftest import StoreHarness, begin_item
 from tests.support.own_server import OwnServer, own_server_in

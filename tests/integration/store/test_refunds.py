@@ -12,7 +12,8 @@ from service.ids import new_id
 from service.store import refunds as store
 from service.store.begin_payments import BeginPayment
 from service.store.database import RefusedError
-from service.store.refunds import BeginRefund, BegunRefund, RecordRefundOutcome
+from service.store.idempotency import Begun
+from service.store.refunds import BeginRefund, RecordRefundOutcome
 from tests.integration.store.conftest import LOCK, NOW, StoreHarness
 
 
@@ -23,7 +24,7 @@ def begin(payment: BeginPayment, minor: int | None, *, key: str = "") -> BeginRe
         payment_id=payment.payment_id,
         caller=payment.caller,
         key=key or new_id().hex,
-        fingerprint=b"\x01",
+        fingerprint="01",
         amount_minor=minor,
         reason="test",
         correlation_id="c2",
@@ -40,6 +41,7 @@ def record_outcome(item: BeginRefund, minor: int, status: str = "succeeded") -> 
     ]
     return RecordRefundOutcome(
         refund_id=item.refund_id,
+        payment_id=item.payment_id,
         status=status,
         provider_ref=f"re_{item.refund_id.hex}" if status == "succeeded" else None,
         failure_code=None if status == "succeeded" else "outcome_unknown",
@@ -65,8 +67,8 @@ async def test_twelve_concurrent_refunds_of_60_of_100_make_one(harness: StoreHar
         *(store.begin_refund(harness.db, begin(payment, 60)) for _ in range(12))
     )
     kinds = [outcome.kind for outcome in outcomes]
-    assert kinds.count(BegunRefund.CREATED) == 1
-    assert kinds.count(BegunRefund.TOO_MUCH) == 11
+    assert kinds.count(Begun.CREATED) == 1
+    assert kinds.count(Begun.REFUND_TOO_LARGE) == 11
     assert await counters(harness) == (0, 60)
     assert await harness.violations() == {}
 
@@ -75,7 +77,7 @@ async def test_concurrent_partial_refunds_that_fit_all_succeed(harness: StoreHar
     payment = await harness.paid(minor=100)
     items = [begin(payment, 10) for _ in range(10)]
     outcomes = await asyncio.gather(*(store.begin_refund(harness.db, item) for item in items))
-    assert {outcome.kind for outcome in outcomes} == {BegunRefund.CREATED}
+    assert {outcome.kind for outcome in outcomes} == {Begun.CREATED}
     applied = await asyncio.gather(
         *(store.record_refund_outcome(harness.db, record_outcome(item, 10)) for item in items)
     )
@@ -97,7 +99,7 @@ async def test_a_failed_refund_gives_its_amount_free(harness: StoreHarness) -> N
     assert (failed.applied, failed.order_refunded) == (True, False)
     assert await counters(harness) == (0, 0)
     again = await store.begin_refund(harness.db, begin(payment, None))
-    assert again.kind is BegunRefund.CREATED
+    assert again.kind is Begun.CREATED
     assert await counters(harness) == (0, 100)
 
 
@@ -106,7 +108,7 @@ async def test_an_unknown_refund_keeps_its_amount(harness: StoreHarness) -> None
     item = begin(payment, 60)
     await store.begin_refund(harness.db, item)
     await store.record_refund_outcome(harness.db, record_outcome(item, 60, "unknown"))
-    assert (await store.begin_refund(harness.db, begin(payment, 60))).kind is BegunRefund.TOO_MUCH
+    assert (await store.begin_refund(harness.db, begin(payment, 60))).kind is Begun.REFUND_TOO_LARGE
     due = await store.claim_due_refunds(
         harness.db, at=NOW + timedelta(seconds=6), until=NOW + timedelta(seconds=60), limit=5
     )
