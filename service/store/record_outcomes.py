@@ -4,13 +4,14 @@ An attempt gets one outcome: who comes second (the request, the completer, a web
 resolved and changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 import msgspec
 
+from service.domain.ledger import Entry
 from service.store.database import Database, Row, Transaction
 
 NAME: Final = "record_outcomes"
@@ -108,6 +109,11 @@ class EntryRow(msgspec.Struct, frozen=True):
     account: str
     minor: int
     currency: str
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> tuple[Self, ...]:
+        """Return the rows of a transaction's entries."""
+        return tuple(cls(e.account, e.amount.minor, e.amount.currency) for e in entries)
 
 
 class RecordOutcome(msgspec.Struct, frozen=True):

@@ -129,7 +129,14 @@ SELECT {keys.BEGUN}, m.amount_minor, m.currency
 LEFT JOIN made m ON m.id = c.refund_id
 """  # noqa: S608  constants only; values are parameters
 
-_RECORD_OUTCOME: Final = """
+ENTRIES: Final = """entries AS (
+    INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)
+    SELECT b.id, e.account, e.minor, e.currency FROM booked b
+    CROSS JOIN json_to_recordset(%(entries)s::json)
+        AS e(account text, minor bigint, currency text)
+)"""
+
+_RECORD_OUTCOME: Final = f"""
 WITH ended AS (
     UPDATE refunds r SET
         status = %(status)s, provider_ref = coalesce(%(provider_ref)s, r.provider_ref),
@@ -166,12 +173,7 @@ booked AS (
     WHERE s.status = 'succeeded'
     RETURNING id
 ),
-entries AS (
-    INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)
-    SELECT b.id, e.account, e.minor, e.currency FROM booked b
-    CROSS JOIN json_to_recordset(%(entries)s::json)
-        AS e(account text, minor bigint, currency text)
-),
+{ENTRIES},
 recorded AS (
     INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
     SELECT s.payment_id, %(at)s, 'refund_' || s.status, jsonb_build_object('refund_id', s.id,
@@ -188,7 +190,7 @@ answered AS (
 )
 SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM closed),
     (SELECT count(*) FROM answered)
-"""
+"""  # noqa: S608  constants only; values are parameters
 
 
 async def begin_refund(db: Database, item: BeginRefund) -> BeginOutcome:

@@ -9,7 +9,7 @@ import msgspec
 from service.store.database import Database, Transaction
 from service.store.payments import lock_payment
 from service.store.record_outcomes import RecordedOutcome
-from service.store.refunds import RecordRefundOutcome, record_refund_outcome_within
+from service.store.refunds import ENTRIES, RecordRefundOutcome, record_refund_outcome_within
 
 
 class ReverseRefund(msgspec.Struct, frozen=True):
@@ -48,15 +48,6 @@ class AdoptRefund(msgspec.Struct, frozen=True):
     at: datetime
 
 
-_ENTRIES: Final = """
-entries AS (
-    INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)
-    SELECT b.id, e.account, e.minor, e.currency FROM booked b
-    CROSS JOIN json_to_recordset(%(entries)s::json)
-        AS e(account text, minor bigint, currency text)
-)
-"""
-
 # The order is paid again, and its games stay where they are: a person decides on them. Of a capture
 # that was taken back nothing is paid any more, so its order is canceled.
 _REVERSE_REFUND: Final = f"""
@@ -83,7 +74,7 @@ booked AS (
     SELECT %(ledger_id)s, 'refund_reversal', t.payment_id, t.id, %(at)s FROM taken_back t
     RETURNING id
 ),
-{_ENTRIES},
+{ENTRIES},
 recorded AS (
     INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
     SELECT t.payment_id, %(at)s, 'refund_reversed', jsonb_build_object('refund_id', t.id,
@@ -128,7 +119,7 @@ booked AS (
     SELECT %(ledger_id)s, 'capture_reversal', t.id, %(at)s FROM taken_back t
     RETURNING id
 ),
-{_ENTRIES},
+{ENTRIES},
 recorded AS (
     INSERT INTO payment_events (payment_id, at, event, data, correlation_id)
     SELECT t.id, %(at)s, 'payment_reversed', jsonb_build_object(

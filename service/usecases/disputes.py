@@ -241,7 +241,7 @@ def _movements(provider: str, before: Dispute | None, now: Dispute) -> Iterator[
 
 
 def _movement(kind: str, entries: tuple[Entry, ...]) -> Movement:
-    rows = (EntryRow(e.account, e.amount.minor, e.amount.currency) for e in entries)
+    rows = EntryRow.of(entries)
     return Movement(new_id(), kind, tuple(rows))
 
 

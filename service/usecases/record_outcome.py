@@ -156,10 +156,7 @@ def _entries(provider: str, decision: PaymentDecision, currency: str) -> tuple[E
     if not decision.captured_minor:
         return ()
     captured = Money(decision.captured_minor, currency)
-    return tuple(
-        EntryRow(entry.account, entry.amount.minor, entry.amount.currency)
-        for entry in ledger.capture(provider, captured)
-    )
+    return EntryRow.of(ledger.capture(provider, captured))
 
 
 def announce(

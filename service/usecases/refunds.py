@@ -28,7 +28,7 @@ from service.store import refunds as store
 from service.store.database import RefusedError
 from service.store.idempotency import BeginOutcome
 from service.store.payments import PaymentRow
-from service.store.record_outcomes import RecordedOutcome
+from service.store.record_outcomes import EntryRow, RecordedOutcome
 from service.store.refunds import BeginRefund, DueRefund, RecordRefundOutcome, RefundRow
 from service.usecases.answer import CommandResponse, present_answer, stored_answer
 from service.usecases.context import Context
@@ -215,6 +215,9 @@ def outcome_item(
     next_check_at: datetime | None = None,
 ) -> RecordRefundOutcome:
     """Return what the store writes; `row` is the refund as it leaves it."""
+    amount = Money(due.refund.amount_minor, due.refund.currency)
+    succeeded = row.status == RefundStatus.SUCCEEDED
+    entries = ledger.refund(due.provider, amount) if succeeded else ()
     return RecordRefundOutcome(
         refund_id=row.id,
         payment_id=row.payment_id,
@@ -223,7 +226,7 @@ def outcome_item(
         failure_code=row.failure_code,
         next_check_at=next_check_at,
         ledger_id=new_id(),
-        entries=_entries(due) if row.status == RefundStatus.SUCCEEDED else "[]",
+        entries=json_entries(entries),
         correlation_id=due.correlation_id,
         at=row.updated_at,
         response_status=answer.status if answer else None,
@@ -231,23 +234,9 @@ def outcome_item(
     )
 
 
-def _entries(due: DueRefund) -> str:
-    amount = Money(due.refund.amount_minor, due.refund.currency)
-    return json_entries(ledger.refund(due.provider, amount))
-
-
 def json_entries(entries: Iterable[ledger.Entry]) -> str:
-    """Return the sides of a movement as the store's JSON array."""
-    return encode(
-        [
-            {
-                "account": entry.account,
-                "minor": entry.amount.minor,
-                "currency": entry.amount.currency,
-            }
-            for entry in entries
-        ]
-    ).decode()
+    """Return the entries of a transaction as the store's JSON array."""
+    return encode(EntryRow.of(entries)).decode()
 
 
 def _request(due: DueRefund) -> RefundRequest:
