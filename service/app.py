@@ -10,12 +10,10 @@ import aiohttp
 from aiohttp import web
 
 from service import metric_catalog as m
-from service import zero_series
 from service.api.app_keys import CONTEXT
 from service.api.routes import ROUTES
 from service.clock import Clock, DatabaseClock
 from service.egress import public_connector
-from service.integrations.game_catalog import CACHE as GAMES
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
 from service.integrations.merchants import Merchants
@@ -79,7 +77,7 @@ def build(settings: Settings, role: Role, now: Clock | None = None) -> web.Appli
     """
     metrics = Metrics(version=settings.version, role=role)
     clock = now if isinstance(now, DatabaseClock) else DatabaseClock()
-    zero_series.init_series(metrics, settings.provider_names)
+    metrics.start_at_zero(provider=settings.provider_names)
     metrics.read_at_scrape(m.CLOCK_OFFSET, clock.system_offset_s)
     if role == "api":
         app = app_factory.build(settings, metrics, ROUTES, clock.unix_s)
@@ -203,8 +201,6 @@ def _cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Cache
     def observe(cache: str, outcome: str) -> None:
         metrics.inc(m.CACHE_REQUESTS, cache=cache, outcome=outcome)
 
-    for outcome in ("error", "malformed"):
-        metrics.init_series(m.CACHE_REQUESTS, cache=GAMES, outcome=outcome)
     cache = Cache(
         settings.redis_url.reveal(),
         settings.cache_timeout_s,

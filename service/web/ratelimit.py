@@ -20,7 +20,7 @@ from service.errors import RateLimitedError
 from service.metrics import Metrics
 from service.settings import Settings
 from service.store.cache import Cache
-from service.store.quotas import CACHE, Count, Demand, Quota, Quotas, seconds
+from service.store.quotas import Count, Demand, Quota, Quotas, seconds
 from service.web.address import locator
 from service.web.auth import Authenticator
 from service.web.middleware import QUIET, route_of
@@ -123,8 +123,6 @@ def _cache(settings: Settings, metrics: Metrics) -> Cache:
     def observe(cache: str, outcome: str) -> None:
         metrics.inc(m.CACHE_REQUESTS, cache=cache, outcome=outcome)
 
-    for outcome in ("error", "malformed"):
-        metrics.init_series(m.CACHE_REQUESTS, cache=CACHE, outcome=outcome)
     return Cache(settings.redis_url.reveal(), settings.cache_timeout_s, observe)
 
 
