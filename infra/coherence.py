@@ -140,7 +140,7 @@ def _calls(config: StackConfig, settings: Settings) -> Iterator[str]:
     for name in (*settings.provider_names, *CALLED):
         key = f"{SETTINGS}.{name}_url"
         try:
-            url = urlsplit(getattr(settings, f"{name}_url"))
+            url = urlsplit(settings.value(f"{name}_url"))
             host, port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
         except ValueError as error:
             yield f"{key}: {error}; give a URL such as http://library.library.svc:8080"
@@ -194,8 +194,9 @@ def _shared(config: StackConfig, settings: Settings) -> Iterator[str]:
                 f"{SETTINGS}.trusted_proxies has {network}: any client there can pretend to be "
                 "another; name the network of the cluster's pods"
             )
-    if not settings.stripe_url.startswith("https:"):
-        yield f"{SETTINGS}.stripe_url is {settings.stripe_url}; the key needs https"
+    url = settings.of_providers["stripe"].url
+    if not url.startswith("https:"):
+        yield f"{SETTINGS}.stripe_url is {url}; the key needs https"
 
 
 def _production(config: StackConfig, settings: Settings) -> Iterator[str]:

@@ -8,13 +8,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from infra import labels
 from infra.reading import unknown_keys
 from service.jwt_keys import MIN_HS256_KEY_BYTES
 from service.secret_use import Hs256, Role, held, held_by_any
-from service.settings import Settings, SettingsError, env_name, load
+from service.settings import Settings, SettingsError, env_name, fields, load
 from service.settings import secret_fields as _secret_fields
 
 Scalar = str | int | float
@@ -53,9 +51,7 @@ def plain_values(
         "version": version,
     }
     defaults = {
-        field.name: field.default
-        for field in msgspec.structs.fields(Settings)
-        if field.name not in _secret_fields()
+        name: field.default for name, field in fields().items() if name not in _secret_fields()
     }
     return {
         env_name(name): _text(value) for name, value in {**defaults, **chosen, **derived}.items()
@@ -101,7 +97,7 @@ def parsed(values: Mapping[str, str], given: Mapping[str, str] = NOTHING) -> Set
 
 def problems(stack: str, version: str, chosen: Mapping[str, Scalar], where: str) -> Iterable[str]:
     """Return what is wrong with the stack's choice of service settings, which stands at `where`."""
-    plain = [f.name for f in msgspec.structs.fields(Settings) if f.name not in _secret_fields()]
+    plain = [name for name in fields() if name not in _secret_fields()]
     found = unknown_keys(chosen, plain, where + ".")
     found += [
         f"{where}.{name} is derived from {source}; remove it"

@@ -17,6 +17,7 @@ from service.domain.reconciliation import DifferenceKind
 from service.metric_model import Kind, Open, counter, gauge, histogram
 from service.metric_model import Metric as Metric  # noqa: PLC0414  readers of the catalog need it
 from service.outbound import CallOutcome
+from service.providers.catalog import NAMES as PROVIDERS
 
 LATENCY_BUCKETS_S: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0),
@@ -30,10 +31,10 @@ AMOUNT_BUCKETS_MINOR: Final = (
 )
 """Minor currency units (cents); games cost 1 to 100, bundles more."""
 
-PROVIDERS: Final = ("simulator", "stripe")
 PROVIDER_CALLS: Final = ("charge", "capture", "cancel", "refund", "find", "list")
 INTEGRATION_CALLS: Final = (
     *(("game_catalog", "get_game"), ("library", "grant"), ("library", "revoke")),
+    ("library", "list"),
 )
 INTEGRATION_OPERATIONS: Final = tuple(operation for _, operation in INTEGRATION_CALLS)
 TOPICS: Final = ("library.grant", "library.revoke")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from infra import labels, ranges
 from infra.policy.objects import PROBES, Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
-from service.settings import PROVIDERS
+from service.providers.catalog import NAMES
 
 DNS_PORT: Final = 53
 DNS_FLOW: Final = labels.resource_name("allow-dns")
@@ -155,7 +155,7 @@ def _called_ports(settings: Mapping[str, str]) -> dict[str, int]:
 
     A provider that is not in use is not called, and a return URL is for the buyer's browser.
     """
-    unused = set(PROVIDERS) - set(settings.get("PROVIDERS", "").split(","))
+    unused = set(NAMES) - set(settings.get("PROVIDERS", "").split(","))
     ports: dict[str, int] = {}
     for name, value in settings.items():
         owner = name.partition("_")[0].lower()

@@ -15,6 +15,7 @@ from alerts.promql import (
 from service.domain.order import OrderStatus
 from service.metric_catalog import (
     ACTIVE_PAYMENTS,
+    HTTP_REQUESTS,
     ORDERS,
     OUTBOX_LAG,
     PAYMENT_AMOUNT,
@@ -42,8 +43,8 @@ def test_conditions_become_matchers() -> None:
 
 
 def test_a_regular_expression_matches_its_values_and_nothing_else() -> None:
-    assert 'currency=~"A\\\\.B|C"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=OneOf(("A.B", "C")))
-    assert 'currency="A.B"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=OneOf(("A.B",)))
+    assert 'route=~"A\\\\.B|C"' in ALL.rate(HTTP_REQUESTS, "1m", route=OneOf(("A.B", "C")))
+    assert 'route="A.B"' in ALL.rate(HTTP_REQUESTS, "1m", route=OneOf(("A.B",)))
     assert 'currency!="EUR"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=NoneOf(("EUR",)))
 
 
