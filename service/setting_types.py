@@ -23,7 +23,7 @@ class Secret:
     def __str__(self) -> str:
         return "***"
 
-    def __format__(self, format_spec: str) -> str:
+    def __format__(self, _format_spec: str) -> str:
         return "***"
 
     def __bool__(self) -> bool:

@@ -17,7 +17,6 @@ from alerts.external_catalog import (
     CONTAINER_LIMITS,
     CONTAINER_MEMORY,
     CONTAINER_RESTARTS,
-    EXTERNAL,
 )
 from scripts.live.serving import served
 from scripts.prometheus import Target
@@ -26,7 +25,6 @@ from service.metric_catalog import Metric
 NAMESPACE: Final = "coinslot-live"
 IMAGE: Final = "coinslot"
 MIB: Final = 1 << 20
-PLAYED: Final = tuple(metric for metric in EXTERNAL if metric.name != "up")
 
 
 @dataclass

@@ -42,7 +42,6 @@ MINUTES: Final = 30.0
 SCENE_MINUTES: Final = 8.0  # enough to tell one fault from the next at a rate over a minute
 MINUTE_S: Final = 60.0
 KILO: Final = 1000
-MOST_MINUTES: Final = 60 * 24 * 30
 WARM_UP_S: Final = 60.0  # until a rate over a minute is what it says
 STALE: Final = 3
 REMEDY: Final = "make pictures"

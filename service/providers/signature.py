@@ -9,9 +9,9 @@ The header holds one `v1` for each secret that is live at the sender; we may hav
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 HEADER: Final = "Stripe-Signature"
 
@@ -30,13 +30,9 @@ class SignatureError(Exception):
     """The delivery is not the provider's, or not of now; the message says why, for our log."""
 
 
-class Verify(Protocol):
-    """Checks a webhook's signature."""
-
-    def __call__(
-        self, headers: Sequence[str], body: bytes, secrets: Sequence[str], now_s: float
-    ) -> None:
-        """Raise SignatureError unless one of the secrets signed this body not long ago."""
+Verify = Callable[[Sequence[str], bytes, Sequence[str], float], None]
+"""Given the headers, the body, the live secrets and the time (Unix seconds): raises SignatureError
+unless one of the secrets signed this body not long ago."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-MAX_NAME: Final = 255
 DERIVED: Final = "derived:"
 
 Name = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,255}(?!\n)$")]
