@@ -39,12 +39,13 @@ token: ## a token that `make dev` accepts: USER_ID=u1 SCOPES="payments:read paym
 check: lint fresh test ## what CI runs: format, lint, types, import rules, prose, generated files, tests
 
 .PHONY: lint
-lint: ## format, lint, types, import rules and prose
+lint: ## format, lint, types, import rules, dead code and prose
 	$(BOOTSTRAP) venv
 	$(PYTHON) -m ruff format --check --quiet .
 	$(PYTHON) -m ruff check --quiet .
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
+	$(PYTHON) -m vulture
 	@$(PYTHON) -m scripts.prose
 
 .PHONY: fresh

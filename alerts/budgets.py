@@ -25,6 +25,7 @@ from alerts.model import (
 )
 from alerts.promql import OneOf, OverTime, above, both, either, ratio, times
 from service.metric_catalog import PAYMENT_DURATION, PAYMENTS, Metric
+from service.metric_model import gauge
 from service.slo import (
     BURN_LEAST,
     BURN_WINDOWS,
@@ -46,7 +47,7 @@ MONTH_INTERVAL: Final = "5m"
 
 def recorded(name: str, text: str) -> Metric:
     """Return what a recording rule makes, one series a namespace: level:metric:operation."""
-    return Metric(f"namespace:{name}", "gauge", text)
+    return gauge(f"namespace:{name}", text)
 
 
 @dataclass(frozen=True)

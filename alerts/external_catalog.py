@@ -8,7 +8,7 @@ know neither its limit nor the page cache that counts against it.
 from dataclasses import dataclass
 from typing import Final
 
-from service.metric_catalog import Metric
+from service.metric_model import Metric, Open, counter, gauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,33 +20,29 @@ class Exporter:
     metrics: tuple[Metric, ...]
 
 
-UP: Final = Metric("up", "gauge", "1 if the last scrape of a target succeeded, else 0.")
+OPEN: Final = Open("of the cluster")
 
-CONTAINER_CPU: Final = Metric(
+UP: Final = gauge("up", "1 if the last scrape of a target succeeded, else 0.")
+
+CONTAINER_CPU: Final = counter(
     "container_cpu_usage_seconds_total",
-    "counter",
     "CPU time that a container has used.",
-    ("container", "image"),
-    "seconds",
+    {"container": OPEN, "image": OPEN},
 )
-CONTAINER_MEMORY: Final = Metric(
+CONTAINER_MEMORY: Final = gauge(
     "container_memory_working_set_bytes",
-    "gauge",
     "Memory of a container that the kernel can't take back; above the limit it is killed.",
-    ("container", "image"),
-    "bytes",
+    {"container": OPEN, "image": OPEN},
 )
-CONTAINER_LIMITS: Final = Metric(
+CONTAINER_LIMITS: Final = gauge(
     "kube_pod_container_resource_limits",
-    "gauge",
     "Limits of a container as the pod has them: cores of `cpu`, bytes of `memory`.",
-    ("container", "resource", "unit", "node"),
+    {"container": OPEN, "resource": ("cpu", "memory"), "unit": OPEN, "node": OPEN},
 )
-CONTAINER_RESTARTS: Final = Metric(
+CONTAINER_RESTARTS: Final = counter(
     "kube_pod_container_status_restarts_total",
-    "counter",
     "How often a container of a pod was started again.",
-    ("container",),
+    {"container": OPEN},
 )
 
 PROMETHEUS: Final = Exporter("Prometheus", "nothing", (UP,))

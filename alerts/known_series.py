@@ -10,6 +10,7 @@ from alerts.promql import TARGET_LABELS
 from service.metric_catalog import CATALOG, RUNTIME_METRICS, Metric
 
 RUNTIME_LABELS: Final = ("generation", "version")
+ANY: Final[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Series:
     """What Prometheus stores under one name; `counts` means that it needs a rate."""
 
     counts: bool
-    labels: frozenset[str]
+    labels: Mapping[str, tuple[str, ...]]
+    """With the values that each can take, as far as they are declared."""
 
 
 Known = Mapping[str, Series]
@@ -28,18 +30,20 @@ def known_series(
 ) -> dict[str, Series]:
     """Return name to series."""
     made = [rule.metric for rule in all_recordings()] if recorded is None else recorded
-    target = frozenset(TARGET_LABELS)
+    target = dict.fromkeys(TARGET_LABELS, ANY)
     known = {
         name: Series(
             counts=metric.kind != "gauge",
-            labels=target | set(metric.labels) | ({"le"} if name.endswith("_bucket") else set()),
+            labels=target
+            | {label: metric.values(label) for label in metric.labels}
+            | ({"le": ANY} if name.endswith("_bucket") else {}),
         )
         for metric in (*catalog, *EXTERNAL)
         for name in metric.series()
     }
-    known |= {metric.name: Series(counts=False, labels=frozenset({"namespace"})) for metric in made}
+    known |= {metric.name: Series(counts=False, labels={"namespace": ANY}) for metric in made}
     known |= {
-        name: Series(kind == "counter", target | set(RUNTIME_LABELS))
+        name: Series(kind == "counter", target | dict.fromkeys(RUNTIME_LABELS, ANY))
         for name, kind in RUNTIME_METRICS.items()
     }
     return known

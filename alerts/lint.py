@@ -85,12 +85,19 @@ def _selector(selector: Any, parents: tuple[Any, ...], known: Known) -> Iterator
     for matcher in selector.matchers.matchers:
         if matcher.name not in series.labels:
             yield f"{selector.name} has no label {matcher.name}"
+        yield from _values(matcher, series.labels.get(matcher.name, ()))
         yield from _matcher(matcher)
     functions = {parsing.function(node) for node in parents}
     if series.counts and not functions & RATES:
         yield f"{selector.name} counts, so it needs a rate"
     if not series.counts and functions & RATES:
         yield f"{selector.name} is a gauge, and rates are for counters"
+
+
+def _values(matcher: Any, declared: Sequence[str]) -> Iterator[str]:
+    for value in matcher.value.split("|") if declared else ():
+        if parsing.PLAIN.fullmatch(value) and value not in (*declared, ""):
+            yield f"{matcher.name}={value} never occurs"
 
 
 def _matcher(matcher: Any) -> Iterator[str]:

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from alerts.links import OVERVIEW_DASHBOARD, dashboard_url, runbook_url
 from alerts.promql import OneOf, Pattern, Source
-from service.metric_catalog import LABEL_VALUES, Metric
+from service.metric_catalog import BUILD_INFO, Metric
 
 SERVICE_LABEL: Final = "coinslot"
-ROLES: Final = LABEL_VALUES["role"]
+ROLES: Final = BUILD_INFO.values("role")
 
 EVALUATION_INTERVAL: Final = "30s"
 """Often enough for the shortest `for`, seldom enough for a window."""

@@ -9,36 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from service.metric_catalog import (
-    DISPUTE_STATUSES,
-    DISPUTES,
-    DISPUTES_OPEN,
-    LABEL_VALUES,
-    OPEN_DISPUTE_STATUSES,
-    ORDER_STATUSES,
-    ORDERS,
-    PAYMENT_DURATION,
-    PAYMENT_STATUSES,
-    PAYMENTS,
-    UNRESOLVED_PAYMENTS,
-    UNRESOLVED_PAYMENTS_AGE,
-    UNRESOLVED_REFUNDS,
-    Metric,
-)
+from service.metric_catalog import Metric
 
 TARGET_LABELS: Final = ("namespace", "job", "pod", "instance")
 """Labels that the scrape adds to every series; see infra's ServiceMonitor."""
-
-_STATUS_VALUES: Final = {
-    PAYMENTS.name: PAYMENT_STATUSES,
-    PAYMENT_DURATION.name: PAYMENT_STATUSES,
-    ORDERS.name: ORDER_STATUSES,
-    UNRESOLVED_PAYMENTS.name: ("processing", "unknown", "review"),
-    UNRESOLVED_PAYMENTS_AGE.name: ("processing", "unknown", "review"),
-    UNRESOLVED_REFUNDS.name: ("pending", "unknown", "review"),
-    DISPUTES.name: DISPUTE_STATUSES,
-    DISPUTES_OPEN.name: OPEN_DISPUTE_STATUSES,
-}
 
 Aggregation = Literal["sum", "max", "min", "avg", "count"]
 
@@ -256,14 +230,6 @@ def absent(series: str) -> str:
     return f"absent({series})"
 
 
-def label_values(metric: Metric) -> dict[str, tuple[str, ...]]:
-    """Return the values that the metric's labels can take, as far as the catalog lists them."""
-    known = {label: LABEL_VALUES[label] for label in metric.labels if label in LABEL_VALUES}
-    if metric.name in _STATUS_VALUES:
-        known["status"] = _STATUS_VALUES[metric.name]
-    return known
-
-
 def _operand(limit: float | str) -> str:
     return limit if isinstance(limit, str) else f"{limit:g}"
 
@@ -303,8 +269,8 @@ def _check_label(metric: Metric, label: str) -> None:
 
 def _check(metric: Metric, label: str, condition: Condition) -> None:
     _check_label(metric, label)
-    allowed = label_values(metric).get(label)
-    if allowed is None or isinstance(condition, Pattern):
+    allowed = metric.values(label)
+    if not allowed or isinstance(condition, Pattern):
         return
     values = (condition,) if isinstance(condition, str) else condition.values
     for value in values:

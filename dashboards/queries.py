@@ -12,6 +12,7 @@ from service.metric_catalog import (
     RUNTIME_METRICS,
     Metric,
 )
+from service.metric_model import Open
 from service.slo import (
     ERROR_STATUSES,
     PAYMENT_AVAILABILITY,
@@ -69,7 +70,9 @@ def reached(limit: float) -> tuple[Threshold, ...]:
 
 def runtime(name: str, *labels: str) -> Metric:
     """Return a metric of prometheus_client's own collectors; KeyError if it exports none such."""
-    return Metric(name, RUNTIME_METRICS[name], "", labels)
+    return Metric(
+        name, "", dict.fromkeys(labels, Open("of the process")), kind=RUNTIME_METRICS[name]
+    )
 
 
 def legend(*labels: str) -> str:

@@ -16,7 +16,7 @@ from infra.quantities import amount
 from infra.sections import SURGE_PERCENT, Peer, StackConfig
 from infra.service_settings import WHERE as SETTINGS
 from service.addresses import networks
-from service.settings import SettingsError, env_name
+from service.settings import SettingsError, env_name, fields
 
 Question = Callable[[], str | bool]
 """Answered by a problem, or by False where there is none."""
@@ -150,10 +150,10 @@ def _connections_suffice(config: StackConfig) -> Iterator[str]:
 def _called(config: StackConfig, name: str) -> Iterator[str]:
     """Let the network's peers be where a URL leads that is called."""
     key = f"{SETTINGS}.{name}_url"
-    if not hasattr(config.service, f"{name}_url"):
+    if f"{name}_url" not in fields():
         return
     try:
-        url = urlsplit(str(getattr(config.service, f"{name}_url")))
+        url = urlsplit(str(config.service.value(f"{name}_url")))
         host, port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
     except ValueError as error:
         yield f"{key}: {error}; give a URL such as http://library.library.svc:8080"
@@ -207,8 +207,8 @@ def _shared(config: StackConfig) -> Iterator[Question]:
         "cluster's pods"
     )
     yield lambda: (
-        not service.stripe_url.startswith("https:")
-        and f"{SETTINGS}.stripe_url is {service.stripe_url}; the key needs https"
+        not (url := service.of_providers["stripe"].url).startswith("https:")
+        and f"{SETTINGS}.stripe_url is {url}; the key needs https"
     )
 
 

@@ -6,7 +6,7 @@ what a pod runs with. Which role is given which secret is in service/secret_use.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 import msgspec
 
@@ -14,7 +14,7 @@ from infra import labels
 from infra.config_reader import UNREAD, UnreadError, unknown_keys
 from service.jwt_keys import MIN_HS256_KEY_BYTES
 from service.secret_use import Hs256, Role, held, held_by_any
-from service.settings import Settings, SettingsError, env_name, load
+from service.settings import Settings, SettingsError, assemble, env_name, fields, load
 from service.settings import secret_fields as _secret_fields
 
 Scalar = str | int | float
@@ -54,9 +54,7 @@ def plain_values(
         "version": version,
     }
     defaults = {
-        field.name: field.default
-        for field in msgspec.structs.fields(Settings)
-        if field.name not in _secret_fields()
+        name: field.default for name, field in fields().items() if name not in _secret_fields()
     }
     return {
         env_name(name): _text(value) for name, value in {**defaults, **chosen, **derived}.items()
@@ -115,8 +113,7 @@ def resolved(
         names = list(chosen)
     except UnreadError:
         return UNREAD, UNREAD
-    plain = [field.name for field in msgspec.structs.fields(Settings)]
-    plain = [name for name in plain if name not in _secret_fields()]
+    plain = [name for name in fields() if name not in _secret_fields()]
     problems += unknown_keys(names, plain, WHERE + ".")
     problems += [
         f"{WHERE}.{name} is derived from {source}; remove it"
@@ -129,21 +126,19 @@ def resolved(
     environment = plain_values(stack, version, usable, families)
     try:
         settings = parsed(environment)
+        values = {name: settings.value(name) for name in fields()}
     except SettingsError as error:
         problems += [f"{WHERE}: {line}" for line in lines(error)]
-        settings = _readable(environment)
-    return environment, msgspec.structs.replace(settings, **dict.fromkeys(unread, UNREAD))
+        values = {name: _readable(environment, name) for name in fields()}
+    return environment, assemble(values | dict.fromkeys(unread, UNREAD))
 
 
-def _readable(environment: Mapping[str, str]) -> Settings:
-    """Return each setting that can be read by itself, UNREAD for the others and for secrets."""
-    values = {}
-    for name, kind in get_type_hints(Settings, include_extras=True).items():
-        try:
-            values[name] = msgspec.convert(environment[env_name(name)], kind, strict=False)
-        except (KeyError, msgspec.ValidationError):
-            values[name] = UNREAD
-    return Settings(**values)
+def _readable(environment: Mapping[str, str], name: str) -> Any:
+    """Return a setting that can be read by itself, else UNREAD; so are secrets."""
+    try:
+        return msgspec.convert(environment[env_name(name)], fields()[name].kind, strict=False)
+    except (KeyError, msgspec.ValidationError):
+        return UNREAD
 
 
 def lines(error: SettingsError) -> list[str]:

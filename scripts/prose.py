@@ -18,8 +18,9 @@ from proselint.config import Config
 from proselint.registry import CheckRegistry
 from proselint.registry.checks import Check, types
 from proselint.tools import LintFile
-from service.web.openapi import document
+
 from service.api.routes import ROUTES
+from service.web.openapi import document
 
 ROOT: Final = Path(__file__).parents[1]
 GENERATED: Final = ROOT / "docs" / "reference"

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingsError as error:
         print(f"service {role}: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
         return EXIT_CONFIG
-    logs.configure(settings)
+    logs.configure(settings.log_level)
     return _migrate(settings) if role == "migrate" else _serve(settings, role)
 
 

@@ -10,24 +10,28 @@ import aiohttp
 from aiohttp import web
 
 from service import metric_catalog as m
-from service import zero_series
 from service.api.app_keys import CONTEXT
 from service.api.routes import ROUTES
 from service.clock import Clock, DatabaseClock
 from service.egress import public_connector
-from service.integrations.game_catalog import CACHE as GAMES
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
 from service.integrations.merchants import Merchants
 from service.logs import correlation_id, get_logger
 from service.metrics import Metrics
-from service.outbound import CallOutcome, Outbound
-from service.providers.connect import Remote, connect
-from service.settings import Secret, Settings
+from service.outbound import CallOutcome, Observe, Outbound
+from service.providers.breaker import STATES, Breaker
+from service.providers.catalog import BY_NAME
+from service.providers.guard import GuardedProvider
+from service.providers.port import Provider
+from service.providers.registry import Providers
+from service.setting_types import Secret
+from service.settings import Settings
 from service.store import begin_payments, inbox, orders, payments, record_outcomes
 from service.store.batch import Batcher
 from service.store.cache import Cache
 from service.store.database import Database
+from service.store.quotas import Quotas
 from service.store.schema import owns_tables, require_schema, require_writable, server_time
 from service.store.signing import Signer
 from service.usecases.audit import Rounds
@@ -69,10 +73,11 @@ def build(settings: Settings, role: Role, now: Clock | None = None) -> web.Appli
     """
     metrics = Metrics(version=settings.version, role=role)
     clock = now if isinstance(now, DatabaseClock) else DatabaseClock()
-    zero_series.init_series(metrics, settings.provider_names)
+    metrics.start_at_zero(provider=settings.provider_names)
     metrics.read_at_scrape(m.CLOCK_OFFSET, clock.system_offset_s)
     if role == "api":
-        app = app_factory.build(settings, metrics, ROUTES, clock.unix_s)
+        quotas = Quotas(_counted(settings, metrics))
+        app = app_factory.build(settings, metrics, ROUTES, clock.unix_s, quotas=quotas)
     else:
         app = app_factory.build_ops(settings, metrics, Lifecycle())
     app.cleanup_ctx.append(event_loop_lag)
@@ -157,7 +162,7 @@ async def parts(settings: Settings, metrics: Metrics, now: Clock) -> AsyncIterat
                 stack, settings, metrics, db, record_outcomes.record_outcomes, record_outcomes
             ),
             receive_events=_batcher(stack, settings, metrics, db, inbox.receive_events, inbox),
-            providers=connect(settings, metrics, _to_providers(stack, settings), now),
+            providers=_providers(stack, settings, metrics, now),
             game_catalog=GameCatalog(
                 remote(settings.game_catalog_url, None, _integration(metrics, "game_catalog")),
                 cache,
@@ -190,20 +195,17 @@ async def _database(stack: AsyncExitStack, settings: Settings, metrics: Metrics)
 
 
 def _cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Cache:
+    # Every process that reads the cache has the key, and who can write to the cache does not.
+    cache = _counted(settings, metrics, Signer(settings.database_url.reveal()))
+    stack.push_async_callback(cache.close)
+    return cache
+
+
+def _counted(settings: Settings, metrics: Metrics, signer: Signer | None = None) -> Cache:
     def observe(cache: str, outcome: str) -> None:
         metrics.inc(m.CACHE_REQUESTS, cache=cache, outcome=outcome)
 
-    for outcome in ("error", "malformed"):
-        metrics.init_series(m.CACHE_REQUESTS, cache=GAMES, outcome=outcome)
-    cache = Cache(
-        settings.redis_url.reveal(),
-        settings.cache_timeout_s,
-        observe,
-        # Every process that reads the cache has it, and who can write to the cache does not.
-        signer=Signer(settings.database_url.reveal()),
-    )
-    stack.push_async_callback(cache.close)
-    return cache
+    return Cache(settings.redis_url.reveal(), settings.cache_timeout_s, observe, signer=signer)
 
 
 def _batcher(
@@ -233,17 +235,45 @@ def _batcher(
     return batcher
 
 
-def _to_providers(stack: AsyncExitStack, settings: Settings) -> Remote:
+def _providers(
+    stack: AsyncExitStack, settings: Settings, metrics: Metrics, now: Clock
+) -> Providers:
     # A place in the bulkhead is a connection: what is admitted never waits for one.
     connections = settings.provider_max_in_flight
-    return partial(_remote, stack, settings.provider_timeout_s, connections=connections)
+    remote = partial(_remote, stack, settings.provider_timeout_s, connections=connections)
+    made = []
+    for name in settings.provider_names:
+        own = settings.of_providers[name]
+        observe = _observe(metrics, m.PROVIDER_REQUESTS, m.PROVIDER_DURATION, provider=name)
+        outbound = remote(own.url, own.api_key, observe)
+        provider = BY_NAME[name].connect(outbound, own, lambda: now().timestamp())
+        made.append(_guarded(settings, metrics, provider))
+    return Providers(made)
 
 
-def _integration(metrics: Metrics, integration: str) -> Callable[[str, CallOutcome, float], None]:
+def _guarded(settings: Settings, metrics: Metrics, provider: Provider) -> GuardedProvider:
+    name = provider.name
+    breaker = Breaker(name, failures=settings.breaker_failures, open_s=settings.breaker_open_s)
+    guarded = GuardedProvider(provider, breaker, max_in_flight=settings.provider_max_in_flight)
+    metrics.read_at_scrape(m.PROVIDER_IN_FLIGHT, lambda: guarded.in_flight, provider=name)
+    for state in STATES:
+        standing = partial(_is_in, breaker, state)
+        metrics.read_at_scrape(m.BREAKER_STATE, standing, provider=name, state=state)
+    return guarded
+
+
+def _is_in(breaker: Breaker, state: str) -> float:
+    return float(breaker.state == state)
+
+
+def _integration(metrics: Metrics, name: str) -> Observe:
+    return _observe(metrics, m.INTEGRATION_REQUESTS, m.INTEGRATION_DURATION, integration=name)
+
+
+def _observe(metrics: Metrics, requests: m.Metric, durations: m.Metric, **remote: str) -> Observe:
     def observe(operation: str, outcome: CallOutcome, duration_s: float) -> None:
-        labels = {"integration": integration, "operation": operation}
-        metrics.inc(m.INTEGRATION_REQUESTS, outcome=outcome, **labels)
-        metrics.observe(m.INTEGRATION_DURATION, duration_s, **labels)
+        metrics.inc(requests, operation=operation, outcome=outcome, **remote)
+        metrics.observe(durations, duration_s, operation=operation, **remote)
 
     return observe
 
@@ -253,7 +283,7 @@ def _remote(
     timeout_s: float,
     url: str,
     token: Secret | None,
-    observe: Callable[[str, CallOutcome, float], None],
+    observe: Observe,
     *,
     connections: int = REMOTE_CONNECTIONS,
 ) -> Outbound:

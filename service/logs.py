@@ -19,8 +19,6 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-from service.settings import Settings
-
 Logger = FilteringBoundLogger
 
 MASK: Final = "***"
@@ -43,13 +41,13 @@ _context: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=Mapp
 _encoder: Final = msgspec.json.Encoder(enc_hook=str)
 
 
-def configure(settings: Settings, stream: BinaryIO | None = None) -> None:
-    """Send the logs of this process to `stream` (stdout), from `settings.log_level` upwards.
+def configure(log_level: str, stream: BinaryIO | None = None) -> None:
+    """Send the logs of this process to `stream` (stdout), from `log_level` upwards.
 
     The standard library's loggers come out in the same form. With a `stream` of the caller's own,
     loggers are not cached, so that a later call can send them elsewhere.
     """
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    level = logging.getLevelNamesMapping()[log_level.upper()]
     structlog.configure(
         processors=[
             add_facts,

@@ -6,43 +6,14 @@ with its users takes Prometheus down.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import prometheus_client as prometheus
 
-from service.domain.money import CURRENCIES
-from service.domain.reconciliation import DifferenceKind
-from service.metric_catalog import (
-    BREAKER_STATE,
-    BUILD_INFO,
-    CATALOG,
-    DISPUTE_STATUSES,
-    DISPUTED_AMOUNT,
-    DISPUTES,
-    DISPUTES_OPEN,
-    EVENT_LOOP_LAG,
-    GRANT_REASONS,
-    GRANTS_GIVEN_UP,
-    LABEL_VALUES,
-    MERCHANT_WEBHOOK_BACKLOG,
-    MERCHANT_WEBHOOK_DISABLED,
-    MERCHANT_WEBHOOK_ENDPOINTS,
-    MERCHANT_WEBHOOKS,
-    OPEN_DISPUTE_STATUSES,
-    ORDER_STATUSES,
-    ORDERS,
-    PAYMENT_AMOUNT,
-    PAYMENT_DURATION,
-    PAYMENT_STATUSES,
-    PAYMENTS,
-    RECONCILIATION_DIFFERENCES,
-    UNRESOLVED_PAYMENTS,
-    UNRESOLVED_PAYMENTS_AGE,
-    UNRESOLVED_REFUNDS,
-    Metric,
-)
+from service.metric_catalog import BUILD_INFO, CATALOG, EVENT_LOOP_LAG
+from service.metric_model import Metric
 
 CONTENT_TYPE: Final = prometheus.CONTENT_TYPE_LATEST
 MAX_SERIES_PER_METRIC: Final = 1_000
@@ -52,30 +23,9 @@ MAX_SERIES_PER_METRIC: Final = 1_000
 LAG_INTERVAL_S: Final = 0.5
 """Pause between two measurements of the event loop; several for each scrape."""
 
-_OWN_VALUES: Final[dict[tuple[str, str], Sequence[str]]] = {
-    (PAYMENTS.name, "status"): PAYMENT_STATUSES,
-    (PAYMENT_DURATION.name, "status"): PAYMENT_STATUSES,
-    (PAYMENT_AMOUNT.name, "currency"): tuple(CURRENCIES),
-    (ORDERS.name, "status"): ORDER_STATUSES,
-    (GRANTS_GIVEN_UP.name, "reason"): GRANT_REASONS,
-    (RECONCILIATION_DIFFERENCES.name, "kind"): tuple(DifferenceKind),
-    (MERCHANT_WEBHOOKS.name, "outcome"): ("ok", "error", "timeout", "refused"),
-    (MERCHANT_WEBHOOK_BACKLOG.name, "state"): ("pending", "exhausted"),
-    (MERCHANT_WEBHOOK_ENDPOINTS.name, "state"): ("enabled", "failing", "disabled"),
-    (MERCHANT_WEBHOOK_DISABLED.name, "reason"): ("gone", "failing"),
-    (UNRESOLVED_PAYMENTS.name, "status"): ("processing", "unknown", "review"),
-    (UNRESOLVED_PAYMENTS_AGE.name, "status"): ("processing", "unknown", "review"),
-    (UNRESOLVED_REFUNDS.name, "status"): ("pending", "unknown", "review"),
-    (DISPUTES.name, "status"): DISPUTE_STATUSES,
-    (DISPUTES_OPEN.name, "status"): OPEN_DISPUTE_STATUSES,
-    (DISPUTED_AMOUNT.name, "currency"): tuple(CURRENCIES),
-    (BREAKER_STATE.name, "state"): ("closed", "open", "half_open"),
-}
-"""Values of labels that mean another thing on another metric."""
-
 
 class LabelError(ValueError):
-    """A label is missing, unknown, or has a value that the catalog doesn't list."""
+    """A label is missing, unknown, or has a value that its metric doesn't declare."""
 
 
 class Metrics:
@@ -123,6 +73,21 @@ class Metrics:
         """Export a series at 0 from the start: rate() can't see the first step of a new one."""
         self._child(metric, labels)
 
+    def start_at_zero(self, **present: Collection[str]) -> None:
+        """Export at 0 every counter whose labels are known, of the values that are `present`.
+
+        Otherwise the first failure of a fresh pod is missed, and an error panel shows "no data".
+        """
+        for metric in CATALOG:
+            for labels in metric.zeros(present):
+                self.init_series(metric, **labels)
+
+    def set_each(self, metric: Metric, values: Mapping[str, float]) -> None:
+        """Set a gauge with one label for each of its values; what is not given is 0."""
+        (label,) = metric.labels
+        for value in metric.values(label):
+            self.set(metric, values.get(value, 0), **{label: value})
+
     def exposition(self) -> bytes:
         """Return every series in Prometheus' text format; its type is CONTENT_TYPE."""
         return prometheus.generate_latest(self.registry)
@@ -136,7 +101,8 @@ class Metrics:
         return child
 
     def _new_child(self, metric: Metric, labels: dict[str, str]) -> Any:
-        _check(metric, labels)
+        if problem := metric.problem(labels):
+            raise LabelError(problem)
         if self._series[metric.name] >= MAX_SERIES_PER_METRIC:
             raise LabelError(
                 f"{metric.name} has {MAX_SERIES_PER_METRIC} label combinations already"
@@ -150,24 +116,14 @@ def _family(metric: Metric, registry: prometheus.CollectorRegistry) -> Any:
     # The library would append `unit` to a name that doesn't end with it; our names are complete.
     if metric.kind == "histogram":
         return prometheus.Histogram(
-            metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=registry
+            metric.name,
+            metric.help,
+            tuple(metric.labels),
+            buckets=metric.buckets,
+            registry=registry,
         )
     kind = prometheus.Counter if metric.kind == "counter" else prometheus.Gauge
-    return kind(metric.name, metric.help, metric.labels, registry=registry)
-
-
-def _check(metric: Metric, labels: dict[str, str]) -> None:
-    if set(labels) != set(metric.labels):
-        raise LabelError(f"{metric.name} has the labels {metric.labels}, not {tuple(labels)}")
-    for label, value in labels.items():
-        allowed = allowed_values(metric, label)
-        if not isinstance(value, str) or (allowed and value not in allowed):
-            raise LabelError(f"{metric.name}: {label}={value!r} is not one of {allowed or 'str'}")
-
-
-def allowed_values(metric: Metric, label: str) -> Sequence[str]:
-    """Return the values that a label can take; none means any, up to the bound of a metric."""
-    return _OWN_VALUES.get((metric.name, label), LABEL_VALUES.get(label, ()))
+    return kind(metric.name, metric.help, tuple(metric.labels), registry=registry)
 
 
 async def sample_event_loop_lag(metrics: Metrics) -> None:

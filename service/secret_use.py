@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from service.providers.catalog import NAMES
+
 Role = Literal["api", "worker", "migrate"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
@@ -36,10 +38,8 @@ USES: Final[Mapping[str, Use]] = {
     "redis_url": Use(("api",)),
     "jwt_secret": Use(("api",), required=True, hs256="on"),
     "jwt_keys": Use(("api",), required_if="off"),
-    "simulator_api_key": Use(SERVERS, required=True, provider="simulator"),
-    "stripe_api_key": Use(SERVERS, required=True, provider="stripe"),
-    "simulator_webhook_secrets": Use(("api",), provider="simulator"),
-    "stripe_webhook_secrets": Use(("api",), provider="stripe"),
+    **{f"{name}_api_key": Use(SERVERS, required=True, provider=name) for name in NAMES},
+    **{f"{name}_webhook_secrets": Use(("api",), provider=name) for name in NAMES},
     "webhook_master_keys": Use(SERVERS),
     "library_token": Use(("worker",), required=True),
 }

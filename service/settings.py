@@ -7,6 +7,7 @@ here and not given a value there fails a test.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
@@ -16,46 +17,13 @@ from service import settings_order
 from service.addresses import Network, networks
 from service.jwt_keys import MIN_HS256_KEY_BYTES, read_keys
 from service.merchant_webhooks.secrets import read_master_keys
+from service.providers.catalog import BY_NAME, NAMES, PROVIDERS
+from service.providers.spec import MIN_WEBHOOK_SECRET, ProviderSettings
 from service.secret_use import OWNER, Hs256, Role, held, held_by_any
+from service.setting_types import Count, Port, Quota, Seconds, Secret, Url, listed
 from service.settings_remedies import allowed, remedy
 
-PROVIDERS: Final = ("simulator", "stripe")
-"""Payment providers that the service can speak to."""
-
-MIN_WEBHOOK_SECRET: Final = 16
-"""Characters of a webhook secret; a shorter one could be guessed from one delivery."""
-
-
-class Secret:
-    """A value that never shows itself: not in a log, a traceback or an f-string."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the value; call it only where the value leaves for its one purpose."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __str__(self) -> str:
-        return "***"
-
-    def __format__(self, format_spec: str) -> str:
-        return "***"
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Count = Annotated[int, Meta(ge=1, le=100_000)]
-Quota = Annotated[int, Meta(ge=0, le=10_000_000)]
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s/]+")]
+OF_PROVIDERS: Final = "of_providers"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,18 +88,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Networks (CIDR), separated by commas, whose X-Forwarded-For is believed."""
 
     # Payment providers
-    providers: Annotated[str, Meta(pattern=r"^[a-z]+(,[a-z]+)*$")] = "simulator"
+    providers: Annotated[str, Meta(pattern=r"^[a-z]+(,[a-z]+)*$")] = NAMES[0]
     """Names, separated by commas, in the order in which they stand in for the default."""
-    default_provider: Literal["simulator", "stripe"] = "simulator"
-    simulator_url: Url = "http://127.0.0.1:8090"
-    simulator_api_key: Secret = Secret("")
-    stripe_url: Url = "https://api.stripe.com"
-    stripe_api_key: Secret = Secret("")
-    simulator_webhook_secrets: Secret = Secret("")
-    """Secrets that sign a provider's webhooks, separated by commas; empty: it has none here."""
-    stripe_webhook_secrets: Secret = Secret("")
-    stripe_return_url: Annotated[str, Meta(pattern=r"^(https?://[^\s/]+\S*)?$")] = ""
-    """Where a buyer comes back to from a bank's page; empty: the page is shown in the shop."""
+    default_provider: str = NAMES[0]
+    of_providers: Mapping[str, ProviderSettings] = msgspec.field(default_factory=dict)
+    """By name, of every provider; `STRIPE_URL` is the field `url` of `stripe`."""
     provider_timeout_s: Seconds = 5.0
     provider_max_in_flight: Count = 1_000
     """Payments and operations under way, a process and a provider; one more is answered 503."""
@@ -202,7 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hosts(self) -> tuple[str, ...]:
         """Return the addresses to listen at."""
-        return _listed(self.host)
+        return listed(self.host)
 
     @property
     def provider_names(self) -> tuple[str, ...]:
@@ -220,17 +181,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Return the networks that merchants' webhooks may reach beside all public addresses."""
         return networks(self.webhook_private_networks)
 
-    def webhook_secrets(self, provider: str) -> tuple[str, ...]:
-        """Return the live secrets of a provider's webhooks; none for a provider we don't know."""
-        secrets = {
-            "simulator": self.simulator_webhook_secrets,
-            "stripe": self.stripe_webhook_secrets,
-        }
-        return _listed(secrets[provider].reveal()) if provider in secrets else ()
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in text.split(",") if item.strip())
+    def value(self, name: str) -> Any:
+        """Return the setting that `fields` lists under this name."""
+        field = fields()[name]
+        return getattr(self.of_providers[field.provider] if field.provider else self, field.name)
 
 
 class SettingsError(Exception):
@@ -242,9 +196,34 @@ def env_name(field: str) -> str:
     return field.upper()
 
 
+class Field(msgspec.Struct, frozen=True):
+    """A setting: where it stands (a provider's name, or "" and its name there), and its type."""
+
+    provider: str
+    name: str
+    kind: Any
+    default: Any
+
+
+@cache
+def fields() -> Mapping[str, Field]:
+    """Return every setting, those of providers too, by the name that `env_name` takes."""
+    found = {name: field for name, field in _fields("", Settings) if name != OF_PROVIDERS}
+    for provider in PROVIDERS:
+        for name, field in _fields(provider.name, provider.settings):
+            found[f"{provider.name}_{name}"] = field
+    return found
+
+
+def _fields(provider: str, kind: type[msgspec.Struct]) -> Iterable[tuple[str, Field]]:
+    hints = get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        yield field.name, Field(provider, field.name, hints[field.name], field.default)
+
+
 def secret_fields() -> tuple[str, ...]:
     """Return the fields that hold secrets; they belong into a Secret, never into a ConfigMap."""
-    return tuple(name for name, kind in get_type_hints(Settings).items() if kind is Secret)
+    return tuple(name for name, field in fields().items() if field.kind is Secret)
 
 
 def load(environ: Mapping[str, str], role: Role | None = None) -> Settings:
@@ -254,7 +233,7 @@ def load(environ: Mapping[str, str], role: Role | None = None) -> Settings:
     """
     values: dict[str, Any] = {}
     secret = secret_fields()
-    plain = [name for name in Settings.__struct_fields__ if name not in secret]
+    plain = [name for name in fields() if name not in secret]
     problems = _read(plain, environ, values)
     needed = _held(values, role)
     problems += [
@@ -270,7 +249,19 @@ def load(environ: Mapping[str, str], role: Role | None = None) -> Settings:
     problems += settings_order.problems(present)
     if problems:
         raise SettingsError("wrong settings:\n  " + "\n  ".join(problems))
-    return Settings(**values)
+    return assemble(values)
+
+
+def assemble(values: Mapping[str, Any]) -> Settings:
+    """Return the settings of which each is given by the name that `fields` lists."""
+    own: dict[str, Any] = {}
+    of_providers: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
+    for name, value in values.items():
+        field = fields()[name]
+        (of_providers[field.provider] if field.provider else own)[field.name] = value
+    return Settings(
+        **own, of_providers={name: BY_NAME[name].settings(**of_providers[name]) for name in NAMES}
+    )
 
 
 def _held(values: Mapping[str, Any], role: Role | None) -> dict[str, bool]:
@@ -282,15 +273,14 @@ def _held(values: Mapping[str, Any], role: Role | None) -> dict[str, bool]:
 def _read(names: Iterable[str], environ: Mapping[str, str], values: dict[str, Any]) -> list[str]:
     """Add to `values` what is given of these fields; return what is wrong with it."""
     problems = []
-    hints = get_type_hints(Settings, include_extras=True)
     for name in names:
-        raw = _given(environ, name)
+        raw, kind = _given(environ, name), fields()[name].kind
         if not raw:
             continue
         try:
-            values[name] = msgspec.convert(raw, hints[name], strict=False, dec_hook=_decode_secret)
+            values[name] = msgspec.convert(raw, kind, strict=False, dec_hook=_decode_secret)
         except msgspec.ValidationError as error:
-            problems.append(_wrong(name, raw, hints[name], error))
+            problems.append(_wrong(name, raw, kind, error))
     return problems
 
 
@@ -325,16 +315,16 @@ def _across(values: Mapping[str, Any]) -> list[str]:
 
 
 def _default(name: str) -> Any:
-    return next(f.default for f in msgspec.structs.fields(Settings) if f.name == name)
+    return fields()[name].default
 
 
 def _provider_problems(values: Mapping[str, Any]) -> list[str]:
-    names = values.get("providers", "simulator").split(",")
-    default = values.get("default_provider", "simulator")
+    names = values.get("providers", _default("providers")).split(",")
+    default = values.get("default_provider", _default("default_provider"))
     problems = [
-        f"PROVIDERS names {name!r}; allowed: {', '.join(PROVIDERS)}"
+        f"PROVIDERS names {name!r}; allowed: {', '.join(NAMES)}"
         for name in names
-        if name not in PROVIDERS
+        if name not in NAMES
     ]
     if default not in names:
         problems.append(f"DEFAULT_PROVIDER is {default!r}, which PROVIDERS does not name; add it")
@@ -344,10 +334,9 @@ def _provider_problems(values: Mapping[str, Any]) -> list[str]:
 def _webhook_problems(values: Mapping[str, Any]) -> list[str]:
     return [
         f"{env_name(name)} has a secret of fewer than {MIN_WEBHOOK_SECRET} characters"
-        for name in ("simulator_webhook_secrets", "stripe_webhook_secrets")
+        for name in (f"{provider}_webhook_secrets" for provider in NAMES)
         if any(
-            len(item) < MIN_WEBHOOK_SECRET
-            for item in _listed(values.get(name, Secret("")).reveal())
+            len(item) < MIN_WEBHOOK_SECRET for item in listed(values.get(name, Secret("")).reveal())
         )
     ]
 

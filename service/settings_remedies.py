@@ -47,19 +47,20 @@ _WORDS: Final = {
     str: "a text",
     bool: "true or false",
 }
+API_KEY: Final = "_api_key"
 _REMEDIES: Final = {
     "database_url": "give a URL such as postgresql://user:password@host:5432/coinslot, "
     "or run `make dev`, which starts a PostgreSQL of its own",
     "jwt_secret": f"give {MIN_HS256_KEY_BYTES} random bytes or more, e.g. `openssl rand -hex 32`, "
     "or take only tokens that name one of JWT_KEYS (JWT_HS256=off)",
     "jwt_keys": "JWT_HS256 is off, so no token could be checked; give a key",
-    "simulator_api_key": "give the key that the provider simulator expects, or leave it out of "
-    "PROVIDERS",
-    "stripe_api_key": "PROVIDERS names stripe; give its key",
     "library_token": "give the token that the Library service expects",
 }
 
 
 def remedy(name: str) -> str:
     """Return what to do about a setting that is not set."""
+    if name.endswith(API_KEY):
+        provider = name.removesuffix(API_KEY)
+        return f"give the key that {provider} expects, or take {provider} out of PROVIDERS"
     return _REMEDIES.get(name, "give it a value")

@@ -32,6 +32,11 @@ class Series:
     job: str = API_JOB
     suffix: str = ""
 
+    def __post_init__(self) -> None:
+        for label, value in self.labels:
+            if value not in (self.metric.values(label) or (value,)):
+                raise ValueError(f"{self.metric.name}: {label}={value!r} never occurs")
+
     def document(self) -> dict[str, str]:
         """Return the series as an entry of promtool's `input_series`."""
         target = {"namespace": self.namespace, "job": self.job}

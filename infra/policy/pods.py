@@ -8,7 +8,7 @@ from infra.policy.objects import PROBES, Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 from infra.quantities import amount
 from infra.service_settings import secrets_of
-from service.settings import Settings, env_name, secret_fields
+from service.settings import env_name, fields, secret_fields
 
 FIRST_FREE_PORT: Final = 1_024
 """Ports below need a capability."""
@@ -153,7 +153,7 @@ def time_to_drain(stack: Stack) -> Iterator[Problem]:
 def settings_complete(stack: Stack) -> Iterator[Problem]:
     """Give every setting of the service a value, and a role its own secrets from a Secret."""
     secret = {env_name(name) for name in secret_fields()}
-    plain = {env_name(name) for name in Settings.__struct_fields__} - secret
+    plain = {env_name(name) for name in fields()} - secret
     for pod in stack.pods():
         if not pod.runs_service:
             continue

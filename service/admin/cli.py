@@ -18,7 +18,6 @@ from typing import Any, Final, TextIO
 from uuid import UUID
 
 import msgspec
-from msgspec.structs import replace
 
 from service import logs
 from service.admin import audit, commands, disputes, merchant_webhooks
@@ -55,7 +54,7 @@ def main(
         # In the pod of a worker, and with what that one holds.
         settings = load(environ, "worker")
         # Logs go where they don't mix with the output, and only what the output doesn't say.
-        logs.configure(replace(settings, log_level="error"), sys.stderr.buffer)
+        logs.configure("error", sys.stderr.buffer)
         return asyncio.run(_run(settings, chosen, out))
     except (SettingsError, msgspec.ValidationError) as error:
         return _complain(str(error), USAGE)

@@ -109,7 +109,7 @@ ROUTES: Final = (
         method="POST", path="/v1/webhooks/{provider}", handler=inbound_webhooks.receive_webhook,
         scope=None, operation_id="receiveWebhook", summary="Receive a provider's event",
         tag="webhooks", responses={200: inbound_webhooks.WebhookReceipt},
-        errors=(e.WebhookRefusedError, *_BUSY),
+        errors=(e.WebhookRefusedError, *_BUSY), headers=inbound_webhooks.SIGNATURES,
     ),
     Endpoint(
         method="GET", path="/v1/admin/ledger", handler=admin_ledger.get_ledger, scope=ADMIN,

@@ -38,12 +38,6 @@ to once it has become a chargeback."""
 
 OPEN: Final = frozenset({_S.WARNING, _S.NEEDS_RESPONSE, _S.UNDER_REVIEW})
 CLOSED: Final = frozenset(DisputeStatus) - OPEN
-TO_ANSWER: Final = frozenset({_S.WARNING, _S.NEEDS_RESPONSE})
-"""Statuses in which a person answers the bank, before a deadline."""
-
-REFUSES_REFUNDS: Final = frozenset({_S.NEEDS_RESPONSE, _S.UNDER_REVIEW, _S.LOST})
-"""Statuses in which the buyer has the money already, or may still get it from the bank. A refund of
-an inquiry is allowed: it is how Stripe recommends to end one."""
 
 
 @dataclass(frozen=True, slots=True)

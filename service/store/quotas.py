@@ -8,13 +8,12 @@ Requests that wait while Valkey is asked share the next question, so the price o
 shared by all of them. Without Valkey each process counts for itself.
 """
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from service.quota import MICROSECONDS, Count, Counts, Demands, Quota
 from service.store.batch import Batcher
 from service.store.cache import Cache
 
@@ -24,7 +23,6 @@ MAX_REQUESTS: Final = 64
 MAX_WAITING: Final = 10_000
 MAX_KEYS: Final = 10_000
 """That a process remembers: those that have used up their quota, and all while Valkey is away."""
-MICROSECONDS: Final = 1_000_000
 
 SCRIPT: Final = """
 local clock = redis.call('TIME')
@@ -67,40 +65,6 @@ return answer
 Others may write to Valkey, or its clock may have been set back: a moment beyond the window counts
 as an empty bucket, and what is no number as a full one. The last number is how many there were.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """How many requests in how many seconds; its bucket holds `limit` of them."""
-
-    limit: int
-    window_s: int
-
-    @property
-    def interval_us(self) -> int:
-        """Return the microseconds in which the bucket regains one request."""
-        return max(1, self.window_s * MICROSECONDS // self.limit)
-
-    @property
-    def window_us(self) -> int:
-        """Return the microseconds in which an empty bucket is full again."""
-        return self.interval_us * self.limit
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How a key stands: `retry_us` is 0 for a request that may be made."""
-
-    retry_us: int
-    remaining: int
-    full_us: int
-
-
-Demand = tuple[str, Quota]
-"""A key, and how much it may use."""
-Demands = tuple[Demand, ...]
-"""All that one request is counted under."""
-Counts = tuple[Count, ...]
 
 
 class Local:
@@ -219,8 +183,3 @@ def _is_within(count: Count, quota: Quota) -> bool:
 
 def _refused(count: int, index: int, retry_us: int) -> Counts:
     return tuple(Count(retry_us if at == index else 0, 0, retry_us) for at in range(count))
-
-
-def seconds(microseconds: int) -> int:
-    """Return whole seconds, rounded up: who waits that long has waited long enough."""
-    return math.ceil(microseconds / MICROSECONDS)

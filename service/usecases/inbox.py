@@ -5,7 +5,7 @@ by the same code as the request and the completer use, so that whoever is first 
 others change nothing. That makes order, repeats and crashes harmless.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, cast
 
@@ -27,9 +27,11 @@ from service.domain.payment import (
 from service.domain.refund import RefundStatus
 from service.errors import MalformedRequestError, NotFoundError, ServiceError, WebhookRefusedError
 from service.ids import new_id
-from service.inbound_webhooks import events, signature
 from service.logs import bind, correlation_id, get_logger
+from service.providers.catalog import BY_NAME
 from service.providers.port import NotSentError, OutcomeUnknownError
+from service.providers.signature import SignatureError
+from service.providers.webhooks import EventError
 from service.retry import full_jitter_s
 from service.store import inbox as store
 from service.store import orphans as orphan_store
@@ -78,10 +80,10 @@ _COUNTED: Final = frozenset({FOREIGN, MISMATCH})
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A webhook request as it came; `signatures` are all its signature headers."""
+    """A webhook request as it came; `headers` returns all its headers of a name."""
 
     provider: str
-    signatures: Sequence[str]
+    headers: Callable[[str], Sequence[str]]
     body: bytes
 
 
@@ -94,12 +96,12 @@ class Receipt(msgspec.Struct, frozen=True):
 
 async def receive(ctx: Context, delivery: Delivery) -> Receipt:
     """Keep an event durably. Raises NotFoundError, WebhookRefusedError or MalformedRequestError."""
-    secrets = ctx.settings.webhook_secrets(delivery.provider)
-    if not secrets or delivery.provider not in ctx.providers:
+    settings = ctx.settings.of_providers.get(delivery.provider)
+    if delivery.provider not in ctx.providers or not (settings and settings.live_secrets):
         raise NotFoundError("No such webhook")
     outcome = "error"
     try:
-        receipt = await _receive(ctx, delivery, secrets)
+        receipt = await _receive(ctx, delivery, settings.live_secrets)
         outcome = receipt.outcome
     except WebhookRefusedError:
         outcome = "refused"
@@ -140,15 +142,16 @@ async def list_parked(ctx: Context) -> list[ParkedEventRow]:
 
 
 async def _receive(ctx: Context, delivery: Delivery, secrets: Sequence[str]) -> Receipt:
-    now = ctx.now()
+    now, spec = ctx.now(), BY_NAME[delivery.provider]
+    signatures = delivery.headers(spec.signature.header)
     try:
-        signature.verify(delivery.signatures, delivery.body, secrets, now.timestamp())
-    except signature.SignatureError as error:
+        spec.signature.verify(signatures, delivery.body, secrets, now.timestamp())
+    except SignatureError as error:
         _log.warning("webhook_refused", provider=delivery.provider, reason=str(error))
         raise WebhookRefusedError from None
     try:
-        event = events.read(delivery.provider, delivery.body)
-    except events.EventError as error:
+        event = spec.read_event(delivery.body)
+    except EventError as error:
         _log.error("webhook_malformed", provider=delivery.provider, reason=str(error))
         raise MalformedRequestError(f"The event cannot be read: {error}") from None
     if event is None:

@@ -131,9 +131,7 @@ async def run_due(ctx: Context) -> int:
 
 async def measure(ctx: Context) -> None:
     """Set the gauges from the database; every replica shows the same."""
-    open_now = await store.open_by_kind(ctx.db)
-    for kind in DifferenceKind:
-        ctx.metrics.set(m.RECONCILIATION_DIFFERENCES, open_now.get(kind, 0), kind=kind)
+    ctx.metrics.set_each(m.RECONCILIATION_DIFFERENCES, await store.open_by_kind(ctx.db))
     ended = await runs.last_success(ctx.db)
     ctx.metrics.set(m.RECONCILIATION_LAST_RUN, ended.timestamp() if ended else 0)
 

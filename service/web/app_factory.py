@@ -7,6 +7,7 @@ from functools import partial
 from aiohttp import web
 
 from service.metrics import Metrics
+from service.quota import Quotas
 from service.settings import Settings
 from service.web import docs, openapi
 from service.web.auth import Authenticator
@@ -25,17 +26,20 @@ def build(
     metrics: Metrics,
     endpoints: Sequence[Endpoint] = (),
     now: Callable[[], float] = time.time,
+    *,
+    quotas: Quotas,
 ) -> web.Application:
     """Return the app of the public port: `endpoints`, their documents, and a terse /health.
 
-    Tokens expire by `now`, in seconds since 1970.
+    Tokens expire by `now`, in seconds since 1970; requests are counted by `quotas`, which the app
+    closes.
     The caller adds its own parts under AppKeys, its checks to `app[LIFECYCLE].checks`, and sets
     `started` when all of them run.
     """
     app = _bare(settings, metrics, Lifecycle())
     add_public_routes(app)
     authenticator = Authenticator(settings, now)
-    app.middlewares.append(limited(app, settings, metrics, authenticator))
+    app.middlewares.append(limited(app, settings, quotas, authenticator))
     add_endpoints(app, endpoints, authenticator)
     openapi.add_route(app, endpoints, settings.version)
     docs.add_route(app, endpoints, settings.version)

@@ -8,7 +8,7 @@ OpenAPI document can't disagree with it:
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -134,7 +134,8 @@ class Endpoint:
     `path` is a template: `{…_id}` is a UUID, any other `{…}` a word of [a-z0-9_-]. `scope` None
     makes it public. `responses` maps each status to the body's type; `errors` lists what the
     operation adds to the errors that its parsing and guarding can raise. An `idempotent` one
-    demands an Idempotency-Key; with `key_optional` one may be sent.
+    demands an Idempotency-Key; with `key_optional` one may be sent. `headers` are those that it
+    reads by itself, as OpenAPI's parameters.
     """
 
     method: str
@@ -148,6 +149,7 @@ class Endpoint:
     errors: tuple[type[ServiceError], ...] = ()
     idempotent: bool = False
     key_optional: bool = False
+    headers: Sequence[Mapping[str, Any]] = ()
 
     @cached_property
     def body(self) -> type:

@@ -11,7 +11,6 @@ from msgspec import inspect as kinds
 ID: Final = "0198f3c2-7b4e-7d0a-9c51-f2e88a6d4b13"
 AT: Final = "2026-11-23T21:02:03.456789Z"
 
-SIGNATURE: Final = f"t=1795644990,v1={'5257a869' * 8}"
 WEBHOOK: Final = {
     "id": "evt_9c51f2e8",
     "type": "charge.succeeded",

@@ -8,11 +8,9 @@ import msgspec
 from aiohttp import hdrs, web
 
 from service.errors import ServiceError
-from service.inbound_webhooks.signature import HEADER as SIGNATURE_HEADER
-from service.inbound_webhooks.signature import MAX_HEADER
 from service.web import problem
 from service.web.endpoint import Endpoint, Nothing
-from service.web.examples import EXAMPLES, ID, SIGNATURE, WEBHOOK, example_of
+from service.web.examples import EXAMPLES, ID, WEBHOOK, example_of
 from service.web.links import links_of
 from service.web.middleware import CORRELATION_ID
 from service.web.parse import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, OptionalBody
@@ -122,8 +120,7 @@ def _operation(endpoint: Endpoint, schemas: Json) -> Json:
         operation["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
     if endpoint.key_optional:
         operation["parameters"].append({"$ref": "#/components/parameters/OptionalIdempotencyKey"})
-    if endpoint.body is bytes:
-        operation["parameters"].append({"$ref": "#/components/parameters/Signature"})
+    operation["parameters"] += endpoint.headers
     operation["parameters"].append({"$ref": "#/components/parameters/CorrelationId"})
     if endpoint.body is not Nothing:
         required = not issubclass(endpoint.body, OptionalBody)
@@ -224,15 +221,6 @@ def _parameters() -> Json:
             "missing, or not 1 to 64 letters, digits, dots, dashes and underscores.",
             "schema": {"type": "string"},
             "example": CORRELATION,
-        },
-        "Signature": {
-            "name": SIGNATURE_HEADER,
-            "in": "header",
-            "required": True,
-            "description": "`t=<Unix seconds>,v1=<HMAC-SHA256 of t, a dot and the body>`: Stripe's "
-            "scheme, for every provider; a `v1` for each secret that is live at the sender.",
-            "schema": {"type": "string", "maxLength": MAX_HEADER},
-            "example": SIGNATURE,
         },
     }
 

@@ -14,13 +14,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from service import logs
-from service import metric_catalog as m
 from service.addresses import networks
 from service.errors import RateLimitedError
-from service.metrics import Metrics
+from service.quota import Count, Demand, Quota, Quotas, seconds
 from service.settings import Settings
-from service.store.cache import Cache
-from service.store.quotas import CACHE, Count, Demand, Quota, Quotas, seconds
 from service.web.address import locator
 from service.web.auth import Authenticator
 from service.web.middleware import QUIET, route_of
@@ -97,10 +94,9 @@ class Limits:
 
 
 def limited(
-    app: web.Application, settings: Settings, metrics: Metrics, authenticator: Authenticator
+    app: web.Application, settings: Settings, quotas: Quotas, authenticator: Authenticator
 ) -> Middleware:
-    """Return the middleware; the app closes what it opens. Probes and scrapes are not counted."""
-    quotas = Quotas(_cache(settings, metrics))
+    """Return the middleware; the app closes the quotas. Probes and scrapes are not counted."""
     limits = Limits(settings, authenticator, quotas)
     app.cleanup_ctx.append(partial(_closing, quotas))
     app.on_response_prepare.append(_set_headers)
@@ -117,15 +113,6 @@ def limited(
 
 def _policy(name: str, limit: int) -> Policy | None:
     return Policy(name, Quota(limit, WINDOW_S)) if limit else None
-
-
-def _cache(settings: Settings, metrics: Metrics) -> Cache:
-    def observe(cache: str, outcome: str) -> None:
-        metrics.inc(m.CACHE_REQUESTS, cache=cache, outcome=outcome)
-
-    for outcome in ("error", "malformed"):
-        metrics.init_series(m.CACHE_REQUESTS, cache=CACHE, outcome=outcome)
-    return Cache(settings.redis_url.reveal(), settings.cache_timeout_s, observe)
 
 
 async def _closing(quotas: Quotas, _app: web.Application) -> AsyncIterator[None]:

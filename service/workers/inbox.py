@@ -18,8 +18,6 @@ BATCH: Final = 50
 LEASE_S: Final = 180.0
 """How long a taken item is hidden: 50 items, 8 at a time, each four calls of up to 5 s, fit."""
 
-ORPHAN_STATES: Final = ("pending", "review")
-
 
 async def run_once(ctx: Context) -> int:
     """Process due events and refund due orphans; return how many there were."""
@@ -34,12 +32,9 @@ async def run_once(ctx: Context) -> int:
 async def measure(ctx: Context) -> int:
     """Set the gauges of the inbox and of the orphans."""
     backlog = await store.backlog(ctx.db, ctx.now())
-    ctx.metrics.set(m.WEBHOOK_INBOX, backlog.pending, state="pending")
-    ctx.metrics.set(m.WEBHOOK_INBOX, backlog.parked, state="parked")
+    ctx.metrics.set_each(m.WEBHOOK_INBOX, {"pending": backlog.pending, "parked": backlog.parked})
     ctx.metrics.set(m.WEBHOOK_INBOX_LAG, backlog.oldest_s)
-    left = await orphan_store.unrefunded(ctx.db)
-    for state in ORPHAN_STATES:
-        ctx.metrics.set(m.ORPHANS_UNREFUNDED, left.get(state, 0), state=state)
+    ctx.metrics.set_each(m.ORPHANS_UNREFUNDED, await orphan_store.unrefunded(ctx.db))
     return 0
 
 

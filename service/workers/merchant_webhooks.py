@@ -74,9 +74,9 @@ class Sender:
 async def measure(ctx: Context) -> int:
     """Set the gauges of what is not delivered, and of the endpoints."""
     backlog = await store.backlog(ctx.db, ctx.now())
-    ctx.metrics.set(m.MERCHANT_WEBHOOK_BACKLOG, backlog.pending, state="pending")
-    ctx.metrics.set(m.MERCHANT_WEBHOOK_BACKLOG, backlog.exhausted, state="exhausted")
+    ctx.metrics.set_each(
+        m.MERCHANT_WEBHOOK_BACKLOG, {"pending": backlog.pending, "exhausted": backlog.exhausted}
+    )
     ctx.metrics.set(m.MERCHANT_WEBHOOK_LAG, backlog.late_s)
-    for state, count in backlog.endpoints.items():
-        ctx.metrics.set(m.MERCHANT_WEBHOOK_ENDPOINTS, count, state=state)
+    ctx.metrics.set_each(m.MERCHANT_WEBHOOK_ENDPOINTS, backlog.endpoints)
     return 0

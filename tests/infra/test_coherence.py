@@ -9,8 +9,6 @@ from infra.config import STACKS, StackConfigError, load
 from service.settings_order import ORDERED
 from tests.infra.program import config, raw_config
 
-LOCAL_URL = "postgresql://u:p@coinslot-postgresql:5432/coinslot"
-
 
 def refused(stack: str, **changes: Any) -> str:
     """Return what is said about a stack's file in which some mappings are extended."""

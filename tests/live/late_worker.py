@@ -20,7 +20,7 @@ def main() -> int:
     """Run until told to stop, with the settings of any worker, and by the machine's clock."""
     shift(-BACK_S)
     settings = load(os.environ, "worker")
-    logs.configure(settings)
+    logs.configure(settings.log_level)
     serve(settings, "worker", utc_now)
     return 0
 

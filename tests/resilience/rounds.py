@@ -85,7 +85,7 @@ def _serve(
 ) -> None:
     begin(log, clock_offset_s)
     settings = load(environ)
-    logs.configure(settings)
+    logs.configure(settings.log_level)
     # The parts of an API without a port: nothing runs by itself in it.
     own = MovedClock(clock)
     asyncio.run(_work(build(settings, "api", own), own, pipe))

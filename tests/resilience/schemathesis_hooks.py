@@ -16,7 +16,7 @@ import requests
 import schemathesis
 from requests.auth import AuthBase
 
-from service.inbound_webhooks.signature import HEADER, sign
+from service.providers.signature import HEADER, sign
 from service.web.parse import IDEMPOTENCY_KEY
 
 PRICES: Final[dict[str, Any]] = {"EUR": 999, "USD": 999, "GBP": 999, "JPY": 999}

@@ -15,7 +15,7 @@ from typing import Any, Final
 import aiohttp
 
 from scripts.platform.client import Client, Reply
-from service.inbound_webhooks.signature import HEADER, sign
+from service.providers.signature import HEADER, sign
 from simulator.client import Control
 from tests.resilience import outside, truth
 from tests.resilience.ledger_checks import UNFINISHED, broken_invariants, rows

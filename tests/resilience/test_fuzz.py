@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from yarl import URL
 
-from service.inbound_webhooks.signature import HEADER, sign
+from service.providers.signature import HEADER, sign
 from tests.integration.api.conftest import Api, Start
 from tests.resilience.conftest import Say
 from tests.support.services import SIMULATOR_SECRETS, bearer

@@ -140,7 +140,7 @@ def _serve(
 ) -> None:
     begin(log, clock_offset_s)
     settings = load(environ, role)
-    logs.configure(settings)
+    logs.configure(settings.log_level)
     serve(settings, role, MovedClock(clock))
 
 

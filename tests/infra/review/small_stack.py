@@ -8,8 +8,6 @@ import yaml
 
 from infra.policy.objects import Stack
 
-Edit = Callable[[dict[str, Any]], None]
-
 OBJECTS = """
 Namespace shop:
   apiVersion: v1

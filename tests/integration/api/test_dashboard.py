@@ -7,7 +7,7 @@ import pytest
 
 from scripts.platform.client import Client
 from service.providers.port import NotSentError, OutcomeUnknownError, ProviderRefund
-from service.providers.simulator import SimulatorProvider
+from service.providers.simulator.adapter import SimulatorProvider
 from tests.integration.api.conftest import Api
 from tests.integration.api.operators import resolve
 from tests.integration.api.test_reversals import bought, charge_fails

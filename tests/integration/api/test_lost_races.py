@@ -11,8 +11,8 @@ from scripts.platform.client import Client
 from service.domain.money import Money
 from service.domain.payment import decide_charge
 from service.ids import new_id
-from service.providers import stripe_mapping
 from service.providers.port import OutcomeUnknownError
+from service.providers.stripe import mapping as stripe_mapping
 from service.store import payments
 from service.store.begin_payments import BeginPayment, begin_payments
 from service.store.idempotency import Begun

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from service.outbound import CallOutcome, Outbound
-from service.providers.simulator import SimulatorProvider
+from service.providers.simulator.adapter import SimulatorProvider
 from simulator.client import Control
 from tests.support.services import SIMULATOR_SECRETS
 

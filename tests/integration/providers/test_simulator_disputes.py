@@ -9,7 +9,7 @@ from service.domain.money import Money
 from service.ids import new_id
 from service.providers import simulator as adapter
 from service.providers.port import ChargeRequest, OutcomeUnknownError, RefundRequest
-from service.providers.simulator import SimulatorProvider
+from service.providers.simulator.adapter import SimulatorProvider
 from simulator.client import Control, ControlError
 
 PRICE = Money(1999, "EUR")

@@ -16,7 +16,7 @@ from service.providers.port import (
     ProviderCharge,
     RefundRequest,
 )
-from service.providers.simulator import SimulatorProvider
+from service.providers.simulator.adapter import SimulatorProvider
 from simulator.client import Control
 
 HOUR = timedelta(hours=1)

@@ -11,7 +11,6 @@ import pytest
 from service.domain.money import Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.ids import made_at, new_id
-from service.providers import stripe
 from service.providers.port import (
     ChargeOpenError,
     ChargeRequest,
@@ -21,7 +20,8 @@ from service.providers.port import (
     OutcomeUnknownError,
     RefundRequest,
 )
-from service.providers.stripe import StripeProvider
+from service.providers.stripe import adapter
+from service.providers.stripe.adapter import StripeProvider
 from tests.integration.providers.conftest import Calls, Connect
 from tests.support.recorded import (
     Recorded,
@@ -77,7 +77,7 @@ async def test_a_charge_is_one_request_with_key_version_and_our_names(
         "metadata[attempt_id]": str(request.attempt_id),
     }
     assert asked.headers["Idempotency-Key"] == str(request.attempt_id)
-    assert asked.headers["Stripe-Version"] == stripe.VERSION
+    assert asked.headers["Stripe-Version"] == adapter.VERSION
     assert asked.headers["Authorization"] == "Bearer sk_test_x"
     assert asked.headers["Content-Type"] == "application/x-www-form-urlencoded"
     assert asked.headers["X-Correlation-ID"] == "a-correlation-id"

@@ -14,14 +14,14 @@ from service.domain.dispute import Dispute, DisputeStatus
 from service.domain.money import Money
 from service.domain.payment import ChargeOutcome
 from service.ids import new_id
-from service.providers import stripe
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
     OutcomeUnknownError,
     RefundRequest,
 )
-from service.providers.stripe import StripeProvider
+from service.providers.stripe import adapter
+from service.providers.stripe.adapter import StripeProvider
 from tests.integration.providers.conftest import Calls, Connect
 from tests.support.stripe_mock import stripe_mock
 
@@ -119,7 +119,7 @@ async def test_the_version_is_checked_too(
     connect: Connect, mock_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tests above would fail with another version than the one that is pinned."""
-    monkeypatch.setattr(stripe, "VERSION", "2011-01-01")
+    monkeypatch.setattr(adapter, "VERSION", "2011-01-01")
     charge = await StripeProvider(connect(mock_url, "sk_test_123")).charge(a_charge())
     assert charge.outcome is ChargeOutcome.REJECTED
 

@@ -12,7 +12,7 @@ from service.providers.port import (
     OutcomeUnknownError,
     RefundResult,
 )
-from service.providers.stripe import StripeProvider
+from service.providers.stripe.adapter import StripeProvider
 from tests.integration.providers.test_stripe import PI, PRICE, a_refund, provider, server
 from tests.support.recorded import (
     Recorded,

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from scripts.platform import embedded
 from scripts.platform.embedded import Valkey
+from service.quota import Count, Demands, Quota
 from service.store import quotas as module
 from service.store.cache import Cache
-from service.store.quotas import Count, Demands, Local, Quota, Quotas
+from service.store.quotas import Local, Quotas
 
 MINUTE = 60_000_000
 FIVE = Quota(5, 60)

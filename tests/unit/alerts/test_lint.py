@@ -46,6 +46,8 @@ def test_a_badly_named_metric_is_noticed(name: str, kind: str, problem: str) -> 
         ("sum(rate(", "not PromQL"),
         ("sum(rate(payment_total[5m]))", "payment_total is not in the catalog"),
         ('sum(rate(payments_total{user="u1"}[5m]))', "payments_total has no label user"),
+        ('sum(rate(payments_total{status="sucess"}[5m]))', "status=sucess never occurs"),
+        ('sum(rate(payments_total{status=~"failed|sucess"}[5m]))', "status=sucess never occurs"),
         ("sum by (currency) (rate(payments_total[5m]))", "has a label currency"),
         ("rate(active_payments_gauge[5m])", "active_payments_gauge is a gauge"),
         ("max(payments_total)", "payments_total counts"),

@@ -9,13 +9,13 @@ from alerts.promql import (
     PromQLError,
     Source,
     above,
-    label_values,
     ratio,
     share,
 )
+from service.domain.order import OrderStatus
 from service.metric_catalog import (
     ACTIVE_PAYMENTS,
-    ORDER_STATUSES,
+    HTTP_REQUESTS,
     ORDERS,
     OUTBOX_LAG,
     PAYMENT_AMOUNT,
@@ -43,8 +43,8 @@ def test_conditions_become_matchers() -> None:
 
 
 def test_a_regular_expression_matches_its_values_and_nothing_else() -> None:
-    assert 'currency=~"A\\\\.B|C"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=OneOf(("A.B", "C")))
-    assert 'currency="A.B"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=OneOf(("A.B",)))
+    assert 'route=~"A\\\\.B|C"' in ALL.rate(HTTP_REQUESTS, "1m", route=OneOf(("A.B", "C")))
+    assert 'route="A.B"' in ALL.rate(HTTP_REQUESTS, "1m", route=OneOf(("A.B",)))
     assert 'currency!="EUR"' in ALL.rate(PAYMENT_AMOUNT, "1m", currency=NoneOf(("EUR",)))
 
 
@@ -91,5 +91,5 @@ def test_grouping_labels_must_exist() -> None:
 
 
 def test_a_status_means_what_its_metric_means() -> None:
-    assert label_values(PAYMENTS)["status"] == PAYMENT_STATUSES
-    assert label_values(ORDERS)["status"] == ORDER_STATUSES
+    assert PAYMENTS.values("status") == PAYMENT_STATUSES
+    assert ORDERS.values("status") == tuple(OrderStatus)

@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from service import logs
-from service.settings import Secret, Settings, load
+from service.setting_types import Secret
 
 Lines = Callable[[], list[dict[str, Any]]]
 NEEDED = {
@@ -29,10 +29,6 @@ NEEDED = {
 }
 
 
-def settings(level: str) -> Settings:
-    return load({**NEEDED, "LOG_LEVEL": level})
-
-
 @pytest.fixture
 def stream() -> io.BytesIO:
     return io.BytesIO()
@@ -41,7 +37,7 @@ def stream() -> io.BytesIO:
 @pytest.fixture
 def lines(stream: io.BytesIO) -> Iterator[Lines]:
     before = list(logging.getLogger().handlers)
-    logs.configure(settings("debug"), stream)
+    logs.configure("debug", stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     logging.getLogger().handlers = before
 
@@ -67,7 +63,7 @@ def test_a_line_has_event_level_module_and_utc_time(lines: Lines, log: Any) -> N
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 def test_the_level_is_a_threshold(stream: io.BytesIO, lines: Lines, log: Any, level: str) -> None:
-    logs.configure(settings(level), stream)
+    logs.configure(level, stream)
     for each in ("debug", "info", "warning", "error"):
         getattr(log, each)("said")
         getattr(logging.getLogger("library"), each)("said")
@@ -146,7 +142,7 @@ def test_a_line_begins_with_what_people_look_for(
 
 
 def test_configuring_twice_does_not_double_the_lines(lines: Lines, stream: io.BytesIO) -> None:
-    logs.configure(settings("debug"), stream)
+    logs.configure("debug", stream)
     logging.getLogger("some.library").warning("once")
     assert len(lines()) == 1
 
@@ -306,7 +302,7 @@ def test_a_process_logs_json_to_stdout() -> None:
 import os
 from service import logs, settings
 log = logs.get_logger("early")
-logs.configure(settings.load(os.environ))
+logs.configure(settings.load(os.environ).log_level)
 log.info("ready", ok=True)
 log.debug("hidden")
 """

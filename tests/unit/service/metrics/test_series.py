@@ -1,26 +1,44 @@
 """What alerts count is there before it happens."""
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import metric_catalog as m
-from service import zero_series
 from service.metrics import Metrics
 
+PRESENT = {"provider": ["simulator"]}
 
-@pytest.mark.parametrize("status", m.PAYMENT_STATUSES)
-def test_every_payment_status_starts_at_0_for_configured_providers_only(status: str) -> None:
+
+def test_every_counter_of_known_labels_starts_at_0() -> None:
+    """Of the providers that are configured, and of calls that an integration has."""
     metrics = Metrics(version="test", role="api")
-    zero_series.init_series(metrics, ["simulator"])
-    assert _payments(metrics)[status, "simulator"] == 0
-    assert (status, "stripe") not in _payments(metrics)
+    metrics.start_at_zero(**PRESENT)
+    for metric in (each for each in m.CATALOG if each.kind == "counter"):
+        found = _series(metrics, metric)
+        assert set(found) == {tuple(labels.values()) for labels in metric.zeros(PRESENT)}
+        assert not any(found.values()), metric.name
 
 
-def _payments(metrics: Metrics) -> dict[tuple[str, str], float]:
+def test_no_series_is_of_a_provider_that_is_not_configured() -> None:
+    metrics = Metrics(version="test", role="api")
+    metrics.start_at_zero(**PRESENT)
+    expected = {(status, "simulator") for status in m.PAYMENT_STATUSES}
+    assert set(_series(metrics, m.PAYMENTS)) == expected
+
+
+def test_what_never_occurs_together_has_no_series() -> None:
+    pairs = {tuple(labels.values())[:2] for labels in m.INTEGRATION_REQUESTS.zeros({})}
+    assert pairs == set(m.INTEGRATION_CALLS)
+
+
+def test_an_open_label_has_no_series_before_it_is_met() -> None:
+    assert list(m.HTTP_REQUESTS.zeros({})) == []
+
+
+def _series(metrics: Metrics, metric: m.Metric) -> dict[tuple[str, ...], float]:
     families = text_string_to_metric_families(metrics.exposition().decode())
     return {
-        (sample.labels["status"], sample.labels["provider"]): sample.value
+        tuple(sample.labels[label] for label in metric.labels): sample.value
         for family in families
         for sample in family.samples
-        if sample.name == m.PAYMENTS.name
+        if sample.name == metric.name
     }

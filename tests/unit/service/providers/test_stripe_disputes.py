@@ -7,8 +7,8 @@ import pytest
 
 from service.domain.dispute import Dispute, DisputeStatus
 from service.domain.money import Money
-from service.providers import stripe_disputes
-from service.providers.stripe_disputes import StripeDispute, dispute_of
+from service.providers.stripe import disputes as stripe_disputes
+from service.providers.stripe.disputes import StripeDispute, dispute_of
 
 
 def a_dispute(**changes: Any) -> StripeDispute:

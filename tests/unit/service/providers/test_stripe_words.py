@@ -3,7 +3,7 @@
 import pytest
 
 from service.domain.money import CURRENCIES, Money
-from service.providers import stripe_mapping
+from service.providers.stripe import mapping as stripe_mapping
 
 
 @pytest.mark.parametrize("currency", sorted(CURRENCIES))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from service import settings
 from service.secret_use import ROLES, USES, Role, held
-from service.settings import Secret, SettingsError, load
+from service.setting_types import Secret
+from service.settings import SettingsError, load
 from service.settings_order import ORDERED
 
 NEEDED = {
@@ -117,7 +118,7 @@ def test_the_default_provider_is_the_first_of_the_configured_ones() -> None:
     [
         ({"PROVIDERS": "simulator,paypal"}, "PROVIDERS names 'paypal'; allowed: simulator, stripe"),
         ({"DEFAULT_PROVIDER": "stripe"}, "DEFAULT_PROVIDER is 'stripe', which PROVIDERS does not"),
-        ({"PROVIDERS": "simulator,stripe"}, "STRIPE_API_KEY is not set; PROVIDERS names stripe"),
+        ({"PROVIDERS": "simulator,stripe"}, "STRIPE_API_KEY is not set; give the key"),
         ({"STRIPE_RETURN_URL": "javascript:x"}, "STRIPE_RETURN_URL is 'javascript:x'"),
     ],
 )
@@ -149,7 +150,7 @@ def test_a_role_starts_with_its_own_secrets(role: Role) -> None:
 def test_a_role_reads_no_secret_of_another(role: Role) -> None:
     given = {name.upper(): f"{name} " * 8 for name in settings.secret_fields()}
     loaded = load({**given, "JWT_KEYS": "", "WEBHOOK_MASTER_KEYS": ""}, role)
-    read = {name for name in settings.secret_fields() if getattr(loaded, name)}
+    read = {name for name in settings.secret_fields() if loaded.value(name)}
     own = held(role, ("simulator",), "on").keys() - {"jwt_keys", "webhook_master_keys"}
     assert read == own
     assert {"api": "library_token", "worker": "jwt_secret", "migrate": "jwt_secret"}[
@@ -166,7 +167,9 @@ def test_the_owner_migrates_by_either_name() -> None:
 @pytest.mark.parametrize("role", ["api", "worker"])
 def test_the_simulators_key_is_for_who_has_it_as_a_provider(role: Role) -> None:
     own = {name: NEEDED[name] for name in ROLE_NEEDS[role] - {"SIMULATOR_API_KEY"}}
-    assert not load({**own, **STRIPE, "SIMULATOR_API_KEY": "left over"}, role).simulator_api_key
+    assert not load({**own, **STRIPE, "SIMULATOR_API_KEY": "left over"}, role).value(
+        "simulator_api_key"
+    )
 
 
 def test_without_hs256_there_is_no_secret_for_it() -> None:

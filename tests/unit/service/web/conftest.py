@@ -13,9 +13,10 @@ from aiohttp import web
 
 from service import logs
 from service.metrics import Metrics
-from service.settings import Secret, Settings
+from service.setting_types import Secret
+from service.settings import Settings
 from service.web import app_factory
-from tests.unit.service.web.sample_api import Client, Connect, Lines, Slow, Token, table
+from tests.unit.service.web.sample_api import Client, Connect, Lines, Slow, Token, in_memory, table
 
 KEY: Final = "k" * 32
 
@@ -26,7 +27,6 @@ def settings() -> Settings:
         log_level="debug",
         database_url=Secret("postgresql://unused"),
         jwt_secret=Secret(KEY),
-        simulator_api_key=Secret("unused"),
         library_token=Secret("unused"),
     )
 
@@ -35,7 +35,7 @@ def settings() -> Settings:
 def log(settings: Settings) -> Iterator[Lines]:
     """Return a function that gives the log lines so far, of one event if asked."""
     stream = io.BytesIO()
-    logs.configure(settings, stream)
+    logs.configure(settings.log_level, stream)
 
     def lines(event: str | None = None) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -76,7 +76,9 @@ async def slow() -> Slow:
 @pytest.fixture
 async def app(settings: Settings, slow: Slow, log: Any) -> web.Application:
     assert log() == []
-    return app_factory.build(settings, Metrics(version="1", role="api"), table(slow))
+    return app_factory.build(
+        settings, Metrics(version="1", role="api"), table(slow), quotas=in_memory()
+    )
 
 
 @pytest.fixture

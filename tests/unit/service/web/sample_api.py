@@ -10,7 +10,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from service.errors import OrderNotPayableError, OverloadedError, StoreUnavailableError
+from service.store.cache import Cache
 from service.store.database import ConnectionLostError
+from service.store.quotas import Quotas
 from service.web.endpoint import Call, Endpoint, Nothing, Reply
 from service.web.parse import TEXT
 
@@ -18,6 +20,11 @@ Client = TestClient[web.Request, web.Application]
 Connect = Callable[..., Awaitable[Client]]
 Token = Callable[..., str]
 Lines = Callable[..., list[dict[str, Any]]]
+
+
+def in_memory() -> Quotas:
+    """Return counts that no other process shares."""
+    return Quotas(Cache("", 1, lambda _cache, _outcome: None))
 
 
 Text = Annotated[str, msgspec.Meta(pattern=TEXT)]

@@ -11,7 +11,6 @@ from multidict import CIMultiDict
 from service.addresses import networks
 from service.web.address import locator
 
-PROXIES = networks("10.0.0.0/8, fd00::/8")
 CLIENT = "203.0.113.7"
 
 

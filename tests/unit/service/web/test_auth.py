@@ -18,7 +18,7 @@ from service.web import app_factory, auth
 from service.web.auth import Authenticator
 from service.web.endpoint import add_endpoints
 from service.web.problem import problems
-from tests.unit.service.web.sample_api import Client, Connect, Slow, table
+from tests.unit.service.web.sample_api import Client, Connect, Slow, in_memory, table
 
 PATH = "/v1/things/0198f3c2-7b4e-7d0a-9c51-f2e88a6d4b13/receipt"
 INVALID = 'Bearer realm="coinslot", error="invalid_token"'
@@ -119,7 +119,7 @@ async def test_without_leeway_a_second_counts(
 ) -> None:
     strict = msgspec.structs.replace(settings, jwt_leeway_s=0.0)
     client = await aiohttp_client(
-        app_factory.build(strict, Metrics(version="1", role="api"), table(slow))
+        app_factory.build(strict, Metrics(version="1", role="api"), table(slow), quotas=in_memory())
     )
     now = int(time.time())
     tried = [token(), token(iat=now + 5), token(nbf=now + 5), token(exp=now - 5)]

@@ -14,11 +14,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from service.metrics import Metrics
-from service.settings import Secret, Settings
+from service.setting_types import Secret
+from service.settings import Settings
 from service.web import app_factory, auth
 from tests.support.keys import private, public
 from tests.unit.service.web.conftest import KEY
-from tests.unit.service.web.sample_api import Client, Connect, Slow, table
+from tests.unit.service.web.sample_api import Client, Connect, Slow, in_memory, table
 
 PATH: Final = "/v1/things/0198f3c2-7b4e-7d0a-9c51-f2e88a6d4b13/receipt"
 RSA: Final = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -40,7 +41,9 @@ def start(settings: Settings, slow: Slow, log: Any, aiohttp_client: Connect) -> 
     async def connect(*keys: dict[str, str]) -> Client:
         changed = msgspec.structs.replace(settings, jwt_keys=Secret(json.dumps(keys)))
         metrics = Metrics(version="1", role="api")
-        return await aiohttp_client(app_factory.build(changed, metrics, table(slow)))
+        return await aiohttp_client(
+            app_factory.build(changed, metrics, table(slow), quotas=in_memory())
+        )
 
     return connect
 

@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.web import app_factory
 from service.web.middleware import correlation_of, trace_of
 from service.web.ops import LIFECYCLE, METRICS
-from tests.unit.service.web.sample_api import Client, Connect, Lines, Slow, table
+from tests.unit.service.web.sample_api import Client, Connect, Lines, Slow, in_memory, table
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -144,7 +144,9 @@ async def test_a_request_that_takes_too_long_is_answered_503(
     settings: Settings, slow: Slow, log: Lines, aiohttp_client: Connect
 ) -> None:
     quick = msgspec.structs.replace(settings, request_timeout_s=0.05)
-    app = app_factory.build(quick, Metrics(version="1", role="api"), table(slow))
+    app = app_factory.build(
+        quick, Metrics(version="1", role="api"), table(slow), quotas=in_memory()
+    )
     client = await aiohttp_client(app)
     async with client.post("/v1/slow") as answer:
         document = await answer.json()

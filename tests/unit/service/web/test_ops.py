@@ -12,7 +12,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 from service.web import app_factory
 from service.web.ops import LIFECYCLE, METRICS, event_loop_lag, keep_checking
-from tests.unit.service.web.sample_api import Client, Connect, Lines
+from tests.unit.service.web.sample_api import Client, Connect, Lines, in_memory
 
 WAIT_S = 5.0
 
@@ -93,7 +93,7 @@ async def test_strangers_are_told_what_the_last_round_found(
         if not well.is_set():
             raise ConnectionError("the database")
 
-    app = app_factory.build(settings, Metrics(version="1", role="api"))
+    app = app_factory.build(settings, Metrics(version="1", role="api"), quotas=in_memory())
     app[LIFECYCLE].started, app[LIFECYCLE].checks["database"] = True, check
     app.cleanup_ctx.append(keep_checking)
     client = await aiohttp_client(app)

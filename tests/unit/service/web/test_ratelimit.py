@@ -9,7 +9,7 @@ import pytest
 from service.metrics import Metrics
 from service.settings import Settings
 from service.web import app_factory
-from tests.unit.service.web.sample_api import Client, Connect, Slow, table
+from tests.unit.service.web.sample_api import Client, Connect, Slow, in_memory, table
 
 READ = "/v1/things/0198f3c2-7b4e-7d0a-9c51-f2e88a6d4b13/receipt"
 PUBLIC = "/v1/things"
@@ -24,7 +24,9 @@ def start(settings: Settings, slow: Slow, log: Any, aiohttp_client: Connect) -> 
     async def connect(**changes: Any) -> Client:
         changed = msgspec.structs.replace(settings, **changes)
         return await aiohttp_client(
-            app_factory.build(changed, Metrics(version="1", role="api"), table(slow))
+            app_factory.build(
+                changed, Metrics(version="1", role="api"), table(slow), quotas=in_memory()
+            )
         )
 
     return connect

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.inbound_webhooks.events import DERIVED, EventError, ProviderEvent, read
+from service.providers.catalog import BY_NAME
+from service.providers.webhooks import DERIVED, EventError, ProviderEvent
 
 PAYMENT, ATTEMPT, REFUND = uuid4(), uuid4(), uuid4()
 CHARGE = {
@@ -27,6 +28,10 @@ JSON = st.recursive(
     max_leaves=20,
 )
 NAMES = st.sampled_from(["id", "object", "status", "charge", "payment_intent", "metadata", "x"])
+
+
+def read(provider: str, raw: bytes) -> ProviderEvent | None:
+    return BY_NAME[provider].read_event(raw)
 
 
 def body(record: Any, **more: Any) -> bytes:

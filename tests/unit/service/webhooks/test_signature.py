@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from service.inbound_webhooks.signature import (
+from service.providers.signature import (
     MAX_HEADER,
     MAX_SIGNATURES,
     TOLERANCE_S,

@@ -14,8 +14,6 @@ from service.domain.amounts import AmountLimits
 from service.domain.payment import Charge
 from service.ids import made_at
 from service.outbound import Outbound, OutboundResponse
-from service.providers import stripe_disputes as disputes
-from service.providers import stripe_mapping as mapping
 from service.providers.calls import segment, send, whole
 from service.providers.port import (
     ChargeRequest,
@@ -28,6 +26,7 @@ from service.providers.port import (
     RefundRequest,
     RefundResult,
 )
+from service.providers.stripe import disputes, mapping
 
 VERSION: Final = "2026-08-26.dahlia"
 """The API version that every request asks for and the tests' stripe-mock checks: an account's

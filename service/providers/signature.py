@@ -1,4 +1,4 @@
-"""Webhook signatures: Stripe's scheme, for every provider.
+"""Webhook signatures: what a scheme is, and Stripe's, which the simulator uses as well.
 
     Stripe-Signature: t=1492774577,v1=5257a869…[,v1=…]
 
@@ -9,7 +9,8 @@ The header holds one `v1` for each secret that is live at the sender; we may hav
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 HEADER: Final = "Stripe-Signature"
@@ -27,6 +28,22 @@ _SIGNATURE: Final = re.compile(r"[0-9a-f]{64}")
 
 class SignatureError(Exception):
     """The delivery is not the provider's, or not of now; the message says why, for our log."""
+
+
+Verify = Callable[[Sequence[str], bytes, Sequence[str], float], None]
+"""Given the headers, the body, the live secrets and the time (Unix seconds): raises SignatureError
+unless one of the secrets signed this body not long ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """A way to sign webhooks; `about` and `example` are for the API's document."""
+
+    header: str
+    max_length: int
+    about: str
+    example: str
+    verify: Verify
 
 
 def sign(secret: str, at_s: int, body: bytes) -> str:
@@ -59,3 +76,13 @@ def _parse(header: str) -> tuple[int, list[str]]:
     if not 1 <= len(given) <= MAX_SIGNATURES:
         raise SignatureError(f"{len(given)} readable v1 signatures, not 1 to {MAX_SIGNATURES}")
     return int(times[0]), given
+
+
+STRIPE_SCHEME: Final = Scheme(
+    HEADER,
+    MAX_HEADER,
+    "`t=<Unix seconds>,v1=<HMAC-SHA256 of t, a dot and the body>`: Stripe's scheme; a `v1` for each"
+    " secret that is live at the sender.",
+    f"t=1795644990,v1={'5257a869' * 8}",
+    verify,
+)

@@ -11,7 +11,7 @@ import msgspec
 
 from service.domain.dispute import Dispute, DisputeStatus
 from service.providers.port import ProviderDispute, ProviderFraudWarning
-from service.providers.stripe_mapping import amount_in
+from service.providers.stripe.mapping import amount_in
 
 MAX_REASON: Final = 64
 

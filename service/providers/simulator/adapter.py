@@ -12,7 +12,6 @@ from service.domain.amounts import AmountLimits, AmountRange
 from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome
 from service.outbound import Outbound, OutboundResponse
-from service.providers import simulator_disputes as disputes
 from service.providers.calls import not_let_in, segment, send, whole
 from service.providers.port import (
     ChargeRequest,
@@ -26,6 +25,7 @@ from service.providers.port import (
     RefundRequest,
     RefundResult,
 )
+from service.providers.simulator import disputes
 
 Record = TypeVar("Record")
 
