@@ -8,6 +8,8 @@ import yaml
 
 from infra.policy.objects import Stack
 
+Edit = Callable[[dict[str, Any]], None]
+
 OBJECTS = """
 Namespace shop:
   apiVersion: v1
