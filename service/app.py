@@ -11,7 +11,7 @@ from aiohttp import web
 
 from service import metric_catalog as m
 from service import zero_series
-from service.api.app_keys import CONTEXT
+from service.api.common import CONTEXT
 from service.api.routes import ROUTES
 from service.clock import Clock, DatabaseClock
 from service.egress import public_connector

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from service.domain.money import Money
+from service.domain.payment import CaptureMethod
 from service.store.database import Database
 
 NAME: Final = "begin_payments"
@@ -154,7 +155,7 @@ class BeginPayment(msgspec.Struct, frozen=True):
     fingerprint: str
     order_id: UUID
     provider: str
-    capture_method: str
+    capture_method: CaptureMethod
     payment_method: str
     correlation_id: str
     at: datetime

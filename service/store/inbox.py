@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from service.store.database import Database, RefusedError
 from service.store.refunds import COLUMNS as REFUND_COLUMNS
 from service.store.refunds import DueRefund, RefundRow
+from service.store.rows import columns, row_of, rows_of
 
 NAME: Final = "receive_events"
 
@@ -73,10 +74,7 @@ class InboxEvent(msgspec.Struct, frozen=True):
     received_at: datetime
 
 
-EVENT_COLUMNS: Final = """
-    provider, event_id, type, status, outcome, charge_ref, payment_id, claimed_status, attempts,
-    last_error, received_at, ended_at
-"""
+EventStatus = Literal["pending", "processed", "parked", "dismissed"]
 
 
 class ParkedEventRow(msgspec.Struct, frozen=True):
@@ -85,7 +83,7 @@ class ParkedEventRow(msgspec.Struct, frozen=True):
     provider: str
     event_id: str
     type: str
-    status: str
+    status: EventStatus
     outcome: str | None
     charge_ref: str
     payment_id: UUID | None
@@ -94,6 +92,9 @@ class ParkedEventRow(msgspec.Struct, frozen=True):
     last_error: str | None
     received_at: datetime
     ended_at: datetime | None
+
+
+EVENT_COLUMNS: Final = columns(ParkedEventRow, "w")
 
 
 class InboxBacklog(msgspec.Struct, frozen=True):
@@ -164,11 +165,11 @@ async def park(db: Database, event: InboxEvent, *, error: str, at: datetime) -> 
 async def parked(db: Database, *, limit: int) -> list[ParkedEventRow]:
     """Return the events that were left to people, the latest first."""
     rows = await db.read(
-        f"SELECT {EVENT_COLUMNS} FROM webhook_inbox"  # noqa: S608  constants only
-        " WHERE status = 'parked' ORDER BY ended_at DESC LIMIT %s",
+        f"SELECT {EVENT_COLUMNS} FROM webhook_inbox w"  # noqa: S608  constants only
+        " WHERE w.status = 'parked' ORDER BY w.ended_at DESC LIMIT %s",
         (limit,),
     )
-    return [ParkedEventRow(*row) for row in rows]
+    return rows_of(ParkedEventRow, rows)
 
 
 async def backlog(db: Database, at: datetime) -> InboxBacklog:
@@ -214,7 +215,7 @@ async def find_refund(db: Database, event: InboxEvent) -> DueRefund | None:
     if not rows:
         return None
     checks, provider, user_id, charge_ref, *refund = rows[0]
-    row = RefundRow(*refund)
+    row = row_of(RefundRow, refund)
     return DueRefund(checks, event.correlation_id, provider, user_id, charge_ref, row)
 
 

@@ -6,14 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from service.domain.payment import Operation
+from service.domain.ledger import TransactionKind
+from service.domain.payment import CaptureMethod, Operation, PaymentStatus
 from service.store.database import Database, Row
-
-_COLUMNS: Final = """
-    p.id, p.order_id, p.user_id, p.provider, p.status, p.capture_method, p.payment_method,
-    p.currency, p.amount_minor, p.captured_minor, p.refund_pending_minor, p.refunded_minor,
-    p.provider_ref, p.failure_code, p.created_at, p.updated_at
-"""
+from service.store.rows import Page, columns, read_page, row_of, rows_of
 
 _LAST_CORRELATION: Final = """
     (SELECT e.correlation_id FROM payment_events e WHERE e.payment_id = p.id
@@ -26,9 +22,6 @@ _LACKS_GAME: Final = """
      (SELECT count(*) FROM order_items i WHERE i.order_id = p.order_id))
 """
 
-GET_NAME: Final = "get_payment"
-GET_SQL: Final = f"SELECT {_COLUMNS} FROM payments p WHERE p.id = $1::uuid"  # noqa: S608  constants only
-
 
 class PaymentRow(msgspec.Struct, frozen=True):
     """A payment as it stands."""
@@ -37,8 +30,8 @@ class PaymentRow(msgspec.Struct, frozen=True):
     order_id: UUID
     user_id: str
     provider: str
-    status: str
-    capture_method: str
+    status: PaymentStatus
+    capture_method: CaptureMethod
     payment_method: str
     currency: str
     amount_minor: int
@@ -49,6 +42,12 @@ class PaymentRow(msgspec.Struct, frozen=True):
     failure_code: str | None
     created_at: datetime
     updated_at: datetime
+
+
+_COLUMNS: Final = columns(PaymentRow, "p")
+
+GET_NAME: Final = "get_payment"
+GET_SQL: Final = f"SELECT {_COLUMNS} FROM payments p WHERE p.id = $1::uuid"  # noqa: S608  constants only
 
 
 class TimelineRow(msgspec.Struct, frozen=True):
@@ -65,7 +64,7 @@ class LedgerRow(msgspec.Struct, frozen=True):
     """One entry of the ledger; debit > 0, credit < 0."""
 
     transaction_id: UUID
-    kind: str
+    kind: TransactionKind
     account: str
     amount_minor: int
     currency: str
@@ -92,37 +91,37 @@ class DueAttempt(msgspec.Struct, frozen=True):
 async def get_payment(db: Database, payment_id: UUID) -> PaymentRow | None:
     """Return the payment, whoever's it is: the caller checks the owner."""
     rows = await db.read(f"EXECUTE {GET_NAME}(%s)", (payment_id,))
-    return PaymentRow(*rows[0]) if rows else None
+    return row_of(PaymentRow, rows[0]) if rows else None
 
 
 async def list_payments(
-    db: Database, user_id: str, *, order_id: UUID | None, before: UUID | None, limit: int
-) -> list[PaymentRow]:
-    """Return the user's payments, newest first, from `before` on (exclusive)."""
-    rows = await db.read(
+    db: Database, user_id: str, *, order_id: UUID | None, cursor: UUID | None, limit: int
+) -> Page[PaymentRow]:
+    """Return the user's payments, newest first."""
+    return await read_page(
+        PaymentRow,
+        db,
         f"""
         SELECT {_COLUMNS} FROM payments p
         WHERE p.user_id = %(user)s
           AND (%(order)s::uuid IS NULL OR p.order_id = %(order)s::uuid)
-          AND (%(before)s::uuid IS NULL OR p.id < %(before)s::uuid)
-        ORDER BY p.id DESC LIMIT %(limit)s
         """,  # noqa: S608  constants only; values are parameters
-        {"user": user_id, "order": order_id, "before": before, "limit": limit},
+        {"user": user_id, "order": order_id},
+        key="p.id",
+        cursor=cursor,
+        limit=limit,
+        newest_first=True,
     )
-    return [PaymentRow(*row) for row in rows]
 
 
 async def timeline(db: Database, payment_id: UUID) -> list[TimelineRow]:
     """Return what happened to the payment, oldest first."""
     rows = await db.read(
-        "SELECT seq, at, event, data::text, correlation_id FROM payment_events"
-        " WHERE payment_id = %s ORDER BY seq",
+        f"SELECT {columns(TimelineRow, 'e')} FROM payment_events e"  # noqa: S608  constants only
+        " WHERE e.payment_id = %s ORDER BY e.seq",
         (payment_id,),
     )
-    return [
-        TimelineRow(seq, at, event, msgspec.json.decode(data), c)
-        for seq, at, event, data, c in rows
-    ]
+    return rows_of(TimelineRow, rows)
 
 
 async def ledger_entries(db: Database, payment_id: UUID) -> list[LedgerRow]:
@@ -133,7 +132,7 @@ async def ledger_entries(db: Database, payment_id: UUID) -> list[LedgerRow]:
         " WHERE t.payment_id = %s ORDER BY e.id",
         (payment_id,),
     )
-    return [LedgerRow(*row) for row in rows]
+    return rows_of(LedgerRow, rows)
 
 
 async def waiting_for_buyers(
@@ -154,7 +153,7 @@ async def waiting_for_buyers(
         """,  # noqa: S608  constants only; values are parameters
         {"since": since, "before": before, "limit": limit},
     )
-    return [PaymentRow(*row) for row in rows]
+    return rows_of(PaymentRow, rows)
 
 
 async def claim_due_attempts(
@@ -223,6 +222,6 @@ def _due(row: Row, lease: datetime | None = None) -> DueAttempt:
         correlation_id,
         lacks_game,
         amount_minor,
-        PaymentRow(*payment),
+        row_of(PaymentRow, payment),
         lease,
     )

@@ -7,7 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.reconciliation import DifferenceKind
 from service.store.database import Database
+from service.store.rows import Page, columns, read_page, rows_of
 
 Shown = Literal["open", "resolved", "all"]
 
@@ -57,7 +59,7 @@ class DifferenceRow(msgspec.Struct, frozen=True):
     """A difference over all runs that have seen it."""
 
     id: UUID
-    kind: str
+    kind: DifferenceKind
     source: str
     subject: str
     payment_id: UUID | None
@@ -83,10 +85,7 @@ _MOVING: Final = """
 _ENTITLEMENT: Final = f"""
     e.id, e.payment_id, e.status, e.user_id, e.game_id, e.quantity, p.created_at, {_MOVING}
 """
-_DIFFERENCE: Final = """
-    d.id, d.kind, d.source, d.subject, d.payment_id, d.ours::text, d.theirs::text, d.first_seen,
-    d.last_seen, d.times_seen, d.resolved_at
-"""
+_DIFFERENCE: Final = columns(DifferenceRow, "d")
 
 
 async def payments_of(
@@ -285,21 +284,23 @@ async def open_by_kind(db: Database) -> dict[str, int]:
 
 
 async def list_differences(
-    db: Database, *, shown: Shown, kind: str | None, after: UUID | None, limit: int
-) -> list[DifferenceRow]:
-    """Return differences, oldest first, from `after` on (exclusive)."""
+    db: Database, *, state: Shown, kind: DifferenceKind | None, cursor: UUID | None, limit: int
+) -> Page[DifferenceRow]:
+    """Return differences, oldest first."""
     condition = {"open": "d.resolved_at IS NULL", "resolved": "d.resolved_at IS NOT NULL"}
-    rows = await db.read(
+    return await read_page(
+        DifferenceRow,
+        db,
         f"""
         SELECT {_DIFFERENCE} FROM reconciliation_differences d
-        WHERE {condition.get(shown, "true")}
+        WHERE {condition.get(state, "true")}
           AND (%(kind)s::text IS NULL OR d.kind = %(kind)s::text)
-          AND (%(after)s::uuid IS NULL OR d.id > %(after)s::uuid)
-        ORDER BY d.id LIMIT %(limit)s
         """,  # noqa: S608  constants only
-        {"kind": kind, "after": after, "limit": limit},
+        {"kind": kind},
+        key="d.id",
+        cursor=cursor,
+        limit=limit,
     )
-    return [_difference(row) for row in rows]
 
 
 async def differences_of_payment(db: Database, payment_id: UUID) -> list[DifferenceRow]:
@@ -309,14 +310,7 @@ async def differences_of_payment(db: Database, payment_id: UUID) -> list[Differe
         " WHERE d.payment_id = %s ORDER BY d.id",
         (payment_id,),
     )
-    return [_difference(row) for row in rows]
-
-
-def _difference(row: tuple[Any, ...]) -> DifferenceRow:
-    *subject, ours, theirs, first, last, times, resolved = row
-    books = msgspec.json.decode(ours), msgspec.json.decode(theirs)
-    values: list[Any] = [*subject, *books, first, last, times, resolved]
-    return DifferenceRow(*values)
+    return rows_of(DifferenceRow, rows)
 
 
 def _json(value: Any) -> str:

@@ -4,15 +4,10 @@ from service.errors import IllegalTransitionError, NotFoundError
 from service.logs import correlation_id, get_logger
 from service.store import outbox_review as store
 from service.store.audit_entries import AuditEntry
-from service.store.outbox_review import OutboxRow, State
+from service.store.outbox_review import OutboxRow
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
-
-
-async def list_messages(ctx: Context, *, state: State, after: int, limit: int) -> list[OutboxRow]:
-    """Return messages in a state, oldest first."""
-    return await store.list_messages(ctx.db, state=state, after=after, limit=limit)
 
 
 async def replay(ctx: Context, message_id: int, *, actor: str, reason: str) -> OutboxRow:

@@ -31,9 +31,9 @@ from service.store.merchant_webhook_endpoints import (
     Change,
     EndpointRow,
     NewEndpoint,
-    Shown,
     UrlTakenError,
 )
+from service.store.rows import Page
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -139,20 +139,13 @@ async def get(ctx: Context, endpoint_id: UUID) -> EndpointRow:
     return _found(await store.get(ctx.db, endpoint_id))
 
 
-async def list_endpoints(
-    ctx: Context, *, shown: Shown, after: UUID | None, limit: int
-) -> list[EndpointRow]:
-    """Return endpoints in a state, oldest first."""
-    return await store.list_endpoints(ctx.db, shown=shown, after=after, limit=limit)
-
-
 async def list_deliveries(
-    ctx: Context, endpoint_id: UUID, *, state: State, before: int | None, limit: int
-) -> list[DeliveryRow]:
+    ctx: Context, endpoint_id: UUID, *, state: State, cursor: int | None, limit: int
+) -> Page[DeliveryRow]:
     """Return an endpoint's deliveries, newest first; raise NotFoundError."""
     await get(ctx, endpoint_id)
     return await deliveries.list_deliveries(
-        ctx.db, endpoint_id, state=state, before=before, limit=limit
+        ctx.db, endpoint_id, state=state, cursor=cursor, limit=limit
     )
 
 

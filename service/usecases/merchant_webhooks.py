@@ -18,7 +18,7 @@ from service.store import merchant_webhook_deliveries as store
 from service.store import merchant_webhook_endpoints as endpoints
 from service.store.audit_entries import AuditEntry
 from service.store.merchant_webhook_deliveries import DueDelivery, Failure
-from service.store.merchant_webhook_endpoints import Reason
+from service.store.merchant_webhook_endpoints import DisabledReason
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -154,7 +154,7 @@ async def _failed(
         await _disable(ctx, due.endpoint_id, "failing", why)
 
 
-async def _disable(ctx: Context, endpoint_id: UUID, reason: Reason, why: str) -> None:
+async def _disable(ctx: Context, endpoint_id: UUID, reason: DisabledReason, why: str) -> None:
     action = AuditEntry(
         subject="webhook_endpoint",
         subject_id=str(endpoint_id),

@@ -25,7 +25,7 @@ from service.store import reconciliation as store
 from service.store import reconciliation_runs as runs
 from service.store.audit_entries import AuditEntry
 from service.store.database import RefusedError
-from service.store.reconciliation import Difference, DifferenceRow, Shown
+from service.store.reconciliation import Difference
 from service.store.reconciliation_runs import Claim, Progress, RunRow
 from service.usecases import reconcile_disputes
 from service.usecases import reconcile_pages as pages
@@ -97,18 +97,6 @@ async def get_run(ctx: Context, run_id: UUID) -> RunRow:
     if run is None:
         raise NotFoundError("No such run")
     return run
-
-
-async def list_runs(ctx: Context, *, before: UUID | None, limit: int) -> list[RunRow]:
-    """Return runs, newest first."""
-    return await runs.list_runs(ctx.db, before=before, limit=limit)
-
-
-async def list_differences(
-    ctx: Context, *, shown: Shown, kind: str | None, after: UUID | None, limit: int
-) -> list[DifferenceRow]:
-    """Return differences, oldest first."""
-    return await store.list_differences(ctx.db, shown=shown, kind=kind, after=after, limit=limit)
 
 
 async def run_due(ctx: Context) -> int:

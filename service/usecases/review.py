@@ -1,7 +1,6 @@
 """What waits for a person, and the resolution of payments and refunds in review with evidence."""
 
 from typing import Literal
-from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -16,7 +15,6 @@ from service.store import review as store
 from service.store.admin_commands import CommandResult
 from service.store.payments import PaymentRow
 from service.store.refunds import DueRefund, RefundRow
-from service.store.review import ReviewRow
 from service.usecases import refunds
 from service.usecases.admin_commands import AdminCommand, answered, command_item, invalid
 from service.usecases.answer import CommandResponse
@@ -35,11 +33,6 @@ class Resolve(AdminCommand, frozen=True, kw_only=True):
     """A decision on a payment or refund in review."""
 
     outcome: Literal["succeeded", "failed", "canceled"]
-
-
-async def list_review(ctx: Context, *, after: UUID | None, limit: int) -> list[ReviewRow]:
-    """Return what waits for a person, oldest first."""
-    return await store.list_review(ctx.db, after=after, limit=limit)
 
 
 async def resolve_payment(ctx: Context, command: Resolve) -> CommandResponse:

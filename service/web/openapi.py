@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from aiohttp import hdrs, web
@@ -30,24 +30,23 @@ _ALSO: Final = {
     503: (hdrs.RETRY_AFTER,),
 }
 """Headers that errors of a status may have beside those of every answer."""
-_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 HEADERS: Final = {
     CORRELATION_ID: ("string", "Finds this request in the logs."),
     POLICY: ("string", 'The quotas that apply, e.g. `"user";q=600;w=60`: 600 requests in 60 s.'),
     LIMIT: ("string", 'What is left of them, e.g. `"user";r=599;t=1`: 599, all again after 1 s.'),
     IDEMPOTENT_REPLAYED: ("string", "`true` on the repeated answer of an earlier request."),
-    hdrs.WWW_AUTHENTICATE: ("string", "Why the token was not taken (RFC 6750)."),
-    hdrs.ACCEPT_ENCODING: ("string", "`identity`: bodies are taken without a Content-Encoding."),
+    hdrs.WWW_AUTHENTICATE: ("string", "Why the token was refused (RFC 6750)."),
+    hdrs.ACCEPT_ENCODING: ("string", "`identity`: bodies are accepted without a Content-Encoding."),
     hdrs.RETRY_AFTER: ("integer", "Seconds to wait before the next try."),
 }
 """Of answers, with their type and what they say."""
 
 STATUSES: Final = {
-    200: "Done, or as asked",
-    201: "Made",
-    202: "Taken; the outcome is not known yet",
-    204: "Done; there is nothing to say",
+    200: "Done, or as it stands",
+    201: "Created",
+    202: "Accepted; the outcome is not known yet",
 }
 """What an answer means, where no error is meant."""
 
@@ -74,7 +73,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
     for endpoint in endpoints:
         operations = paths.setdefault(endpoint.path, {})
         operations[endpoint.method.lower()] = _operation(endpoint, schemas)
-    made = {
+    whole = {
         "openapi": "3.1.0",
         "info": {
             "title": "coinslot",
@@ -94,7 +93,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
             "examples": _error_examples(endpoints),
         },
     }
-    plain: Json = msgspec.json.decode(msgspec.json.encode(made))  # defaults come as tuples
+    plain: Json = msgspec.json.decode(msgspec.json.encode(whole))  # defaults come as tuples
     return plain
 
 
@@ -102,8 +101,11 @@ def _schemas(endpoints: Sequence[Endpoint]) -> Json:
     kinds: list[Any] = [problem.Problem]
     for endpoint in endpoints:
         kinds += [endpoint.body, *endpoint.responses.values()]
-    wanted = [kind for kind in dict.fromkeys(kinds) if kind not in (None, bytes, Nothing)]
-    _, schemas = msgspec.json.schema_components(wanted, ref_template=_SCHEMAS)
+    wanted = [kind for kind in dict.fromkeys(kinds) if kind not in (bytes, Nothing)]
+    refs, schemas = msgspec.json.schema_components(wanted, ref_template=_SCHEMAS)
+    for kind, ref in zip(wanted, refs, strict=True):
+        name = _name(kind)
+        schemas[name] = {**schemas.pop(ref["$ref"].rpartition("/")[2]), "title": name}
     return {name: schemas[name] for name in sorted(schemas)}
 
 
@@ -147,8 +149,7 @@ def _responses(endpoint: Endpoint) -> Json:
         more = (IDEMPOTENT_REPLAYED,) if keyed else ()
         headers = _answer_headers(*more)
         answer: Json = {"description": STATUSES[status], "headers": headers}
-        if kind is not None:
-            answer["content"] = {_JSON: {"schema": _ref(kind), "example": example_of(kind)}}
+        answer["content"] = {_JSON: {"schema": _ref(kind), "example": example_of(kind)}}
         if links := links_of(endpoint.operation_id):
             answer["links"] = links
         responses[str(status)] = answer
@@ -183,7 +184,7 @@ def _path_parameters(endpoint: Endpoint) -> list[Json]:
             "schema": uuid if name.endswith("_id") else word,
             "example": ID if name.endswith("_id") else EXAMPLES.get(name, name),
         }
-        for name in _PARAMETER.findall(endpoint.path)
+        for name in PARAMETER.findall(endpoint.path)
     ]
 
 
@@ -258,5 +259,11 @@ def _example(error: type[ServiceError]) -> Any:
     return msgspec.to_builtins(problem.describe(error(), CORRELATION))
 
 
-def _ref(kind: type) -> Json:
-    return {"$ref": _SCHEMAS.format(name=kind.__name__)}
+def _ref(kind: Any) -> Json:
+    return {"$ref": _SCHEMAS.format(name=_name(kind))}
+
+
+def _name(kind: Any) -> str:
+    """Return the name of a type: `Page[OrderView]` is an OrderPage."""
+    of = "".join(each.__name__.removesuffix("View") for each in get_args(kind))
+    return f"{of}{kind.__name__}"
