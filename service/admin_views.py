@@ -1,6 +1,6 @@
 """What operators see, over HTTP and on the command line; amounts are minor units."""
 
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -8,8 +8,6 @@ import msgspec
 from service.dispute_views import (
     AdminDispute,
     FraudWarningView,
-    admin_dispute_view,
-    fraud_warning_view,
 )
 from service.domain.payment import Operation
 from service.domain.reconciliation import DifferenceKind
@@ -22,7 +20,6 @@ from service.store.outbox_review import Topic
 from service.store.payment_detail import AttemptState, EntitlementStatus
 from service.store.reconciliation_runs import RunStatus
 from service.store.review import ReviewKind
-from service.usecases.admin_payment import PaymentDetail
 from service.usecases.merchant_webhooks import message_id
 from service.views import (
     EventView,
@@ -31,11 +28,6 @@ from service.views import (
     PaymentView,
     RefundView,
     Timestamp,
-    event_view,
-    ledger_view,
-    orphan_view,
-    payment_view,
-    refund_view,
     viewer,
 )
 
@@ -247,32 +239,8 @@ difference_view = viewer(DifferenceView)
 seal_view = viewer(AuditSealView)
 endpoint_view = viewer(EndpointView)
 
-_LISTS: Final = {
-    "attempts": viewer(AttemptView),
-    "refunds": refund_view,
-    "orphans": orphan_view,
-    "disputes": admin_dispute_view,
-    "fraud_warnings": fraud_warning_view,
-    "entitlements": viewer(EntitlementView),
-    "ledger": ledger_view,
-    "events": event_view,
-    "outbox": message_view,
-    "actions": viewer(AuditEntryView),
-    "differences": difference_view,
-}
-"""How each list of a payment's parts is shown."""
-
 
 def delivery_view(row: DeliveryRow) -> DeliveryView:
     """Return a delivery to a merchant."""
     values = msgspec.structs.asdict(row) | {"webhook_id": message_id(row.event_id)}
     return msgspec.convert(values, DeliveryView)
-
-
-def detail_view(detail: PaymentDetail) -> PaymentDetailView:
-    """Return a payment with all that belongs to it."""
-    lists: dict[str, Any] = {
-        name: tuple(map(view, getattr(detail, name))) for name, view in _LISTS.items()
-    }
-    payment = detail.payment
-    return PaymentDetailView(payment.user_id, payment.provider_ref, payment_view(payment), **lists)

@@ -14,6 +14,7 @@ from service.admin_views import run_view
 from service.api.common import Reason
 from service.store.reconciliation_runs import RunRow
 from service.usecases import reconcile
+from service.usecases.audit import By
 from service.usecases.context import Context
 
 DEFAULT_WAIT_S: Final = 3_600.0
@@ -26,7 +27,7 @@ POLL_S: Final = 0.5
 async def run_reconciliation(ctx: Context, arguments: argparse.Namespace, out: Output) -> int:
     """Compare the books here and now; FOUND if there are open differences afterwards."""
     reason = msgspec.convert({"note": arguments.note}, Reason).note
-    asked = await reconcile.request_run(ctx, actor=f"cli:{arguments.actor}", reason=reason)
+    asked = await reconcile.request_run(ctx, By(f"cli:{arguments.actor}", reason))
     run = await _until_ended(ctx, asked.id, arguments.wait)
     out.show(f"Run {run.id}", msgspec.to_builtins(run_view(run)))
     if run.status not in ENDED:

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from service import errors as e
 from service.admin_views import ParkedEvent, parked_view
-from service.api.common import ADMIN, CONTEXT, Note
+from service.api.common import ADMIN, CONTEXT, Note, by
 from service.store import inbox as store
 from service.store.inbox_review import Dismissal
 from service.store.rows import Page, whole
@@ -81,9 +81,7 @@ async def dismiss_parked_webhooks(call: Call[DismissParked, Nothing]) -> Reply:
     """Dismiss parked events in bulk."""
     body = call.body
     which = Dismissal(body.provider, body.type, body.parked_before, body.named)
-    count = await admin_inbox.dismiss_parked(
-        call.app(CONTEXT), which, actor=call.caller.user_id, reason=body.note
-    )
+    count = await admin_inbox.dismiss_parked(call.app(CONTEXT), which, by(call))
     return Reply(200, Dismissed(count, more=count == admin_inbox.DISMISSED_AT_ONCE))
 
 
@@ -92,9 +90,8 @@ async def _end_parked(call: Call[ParkedEventRef, Nothing], *, again: bool) -> Re
         call.app(CONTEXT),
         call.body.provider,
         call.body.event_id,
+        by(call),
         again=again,
-        actor=call.caller.user_id,
-        reason=call.body.note,
     )
     return Reply(200, parked_view(row))
 

@@ -14,6 +14,7 @@ from service.api.common import (
     NumberedPageQuery,
     PageQuery,
     Reason,
+    by,
     number,
 )
 from service.merchant_webhooks.catalog import EventType
@@ -94,8 +95,7 @@ async def register_webhook_endpoint(call: Call[RegisterEndpoint, Nothing]) -> Re
     made = await merchant_webhook_endpoints.register(
         call.app(CONTEXT),
         Register(body.url, body.event_types, body.description),
-        actor=call.caller.user_id,
-        reason=body.note,
+        by(call),
     )
     return Reply(201, _with_secret(made))
 
@@ -120,8 +120,7 @@ async def change_webhook_endpoint(call: Call[ChangeEndpoint, Nothing]) -> Reply:
         call.app(CONTEXT),
         call.ids["endpoint_id"],
         Change(body.url, types, body.description, body.status),  # type: ignore[arg-type]
-        actor=call.caller.user_id,
-        reason=body.note,
+        by(call),
     )
     return Reply(200, endpoint_view(row))
 
@@ -129,10 +128,7 @@ async def change_webhook_endpoint(call: Call[ChangeEndpoint, Nothing]) -> Reply:
 async def close_webhook_endpoint(call: Call[Reason, Nothing]) -> Reply:
     """Close an endpoint for good."""
     row = await merchant_webhook_endpoints.close(
-        call.app(CONTEXT),
-        call.ids["endpoint_id"],
-        actor=call.caller.user_id,
-        reason=call.body.note,
+        call.app(CONTEXT), call.ids["endpoint_id"], by(call)
     )
     return Reply(200, endpoint_view(row))
 
@@ -140,10 +136,7 @@ async def close_webhook_endpoint(call: Call[Reason, Nothing]) -> Reply:
 async def rotate_webhook_secret(call: Call[Reason, Nothing]) -> Reply:
     """Give an endpoint a new secret."""
     made = await merchant_webhook_endpoints.rotate(
-        call.app(CONTEXT),
-        call.ids["endpoint_id"],
-        actor=call.caller.user_id,
-        reason=call.body.note,
+        call.app(CONTEXT), call.ids["endpoint_id"], by(call)
     )
     return Reply(200, _with_secret(made))
 
@@ -151,10 +144,7 @@ async def rotate_webhook_secret(call: Call[Reason, Nothing]) -> Reply:
 async def test_webhook_endpoint(call: Call[Reason, Nothing]) -> Reply:
     """Send an endpoint a test event."""
     row = await merchant_webhook_endpoints.send_test(
-        call.app(CONTEXT),
-        call.ids["endpoint_id"],
-        actor=call.caller.user_id,
-        reason=call.body.note,
+        call.app(CONTEXT), call.ids["endpoint_id"], by(call)
     )
     return Reply(202, delivery_view(row))
 
@@ -173,8 +163,7 @@ async def redeliver_webhook(call: Call[Reason, Nothing]) -> Reply:
         call.app(CONTEXT),
         call.ids["endpoint_id"],
         number(call.path_slugs["delivery"], "No such delivery"),
-        actor=call.caller.user_id,
-        reason=call.body.note,
+        by(call),
     )
     return Reply(202, delivery_view(row))
 

@@ -6,7 +6,7 @@ import msgspec
 
 from service import errors as e
 from service.admin_views import OutboxMessageView, message_view
-from service.api.common import ADMIN, CONTEXT, NumberedPageQuery, Reason, number
+from service.api.common import ADMIN, CONTEXT, NumberedPageQuery, Reason, by, number
 from service.store import outbox_review as store
 from service.store.outbox_review import State
 from service.store.rows import Page
@@ -28,12 +28,8 @@ async def list_outbox(call: Call[Nothing, OutboxQuery]) -> Reply:
 
 async def replay_message(call: Call[Reason, Nothing]) -> Reply:
     """Send a message once more."""
-    message = await admin_outbox.replay(
-        call.app(CONTEXT),
-        number(call.path_slugs["message"], "No such message"),
-        actor=call.caller.user_id,
-        reason=call.body.note,
-    )
+    message_id = number(call.path_slugs["message"], "No such message")
+    message = await admin_outbox.replay(call.app(CONTEXT), message_id, by(call))
     return Reply(200, message_view(message))
 
 

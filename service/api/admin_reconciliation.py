@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from service.admin_views import DifferenceView, ReconciliationRunView, difference_view, run_view
-from service.api.common import ADMIN, CONTEXT, PageQuery, Reason
+from service.api.common import ADMIN, CONTEXT, PageQuery, Reason, by
 from service.domain.reconciliation import DifferenceKind
 from service.store import reconciliation as store
 from service.store import reconciliation_runs as runs
@@ -24,10 +24,7 @@ class DifferenceQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
 
 async def request_reconciliation(call: Call[Reason, Nothing]) -> Reply:
     """Ask for a reconciliation run."""
-    run = await reconcile.request_run(
-        call.app(CONTEXT), actor=call.caller.user_id, reason=call.body.note
-    )
-    return Reply(202, run_view(run))
+    return Reply(202, run_view(await reconcile.request_run(call.app(CONTEXT), by(call))))
 
 
 async def list_reconciliation_runs(call: Call[Nothing, PageQuery]) -> Reply:

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from service import errors as e
-from service.admin_views import PaymentDetailView, ReviewItemView, detail_view, review_view
+from service.admin_views import PaymentDetailView, ReviewItemView, review_view
 from service.api.common import ADMIN, CONTEXT, EvidenceBody, PageQuery, command_of, reply_of
 from service.store import review as store
 from service.store.rows import Page
@@ -36,8 +36,8 @@ async def list_review(call: Call[Nothing, PageQuery]) -> Reply:
 
 async def get_payment_detail(call: Call[Nothing, Nothing]) -> Reply:
     """Read all that is known of a payment."""
-    detail = await admin_payment.payment_with_all(call.app(CONTEXT), call.ids["payment_id"])
-    return Reply(200, detail_view(detail))
+    found = await admin_payment.payment_with_all(call.app(CONTEXT), call.ids["payment_id"])
+    return Reply(200, found)
 
 
 async def resolve_payment(call: Call[ResolvePayment, Nothing]) -> Reply:

@@ -10,6 +10,7 @@ from msgspec import Meta
 from service.errors import NotFoundError
 from service.usecases.admin_commands import AdminCommand, Evidence
 from service.usecases.answer import CommandResponse
+from service.usecases.audit import By
 from service.usecases.context import Context
 from service.web.endpoint import Call, Nothing, Reply
 from service.web.parse import IDEMPOTENT_REPLAYED, TEXT
@@ -82,6 +83,11 @@ def number(word: str, missing: str) -> int:
     if not (word.isascii() and word.isdecimal() and len(word) <= MAX_ID_DIGITS):
         raise NotFoundError(missing)
     return int(word)
+
+
+def by(call: Call[Any, Nothing]) -> By:
+    """Return who decides, and why as the body says."""
+    return By(call.caller.user_id, call.body.note)
 
 
 def command_of(call: Call[Any, Nothing], subject: str, evidence: EvidenceBody) -> AdminCommand:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from service.store.database import Database, Transaction
-from service.store.rows import Page, columns, read_page
+from service.store.rows import Keyset, Page, columns
 
 SEALERS_LOCK: Final = 0x5EA1
 """The advisory lock of whoever seals; as a bare number it is none of those that a hash gives."""
@@ -37,6 +37,7 @@ _COLUMNS: Final = columns(
     root="encode(root, 'hex')",
     hash="encode(hash, 'hex')",
 )
+_LIST: Final = Keyset(SealRow, _COLUMNS, "audit_seals", newest_first=True)
 
 # The trigger works out the rest (migration 0016).
 _SEAL: Final = (
@@ -111,16 +112,7 @@ async def _older_have_ended(transaction: Transaction, wait_s: float) -> bool:
 
 async def list_seals(db: Database, *, cursor: int | None, limit: int) -> Page[SealRow]:
     """Return seals, newest first."""
-    return await read_page(
-        SealRow,
-        db,
-        f"SELECT {_COLUMNS} FROM audit_seals WHERE true",  # noqa: S608  constants only
-        {},
-        key="audit_seals.id",
-        cursor=cursor,
-        limit=limit,
-        newest_first=True,
-    )
+    return await _LIST.page(db, cursor, limit)
 
 
 async def unsealed(db: Database) -> Unsealed:

@@ -14,7 +14,7 @@ import msgspec
 from service.domain.dispute import DisputeReview, DisputeStatus
 from service.store.database import Database, Row, Transaction
 from service.store.record_outcomes import EntryRow
-from service.store.rows import Page, columns, read_page, row_of, rows_of
+from service.store.rows import Keyset, Page, columns, row_of, rows_of
 
 
 class DisputeRow(msgspec.Struct, frozen=True):
@@ -40,6 +40,7 @@ class DisputeRow(msgspec.Struct, frozen=True):
 
 
 _COLUMNS: Final = columns(DisputeRow, "d")
+_LIST: Final = Keyset(DisputeRow, _COLUMNS, "disputes d", newest_first=True)
 
 
 class Movement(msgspec.Struct, frozen=True):
@@ -210,17 +211,7 @@ async def list_disputes(
     db: Database, *, status: DisputeStatus | None, cursor: UUID | None, limit: int
 ) -> Page[DisputeRow]:
     """Return disputes, newest first."""
-    condition = "true" if status is None else "d.status = %(status)s"
-    return await read_page(
-        DisputeRow,
-        db,
-        f"SELECT {_COLUMNS} FROM disputes d WHERE {condition}",  # noqa: S608  constants only
-        {"status": status},
-        key="d.id",
-        cursor=cursor,
-        limit=limit,
-        newest_first=True,
-    )
+    return await _LIST.page(db, cursor, limit, status=status)
 
 
 async def open_at(

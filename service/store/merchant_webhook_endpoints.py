@@ -10,7 +10,7 @@ from service.merchant_webhooks.catalog import EventType
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database, RefusedError, Transaction
-from service.store.rows import Page, columns, read_page, row_of
+from service.store.rows import Keyset, Page, columns, row_of
 
 EndpointStatus = Literal["enabled", "disabled", "closed"]
 Shown = Literal["enabled", "disabled", "closed", "all"]
@@ -53,6 +53,7 @@ class EndpointRow(msgspec.Struct, frozen=True):
 
 
 _COLUMNS: Final = columns(EndpointRow, "e")
+_LIST: Final = Keyset(EndpointRow, _COLUMNS, "webhook_endpoints e")
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -193,18 +194,7 @@ async def list_endpoints(
     db: Database, *, state: Shown, cursor: UUID | None, limit: int
 ) -> Page[EndpointRow]:
     """Return endpoints in a state, oldest first."""
-    return await read_page(
-        EndpointRow,
-        db,
-        f"""
-        SELECT {_COLUMNS} FROM webhook_endpoints e
-        WHERE (%(state)s = 'all' OR e.status = %(state)s)
-        """,  # noqa: S608  constants only
-        {"state": state},
-        key="e.id",
-        cursor=cursor,
-        limit=limit,
-    )
+    return await _LIST.page(db, cursor, limit, status=None if state == "all" else state)
 
 
 async def _act(

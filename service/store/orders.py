@@ -10,7 +10,7 @@ import msgspec
 
 from service.domain.order import OrderStatus
 from service.store.database import Database, RefusedError, Row
-from service.store.rows import Page, columns, read_page, row_of
+from service.store.rows import Keyset, Page, columns, row_of
 
 CREATE_NAME: Final = "create_orders"
 
@@ -133,6 +133,7 @@ _COLUMNS: Final = columns(
                ORDER BY i.game_id)
         FROM order_items i WHERE i.order_id = o.id)::text""",
 )
+_LIST: Final = Keyset(OrderRow, _COLUMNS, "orders o", newest_first=True)
 
 GET_NAME: Final = "get_order"
 GET_SQL: Final = f"SELECT {_COLUMNS} FROM orders o WHERE o.id = $1::uuid AND o.user_id = $2::text"  # noqa: S608  constants only
@@ -178,28 +179,10 @@ async def get_order(db: Database, order_id: UUID, user_id: str) -> OrderRow | No
 
 
 async def list_orders(
-    db: Database,
-    user_id: str,
-    *,
-    status: OrderStatus | None,
-    cursor: UUID | None,
-    limit: int,
+    db: Database, user_id: str, *, status: OrderStatus | None, cursor: UUID | None, limit: int
 ) -> Page[OrderRow]:
     """Return the user's orders, newest first."""
-    return await read_page(
-        OrderRow,
-        db,
-        f"""
-        SELECT {_COLUMNS} FROM orders o
-        WHERE o.user_id = %(user)s
-          AND (%(status)s::text IS NULL OR o.status = %(status)s::text)
-        """,  # noqa: S608  constants only; values are parameters
-        {"user": user_id, "status": status},
-        key="o.id",
-        cursor=cursor,
-        limit=limit,
-        newest_first=True,
-    )
+    return await _LIST.page(db, cursor, limit, user_id=user_id, status=status)
 
 
 async def cancel_order(db: Database, order_id: UUID, user_id: str, at: datetime) -> str | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database
-from service.store.rows import Page, columns, read_page, row_of, rows_of
+from service.store.rows import Keyset, Page, columns, row_of, rows_of
 
 OrphanStatus = Literal["pending", "refunded", "review"]
 
@@ -37,6 +37,7 @@ class OrphanRow(msgspec.Struct, frozen=True):
 _COLUMNS: Final = columns(
     OrphanRow, "o", user_id="(SELECT p.user_id FROM payments p WHERE p.id = o.payment_id)"
 )
+_LIST: Final = Keyset(OrphanRow, _COLUMNS, "orphan_captures o", newest_first=True)
 
 
 class NewOrphan(msgspec.Struct, frozen=True):
@@ -241,13 +242,4 @@ async def unrefunded(db: Database) -> dict[str, int]:
 
 async def list_orphans(db: Database, *, cursor: UUID | None, limit: int) -> Page[OrphanRow]:
     """Return orphans, newest first."""
-    return await read_page(
-        OrphanRow,
-        db,
-        f"SELECT {_COLUMNS} FROM orphan_captures o WHERE true",  # noqa: S608  constants only
-        {},
-        key="o.id",
-        cursor=cursor,
-        limit=limit,
-        newest_first=True,
-    )
+    return await _LIST.page(db, cursor, limit)

@@ -9,7 +9,7 @@ import msgspec
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
-from service.store.rows import Page, columns, read_page, row_of, rows_of
+from service.store.rows import Keyset, Page, columns, row_of, rows_of
 
 Topic = Literal["library.grant", "library.revoke"]
 State = Literal["stuck", "pending", "delivered", "given_up"]
@@ -54,18 +54,10 @@ async def list_messages(
     # Materialized, so that the few rows of a state are found by its index and sorted: in order of
     # id they would be looked for among all messages that ever were.
     materialized = "NOT MATERIALIZED" if state == "delivered" else "MATERIALIZED"
-    return await read_page(
-        OutboxRow,
-        db,
-        f"""
-        WITH found AS {materialized} (SELECT * FROM outbox o WHERE {_WHERE[state]})
-        SELECT {_COLUMNS} FROM found o WHERE true
-        """,  # noqa: S608  constants only
-        {},
-        key="o.id",
-        cursor=cursor,
-        limit=limit,
-    )
+    source = f"""
+        (WITH found AS {materialized} (SELECT * FROM outbox o WHERE {_WHERE[state]})
+         SELECT * FROM found) o"""  # noqa: S608  constants only
+    return await Keyset(OutboxRow, _COLUMNS, source).page(db, cursor, limit)
 
 
 async def messages_of_payment(db: Database, payment_id: UUID) -> list[OutboxRow]:

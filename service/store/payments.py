@@ -9,7 +9,7 @@ import msgspec
 from service.domain.ledger import TransactionKind
 from service.domain.payment import CaptureMethod, Operation, PaymentStatus
 from service.store.database import Database, Row
-from service.store.rows import Page, columns, read_page, row_of, rows_of
+from service.store.rows import Keyset, Page, columns, row_of, rows_of
 
 _LAST_CORRELATION: Final = """
     (SELECT e.correlation_id FROM payment_events e WHERE e.payment_id = p.id
@@ -45,6 +45,7 @@ class PaymentRow(msgspec.Struct, frozen=True):
 
 
 _COLUMNS: Final = columns(PaymentRow, "p")
+_LIST: Final = Keyset(PaymentRow, _COLUMNS, "payments p", newest_first=True)
 
 GET_NAME: Final = "get_payment"
 GET_SQL: Final = f"SELECT {_COLUMNS} FROM payments p WHERE p.id = $1::uuid"  # noqa: S608  constants only
@@ -98,20 +99,7 @@ async def list_payments(
     db: Database, user_id: str, *, order_id: UUID | None, cursor: UUID | None, limit: int
 ) -> Page[PaymentRow]:
     """Return the user's payments, newest first."""
-    return await read_page(
-        PaymentRow,
-        db,
-        f"""
-        SELECT {_COLUMNS} FROM payments p
-        WHERE p.user_id = %(user)s
-          AND (%(order)s::uuid IS NULL OR p.order_id = %(order)s::uuid)
-        """,  # noqa: S608  constants only; values are parameters
-        {"user": user_id, "order": order_id},
-        key="p.id",
-        cursor=cursor,
-        limit=limit,
-        newest_first=True,
-    )
+    return await _LIST.page(db, cursor, limit, user_id=user_id, order_id=order_id)
 
 
 async def timeline(db: Database, payment_id: UUID) -> list[TimelineRow]:

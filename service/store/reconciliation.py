@@ -9,7 +9,7 @@ import msgspec
 
 from service.domain.reconciliation import DifferenceKind
 from service.store.database import Database
-from service.store.rows import Page, columns, read_page, rows_of
+from service.store.rows import Keyset, Page, columns, rows_of
 
 Shown = Literal["open", "resolved", "all"]
 
@@ -86,6 +86,7 @@ _ENTITLEMENT: Final = f"""
     e.id, e.payment_id, e.status, e.user_id, e.game_id, e.quantity, p.created_at, {_MOVING}
 """
 _DIFFERENCE: Final = columns(DifferenceRow, "d")
+_LIST: Final = Keyset(DifferenceRow, _DIFFERENCE, "reconciliation_differences d")
 
 
 async def payments_of(
@@ -287,20 +288,8 @@ async def list_differences(
     db: Database, *, state: Shown, kind: DifferenceKind | None, cursor: UUID | None, limit: int
 ) -> Page[DifferenceRow]:
     """Return differences, oldest first."""
-    condition = {"open": "d.resolved_at IS NULL", "resolved": "d.resolved_at IS NOT NULL"}
-    return await read_page(
-        DifferenceRow,
-        db,
-        f"""
-        SELECT {_DIFFERENCE} FROM reconciliation_differences d
-        WHERE {condition.get(state, "true")}
-          AND (%(kind)s::text IS NULL OR d.kind = %(kind)s::text)
-        """,  # noqa: S608  constants only
-        {"kind": kind},
-        key="d.id",
-        cursor=cursor,
-        limit=limit,
-    )
+    which = {"open": "d.resolved_at IS NULL", "resolved": "d.resolved_at IS NOT NULL"}
+    return await _LIST.page(db, cursor, limit, which.get(state, "true"), kind=kind)
 
 
 async def differences_of_payment(db: Database, payment_id: UUID) -> list[DifferenceRow]:

@@ -9,7 +9,7 @@ import msgspec
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
-from service.store.rows import Page, columns, read_page, row_of
+from service.store.rows import Keyset, Page, columns, row_of
 
 RunStatus = Literal["requested", "running", "succeeded", "failed"]
 
@@ -34,6 +34,7 @@ class RunRow(msgspec.Struct, frozen=True):
 
 
 _COLUMNS: Final = columns(RunRow, "r")
+_LIST: Final = Keyset(RunRow, _COLUMNS, "reconciliation_runs r", newest_first=True)
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -166,16 +167,7 @@ async def get_run(db: Database, run_id: UUID) -> RunRow | None:
 
 async def list_runs(db: Database, *, cursor: UUID | None, limit: int) -> Page[RunRow]:
     """Return runs, newest first."""
-    return await read_page(
-        RunRow,
-        db,
-        f"SELECT {_COLUMNS} FROM reconciliation_runs r WHERE true",  # noqa: S608  constants only
-        {},
-        key="r.id",
-        cursor=cursor,
-        limit=limit,
-        newest_first=True,
-    )
+    return await _LIST.page(db, cursor, limit)
 
 
 async def last_success(db: Database) -> datetime | None:

@@ -1,6 +1,6 @@
 """Rows of the database as structs, and lists of them page by page."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import cache
 from types import NoneType
@@ -14,7 +14,6 @@ from service.store.database import Database
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 ItemT = TypeVar("ItemT")
 ViewT = TypeVar("ViewT")
-Cursor = UUID | int | None
 
 
 class Page(msgspec.Struct, Generic[ItemT], frozen=True):
@@ -26,6 +25,32 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True):
     def map(self, view: Callable[[ItemT], ViewT]) -> "Page[ViewT]":
         """Return the page with its items as `view` shows them."""
         return Page(tuple(map(view, self.items)), self.next_cursor)
+
+
+class Keyset(Generic[RowT]):
+    """A list of rows in the order of their id, to be read page by page; `source` has an alias."""
+
+    def __init__(
+        self, row: type[RowT], what: str, source: str, *, newest_first: bool = False
+    ) -> None:
+        self._row, self._table = row, source.split()[-1]
+        self._select = f"SELECT {what} FROM {source}"  # noqa: S608  constants only
+        self._sign, self._order = ("<", "DESC") if newest_first else (">", "ASC")
+
+    async def page(
+        self, db: Database, cursor: UUID | int | None, limit: int, where: str = "true", **equal: Any
+    ) -> Page[RowT]:
+        """Return the page after `cursor` of the rows with these values; None asks for no value."""
+        values = {name: value for name, value in equal.items() if value is not None}
+        conditions = [where, *(f"{self._table}.{name} = %({name})s" for name in values)]
+        if cursor is not None:
+            conditions.append(f"{self._table}.id {self._sign} %(cursor)s")
+        rows = await db.read(
+            f"{self._select} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY {self._table}.id {self._order} LIMIT %(limit)s",
+            {**values, "cursor": cursor, "limit": limit + 1},
+        )
+        return page_of(rows_of(self._row, rows), limit)
 
 
 def columns(row: type[msgspec.Struct], table: str, **instead: str) -> str:
@@ -51,34 +76,11 @@ def rows_of(row: type[RowT], rows: Sequence[Sequence[Any]]) -> list[RowT]:
     return [row_of(row, values) for values in rows]
 
 
-async def read_page(
-    row: type[RowT],
-    db: Database,
-    sql: str,
-    values: Mapping[str, Any],
-    *,
-    key: str,
-    cursor: Cursor,
-    limit: int,
-    newest_first: bool = False,
-) -> Page[RowT]:
-    """Return a page of what `sql` selects, from `cursor` on (exclusive) in the order of `key`.
-
-    `sql` ends in a WHERE clause; `key` is unique, and a field of the row.
-    """
-    sign, order = ("<", "DESC") if newest_first else (">", "ASC")
-    after = "" if cursor is None else f"AND {key} {sign} %(cursor)s"
-    rows = await db.read(
-        f"{sql} {after} ORDER BY {key} {order} LIMIT %(limit)s",
-        {**values, "cursor": cursor, "limit": limit + 1},
-    )
-    return page_of(rows_of(row, rows), limit, key.rpartition(".")[2])
-
-
-def page_of(rows: Sequence[ItemT], limit: int, key: str = "id") -> Page[ItemT]:
+def page_of(rows: Sequence[ItemT], limit: int) -> Page[ItemT]:
     """Return the page of rows of which `limit + 1` were asked for."""
     items = tuple(rows[:limit])
-    return Page(items, getattr(items[-1], key) if len(rows) > limit else None)
+    last: Any = items[-1] if len(rows) > limit else None
+    return Page(items, last and last.id)
 
 
 def whole(items: Sequence[ItemT]) -> Page[ItemT]:

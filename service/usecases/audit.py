@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from service import metric_catalog as m
-from service.logs import get_logger
+from service.logs import correlation_id, get_logger
 from service.store import audit_seals, audit_trail
+from service.store.audit_entries import AuditEntry, Subject
 from service.store.audit_trail import Anchor, Fault
 from service.usecases.context import Context
 
@@ -28,6 +31,29 @@ LOGGED_FAULTS: Final = 20
 """Faults of one round that are logged; the command names them all."""
 
 _log = get_logger(__name__)
+
+
+class By(msgspec.Struct, frozen=True):
+    """Who decides something, and why."""
+
+    actor: str
+    reason: str
+
+
+def entry(
+    ctx: Context, subject: Subject, subject_id: object, action: str, by: By, **evidence: Any
+) -> AuditEntry:
+    """Return what is kept for ever of what somebody does now."""
+    return AuditEntry(
+        subject=subject,
+        subject_id=str(subject_id),
+        at=ctx.now(),
+        actor=by.actor,
+        action=action,
+        reason=by.reason,
+        evidence=evidence,
+        correlation_id=correlation_id(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
