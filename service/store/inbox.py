@@ -119,20 +119,18 @@ async def receive_events(db: Database, items: Sequence[NewEvent]) -> list[bool]:
 async def claim(db: Database, *, at: datetime, until: datetime, limit: int) -> list[InboxEvent]:
     """Take due events and hide them from other workers until `until`."""
     rows = await db.fetch(
-        """
+        f"""
         WITH due AS (
             SELECT provider, event_id FROM webhook_inbox
             WHERE status = 'pending' AND next_attempt_at <= %(at)s
             ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
         UPDATE webhook_inbox w SET attempts = w.attempts + 1, next_attempt_at = %(until)s
         FROM due WHERE w.provider = due.provider AND w.event_id = due.event_id
-        RETURNING w.provider, w.event_id, w.kind, w.type, w.charge_ref, w.refund_ref,
-            w.payment_id, w.attempt_id, w.refund_id, w.object_ref, w.claimed_status, w.attempts,
-            w.correlation_id, w.received_at
-        """,
+        RETURNING {columns(InboxEvent, "w")}
+        """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit},
     )
-    return [InboxEvent(*row) for row in rows]
+    return rows_of(InboxEvent, rows)
 
 
 async def processed(db: Database, event: InboxEvent, outcome: str, at: datetime) -> None:

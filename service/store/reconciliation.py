@@ -71,20 +71,19 @@ class DifferenceRow(msgspec.Struct, frozen=True):
     resolved_at: datetime | None
 
 
-_FACTS: Final = """
-    p.id, p.status, p.provider_ref, p.amount_minor, p.currency, p.captured_minor,
-    p.refunded_minor, p.refund_pending_minor, p.created_at,
-    greatest(p.updated_at, (SELECT max(r.updated_at) FROM refunds r WHERE r.payment_id = p.id))
-"""
+_FACTS: Final = columns(
+    PaymentFacts,
+    "p",
+    moved_at="greatest(p.updated_at,"
+    " (SELECT max(r.updated_at) FROM refunds r WHERE r.payment_id = p.id))",
+)
 _MOVING: Final = """
     (p.refund_pending_minor > 0 OR e.updated_at > %(quiet)s OR EXISTS (
         SELECT FROM outbox o
         WHERE o.topic IN ('library.grant', 'library.revoke') AND o.dedupe_key = p.id::text
           AND o.delivered_at IS NULL AND o.given_up_at IS NULL))
 """
-_ENTITLEMENT: Final = f"""
-    e.id, e.payment_id, e.status, e.user_id, e.game_id, e.quantity, p.created_at, {_MOVING}
-"""
+_ENTITLEMENT: Final = columns(EntitlementFacts, "e", created_at="p.created_at", moving=_MOVING)
 _DIFFERENCE: Final = columns(DifferenceRow, "d")
 _LIST: Final = Keyset(DifferenceRow, _DIFFERENCE, "reconciliation_differences d")
 
@@ -153,7 +152,7 @@ async def expected_charges(
         """,  # noqa: S608  constants only
         {"after": after, "provider": provider, "since": since, "until": until, "limit": limit},
     )
-    return [PaymentFacts(*row) for row in rows]
+    return rows_of(PaymentFacts, rows)
 
 
 async def expected_grants(
@@ -175,7 +174,7 @@ async def expected_grants(
             "limit": limit,
         },
     )
-    return [EntitlementFacts(*row) for row in rows]
+    return rows_of(EntitlementFacts, rows)
 
 
 async def unseen(db: Database, run_id: UUID, source: str, subjects: Sequence[str]) -> set[str]:

@@ -221,7 +221,7 @@ def _parameters() -> Json:
             "name": CORRELATION_ID,
             "in": "header",
             "required": False,
-            "description": "Carried through logs, providers and integrations; made if it is "
+            "description": "Carried through logs, providers and integrations; created if it is "
             "missing, or not 1 to 64 letters, digits, dots, dashes and underscores.",
             "schema": {"type": "string"},
             "example": CORRELATION,
