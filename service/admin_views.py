@@ -1,6 +1,5 @@
 """What operators see, over HTTP and on the command line; amounts are minor units."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,20 +8,18 @@ import msgspec
 from service.dispute_views import (
     AdminDispute,
     FraudWarningView,
-    admin_dispute_view,
-    fraud_warning_view,
 )
-from service.store.audit_entries import AuditEntryRow
-from service.store.audit_seals import SealRow
-from service.store.inbox import ParkedEventRow as InboxRow
-from service.store.merchant_webhook_deliveries import DeliveryRow
-from service.store.merchant_webhook_endpoints import EndpointRow
-from service.store.outbox_review import OutboxRow
-from service.store.payment_detail import AttemptRow, EntitlementRow
-from service.store.reconciliation import DifferenceRow
-from service.store.reconciliation_runs import RunRow
-from service.store.review import ReviewRow
-from service.usecases.admin_payment import PaymentDetail
+from service.domain.payment import Operation
+from service.domain.reconciliation import DifferenceKind
+from service.merchant_webhooks.catalog import EventType
+from service.store.audit_entries import Subject
+from service.store.inbox import EventStatus
+from service.store.merchant_webhook_deliveries import DeliveryRow, DeliveryStatus, SentType
+from service.store.merchant_webhook_endpoints import DisabledReason, EndpointStatus
+from service.store.outbox_review import Topic
+from service.store.payment_detail import AttemptState, EntitlementStatus
+from service.store.reconciliation_runs import RunStatus
+from service.store.review import ReviewKind
 from service.usecases.merchant_webhooks import message_id
 from service.views import (
     EventView,
@@ -30,11 +27,8 @@ from service.views import (
     OrphanCapture,
     PaymentView,
     RefundView,
-    event_view,
-    ledger_view,
-    orphan_view,
-    payment_view,
-    refund_view,
+    Timestamp,
+    viewer,
 )
 
 
@@ -47,7 +41,7 @@ class ReviewItemView(msgspec.Struct, frozen=True):
     is its `review`) or `fraud_warning` (its `fraud_type`).
     """
 
-    kind: str
+    kind: ReviewKind
     id: UUID
     payment_id: UUID
     order_id: UUID
@@ -57,23 +51,23 @@ class ReviewItemView(msgspec.Struct, frozen=True):
     amount: int
     currency: str
     failure_code: str | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class OutboxMessageView(msgspec.Struct, frozen=True):
     """A message to the Library; neither delivered nor given up means that it is still tried."""
 
     id: int
-    topic: str
+    topic: Topic
     payment_id: UUID
     attempts: int
     last_error: str | None
-    next_attempt_at: datetime
-    delivered_at: datetime | None
-    given_up_at: datetime | None
+    next_attempt_at: Timestamp
+    delivered_at: Timestamp | None
+    given_up_at: Timestamp | None
     correlation_id: str
-    created_at: datetime
+    created_at: Timestamp
 
 
 class ParkedEvent(msgspec.Struct, frozen=True):
@@ -85,7 +79,7 @@ class ParkedEvent(msgspec.Struct, frozen=True):
     provider: str
     event_id: str
     type: str
-    status: str
+    status: EventStatus
     charge_ref: str
     payment_id: UUID | None
     claimed_status: str | None
@@ -97,13 +91,13 @@ class AttemptView(msgspec.Struct, frozen=True):
     """An attempt at the provider, or an operator's decision."""
 
     id: UUID
-    operation: str
-    status: str
+    operation: Operation
+    status: AttemptState
     checks: int
-    next_check_at: datetime
+    next_check_at: Timestamp
     error_code: str | None
-    created_at: datetime
-    resolved_at: datetime | None
+    created_at: Timestamp
+    resolved_at: Timestamp | None
 
 
 class EntitlementView(msgspec.Struct, frozen=True):
@@ -112,17 +106,17 @@ class EntitlementView(msgspec.Struct, frozen=True):
     id: UUID
     game_id: str
     quantity: int
-    status: str
-    updated_at: datetime
+    status: EntitlementStatus
+    updated_at: Timestamp
 
 
 class AuditEntryView(msgspec.Struct, frozen=True):
     """An entry of the operators' audit trail."""
 
-    subject: str
+    subject: Subject
     subject_id: str
     seq: int
-    at: datetime
+    at: Timestamp
     actor: str
     action: str
     reason: str
@@ -134,16 +128,16 @@ class DifferenceView(msgspec.Struct, frozen=True):
     """A difference between our records and another system's, over all runs that saw it."""
 
     id: UUID
-    kind: str
+    kind: DifferenceKind
     source: str
     subject: str
     payment_id: UUID | None
     ours: dict[str, Any]
     theirs: dict[str, Any]
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: Timestamp
+    last_seen: Timestamp
     times_seen: int
-    resolved_at: datetime | None
+    resolved_at: Timestamp | None
 
 
 class ReconciliationRunView(msgspec.Struct, frozen=True):
@@ -153,13 +147,13 @@ class ReconciliationRunView(msgspec.Struct, frozen=True):
     """
 
     id: UUID
-    status: str
+    status: RunStatus
     actor: str
-    requested_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    window_from: datetime | None
-    window_to: datetime | None
+    requested_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    window_from: Timestamp | None
+    window_to: Timestamp | None
     charges: int
     payments: int
     grants: int
@@ -178,7 +172,7 @@ class AuditSealView(msgspec.Struct, frozen=True):
     chains: int
     root: str
     hash: str
-    sealed_at: datetime
+    sealed_at: Timestamp
 
 
 class EndpointView(msgspec.Struct, frozen=True):
@@ -189,15 +183,15 @@ class EndpointView(msgspec.Struct, frozen=True):
 
     id: UUID
     url: str
-    event_types: tuple[str, ...]
+    event_types: list[EventType]
     description: str
-    status: str
-    disabled_reason: str | None
-    failing_since: datetime | None
+    status: EndpointStatus
+    disabled_reason: DisabledReason | None
+    failing_since: Timestamp | None
     secret_version: int
-    previous_until: datetime | None
-    created_at: datetime
-    updated_at: datetime
+    previous_until: Timestamp | None
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class DeliveryView(msgspec.Struct, frozen=True):
@@ -206,16 +200,16 @@ class DeliveryView(msgspec.Struct, frozen=True):
     id: int
     endpoint_id: UUID
     webhook_id: str
-    type: str
+    type: SentType
     payment_id: UUID | None
-    status: str
+    status: DeliveryStatus
     attempts: int
-    next_attempt_at: datetime
+    next_attempt_at: Timestamp
     last_status: int | None
     last_error: str | None
     correlation_id: str
-    created_at: datetime
-    ended_at: datetime | None
+    created_at: Timestamp
+    ended_at: Timestamp | None
 
 
 class PaymentDetailView(msgspec.Struct, frozen=True):
@@ -237,87 +231,16 @@ class PaymentDetailView(msgspec.Struct, frozen=True):
     differences: tuple[DifferenceView, ...]
 
 
-def review_view(row: ReviewRow) -> ReviewItemView:
-    """Return a line of the review queue."""
-    return ReviewItemView(
-        kind=row.kind,
-        id=row.id,
-        payment_id=row.payment_id,
-        order_id=row.order_id,
-        user_id=row.user_id,
-        provider=row.provider,
-        provider_ref=row.provider_ref,
-        amount=row.amount_minor,
-        currency=row.currency,
-        failure_code=row.failure_code,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
-
-
-def message_view(row: OutboxRow) -> OutboxMessageView:
-    """Return a message of the outbox."""
-    return msgspec.convert(row, OutboxMessageView, from_attributes=True)
-
-
-def parked_view(row: InboxRow) -> ParkedEvent:
-    """Return a parked event."""
-    return msgspec.convert(row, ParkedEvent, from_attributes=True)
-
-
-def run_view(row: RunRow) -> ReconciliationRunView:
-    """Return a reconciliation run."""
-    return msgspec.convert(row, ReconciliationRunView, from_attributes=True)
-
-
-def difference_view(row: DifferenceRow) -> DifferenceView:
-    """Return a difference."""
-    return msgspec.convert(row, DifferenceView, from_attributes=True)
-
-
-def seal_view(row: SealRow) -> AuditSealView:
-    """Return a seal."""
-    return msgspec.convert(row, AuditSealView, from_attributes=True)
-
-
-def endpoint_view(row: EndpointRow) -> EndpointView:
-    """Return a merchant's endpoint, without anything of its secret."""
-    return msgspec.convert(row, EndpointView, from_attributes=True)
+review_view = viewer(ReviewItemView)
+message_view = viewer(OutboxMessageView)
+parked_view = viewer(ParkedEvent)
+run_view = viewer(ReconciliationRunView)
+difference_view = viewer(DifferenceView)
+seal_view = viewer(AuditSealView)
+endpoint_view = viewer(EndpointView)
 
 
 def delivery_view(row: DeliveryRow) -> DeliveryView:
     """Return a delivery to a merchant."""
     values = msgspec.structs.asdict(row) | {"webhook_id": message_id(row.event_id)}
     return msgspec.convert(values, DeliveryView)
-
-
-def detail_view(detail: PaymentDetail) -> PaymentDetailView:
-    """Return a payment with all that belongs to it."""
-    return PaymentDetailView(
-        user_id=detail.payment.user_id,
-        provider_ref=detail.payment.provider_ref,
-        payment=payment_view(detail.payment),
-        attempts=tuple(map(_attempt_view, detail.attempts)),
-        refunds=tuple(map(refund_view, detail.refunds)),
-        orphans=tuple(map(orphan_view, detail.orphans)),
-        disputes=tuple(map(admin_dispute_view, detail.disputes)),
-        fraud_warnings=tuple(map(fraud_warning_view, detail.fraud_warnings)),
-        entitlements=tuple(map(_entitlement_view, detail.entitlements)),
-        ledger=tuple(map(ledger_view, detail.ledger)),
-        events=tuple(map(event_view, detail.events)),
-        outbox=tuple(map(message_view, detail.outbox)),
-        actions=tuple(map(_action_view, detail.actions)),
-        differences=tuple(map(difference_view, detail.differences)),
-    )
-
-
-def _attempt_view(row: AttemptRow) -> AttemptView:
-    return msgspec.convert(row, AttemptView, from_attributes=True)
-
-
-def _entitlement_view(row: EntitlementRow) -> EntitlementView:
-    return msgspec.convert(row, EntitlementView, from_attributes=True)
-
-
-def _action_view(row: AuditEntryRow) -> AuditEntryView:
-    return msgspec.convert(row, AuditEntryView, from_attributes=True)

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from service import metric_catalog as m
-from service.api.app_keys import CONTEXT
+from service.api.common import CONTEXT
 from service.api.routes import ROUTES
 from service.clock import Clock, DatabaseClock
 from service.egress import public_connector

@@ -1,12 +1,12 @@
 """What the API answers about disputes and warnings of fraud; amounts are minor units."""
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from service.store.disputes import DisputeRow
-from service.store.fraud_warnings import FraudWarningRow
+from service.domain.dispute import DisputeReview, DisputeStatus
+from service.store.fraud_warnings import WarningStatus
+from service.views import Timestamp, viewer
 
 
 class DisputeView(msgspec.Struct, frozen=True):
@@ -17,13 +17,13 @@ class DisputeView(msgspec.Struct, frozen=True):
 
     id: UUID
     payment_id: UUID
-    status: str
+    status: DisputeStatus
     amount: int
     currency: str
     reason: str
-    created_at: datetime
-    updated_at: datetime
-    closed_at: datetime | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    closed_at: Timestamp | None
 
 
 class AdminDispute(msgspec.Struct, frozen=True):
@@ -37,18 +37,18 @@ class AdminDispute(msgspec.Struct, frozen=True):
     payment_id: UUID
     provider: str
     provider_ref: str
-    status: str
+    status: DisputeStatus
     amount: int
     currency: str
     reason: str
-    evidence_due_at: datetime | None
+    evidence_due_at: Timestamp | None
     withdrawn: int
     reinstated: int
-    review: str | None
-    disputed_at: datetime
-    created_at: datetime
-    updated_at: datetime
-    closed_at: datetime | None
+    review: DisputeReview | None
+    disputed_at: Timestamp
+    created_at: Timestamp
+    updated_at: Timestamp
+    closed_at: Timestamp | None
 
 
 class FraudWarningView(msgspec.Struct, frozen=True):
@@ -58,33 +58,14 @@ class FraudWarningView(msgspec.Struct, frozen=True):
     payment_id: UUID
     provider: str
     provider_ref: str
-    status: str
+    status: WarningStatus
     fraud_type: str
     actionable: bool
-    warned_at: datetime
-    created_at: datetime
-    updated_at: datetime
+    warned_at: Timestamp
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
-def dispute_view(row: DisputeRow) -> DisputeView:
-    """Return the dispute as its buyer sees it."""
-    return msgspec.convert(_minor(row), DisputeView)
-
-
-def admin_dispute_view(row: DisputeRow) -> AdminDispute:
-    """Return the dispute as operators see it."""
-    return msgspec.convert(_minor(row), AdminDispute)
-
-
-def fraud_warning_view(row: FraudWarningRow) -> FraudWarningView:
-    """Return the warning as operators see it."""
-    return msgspec.convert(row, FraudWarningView, from_attributes=True)
-
-
-def _minor(row: DisputeRow) -> dict[str, object]:
-    return {
-        **msgspec.structs.asdict(row),
-        "amount": row.amount_minor,
-        "withdrawn": row.withdrawn_minor,
-        "reinstated": row.reinstated_minor,
-    }
+dispute_view = viewer(DisputeView)
+admin_dispute_view = viewer(AdminDispute)
+fraud_warning_view = viewer(FraudWarningView)

@@ -1,18 +1,43 @@
 """What the API answers: the shapes of orders, payments and refunds, and nothing internal."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from functools import cache
+from operator import attrgetter
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
-from service.domain.payment import NextAction, PaymentStatus
+from service.domain.ledger import TransactionKind
+from service.domain.order import OrderStatus
+from service.domain.payment import CaptureMethod, NextAction, PaymentStatus
+from service.domain.refund import RefundOrigin, RefundStatus
 from service.store.orders import OrderRow
-from service.store.orphans import OrphanRow
-from service.store.payments import LedgerRow, PaymentRow, TimelineRow
-from service.store.refunds import RefundRow
+from service.store.orphans import OrphanStatus
+from service.store.payments import PaymentRow
+
+ViewT = TypeVar("ViewT", bound=msgspec.Struct)
+
+Timestamp = Annotated[datetime, Meta(tz=True)]
+"""With its zone, so that the document calls it a date-time."""
 
 encode = msgspec.json.Encoder().encode
+
+
+def viewer(view: type[ViewT]) -> Callable[[msgspec.Struct], ViewT]:
+    """Return what shows a row as `view`: fields of the same names, amounts without `_minor`."""
+
+    @cache
+    def read(row: type[msgspec.Struct]) -> Callable[[msgspec.Struct], tuple[Any, ...]]:
+        have, wanted = row.__struct_fields__, view.__struct_fields__
+        return attrgetter(*(name if name in have else f"{name}_minor" for name in wanted))
+
+    def show(row: msgspec.Struct) -> ViewT:
+        return view(*read(type(row))(row))
+
+    return show
 
 
 class OrderItemView(msgspec.Struct, frozen=True):
@@ -28,17 +53,20 @@ class OrderView(msgspec.Struct, frozen=True):
     """An order; `total` is in minor units of `currency`."""
 
     id: UUID
-    status: str
+    status: OrderStatus
     currency: str
     total: int
     items: tuple[OrderItemView, ...]
-    created_at: datetime
-    updated_at: datetime
-    expires_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
+    expires_at: Timestamp
 
 
 class NextActionView(msgspec.Struct, frozen=True):
-    """What the buyer has to do: visit `redirect_url`, or let the provider's script take it on."""
+    """What the buyer has to do: visit `redirect_url`, or let the provider's script take it on.
+
+    `type` is the provider's own word for it.
+    """
 
     type: str
     redirect_url: str | None
@@ -53,9 +81,9 @@ class PaymentView(msgspec.Struct, frozen=True):
 
     id: UUID
     order_id: UUID
-    status: str
+    status: PaymentStatus
     provider: str
-    capture: str
+    capture: CaptureMethod
     currency: str
     amount: int
     captured: int
@@ -63,8 +91,8 @@ class PaymentView(msgspec.Struct, frozen=True):
     refund_pending: int
     failure_code: str | None
     next_action: NextActionView | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class RefundView(msgspec.Struct, frozen=True):
@@ -75,14 +103,14 @@ class RefundView(msgspec.Struct, frozen=True):
 
     id: UUID
     payment_id: UUID
-    status: str
+    status: RefundStatus
     amount: int
     currency: str
     reason: str
-    origin: str
+    origin: RefundOrigin
     failure_code: str | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class OrphanCapture(msgspec.Struct, frozen=True):
@@ -92,19 +120,19 @@ class OrphanCapture(msgspec.Struct, frozen=True):
     payment_id: UUID
     provider: str
     provider_ref: str
-    status: str
+    status: OrphanStatus
     amount: int
     currency: str
     refund_ref: str | None
     last_error: str | None
-    created_at: datetime
+    created_at: Timestamp
 
 
 class EventView(msgspec.Struct, frozen=True):
     """Something that happened to a payment."""
 
     seq: int
-    at: datetime
+    at: Timestamp
     event: str
     data: dict[str, Any]
     correlation_id: str
@@ -114,11 +142,18 @@ class LedgerEntryView(msgspec.Struct, frozen=True):
     """One side of a movement of money; debit > 0, credit < 0."""
 
     transaction_id: UUID
-    kind: str
+    kind: TransactionKind
     account: str
     amount: int
     currency: str
-    at: datetime
+    at: Timestamp
+
+
+refund_view = viewer(RefundView)
+orphan_view = viewer(OrphanCapture)
+event_view = viewer(EventView)
+ledger_view = viewer(LedgerEntryView)
+item_view = viewer(OrderItemView)
 
 
 def order_view(row: OrderRow) -> OrderView:
@@ -128,10 +163,7 @@ def order_view(row: OrderRow) -> OrderView:
         status=row.status,
         currency=row.currency,
         total=row.total_minor,
-        items=tuple(
-            OrderItemView(item.game_id, item.title, item.quantity, item.unit_price_minor)
-            for item in row.items
-        ),
+        items=tuple(map(item_view, row.items)),
         created_at=row.created_at,
         updated_at=row.updated_at,
         expires_at=row.expires_at,
@@ -162,47 +194,3 @@ def _action_view(action: NextAction | None) -> NextActionView | None:
     if action is None:
         return None
     return NextActionView(action.kind, action.redirect_url, action.client_secret)
-
-
-def refund_view(row: RefundRow) -> RefundView:
-    """Return the refund as the API shows it."""
-    return RefundView(
-        id=row.id,
-        payment_id=row.payment_id,
-        status=row.status,
-        amount=row.amount_minor,
-        currency=row.currency,
-        reason=row.reason,
-        origin=row.origin,
-        failure_code=row.failure_code,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
-
-
-def orphan_view(row: OrphanRow) -> OrphanCapture:
-    """Return the orphan capture as the API shows it."""
-    return OrphanCapture(
-        id=row.id,
-        payment_id=row.payment_id,
-        provider=row.provider,
-        provider_ref=row.provider_ref,
-        status=row.status,
-        amount=row.amount_minor,
-        currency=row.currency,
-        refund_ref=row.refund_ref,
-        last_error=row.last_error,
-        created_at=row.created_at,
-    )
-
-
-def event_view(row: TimelineRow) -> EventView:
-    """Return the event as the API shows it."""
-    return EventView(row.seq, row.at, row.event, row.data, row.correlation_id)
-
-
-def ledger_view(row: LedgerRow) -> LedgerEntryView:
-    """Return the ledger entry as the API shows it."""
-    return LedgerEntryView(
-        row.transaction_id, row.kind, row.account, row.amount_minor, row.currency, row.at
-    )

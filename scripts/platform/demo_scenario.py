@@ -73,9 +73,9 @@ class Scenario:
         self.record.payment = await ada.read(f"/v1/payments/{payment['id']}")
         timeline = await ada.until(
             f"/v1/payments/{payment['id']}/timeline",
-            lambda body: body["events"][-1]["event"] == "games_revoked",
+            lambda body: body["items"][-1]["event"] == "games_revoked",
         )
-        self.record.timeline = timeline["events"]
+        self.record.timeline = timeline["items"]
 
     async def an_answer_is_lost(self, bob: Client, world: Control) -> None:
         """Let the provider charge and its answer never arrive: nobody may guess."""
@@ -101,7 +101,7 @@ class Scenario:
             broken = {name: count for name, count in body["invariants"].items() if count}
             expect(bool(body["invariants"]) and not broken, f"broken: {broken}")
             path = f"/v1/admin/ledger?payment_id={self.record.payment['id']}"
-            self.record.ledger = (await admin.read(path))["entries"]
+            self.record.ledger = (await admin.read(path))["items"]
             total = sum(entry["amount"] for entry in self.record.ledger)
             expect(total == 0, f"the ledger sums to 0, not {total}")
             words.append(f"{len(body['invariants'])} money invariants hold, the ledger balances")

@@ -1,4 +1,4 @@
-"""`admin audit …`: the seals of the audit trails, and whether the trails are as they were."""
+"""`admin verify-audit`: whether the audit trails are as they were sealed."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from service.admin.commands import FAILED, FOUND, OK
 from service.admin.output import Output
-from service.admin_views import seal_view
+from service.store.audit_seals import list_seals
 from service.store.audit_trail import Anchor, Fault
 from service.usecases import audit
 from service.usecases.audit import Checked
@@ -52,17 +52,6 @@ class Verification(msgspec.Struct):
         self.faults += checked.faults[: SHOWN - len(self.faults)]
 
 
-async def show_seals(ctx: Context, arguments: argparse.Namespace, out: Output) -> int:
-    """Print seals, newest first."""
-    found = await audit.list_seals(ctx, before=arguments.before, limit=arguments.limit)
-    seals = list(map(seal_view, found))
-    if not out.document({"seals": seals}):
-        names = ("id", "sealed_at", "first_position", "last_position", "entries", "chains", "hash")
-        rows = [[getattr(seal, name) for name in names] for seal in seals]
-        out.table("Seals of the audit trails", names, rows)
-    return OK
-
-
 async def verify(ctx: Context, arguments: argparse.Namespace, out: Output) -> int:
     """Check the audit trails; FOUND if they are not as they were sealed."""
     try:
@@ -70,7 +59,7 @@ async def verify(ctx: Context, arguments: argparse.Namespace, out: Output) -> in
     except AnchorsError as error:
         sys.stderr.write(f"service admin: {error}\n")
         return FAILED
-    newest = await audit.list_seals(ctx, before=None, limit=1)
+    newest = (await list_seals(ctx.db, cursor=None, limit=1)).items
     verification = Verification()
     with _progress(newest[0].id if newest else 0, quiet=arguments.json) as show:
         async for checked in audit.verify(ctx, since=arguments.since, anchors=anchors):

@@ -14,17 +14,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TextIO
-from uuid import UUID
+from typing import Final, TextIO
 
 import msgspec
 
 from service import logs
-from service.admin import audit, commands, disputes, merchant_webhooks
+from service.admin import audit, commands
 from service.admin.output import Output, plain
+from service.admin.reconcile import DEFAULT_WAIT_S, run_reconciliation
 from service.app import parts
 from service.clock import DatabaseClock
-from service.domain.reconciliation import DifferenceKind
 from service.errors import ServiceError, StoreUnavailableError
 from service.ids import new_id
 from service.metrics import Metrics
@@ -34,12 +33,6 @@ from service.store.schema import SchemaMissingError, require_schema, server_time
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
-DEFAULT_LIMIT: Final = 50
-MAX_LIMIT: Final = 1_000
-DEFAULT_WAIT_S: Final = 3_600.0
-"""The longest that a reconciliation run takes."""
-
-_FIRST_MESSAGE: Final = 0
 
 
 def main(
@@ -88,132 +81,25 @@ def parser() -> argparse.ArgumentParser:
     )
     every = argparse.ArgumentParser(add_help=False)
     every.add_argument("--json", action="store_true", help="print JSON")
-    paged = argparse.ArgumentParser(add_help=False)
-    paged.add_argument("--limit", type=_limit, default=DEFAULT_LIMIT, help="rows (%(default)s)")
     acting = argparse.ArgumentParser(add_help=False)
     acting.add_argument("--as", dest="actor", type=_name, required=True, metavar="NAME",
                         help="who you are, for the audit trail")  # fmt: skip
-    acting.add_argument("--note", required=True, help="why, for the audit trail")
     add = top.add_subparsers(title="commands", required=True, metavar="COMMAND").add_parser
-    _add_looking(add, [every, paged], [every])
-    _add_audit(add, [every, paged], [every])
-    _add_acting(add, [every, acting])
-    disputes.add_looking(add, [every, paged])
-    disputes.add_acting(add, [every, acting])
-    merchant_webhooks.add_looking(add, [every, paged], [every])
-    merchant_webhooks.add_acting(add, [every, acting])
-    return top
+    commands.add_commands(add, every, acting)
 
+    books = add("reconcile", parents=[every, acting], help="Compare the books here and now")
+    books.add_argument("--note", required=True, help="Why; it is kept in the audit trail for ever")
+    books.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="SECONDS",
+                       help="for the end of the run (%(default)g)")  # fmt: skip
+    books.set_defaults(command=run_reconciliation)
 
-def _add_looking(add: Any, paged: list[Any], plain_: list[Any]) -> None:
-    review = add("review", parents=paged, help="list what waits for a person")
-    review.add_argument("--after", type=UUID, metavar="ID", help="the last id of the page before")
-    review.set_defaults(command=commands.show_review)
-
-    orphans = add("orphans", parents=plain_, help="list charges that pay nothing")
-    orphans.set_defaults(command=commands.show_orphans)
-
-    parked = add("parked", parents=plain_, help="list events that found no payment")
-    parked.set_defaults(command=commands.show_parked)
-
-    outbox = add("outbox", parents=paged, help="list messages to the Library")
-    states = ("stuck", "pending", "delivered", "given_up")
-    outbox.add_argument("--state", choices=states, default="stuck")
-    outbox.add_argument("--after", type=int, metavar="ID", default=_FIRST_MESSAGE,
-                        help="the last id of the page before")  # fmt: skip
-    outbox.set_defaults(command=commands.show_outbox)
-
-    differences = add("differences", parents=paged, help="list what reconciliation has found")
-    differences.add_argument("--state", choices=("open", "resolved", "all"), default="open")
-    differences.add_argument("--kind", choices=[kind.value for kind in DifferenceKind])
-    differences.add_argument("--after", type=UUID, metavar="ID",
-                             help="the last id of the page before")  # fmt: skip
-    differences.set_defaults(command=commands.show_differences)
-
-    invariants = add("invariants", parents=plain_, help="check that the money is right")
-    invariants.set_defaults(command=commands.show_invariants)
-
-    payment = add("payment", parents=plain_, help="show all that is known of a payment")
-    payment.add_argument("id", type=UUID)
-    payment.set_defaults(command=commands.show_payment)
-
-
-def _add_audit(add: Any, paged: list[Any], plain_: list[Any]) -> None:
-    top = add("audit", help="check the audit trails against their seals")
-    add = top.add_subparsers(title="commands", required=True, metavar="COMMAND").add_parser
-    seals = add("seals", parents=paged, help="list the seals, newest first")
-    seals.add_argument("--before", type=int, metavar="ID", help="the last id of the page before")
-    seals.set_defaults(command=audit.show_seals)
-
-    verify = add("verify", parents=plain_, help="check that the trails are as they were sealed")
+    verify = add("verify-audit", parents=[every], help="Check the audit trails against their seals")
     verify.add_argument("--since", type=audit.moment, metavar="TIME",
                         help="leave out what was sealed before (ISO 8601, UTC)")  # fmt: skip
     verify.add_argument("--anchors", type=Path, metavar="FILE",
                         help="a worker's log: its seals must be those of the database")  # fmt: skip
     verify.set_defaults(command=audit.verify)
-
-
-def _add_acting(add: Any, parents: list[Any]) -> None:
-    resolve = add("resolve", parents=parents, help="decide on a payment or refund in review")
-    resolve.add_argument("kind", choices=("payment", "refund"))
-    resolve.add_argument("id", type=UUID)
-    resolve.add_argument("outcome", choices=("succeeded", "failed", "canceled"))
-    resolve.add_argument("--provider-ref", help="the charge's or refund's id at the provider")
-    resolve.add_argument("--amount", type=int, metavar="MINOR",
-                         help="what the provider took, in minor units")  # fmt: skip
-    resolve.add_argument("--key", help="an idempotency key, to repeat the command safely")
-    resolve.set_defaults(command=commands.resolve)
-
-    _add_manual_refunds(add, parents)
-
-    replay = add("replay", parents=parents, help="send a message of the outbox once more")
-    replay.add_argument("message", type=int)
-    replay.set_defaults(command=commands.replay)
-
-    reconcile = add("reconcile", parents=parents, help="compare the books now")
-    reconcile.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="SECONDS",
-                           help="for the end of the run (%(default)g)")  # fmt: skip
-    reconcile.set_defaults(command=commands.run_reconciliation)
-
-
-def _add_manual_refunds(add: Any, parents: list[Any]) -> None:
-    kind_help = "an orphan capture in review, or a refund that failed for good or came back"
-    retry = add("retry", parents=parents, help="have a refund tried again")
-    record = add("record", parents=parents, help="book a refund that was made otherwise")
-    record.add_argument("--provider-ref", required=True, metavar="REF",
-                        help="the refund's id at the provider, or the transfer's")  # fmt: skip
-    record.add_argument("--amount", type=int, metavar="MINOR",
-                        help="what was given back, in minor units")  # fmt: skip
-    dismiss = add("dismiss", parents=parents, help="decide that nothing replaces a refund")
-    for verb, command in (("retry", retry), ("record", record), ("dismiss", dismiss)):
-        kinds = ("refund",) if verb == "dismiss" else ("orphan", "refund")
-        command.add_argument("kind", choices=kinds, help=kind_help)
-        command.add_argument("id", type=UUID)
-        command.add_argument("--key", help="an idempotency key, to repeat the command safely")
-        command.set_defaults(command=commands.give_back, verb=verb)
-
-    again = add("replay-event", parents=parents, help="have a parked event looked at once more")
-    end = add("dismiss-event", parents=parents, help="dismiss a parked event for good")
-    for command, is_again in ((again, True), (end, False)):
-        command.add_argument("provider")
-        command.add_argument("event", help="the event's id")
-        command.set_defaults(command=commands.end_parked, again=is_again)
-
-    every = add("dismiss-events", parents=parents, help="dismiss parked events in bulk")
-    every.add_argument("provider")
-    every.add_argument("--type", help="only events of this type")
-    every.add_argument("--before", type=audit.moment, metavar="TIME",
-                       help="only those parked before (ISO 8601, UTC)")  # fmt: skip
-    every.add_argument("--named", action="store_true",
-                       help="also those that name a payment or a refund of ours")  # fmt: skip
-    every.set_defaults(command=commands.dismiss_parked)
-
-
-def _limit(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= MAX_LIMIT:
-        raise argparse.ArgumentTypeError(f"give 1 to {MAX_LIMIT}")
-    return number
+    return top
 
 
 def _name(text: str) -> str:

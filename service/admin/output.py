@@ -1,7 +1,6 @@
 """What a command says: tables on a terminal, tab-separated lines in a pipe, or JSON."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -35,6 +34,33 @@ class Output:
             self._stream.write(raw.decode() + "\n")
         return self._as_json
 
+    def show(self, title: str, answer: dict[str, Any]) -> None:
+        """Print an answer of the API: a page as a table, else its facts and then its parts."""
+        if self.document(answer):
+            return
+        if answer.keys() == {"items", "next_cursor"}:
+            self._items(title, answer["items"])
+            if answer["next_cursor"] and self._console.is_terminal:
+                self.say(f"more: --cursor {answer['next_cursor']}")
+            return
+        parts = {name: value for name, value in answer.items() if _is_part(value)}
+        self.facts(title, [each for each in answer.items() if each[0] not in parts])
+        for name, value in parts.items():
+            part = name.replace("_", " ").capitalize()
+            if isinstance(value, dict):
+                self.show(part, value)
+            else:
+                self._items(part, value)
+
+    def _items(self, title: str, items: Sequence[dict[str, Any]]) -> None:
+        """Print a list; a terminal is spared the columns that are empty all the way down."""
+        columns = [
+            name
+            for name in (items[0] if items else ())
+            if not self._console.is_terminal or any(item[name] is not None for item in items)
+        ]
+        self.table(title, columns, [[item[name] for name in columns] for item in items])
+
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Print rows under their columns."""
         if not self._console.is_terminal:
@@ -48,7 +74,15 @@ class Output:
 
     def facts(self, title: str, facts: Sequence[tuple[str, Cell]]) -> None:
         """Print names and values."""
-        self.table(title, ("name", "value"), facts)
+        if facts:
+            self.table(title, ("name", "value"), facts)
+
+
+def _is_part(value: Any) -> bool:
+    """Tell whether a value is an object or a list of objects, which is printed by itself."""
+    if isinstance(value, list):
+        return all(isinstance(each, dict) for each in value)
+    return isinstance(value, dict)
 
 
 def plain(cell: Cell) -> str:
@@ -56,8 +90,8 @@ def plain(cell: Cell) -> str:
     match cell:
         case None:
             return NOTHING
-        case datetime():
-            return cell.strftime("%Y-%m-%d %H:%M:%SZ")
+        case list():
+            return plain(" ".join(map(plain, cell)))
         case dict():
             return plain(" ".join(f"{name}={plain(value)}" for name, value in cell.items()))
     return "".join(

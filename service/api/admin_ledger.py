@@ -1,31 +1,61 @@
-"""What operators see: the money invariants and the ledger."""
+"""What operators see of the books: the money invariants and the ledger."""
 
-from service.api.app_keys import CONTEXT
-from service.api.schemas import Invariants, LedgerEntries, LedgerQuery, Pending
-from service.usecases import health, payments
-from service.views import ledger_view
-from service.web.endpoint import Call, Nothing, Reply
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from service.api.common import ADMIN, CONTEXT
+from service.store import payments as store
+from service.store.rows import Page, whole
+from service.usecases import health
+from service.views import LedgerEntryView, ledger_view
+from service.web.endpoint import Call, Endpoint, Nothing, Reply
+
+
+class LedgerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose ledger entries."""
+
+    payment_id: UUID
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """Work that is not finished."""
+
+    outbox: int
+    unresolved_payments: int
+    paid_not_granted: int
+
+
+class Invariants(msgspec.Struct, frozen=True):
+    """Rows that break each money invariant (all 0 when all is well), and what is under way."""
+
+    invariants: dict[str, int]
+    pending: Pending
 
 
 async def get_invariants(call: Call[Nothing, Nothing]) -> Reply:
-    """Count the rows that break each money invariant, and the work under way."""
+    """Check the money: count the rows that break each invariant, and the work under way."""
     context = call.app(CONTEXT)
     violations = await health.violations(context)
     backlog = await health.backlog(context)
-    return Reply(
-        200,
-        Invariants(
-            violations,
-            Pending(
-                outbox=sum(backlog.outbox.values()),
-                unresolved_payments=sum(backlog.unresolved.values()),
-                paid_not_granted=backlog.paid_not_granted,
-            ),
-        ),
+    pending = Pending(
+        outbox=sum(backlog.outbox.values()),
+        unresolved_payments=sum(backlog.unresolved.values()),
+        paid_not_granted=backlog.paid_not_granted,
     )
+    return Reply(200, Invariants(violations, pending))
 
 
 async def get_ledger(call: Call[Nothing, LedgerQuery]) -> Reply:
-    """Read a payment's ledger entries."""
-    entries = await payments.ledger_entries(call.app(CONTEXT), call.query.payment_id)
-    return Reply(200, LedgerEntries(tuple(map(ledger_view, entries))))
+    """Read a payment's ledger entries, oldest first."""
+    entries = await store.ledger_entries(call.app(CONTEXT).db, call.query.payment_id)
+    return Reply(200, whole(entries).map(ledger_view))
+
+
+ROUTES: Final = (
+    Endpoint("GET", "/v1/admin/invariants", get_invariants, ADMIN, {200: Invariants}, tag="admin"),
+    Endpoint(
+        "GET", "/v1/admin/ledger", get_ledger, ADMIN, {200: Page[LedgerEntryView]}, tag="admin",
+    ),
+)  # fmt: skip

@@ -1,22 +1,31 @@
 """Merchants' endpoints over HTTP, for operators."""
 
-from datetime import datetime
-from typing import Annotated, Literal
-from uuid import UUID
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from service import errors as e
 from service.admin_views import DeliveryView, EndpointView, delivery_view, endpoint_view
-from service.api.admin_operations import number
-from service.api.admin_schemas import Note, Reason
-from service.api.app_keys import CONTEXT
-from service.api.schemas import Cursor, Limit
+from service.api.common import (
+    ADMIN,
+    CONTEXT,
+    Note,
+    NumberedPageQuery,
+    PageQuery,
+    Reason,
+    by,
+    number,
+)
 from service.merchant_webhooks.catalog import EventType
-from service.store.merchant_webhook_endpoints import Change
+from service.store import merchant_webhook_endpoints as store
+from service.store.merchant_webhook_deliveries import State
+from service.store.merchant_webhook_endpoints import Change, Shown
+from service.store.rows import Page
 from service.usecases import merchant_webhook_endpoints
 from service.usecases.merchant_webhook_endpoints import Register, WithSecret
-from service.web.endpoint import Call, Nothing, Reply
+from service.views import Timestamp
+from service.web.endpoint import Call, Endpoint, Nothing, Reply
 from service.web.parse import TEXT
 
 Url = Annotated[
@@ -59,20 +68,16 @@ class ChangeEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Literal["enabled", "disabled"] | None = None
 
 
-class EndpointQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EndpointQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     """Which endpoints."""
 
-    state: Literal["enabled", "disabled", "closed", "all"] = "all"
-    cursor: Cursor | None = None
-    limit: Limit = 20
+    state: Shown = "all"
 
 
-class DeliveryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeliveryQuery(NumberedPageQuery, frozen=True, forbid_unknown_fields=True):
     """Which deliveries; `exhausted` are those that are not tried any more by themselves."""
 
-    state: Literal["pending", "succeeded", "exhausted", "canceled", "all"] = "all"
-    cursor: Annotated[int, Meta(ge=1, le=2**62)] | None = None
-    limit: Limit = 20
+    state: State = "all"
 
 
 class EndpointWithSecret(msgspec.Struct, frozen=True):
@@ -83,122 +88,84 @@ class EndpointWithSecret(msgspec.Struct, frozen=True):
 
     endpoint: EndpointView
     secret: str
-    previous_until: datetime | None
+    previous_until: Timestamp | None
 
 
-class EndpointPage(msgspec.Struct, frozen=True):
-    """Endpoints, oldest first; `next_cursor` is null on the last page."""
-
-    endpoints: tuple[EndpointView, ...]
-    next_cursor: UUID | None
-
-
-class DeliveryPage(msgspec.Struct, frozen=True):
-    """Deliveries, newest first; `next_cursor` is null on the last page."""
-
-    deliveries: tuple[DeliveryView, ...]
-    next_cursor: int | None
-
-
-async def register_endpoint(call: Call[RegisterEndpoint, Nothing]) -> Reply:
-    """Register an endpoint."""
+async def register_webhook_endpoint(call: Call[RegisterEndpoint, Nothing]) -> Reply:
+    """Register a merchant's endpoint."""
     body = call.body
     made = await merchant_webhook_endpoints.register(
         call.app(CONTEXT),
         Register(body.url, body.event_types, body.description),
-        actor=call.caller.user_id,
-        reason=body.note,
+        by(call),
     )
     return Reply(201, _with_secret(made))
 
 
-async def list_endpoints(call: Call[Nothing, EndpointQuery]) -> Reply:
-    """List endpoints, oldest first."""
-    query = call.query
-    found = await merchant_webhook_endpoints.list_endpoints(
-        call.app(CONTEXT), shown=query.state, after=query.cursor, limit=query.limit + 1
-    )
-    page = found[: query.limit]
-    cursor = page[-1].id if len(found) > query.limit else None
-    return Reply(200, EndpointPage(tuple(map(endpoint_view, page)), cursor))
+async def list_webhook_endpoints(call: Call[Nothing, EndpointQuery]) -> Reply:
+    """List merchants' endpoints, oldest first."""
+    found = await store.list_endpoints(call.app(CONTEXT).db, **msgspec.structs.asdict(call.query))
+    return Reply(200, found.map(endpoint_view))
 
 
-async def get_endpoint(call: Call[Nothing, Nothing]) -> Reply:
-    """Read an endpoint."""
+async def get_webhook_endpoint(call: Call[Nothing, Nothing]) -> Reply:
+    """Read a merchant's endpoint."""
     row = await merchant_webhook_endpoints.get(call.app(CONTEXT), call.ids["endpoint_id"])
     return Reply(200, endpoint_view(row))
 
 
-async def change_endpoint(call: Call[ChangeEndpoint, Nothing]) -> Reply:
-    """Change an endpoint."""
+async def change_webhook_endpoint(call: Call[ChangeEndpoint, Nothing]) -> Reply:
+    """Change, disable or enable an endpoint."""
     body = call.body
     types = None if body.event_types is None else [*dict.fromkeys(body.event_types)]
     row = await merchant_webhook_endpoints.change(
         call.app(CONTEXT),
         call.ids["endpoint_id"],
         Change(body.url, types, body.description, body.status),  # type: ignore[arg-type]
-        actor=call.caller.user_id,
-        reason=body.note,
+        by(call),
     )
     return Reply(200, endpoint_view(row))
 
 
-async def close_endpoint(call: Call[Reason, Nothing]) -> Reply:
+async def close_webhook_endpoint(call: Call[Reason, Nothing]) -> Reply:
     """Close an endpoint for good."""
     row = await merchant_webhook_endpoints.close(
-        call.app(CONTEXT),
-        call.ids["endpoint_id"],
-        actor=call.caller.user_id,
-        reason=call.body.note,
+        call.app(CONTEXT), call.ids["endpoint_id"], by(call)
     )
     return Reply(200, endpoint_view(row))
 
 
-async def rotate_secret(call: Call[Reason, Nothing]) -> Reply:
+async def rotate_webhook_secret(call: Call[Reason, Nothing]) -> Reply:
     """Give an endpoint a new secret."""
     made = await merchant_webhook_endpoints.rotate(
-        call.app(CONTEXT),
-        call.ids["endpoint_id"],
-        actor=call.caller.user_id,
-        reason=call.body.note,
+        call.app(CONTEXT), call.ids["endpoint_id"], by(call)
     )
     return Reply(200, _with_secret(made))
 
 
-async def send_test(call: Call[Reason, Nothing]) -> Reply:
+async def test_webhook_endpoint(call: Call[Reason, Nothing]) -> Reply:
     """Send an endpoint a test event."""
     row = await merchant_webhook_endpoints.send_test(
-        call.app(CONTEXT),
-        call.ids["endpoint_id"],
-        actor=call.caller.user_id,
-        reason=call.body.note,
+        call.app(CONTEXT), call.ids["endpoint_id"], by(call)
     )
     return Reply(202, delivery_view(row))
 
 
-async def list_deliveries(call: Call[Nothing, DeliveryQuery]) -> Reply:
-    """List an endpoint's deliveries, newest first."""
-    query = call.query
+async def list_webhook_deliveries(call: Call[Nothing, DeliveryQuery]) -> Reply:
+    """List what was sent to an endpoint, newest first."""
     found = await merchant_webhook_endpoints.list_deliveries(
-        call.app(CONTEXT),
-        call.ids["endpoint_id"],
-        state=query.state,
-        before=query.cursor,
-        limit=query.limit + 1,
+        call.app(CONTEXT), call.ids["endpoint_id"], **msgspec.structs.asdict(call.query)
     )
-    page = found[: query.limit]
-    cursor = page[-1].id if len(found) > query.limit else None
-    return Reply(200, DeliveryPage(tuple(map(delivery_view, page)), cursor))
+    return Reply(200, found.map(delivery_view))
 
 
-async def redeliver(call: Call[Reason, Nothing]) -> Reply:
+async def redeliver_webhook(call: Call[Reason, Nothing]) -> Reply:
     """Send a delivery once more."""
     row = await merchant_webhook_endpoints.redeliver(
         call.app(CONTEXT),
         call.ids["endpoint_id"],
         number(call.path_slugs["delivery"], "No such delivery"),
-        actor=call.caller.user_id,
-        reason=call.body.note,
+        by(call),
     )
     return Reply(202, delivery_view(row))
 
@@ -207,3 +174,37 @@ def _with_secret(made: WithSecret) -> EndpointWithSecret:
     return EndpointWithSecret(
         endpoint_view(made.endpoint), made.secret, made.endpoint.previous_until
     )
+
+
+_ALL: Final = "/v1/admin/webhook-endpoints"
+_ONE: Final = f"{_ALL}/{{endpoint_id}}"
+_TAG: Final = "merchant webhooks"
+ROUTES: Final = (
+    Endpoint(
+        "POST", _ALL, register_webhook_endpoint, ADMIN, {201: EndpointWithSecret}, tag=_TAG,
+        errors=(e.WebhooksNotSetUpError, e.WebhookUrlTakenError, e.WebhookEndpointsFullError),
+    ),
+    Endpoint("GET", _ALL, list_webhook_endpoints, ADMIN, {200: Page[EndpointView]}, tag=_TAG),
+    Endpoint("GET", _ONE, get_webhook_endpoint, ADMIN, {200: EndpointView}, tag=_TAG),
+    Endpoint(
+        "PATCH", _ONE, change_webhook_endpoint, ADMIN, {200: EndpointView}, tag=_TAG,
+        errors=(e.WebhookUrlTakenError,),
+    ),
+    Endpoint("POST", f"{_ONE}/close", close_webhook_endpoint, ADMIN, {200: EndpointView}, tag=_TAG),
+    Endpoint(
+        "POST", f"{_ONE}/rotate", rotate_webhook_secret, ADMIN, {200: EndpointWithSecret},
+        tag=_TAG, errors=(e.WebhooksNotSetUpError,),
+    ),
+    Endpoint(
+        "POST", f"{_ONE}/test", test_webhook_endpoint, ADMIN, {202: DeliveryView}, tag=_TAG,
+        errors=(e.IllegalTransitionError,),
+    ),
+    Endpoint(
+        "GET", f"{_ONE}/deliveries", list_webhook_deliveries, ADMIN, {200: Page[DeliveryView]},
+        tag=_TAG,
+    ),
+    Endpoint(
+        "POST", f"{_ONE}/deliveries/{{delivery}}/redeliver", redeliver_webhook, ADMIN,
+        {202: DeliveryView}, tag=_TAG, errors=(e.IllegalTransitionError,),
+    ),
+)  # fmt: skip

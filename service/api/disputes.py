@@ -1,76 +1,91 @@
 """Disputes over HTTP: the buyer's look at them, and what operators see and decide."""
 
-from typing import Annotated
-from uuid import UUID
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from service.api.admin_review import command_of, reply_of
-from service.api.admin_schemas import EvidenceBody, Reason
-from service.api.app_keys import CONTEXT
-from service.api.schemas import Cursor, Limit
-from service.dispute_views import AdminDispute, DisputeView, admin_dispute_view, dispute_view
+from service import errors as e
+from service.api.common import (
+    ADMIN,
+    CONTEXT,
+    READ,
+    EvidenceBody,
+    PageQuery,
+    Reason,
+    command_of,
+    reply_of,
+)
+from service.dispute_views import (
+    AdminDispute,
+    DisputeView,
+    FraudWarningView,
+    admin_dispute_view,
+    dispute_view,
+)
 from service.domain.dispute import DisputeStatus
+from service.store import disputes as store
+from service.store.rows import Page, whole
 from service.usecases import dispute_review, disputes
-from service.web.endpoint import Call, Nothing, Reply
+from service.web.endpoint import Call, Endpoint, Nothing, Reply
 
 
-class DisputeList(msgspec.Struct, frozen=True):
-    """A payment's disputes, oldest first."""
-
-    disputes: tuple[DisputeView, ...]
-
-
-class DisputeQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DisputeQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     """Which disputes."""
 
     status: DisputeStatus | None = None
-    cursor: Cursor | None = None
-    limit: Limit = 20
-
-
-class DisputePage(msgspec.Struct, frozen=True):
-    """Disputes, newest first; `next_cursor` is null on the last page."""
-
-    disputes: tuple[AdminDispute, ...]
-    next_cursor: UUID | None
 
 
 class CloseDispute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Closes a dispute's review; `revoke` revokes the games of a lost one."""
 
     evidence: EvidenceBody
-    revoke: Annotated[bool, Meta(description="Only for one that is lost")] = False
+    revoke: Annotated[bool, Meta(description="Take the games back; only of one that is lost")] = (
+        False
+    )
 
 
-async def list_of_payment(call: Call[Nothing, Nothing]) -> Reply:
-    """List a payment's disputes."""
+async def list_payment_disputes(call: Call[Nothing, Nothing]) -> Reply:
+    """List a payment's disputes, oldest first."""
     found = await disputes.list_disputes(
         call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id
     )
-    return Reply(200, DisputeList(tuple(map(dispute_view, found))))
+    return Reply(200, whole(found).map(dispute_view))
 
 
-async def list_all(call: Call[Nothing, DisputeQuery]) -> Reply:
+async def list_disputes(call: Call[Nothing, DisputeQuery]) -> Reply:
     """List disputes, newest first."""
-    query = call.query
-    found = await disputes.page(
-        call.app(CONTEXT), status=query.status, before=query.cursor, limit=query.limit + 1
-    )
-    page = found[: query.limit]
-    cursor = page[-1].id if len(found) > query.limit else None
-    return Reply(200, DisputePage(tuple(map(admin_dispute_view, page)), cursor))
+    found = await store.list_disputes(call.app(CONTEXT).db, **msgspec.structs.asdict(call.query))
+    return Reply(200, found.map(admin_dispute_view))
 
 
-async def close(call: Call[CloseDispute, Nothing]) -> Reply:
-    """End the review of a dispute."""
+async def close_dispute_review(call: Call[CloseDispute, Nothing]) -> Reply:
+    """End the review of a dispute, and take the games of a lost one back."""
     command = command_of(call, "dispute_id", call.body.evidence)
     closing = dispute_review.Close(**msgspec.structs.asdict(command), revoke=call.body.revoke)
     return reply_of(await dispute_review.close_dispute(call.app(CONTEXT), closing))
 
 
-async def close_warning(call: Call[Reason, Nothing]) -> Reply:
-    """End a warning of fraud."""
+async def close_fraud_warning(call: Call[Reason, Nothing]) -> Reply:
+    """End a warning of fraud that was looked at."""
     command = command_of(call, "warning_id", EvidenceBody(call.body.note))
     return reply_of(await dispute_review.close_warning(call.app(CONTEXT), command))
+
+
+ROUTES: Final = (
+    Endpoint(
+        "GET", "/v1/payments/{payment_id}/disputes", list_payment_disputes, READ,
+        {200: Page[DisputeView]}, tag="payments",
+    ),
+    Endpoint(
+        "GET", "/v1/admin/disputes", list_disputes, ADMIN, {200: Page[AdminDispute]}, tag="admin",
+    ),
+    Endpoint(
+        "POST", "/v1/admin/disputes/{dispute_id}/close", close_dispute_review, ADMIN,
+        {200: AdminDispute}, tag="admin", errors=(e.IllegalTransitionError,), idempotent=True,
+    ),
+    Endpoint(
+        "POST", "/v1/admin/fraud-warnings/{warning_id}/close", close_fraud_warning, ADMIN,
+        {200: FraudWarningView}, tag="admin", errors=(e.IllegalTransitionError,), idempotent=True,
+    ),
+)  # fmt: skip

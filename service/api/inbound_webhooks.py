@@ -1,15 +1,15 @@
 """Webhooks of payment providers: kept, acknowledged, and processed by a worker."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta
 
-from service.api.app_keys import CONTEXT
+from service import errors as e
+from service.api.common import CONTEXT
 from service.providers.catalog import PROVIDERS
 from service.usecases import inbox
-from service.usecases.inbox import Delivery
-from service.web.endpoint import Call, Nothing, Reply
+from service.usecases.inbox import Delivery, ReceiptOutcome
+from service.web.endpoint import Call, Endpoint, Nothing, Reply
 
 _SCHEMES: Final = dict.fromkeys(provider.signature for provider in PROVIDERS)
 SIGNATURES: Final[list[dict[str, Any]]] = [
@@ -28,16 +28,24 @@ SIGNATURES: Final[list[dict[str, Any]]] = [
 class WebhookReceipt(msgspec.Struct, frozen=True):
     """The acknowledgment: the event is stored, was stored before, or is ignored."""
 
-    outcome: Annotated[str, Meta(description="accepted, duplicate or ignored")]
+    outcome: ReceiptOutcome
     event_id: str | None
 
 
 async def receive_webhook(call: Call[bytes, Nothing]) -> Reply:
-    """Keep an event of a provider; its signature stands for a caller."""
+    """Receive a provider's event; its signature stands for a caller."""
     delivery = Delivery(
         provider=call.path_slugs["provider"],
-        headers=lambda name: call.request.headers.getall(name, []),
+        headers=call.header,
         body=call.body,
     )
     receipt = await inbox.receive(call.app(CONTEXT), delivery)
     return Reply(200, WebhookReceipt(receipt.outcome, receipt.event_id))
+
+
+ROUTES: Final = (
+    Endpoint(
+        "POST", "/v1/webhooks/{provider}", receive_webhook, None, {200: WebhookReceipt},
+        tag="webhooks", errors=(e.WebhookRefusedError,), headers=SIGNATURES,
+    ),
+)  # fmt: skip

@@ -1,18 +1,47 @@
 """Orders over HTTP."""
 
 from collections import Counter
+from typing import Annotated, Final, Literal
 
-from service.api.app_keys import CONTEXT
-from service.api.schemas import CreateOrder, OrderPage, OrderQuery
+import msgspec
+from msgspec import Meta
+
+from service import errors as e
+from service.api.common import CONTEXT, READ, WRITE, PageQuery
+from service.domain.order import MAX_ITEMS, MAX_QUANTITY, OrderStatus
 from service.errors import FieldError, ValidationFailedError
+from service.store import orders as store
+from service.store.rows import Page
 from service.usecases import orders
-from service.views import order_view
-from service.web.endpoint import Call, Nothing, Reply
+from service.views import OrderView, order_view
+from service.web.endpoint import Call, Endpoint, Nothing, Reply
 from service.web.parse import IDEMPOTENT_REPLAYED
+
+GameId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}(?!\n)$", examples=["game-1"])]
+
+
+class OrderItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One game of an order."""
+
+    game_id: GameId
+    quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)] = 1
+
+
+class CreateOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order; prices come from the Game Catalog. A game is named once."""
+
+    currency: Literal["EUR", "GBP", "JPY", "USD"]
+    items: Annotated[tuple[OrderItem, ...], Meta(min_length=1, max_length=MAX_ITEMS)]
+
+
+class OrderQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    """Which of the caller's orders."""
+
+    status: OrderStatus | None = None
 
 
 async def create_order(call: Call[CreateOrder, Nothing]) -> Reply:
-    """Create an order at the catalogue's prices; a key makes a repeat harmless."""
+    """Create an order at the catalog's prices; a key makes a repeat harmless."""
     _refuse_repeated_games(call.body)
     answer = await orders.create_order(
         call.app(CONTEXT),
@@ -30,25 +59,18 @@ async def create_order(call: Call[CreateOrder, Nothing]) -> Reply:
     return Reply(answer.status, answer.body, headers)
 
 
+async def list_orders(call: Call[Nothing, OrderQuery]) -> Reply:
+    """List your orders, newest first."""
+    found = await store.list_orders(
+        call.app(CONTEXT).db, call.caller.user_id, **msgspec.structs.asdict(call.query)
+    )
+    return Reply(200, found.map(order_view))
+
+
 async def get_order(call: Call[Nothing, Nothing]) -> Reply:
-    """Read one order."""
+    """Read an order."""
     order = await orders.get_order(call.app(CONTEXT), call.ids["order_id"], call.caller.user_id)
     return Reply(200, order_view(order))
-
-
-async def list_orders(call: Call[Nothing, OrderQuery]) -> Reply:
-    """List the caller's orders, newest first."""
-    query = call.query
-    found = await orders.list_orders(
-        call.app(CONTEXT),
-        call.caller.user_id,
-        before=query.cursor,
-        status=query.status,
-        limit=query.limit + 1,  # one more tells whether there is a next page
-    )
-    page = found[: query.limit]
-    cursor = page[-1].id if len(found) > query.limit else None
-    return Reply(200, OrderPage(tuple(map(order_view, page)), cursor))
 
 
 async def cancel_order(call: Call[Nothing, Nothing]) -> Reply:
@@ -66,3 +88,19 @@ def _refuse_repeated_games(body: CreateOrder) -> None:
     )
     if problems:
         raise ValidationFailedError(fields=problems)
+
+
+ONE: Final = "/v1/orders/{order_id}"
+ROUTES: Final = (
+    Endpoint(
+        "POST", "/v1/orders", create_order, WRITE, {201: OrderView}, tag="orders",
+        errors=(e.GameUnavailableError, e.AmountNotPayableError, e.IntegrationUnavailableError),
+        key_optional=True,
+    ),
+    Endpoint("GET", "/v1/orders", list_orders, READ, {200: Page[OrderView]}, tag="orders"),
+    Endpoint("GET", ONE, get_order, READ, {200: OrderView}, tag="orders"),
+    Endpoint(
+        "POST", f"{ONE}/cancel", cancel_order, WRITE, {200: OrderView}, tag="orders",
+        errors=(e.IllegalTransitionError, e.LivePaymentExistsError),
+    ),
+)  # fmt: skip

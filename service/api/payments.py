@@ -1,25 +1,50 @@
-"""Payments and refunds over HTTP."""
+"""Payments over HTTP."""
 
-from typing import Any
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
-from service.api.app_keys import CONTEXT
-from service.api.schemas import (
-    CapturePayment,
-    CreatePayment,
-    CreateRefund,
-    PaymentPage,
-    PaymentQuery,
-    RefundList,
-    Timeline,
-)
-from service.domain.payment import Operation
-from service.usecases import operations, payments, refunds
-from service.usecases.answer import CommandResponse
-from service.views import event_view, payment_view, refund_view
-from service.web.endpoint import Call, Nothing, Reply
-from service.web.parse import IDEMPOTENT_REPLAYED
+import msgspec
+from msgspec import Meta
 
-REPLAYED = {IDEMPOTENT_REPLAYED: "true"}
+from service import errors as e
+from service.api.common import CONTEXT, READ, WRITE, Amount, PageQuery, reply_of
+from service.domain.payment import CaptureMethod
+from service.store import payments as store
+from service.store.rows import Page, whole
+from service.usecases import operations, payments
+from service.views import EventView, PaymentView, event_view, payment_view
+from service.web.endpoint import Call, Endpoint, Nothing, Reply
+from service.web.parse import OptionalBody
+
+PaymentMethod = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_]{1,128}(?!\n)$",
+        description="The provider's token of a payment method; never a card number",
+        examples=["pm_ok"],
+    ),
+]
+
+
+class CreatePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A payment of an order's total."""
+
+    order_id: UUID
+    provider: Annotated[str, Meta(pattern=r"^[a-z]{1,32}(?!\n)$")] | None = None
+    capture: CaptureMethod = "automatic"
+    payment_method: PaymentMethod = "pm_ok"
+
+
+class CapturePayment(OptionalBody, frozen=True, forbid_unknown_fields=True):
+    """A capture; without an amount, of all that is authorized. The rest is let go."""
+
+    amount: Amount | None = None
+
+
+class PaymentQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    """Which of the caller's payments."""
+
+    order_id: UUID | None = None
 
 
 async def create_payment(call: Call[CreatePayment, Nothing]) -> Reply:
@@ -37,36 +62,29 @@ async def create_payment(call: Call[CreatePayment, Nothing]) -> Reply:
             correlation_id=call.correlation_id,
         ),
     )
-    return _reply(answer)
+    return reply_of(answer)
+
+
+async def list_payments(call: Call[Nothing, PaymentQuery]) -> Reply:
+    """List your payments, newest first."""
+    found = await store.list_payments(
+        call.app(CONTEXT).db, call.caller.user_id, **msgspec.structs.asdict(call.query)
+    )
+    return Reply(200, found.map(payment_view))
 
 
 async def get_payment(call: Call[Nothing, Nothing]) -> Reply:
-    """Read one payment."""
+    """Read a payment."""
     payment = await payments.show_payment(
         call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id
     )
     return Reply(200, payment)
 
 
-async def list_payments(call: Call[Nothing, PaymentQuery]) -> Reply:
-    """List the caller's payments, newest first."""
-    query = call.query
-    found = await payments.list_payments(
-        call.app(CONTEXT),
-        call.caller.user_id,
-        order_id=query.order_id,
-        before=query.cursor,
-        limit=query.limit + 1,  # one more tells whether there is a next page
-    )
-    page = found[: query.limit]
-    cursor = page[-1].id if len(found) > query.limit else None
-    return Reply(200, PaymentPage(tuple(map(payment_view, page)), cursor))
-
-
 async def get_timeline(call: Call[Nothing, Nothing]) -> Reply:
-    """Read what happened to a payment."""
+    """Read what happened to a payment, oldest first."""
     events = await payments.timeline(call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id)
-    return Reply(200, Timeline(tuple(map(event_view, events))))
+    return Reply(200, whole(events).map(event_view))
 
 
 async def capture_payment(call: Call[CapturePayment, Nothing]) -> Reply:
@@ -79,33 +97,10 @@ async def cancel_payment(call: Call[Nothing, Nothing]) -> Reply:
     return await _operate(call, "cancel")
 
 
-async def create_refund(call: Call[CreateRefund, Nothing]) -> Reply:
-    """Refund a payment, in part or in full."""
-    answer = await refunds.refund(
-        call.app(CONTEXT),
-        refunds.Refund(
-            user_id=call.caller.user_id,
-            payment_id=call.ids["payment_id"],
-            amount_minor=call.body.amount,
-            reason=call.body.reason,
-            key=call.idempotency_key,
-            fingerprint=call.fingerprint.hex(),
-            correlation_id=call.correlation_id,
-        ),
-    )
-    return _reply(answer)
-
-
-async def list_refunds(call: Call[Nothing, Nothing]) -> Reply:
-    """List a payment's refunds."""
-    found = await refunds.list_refunds(
-        call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id
-    )
-    return Reply(200, RefundList(tuple(map(refund_view, found))))
-
-
 async def _operate(
-    call: Call[Any, Nothing], operation: Operation, amount_minor: int | None = None
+    call: Call[Any, Nothing],
+    operation: Literal["capture", "cancel"],
+    amount_minor: int | None = None,
 ) -> Reply:
     answer = await operations.operate_on(
         call.app(CONTEXT),
@@ -119,8 +114,32 @@ async def _operate(
             amount_minor=amount_minor,
         ),
     )
-    return _reply(answer)
+    return reply_of(answer)
 
 
-def _reply(answer: CommandResponse) -> Reply:
-    return Reply(answer.status, answer.body, REPLAYED if answer.replayed else {})
+ONE: Final = "/v1/payments/{payment_id}"
+_ANSWERS: Final = {200: PaymentView, 202: PaymentView}
+_HELD: Final = (e.IllegalTransitionError, e.ProviderUnavailableError)
+ROUTES: Final = (
+    Endpoint(
+        "POST", "/v1/payments", create_payment, WRITE, {201: PaymentView, 202: PaymentView},
+        tag="payments", idempotent=True,
+        errors=(
+            e.NotFoundError, e.OrderNotPayableError, e.LivePaymentExistsError,
+            e.AlreadyOwnedError, e.AmountNotPayableError, e.ProviderUnknownError,
+        ),
+    ),
+    Endpoint("GET", "/v1/payments", list_payments, READ, {200: Page[PaymentView]}, tag="payments"),
+    Endpoint("GET", ONE, get_payment, READ, {200: PaymentView}, tag="payments"),
+    Endpoint(
+        "GET", f"{ONE}/timeline", get_timeline, READ, {200: Page[EventView]}, tag="payments",
+    ),
+    Endpoint(
+        "POST", f"{ONE}/capture", capture_payment, WRITE, _ANSWERS, tag="payments",
+        idempotent=True, errors=(e.CaptureExceedsAuthorizedError, *_HELD),
+    ),
+    Endpoint(
+        "POST", f"{ONE}/cancel", cancel_payment, WRITE, _ANSWERS, tag="payments",
+        idempotent=True, errors=_HELD,
+    ),
+)  # fmt: skip

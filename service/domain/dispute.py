@@ -7,7 +7,7 @@ its three `warning_*` ones as two: a `warning` is an inquiry, in which no money 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from service.domain.money import Money
 
@@ -35,6 +35,9 @@ TRANSITIONS: Final[dict[DisputeStatus, frozenset[DisputeStatus]]] = {
 }
 """Banks begin second rounds, so that no status is the last one. Only an inquiry is never come back
 to once it has become a chargeback."""
+
+DisputeReview = Literal["answer", "lost", "won_after_revoke"]
+"""Why a dispute waits for a person."""
 
 OPEN: Final = frozenset({_S.WARNING, _S.NEEDS_RESPONSE, _S.UNDER_REVIEW})
 CLOSED: Final = frozenset(DisputeStatus) - OPEN

@@ -1,8 +1,21 @@
 """Double entry: each movement of money as entries that sum to zero. Debit > 0, credit < 0."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from service.domain.money import Money
+
+TransactionKind = Literal[
+    "capture",
+    "refund",
+    "refund_reversal",
+    "capture_reversal",
+    "dispute_withdrawal",
+    "dispute_reinstatement",
+    "dispute_loss",
+    "dispute_loss_reversal",
+]
+"""What moved money."""
 
 SALES = "sales:games"
 DISPUTE_LOSSES = "losses:disputes"

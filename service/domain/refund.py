@@ -1,7 +1,7 @@
 """Refunds: their states."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 
 class RefundStatus(StrEnum):
@@ -17,6 +17,9 @@ class RefundStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
+
+RefundOrigin = Literal["api", "provider"]
+"""Who made a refund: a request, or somebody in the provider's dashboard."""
 
 _S = RefundStatus
 TRANSITIONS: Final[dict[RefundStatus, frozenset[RefundStatus]]] = {

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from service.store.database import Database, Transaction
+from service.store.rows import columns, rows_of
 
 Subject = Literal[
     "payment",
@@ -36,7 +37,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
 class AuditEntryRow(msgspec.Struct, frozen=True):
     """An entry of the trail; `seq` counts within its subject."""
 
-    subject: str
+    subject: Subject
     subject_id: str
     seq: int
     at: datetime
@@ -65,23 +66,16 @@ async def record(transaction: Transaction, action: AuditEntry) -> None:
 async def list_actions(db: Database, subjects: list[tuple[Subject, str]]) -> list[AuditEntryRow]:
     """Return what was done to these subjects, oldest first."""
     rows = await db.read(
-        """
-        SELECT a.subject, a.subject_id, a.seq, a.at, a.actor, a.action, a.reason,
-               a.evidence::text, a.correlation_id
+        f"""
+        SELECT {columns(AuditEntryRow, "a")}
         FROM json_to_recordset(%s::json) AS s(subject text, subject_id text)
         JOIN admin_actions a ON a.subject = s.subject AND a.subject_id = s.subject_id
         ORDER BY a.at, a.subject, a.subject_id, a.seq
-        """,
+        """,  # noqa: S608  constants only
         (
             msgspec.json.encode(
                 [{"subject": subject, "subject_id": key} for subject, key in subjects]
             ).decode(),
         ),
     )
-    return [_row(*row) for row in rows]
-
-
-def _row(*columns: Any) -> AuditEntryRow:
-    *what, evidence, correlation_id = columns
-    values: list[Any] = [*what, msgspec.json.decode(evidence), correlation_id]
-    return AuditEntryRow(*values)
+    return rows_of(AuditEntryRow, rows)

@@ -8,23 +8,13 @@ from typing import Final
 import msgspec
 
 from service.store.database import Database, Transaction
+from service.store.rows import Keyset, Page, columns
 
 SEALERS_LOCK: Final = 0x5EA1
 """The advisory lock of whoever seals; as a bare number it is none of those that a hash gives."""
 
 LOOK_S: Final = 0.02
 """Between two looks whether older transactions have ended; ours take a few milliseconds."""
-
-_COLUMNS: Final = """
-    id, first_position, last_position, entries, cardinality(chains), encode(root, 'hex'),
-    encode(hash, 'hex'), sealed_at
-"""
-
-# The trigger works out the rest (migration 0016).
-_SEAL: Final = (
-    "INSERT INTO audit_seals (last_position, sealed_at) VALUES (%s, %s) RETURNING"  # noqa: S608
-    + _COLUMNS
-)
 
 
 class SealRow(msgspec.Struct, frozen=True):
@@ -38,6 +28,22 @@ class SealRow(msgspec.Struct, frozen=True):
     root: str
     hash: str
     sealed_at: datetime
+
+
+_COLUMNS: Final = columns(
+    SealRow,
+    "audit_seals",
+    chains="cardinality(chains)",
+    root="encode(root, 'hex')",
+    hash="encode(hash, 'hex')",
+)
+_LIST: Final = Keyset(SealRow, _COLUMNS, "audit_seals", newest_first=True)
+
+# The trigger works out the rest (migration 0016).
+_SEAL: Final = (
+    "INSERT INTO audit_seals (last_position, sealed_at) VALUES (%s, %s)"  # noqa: S608
+    f" RETURNING {_COLUMNS}"
+)
 
 
 class Unsealed(msgspec.Struct, frozen=True):
@@ -104,14 +110,9 @@ async def _older_have_ended(transaction: Transaction, wait_s: float) -> bool:
         await asyncio.sleep(LOOK_S)
 
 
-async def list_seals(db: Database, *, before: int | None, limit: int) -> list[SealRow]:
-    """Return seals, newest first, from `before` on (exclusive)."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM audit_seals WHERE %(before)s IS NULL OR id < %(before)s"  # noqa: S608  constants only
-        " ORDER BY id DESC LIMIT %(limit)s",
-        {"before": before, "limit": limit},
-    )
-    return [SealRow(*row) for row in rows]
+async def list_seals(db: Database, *, cursor: int | None, limit: int) -> Page[SealRow]:
+    """Return seals, newest first."""
+    return await _LIST.page(db, cursor, limit)
 
 
 async def unsealed(db: Database) -> Unsealed:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from service.domain.payment import CaptureMethod
 from service.store import idempotency as keys
 from service.store.database import Database
 from service.store.idempotency import BeginOutcome, Claim, begin_outcome
@@ -104,7 +105,7 @@ class BeginPayment(Claim, frozen=True, kw_only=True):
     attempt_id: UUID
     order_id: UUID
     provider: str
-    capture_method: str
+    capture_method: CaptureMethod
     payment_method: str
     limits: dict[str, tuple[int, int]] | None = None
 

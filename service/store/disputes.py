@@ -11,14 +11,10 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.dispute import DisputeReview, DisputeStatus
 from service.store.database import Database, Row, Transaction
 from service.store.record_outcomes import EntryRow
-
-_COLUMNS: Final = """
-    d.id, d.payment_id, d.provider, d.provider_ref, d.amount_minor, d.currency, d.reason, d.status,
-    d.evidence_due_at, d.withdrawn_minor, d.reinstated_minor, d.review, d.version, d.disputed_at,
-    d.created_at, d.updated_at, d.closed_at
-"""
+from service.store.rows import Keyset, Page, columns, row_of, rows_of
 
 
 class DisputeRow(msgspec.Struct, frozen=True):
@@ -31,16 +27,20 @@ class DisputeRow(msgspec.Struct, frozen=True):
     amount_minor: int
     currency: str
     reason: str
-    status: str
+    status: DisputeStatus
     evidence_due_at: datetime | None
     withdrawn_minor: int
     reinstated_minor: int
-    review: str | None
+    review: DisputeReview | None
     version: int
     disputed_at: datetime
     created_at: datetime
     updated_at: datetime
     closed_at: datetime | None
+
+
+_COLUMNS: Final = columns(DisputeRow, "d")
+_LIST: Final = Keyset(DisputeRow, _COLUMNS, "disputes d", newest_first=True)
 
 
 class Movement(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ class SyncDispute(msgspec.Struct, frozen=True):
     amount_minor: int
     currency: str
     reason: str
-    status: str
+    status: DisputeStatus
     evidence_due_at: datetime | None
     withdrawn_minor: int
     reinstated_minor: int
@@ -185,7 +185,7 @@ async def get(db: Database, dispute_id: UUID) -> DisputeRow | None:
         f"SELECT {_COLUMNS} FROM disputes d WHERE d.id = %s",  # noqa: S608  constants only
         (dispute_id,),
     )
-    return DisputeRow(*rows[0]) if rows else None
+    return row_of(DisputeRow, rows[0]) if rows else None
 
 
 async def of_reference(db: Database, provider: str, provider_ref: str) -> DisputeRow | None:
@@ -195,7 +195,7 @@ async def of_reference(db: Database, provider: str, provider_ref: str) -> Disput
         " WHERE d.provider = %s AND d.provider_ref = %s",
         (provider, provider_ref),
     )
-    return DisputeRow(*rows[0]) if rows else None
+    return row_of(DisputeRow, rows[0]) if rows else None
 
 
 async def of_payment(db: Database, payment_id: UUID) -> list[DisputeRow]:
@@ -204,23 +204,14 @@ async def of_payment(db: Database, payment_id: UUID) -> list[DisputeRow]:
         f"SELECT {_COLUMNS} FROM disputes d WHERE d.payment_id = %s ORDER BY d.id",  # noqa: S608  constants only
         (payment_id,),
     )
-    return [DisputeRow(*row) for row in rows]
+    return rows_of(DisputeRow, rows)
 
 
-async def page(
-    db: Database, *, status: str | None, before: UUID | None, limit: int
-) -> list[DisputeRow]:
-    """Return disputes, newest first, from `before` on (exclusive)."""
-    condition = "true" if status is None else "d.status = %(status)s"
-    rows = await db.read(
-        f"""
-        SELECT {_COLUMNS} FROM disputes d
-        WHERE {condition} AND (%(before)s::uuid IS NULL OR d.id < %(before)s::uuid)
-        ORDER BY d.id DESC LIMIT %(limit)s
-        """,  # noqa: S608  constants only; values are parameters
-        {"status": status, "before": before, "limit": limit},
-    )
-    return [DisputeRow(*row) for row in rows]
+async def list_disputes(
+    db: Database, *, status: DisputeStatus | None, cursor: UUID | None, limit: int
+) -> Page[DisputeRow]:
+    """Return disputes, newest first."""
+    return await _LIST.page(db, cursor, limit, status=status)
 
 
 async def open_at(
@@ -236,7 +227,7 @@ async def open_at(
         """,  # noqa: S608  constants only; values are parameters
         {"after": after, "provider": provider, "before": before, "limit": limit},
     )
-    return [DisputeRow(*row) for row in rows]
+    return rows_of(DisputeRow, rows)
 
 
 async def payment_of_charge(db: Database, provider: str, charge_ref: str) -> UUID | None:

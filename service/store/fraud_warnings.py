@@ -1,17 +1,15 @@
 """Warnings of fraud: what a card's network suspects before its customer disputes."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from service.store.database import Database
+from service.store.rows import columns, row_of, rows_of
 
-_COLUMNS: Final = """
-    w.id, w.payment_id, w.provider, w.provider_ref, w.fraud_type, w.actionable, w.status,
-    w.warned_at, w.created_at, w.updated_at
-"""
+WarningStatus = Literal["open", "closed"]
 
 
 class FraudWarningRow(msgspec.Struct, frozen=True):
@@ -23,10 +21,13 @@ class FraudWarningRow(msgspec.Struct, frozen=True):
     provider_ref: str
     fraud_type: str
     actionable: bool
-    status: str
+    status: WarningStatus
     warned_at: datetime
     created_at: datetime
     updated_at: datetime
+
+
+_COLUMNS: Final = columns(FraudWarningRow, "w")
 
 
 class Warn(msgspec.Struct, frozen=True):
@@ -87,7 +88,7 @@ async def get(db: Database, warning_id: UUID) -> FraudWarningRow | None:
         f"SELECT {_COLUMNS} FROM fraud_warnings w WHERE w.id = %s",  # noqa: S608  constants only
         (warning_id,),
     )
-    return FraudWarningRow(*rows[0]) if rows else None
+    return row_of(FraudWarningRow, rows[0]) if rows else None
 
 
 async def of_payment(db: Database, payment_id: UUID) -> list[FraudWarningRow]:
@@ -96,4 +97,4 @@ async def of_payment(db: Database, payment_id: UUID) -> list[FraudWarningRow]:
         f"SELECT {_COLUMNS} FROM fraud_warnings w WHERE w.payment_id = %s ORDER BY w.id",  # noqa: S608  constants only
         (payment_id,),
     )
-    return [FraudWarningRow(*row) for row in rows]
+    return rows_of(FraudWarningRow, rows)

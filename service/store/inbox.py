@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from service.store.database import Database, RefusedError
 from service.store.refunds import COLUMNS as REFUND_COLUMNS
 from service.store.refunds import DueRefund, RefundRow
+from service.store.rows import columns, row_of, rows_of
 
 NAME: Final = "receive_events"
 
@@ -73,10 +74,7 @@ class InboxEvent(msgspec.Struct, frozen=True):
     received_at: datetime
 
 
-EVENT_COLUMNS: Final = """
-    provider, event_id, type, status, outcome, charge_ref, payment_id, claimed_status, attempts,
-    last_error, received_at, ended_at
-"""
+EventStatus = Literal["pending", "processed", "parked", "dismissed"]
 
 
 class ParkedEventRow(msgspec.Struct, frozen=True):
@@ -85,7 +83,7 @@ class ParkedEventRow(msgspec.Struct, frozen=True):
     provider: str
     event_id: str
     type: str
-    status: str
+    status: EventStatus
     outcome: str | None
     charge_ref: str
     payment_id: UUID | None
@@ -94,6 +92,9 @@ class ParkedEventRow(msgspec.Struct, frozen=True):
     last_error: str | None
     received_at: datetime
     ended_at: datetime | None
+
+
+EVENT_COLUMNS: Final = columns(ParkedEventRow, "w")
 
 
 class InboxBacklog(msgspec.Struct, frozen=True):
@@ -118,20 +119,18 @@ async def receive_events(db: Database, items: Sequence[NewEvent]) -> list[bool]:
 async def claim(db: Database, *, at: datetime, until: datetime, limit: int) -> list[InboxEvent]:
     """Take due events and hide them from other workers until `until`."""
     rows = await db.fetch(
-        """
+        f"""
         WITH due AS (
             SELECT provider, event_id FROM webhook_inbox
             WHERE status = 'pending' AND next_attempt_at <= %(at)s
             ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
         UPDATE webhook_inbox w SET attempts = w.attempts + 1, next_attempt_at = %(until)s
         FROM due WHERE w.provider = due.provider AND w.event_id = due.event_id
-        RETURNING w.provider, w.event_id, w.kind, w.type, w.charge_ref, w.refund_ref,
-            w.payment_id, w.attempt_id, w.refund_id, w.object_ref, w.claimed_status, w.attempts,
-            w.correlation_id, w.received_at
-        """,
+        RETURNING {columns(InboxEvent, "w")}
+        """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit},
     )
-    return [InboxEvent(*row) for row in rows]
+    return rows_of(InboxEvent, rows)
 
 
 async def processed(db: Database, event: InboxEvent, outcome: str, at: datetime) -> None:
@@ -164,11 +163,11 @@ async def park(db: Database, event: InboxEvent, *, error: str, at: datetime) -> 
 async def parked(db: Database, *, limit: int) -> list[ParkedEventRow]:
     """Return the events that were left to people, the latest first."""
     rows = await db.read(
-        f"SELECT {EVENT_COLUMNS} FROM webhook_inbox"  # noqa: S608  constants only
-        " WHERE status = 'parked' ORDER BY ended_at DESC LIMIT %s",
+        f"SELECT {EVENT_COLUMNS} FROM webhook_inbox w"  # noqa: S608  constants only
+        " WHERE w.status = 'parked' ORDER BY w.ended_at DESC LIMIT %s",
         (limit,),
     )
-    return [ParkedEventRow(*row) for row in rows]
+    return rows_of(ParkedEventRow, rows)
 
 
 async def backlog(db: Database, at: datetime) -> InboxBacklog:
@@ -214,7 +213,7 @@ async def find_refund(db: Database, event: InboxEvent) -> DueRefund | None:
     if not rows:
         return None
     checks, provider, user_id, charge_ref, *refund = rows[0]
-    row = RefundRow(*refund)
+    row = row_of(RefundRow, refund)
     return DueRefund(checks, event.correlation_id, provider, user_id, charge_ref, row)
 
 

@@ -9,11 +9,12 @@ from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
 from service.store.inbox import EVENT_COLUMNS, ParkedEventRow
+from service.store.rows import row_of
 
 Ended = Literal["done", "not_found", "not_parked"]
 
 _END: Final = f"""
-UPDATE webhook_inbox SET
+UPDATE webhook_inbox w SET
     status = CASE WHEN %(again)s THEN 'pending' ELSE 'dismissed' END,
     ended_at = CASE WHEN NOT %(again)s THEN %(at)s::timestamptz END,
     next_attempt_at = %(at)s
@@ -88,7 +89,7 @@ async def end_parked(
         rows = await transaction.fetch(_END, given)
         if rows:
             await audit_entries.record(transaction, action)
-            return "done", ParkedEventRow(*rows[0])
+            return "done", row_of(ParkedEventRow, rows[0])
         known = await transaction.fetch(
             "SELECT 1 FROM webhook_inbox WHERE provider = %(provider)s AND event_id = %(event_id)s",
             given,

@@ -9,16 +9,15 @@ from uuid import UUID
 
 import msgspec
 
+from service.merchant_webhooks.catalog import EventType
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database, Transaction
+from service.store.rows import Page, columns, page_of, row_of, rows_of
 
+DeliveryStatus = Literal["pending", "succeeded", "exhausted", "canceled"]
+SentType = Literal[EventType, "webhook.test"]
 State = Literal["pending", "succeeded", "exhausted", "canceled", "all"]
-
-_COLUMNS: Final = """
-    d.id, d.endpoint_id, d.event_id, v.type, v.payment_id, v.correlation_id, d.status, d.attempts,
-    d.next_attempt_at, d.last_status, d.last_error, d.created_at, d.ended_at
-"""
 
 
 class DueDelivery(msgspec.Struct, frozen=True):
@@ -50,16 +49,25 @@ class DeliveryRow(msgspec.Struct, frozen=True):
     id: int
     endpoint_id: UUID
     event_id: UUID
-    type: str
+    type: SentType
     payment_id: UUID | None
     correlation_id: str
-    status: str
+    status: DeliveryStatus
     attempts: int
     next_attempt_at: datetime
     last_status: int | None
     last_error: str | None
     created_at: datetime
     ended_at: datetime | None
+
+
+_COLUMNS: Final = columns(
+    DeliveryRow,
+    "d",
+    type="v.type",
+    payment_id="v.payment_id",
+    correlation_id="v.correlation_id",
+)
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -186,12 +194,12 @@ async def get_delivery(db: Database, delivery_id: int) -> DeliveryRow | None:
         " WHERE d.id = %s",
         (delivery_id,),
     )
-    return DeliveryRow(*rows[0]) if rows else None
+    return row_of(DeliveryRow, rows[0]) if rows else None
 
 
 async def list_deliveries(
-    db: Database, endpoint_id: UUID, *, state: State, before: int | None, limit: int
-) -> list[DeliveryRow]:
+    db: Database, endpoint_id: UUID, *, state: State, cursor: int | None, limit: int
+) -> Page[DeliveryRow]:
     """Return an endpoint's deliveries in a state, newest first."""
     # Those that are in a state are few, but for the succeeded ones: they are found by the state's
     # index and sorted. In order of id they would be looked for among all that ever were.
@@ -202,13 +210,13 @@ async def list_deliveries(
         WITH found AS {"" if few else "NOT "}MATERIALIZED (
             SELECT * FROM webhook_deliveries d WHERE {where})
         SELECT {_COLUMNS} FROM (
-            SELECT * FROM found f WHERE %(before)s::bigint IS NULL OR f.id < %(before)s::bigint
+            SELECT * FROM found f WHERE %(cursor)s::bigint IS NULL OR f.id < %(cursor)s::bigint
             ORDER BY f.id DESC LIMIT %(limit)s) d
         JOIN webhook_events v ON v.id = d.event_id ORDER BY d.id DESC
         """,  # noqa: S608  constants only
-        {"endpoint": endpoint_id, "before": before, "limit": limit},
+        {"endpoint": endpoint_id, "cursor": cursor, "limit": limit + 1},
     )
-    return [DeliveryRow(*row) for row in rows]
+    return page_of(rows_of(DeliveryRow, rows), limit)
 
 
 _WHERE: Final[dict[State, str]] = {

@@ -6,21 +6,19 @@ from uuid import UUID
 
 import msgspec
 
+from service.merchant_webhooks.catalog import EventType
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database, RefusedError, Transaction
+from service.store.rows import Keyset, Page, columns, row_of
 
+EndpointStatus = Literal["enabled", "disabled", "closed"]
 Shown = Literal["enabled", "disabled", "closed", "all"]
-Reason = Literal["operator", "gone", "failing"]
+DisabledReason = Literal["operator", "gone", "failing"]
 
 MAX_ENDPOINTS: Final = 100
 """Endpoints that are not closed: each is matched with every event, and has requests under way."""
 
-_COLUMNS: Final = """
-    e.id, e.url, e.event_types, e.description, e.status, e.disabled_reason, e.secret_key,
-    e.secret_version, e.previous_key, e.previous_version, e.previous_until, e.failing_since,
-    e.created_at, e.updated_at
-"""
 _ONE_A_URL: Final = "one_webhook_endpoint_a_url"
 
 
@@ -40,10 +38,10 @@ class EndpointRow(msgspec.Struct, frozen=True):
 
     id: UUID
     url: str
-    event_types: list[str]
+    event_types: list[EventType]
     description: str
-    status: str
-    disabled_reason: str | None
+    status: EndpointStatus
+    disabled_reason: DisabledReason | None
     secret_key: str
     secret_version: int
     previous_key: str | None
@@ -52,6 +50,10 @@ class EndpointRow(msgspec.Struct, frozen=True):
     failing_since: datetime | None
     created_at: datetime
     updated_at: datetime
+
+
+_COLUMNS: Final = columns(EndpointRow, "e")
+_LIST: Final = Keyset(EndpointRow, _COLUMNS, "webhook_endpoints e")
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -162,7 +164,7 @@ async def close(
 
 
 async def disable(
-    db: Database, endpoint_id: UUID, reason: Reason, *, at: datetime, action: AuditEntry
+    db: Database, endpoint_id: UUID, reason: DisabledReason, *, at: datetime, action: AuditEntry
 ) -> bool:
     """Stop sending to an endpoint; False if somebody else was faster."""
     done = await _act(
@@ -185,23 +187,14 @@ async def get(db: Database, endpoint_id: UUID) -> EndpointRow | None:
         f"SELECT {_COLUMNS} FROM webhook_endpoints e WHERE e.id = %s",  # noqa: S608  constants only
         (endpoint_id,),
     )
-    return EndpointRow(*rows[0]) if rows else None
+    return row_of(EndpointRow, rows[0]) if rows else None
 
 
 async def list_endpoints(
-    db: Database, *, shown: Shown, after: UUID | None, limit: int
-) -> list[EndpointRow]:
+    db: Database, *, state: Shown, cursor: UUID | None, limit: int
+) -> Page[EndpointRow]:
     """Return endpoints in a state, oldest first."""
-    rows = await db.read(
-        f"""
-        SELECT {_COLUMNS} FROM webhook_endpoints e
-        WHERE (%(shown)s = 'all' OR e.status = %(shown)s)
-          AND (%(after)s::uuid IS NULL OR e.id > %(after)s::uuid)
-        ORDER BY e.id LIMIT %(limit)s
-        """,  # noqa: S608  constants only
-        {"shown": shown, "after": after, "limit": limit},
-    )
-    return [EndpointRow(*row) for row in rows]
+    return await _LIST.page(db, cursor, limit, status=None if state == "all" else state)
 
 
 async def _act(
@@ -214,7 +207,7 @@ async def _act(
         if not rows:
             return None
         await audit_entries.record(transaction, action)
-        return EndpointRow(*rows[0])
+        return row_of(EndpointRow, rows[0])
 
     try:
         return await db.transact(work)

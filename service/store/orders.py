@@ -7,9 +7,11 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.order import OrderStatus
 from service.store import idempotency as keys
-from service.store.database import Database, RefusedError, Row
+from service.store.database import Database, RefusedError
 from service.store.idempotency import BeginOutcome, begin_outcome
+from service.store.rows import Keyset, Page, columns, row_of
 
 CREATE_NAME: Final = "create_orders"
 
@@ -41,16 +43,6 @@ items AS (
 SELECT c.id, {keys.BEGUN}
 {keys.FROM}
 """  # noqa: S608  constants only
-
-_COLUMNS: Final = """
-    o.id, o.user_id, o.status, o.currency, o.total_minor, o.created_at, o.updated_at, o.expires_at,
-    (SELECT json_agg(json_build_object('game_id', i.game_id, 'title', i.title,
-                'quantity', i.quantity, 'unit_price_minor', i.unit_price_minor) ORDER BY i.game_id)
-     FROM order_items i WHERE i.order_id = o.id)::text
-"""
-
-GET_NAME: Final = "get_order"
-GET_SQL: Final = f"SELECT {_COLUMNS} FROM orders o WHERE o.id = $1::uuid AND o.user_id = $2::text"  # noqa: S608  constants only
 
 
 class ItemRow(msgspec.Struct, frozen=True):
@@ -85,7 +77,7 @@ class OrderRow(msgspec.Struct, frozen=True):
 
     id: UUID
     user_id: str
-    status: str
+    status: OrderStatus
     currency: str
     total_minor: int
     created_at: datetime
@@ -94,12 +86,19 @@ class OrderRow(msgspec.Struct, frozen=True):
     items: tuple[ItemRow, ...]
 
 
-_decode_items = msgspec.json.Decoder(tuple[ItemRow, ...]).decode
+_COLUMNS: Final = columns(
+    OrderRow,
+    "o",
+    items="""(
+        SELECT json_agg(json_build_object('game_id', i.game_id, 'title', i.title,
+                   'quantity', i.quantity, 'unit_price_minor', i.unit_price_minor)
+               ORDER BY i.game_id)
+        FROM order_items i WHERE i.order_id = o.id)::text""",
+)
+_LIST: Final = Keyset(OrderRow, _COLUMNS, "orders o", newest_first=True)
 
-
-def _order(row: Row) -> OrderRow:
-    columns, items = row[:-1], _decode_items(row[-1])
-    return OrderRow(*(*columns, items))
+GET_NAME: Final = "get_order"
+GET_SQL: Final = f"SELECT {_COLUMNS} FROM orders o WHERE o.id = $1::uuid AND o.user_id = $2::text"  # noqa: S608  constants only
 
 
 def conflict_keys(_item: NewOrder) -> tuple[Any, ...]:
@@ -116,24 +115,14 @@ async def create_orders(db: Database, items: Sequence[NewOrder]) -> list[BeginOu
 async def get_order(db: Database, order_id: UUID, user_id: str) -> OrderRow | None:
     """Return the order if it is the user's."""
     rows = await db.read(f"EXECUTE {GET_NAME}(%s, %s)", (order_id, user_id))
-    return _order(rows[0]) if rows else None
+    return row_of(OrderRow, rows[0]) if rows else None
 
 
 async def list_orders(
-    db: Database, user_id: str, *, before: UUID | None, status: str | None, limit: int
-) -> list[OrderRow]:
-    """Return the user's orders, newest first, from `before` on (exclusive)."""
-    rows = await db.read(
-        f"""
-        SELECT {_COLUMNS} FROM orders o
-        WHERE o.user_id = %(user)s
-          AND (%(before)s::uuid IS NULL OR o.id < %(before)s::uuid)
-          AND (%(status)s::text IS NULL OR o.status = %(status)s::text)
-        ORDER BY o.id DESC LIMIT %(limit)s
-        """,  # noqa: S608  constants only; values are parameters
-        {"user": user_id, "before": before, "status": status, "limit": limit},
-    )
-    return [_order(row) for row in rows]
+    db: Database, user_id: str, *, status: OrderStatus | None, cursor: UUID | None, limit: int
+) -> Page[OrderRow]:
+    """Return the user's orders, newest first."""
+    return await _LIST.page(db, cursor, limit, user_id=user_id, status=status)
 
 
 async def cancel_order(db: Database, order_id: UUID, user_id: str, at: datetime) -> str | None:

@@ -1,18 +1,15 @@
 """Orphan captures: money that came for a closed payment, until it is given back."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from service.store.database import Database
+from service.store.rows import Keyset, Page, columns, row_of, rows_of
 
-_COLUMNS: Final = """
-    o.id, o.provider, o.provider_ref, o.payment_id, o.amount_minor, o.currency, o.status,
-    o.attempts, o.last_error, o.refund_ref, o.correlation_id, o.created_at, o.retry_keys,
-    (SELECT p.user_id FROM payments p WHERE p.id = o.payment_id)
-"""
+OrphanStatus = Literal["pending", "refunded", "review"]
 
 
 class OrphanRow(msgspec.Struct, frozen=True):
@@ -27,7 +24,7 @@ class OrphanRow(msgspec.Struct, frozen=True):
     payment_id: UUID
     amount_minor: int
     currency: str
-    status: str
+    status: OrphanStatus
     attempts: int
     last_error: str | None
     refund_ref: str | None
@@ -35,6 +32,12 @@ class OrphanRow(msgspec.Struct, frozen=True):
     created_at: datetime
     retry_keys: list[UUID]
     user_id: str
+
+
+_COLUMNS: Final = columns(
+    OrphanRow, "o", user_id="(SELECT p.user_id FROM payments p WHERE p.id = o.payment_id)"
+)
+_LIST: Final = Keyset(OrphanRow, _COLUMNS, "orphan_captures o", newest_first=True)
 
 
 class NewOrphan(msgspec.Struct, frozen=True):
@@ -139,7 +142,7 @@ async def claim_due(db: Database, *, at: datetime, until: datetime, limit: int) 
         """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit},
     )
-    return [OrphanRow(*row) for row in rows]
+    return rows_of(OrphanRow, rows)
 
 
 async def put_off(db: Database, orphan_id: UUID, *, until: datetime, error: str) -> None:
@@ -188,7 +191,7 @@ async def get(db: Database, orphan_id: UUID) -> OrphanRow | None:
         f"SELECT {_COLUMNS} FROM orphan_captures o WHERE o.id = %s",  # noqa: S608  constants only
         (orphan_id,),
     )
-    return OrphanRow(*rows[0]) if rows else None
+    return row_of(OrphanRow, rows[0]) if rows else None
 
 
 async def came_back(
@@ -215,7 +218,7 @@ async def of_payment(db: Database, payment_id: UUID) -> list[OrphanRow]:
         f"SELECT {_COLUMNS} FROM orphan_captures o WHERE o.payment_id = %s ORDER BY o.id",  # noqa: S608  constants only
         (payment_id,),
     )
-    return [OrphanRow(*row) for row in rows]
+    return rows_of(OrphanRow, rows)
 
 
 async def of_charge(db: Database, provider: str, charge_ref: str) -> OrphanRow | None:
@@ -225,7 +228,7 @@ async def of_charge(db: Database, provider: str, charge_ref: str) -> OrphanRow |
         " WHERE o.provider = %s AND o.provider_ref = %s",
         (provider, charge_ref),
     )
-    return OrphanRow(*rows[0]) if rows else None
+    return row_of(OrphanRow, rows[0]) if rows else None
 
 
 async def unrefunded(db: Database) -> dict[str, int]:
@@ -237,10 +240,6 @@ async def unrefunded(db: Database) -> dict[str, int]:
     return {status: int(count) for status, count in rows}
 
 
-async def newest(db: Database, *, limit: int) -> list[OrphanRow]:
-    """Return orphans, the latest first."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM orphan_captures o ORDER BY o.id DESC LIMIT %s",  # noqa: S608  constants only
-        (limit,),
-    )
-    return [OrphanRow(*row) for row in rows]
+async def list_orphans(db: Database, *, cursor: UUID | None, limit: int) -> Page[OrphanRow]:
+    """Return orphans, newest first."""
+    return await _LIST.page(db, cursor, limit)

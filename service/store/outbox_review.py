@@ -1,7 +1,7 @@
 """The outbox as operators see it: what is stuck, and sending a message once more."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -9,16 +9,14 @@ import msgspec
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
+from service.store.rows import Keyset, Page, columns, row_of, rows_of
 
+Topic = Literal["library.grant", "library.revoke"]
 State = Literal["stuck", "pending", "delivered", "given_up"]
 
 STUCK_ATTEMPTS = 3
 """Failed attempts after which a message counts as stuck: one or two are a hiccup."""
 
-_COLUMNS = """
-    o.id, o.topic, o.payment_id, o.attempts, o.last_error, o.next_attempt_at, o.delivered_at,
-    o.given_up_at, o.correlation_id, o.created_at
-"""
 _PENDING = "o.delivered_at IS NULL AND o.given_up_at IS NULL"
 _WHERE: dict[State, str] = {
     "stuck": f"{_PENDING} AND o.attempts >= {STUCK_ATTEMPTS} AND o.last_error IS NOT NULL",
@@ -32,7 +30,7 @@ class OutboxRow(msgspec.Struct, frozen=True):
     """A message as it stands."""
 
     id: int
-    topic: str
+    topic: Topic
     payment_id: UUID
     attempts: int
     last_error: str | None
@@ -43,22 +41,23 @@ class OutboxRow(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
+_COLUMNS: Final = columns(OutboxRow, "o")
+
+
 Replayed = Literal["done", "not_found", "given_up"]
 
 
-async def list_messages(db: Database, *, state: State, after: int, limit: int) -> list[OutboxRow]:
-    """Return messages in a state, oldest first, from `after` on (exclusive)."""
+async def list_messages(
+    db: Database, *, state: State, cursor: int | None, limit: int
+) -> Page[OutboxRow]:
+    """Return messages in a state, oldest first."""
     # Materialized, so that the few rows of a state are found by its index and sorted: in order of
     # id they would be looked for among all messages that ever were.
     materialized = "NOT MATERIALIZED" if state == "delivered" else "MATERIALIZED"
-    rows = await db.read(
-        f"""
-        WITH found AS {materialized} (SELECT * FROM outbox o WHERE {_WHERE[state]})
-        SELECT {_COLUMNS} FROM found o WHERE o.id > %s ORDER BY o.id LIMIT %s
-        """,  # noqa: S608  constants only
-        (after, limit),
-    )
-    return [OutboxRow(*row) for row in rows]
+    source = f"""
+        (WITH found AS {materialized} (SELECT * FROM outbox o WHERE {_WHERE[state]})
+         SELECT * FROM found) o"""  # noqa: S608  constants only
+    return await Keyset(OutboxRow, _COLUMNS, source).page(db, cursor, limit)
 
 
 async def messages_of_payment(db: Database, payment_id: UUID) -> list[OutboxRow]:
@@ -70,7 +69,7 @@ async def messages_of_payment(db: Database, payment_id: UUID) -> list[OutboxRow]
         """,  # noqa: S608  constants only
         (str(payment_id),),
     )
-    return [OutboxRow(*row) for row in rows]
+    return rows_of(OutboxRow, rows)
 
 
 async def replay(
@@ -87,6 +86,6 @@ async def replay(
         )
         if rows:
             await audit_entries.record(transaction, action)
-            return "done", OutboxRow(*rows[0])
+            return "done", row_of(OutboxRow, rows[0])
         known = await transaction.fetch("SELECT 1 FROM outbox WHERE id = %s", (message_id,))
         return ("given_up" if known else "not_found"), None

@@ -1,19 +1,25 @@
 """The parts of a payment that only operators see."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 
+from service.domain.payment import Operation
 from service.store.database import Database
+from service.store.rows import columns, rows_of
+
+AttemptState = Literal["pending", "unknown", "succeeded", "failed"]
+EntitlementStatus = Literal["reserved", "granted", "released", "revoked"]
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
     """An attempt at the provider, or an operator's decision."""
 
     id: UUID
-    operation: str
-    status: str
+    operation: Operation
+    status: AttemptState
     checks: int
     next_check_at: datetime
     error_code: str | None
@@ -27,25 +33,25 @@ class EntitlementRow(msgspec.Struct, frozen=True):
     id: UUID
     game_id: str
     quantity: int
-    status: str
+    status: EntitlementStatus
     updated_at: datetime
 
 
 async def list_attempts(db: Database, payment_id: UUID) -> list[AttemptRow]:
     """Return the payment's attempts, oldest first."""
     rows = await db.read(
-        "SELECT id, operation, status, checks, next_check_at, error_code, created_at, resolved_at"
-        " FROM payment_attempts WHERE payment_id = %s ORDER BY created_at, id",
+        f"SELECT {columns(AttemptRow, 'a')} FROM payment_attempts a"  # noqa: S608  constants only
+        " WHERE a.payment_id = %s ORDER BY a.created_at, a.id",
         (payment_id,),
     )
-    return [AttemptRow(*row) for row in rows]
+    return rows_of(AttemptRow, rows)
 
 
 async def list_entitlements(db: Database, payment_id: UUID) -> list[EntitlementRow]:
     """Return the games of the payment."""
     rows = await db.read(
-        "SELECT id, game_id, quantity, status, updated_at FROM entitlements"
-        " WHERE payment_id = %s ORDER BY game_id",
+        f"SELECT {columns(EntitlementRow, 'e')} FROM entitlements e"  # noqa: S608  constants only
+        " WHERE e.payment_id = %s ORDER BY e.game_id",
         (payment_id,),
     )
-    return [EntitlementRow(*row) for row in rows]
+    return rows_of(EntitlementRow, rows)

@@ -6,15 +6,11 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.ledger import TransactionKind
 from service.domain.money import Money
-from service.domain.payment import Operation
+from service.domain.payment import CaptureMethod, Operation, PaymentStatus
 from service.store.database import Database, Row, Transaction
-
-_COLUMNS: Final = """
-    p.id, p.order_id, p.user_id, p.provider, p.status, p.capture_method, p.payment_method,
-    p.currency, p.amount_minor, p.captured_minor, p.refund_pending_minor, p.refunded_minor,
-    p.provider_ref, p.failure_code, p.created_at, p.updated_at
-"""
+from service.store.rows import Keyset, Page, columns, row_of, rows_of
 
 _LAST_CORRELATION: Final = """
     (SELECT e.correlation_id FROM payment_events e WHERE e.payment_id = p.id
@@ -27,9 +23,6 @@ _LACKS_GAME: Final = """
      (SELECT count(*) FROM order_items i WHERE i.order_id = p.order_id))
 """
 
-GET_NAME: Final = "get_payment"
-GET_SQL: Final = f"SELECT {_COLUMNS} FROM payments p WHERE p.id = $1::uuid"  # noqa: S608  constants only
-
 
 class PaymentRow(msgspec.Struct, frozen=True):
     """A payment as it stands."""
@@ -38,8 +31,8 @@ class PaymentRow(msgspec.Struct, frozen=True):
     order_id: UUID
     user_id: str
     provider: str
-    status: str
-    capture_method: str
+    status: PaymentStatus
+    capture_method: CaptureMethod
     payment_method: str
     currency: str
     amount_minor: int
@@ -50,6 +43,13 @@ class PaymentRow(msgspec.Struct, frozen=True):
     failure_code: str | None
     created_at: datetime
     updated_at: datetime
+
+
+_COLUMNS: Final = columns(PaymentRow, "p")
+_LIST: Final = Keyset(PaymentRow, _COLUMNS, "payments p", newest_first=True)
+
+GET_NAME: Final = "get_payment"
+GET_SQL: Final = f"SELECT {_COLUMNS} FROM payments p WHERE p.id = $1::uuid"  # noqa: S608  constants only
 
 
 class TimelineRow(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class LedgerRow(msgspec.Struct, frozen=True):
     """One entry of the ledger; debit > 0, credit < 0."""
 
     transaction_id: UUID
-    kind: str
+    kind: TransactionKind
     account: str
     amount_minor: int
     currency: str
@@ -109,37 +109,24 @@ class Attempt(msgspec.Struct, frozen=True):
 async def get_payment(db: Database, payment_id: UUID) -> PaymentRow | None:
     """Return the payment, whoever's it is: the caller checks the owner."""
     rows = await db.read(f"EXECUTE {GET_NAME}(%s)", (payment_id,))
-    return PaymentRow(*rows[0]) if rows else None
+    return row_of(PaymentRow, rows[0]) if rows else None
 
 
 async def list_payments(
-    db: Database, user_id: str, *, order_id: UUID | None, before: UUID | None, limit: int
-) -> list[PaymentRow]:
-    """Return the user's payments, newest first, from `before` on (exclusive)."""
-    rows = await db.read(
-        f"""
-        SELECT {_COLUMNS} FROM payments p
-        WHERE p.user_id = %(user)s
-          AND (%(order)s::uuid IS NULL OR p.order_id = %(order)s::uuid)
-          AND (%(before)s::uuid IS NULL OR p.id < %(before)s::uuid)
-        ORDER BY p.id DESC LIMIT %(limit)s
-        """,  # noqa: S608  constants only; values are parameters
-        {"user": user_id, "order": order_id, "before": before, "limit": limit},
-    )
-    return [PaymentRow(*row) for row in rows]
+    db: Database, user_id: str, *, order_id: UUID | None, cursor: UUID | None, limit: int
+) -> Page[PaymentRow]:
+    """Return the user's payments, newest first."""
+    return await _LIST.page(db, cursor, limit, user_id=user_id, order_id=order_id)
 
 
 async def timeline(db: Database, payment_id: UUID) -> list[TimelineRow]:
     """Return what happened to the payment, oldest first."""
     rows = await db.read(
-        "SELECT seq, at, event, data::text, correlation_id FROM payment_events"
-        " WHERE payment_id = %s ORDER BY seq",
+        f"SELECT {columns(TimelineRow, 'e')} FROM payment_events e"  # noqa: S608  constants only
+        " WHERE e.payment_id = %s ORDER BY e.seq",
         (payment_id,),
     )
-    return [
-        TimelineRow(seq, at, event, msgspec.json.decode(data), c)
-        for seq, at, event, data, c in rows
-    ]
+    return rows_of(TimelineRow, rows)
 
 
 async def ledger_entries(db: Database, payment_id: UUID) -> list[LedgerRow]:
@@ -150,7 +137,7 @@ async def ledger_entries(db: Database, payment_id: UUID) -> list[LedgerRow]:
         " WHERE t.payment_id = %s ORDER BY e.id",
         (payment_id,),
     )
-    return [LedgerRow(*row) for row in rows]
+    return rows_of(LedgerRow, rows)
 
 
 async def waiting_for_buyers(
@@ -171,7 +158,7 @@ async def waiting_for_buyers(
         """,  # noqa: S608  constants only; values are parameters
         {"since": since, "before": before, "limit": limit},
     )
-    return [PaymentRow(*row) for row in rows]
+    return rows_of(PaymentRow, rows)
 
 
 async def claim_due_attempts(
@@ -217,7 +204,7 @@ def _due(row: Row, lease: datetime | None = None) -> Attempt:
     return Attempt(
         attempt_id,
         operation,
-        PaymentRow(*payment),
+        row_of(PaymentRow, payment),
         checks,
         part_minor,
         lease,

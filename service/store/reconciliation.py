@@ -7,7 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.reconciliation import DifferenceKind
 from service.store.database import Database
+from service.store.rows import Keyset, Page, columns, rows_of
 
 Shown = Literal["open", "resolved", "all"]
 
@@ -57,7 +59,7 @@ class DifferenceRow(msgspec.Struct, frozen=True):
     """A difference over all runs that have seen it."""
 
     id: UUID
-    kind: str
+    kind: DifferenceKind
     source: str
     subject: str
     payment_id: UUID | None
@@ -69,24 +71,21 @@ class DifferenceRow(msgspec.Struct, frozen=True):
     resolved_at: datetime | None
 
 
-_FACTS: Final = """
-    p.id, p.status, p.provider_ref, p.amount_minor, p.currency, p.captured_minor,
-    p.refunded_minor, p.refund_pending_minor, p.created_at,
-    greatest(p.updated_at, (SELECT max(r.updated_at) FROM refunds r WHERE r.payment_id = p.id))
-"""
+_FACTS: Final = columns(
+    PaymentFacts,
+    "p",
+    moved_at="greatest(p.updated_at,"
+    " (SELECT max(r.updated_at) FROM refunds r WHERE r.payment_id = p.id))",
+)
 _MOVING: Final = """
     (p.refund_pending_minor > 0 OR e.updated_at > %(quiet)s OR EXISTS (
         SELECT FROM outbox o
         WHERE o.topic IN ('library.grant', 'library.revoke') AND o.dedupe_key = p.id::text
           AND o.delivered_at IS NULL AND o.given_up_at IS NULL))
 """
-_ENTITLEMENT: Final = f"""
-    e.id, e.payment_id, e.status, e.user_id, e.game_id, e.quantity, p.created_at, {_MOVING}
-"""
-_DIFFERENCE: Final = """
-    d.id, d.kind, d.source, d.subject, d.payment_id, d.ours::text, d.theirs::text, d.first_seen,
-    d.last_seen, d.times_seen, d.resolved_at
-"""
+_ENTITLEMENT: Final = columns(EntitlementFacts, "e", created_at="p.created_at", moving=_MOVING)
+_DIFFERENCE: Final = columns(DifferenceRow, "d")
+_LIST: Final = Keyset(DifferenceRow, _DIFFERENCE, "reconciliation_differences d")
 
 
 async def payments_of(
@@ -153,7 +152,7 @@ async def expected_charges(
         """,  # noqa: S608  constants only
         {"after": after, "provider": provider, "since": since, "until": until, "limit": limit},
     )
-    return [PaymentFacts(*row) for row in rows]
+    return rows_of(PaymentFacts, rows)
 
 
 async def expected_grants(
@@ -175,7 +174,7 @@ async def expected_grants(
             "limit": limit,
         },
     )
-    return [EntitlementFacts(*row) for row in rows]
+    return rows_of(EntitlementFacts, rows)
 
 
 async def unseen(db: Database, run_id: UUID, source: str, subjects: Sequence[str]) -> set[str]:
@@ -285,21 +284,11 @@ async def open_by_kind(db: Database) -> dict[str, int]:
 
 
 async def list_differences(
-    db: Database, *, shown: Shown, kind: str | None, after: UUID | None, limit: int
-) -> list[DifferenceRow]:
-    """Return differences, oldest first, from `after` on (exclusive)."""
-    condition = {"open": "d.resolved_at IS NULL", "resolved": "d.resolved_at IS NOT NULL"}
-    rows = await db.read(
-        f"""
-        SELECT {_DIFFERENCE} FROM reconciliation_differences d
-        WHERE {condition.get(shown, "true")}
-          AND (%(kind)s::text IS NULL OR d.kind = %(kind)s::text)
-          AND (%(after)s::uuid IS NULL OR d.id > %(after)s::uuid)
-        ORDER BY d.id LIMIT %(limit)s
-        """,  # noqa: S608  constants only
-        {"kind": kind, "after": after, "limit": limit},
-    )
-    return [_difference(row) for row in rows]
+    db: Database, *, state: Shown, kind: DifferenceKind | None, cursor: UUID | None, limit: int
+) -> Page[DifferenceRow]:
+    """Return differences, oldest first."""
+    which = {"open": "d.resolved_at IS NULL", "resolved": "d.resolved_at IS NOT NULL"}
+    return await _LIST.page(db, cursor, limit, which.get(state, "true"), kind=kind)
 
 
 async def differences_of_payment(db: Database, payment_id: UUID) -> list[DifferenceRow]:
@@ -309,14 +298,7 @@ async def differences_of_payment(db: Database, payment_id: UUID) -> list[Differe
         " WHERE d.payment_id = %s ORDER BY d.id",
         (payment_id,),
     )
-    return [_difference(row) for row in rows]
-
-
-def _difference(row: tuple[Any, ...]) -> DifferenceRow:
-    *subject, ours, theirs, first, last, times, resolved = row
-    books = msgspec.json.decode(ours), msgspec.json.decode(theirs)
-    values: list[Any] = [*subject, *books, first, last, times, resolved]
-    return DifferenceRow(*values)
+    return rows_of(DifferenceRow, rows)
 
 
 def _json(value: Any) -> str:

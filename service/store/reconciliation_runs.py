@@ -1,7 +1,7 @@
 """Reconciliation runs: asked for or due, held by one process at a time, ended once."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -9,19 +9,16 @@ import msgspec
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
+from service.store.rows import Keyset, Page, columns, row_of
 
-_COLUMNS: Final = """
-    r.id, r.status, r.actor, r.requested_at, r.started_at, r.finished_at, r.window_from,
-    r.window_to, r.charges, r.payments, r.grants, r.differences,
-    r.foreign_charges, r.error
-"""
+RunStatus = Literal["requested", "running", "succeeded", "failed"]
 
 
 class RunRow(msgspec.Struct, frozen=True):
     """A run as it stands; the counts are of what it has read and found so far."""
 
     id: UUID
-    status: str
+    status: RunStatus
     actor: str
     requested_at: datetime
     started_at: datetime | None
@@ -34,6 +31,10 @@ class RunRow(msgspec.Struct, frozen=True):
     differences: int
     foreign_charges: int
     error: str | None
+
+
+_COLUMNS: Final = columns(RunRow, "r")
+_LIST: Final = Keyset(RunRow, _COLUMNS, "reconciliation_runs r", newest_first=True)
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ async def request(db: Database, run_id: UUID, action: AuditEntry) -> RunRow:
             """,  # noqa: S608  constants only
             (run_id, action.actor, action.at),
         )
-        run = RunRow(*rows[0])
+        run = row_of(RunRow, rows[0])
         await audit_entries.record(
             transaction, msgspec.structs.replace(action, subject_id=str(run.id))
         )
@@ -122,7 +123,7 @@ async def claim(db: Database, item: Claim) -> RunRow | None:
         rows = await transaction.fetch(_TAKE, values) or await transaction.fetch(_MAKE, values)
         # What runs left that did not come to their end.
         await transaction.fetch("TRUNCATE reconciliation_seen")
-    return RunRow(*rows[0])
+    return row_of(RunRow, rows[0])
 
 
 async def keep(
@@ -161,20 +162,12 @@ async def get_run(db: Database, run_id: UUID) -> RunRow | None:
         f"SELECT {_COLUMNS} FROM reconciliation_runs r WHERE r.id = %s",  # noqa: S608  constants only
         (run_id,),
     )
-    return RunRow(*rows[0]) if rows else None
+    return row_of(RunRow, rows[0]) if rows else None
 
 
-async def list_runs(db: Database, *, before: UUID | None, limit: int) -> list[RunRow]:
-    """Return runs, newest first, from `before` on (exclusive)."""
-    rows = await db.read(
-        f"""
-        SELECT {_COLUMNS} FROM reconciliation_runs r
-        WHERE %(before)s::uuid IS NULL OR r.id < %(before)s::uuid
-        ORDER BY r.id DESC LIMIT %(limit)s
-        """,  # noqa: S608  constants only
-        {"before": before, "limit": limit},
-    )
-    return [RunRow(*row) for row in rows]
+async def list_runs(db: Database, *, cursor: UUID | None, limit: int) -> Page[RunRow]:
+    """Return runs, newest first."""
+    return await _LIST.page(db, cursor, limit)
 
 
 async def last_success(db: Database) -> datetime | None:

@@ -6,17 +6,13 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.refund import RefundOrigin, RefundStatus
 from service.store import idempotency as keys
 from service.store.database import Database, Row, Transaction
 from service.store.idempotency import BeginOutcome, Claim, begin_outcome
 from service.store.payments import lock_payment
 from service.store.record_outcomes import RecordedOutcome
-
-COLUMNS: Final = """
-    r.id, r.payment_id, r.status, r.amount_minor, r.currency, r.reason, r.failure_code,
-    r.created_at, r.updated_at, r.provider_ref, r.origin, EXISTS (
-        SELECT FROM reversals v WHERE v.payment_id = r.payment_id AND v.refund_id = r.id)
-"""
+from service.store.rows import columns, row_of, rows_of
 
 
 class RefundRow(msgspec.Struct, frozen=True):
@@ -28,7 +24,7 @@ class RefundRow(msgspec.Struct, frozen=True):
 
     id: UUID
     payment_id: UUID
-    status: str
+    status: RefundStatus
     amount_minor: int
     currency: str
     reason: str
@@ -36,8 +32,16 @@ class RefundRow(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     provider_ref: str | None = None
-    origin: str = "api"
+    origin: RefundOrigin = "api"
     reversed: bool = False
+
+
+COLUMNS: Final = columns(
+    RefundRow,
+    "r",
+    reversed="EXISTS (SELECT FROM reversals v"
+    " WHERE v.payment_id = r.payment_id AND v.refund_id = r.id)",
+)
 
 
 class BeginRefund(Claim, frozen=True, kw_only=True):
@@ -234,7 +238,7 @@ async def record_refund_outcome_within(
 async def get_refund(db: Database, refund_id: UUID) -> RefundRow | None:
     """Return the refund."""
     rows = await db.read(f"SELECT {COLUMNS} FROM refunds r WHERE r.id = %s", (refund_id,))  # noqa: S608  constants only
-    return RefundRow(*rows[0]) if rows else None
+    return row_of(RefundRow, rows[0]) if rows else None
 
 
 async def list_refunds(db: Database, payment_id: UUID) -> list[RefundRow]:
@@ -243,7 +247,7 @@ async def list_refunds(db: Database, payment_id: UUID) -> list[RefundRow]:
         f"SELECT {COLUMNS} FROM refunds r WHERE r.payment_id = %s ORDER BY r.id",  # noqa: S608  constants only
         (payment_id,),
     )
-    return [RefundRow(*row) for row in rows]
+    return rows_of(RefundRow, rows)
 
 
 async def claim_due_refunds(
@@ -278,4 +282,6 @@ async def claim_due_refunds(
 def _due(row: Row, lease: datetime) -> DueRefund:
     checks, correlation_id, provider, user_id, charge_ref, *refund = row
     rest: list[Any] = list(refund)
-    return DueRefund(checks, correlation_id, provider, user_id, charge_ref, RefundRow(*rest), lease)
+    return DueRefund(
+        checks, correlation_id, provider, user_id, charge_ref, row_of(RefundRow, rest), lease
+    )

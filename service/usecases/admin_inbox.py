@@ -5,11 +5,12 @@ from typing import Final
 import msgspec
 
 from service.errors import IllegalTransitionError, NotFoundError
-from service.logs import correlation_id, get_logger
+from service.logs import get_logger
 from service.store import inbox_review as store
-from service.store.audit_entries import AuditEntry
 from service.store.inbox import ParkedEventRow
 from service.store.inbox_review import Dismissal, EndParked
+from service.usecases import audit
+from service.usecases.audit import By
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -19,50 +20,34 @@ DISMISSED_AT_ONCE: Final = 500
 
 
 async def end_parked(
-    ctx: Context, provider: str, event_id: str, *, again: bool, actor: str, reason: str
+    ctx: Context, provider: str, event_id: str, by: By, *, again: bool
 ) -> ParkedEventRow:
     """Make a parked event due now (`again`), or dismiss it for good.
 
     One that is looked at again is parked again if it still makes no sense. A dismissed one stays
     known, so that a replay of it does nothing. Raises NotFoundError or IllegalTransitionError.
     """
-    now = ctx.now()
-    action = AuditEntry(
-        subject="webhook_event",
-        subject_id=f"{provider}/{event_id}",
-        at=now,
-        actor=actor,
-        action="replay" if again else "dismiss",
-        reason=reason,
-        evidence={},
-        correlation_id=correlation_id(),
-    )
-    outcome, row = await store.end_parked(ctx.db, EndParked(provider, event_id, again, now), action)
+    verb, event = "replay" if again else "dismiss", f"{provider}/{event_id}"
+    action = audit.entry(ctx, "webhook_event", event, verb, by)
+    item = EndParked(provider, event_id, again, action.at)
+    outcome, row = await store.end_parked(ctx.db, item, action)
     if outcome == "not_parked":
         raise IllegalTransitionError("The event is not parked, or no longer")
     if row is None:
         raise NotFoundError("No such event")
     _log.warning(
-        "webhook_decided_by_operator", actor=actor, event_type=row.type, outcome=action.action
+        "webhook_decided_by_operator", actor=by.actor, event_type=row.type, outcome=action.action
     )
     return row
 
 
-async def dismiss_parked(ctx: Context, which: Dismissal, *, actor: str, reason: str) -> int:
+async def dismiss_parked(ctx: Context, which: Dismissal, by: By) -> int:
     """Dismiss at most DISMISSED_AT_ONCE parked events; return how many.
 
     Each is as if it were dismissed alone: on record, and still known should it be sent again.
     """
-    action = AuditEntry(
-        subject="webhook_event",
-        subject_id="",
-        at=ctx.now(),
-        actor=actor,
-        action="dismiss",
-        reason=reason,
-        evidence={"in_bulk": msgspec.to_builtins(which)},
-        correlation_id=correlation_id(),
-    )
+    evidence = {"in_bulk": msgspec.to_builtins(which)}
+    action = audit.entry(ctx, "webhook_event", "", "dismiss", by, **evidence)
     count = await store.dismiss(ctx.db, which, action, limit=DISMISSED_AT_ONCE)
-    _log.warning("webhooks_dismissed_by_operator", actor=actor, count=count)
+    _log.warning("webhooks_dismissed_by_operator", actor=by.actor, count=count)
     return count

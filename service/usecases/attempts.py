@@ -6,7 +6,7 @@ transaction open while the provider is asked.
 
 import time
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -15,7 +15,6 @@ from service import metric_catalog as m
 from service.domain.payment import (
     AT_REST,
     REFUNDED_AND_FAILED,
-    CaptureMethod,
     Charge,
     ChargeOutcome,
     PaymentDecision,
@@ -255,8 +254,7 @@ async def _gave_back(ctx: Context, attempt: Attempt, charge: Charge) -> bool:
 async def _record_answer(ctx: Context, attempt: Attempt, result: Charge) -> Outcome:
     """Record what the provider says of its charge."""
     if attempt.operation == "charge":
-        method = cast("CaptureMethod", attempt.payment.capture_method)
-        decision = decide_charge(result, attempt.amount, method)
+        decision = decide_charge(result, attempt.amount, attempt.payment.capture_method)
     else:
         held = PaymentStatus(attempt.payment.status)
         decision = decide_operation(attempt.operation, result, held, attempt.amount)

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from service import metric_catalog as m
-from service.logs import get_logger
+from service.logs import correlation_id, get_logger
 from service.store import audit_seals, audit_trail
-from service.store.audit_seals import SealRow
+from service.store.audit_entries import AuditEntry, Subject
 from service.store.audit_trail import Anchor, Fault
 from service.usecases.context import Context
 
@@ -29,6 +31,29 @@ LOGGED_FAULTS: Final = 20
 """Faults of one round that are logged; the command names them all."""
 
 _log = get_logger(__name__)
+
+
+class By(msgspec.Struct, frozen=True):
+    """Who decides something, and why."""
+
+    actor: str
+    reason: str
+
+
+def entry(
+    ctx: Context, subject: Subject, subject_id: object, action: str, by: By, **evidence: Any
+) -> AuditEntry:
+    """Return what is kept for ever of what somebody does now."""
+    return AuditEntry(
+        subject=subject,
+        subject_id=str(subject_id),
+        at=ctx.now(),
+        actor=by.actor,
+        action=action,
+        reason=by.reason,
+        evidence=evidence,
+        correlation_id=correlation_id(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +115,12 @@ async def measure(ctx: Context) -> None:
     ctx.metrics.set(m.AUDIT_SEAL_LAG, max(lag_s, 0.0))
 
 
-async def list_seals(ctx: Context, *, before: int | None, limit: int) -> list[SealRow]:
-    """Return seals, newest first."""
-    return await audit_seals.list_seals(ctx.db, before=before, limit=limit)
-
-
 async def check_next(ctx: Context, rounds: Rounds) -> None:
     """Check the next part of the round, and that the newest seal seen so far is still there."""
     gone = await audit_trail.compare_anchors(ctx.db, [rounds.newest] if rounds.newest else [])
     found = await _check_part(ctx, rounds)
     if not gone:
-        newest = await audit_seals.list_seals(ctx.db, before=None, limit=1)
+        newest = (await audit_seals.list_seals(ctx.db, cursor=None, limit=1)).items
         rounds.newest = Anchor(newest[0].id, newest[0].hash) if newest else None
     ctx.metrics.set(m.AUDIT_FAULTS, len(gone) + sum(rounds.faulty.values()))
     for fault in [*gone, *found][:LOGGED_FAULTS]:

@@ -108,13 +108,6 @@ async def list_disputes(ctx: Context, payment_id: UUID, user_id: str) -> list[Di
     return await store.of_payment(ctx.db, payment_id)
 
 
-async def page(
-    ctx: Context, *, status: str | None, before: UUID | None, limit: int
-) -> list[DisputeRow]:
-    """Return disputes, newest first."""
-    return await store.page(ctx.db, status=status, before=before, limit=limit)
-
-
 async def of_payment(
     ctx: Context, payment_id: UUID
 ) -> tuple[list[DisputeRow], list[FraudWarningRow]]:

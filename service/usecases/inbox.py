@@ -7,7 +7,7 @@ others change nothing. That makes order, repeats and crashes harmless.
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -38,7 +38,7 @@ from service.store import orphans as orphan_store
 from service.store import payments
 from service.store import refunds as refund_store
 from service.store.database import RefusedError
-from service.store.inbox import InboxEvent, NewEvent, ParkedEventRow, Reopen
+from service.store.inbox import InboxEvent, NewEvent, Reopen
 from service.store.payments import Attempt, PaymentRow
 from service.usecases import disputes, orphans, provider_refunds, reversals
 from service.usecases.attempts import record_provider_charge
@@ -63,7 +63,6 @@ REOPEN_LEASE_S: Final = 60.0
 """How long a reopened attempt is ours alone: a question and a write follow, and the
 completer comes after."""
 
-PARKED_SHOWN: Final = 100
 
 _OPEN_REFUNDS: Final = frozenset({RefundStatus.PENDING, RefundStatus.UNKNOWN})
 _TOLD: Final = frozenset(
@@ -87,10 +86,13 @@ class Delivery(msgspec.Struct, frozen=True):
     body: bytes
 
 
+ReceiptOutcome = Literal["accepted", "duplicate", "ignored"]
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """What became of a delivery: `accepted`, `duplicate` or `ignored` (none of ours)."""
 
-    outcome: str
+    outcome: ReceiptOutcome
     event_id: str | None = None
 
 
@@ -134,11 +136,6 @@ async def process(ctx: Context, event: InboxEvent) -> None:
         counted = outcome if outcome in _COUNTED else "ok"
         ctx.metrics.inc(m.WEBHOOK_EVENTS, provider=event.provider, outcome=counted)
         _log.info("webhook_processed", event_type=event.type, result=outcome)
-
-
-async def list_parked(ctx: Context) -> list[ParkedEventRow]:
-    """Return the events that found no payment, the latest first."""
-    return await store.parked(ctx.db, limit=PARKED_SHOWN)
 
 
 async def _receive(ctx: Context, delivery: Delivery, secrets: Sequence[str]) -> Receipt:
@@ -345,6 +342,6 @@ async def record_provider_update(ctx: Context, attempt: Attempt, charge: Charge)
     recorded = await record_provider_charge(ctx, attempt, charge)
     if not recorded.applied:
         present = await payments.get_payment(ctx.db, attempt.payment.id)
-        if present and present.status in _TOLD and present.status != charge.outcome:
+        if present and present.status in _TOLD and present.status.value != charge.outcome.value:
             raise NotYetError(f"the payment is {present.status} by an older answer")
     return RECORDED

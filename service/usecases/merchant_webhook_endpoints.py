@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from typing import Any, Final, get_args
+from typing import Final, get_args
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -19,21 +19,22 @@ from service.errors import (
     WebhookUrlTakenError,
 )
 from service.ids import new_id
-from service.logs import correlation_id, get_logger
+from service.logs import get_logger
 from service.merchant_webhooks import secrets
 from service.merchant_webhooks.catalog import TEST, EventType
 from service.settings import Settings
 from service.store import merchant_webhook_deliveries as deliveries
 from service.store import merchant_webhook_endpoints as store
-from service.store.audit_entries import AuditEntry
 from service.store.merchant_webhook_deliveries import DeliveryRow, State
 from service.store.merchant_webhook_endpoints import (
     Change,
     EndpointRow,
     NewEndpoint,
-    Shown,
     UrlTakenError,
 )
+from service.store.rows import Page
+from service.usecases import audit
+from service.usecases.audit import By
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -61,7 +62,7 @@ class WithSecret(msgspec.Struct, frozen=True):
     secret: str
 
 
-async def register(ctx: Context, item: Register, *, actor: str, reason: str) -> WithSecret:
+async def register(ctx: Context, item: Register, by: By) -> WithSecret:
     """Register an endpoint, enabled.
 
     Raises WebhooksNotSetUpError, ValidationFailedError, WebhookUrlTakenError or
@@ -72,38 +73,36 @@ async def register(ctx: Context, item: Register, *, actor: str, reason: str) -> 
     now, identifier = ctx.now(), new_id()
     types = list(dict.fromkeys(item.event_types or ALL_TYPES))
     new = NewEndpoint(identifier, item.url, [*types], item.description, key_name, now)
-    evidence = {"url": item.url, "event_types": types}
-    action = _action(ctx, identifier, "register", actor, reason, evidence)
+    told = {"url": item.url, "event_types": types}
+    action = audit.entry(ctx, "webhook_endpoint", identifier, "register", by, **told)
     try:
         row = await store.create(ctx.db, new, action)
     except UrlTakenError:
         raise WebhookUrlTakenError from None
     if row is None:
         raise WebhookEndpointsFullError(f"There are {store.MAX_ENDPOINTS}; close one first")
-    _log.warning("webhook_endpoint_registered", endpoint_id=str(row.id), actor=actor)
+    _log.warning("webhook_endpoint_registered", endpoint_id=str(row.id), actor=by.actor)
     return WithSecret(row, secrets.derive(keys, key_name, row.id, row.secret_version))
 
 
-async def change(
-    ctx: Context, endpoint_id: UUID, item: Change, *, actor: str, reason: str
-) -> EndpointRow:
+async def change(ctx: Context, endpoint_id: UUID, item: Change, by: By) -> EndpointRow:
     """Change what is given; raise NotFoundError, ValidationFailedError, WebhookUrlTakenError."""
     if item.url is not None:
         check_url(item.url, ctx.settings)
     given = {name: value for name, value in msgspec.structs.asdict(item).items() if value}
-    action = _action(ctx, endpoint_id, "change", actor, reason, given)
+    action = audit.entry(ctx, "webhook_endpoint", endpoint_id, "change", by, **given)
     try:
         row = await store.change(ctx.db, endpoint_id, item, at=ctx.now(), action=action)
     except UrlTakenError:
         raise WebhookUrlTakenError from None
     row = _found(row)
     _log.warning(
-        "webhook_endpoint_changed", endpoint_id=str(endpoint_id), actor=actor, state=row.status
+        "webhook_endpoint_changed", endpoint_id=str(endpoint_id), actor=by.actor, state=row.status
     )
     return row
 
 
-async def rotate(ctx: Context, endpoint_id: UUID, *, actor: str, reason: str) -> WithSecret:
+async def rotate(ctx: Context, endpoint_id: UUID, by: By) -> WithSecret:
     """Give an endpoint a new secret; the one before signs as well for OVERLAP.
 
     Raises WebhooksNotSetUpError or NotFoundError.
@@ -117,19 +116,19 @@ async def rotate(ctx: Context, endpoint_id: UUID, *, actor: str, reason: str) ->
             secret_key=key_name,
             until=now + OVERLAP,
             at=now,
-            action=_action(ctx, endpoint_id, "rotate", actor, reason, {}),
+            action=audit.entry(ctx, "webhook_endpoint", endpoint_id, "rotate", by),
         )
     )
-    _log.warning("webhook_endpoint_rotated", endpoint_id=str(endpoint_id), actor=actor)
+    _log.warning("webhook_endpoint_rotated", endpoint_id=str(endpoint_id), actor=by.actor)
     return WithSecret(row, secrets.derive(keys, key_name, row.id, row.secret_version))
 
 
-async def close(ctx: Context, endpoint_id: UUID, *, actor: str, reason: str) -> EndpointRow:
+async def close(ctx: Context, endpoint_id: UUID, by: By) -> EndpointRow:
     """End an endpoint for good; raise NotFoundError."""
-    action = _action(ctx, endpoint_id, "close", actor, reason, {})
+    action = audit.entry(ctx, "webhook_endpoint", endpoint_id, "close", by)
     row = _found(await store.close(ctx.db, endpoint_id, at=ctx.now(), action=action))
     _log.warning(
-        "webhook_endpoint_changed", endpoint_id=str(endpoint_id), actor=actor, state=row.status
+        "webhook_endpoint_changed", endpoint_id=str(endpoint_id), actor=by.actor, state=row.status
     )
     return row
 
@@ -139,48 +138,40 @@ async def get(ctx: Context, endpoint_id: UUID) -> EndpointRow:
     return _found(await store.get(ctx.db, endpoint_id))
 
 
-async def list_endpoints(
-    ctx: Context, *, shown: Shown, after: UUID | None, limit: int
-) -> list[EndpointRow]:
-    """Return endpoints in a state, oldest first."""
-    return await store.list_endpoints(ctx.db, shown=shown, after=after, limit=limit)
-
-
 async def list_deliveries(
-    ctx: Context, endpoint_id: UUID, *, state: State, before: int | None, limit: int
-) -> list[DeliveryRow]:
+    ctx: Context, endpoint_id: UUID, *, state: State, cursor: int | None, limit: int
+) -> Page[DeliveryRow]:
     """Return an endpoint's deliveries, newest first; raise NotFoundError."""
     await get(ctx, endpoint_id)
     return await deliveries.list_deliveries(
-        ctx.db, endpoint_id, state=state, before=before, limit=limit
+        ctx.db, endpoint_id, state=state, cursor=cursor, limit=limit
     )
 
 
-async def send_test(ctx: Context, endpoint_id: UUID, *, actor: str, reason: str) -> DeliveryRow:
+async def send_test(ctx: Context, endpoint_id: UUID, by: By) -> DeliveryRow:
     """Send a test event; raise NotFoundError or IllegalTransitionError (it isn't enabled)."""
     await get(ctx, endpoint_id)
-    action = _action(ctx, endpoint_id, "test", actor, reason, {})
+    action = audit.entry(ctx, "webhook_endpoint", endpoint_id, "test", by)
     made = await deliveries.send_test(ctx.db, endpoint_id, type_=TEST, at=ctx.now(), action=action)
     if made is None:
         raise IllegalTransitionError("The endpoint is not enabled")
     return await _delivery(ctx, endpoint_id, made)
 
 
-async def redeliver(
-    ctx: Context, endpoint_id: UUID, delivery_id: int, *, actor: str, reason: str
-) -> DeliveryRow:
+async def redeliver(ctx: Context, endpoint_id: UUID, delivery_id: int, by: By) -> DeliveryRow:
     """Send one again, with its schedule from the start; its receiver knows it by its id.
 
     Raises NotFoundError, or IllegalTransitionError: its endpoint isn't enabled, or it is canceled.
     """
     await _delivery(ctx, endpoint_id, delivery_id)
-    evidence = {"delivery_id": delivery_id}
-    action = _action(ctx, endpoint_id, "redeliver", actor, reason, evidence)
+    action = audit.entry(
+        ctx, "webhook_endpoint", endpoint_id, "redeliver", by, delivery_id=delivery_id
+    )
     if not await deliveries.redeliver(
         ctx.db, endpoint_id, delivery_id, at=ctx.now(), action=action
     ):
         raise IllegalTransitionError("The endpoint is not enabled, or the delivery is canceled")
-    _log.warning("webhook_redelivered_by_operator", delivery_id=delivery_id, actor=actor)
+    _log.warning("webhook_redelivered_by_operator", delivery_id=delivery_id, actor=by.actor)
     return await _delivery(ctx, endpoint_id, delivery_id)
 
 
@@ -237,18 +228,3 @@ def _found(row: EndpointRow | None) -> EndpointRow:
     if row is None:
         raise NotFoundError("No such webhook endpoint")
     return row
-
-
-def _action(
-    ctx: Context, endpoint_id: UUID, action: str, actor: str, reason: str, evidence: dict[str, Any]
-) -> AuditEntry:
-    return AuditEntry(
-        subject="webhook_endpoint",
-        subject_id=str(endpoint_id),
-        at=ctx.now(),
-        actor=actor,
-        action=action,
-        reason=reason,
-        evidence=evidence,
-        correlation_id=correlation_id(),
-    )

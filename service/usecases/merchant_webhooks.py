@@ -11,14 +11,15 @@ from uuid import UUID
 
 from service import metric_catalog as m
 from service.integrations.merchants import UnreachableError
-from service.logs import bind_correlation, correlation_id, get_logger
+from service.logs import bind_correlation, get_logger
 from service.merchant_webhooks import secrets, standard
 from service.retry import retry_after_s
 from service.store import merchant_webhook_deliveries as store
 from service.store import merchant_webhook_endpoints as endpoints
-from service.store.audit_entries import AuditEntry
 from service.store.merchant_webhook_deliveries import DueDelivery, Failure
-from service.store.merchant_webhook_endpoints import Reason
+from service.store.merchant_webhook_endpoints import DisabledReason
+from service.usecases import audit
+from service.usecases.audit import By
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -154,16 +155,10 @@ async def _failed(
         await _disable(ctx, due.endpoint_id, "failing", why)
 
 
-async def _disable(ctx: Context, endpoint_id: UUID, reason: Reason, why: str) -> None:
-    action = AuditEntry(
-        subject="webhook_endpoint",
-        subject_id=str(endpoint_id),
-        at=ctx.now(),
-        actor=WORKER,
-        action="disable",
-        reason=why,
-        evidence={"disabled_reason": reason},
-        correlation_id=correlation_id(),
+async def _disable(ctx: Context, endpoint_id: UUID, reason: DisabledReason, why: str) -> None:
+    by = By(WORKER, why)
+    action = audit.entry(
+        ctx, "webhook_endpoint", endpoint_id, "disable", by, disabled_reason=reason
     )
     if await endpoints.disable(ctx.db, endpoint_id, reason, at=ctx.now(), action=action):
         ctx.metrics.inc(m.MERCHANT_WEBHOOK_DISABLED, reason=reason)

@@ -76,13 +76,6 @@ async def get_order(ctx: Context, order_id: UUID, user_id: str) -> OrderRow:
     return order
 
 
-async def list_orders(
-    ctx: Context, user_id: str, *, before: UUID | None, status: str | None, limit: int
-) -> list[OrderRow]:
-    """Return the user's orders, newest first."""
-    return await store.list_orders(ctx.db, user_id, before=before, status=status, limit=limit)
-
-
 async def cancel_order(ctx: Context, order_id: UUID, user_id: str) -> OrderRow:
     """Cancel a pending order; once more on a canceled one changes nothing."""
     found = await store.cancel_order(ctx.db, order_id, user_id, ctx.now())

@@ -130,11 +130,6 @@ async def _refund(provider: Provider, orphan: OrphanRow) -> RefundResult:
     return await provider.refund(requests[-1])
 
 
-async def newest(ctx: Context) -> list[OrphanRow]:
-    """Return orphans, the latest first."""
-    return await store.newest(ctx.db, limit=SHOWN)
-
-
 async def _record(ctx: Context, payment: PaymentRow, charge_ref: str, charge: Charge) -> str:
     if charge.amount is None or not charge.captured:
         raise OutcomeUnknownError("the charge's amount cannot be read")

@@ -25,7 +25,7 @@ from service.providers.guard import GuardedProvider
 from service.providers.port import NotSentError, OutcomeUnknownError
 from service.store import payments as store
 from service.store.begin_payments import BeginPayment
-from service.store.payments import LedgerRow, PaymentRow, TimelineRow
+from service.store.payments import PaymentRow, TimelineRow
 from service.usecases.answer import CommandResponse
 from service.usecases.attempts import FailedOverError, charge, resume
 from service.usecases.context import Context
@@ -97,22 +97,10 @@ async def with_next_action(ctx: Context, answer: CommandResponse) -> CommandResp
     return replace(answer, body=encode(replace(view, next_action=action)))
 
 
-async def list_payments(
-    ctx: Context, user_id: str, *, order_id: UUID | None, before: UUID | None, limit: int
-) -> list[PaymentRow]:
-    """Return the user's payments, newest first."""
-    return await store.list_payments(ctx.db, user_id, order_id=order_id, before=before, limit=limit)
-
-
 async def timeline(ctx: Context, payment_id: UUID, user_id: str) -> list[TimelineRow]:
     """Return what happened to the user's payment."""
     await get_payment(ctx, payment_id, user_id)
     return await store.timeline(ctx.db, payment_id)
-
-
-async def ledger_entries(ctx: Context, payment_id: UUID) -> list[LedgerRow]:
-    """Return the ledger entries of any payment: for operators."""
-    return await store.ledger_entries(ctx.db, payment_id)
 
 
 async def _next_action(ctx: Context, payment: PaymentRow) -> NextAction | None:

@@ -23,12 +23,12 @@ from service.providers.port import NotSentError, OutcomeUnknownError, ProviderCh
 from service.store import payments
 from service.store import reconciliation as store
 from service.store import reconciliation_runs as runs
-from service.store.audit_entries import AuditEntry
 from service.store.database import RefusedError
-from service.store.reconciliation import Difference, DifferenceRow, Shown
+from service.store.reconciliation import Difference
 from service.store.reconciliation_runs import Claim, Progress, RunRow
-from service.usecases import reconcile_disputes
+from service.usecases import audit, reconcile_disputes
 from service.usecases import reconcile_pages as pages
+from service.usecases.audit import By
 from service.usecases.charge_owner import NotYetError
 from service.usecases.context import Context
 from service.usecases.sync_charge import sync_charge
@@ -74,20 +74,11 @@ class LeaseLostError(Exception):
     """Another process has taken the run for dead."""
 
 
-async def request_run(ctx: Context, *, actor: str, reason: str) -> RunRow:
+async def request_run(ctx: Context, by: By) -> RunRow:
     """Ask the workers for a run, or join the one that waits already."""
-    action = AuditEntry(
-        subject="reconciliation",
-        subject_id="",
-        at=ctx.now(),
-        actor=actor,
-        action="request_run",
-        reason=reason,
-        evidence={},
-        correlation_id=correlation_id(),
-    )
+    action = audit.entry(ctx, "reconciliation", "", "request_run", by)
     run = await runs.request(ctx.db, new_id(action.at), action)
-    _log.info("reconciliation_requested", run_id=str(run.id), actor=actor)
+    _log.info("reconciliation_requested", run_id=str(run.id), actor=by.actor)
     return run
 
 
@@ -97,18 +88,6 @@ async def get_run(ctx: Context, run_id: UUID) -> RunRow:
     if run is None:
         raise NotFoundError("No such run")
     return run
-
-
-async def list_runs(ctx: Context, *, before: UUID | None, limit: int) -> list[RunRow]:
-    """Return runs, newest first."""
-    return await runs.list_runs(ctx.db, before=before, limit=limit)
-
-
-async def list_differences(
-    ctx: Context, *, shown: Shown, kind: str | None, after: UUID | None, limit: int
-) -> list[DifferenceRow]:
-    """Return differences, oldest first."""
-    return await store.list_differences(ctx.db, shown=shown, kind=kind, after=after, limit=limit)
 
 
 async def run_due(ctx: Context) -> int:

@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Literal
-from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -16,7 +15,6 @@ from service.store import refunds as refund_store
 from service.store import review as store
 from service.store.payments import Attempt, PaymentRow
 from service.store.refunds import DueRefund, RefundRow
-from service.store.review import ReviewRow
 from service.usecases import refunds
 from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
 from service.usecases.answer import CommandResponse
@@ -35,11 +33,6 @@ class Resolve(AdminCommand, frozen=True, kw_only=True):
     """A decision on a payment or refund in review."""
 
     outcome: Literal["succeeded", "failed", "canceled"]
-
-
-async def list_review(ctx: Context, *, after: UUID | None, limit: int) -> list[ReviewRow]:
-    """Return what waits for a person, oldest first."""
-    return await store.list_review(ctx.db, after=after, limit=limit)
 
 
 async def resolve_payment(ctx: Context, command: Resolve) -> CommandResponse:

@@ -8,8 +8,9 @@ OpenAPI document can't disagree with it:
 """
 
 import hashlib
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar, get_args, get_type_hints
@@ -27,19 +28,20 @@ from service.errors import (
     InternalError,
     MalformedRequestError,
     NotFoundError,
+    OverloadedError,
     PayloadTooLargeError,
     RateLimitedError,
     RequestBodyTimeoutError,
     RequestTimeoutError,
     ScopeMissingError,
     ServiceError,
+    StoreUnavailableError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
     ValidationFailedError,
 )
 from service.web import parse
 from service.web.auth import Authenticator, Caller
-from service.web.middleware import route_of
 
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT")
@@ -51,6 +53,8 @@ _ALWAYS: Final = (
     ValidationFailedError,  # also of a query: unknown parameters are refused
     RateLimitedError,
     RequestTimeoutError,
+    OverloadedError,
+    StoreUnavailableError,
     InternalError,
 )
 _GUARDED: Final = (UnauthenticatedError, ScopeMissingError)
@@ -73,9 +77,15 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Call(Generic[BodyT, QueryT]):
-    """A request that is parsed, validated and authenticated."""
+    """A request that is parsed, validated and authenticated, or a command line's like of one.
 
-    request: web.Request
+    `parts` is the application, or what else has its parts by their AppKeys. `header` returns all
+    values of a header.
+    """
+
+    endpoint: "Endpoint"
+    parts: Mapping[Any, Any]
+    header: Callable[[str], Sequence[str]]
     body: BodyT
     query: QueryT
     identity: Caller | None
@@ -87,14 +97,14 @@ class Call(Generic[BodyT, QueryT]):
     def caller(self) -> Caller:
         """Return who calls; public endpoints have none and must not ask."""
         if self.identity is None:
-            raise RuntimeError(f"{self.request.path} is public: it has no caller")
+            raise RuntimeError(f"{self.endpoint.path} is public: it has no caller")
         return self.identity
 
     @property
     def idempotency_key(self) -> str:
         """Return the Idempotency-Key; only endpoints that demand one may ask."""
         if self.key is None:
-            raise RuntimeError(f"{self.request.path} does not demand an Idempotency-Key")
+            raise RuntimeError(f"{self.endpoint.path} does not demand an Idempotency-Key")
         return self.key
 
     @property
@@ -109,13 +119,14 @@ class Call(Generic[BodyT, QueryT]):
         All three as they were understood: an id in upper case names the same thing.
         """
         canonical = msgspec.json.encode(self.body, order="deterministic")
-        path = route_of(self.request).format_map({**self.ids, **self.path_slugs})
-        head = f"{self.request.method} {path}\n".encode()
+        path = self.endpoint.path.format_map({**self.ids, **self.path_slugs})
+        head = f"{self.endpoint.method} {path}\n".encode()
         return hashlib.sha256(head + canonical).digest()
 
     def app(self, key: web.AppKey[KeyT]) -> KeyT:
         """Return a part of the application."""
-        return self.request.app[key]
+        part: KeyT = self.parts[key]
+        return part
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +138,9 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Endpoint:
-    """One operation of the API.
+    """One operation of the API; its name and its summary are its handler's.
 
     `path` is a template: `{…_id}` is a UUID, any other `{…}` a word of [a-z0-9_-]. `scope` None
     makes it public. `responses` maps each status to the body's type; `errors` lists what the
@@ -141,15 +152,25 @@ class Endpoint:
     method: str
     path: str
     handler: Callable[[Call[Any, Any]], Awaitable[Reply]]
-    operation_id: str
-    summary: str
-    tag: str
     scope: str | None
-    responses: Mapping[int, type[msgspec.Struct] | None]
+    responses: Mapping[int, Any]  # structs, also generic ones such as Page[OrderView]
+    _: KW_ONLY
+    tag: str
     errors: tuple[type[ServiceError], ...] = ()
     idempotent: bool = False
     key_optional: bool = False
     headers: Sequence[Mapping[str, Any]] = ()
+
+    @cached_property
+    def operation_id(self) -> str:
+        """Return the name in the document: `list_orders` is `listOrders`."""
+        first, *rest = self.handler.__name__.split("_")
+        return first + "".join(map(str.title, rest))
+
+    @cached_property
+    def summary(self) -> str:
+        """Return the first sentence of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or self.operation_id).partition("\n")[0].rstrip(".")
 
     @cached_property
     def body(self) -> type:
@@ -204,7 +225,9 @@ def _adapt(
         identity = None if scope is None else await authenticator.authenticate(request, scope)
         ids, path_slugs = parse.path_parameters(request.match_info)
         call = Call(
-            request=request,
+            endpoint=endpoint,
+            parts=request.app,
+            header=lambda name: request.headers.getall(name, []),
             key=_key(endpoint, request),
             query=read_query(request),
             body=await read_body(request),

@@ -69,7 +69,7 @@ EXAMPLES: Final[Mapping[str, Any]] = {
     "RefundView.origin": "api",
     "AttemptView.status": "succeeded",
     "EntitlementView.status": "granted",
-    "ReconciliationRunView.status": "finished",
+    "ReconciliationRunView.status": "succeeded",
     "EndpointView.status": "enabled",
     "EndpointView.event_types": "payment.succeeded",
     "PaymentData.status": "succeeded",
@@ -133,7 +133,8 @@ def _plain(found: kinds.Type, owner: str, name: str) -> Any:
         case kinds.LiteralType(values=values):
             return word if word in values else values[0]
         case kinds.EnumType(cls=cls):
-            return next(iter(cls)).value
+            members = [each.value for each in cls]
+            return word if word in members else members[0]
         case kinds.IntType(ge=least):
             return word if isinstance(word, int) else least or 0
         case kinds.DictType():

@@ -49,8 +49,8 @@ _REFUND: Final = (
     *_all("payment_id", "$response.body#/payment_id", "getPayment", "listRefunds"),
 )
 _RUN: Final = _all("run_id", _ITS_ID, "getReconciliationRun")
-_DISPUTES: Final = _all("dispute_id", "$response.body#/disputes/0/id", "closeDisputeReview")
-_MESSAGES: Final = _all("message", "$response.body#/messages/0/id", "replayMessage")
+_DISPUTES: Final = _all("dispute_id", "$response.body#/items/0/id", "closeDisputeReview")
+_MESSAGES: Final = _all("message", "$response.body#/items/0/id", "replayMessage")
 
 LINKS: Final = {
     "createOrder": _ORDER,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from aiohttp import hdrs, web
@@ -28,7 +28,7 @@ _ALSO: Final = {
     503: (hdrs.RETRY_AFTER,),
 }
 """Headers that errors of a status may have beside those of every answer."""
-_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 HEADERS: Final = {
     CORRELATION_ID: ("string", "Finds this request in the logs."),
@@ -72,7 +72,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
     for endpoint in endpoints:
         operations = paths.setdefault(endpoint.path, {})
         operations[endpoint.method.lower()] = _operation(endpoint, schemas)
-    made = {
+    whole = {
         "openapi": "3.1.0",
         "info": {
             "title": "coinslot",
@@ -92,7 +92,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
             "examples": _error_examples(endpoints),
         },
     }
-    plain: Json = msgspec.json.decode(msgspec.json.encode(made))  # defaults come as tuples
+    plain: Json = msgspec.json.decode(msgspec.json.encode(whole))  # defaults come as tuples
     return plain
 
 
@@ -100,8 +100,11 @@ def _schemas(endpoints: Sequence[Endpoint]) -> Json:
     kinds: list[Any] = [problem.Problem]
     for endpoint in endpoints:
         kinds += [endpoint.body, *endpoint.responses.values()]
-    wanted = [kind for kind in dict.fromkeys(kinds) if kind not in (None, bytes, Nothing)]
-    _, schemas = msgspec.json.schema_components(wanted, ref_template=_SCHEMAS)
+    wanted = [kind for kind in dict.fromkeys(kinds) if kind not in (bytes, Nothing)]
+    refs, schemas = msgspec.json.schema_components(wanted, ref_template=_SCHEMAS)
+    for kind, ref in zip(wanted, refs, strict=True):
+        name = _name(kind)
+        schemas[name] = {**schemas.pop(ref["$ref"].rpartition("/")[2]), "title": name}
     return {name: schemas[name] for name in sorted(schemas)}
 
 
@@ -144,8 +147,7 @@ def _responses(endpoint: Endpoint) -> Json:
         more = (IDEMPOTENT_REPLAYED,) if keyed else ()
         headers = _answer_headers(*more)
         answer: Json = {"description": STATUSES[status], "headers": headers}
-        if kind is not None:
-            answer["content"] = {_JSON: {"schema": _ref(kind), "example": example_of(kind)}}
+        answer["content"] = {_JSON: {"schema": _ref(kind), "example": example_of(kind)}}
         if links := links_of(endpoint.operation_id):
             answer["links"] = links
         responses[str(status)] = answer
@@ -180,7 +182,7 @@ def _path_parameters(endpoint: Endpoint) -> list[Json]:
             "schema": uuid if name.endswith("_id") else word,
             "example": ID if name.endswith("_id") else EXAMPLES.get(name, name),
         }
-        for name in _PARAMETER.findall(endpoint.path)
+        for name in PARAMETER.findall(endpoint.path)
     ]
 
 
@@ -217,7 +219,7 @@ def _parameters() -> Json:
             "name": CORRELATION_ID,
             "in": "header",
             "required": False,
-            "description": "Carried through logs, providers and integrations; made if it is "
+            "description": "Carried through logs, providers and integrations; created if it is "
             "missing, or not 1 to 64 letters, digits, dots, dashes and underscores.",
             "schema": {"type": "string"},
             "example": CORRELATION,
@@ -246,5 +248,11 @@ def _example(error: type[ServiceError]) -> Any:
     return msgspec.to_builtins(problem.describe(error(), CORRELATION))
 
 
-def _ref(kind: type) -> Json:
-    return {"$ref": _SCHEMAS.format(name=kind.__name__)}
+def _ref(kind: Any) -> Json:
+    return {"$ref": _SCHEMAS.format(name=_name(kind))}
+
+
+def _name(kind: Any) -> str:
+    """Return the name of a type: `Page[OrderView]` is an OrderPage."""
+    of = "".join(each.__name__.removesuffix("View") for each in get_args(kind))
+    return f"{of}{kind.__name__}"

@@ -106,6 +106,6 @@ async def test_the_document_is_enough_to_pay_and_refund(start_service: Services)
         paid = await client.call("getPayment", payment_id=payment["id"])
         assert (paid["refunded"], paid["refund_pending"]) == (order["total"], 0)
         listed = await client.call("listRefunds", payment_id=payment["id"])
-        assert [each["id"] for each in listed["refunds"]] == [refund["id"]]
+        assert [each["id"] for each in listed["items"]] == [refund["id"]]
         events = await client.call("getTimeline", payment_id=payment["id"])
-        assert events["events"]
+        assert events["items"]

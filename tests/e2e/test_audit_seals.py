@@ -41,7 +41,7 @@ def execute(url: str, script: str) -> None:
 async def admin(service: Service, *arguments: str) -> tuple[int, str, str]:
     """Run a command of the operators; return its exit code and what it printed."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "service", "admin", "audit", *arguments),
+        *(sys.executable, "-m", "service", "admin", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=service.environ,
@@ -53,7 +53,7 @@ async def admin(service: Service, *arguments: str) -> tuple[int, str, str]:
 
 
 async def verified(service: Service, *arguments: str) -> tuple[int, dict[str, Any]]:
-    code, out, _ = await admin(service, "verify", "--json", *arguments)
+    code, out, _ = await admin(service, "verify-audit", "--json", *arguments)
     return code, json.loads(out)
 
 
@@ -68,12 +68,12 @@ async def test_seals_are_made_told_and_checked(start_service: Services) -> None:
             await eventually(partial(unsealed, url), lambda left: left == 0)
         assert (await ada.call("GET", "/v1/admin/audit/seals")).status == 403
         page = await olga.read("/v1/admin/audit/seals?limit=1")
-        assert page["next_cursor"] == page["seals"][0]["id"]
+        assert page["next_cursor"] == page["items"][0]["id"]
         older = await olga.read(f"/v1/admin/audit/seals?cursor={page['next_cursor']}")
     assert older["next_cursor"] is None
     worker.stop()
     told = {r["seal"]: (r["root"], r["hash"]) for r in worker.records("audit_sealed")}
-    listed = {s["id"]: (s["root"], s["hash"]) for s in page["seals"] + older["seals"]}
+    listed = {s["id"]: (s["root"], s["hash"]) for s in page["items"] + older["items"]}
     assert told.items() >= listed.items()
     anchors = ("--anchors", str(worker.child.log))
 
@@ -86,7 +86,7 @@ async def test_seals_are_made_told_and_checked(start_service: Services) -> None:
     code, bad = await verified(worker, *anchors)
     assert code == 3
     assert {fault["fault"] for fault in bad["faults"]} == {"anchored_seal_differs"}
-    code, out, _ = await admin(worker, "verify", *anchors)
+    code, out, _ = await admin(worker, "verify-audit", *anchors)
     assert (code, "anchored_seal_differs\t1\t-\t-" in out) == (3, True)
 
 
@@ -134,17 +134,17 @@ async def test_a_file_without_anchors_is_not_taken_for_proof(
     api = await start_service("api")
     log = tmp_path / "other.log"
     log.write_text('not JSON, audit_sealed\n{"event": "audit_sealed", "seal": "x"}\n[1]\n')
-    code, out, err = await admin(api, "verify", "--anchors", str(log))
+    code, out, err = await admin(api, "verify-audit", "--anchors", str(log))
     assert (code, out) == (1, "")
     assert err == (
         f"service admin: {log} has no line of the event audit_sealed; give a worker's log\n"
     )
-    code, _, err = await admin(api, "verify", "--anchors", str(tmp_path / "none"))
+    code, _, err = await admin(api, "verify-audit", "--anchors", str(tmp_path / "none"))
     assert (code, "can't be read: No such file or directory" in err) == (1, True)
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2026-13-01"])
 async def test_a_wrong_time_is_named(start_service: Services, time: str) -> None:
     api = start_service.launch("api")  # only for its settings
-    code, _, err = await admin(api, "verify", "--since", time)
+    code, _, err = await admin(api, "verify-audit", "--since", time)
     assert (code, f"'{time}' is no time" in err) == (2, True)

@@ -37,12 +37,12 @@ async def killed_while_held(
 
 async def exactly_one_of_everything(client: Client, simulator: Control, order_id: str) -> None:
     await client.until_status(f"/v1/orders/{order_id}", "fulfilled")
-    payments = (await client.read(f"/v1/payments?order_id={order_id}"))["payments"]
+    payments = (await client.read(f"/v1/payments?order_id={order_id}"))["items"]
     assert [payment["status"] for payment in payments] == ["succeeded"]
     state = await simulator.state()
     assert [charge["status"] for charge in state["charges"]] == ["succeeded"], state["charges"]
     assert [grant["revoked"] for grant in state["grants"]] == [False]
-    entries = (await client.read(f"/v1/admin/ledger?payment_id={payments[0]['id']}"))["entries"]
+    entries = (await client.read(f"/v1/admin/ledger?payment_id={payments[0]['id']}"))["items"]
     assert sum(entry["amount"] for entry in entries) == 0
     assert len({entry["transaction_id"] for entry in entries}) == 1
     money = await client.until(
@@ -155,7 +155,7 @@ async def test_killed_in_a_refund(start_service: Services, simulator: Control, f
             "/v1/admin/invariants", lambda body: not any(body["pending"].values())
         )
         assert set(money["invariants"].values()) == {0}
-        refunds = (await ada.read(f"/v1/payments/{paid['id']}/refunds"))["refunds"]
+        refunds = (await ada.read(f"/v1/payments/{paid['id']}/refunds"))["items"]
         assert [refund["status"] for refund in refunds] == ["succeeded"]
     assert [refund["amount"] for refund in (await simulator.state())["refunds"]] == [100]
 

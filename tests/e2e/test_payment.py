@@ -48,7 +48,7 @@ async def test_order_pay_grant_refund_revoke(start_service: Services, simulator:
         assert (await ada.read(f"/v1/orders/{order['id']}"))["status"] == "refunded"
 
         await all_is_well(ada)
-        entries = (await ada.read(f"/v1/admin/ledger?payment_id={paid['id']}"))["entries"]
+        entries = (await ada.read(f"/v1/admin/ledger?payment_id={paid['id']}"))["items"]
         assert sum(entry["amount"] for entry in entries) == 0
         assert len({entry["transaction_id"] for entry in entries}) == 3
     state = await simulator.state()
@@ -132,7 +132,7 @@ async def test_one_correlation_id_runs_from_the_client_to_the_worker(
         )
         assert paid.expect(201).headers["X-Correlation-ID"] == "from-the-till"
         await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
-        events = (await ada.read(f"/v1/payments/{paid.body['id']}/timeline"))["events"]
+        events = (await ada.read(f"/v1/payments/{paid.body['id']}/timeline"))["items"]
     assert {event["correlation_id"] for event in events} == {"from-the-till"}
     for service in (api, worker):
         said = [r for r in service.records() if r.get("correlation_id") == "from-the-till"]

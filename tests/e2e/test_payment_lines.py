@@ -111,7 +111,7 @@ async def test_a_payment_that_is_handed_on_names_each_provider_for_its_part(
         async with api.client("ada") as ada:
             order = await an_order(ada, 1)
             await asked(ada, "/v1/payments", {"order_id": order}, "pay")
-            found = (await ada.read(f"/v1/payments?order_id={order}"))["payments"]
+            found = (await ada.read(f"/v1/payments?order_id={order}"))["items"]
     payments = {payment["id"]: payment["provider"] for payment in found}
     assert sorted(payments.values()) == ["simulator", "stripe"]
     lines = dict.fromkeys(

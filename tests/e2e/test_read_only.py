@@ -90,7 +90,7 @@ async def one_line(api: Service, server: OwnServer) -> None:
     """Assert that the operators' command line says it in one sentence."""
     why = ("--as", "olga", "--note", "asked for")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "service", "admin", "replay", "1", *why),
+        *(sys.executable, "-m", "service", "admin", "replay-message", "1", *why),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**api.environ, "DATABASE_URL": server.url},

@@ -90,7 +90,7 @@ async def test_killed_after_the_failover_while_the_stand_in_charges(
     again = await start_service("api")
     async with again.client("ada", ADMIN) as ada:
         await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
-        found = (await ada.read(f"/v1/payments?order_id={order['id']}"))["payments"]
+        found = (await ada.read(f"/v1/payments?order_id={order['id']}"))["items"]
         assert sorted((p["provider"], p["status"]) for p in found) == [
             ("simulator", "failed"),
             ("stripe", "succeeded"),

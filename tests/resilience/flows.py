@@ -34,7 +34,7 @@ class Flow(ABC):
 
     async def is_finished(self, customer: Client) -> None:
         """Assert what the customer sees at the end."""
-        payments = (await customer.read("/v1/payments"))["payments"]
+        payments = (await customer.read("/v1/payments"))["items"]
         assert [payment["status"] for payment in payments] == [self.payment]
         assert payments[0]["captured"] == (
             payments[0]["amount"] if self.payment == "succeeded" else 0
@@ -66,7 +66,7 @@ class Order(Flow):
         return await customer.call("POST", "/v1/orders", json=body, key=key)
 
     async def is_finished(self, customer: Client) -> None:
-        orders = (await customer.read("/v1/orders"))["orders"]
+        orders = (await customer.read("/v1/orders"))["items"]
         assert [order["status"] for order in orders] == ["pending"]
 
     def at_provider(self, state: dict[str, Any], rounds: int) -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from scripts.platform.processes import tail
 from service import logs
-from service.api.app_keys import CONTEXT
+from service.api.common import CONTEXT
 from service.app import build
 from service.settings import load
 from service.usecases.context import Context

@@ -128,7 +128,7 @@ def name_what_there_is(label: str, case: Any, url: str) -> None:
             path["delivery"] = str(sent.json()["id"])
     elif "message" in path:
         answer = asked("GET", f"{url}/v1/admin/outbox?state=delivered&limit=1")
-        for message in answer.json()["messages"]:
+        for message in answer.json()["items"]:
             path["message"] = str(message["id"])
 
 

@@ -103,7 +103,7 @@ class StoreHarness:
         """Return the order's latest payment."""
         async with self.api.client(user) as customer:
             found = await customer.read(f"/v1/payments?order_id={order_id}")
-        return str(found["payments"][0]["id"]) if found["payments"] else None
+        return str(found["items"][0]["id"]) if found["items"] else None
 
     async def happen(self, what: str, back: int) -> None:
         """Do something at the provider past the API, to one of the last records that allow it."""
@@ -126,7 +126,7 @@ class StoreHarness:
         async with self.api.client(user) as customer:
             disputes = await customer.read(f"/v1/payments/{payment_id}/disputes")
             payment = await customer.read(f"/v1/payments/{payment_id}")
-        if not any(each["status"] in WITHHOLDING for each in disputes["disputes"]):
+        if not any(each["status"] in WITHHOLDING for each in disputes["items"]):
             return None
         return "payment_disputed" if payment["status"] == "succeeded" else "illegal_transition"
 
@@ -233,7 +233,7 @@ class StoreHarness:
     async def _end_parked(self, verb: str) -> None:
         """Have every parked event looked at once more, or dismiss it, as an operator does."""
         async with self.api.client("olga", ADMIN) as operator:
-            for event in (await operator.read("/v1/admin/webhooks/parked"))["events"]:
+            for event in (await operator.read("/v1/admin/webhooks/parked"))["items"]:
                 named = {name: event[name] for name in ("provider", "event_id")}
                 body = {**named, "note": "all is heard and answers now"}
                 reply = await operator.call("POST", f"/v1/admin/webhooks/{verb}", json=body)

@@ -87,7 +87,7 @@ async def test_a_key_ends_although_nobody_comes_back(
     for user, order, key in asked:
         async with api.client(user) as customer:
             reply = await returned(customer, order, key)
-            found = (await customer.read(f"/v1/payments?order_id={order}"))["payments"]
+            found = (await customer.read(f"/v1/payments?order_id={order}"))["items"]
             live = [p["status"] for p in found if p["status"] != "failed"]
             assert live in (["succeeded"], ["unknown"]), (reply, found)
             # one that the dead request had begun is found again, and no other is made

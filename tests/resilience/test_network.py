@@ -273,7 +273,7 @@ async def test_a_client_that_hangs_up_in_the_middle_has_paid(
 
         async def statuses() -> list[str]:
             found = await ada.read(f"/v1/payments?order_id={order['id']}")
-            return [payment["status"] for payment in found["payments"]]
+            return [payment["status"] for payment in found["items"]]
 
         # No worker runs here: it is the request that goes on without its client.
         await eventually(statuses, lambda seen: seen == ["succeeded"], timeout_s=20)

@@ -65,6 +65,6 @@ async def balances(api: Api) -> dict[str, int]:
 
 async def timeline(buyer: Client, payment: Json) -> list[str]:
     """Return what happened to a payment since its games were granted."""
-    events = (await buyer.read(f"/v1/payments/{payment['id']}/timeline"))["events"]
+    events = (await buyer.read(f"/v1/payments/{payment['id']}/timeline"))["items"]
     names = [event["event"] for event in events]
     return names[names.index("games_granted") + 1 :]

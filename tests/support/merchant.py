@@ -120,5 +120,5 @@ async def act(operator: Client, endpoint: Json, what: str, **body: Any) -> Any:
 async def deliveries(operator: Client, endpoint: Json, state: str = "all") -> list[Json]:
     """Return an endpoint's deliveries, newest first."""
     path = f"/v1/admin/webhook-endpoints/{endpoint['id']}/deliveries?state={state}"
-    found: list[Json] = (await operator.read(path))["deliveries"]
+    found: list[Json] = (await operator.read(path))["items"]
     return found

@@ -25,22 +25,22 @@ def cli(database_url: str, simulator: Control) -> Cli:
 async def test_disputes_are_listed_and_closed(api: Api, ada: Client, cli: Cli) -> None:  # noqa: F811
     payment = await paid(api, ada)
     dispute = await disputed(api, amount=500)
-    listed = await cli("disputes", "--json", "--status", "needs_response")
+    listed = await cli("list-disputes", "--json", "--status", "needs_response")
     assert listed.code == 0, listed.err
-    [shown] = listed.body["disputes"]
+    [shown] = listed.body["items"]
     assert (shown["provider_ref"], shown["payment_id"]) == (dispute["id"], payment["id"])
-    assert (await cli("disputes", "--json", "--status", "won")).body == {"disputes": []}
+    assert (await cli("list-disputes", "--json", "--status", "won")).body["items"] == []
 
     await changed(api, dispute, "lose")
-    review = await cli("review")
+    review = await cli("list-review")
     assert f"dispute\t{shown['id']}" in review.out
-    ended = await cli("dispute-close", shown["id"], "--revoke", *WHY)
-    assert (ended.code, ended.out) == (0, f"dispute {shown['id']} is lost\n")
-    again = await cli("dispute-close", shown["id"], *WHY)
+    ended = await cli("close-dispute-review", shown["id"], "--revoke", *WHY)
+    assert (ended.code, "status\tlost\n" in ended.out) == (0, True)
+    again = await cli("close-dispute-review", shown["id"], *WHY)
     assert again.code == 1
     assert "waiting for a person" in again.err
     assert await api.deliver() == 1
-    detail = await cli("payment", payment["id"])
+    detail = await cli("get-payment-detail", payment["id"])
     assert dispute["id"] in detail.out
     [row] = await rows(api)
     assert row["review"] is None
@@ -51,5 +51,5 @@ async def test_a_warning_is_closed(api: Api, ada: Client, cli: Cli) -> None:  # 
     await api.simulator.warn(await charge_of(api))
     await process_webhooks(api)
     [row] = await rows(api, "fraud_warnings")
-    ended = await cli("warning-close", row["id"], *WHY)
-    assert (ended.code, ended.out) == (0, f"warning {row['id']} is closed\n")
+    ended = await cli("close-fraud-warning", row["id"], *WHY)
+    assert (ended.code, "status\tclosed\n" in ended.out) == (0, True)

@@ -18,6 +18,8 @@ from tests.integration.api.test_merchant_webhooks import buy, tell
 from tests.support.merchant import TAKES_LOOPBACK, Merchant, merchant
 from tests.support.services import settings
 
+ADD = ("register-webhook-endpoint", *WHY, "--url")
+
 
 @pytest.fixture
 def cli(database_url: str, simulator: Control) -> Cli:
@@ -37,7 +39,7 @@ async def harness() -> AsyncIterator[Merchant]:
 
 
 async def added(cli: Cli, url: str) -> Any:
-    made = await cli("endpoint-add", url, "--event", "payment.succeeded", *WHY, "--json")
+    made = await cli(*ADD, url, "--event-types", "payment.succeeded", "--json")
     assert made.code == 0, made.err
     return made.body
 
@@ -51,35 +53,35 @@ async def test_an_endpoint_from_its_registration_to_its_end(
         await buy(api, customer)
     await tell(api)
     harness.messages[0].verify(made["secret"])
-    [row] = (await cli("deliveries", identifier, "--json")).body["deliveries"]
+    [row] = (await cli("list-webhook-deliveries", identifier, "--json")).body["items"]
     assert (row["status"], row["webhook_id"]) == ("succeeded", harness.messages[0].id)
 
-    again = await cli("redeliver", identifier, str(row["id"]), *WHY)
-    assert (again.code, "is due now; the worker sends it" in again.out) == (0, True)
+    again = await cli("redeliver-webhook", identifier, str(row["id"]), *WHY)
+    assert (again.code, "status\tpending\n" in again.out) == (0, True)
     await tell(api)
     assert harness.messages[0].body == harness.messages[1].body
-    assert (await cli("endpoint-test", identifier, *WHY)).code == 0
+    assert (await cli("test-webhook-endpoint", identifier, *WHY)).code == 0
 
-    rotated = await cli("endpoint-rotate", identifier, *WHY)
+    rotated = await cli("rotate-webhook-secret", identifier, *WHY)
     assert "secret\twhsec_" in rotated.out
-    assert "old secret signs until" in rotated.out
-    shown = await cli("endpoint", identifier)
+    assert "previous_until\t20" in rotated.out
+    shown = await cli("get-webhook-endpoint", identifier)
     assert "whsec_" not in shown.out
     assert "status\tenabled" in shown.out
-    disabled = await cli("endpoint-set", identifier, "--status", "disabled", *WHY)
-    assert disabled.out == f"endpoint {identifier} is disabled: {harness.url}\n"
-    assert (await cli("endpoint-test", identifier, *WHY)).code == 1
-    assert (await cli("endpoint-close", identifier, *WHY)).code == 0
-    listed = await cli("endpoints", "--state", "closed")
+    disabled = await cli("change-webhook-endpoint", identifier, "--status", "disabled", *WHY)
+    assert "status\tdisabled\n" in disabled.out
+    assert (await cli("test-webhook-endpoint", identifier, *WHY)).code == 1
+    assert (await cli("close-webhook-endpoint", identifier, *WHY)).code == 0
+    listed = await cli("list-webhook-endpoints", "--state", "closed")
     assert listed.out.splitlines()[1].split("\t")[0] == identifier
 
 
 async def test_what_cannot_be_is_said(cli: Cli) -> None:
-    inside = await cli("endpoint-add", "https://10.0.0.1/", *WHY)
+    inside = await cli(*ADD, "https://10.0.0.1/")
     assert (inside.code, "its address is not public" in inside.err) == (1, True)
-    unknown = await cli("endpoint-add", "https://shop.example/", "--event", "payment.lost", *WHY)
+    unknown = await cli(*ADD, "https://shop.example/", "--event-types", "payment.lost")
     assert (unknown.code, "invalid choice" in unknown.err) == (2, True)
-    missing = await cli("endpoint-close", str(uuid4()), *WHY)
+    missing = await cli("close-webhook-endpoint", str(uuid4()), *WHY)
     assert (missing.code, missing.err) == (1, "service admin: No such webhook endpoint\n")
-    bare = await cli("endpoint-add", "https://shop.example/", *WHY, WEBHOOK_MASTER_KEYS="")
+    bare = await cli(*ADD, "https://shop.example/", WEBHOOK_MASTER_KEYS="")
     assert (bare.code, "not set up" in bare.err) == (1, True)

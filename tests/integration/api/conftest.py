@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from scripts.platform.client import Client
 from scripts.platform.embedded import Valkey
-from service.api.app_keys import CONTEXT
+from service.api.common import CONTEXT
 from service.app import build
 from service.retry import full_jitter_s
 from service.settings import load

@@ -44,7 +44,7 @@ async def refund_in_review(
     api.clock.forward(seconds=5)
     assert await api.complete() == 1
     await api.simulator.clear_faults()
-    [found] = (await customer.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [found] = (await customer.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (found["id"], found["status"]) == (refund["id"], "review")
     return dict(found)
 

@@ -49,7 +49,7 @@ async def test_it_becomes_what_the_provider_says(
     assert len((await api.simulator.state())["charges"]) == 1
     events = [
         event["event"]
-        for event in (await ada.read(f"/v1/payments/{payment['id']}/timeline"))["events"]
+        for event in (await ada.read(f"/v1/payments/{payment['id']}/timeline"))["items"]
     ]
     assert events.count(f"payment_{status}") == 1
     await api.sound()

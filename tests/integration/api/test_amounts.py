@@ -89,7 +89,7 @@ async def test_routing_leaves_out_a_provider_that_does_not_take_the_amount(
         payment = (await ada.pay(made["id"])).expect(201).body
         assert (payment["provider"], payment["status"]) == ("simulator", "succeeded")
         found = await ada.read(f"/v1/payments?order_id={made['id']}")
-        assert len(found["payments"]) == 1
+        assert len(found["items"]) == 1
         usual = (await order(api, ada, 1999)).expect(201).body
         # The refused request has left its key free.
         assert (await ada.pay(usual["id"], key="k")).expect(201).body["provider"] == "stripe"

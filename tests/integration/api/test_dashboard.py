@@ -48,7 +48,7 @@ async def held(api: Api, ada: Client, *, pay: str = "pm_ok") -> tuple[Json, str]
 async def test_a_full_refund_is_adopted(api: Api, ada: Client, hook: Hook) -> None:
     payment = await bought(api, ada)
     await refund_in_dashboard(api, hook)
-    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (found["status"], found["amount"], found["origin"]) == ("succeeded", 1499, "provider")
     assert (await ada.read(f"/v1/payments/{payment['id']}"))["refunded"] == 1499
     assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "refunded"
@@ -102,7 +102,7 @@ async def test_twenty_deliveries_adopt_a_refund_once(api: Api, ada: Client, hook
         api.clock.forward(seconds=60)
         await api.process()
     found = await ada.read(f"/v1/payments/{payment['id']}/refunds")
-    assert [each["amount"] for each in found["refunds"]] == [100]
+    assert [each["amount"] for each in found["items"]] == [100]
     assert {row["status"] for row in await inbox(api.context.db)} == {"processed"}
     await api.sound()
 

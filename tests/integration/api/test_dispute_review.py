@@ -41,7 +41,7 @@ async def waiting(operator: Client) -> list[tuple[str, str, str | None]]:
 async def test_a_buyer_sees_the_own_disputes_and_nothing_internal(api: Api, ada: Client) -> None:
     payment = await paid(api, ada)
     await disputed(api, reason="fraudulent")
-    [shown] = (await ada.read(f"/v1/payments/{payment['id']}/disputes"))["disputes"]
+    [shown] = (await ada.read(f"/v1/payments/{payment['id']}/disputes"))["items"]
     assert (shown["status"], shown["amount"], shown["currency"], shown["reason"]) == (
         "needs_response",
         1499,
@@ -62,12 +62,12 @@ async def test_operators_page_through_disputes_by_status(api: Api, ada: Client) 
         ids.append(dispute["id"])
     async with api.client("olga", ADMIN) as olga:
         first = await olga.read("/v1/admin/disputes?limit=2")
-        assert [d["provider_ref"] for d in first["disputes"]] == [ids[2], ids[1]]
+        assert [d["provider_ref"] for d in first["items"]] == [ids[2], ids[1]]
         rest = await olga.read(f"/v1/admin/disputes?limit=2&cursor={first['next_cursor']}")
-        assert [d["provider_ref"] for d in rest["disputes"]] == [ids[0]]
+        assert [d["provider_ref"] for d in rest["items"]] == [ids[0]]
         assert rest["next_cursor"] is None
         inquiries = await olga.read("/v1/admin/disputes?status=warning")
-        assert [d["provider_ref"] for d in inquiries["disputes"]] == [ids[1]]
+        assert [d["provider_ref"] for d in inquiries["items"]] == [ids[1]]
         assert (await olga.call("GET", "/v1/admin/disputes?status=x")).status == 422
 
 

@@ -67,9 +67,9 @@ async def test_another_users_things_cannot_be_acted_on(ada: Client, mallory: Cli
 async def test_lists_hold_only_what_is_ones_own(ada: Client, mallory: Client) -> None:
     order = await ada.order(["game-1"])
     await ada.pay(order["id"])
-    assert (await mallory.read("/v1/orders"))["orders"] == []
-    assert (await mallory.read("/v1/payments"))["payments"] == []
-    assert (await mallory.read(f"/v1/payments?order_id={order['id']}"))["payments"] == []
+    assert (await mallory.read("/v1/orders"))["items"] == []
+    assert (await mallory.read("/v1/payments"))["items"] == []
+    assert (await mallory.read(f"/v1/payments?order_id={order['id']}"))["items"] == []
 
 
 @pytest.mark.parametrize("words", WORDS, ids=range(len(WORDS)))
@@ -85,7 +85,7 @@ async def test_words_stay_words(api: Api, words: str) -> None:
         )
         assert refund.expect(201).body["reason"] == words
         listed = await client.read(f"/v1/payments/{payment['id']}/refunds")
-        assert [each["reason"] for each in listed["refunds"]] == [words]
+        assert [each["reason"] for each in listed["items"]] == [words]
     await api.sound()
 
 

@@ -28,7 +28,7 @@ async def stripe() -> AsyncIterator[Recorded]:
 
 async def payments_of(client: Client, order: dict[str, str]) -> list[tuple[str, str]]:
     found = await client.read(f"/v1/payments?order_id={order['id']}")
-    return sorted((payment["provider"], payment["status"]) for payment in found["payments"])
+    return sorted((payment["provider"], payment["status"]) for payment in found["items"])
 
 
 def counted(api: Api, sample: str) -> float:

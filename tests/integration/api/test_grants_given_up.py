@@ -64,7 +64,7 @@ async def test_what_the_library_refuses_is_refunded(
     await api.simulator.fault("library.grant", "status", status=status, times=1)
     assert await api.deliver() == 1
     assert await shown(api, "paid_not_granted_gauge") == 1
-    [refund] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [refund] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (refund["status"], refund["reason"]) == ("pending", "grant_failed")
     assert await api.complete() == 1
     assert await api.deliver() == 1  # the revoke: the grant may have been made all the same
@@ -86,7 +86,7 @@ async def test_what_may_be_put_right_is_tried_again(api: Api, ada: Client, statu
     payment = await paid(ada)
     await api.simulator.fault("library.grant", "status", status=status, times=1)
     assert await api.deliver() == 1
-    assert (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"] == []
+    assert (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"] == []
     api.clock.forward(minutes=10)
     assert await api.deliver() == 1
     assert len(await api.simulator.shelf("ada")) == 1
@@ -168,7 +168,7 @@ async def test_a_stuck_message_is_seen_and_sent_once_more(
     for _ in range(3):
         assert await api.deliver() == 1
         api.clock.forward(seconds=10)
-    [stuck] = (await operator.read("/v1/admin/outbox"))["messages"]
+    [stuck] = (await operator.read("/v1/admin/outbox"))["items"]
     assert (stuck["payment_id"], stuck["attempts"]) == (payment["id"], 3)
     assert stuck["last_error"] == "status 503"
     api.clock.ahead -= (api.clock.ahead) / 2  # the next try is still ahead
@@ -185,7 +185,7 @@ async def test_a_delivered_message_may_be_sent_again(
 ) -> None:
     payment = await paid(ada)
     await api.deliver()
-    [sent] = (await operator.read("/v1/admin/outbox?state=delivered"))["messages"]
+    [sent] = (await operator.read("/v1/admin/outbox?state=delivered"))["items"]
     path = f"/v1/admin/outbox/{sent['id']}/replay"
     (await operator.call("POST", path, json=NOTE)).expect(200)
     # even if the Library refuses it now, or is away for days: who has the game keeps it
@@ -197,7 +197,7 @@ async def test_a_delivered_message_may_be_sent_again(
     api.clock.forward(days=3)
     assert await api.deliver() == 1
     assert len(await api.simulator.shelf("ada")) == 1
-    assert (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"] == []
+    assert (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"] == []
     await api.sound()
 
 
@@ -208,7 +208,7 @@ async def test_a_grant_sent_again_does_not_bring_back_what_was_revoked(
     await api.deliver()
     (await ada.refund(payment["id"])).expect(201)
     await api.deliver()
-    grant, revoke = (await operator.read("/v1/admin/outbox?state=delivered"))["messages"]
+    grant, revoke = (await operator.read("/v1/admin/outbox?state=delivered"))["items"]
     for message in (grant, revoke):
         path = f"/v1/admin/outbox/{message['id']}/replay"
         (await operator.call("POST", path, json=NOTE)).expect(200)
@@ -221,10 +221,10 @@ async def test_what_was_given_up_is_not_sent_again(api: Api, ada: Client, operat
     await paid(ada)
     await api.simulator.fault("library.grant", "status", status=422, times=1)
     await api.deliver()
-    [given_up] = (await operator.read("/v1/admin/outbox?state=given_up"))["messages"]
+    [given_up] = (await operator.read("/v1/admin/outbox?state=given_up"))["items"]
     path = f"/v1/admin/outbox/{given_up['id']}/replay"
     assert (await operator.call("POST", path, json=NOTE)).status == 409
-    assert (await operator.read("/v1/admin/outbox?state=pending"))["messages"] == []
+    assert (await operator.read("/v1/admin/outbox?state=pending"))["items"] == []
 
 
 @pytest.mark.parametrize("message", ["9", "999999999999999999", "x", "9" * 19, "-1"])
@@ -239,5 +239,5 @@ async def test_the_outbox_is_read_page_by_page(ada: Client, operator: Client) ->
     rest = await operator.read(
         f"/v1/admin/outbox?state=pending&limit=2&cursor={first['next_cursor']}"
     )
-    pages = [[m["payment_id"] for m in page["messages"]] for page in (first, rest)]
+    pages = [[m["payment_id"] for m in page["items"]] for page in (first, rest)]
     assert (pages, rest["next_cursor"]) == ([made[:2], made[2:]], None)

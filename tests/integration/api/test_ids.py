@@ -14,8 +14,8 @@ async def test_upper_case_ids_name_the_same_things(ada: Client) -> None:
     assert (await ada.read(f"/v1/orders/{of_order}"))["id"] == order["id"]
     assert await ada.read(f"/v1/payments/{upper}/timeline")
     found = await ada.read(f"/v1/payments?order_id={of_order}")
-    assert [each["id"] for each in found["payments"]] == [payment["id"]]
-    assert (await ada.read(f"/v1/payments?cursor={upper}"))["payments"] == []
+    assert [each["id"] for each in found["items"]] == [payment["id"]]
+    assert (await ada.read(f"/v1/payments?cursor={upper}"))["items"] == []
 
 
 async def test_a_key_stands_for_one_request_however_its_ids_are_written(

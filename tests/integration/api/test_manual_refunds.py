@@ -52,7 +52,7 @@ async def ungranted(api: Api, ada: Client) -> Json:
     await api.simulator.fault("provider.refund", "status", status=400, times=1)
     await api.deliver()
     assert await api.complete() == 1
-    [refund] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [refund] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (refund["status"], refund["reason"]) == ("failed", "grant_failed")
     return dict(refund)
 
@@ -320,7 +320,7 @@ async def test_a_parked_event_is_dismissed_for_good(api: Api, hook: Hook, operat
         *(on_event(operator, verb, event_id) for verb in ["dismiss", "dismiss", "dismiss"])
     )
     assert sorted(reply.status for reply in replies) == [200, 409, 409]
-    assert (await operator.read("/v1/admin/webhooks/parked"))["events"] == []
+    assert (await operator.read("/v1/admin/webhooks/parked"))["items"] == []
     status, receipt = await hook.send(
         event_of(record, id=event_id), age_s=-api.clock.ahead.total_seconds()
     )
@@ -359,7 +359,7 @@ async def test_parked_events_are_dismissed_in_bulk(api: Api, operator: Client, a
         return dict(reply.expect(200).body)
 
     async def left() -> set[str]:
-        events = (await operator.read("/v1/admin/webhooks/parked"))["events"]
+        events = (await operator.read("/v1/admin/webhooks/parked"))["items"]
         return {event["event_id"] for event in events}
 
     none = {"dismissed": 0, "more": False}

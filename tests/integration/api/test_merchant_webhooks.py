@@ -349,7 +349,7 @@ async def test_the_correlation_id_goes_from_the_request_to_the_delivery(
     timeline = await ada.read(f"/v1/payments/{payment['id']}/timeline")
     await tell(api)
     [row] = await deliveries(operator, endpoint)
-    assert row["correlation_id"] == timeline["events"][0]["correlation_id"]
+    assert row["correlation_id"] == timeline["items"][0]["correlation_id"]
     assert row["payment_id"] == payment["id"]
 
 
@@ -398,7 +398,7 @@ async def test_pages_lead_through_all_deliveries(
     path = f"/v1/admin/webhook-endpoints/{endpoint['id']}/deliveries?limit=3"
     first = await operator.read(path)
     rest = await operator.read(f"{path}&cursor={first['next_cursor']}")
-    ids = [row["id"] for row in (*first["deliveries"], *rest["deliveries"])]
+    ids = [row["id"] for row in (*first["items"], *rest["items"])]
     assert (len(ids), ids, rest["next_cursor"]) == (4, sorted(ids, reverse=True), None)
 
 

@@ -17,7 +17,7 @@ async def order(buyer: Client, key: str | None, body: Any = BODY) -> Reply:
 
 
 async def orders_of(buyer: Client) -> list[str]:
-    return [each["id"] for each in (await buyer.read("/v1/orders?limit=100"))["orders"]]
+    return [each["id"] for each in (await buyer.read("/v1/orders?limit=100"))["items"]]
 
 
 async def test_fifty_requests_at_once_make_one_order(ada: Client) -> None:

@@ -45,15 +45,15 @@ async def test_orders_are_listed_by_pages_and_by_status(api: Api, ada: Client) -
     path = "/v1/orders?limit=3"
     while True:
         page = await ada.read(path)
-        seen += [order["id"] for order in page["orders"]]
+        seen += [order["id"] for order in page["items"]]
         if page["next_cursor"] is None:
             break
         path = f"/v1/orders?limit=3&cursor={page['next_cursor']}"
     assert seen == made[::-1]
-    canceled = (await ada.read("/v1/orders?status=canceled"))["orders"]
+    canceled = (await ada.read("/v1/orders?status=canceled"))["items"]
     assert [order["id"] for order in canceled] == made[:1]
     async with api.client("bob") as bob:
-        assert (await bob.read("/v1/orders"))["orders"] == []
+        assert (await bob.read("/v1/orders"))["items"] == []
 
 
 async def test_an_order_that_nobody_pays_expires(api: Api, ada: Client) -> None:

@@ -39,7 +39,7 @@ async def run(api: Api, operator: Client) -> dict[str, Any]:
 
 async def differences(operator: Client, state: str = "open") -> list[dict[str, Any]]:
     page = await operator.read(f"/v1/admin/reconciliation/differences?state={state}")
-    return list(page["differences"])
+    return list(page["items"])
 
 
 async def kinds(operator: Client, state: str = "open") -> list[str]:
@@ -243,7 +243,7 @@ async def test_long_lists_are_walked_page_by_page(
     while cursor is not None:
         path = f"/v1/admin/reconciliation/differences?limit=40&kind=missing_here{cursor}"
         page = await operator.read(path)
-        seen += [difference["id"] for difference in page["differences"]]
+        seen += [difference["id"] for difference in page["items"]]
         cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
     assert len(seen) == len(set(seen)) == 110
 
@@ -256,7 +256,7 @@ async def test_one_run_at_a_time_and_by_schedule(start_api: Start) -> None:
     api.clock.forward(seconds=601)
     assert await jobs.run_reconciliation(api.context) == 1
     async with api.client("olga", ADMIN) as operator:
-        listed = (await operator.read("/v1/admin/reconciliation/runs"))["runs"]
+        listed = (await operator.read("/v1/admin/reconciliation/runs"))["items"]
     assert [(entry["status"], entry["actor"]) for entry in listed] == [
         ("succeeded", "schedule"),
         ("succeeded", "schedule"),
@@ -279,7 +279,7 @@ async def test_a_run_whose_process_is_gone_is_failed_and_repeated(
     api.clock.forward(seconds=reconcile.LEASE_S + 1)
     found = await run(api, operator)
     assert found["status"] == "succeeded"
-    listed = (await operator.read("/v1/admin/reconciliation/runs"))["runs"]
+    listed = (await operator.read("/v1/admin/reconciliation/runs"))["items"]
     assert [(r["status"], r["error"]) for r in listed][1:] == [("failed", "its process is gone")]
 
 

@@ -110,7 +110,7 @@ async def test_a_refund_of_last_months_charge_until_it_is_in_our_books(
 
         await api.simulator.clear_faults()
         await run(api, operator)
-        [adopted] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+        [adopted] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
         assert (adopted["amount"], adopted["origin"]) == (100, "provider")
         api.clock.forward(**HOUR)
         found = await run(api, operator)

@@ -60,13 +60,13 @@ async def test_a_refund_that_is_rejected_later_is_reversed(
     refund = await refunded(ada, payment)
     await api.deliver()
     await taken_back(api, hook, times=3)
-    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (found["status"], found["failure_code"]) == ("failed", "expired_or_canceled_card")
     now = await ada.read(f"/v1/payments/{payment['id']}")
     assert (now["refunded"], now["refund_pending"]) == (0, 0)
     assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "paid"
     assert await ledger_kinds(api, payment) == ["capture", "refund", "refund_reversal"]
-    events = (await ada.read(f"/v1/payments/{payment['id']}/timeline"))["events"]
+    events = (await ada.read(f"/v1/payments/{payment['id']}/timeline"))["items"]
     [reversed_] = [each for each in events if each["event"] == "refund_reversed"]
     assert reversed_["data"]["refund_id"] == refund["id"]
     await api.sound()
@@ -159,7 +159,7 @@ async def test_a_refund_that_was_taken_for_not_sent_and_was_made_is_booked(
     event = event_of((await api.simulator.state())["refunds"][-1])
     await hook.send(event)
     await api.process()
-    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (found["status"], found["failure_code"]) == ("succeeded", None)
     assert (await ada.read(f"/v1/orders/{payment['order_id']}"))["status"] == "refunded"
     await api.deliver()
@@ -239,7 +239,7 @@ async def test_a_grant_that_is_given_up_after_the_charge_failed_refunds_nothing(
     await delivering
     await api.deliver()
     assert await api.complete() == 0
-    assert (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"] == []
+    assert (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"] == []
     assert await api.simulator.shelf("ada") == []
     await api.sound()
 
@@ -304,7 +304,7 @@ async def test_a_refund_that_came_back_is_tried_again(api: Api, ada: Client, hoo
         statuses = sorted(reply.status for reply in await asyncio.gather(*tries))
     assert statuses == [202, 409, 409, 409, 409, 409]
     assert await api.complete() == 1
-    found = (await ada.read(f"/v1/payments/{refund['payment_id']}/refunds"))["refunds"]
+    found = (await ada.read(f"/v1/payments/{refund['payment_id']}/refunds"))["items"]
     assert [(each["status"], each["amount"]) for each in found] == [
         ("failed", 500),
         ("succeeded", 500),

@@ -86,7 +86,7 @@ async def test_news_is_not_lost_to_an_older_answer_about_the_refund(
     assert (await refunding).expect(201).body["status"] == "succeeded"
     api.clock.forward(seconds=60)
     await api.process()
-    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert found["status"] == "failed"
     assert await ledger_kinds(api, payment) == ["capture", "refund", "refund_reversal"]
     await api.sound()
@@ -103,7 +103,7 @@ async def test_a_refund_of_what_could_not_be_granted_comes_back_beside_another(
     await api.deliver()
     await api.complete()
     await api.deliver()
-    rows = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    rows = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert [(each["amount"], each["status"]) for each in rows] == [
         (500, "succeeded"),
         (999, "succeeded"),
@@ -130,7 +130,7 @@ async def test_a_dismissed_refund_of_what_could_not_be_granted_may_still_be_trie
     await api.simulator.fault("library.grant", "status", status=422, times=9)
     await api.deliver()
     await api.complete()
-    [refund] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [refund] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     await taken_back(api, hook)
     path, note = f"/v1/admin/refunds/{refund['id']}", {"note": "x"}
     async with api.client("op", ADMIN) as operator:

@@ -30,7 +30,7 @@ async def test_a_refund_that_the_buyers_bank_sends_back_is_reversed(
     back = given | {"status": "failed", "failure_reason": "expired_or_canceled_card"}
     stripe.will((200, page(back)))
     await told(kind, back)
-    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (found["status"], found["failure_code"]) == ("failed", "expired_or_canceled_card")
     now = await ada.read(f"/v1/payments/{payment['id']}")
     assert (now["refunded"], now["refund_pending"]) == (0, 0)
@@ -48,7 +48,7 @@ async def test_a_refund_in_the_dashboard_is_adopted(
     stripe.will((200, page(given)))
     charged = {"id": "ch_1", "object": "charge", "payment_intent": made["id"]}
     await told("charge.refunded", charged | {"status": "succeeded", "amount_refunded": 100})
-    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["refunds"]
+    [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (found["amount"], found["origin"], found["status"]) == (100, "provider", "succeeded")
     rest = await refunded(ada, stripe, payment, made, made["amount"] - 100)
     assert stripe.asked[-1].form["amount"] == str(rest["amount"])

@@ -37,7 +37,7 @@ async def test_a_buyer_who_acts_at_the_provider_gets_the_game(api: Api, ada: Cli
     await api.simulator.until("webhooks", 2)
     assert await api.process() == 1
     assert await status_of(ada, payment) == "succeeded"
-    events = (await ada.read(f"/v1/payments/{payment['id']}/timeline"))["events"]
+    events = (await ada.read(f"/v1/payments/{payment['id']}/timeline"))["items"]
     assert [event["event"] for event in events] == [
         "payment_created",
         "payment_requires_action",
@@ -161,7 +161,7 @@ async def test_an_event_without_a_payment_is_left_to_people_after_days(
         api.clock.forward(hours=1)
     assert 15 < looks < 40  # seconds apart at first, hours at last
     async with api.client("auditor", ADMIN) as auditor:
-        [parked] = (await auditor.read("/v1/admin/webhooks/parked"))["events"]
+        [parked] = (await auditor.read("/v1/admin/webhooks/parked"))["items"]
     assert (parked["charge_ref"], parked["last_error"]) == ("ch_x", "no payment of ours")
 
 
@@ -186,7 +186,7 @@ async def test_late_money_for_a_canceled_payment_is_given_back(
     assert (orphan["status"], orphan["amount_minor"]) == ("refunded", order["total"])
     [refund] = (await api.simulator.state())["refunds"]
     assert (refund["idempotency_key"], refund["amount"]) == (orphan["id"], order["total"])
-    events = (await ada.read(f"/v1/payments/{payment['id']}/timeline"))["events"]
+    events = (await ada.read(f"/v1/payments/{payment['id']}/timeline"))["items"]
     assert [event["event"] for event in events][-2:] == [
         "orphan_capture_recorded",
         "orphan_capture_refunded",
@@ -254,7 +254,7 @@ async def test_an_orphan_that_cannot_be_refunded_is_left_to_people(
     [orphan] = await orphans(api.context.db)
     assert (orphan["status"], orphan["last_error"]) == ("review", "scripted_fault")
     async with api.client("auditor", ADMIN) as auditor:
-        [shown] = (await auditor.read("/v1/admin/orphan-captures"))["orphans"]
+        [shown] = (await auditor.read("/v1/admin/orphan-captures"))["items"]
     assert (shown["id"], shown["status"], shown["amount"]) == (
         orphan["id"],
         "review",
@@ -326,7 +326,7 @@ async def test_a_webhook_before_the_answer_and_the_request_settle_once(
     paying = asyncio.create_task(ada.pay(order["id"]))
     await api.simulator.until_held("provider.charge")
     assert await api.process() == 1
-    found = (await ada.read(f"/v1/payments?order_id={order['id']}"))["payments"]
+    found = (await ada.read(f"/v1/payments?order_id={order['id']}"))["items"]
     assert [payment["status"] for payment in found] == ["succeeded"]
     await api.simulator.release()
     answer = (await paying).expect(201)

@@ -12,9 +12,10 @@ from service.app import parts
 from service.metrics import Metrics
 from service.settings import load
 from service.store import outbox
+from service.store.audit_seals import list_seals
 from service.store.audit_trail import Anchor, Fault
 from service.usecases import admin_outbox, audit
-from service.usecases.audit import Rounds
+from service.usecases.audit import By, Rounds
 from service.usecases.context import Context
 from tests.integration.store.conftest import NOW, StoreHarness
 from tests.support.services import settings
@@ -109,10 +110,10 @@ async def trail(database_url: str, harness: StoreHarness) -> AsyncIterator[Trail
             [grant] = await outbox.claim(harness.db, at=NOW, until=NOW + MINUTE, limit=10)
             await outbox.delivered(harness.db, [grant.id], NOW)
             if number == 1:
-                await admin_outbox.replay(ctx, grant.id, actor="olga", reason="asked for")
+                await admin_outbox.replay(ctx, grant.id, By("olga", "asked for"))
                 await outbox.delivered(harness.db, [grant.id], NOW)
             await audit.seal(ctx)
-        seals = await audit.list_seals(ctx, before=None, limit=10)
+        seals = (await list_seals(ctx.db, cursor=None, limit=10)).items
         yield Trail(ctx, sold[1].payment_id, [Anchor(seal.id, seal.hash) for seal in seals])
 
 
@@ -325,7 +326,8 @@ def gauge(ctx: Context) -> float:
 
 async def test_since_leaves_out_what_was_sealed_before(trail: Trail) -> None:
     await trail.attack(REMOVE_CHAIN)
-    sealed_at = {s.id: s.sealed_at for s in await audit.list_seals(trail.ctx, before=None, limit=9)}
+    page = await list_seals(trail.ctx.db, cursor=None, limit=9)
+    sealed_at = {seal.id: seal.sealed_at for seal in page.items}
     after = [c async for c in audit.verify(trail.ctx, since=sealed_at[3], anchors=())]
     assert (sum(c.seals for c in after), [c.faults for c in after if c.faults]) == (1, [])
     from_it_on = [c async for c in audit.verify(trail.ctx, since=sealed_at[2], anchors=())]

@@ -62,8 +62,11 @@ async def test_what_follows_a_seal_is_in_the_next(harness: StoreHarness) -> None
     second = await seal(harness.db)
     assert second
     assert (second.id, second.first_position, second.last_position) == (2, 3, 3)
-    assert await audit_seals.list_seals(harness.db, before=None, limit=10) == [second, first]
-    assert await audit_seals.list_seals(harness.db, before=2, limit=10) == [first]
+    assert (await audit_seals.list_seals(harness.db, cursor=None, limit=10)).items == (
+        second,
+        first,
+    )
+    assert (await audit_seals.list_seals(harness.db, cursor=2, limit=10)).items == (first,)
     assert await faults(harness.db) == []
 
 
@@ -159,7 +162,9 @@ async def test_every_entry_is_under_exactly_one_seal(
         made.append(last)
     made.sort(key=lambda row: row.id)
     assert len(made) > 10, "too few seals to meet a writer"
-    assert made == (await audit_seals.list_seals(crowd, before=None, limit=10_000))[::-1]
+    assert (
+        made == list((await audit_seals.list_seals(crowd, cursor=None, limit=10_000)).items)[::-1]
+    )
     assert await faults(crowd) == []
     covered = await crowd.fetch(
         "SELECT e.position, count(s.id) FROM audit_entries e LEFT JOIN audit_seals s"

@@ -1,7 +1,6 @@
 """What operators see: tables on a terminal, lines in a pipe, and nothing that moves the cursor."""
 
 import io
-from datetime import UTC, datetime
 
 import pytest
 
@@ -47,13 +46,38 @@ def test_json_is_all_or_nothing() -> None:
     assert not Output(stream, as_json=False).document({"a": 1})
 
 
+PAGE = {
+    "items": [
+        {"id": 1, "status": "failed", "error": None},
+        {"id": 2, "status": "x", "error": None},
+    ],
+    "next_cursor": 2,
+}
+
+
+def test_a_page_is_a_table_and_a_terminal_is_spared_empty_columns() -> None:
+    pipe, terminal = io.StringIO(), Terminal()
+    Output(pipe, as_json=False).show("Payments", PAGE)
+    assert pipe.getvalue() == "id\tstatus\terror\n1\tfailed\t-\n2\tx\t-\n"
+    Output(terminal, as_json=False).show("Payments", PAGE)
+    assert "error" not in terminal.getvalue()
+    assert "more: --cursor 2" in terminal.getvalue()
+
+
+def test_an_object_is_its_facts_and_then_its_parts() -> None:
+    stream = io.StringIO()
+    answer = {"parts": [{"id": 1}], "id": 7, "types": ["a", "b"], "of": {"x": 1}}
+    Output(stream, as_json=False).show("Thing", answer)
+    assert stream.getvalue() == "name\tvalue\nid\t7\ntypes\ta b\nid\n1\nname\tvalue\nx\t1\n"
+
+
 @pytest.mark.parametrize(
     ("cell", "shown"),
     [
         (None, "-"),
         (7, "7"),
         ({"status": "paid", "ref": None}, "status=paid ref=-"),
-        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02 03:04:05Z"),
+        (["payment.succeeded", "refund.failed"], "payment.succeeded refund.failed"),
         ("[red]as written[/red]", "[red]as written[/red]"),
         ("two\nlines\tand \x1b[2J", "two\N{REPLACEMENT CHARACTER}lines\N{REPLACEMENT CHARACTER}and "
          "\N{REPLACEMENT CHARACTER}[2J"),

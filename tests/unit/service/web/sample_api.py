@@ -9,7 +9,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from service.errors import OrderNotPayableError, OverloadedError, StoreUnavailableError
+from service.errors import (
+    AlreadyOwnedError,
+    OrderNotPayableError,
+    OverloadedError,
+)
 from service.store.cache import Cache
 from service.store.database import ConnectionLostError
 from service.store.quotas import Quotas
@@ -73,6 +77,8 @@ async def fail(call: Call[Nothing, Nothing]) -> Reply:
             raise OrderNotPayableError("It is canceled")
         case "busy":
             raise OverloadedError(retry_after_s=7)
+        case "owned":
+            raise AlreadyOwnedError
         case "lost":
             raise ConnectionLostError
         case "timeout":
@@ -115,11 +121,8 @@ class Slow:
 
 
 def endpoint(method: str, path: str, handler: Any, **more: Any) -> Endpoint:
-    name = getattr(handler, "__name__", "slow")
-    more = {"scope": None, "responses": {200: Echo}, "tag": "things", **more}
-    return Endpoint(
-        method=method, path=path, handler=handler, operation_id=name, summary=name, **more
-    )
+    given = {"scope": None, "responses": {200: Echo}, "tag": "things", **more}
+    return Endpoint(method, path, handler, **given)
 
 
 def table(slow: Slow) -> tuple[Endpoint, ...]:
@@ -136,9 +139,7 @@ def table(slow: Slow) -> tuple[Endpoint, ...]:
         endpoint("GET", "/v1/things/{thing_id}/{kind}", read, scope="things:read"),
         endpoint("POST", "/v1/raw", raw),
         endpoint("POST", "/v1/things/{thing_id}/print", fingerprint),
-        endpoint(
-            "POST", "/v1/fail/{how}", fail, errors=(OrderNotPayableError, StoreUnavailableError)
-        ),
+        endpoint("POST", "/v1/fail/{how}", fail, errors=(OrderNotPayableError,)),
         endpoint("POST", "/v1/slow", slow.handle),
         endpoint("POST", "/v1/odd", odd),
     )

@@ -237,11 +237,11 @@ async def test_a_status_missing_in_the_table_is_answered_and_logged(
 async def test_an_error_missing_in_the_table_is_answered_and_logged(
     client: Client, log: Any
 ) -> None:
-    for how in ("declared", "busy", "lost"):
+    for how in ("declared", "busy", "lost", "owned"):
         async with client.post(f"/v1/fail/{how}") as answer:
             assert answer.status >= 400
     # A lost connection is declared with its kind, the store that does not answer.
-    assert [line["code"] for line in log("undeclared_error")] == ["overloaded"]
+    assert [line["code"] for line in log("undeclared_error")] == ["already_owned"]
 
 
 class Tree(msgspec.Struct, forbid_unknown_fields=True):
@@ -306,26 +306,20 @@ def test_every_operation_takes_strict_input(endpoint: Endpoint) -> None:
 
 
 def test_a_handler_must_say_what_it_takes() -> None:
-    async def handler(_request: str) -> Reply:
+    async def vague(_request: str) -> Reply:
         return Reply(200)
 
-    endpoint = Endpoint(
-        method="GET",
-        path="/",
-        handler=handler,  # type: ignore[arg-type]
-        operation_id="vague",
-        summary="",
-        tag="",
-        scope=None,
-        responses={},
-    )
+    endpoint = Endpoint("GET", "/", vague, None, {}, tag="")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="vague"):
         _ = endpoint.body
 
 
 def test_a_call_has_only_what_its_endpoint_demands() -> None:
-    request: Any = type("Request", (), {"path": "/p"})()
-    call = Call(request, Nothing(), Nothing(), None, {}, {}, None)
+    async def public(_call: Call[Nothing, Nothing]) -> Reply:
+        return Reply(200)
+
+    endpoint = Endpoint("GET", "/p", public, None, {}, tag="")
+    call = Call(endpoint, {}, lambda _: (), Nothing(), Nothing(), None, {}, {}, None)
     with pytest.raises(RuntimeError, match="/p is public"):
         _ = call.caller
     with pytest.raises(RuntimeError, match="/p does not demand"):

@@ -137,6 +137,41 @@ def test_the_example_of_a_request_is_taken_by_the_parser(endpoint: Endpoint) -> 
     msgspec.convert(given, endpoint.query, strict=False)
 
 
+@pytest.mark.parametrize("endpoint", ROUTES, ids=lambda endpoint: endpoint.operation_id)
+def test_the_example_of_an_answer_is_one_of_its_type(endpoint: Endpoint) -> None:
+    answers = DOCUMENT["paths"][endpoint.path][endpoint.method.lower()]["responses"]
+    for status, kind in endpoint.responses.items():
+        example = answers[str(status)]["content"]["application/json"]["example"]
+        msgspec.json.decode(msgspec.json.encode(example), type=kind)
+
+
+OF_THE_PROVIDER = {("NextActionView", "type"), ("ParkedEvent", "type")}
+"""Words that are not ours to list."""
+
+
+def test_the_document_lists_what_can_be_listed() -> None:
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        for field, found in schema.get("properties", {}).items():
+            written = msgspec.json.encode(found).decode()
+            if field.endswith("_at") or field == "at":
+                assert '"format":"date-time"' in written, (name, field)
+            answered = name.endswith(("View", "Event", "Capture", "Dispute", "Receipt"))
+            listed = answered and field in {"status", "kind", "type", "outcome", "origin", "review"}
+            if listed and (name, field) not in OF_THE_PROVIDER:
+                assert '"enum"' in written or '"$ref"' in written, (name, field)
+
+
+def test_every_list_is_a_page_with_a_name_of_its_own() -> None:
+    lists = [endpoint for endpoint in ROUTES if endpoint.operation_id.startswith("list")]
+    assert len(lists) > 10
+    for endpoint in lists:
+        answers = DOCUMENT["paths"][endpoint.path][endpoint.method.lower()]["responses"]
+        name = answers["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        schema = DOCUMENT["components"]["schemas"][name]
+        assert (name, schema["title"]) == (name.removesuffix("Page") + "Page", name)
+        assert set(schema["properties"]) == {"items", "next_cursor"}
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_header_of_an_answer_is_described(operation: dict[str, Any]) -> None:
     for status, answer in operation["responses"].items():
