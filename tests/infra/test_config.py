@@ -13,7 +13,7 @@ from infra.config import (
     load,
     missing_secrets,
 )
-from service.settings import Settings
+from service.settings import fields
 from tests.infra.program import config, raw_config
 
 
@@ -295,7 +295,7 @@ def test_every_plain_setting_has_a_value_and_no_secret_has() -> None:
     values = service_settings.plain_values("prod", "1.2.3", {"log_level": "warning"})
     secret = set(service_settings.secret_names())
 
-    assert values.keys() == {name.upper() for name in Settings.__struct_fields__} - secret
+    assert values.keys() == {name.upper() for name in fields()} - secret
     assert service_settings.parsed(values).log_level == "warning"
     assert service_settings.parsed(values).version == "1.2.3"
 

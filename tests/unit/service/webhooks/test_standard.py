@@ -50,10 +50,10 @@ def test_the_reference_verifier_refuses_what_was_changed(broken: str) -> None:
 
 
 def test_two_secrets_make_two_signatures_in_their_order() -> None:
-    secrets = [secrets.derive(KEYS, name, ENDPOINT, 1) for name in ("new", "old")]
-    made = standard.headers(secrets, "msg_1", 7, b"{}")
+    live = [secrets.derive(KEYS, name, ENDPOINT, 1) for name in ("new", "old")]
+    made = standard.headers(live, "msg_1", 7, b"{}")
     assert made[standard.SIGNATURE].split(" ") == [
-        standard.sign(secret, "msg_1", 7, b"{}") for secret in secrets
+        standard.sign(secret, "msg_1", 7, b"{}") for secret in live
     ]
 
 
