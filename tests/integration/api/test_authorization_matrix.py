@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from scripts.client import Client, Reply
-from service.api.routes import ADMIN, READ, ROUTES, WRITE
+from service.api.common import ADMIN, READ, WRITE
+from service.api.routes import ROUTES
 from service.ids import new_id
 from service.store import database
 from service.web.endpoint import Endpoint
