@@ -22,7 +22,7 @@ from service.api.routes import ROUTES
 from service.usecases.context import Context
 from service.web import parse
 from service.web.auth import Caller
-from service.web.endpoint import Call, Endpoint
+from service.web.endpoint import Call, Endpoint, Nothing
 from service.web.openapi import PARAMETER
 
 OK: Final = 0
@@ -82,9 +82,9 @@ def add_commands(add: Add, every: argparse.ArgumentParser, acting: argparse.Argu
 
 def _add(add: Add, parents: list[argparse.ArgumentParser], endpoint: Endpoint) -> None:
     name = endpoint.handler.__name__.replace("_", "-")
-    about = endpoint.body.__doc__ if endpoint.method != "GET" else endpoint.query.__doc__
-    description = f"{endpoint.summary}. {about}"
-    command = add(name, parents=parents, help=endpoint.summary, description=description)
+    about = [f"{endpoint.summary}."]
+    about += [each.__doc__ or "" for each in (endpoint.query, endpoint.body) if each is not Nothing]
+    command = add(name, parents=parents, help=endpoint.summary, description=" ".join(about))
     for parameter in PARAMETER.findall(endpoint.path):
         kind: Any = UUID if parameter.endswith("_id") else str
         command.add_argument(parameter, type=kind, metavar=parameter.upper())
@@ -103,6 +103,8 @@ def _options(struct: Any, place: str) -> Iterator[Option]:
             yield from _options(field.type, at)
         else:
             kind, about = _unwrapped(field.type)
+            if isinstance(field.default, str | int) and field.default:
+                about = f"{about} ({field.default})".strip()
             yield Option(at, kind, about, field.required)
 
 

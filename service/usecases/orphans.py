@@ -37,8 +37,6 @@ MAX_RETRY_S: Final = 3_600.0
 MAX_ATTEMPTS: Final = 30
 """With waits up to 5 s, doubling to an hour, that is ten hours; then a person gives it back."""
 
-SHOWN: Final = 100
-
 RECORDED: Final = "orphan_recorded"
 RELEASED: Final = "hold_released"
 RETURNED: Final = "orphan_refund_reversed"

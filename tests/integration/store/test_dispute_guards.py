@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from service.domain import ledger
+from service.domain.dispute import DisputeStatus
 from service.domain.money import Money
 from service.ids import new_id
 from service.store import disputes, fraud_warnings
@@ -37,7 +38,7 @@ def told(
         amount_minor=amount,
         currency=currency,
         reason="fraudulent",
-        status=status,
+        status=DisputeStatus(status),
         evidence_due_at=NOW,
         withdrawn_minor=withdrawn,
         reinstated_minor=reinstated,
