@@ -82,19 +82,18 @@ class Platform(pulumi.ComponentResource):
             self._inside, pulumi.ResourceOptions(depends_on=list(earlier))
         )
 
-    def _kubernetes(self, name: str = "kubernetes", *, upsert: bool = False) -> k8s.Provider:
+    def _kubernetes(self) -> k8s.Provider:
         render = self._config.render_directory or None
         if render:
             # The SDK would copy it into the provider's settings, so the state would depend on the
             # machine, and the official provider refuses it beside a folder.
             os.environ.pop("KUBECONFIG", None)
         return k8s.Provider(
-            name,
+            "kubernetes",
             render_yaml_to_directory=render,
             # What is versioned is immutable by itself; a dashboard's map is changed in place.
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
-            upsert_existing_objects=upsert or None,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -113,10 +112,6 @@ class Platform(pulumi.ComponentResource):
     def _configuration(self) -> Configuration:
         """Make this version of the configuration, or take it up again where it was kept."""
         secrets, keep = self._config.secrets, self._config.target == "cluster"
-        inside = self._inside
-        if keep:
-            again = pulumi.ResourceOptions(providers=[self._kubernetes("versions", upsert=True)])
-            inside = pulumi.ResourceOptions.merge(inside, again)
         return Configuration(
             ConfigurationArgs(
                 scope=self._scope,
@@ -127,7 +122,7 @@ class Platform(pulumi.ComponentResource):
                 secret=self._secret(),
                 keep=keep,
             ),
-            inside,
+            self._inside,
         )
 
     def _secret(self) -> dict[str, str] | None:

@@ -37,6 +37,8 @@ class GoProgram:
     ldflags: str = "-s -w"
     tags: str = ""
     scripts: tuple[str, ...] = ()  # relative to the main package's folder
+    embeds: tuple[str, ...] = ()  # a module, and files of it that our main package embeds
+    version: str = ""  # goes into what is embedded
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,30 @@ def _pulumi() -> Tool:
             ),
         ),
         go_usually="5 min on 2 cores, once per machine",
+    )
+
+
+def _kubernetes_provider() -> Tool:
+    """Return the official provider, as it is built where its plugin can't be downloaded."""
+    version = "4.25.0"
+    module = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+    main = "cmd/pulumi-resource-kubernetes"
+    return Tool(
+        name="pulumi-resource-kubernetes",
+        version=version,
+        binaries=("pulumi-resource-kubernetes",),
+        remedy="let this machine reach https://get.pulumi.com, or install Go 1.26 or newer",
+        go=(
+            GoProgram(
+                folder="pulumi-resource-kubernetes",
+                package=".",
+                binary="pulumi-resource-kubernetes",
+                ldflags=f"-s -w -X {module}/pkg/version.Version={version}",
+                version=version,
+                embeds=(module, f"{main}/schema.json", f"{main}/terraform-mapping.json"),
+            ),
+        ),
+        go_usually="7 min on 2 cores, once per machine",
     )
 
 
@@ -305,6 +331,7 @@ def _wrk() -> Tool:
 
 
 PULUMI: Final = _pulumi()
+KUBERNETES_PROVIDER: Final = _kubernetes_provider()
 PROMTOOL: Final = _prometheus_program("promtool", "2 min on 2 cores, once per machine")
 PROMETHEUS: Final = _prometheus_program("prometheus", "8 min on 2 cores, once per machine")
 AMTOOL: Final = _amtool()

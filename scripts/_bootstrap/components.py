@@ -19,9 +19,9 @@ DOCKER_TIMEOUT_SECONDS: Final = 5.0
 
 
 def pulumi(place: Place) -> None:
-    """Make the engine ready: CLI, language host, and a Kubernetes provider."""
+    """Make the engine ready: CLI, language host, and a Kubernetes provider that renders."""
     tools.ensure(catalogue.PULUMI, place)
-    _provider(place)
+    _render_provider(place)
 
 
 def image(place: Place) -> None:
@@ -62,34 +62,36 @@ def link_into_venv(place: Place) -> None:
         (binaries / PROVIDER).unlink(missing_ok=True)
 
 
-def _provider(place: Place) -> None:
-    """Use the official Kubernetes provider where it is or can be had, else the offline one.
-
-    Raises BootstrapError when the clone has no offline provider either.
-    """
+def _render_provider(place: Place) -> None:
+    """Link the stand-in that only renders, unless the official provider is there."""
     link = place.links / PROVIDER
+    if _official(place.root, locked_version(place.root, "pulumi-kubernetes")):
+        link.unlink(missing_ok=True)
+    else:
+        store.link(link, place.root / "infra" / "render_provider" / PROVIDER)
+
+
+def kubernetes_provider(place: Place) -> None:
+    """Make the official provider ready where the engine looks for it; needs the CLI.
+
+    Raises BootstrapError when it can neither be downloaded nor built.
+    """
+    tools.ensure(catalogue.PULUMI, place)
     version = locked_version(place.root, "pulumi-kubernetes")
-    if _official(place.root, version):
-        link.unlink(missing_ok=True)
-        return
-    if place.stamps.matches("provider", version) and link.exists():
-        return
-    reason = _install_official(version, place)
-    if not reason:
-        link.unlink(missing_ok=True)
-        return
-    offline = place.root / "infra" / "offline_provider" / PROVIDER
-    if not offline.is_file():
-        raise BootstrapError(f"{PROVIDER} {version} is not installed, {reason}, {offline} is gone")
-    place.console.say(f"Kubernetes provider: {reason}; using the offline one")
-    store.link(link, offline)
-    place.stamps.write("provider", version)
+    if not _official(place.root, version) and (reason := _install_official(version, place)):
+        place.console.say(f"Kubernetes provider: official download is not possible: {reason}")
+        (built,) = tools.cached(catalogue.KUBERNETES_PROVIDER, place)
+        store.link(_plugin(version), built)
+    (place.links / PROVIDER).unlink(missing_ok=True)
 
 
 def _official(root: Path, version: str) -> bool:
+    return _plugin(version).is_file() or sources.on_path(PROVIDER, root) is not None
+
+
+def _plugin(version: str) -> Path:
     home = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    plugin = home / "plugins" / f"resource-kubernetes-v{version}" / PROVIDER
-    return plugin.is_file() or sources.on_path(PROVIDER, root) is not None
+    return home / "plugins" / f"resource-kubernetes-v{version}" / PROVIDER
 
 
 def _install_official(version: str, place: Place) -> str:
@@ -121,7 +123,12 @@ def locked_version(root: Path, package: str) -> str:
 
 COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
     "venv": ("the Python packages of requirements/dev.txt and this repository", venv.ensure),
-    "pulumi": ("the Pulumi CLI, its Python language host, a Kubernetes provider", pulumi),
+    "pulumi": ("the Pulumi CLI, its Python language host, what renders manifests", pulumi),
+    "kubernetes-provider": ("Pulumi's official Kubernetes provider", kubernetes_provider),
+    "kubectl": (
+        "removes old configuration after `make up`",
+        lambda place: tools.ensure(kubernetes.KUBECTL, place),
+    ),
     "promtool": (
         "checks and tests alert rules",
         lambda place: tools.ensure(catalogue.PROMTOOL, place),
@@ -160,6 +167,7 @@ COMPONENTS: Final[Mapping[str, tuple[str, Callable[[Place], None]]]] = {
 DEFAULT: Final = (
     "venv",
     "pulumi",
+    "kubernetes-provider",
     "promtool",
     "amtool",
     "prometheus",

@@ -34,22 +34,31 @@ def _etcd() -> Tool:
 
 
 def _kubernetes() -> Tool:
-    """Return the control plane and kubectl: programs that need no image and no privilege."""
+    """Return the control plane: programs that need no image and no privilege."""
+    programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    return _of_kubernetes("kubernetes", "server", programs, "4 min on 2 cores, once per machine")
+
+
+def _kubectl() -> Tool:
+    return _of_kubernetes("kubectl", "client", ("kubectl",), "1 min on 2 cores, once per machine")
+
+
+def _of_kubernetes(name: str, part: str, programs: tuple[str, ...], usually: str) -> Tool:
     version = "1.34.4"
     major, minor, _ = version.split(".")
     stamp = "-X k8s.io/component-base/version.git"
-    programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-    archive = f"kubernetes-server-{system()}-{machine()}.tar.gz"
+    archive = f"kubernetes-{part}-{system()}-{machine()}.tar.gz"
     return Tool(
-        name="kubernetes",
+        name=name,
         version=version,
         binaries=programs,
         minimum="1.34.0",  # what the manifests are written for
-        remedy="install Kubernetes 1.34's server binaries, or Go 1.24 or newer",
+        version_arguments=("version", "--client") if name == "kubectl" else ("--version",),
+        remedy=f"install Kubernetes 1.34's {part} binaries, or Go 1.24 or newer",
         download=Download(
             archive=f"https://dl.k8s.io/v{version}/{archive}",
             checksums=f"https://dl.k8s.io/v{version}/SHA256SUMS",
-            files=tuple(f"kubernetes/server/bin/{program}" for program in programs),
+            files=tuple(f"kubernetes/{part}/bin/{program}" for program in programs),
             usually="1 min",
         ),
         go=tuple(
@@ -63,7 +72,7 @@ def _kubernetes() -> Tool:
             )
             for program in programs
         ),
-        go_usually="4 min on 2 cores, once per machine",
+        go_usually=usually,
     )
 
 
@@ -111,4 +120,5 @@ def _monitoring_definitions() -> Tool:
     )
 
 
-CONTROL_PLANE: Final = (_etcd(), _monitoring_definitions(), _kwok(), _kubernetes())
+KUBECTL: Final = _kubectl()
+CONTROL_PLANE: Final = (_etcd(), _monitoring_definitions(), _kwok(), _kubernetes(), KUBECTL)

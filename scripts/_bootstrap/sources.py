@@ -230,9 +230,23 @@ def _go_files(part: GoFiles, module: Path, draft: Path, commands: Commands) -> N
         shutil.copyfile(folder / file, draft / Path(file).name)
 
 
+def _with_embeds(program: GoProgram, module: Path, draft: Path, commands: Commands) -> Path:
+    """Copy our main package beside the files that it embeds, whose version is filled in."""
+    source = draft / "source"
+    shutil.copytree(module, source)
+    owner, *files = program.embeds
+    _go_files(GoFiles(program.folder, owner, tuple(files)), module, source, commands)
+    schema = source / "schema.json"
+    schema.write_text(json.dumps({**json.loads(schema.read_text()), "version": program.version}))
+    return source
+
+
 def _go_program(
     program: GoProgram, module: Path, draft: Path, step: Step, commands: Commands
 ) -> None:
+    if program.embeds:
+        module = _with_embeds(program, module, draft, commands)
+
     def go(*arguments: str | Path, counting: str) -> str:
         seen = 0
 
@@ -265,6 +279,8 @@ def _go_program(
         program.package,
         counting=f"{{}} of at most {total} packages built",
     )
+    if program.embeds:
+        shutil.rmtree(module)
     if program.scripts:
         folder = go("list", *flags, "-f", "{{.Dir}}", program.package, counting="{}").strip()
         for script in program.scripts:

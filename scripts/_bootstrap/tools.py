@@ -43,7 +43,7 @@ def ensure(tool: Tool, place: Place) -> None:
     links = [place.root / ".tools" / tool.where / binary for binary in tool.binaries]
     if place.stamps.matches(tool.name, key) and all(link.exists() for link in links):
         return
-    found = _accepted(tool, candidates, place) or _cached(tool, place)
+    found = _accepted(tool, candidates, place) or cached(tool, place)
     for link, target in zip(links, found, strict=True):
         store.link(link, target)
     place.stamps.write(tool.name, key)
@@ -54,8 +54,9 @@ def recipe_digest(tool: Tool, root: Path) -> str:
     packages = tool.debian and (tool.debian.packages, tool.debian.binaries, sources.STARTER)
     digest = hashlib.sha256(repr((tool.go, packages)).encode())
     for program in tool.go:
-        for name in ("go.mod", "go.sum"):
-            digest.update((root / "tools" / program.folder / name).read_bytes())
+        for name in ("go.mod", "go.sum", "main.go"):
+            path = root / "tools" / program.folder / name
+            digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()[:12]
 
 
@@ -98,7 +99,7 @@ def _new_enough(tool: Tool, binary: Path, place: Place) -> bool:
     return False
 
 
-def _cached(tool: Tool, place: Place) -> list[Path]:
+def cached(tool: Tool, place: Place) -> list[Path]:
     """Return the tool's binaries in the cache, after filling it if need be."""
     name = f"{tool.name}-{tool.version}-{tool.platform}-{recipe_digest(tool, place.root)}"
     folder = place.cache / "tools" / name

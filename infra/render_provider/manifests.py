@@ -11,11 +11,20 @@ from typing import Any, Final
 
 import yaml
 
-from infra.offline_provider.objects import Object, name, namespace
+from infra.render_provider.normal import is_definition
+from infra.render_provider.objects import Object, name, namespace
 
 CRD_FOLDER: Final = "0-crd"
 MANIFEST_FOLDER: Final = "1-manifest"
 FOLDERS: Final = (CRD_FOLDER, MANIFEST_FOLDER)
+WIDTH: Final = 80
+LONGEST_KEY_BYTES: Final = 128
+"""A longer key is written on a line of its own, after a question mark."""
+
+_PRINTABLE: Final = r"\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd"
+"""What Go's encoder writes as it is: nothing beyond the Basic Multilingual Plane."""
+_UNPRINTABLE: Final = re.compile(f"[^\n{_PRINTABLE}]")
+_ESCAPED: Final = re.compile(f'[^{_PRINTABLE}]|["\\\\\u2028\u2029]')
 
 _LOOKS_TYPED: Final = re.compile(
     r"""(?x) ^(?:
@@ -25,9 +34,10 @@ _LOOKS_TYPED: Final = re.compile(
       | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)
       | [-+]? [0-9][0-9_]*                                # decimal and octal integers
       | [-+]? 0[bB][01_]+ | [-+]? 0[oO]?[0-7_]+ | [-+]? 0[xX][0-9a-fA-F_]+
-      | [-+]? (?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?) (?:[eE][-+]?[0-9]+)?
+      | [-+]? (?:\.[0-9_]+|[0-9][0-9_]*(?:\.[0-9_]*)?) (?:[eE][-+]?[0-9_]+)?
       | [-+]? [0-9][0-9_]* (?::[0-5]?[0-9])+ (?:\.[0-9_]*)?  # base 60
-      | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2} (?:[Tt\ ].*)?      # a date or a time
+      | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}                    # a date or a time
+        (?: [Tt\ ] [0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2} (?:\.[0-9]+)? (?:Z|[-+][0-9:]+)? )?
     )$"""
 )
 """Plain scalars that a YAML 1.1 reader takes for something else than a text."""
@@ -35,27 +45,15 @@ _LOOKS_TYPED: Final = re.compile(
 
 def path_of(obj: Object) -> PurePath:
     """Return the object's file below the render folder."""
-    crd = obj.get("kind") == "CustomResourceDefinition"
     version = re.sub("[/:]", "_", str(obj["apiVersion"]))
     kind = str(obj["kind"]).lower()
     file = f"{version}-{kind}-{namespace(obj) or 'default'}-{name(obj)}.yaml"
-    return PurePath(CRD_FOLDER if crd else MANIFEST_FOLDER, file)
+    return PurePath(CRD_FOLDER if is_definition(obj) else MANIFEST_FOLDER, file)
 
 
 def dump(obj: Object) -> str:
     """Return the object as YAML, in plain values only."""
-    return yaml.dump(_plain(obj), Dumper=_Dumper, width=80, allow_unicode=True, sort_keys=False)
-
-
-def load(text: str) -> Object:
-    """Return the object of one manifest; raise ValueError when it is not a mapping."""
-    try:
-        obj = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader, below
-    except yaml.YAMLError as error:
-        raise ValueError(f"not YAML: {error}") from error
-    if not isinstance(obj, dict):
-        raise ValueError("a manifest holds one object")  # noqa: TRY004  it is the text that is bad
-    return obj
+    return yaml.dump(_plain(obj), Dumper=_Dumper, width=WIDTH, allow_unicode=True, sort_keys=False)
 
 
 def _resolvers(without: str) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
@@ -66,19 +64,26 @@ def _resolvers(without: str) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
     }
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads dates as texts: Kubernetes has no date type."""
-
-    yaml_implicit_resolvers = _resolvers(without="timestamp")
-
-
 class _Dumper(yaml.SafeDumper):
-    """Chooses the styles of Go's encoder."""
+    """Chooses the styles of Go's encoder, and breaks lines where it does."""
 
     yaml_implicit_resolvers = _resolvers(without="merge value")
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
+
+    def check_simple_key(self) -> bool:
+        if not isinstance(self.event, yaml.ScalarEvent):
+            return bool(super().check_simple_key())
+        text = self.event.value
+        return len(text.encode()) <= LONGEST_KEY_BYTES and not re.search("[\n\r]", text)
+
+    def analyze_scalar(self, scalar: str) -> Any:
+        analysis = super().analyze_scalar(scalar)
+        if _UNPRINTABLE.search(scalar):
+            analysis.allow_block = analysis.allow_single_quoted = False
+            analysis.allow_block_plain = analysis.allow_flow_plain = False
+        return analysis
 
     def choose_scalar_style(self) -> Any:
         style = super().choose_scalar_style()
@@ -89,6 +94,33 @@ class _Dumper(yaml.SafeDumper):
     def write_literal(self, text: str) -> None:
         super().write_literal(text)
         self.open_ended = False  # Go ends a document in a block without dots
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:  # noqa: FBT001, FBT002  as overridden
+        self.write_indicator('"', need_whitespace=True)
+        after_space = False
+        for index, char in enumerate(text):
+            inside = split and 0 < index < len(text) - 1
+            if char == " " and inside and not after_space and self.column > WIDTH:
+                self.write_indent()
+                self._put("\\" if text[index + 1] == " " else "")
+            else:
+                self._put(_ESCAPED.sub(_escape, char))
+            after_space = char == " "
+        self.write_indicator('"', need_whitespace=False)
+
+    def _put(self, text: str) -> None:
+        self.stream.write(text)
+        self.column += len(text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if short := yaml.SafeDumper.ESCAPE_REPLACEMENTS.get(match[0]):
+        return f"\\{short}"
+    for mark, digits in (("x", 2), ("u", 4)):
+        if code < 16**digits:
+            return f"\\{mark}{code:0{digits}X}"
+    return f"\\U{code:08X}"
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -14,9 +14,6 @@ SIGNATURE_KEY: Final = "4dabf18193072939515e22adb298388d"
 """The key that tells an encoded special value from an object (Pulumi's resource package)."""
 SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  a format's constant
 
-SHORTEST_SECRET: Final = 4
-"""What is shorter is no secret, and taking every "a" out of a message would spoil it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sensitive:
@@ -38,13 +35,10 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-class UnsupportedValueError(ValueError):
-    """A value of a kind that no Kubernetes object holds, such as an asset."""
-
-
 def decode(properties: struct_pb2.Struct) -> dict[str, Any]:
-    """Return `properties` as plain values; raise UnsupportedValueError for assets and the like."""
-    return {key: _decode(value) for key, value in json_format.MessageToDict(properties).items()}
+    """Return `properties` as plain values; raise ValueError for assets and the like."""
+    decoded: dict[str, Any] = _decode(json_format.MessageToDict(properties))
+    return decoded
 
 
 def _decode(value: Any) -> Any:
@@ -55,8 +49,8 @@ def _decode(value: Any) -> Any:
         if signature == SECRET_SIGNATURE:
             return Sensitive(_decode(value.get("value")))
         if signature is not None:
-            raise UnsupportedValueError("assets and resource references can't be in an object")
-        return {key: _decode(item) for key, item in value.items()}
+            raise ValueError("assets and resource references can't be in an object")
+        return {key: _decode(item) for key, item in value.items() if item is not None}
     return UNKNOWN if value == rpc.UNKNOWN else value
 
 
@@ -109,30 +103,3 @@ def mark(value: Any, like: Any) -> Any:
     if not isinstance(value, Sensitive) and contains(like, Sensitive):
         return Sensitive(value)
     return value
-
-
-def exact(value: Any) -> Any:
-    """Return `value` with whole numbers as integers: the engine has floats only, Go's APIs not."""
-    if isinstance(value, dict):
-        return {key: exact(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [exact(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def redact(text: str, inputs: Any) -> str:
-    """Return `text` without the secret texts that are in `inputs`; servers like to quote them."""
-    for secret in sorted(_secret_texts(inputs, secret=False), key=len, reverse=True):
-        text = text.replace(secret, "[secret]")
-    return text
-
-
-def _secret_texts(value: Any, *, secret: bool) -> set[str]:
-    if isinstance(value, Sensitive):
-        return _secret_texts(value.value, secret=True)
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return set().union(*(_secret_texts(item, secret=secret) for item in value))
-    shown = isinstance(value, str) and secret and len(value) >= SHORTEST_SECRET
-    return {value} if shown else set()

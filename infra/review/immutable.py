@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from infra.offline_provider.diff import Path
+Path = tuple[str, ...]
 
 EVERY_KIND: Final[tuple[Path, ...]] = (("metadata", "name"), ("metadata", "namespace"))
 

@@ -1,6 +1,5 @@
-"""The offline provider in render mode, as the engine sees it: a process that speaks gRPC."""
+"""The provider that renders, as the engine sees it: a process that speaks gRPC."""
 
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import yaml
 from pulumi.runtime.proto import provider_pb2
 
 from infra import labels
-from infra.offline_provider import wire
+from infra.render_provider import wire
 from tests.support.provider import (
     CALL_TIMEOUT_S,
     EXECUTABLE,
@@ -20,8 +19,6 @@ from tests.support.provider import (
     RefusedError,
     started,
 )
-
-DIFF = provider_pb2.PropertyDiff
 
 
 def config_map(**data: str) -> dict[str, Any]:
@@ -45,7 +42,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 
 @pytest.fixture
 def provider(process: Provider, tmp_path: Path) -> Provider:
-    process.configure(renderYamlToDirectory=str(tmp_path), enableSecretMutable="true")
+    process.configure(renderYamlToDirectory=str(tmp_path))
     return process
 
 
@@ -67,10 +64,16 @@ def test_it_accepts_secrets_and_previews(process: Provider, tmp_path: Path) -> N
 
 
 def test_a_folder_and_a_cluster_contradict_each_other(process: Provider) -> None:
-    news = wire.encode({"renderYamlToDirectory": "out", "kubeconfig": "{}"})
-    answer = process.stub.CheckConfig(provider_pb2.CheckRequest(news=news), timeout=CALL_TIMEOUT_S)
+    answer = process.check_config(renderYamlToDirectory="out", kubeconfig="{}")
 
     assert [failure.property for failure in answer.failures] == ["kubeconfig"]
+
+
+def test_a_cluster_is_refused_and_the_remedy_named(process: Provider) -> None:
+    (failure,) = process.check_config(kubeconfig="{}").failures
+    assert "scripts/bootstrap kubernetes-provider" in failure.reason
+    with pytest.raises(RefusedError, match="scripts/bootstrap kubernetes-provider"):
+        process.configure(kubeconfig="{}")
 
 
 def test_another_folder_means_writing_everything_again(process: Provider) -> None:
@@ -83,7 +86,7 @@ def test_another_folder_means_writing_everything_again(process: Provider) -> Non
     ]
     request.news.CopyFrom(request.olds)
     same = process.stub.DiffConfig(request, timeout=CALL_TIMEOUT_S)
-    assert same.changes == provider_pb2.DiffResponse.DIFF_NONE
+    assert same.changes == provider_pb2.DiffResponse.DIFF_UNKNOWN
 
 
 def test_create_writes_a_manifest_and_the_official_state(
@@ -124,51 +127,31 @@ def test_a_definition_goes_where_it_is_applied_first(provider: Provider, tmp_pat
     assert id_ == "games.shop.dev"
 
 
-def test_diff_names_every_property(provider: Provider) -> None:
-    _, outputs = provider.create(config_map(**{"a.b": "1", "gone": "x", "same": "s"}))
-    provider.configure(renderYamlToDirectory="x", enableConfigMapMutable="true")
+def test_what_differs_is_left_to_the_engine(provider: Provider) -> None:
+    _, outputs = provider.create(config_map(a="1"))
 
-    answer = provider.diff(outputs, config_map(**{"a.b": "2", "new": "y", "same": "s"}))
-
-    kinds = {path: found.kind for path, found in answer.detailedDiff.items()}
-    assert kinds == {'data["a.b"]': DIFF.UPDATE, "data.gone": DIFF.DELETE, "data.new": DIFF.ADD}
+    answer = provider.diff(outputs, config_map(a="2"))
+    assert answer.changes == provider_pb2.DiffResponse.DIFF_UNKNOWN
     assert answer.replaces == []
+
+
+def test_another_name_is_another_object(provider: Provider) -> None:
+    _, outputs = provider.create(config_map(a="1"))
+
+    renamed = config_map(a="1") | {"metadata": {"name": "other", "namespace": "shop"}}
+    answer = provider.diff(outputs, renamed)
+    assert answer.replaces == ["metadata.name"]
     assert answer.changes == provider_pb2.DiffResponse.DIFF_SOME
 
 
-def test_no_difference_is_none(provider: Provider) -> None:
+def test_a_name_that_is_not_known_yet_is_another(provider: Provider) -> None:
     _, outputs = provider.create(config_map(a="1"))
+    wanted = config_map(a="1") | {"metadata": {"name": wire.UNKNOWN, "namespace": "shop"}}
 
-    answer = provider.diff(outputs, config_map(a="1"))
-    assert answer.changes == provider_pb2.DiffResponse.DIFF_NONE
-    assert not answer.detailedDiff
-
-
-def test_what_an_update_may_not_change_is_replaced(provider: Provider) -> None:
-    _, outputs = provider.create(config_map(a="1"))
-
-    same_name = provider.diff(outputs, config_map(a="2"))  # not said to be mutable here
-    assert same_name.replaces == ["data.a"]
-    assert same_name.deleteBeforeReplace
-    renamed = config_map(a="1") | {"metadata": {"name": "other", "namespace": "shop"}}
-    assert provider.diff(outputs, renamed).replaces == ["metadata.name"]
-    assert not provider.diff(outputs, renamed).deleteBeforeReplace
-
-
-def test_a_value_that_is_not_known_yet_is_a_change(provider: Provider) -> None:
-    _, outputs = provider.create(config_map(a="1"))
-    wanted = config_map(a="1") | {"data": {"a": wire.UNKNOWN}}
-
-    assert provider.diff(outputs, wanted).detailedDiff["data.a"].kind == DIFF.UPDATE_REPLACE
-
-
-def test_what_the_server_adds_is_no_difference(provider: Provider) -> None:
-    _, outputs = provider.create(config_map(a="1"))
-    outputs["metadata"]["uid"] = "0"
-    outputs["status"] = {"ready": True}
-
-    answer = provider.diff(outputs, config_map(a="1"))
-    assert answer.changes == provider_pb2.DiffResponse.DIFF_NONE
+    news = wire.encode(wanted)
+    request = provider_pb2.DiffRequest(olds=wire.encode(outputs), news=news)
+    answer = provider.stub.Diff(request, timeout=CALL_TIMEOUT_S)
+    assert answer.replaces == ["metadata.name"]
 
 
 def test_update_keeps_what_was_fixed_at_creation(provider: Provider, tmp_path: Path) -> None:
@@ -192,34 +175,23 @@ def test_delete_removes_the_manifest_and_may_be_repeated(
     assert list(tmp_path.rglob("*.yaml")) == []
 
 
-def test_refresh_sees_a_hand_at_work(provider: Provider, tmp_path: Path) -> None:
+def test_a_refresh_keeps_what_was_rendered(provider: Provider) -> None:
     id_, outputs = provider.create(config_map(a="1"))
-    assert wire.decode(provider.read(id_, outputs, config_map()).properties) == outputs
 
-    (file,) = tmp_path.rglob("*.yaml")
-    file.write_text(file.read_text().replace('"1"', '"2"'))
-    drifted = wire.decode(provider.read(id_, outputs, config_map()).properties)
-    assert drifted["data"] == {"a": "2"}
-    assert provider.diff(drifted, config_map(a="1")).detailedDiff.keys() == {"data.a"}
-
-    file.unlink()
-    assert provider.read(id_, outputs, config_map()).id == ""
-
-
-def test_a_broken_manifest_is_named(provider: Provider, tmp_path: Path) -> None:
-    id_, outputs = provider.create(config_map(a="1"))
-    (file,) = tmp_path.rglob("*.yaml")
-    file.write_text("{")
-
-    with pytest.raises(RefusedError, match=re.escape(str(file))):
-        provider.read(id_, outputs, config_map())
-
-
-def test_import_finds_a_manifest_by_its_id(provider: Provider) -> None:
-    id_, _ = provider.create(config_map(a="1"))
-
-    answer = provider.read(id_, {}, config_map())
+    answer = provider.read(id_, outputs, config_map())
+    assert answer.id == id_
+    assert wire.decode(answer.properties) == outputs
     assert wire.decode(answer.inputs) == config_map(a="1")
+
+
+def test_nothing_is_imported(provider: Provider) -> None:
+    with pytest.raises(RefusedError, match="shop/settings: nothing can be imported"):
+        provider.read("shop/settings", {}, config_map())
+
+
+def test_a_cancelled_engine_is_answered_to_the_end(provider: Provider) -> None:
+    provider.cancel()
+    assert provider.create(config_map(a="1"))[0] == "shop/settings"
 
 
 def test_a_secret_s_texts_are_stored_encoded_and_marked(provider: Provider) -> None:
@@ -233,7 +205,7 @@ def test_a_secret_s_texts_are_stored_encoded_and_marked(provider: Provider) -> N
 def test_a_secret_s_real_value_is_never_rendered(provider: Provider, tmp_path: Path) -> None:
     _, failures = provider.check(secret(token="hunter2"))
 
-    assert "data.token is secret" in failures[0]
+    assert "stringData.token is secret" in failures[0]
     assert "hunter2" not in failures[0]
     assert list(tmp_path.rglob("*.yaml")) == []
 

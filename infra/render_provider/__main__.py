@@ -11,19 +11,18 @@ from typing import Final
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from infra.offline_provider.engine_log import EngineLog
-from infra.offline_provider.server import KubernetesProvider
+from infra.render_provider.server import RenderProvider
 
 MAX_MESSAGE_BYTES: Final = 400 * 1024 * 1024  # the engine's own limit
 WORKERS: Final = 16  # the engine works on that many objects at a time by default
 ORPHAN_POLL_S: Final = 2.0  # how soon a provider notices that its engine was killed
-GRACE_S: Final = 5.0  # a call writes one small file, or ends its wait at once; this is ample
+GRACE_S: Final = 5.0  # a call writes one small file; this is ample
 
 
 def main() -> int:
     """Run until the engine ends us, or is gone itself."""
     engine = os.getppid()
-    cancelled, ended = threading.Event(), threading.Event()
+    ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     server = grpc.server(
@@ -33,17 +32,14 @@ def main() -> int:
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ],
     )
-    log = EngineLog(sys.argv[-1])
-    provider = KubernetesProvider(metadata.version("pulumi-kubernetes"), log, cancelled)
+    provider = RenderProvider(metadata.version("pulumi-kubernetes"))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    # A Cancel is not the end: the engine asks about the objects still to come, and is answered.
     while not ended.wait(ORPHAN_POLL_S) and os.getppid() == engine:
         pass
-    cancelled.set()
     server.stop(GRACE_S).wait(GRACE_S)
     return 0
 
