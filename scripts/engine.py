@@ -172,7 +172,7 @@ class Engine:
         file = self.config_file or self.root / f"Pulumi.{stack}.yaml"
         if operation in ("refresh", "drift") and RENDERS.search(file.read_text(encoding="utf-8")):
             # The official provider would look for a cluster; with this it keeps what it rendered.
-            # Set for an update, the same variable makes it crash (4.34).
+            # Set for an update, the same variable makes it crash (4.25).
             return {"PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "true"}
         return {}
 
