@@ -1,4 +1,4 @@
-# Every verb makes ready what it needs first (scripts/bootstrap), so each works in a fresh clone.
+# Every verb makes ready what it needs first (tools/bootstrap), so each works in a fresh clone.
 # `make` alone lists them.
 
 STACK ?= local
@@ -11,7 +11,7 @@ WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadgroup
 
 PYTHON := .venv/bin/python
-BOOTSTRAP := @scripts/bootstrap
+BOOTSTRAP := @tools/bootstrap
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export HOME := $(shell root="$(CURDIR)"; . scripts/writable_home.sh; echo "$$HOME")
 .DEFAULT_GOAL := help

@@ -79,7 +79,7 @@ def kubeconform(folder: Path, version: str) -> Iterator[Violation]:
 def _run(program: str, *arguments: str) -> Any:
     command = BINARIES / program
     if not command.exists():
-        raise CheckerError(f"{command} is missing: run scripts/bootstrap {program}")
+        raise CheckerError(f"{command} is missing: run tools/bootstrap {program}")
     try:
         done = subprocess.run(
             [command, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False

@@ -201,7 +201,7 @@ class Engine:
     def _command(self, arguments: Sequence[str]) -> list[str]:
         command = BINARIES / "pulumi"
         if not command.exists():
-            raise EngineMissingError(f"{command} is missing: run scripts/bootstrap pulumi")
+            raise EngineMissingError(f"{command} is missing: run tools/bootstrap pulumi")
         return [str(command), "--non-interactive", *arguments]
 
     def _environment(self) -> dict[str, str]:

@@ -27,7 +27,7 @@ WORDS: Final[Mapping[str, tuple[str, str, str]]] = {
 SLOW: Final = ("Deployment", "StatefulSet", "Job")
 """Kinds whose pods are waited for: a log says when that begins."""
 AMBIENT: Final = "from $PATH at"
-"""The engine's note that the provider is where scripts/bootstrap has put it."""
+"""The engine's note that the provider is where tools/bootstrap has put it."""
 SHOWN_FIELDS: Final = 8
 SHOWN_WAITED: Final = 3
 

@@ -67,7 +67,7 @@ def _listed(namespace: str, kinds: str, *options: str) -> list[Object]:
 def _kubectl(namespace: str, *arguments: str) -> str:
     program = BINARIES / "kubectl"
     if not program.exists():
-        raise KubectlError(f"{program} is missing: run scripts/bootstrap kubectl")
+        raise KubectlError(f"{program} is missing: run tools/bootstrap kubectl")
     try:
         done = subprocess.run(
             (str(program), f"--namespace={namespace}", *arguments),

@@ -28,7 +28,7 @@ CLUSTER: Final = ("cluster", "context", "kubeconfig")
 """Arguments that contradict a folder."""
 NO_CLUSTER: Final = (
     "this provider only renders manifests and touches no cluster; get the official one with "
-    "`scripts/bootstrap kubernetes-provider`, and run this again"
+    "`tools/bootstrap kubernetes-provider`, and run this again"
 )
 
 

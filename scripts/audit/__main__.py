@@ -16,11 +16,11 @@ from typing import Final
 
 import msgspec
 
-from scripts._bootstrap import store
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.console import Console
 from scripts.audit import image, lock, services
 from scripts.audit.findings import Audit, Check
+from scripts.bootstrap import store
+from scripts.bootstrap.commands import Commands
+from scripts.bootstrap.console import Console
 from scripts.image import __main__ as images
 from scripts.image.engines import ROOT
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from scripts._bootstrap import store
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.components import docker_answers
-from scripts._bootstrap.console import Console
-from scripts._bootstrap.errors import UnavailableError
+from scripts.bootstrap import store
+from scripts.bootstrap.commands import Commands, UnavailableError
+from scripts.bootstrap.components import docker_answers
+from scripts.bootstrap.console import Console
 from scripts.embedded import EmbeddedError
 from scripts.image import base, confinement, proof
 from scripts.image.engines import ROOT, Buildah, Docker, Engine

@@ -6,8 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.errors import UnavailableError
+from scripts.bootstrap.commands import Commands, UnavailableError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 POLICY: Final = Path(__file__).with_name("policy.json")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts import demo
-from scripts._bootstrap import venv
+from scripts.bootstrap import venv
 from scripts.story import ExpectationError, Record, Step, Story, expect
 
 TIMEOUT_S = 300

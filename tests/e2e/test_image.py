@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts._bootstrap.components import docker_answers
+from scripts.bootstrap.components import docker_answers
 from scripts.image import base, confinement
 from scripts.image.engines import Buildah, Docker
 from scripts.image.proof import ProofError

@@ -28,10 +28,10 @@ Use = Callable[[str, str], Engine]
 
 @pytest.fixture(scope="module")
 def plugins() -> dict[str, Path]:
-    """Return both executables; `scripts/bootstrap kubernetes-provider` gets the official one."""
+    """Return both executables; `tools/bootstrap kubernetes-provider` gets the official one."""
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     official = home / "plugins" / INSTALLED / EXECUTABLE.name
-    assert official.is_file(), f"no {official}: run scripts/bootstrap kubernetes-provider"
+    assert official.is_file(), f"no {official}: run tools/bootstrap kubernetes-provider"
     return {"theirs": official.resolve(), "ours": EXECUTABLE}
 
 

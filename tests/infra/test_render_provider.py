@@ -71,8 +71,8 @@ def test_a_folder_and_a_cluster_contradict_each_other(process: Provider) -> None
 
 def test_a_cluster_is_refused_and_the_remedy_named(process: Provider) -> None:
     (failure,) = process.check_config(kubeconfig="{}").failures
-    assert "scripts/bootstrap kubernetes-provider" in failure.reason
-    with pytest.raises(RefusedError, match="scripts/bootstrap kubernetes-provider"):
+    assert "tools/bootstrap kubernetes-provider" in failure.reason
+    with pytest.raises(RefusedError, match="tools/bootstrap kubernetes-provider"):
         process.configure(kubeconfig="{}")
 
 

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from infra.config import load
-from scripts import stack as stack_command
 from scripts.sides import SECRET_VALUES
 from tests.infra.program import raw_config
 from tests.support.clones import Clone, Done, clone

@@ -1,4 +1,4 @@
-"""A real API server with one simulated node (kwok); `scripts/bootstrap control-plane`."""
+"""A real API server with one simulated node (kwok); `tools/bootstrap control-plane`."""
 
 import json
 import subprocess

@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from scripts._bootstrap import sources, store
-from scripts._bootstrap.console import Step
-from scripts._bootstrap.errors import BootstrapError, UnavailableError
-from scripts._bootstrap.tools import Place
+from scripts.bootstrap import sources, store
+from scripts.bootstrap.commands import BootstrapError, UnavailableError
+from scripts.bootstrap.console import Step
+from scripts.bootstrap.tools import Place
 
 INSTALL_TIMEOUT_SECONDS: Final = 15 * 60.0  # 400 MB over a slow line
 UV_TIMEOUT_SECONDS: Final = 120.0
 UV_MINIMUM: Final = "0.8.0"  # older ones have not been tried
+PIP_INSTALL: Final = ("-m", "pip", "install", "--disable-pip-version-check")
+EDITABLE: Final = ("--no-deps", "--no-build-isolation", "--editable")
 NO_VENV: Final = "this Python cannot make a venv (Debian: apt install python3-venv)"
 
 
@@ -49,10 +51,13 @@ def _ready(place: Place) -> bool:
     )
 
 
+def _locked(root: Path) -> Path:
+    return root / "requirements" / "dev.txt"
+
+
 def _key(root: Path) -> str:
     """Change with the locked dependencies and with the clone's path, which scripts contain."""
-    locked = (root / "requirements" / "dev.txt").read_bytes()
-    return f"{root} {hashlib.sha256(locked).hexdigest()}"
+    return f"{root} {hashlib.sha256(_locked(root).read_bytes()).hexdigest()}"
 
 
 def _editable_key(root: Path) -> str:
@@ -103,30 +108,20 @@ def _base_python() -> str:
 
 
 def _install_with_uv(uv: Path, place: Place, step: Step) -> None:
-    python = python_of(place.root)
-
     def run(*command: str | Path) -> None:
+        environment = _uv_environment()
         place.commands.run(
-            (uv, *command), log="venv.log", timeout=INSTALL_TIMEOUT_SECONDS, env=_uv_environment()
+            (uv, "pip", *command), log="venv.log", timeout=INSTALL_TIMEOUT_SECONDS, env=environment
         )
 
+    python = ("--python", python_of(place.root))
     if not place.stamps.matches("venv", _key(place.root)):
         step.detail = "fetching and linking packages"
-        locked = place.root / "requirements" / "dev.txt"
         # Compiled once here: every start of the service and of the engine's program is quicker,
         # also where Python is told to write no bytecode.
-        run("pip", "sync", "--compile-bytecode", "--python", python, "--require-hashes", locked)
+        run("sync", "--compile-bytecode", *python, "--require-hashes", _locked(place.root))
     step.detail = "installing this repository"
-    run(
-        "pip",
-        "install",
-        "--python",
-        python,
-        "--no-deps",
-        "--no-build-isolation",
-        "--editable",
-        place.root,
-    )
+    run("install", *python, *EDITABLE, place.root)
 
 
 def _uv_environment() -> dict[str, str]:
@@ -139,20 +134,17 @@ def _uv_environment() -> dict[str, str]:
 
 
 def _install_with_pip(place: Place, step: Step) -> None:
-    python = python_of(place.root)
-
-    def run(*command: str | Path) -> None:
+    def run(*arguments: str | Path) -> None:
+        command = (python_of(place.root), *PIP_INSTALL, *arguments)
         try:
             place.commands.run(command, log="venv.log", timeout=INSTALL_TIMEOUT_SECONDS)
         except UnavailableError as error:
             raise BootstrapError(f"venv: {error}") from error
 
     step.detail = "fetching and installing packages"
-    locked = place.root / "requirements" / "dev.txt"
-    pip = (python, "-m", "pip", "install", "--disable-pip-version-check")
-    run(*pip, "--require-hashes", "--requirement", locked)
+    run("--require-hashes", "--requirement", _locked(place.root))
     step.detail = "installing this repository"
-    run(*pip, "--no-deps", "--no-build-isolation", "--editable", place.root)
+    run(*EDITABLE, place.root)
 
 
 def _uv(place: Place, step: Step) -> Path:
@@ -165,36 +157,25 @@ def _uv(place: Place, step: Step) -> Path:
         if sources.version_of(said) >= sources.version_of(UV_MINIMUM):
             return found
     pinned = place.root / "requirements" / "uv.txt"
-    digest = hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]
-    folder = place.cache / "tools" / f"uv-{digest}"
+    name = f"uv-{hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]}"
+    folder = place.cache / "tools" / name
     if not folder.is_dir():
-        lock = place.cache / "locks" / f"{folder.name}.lock"
+        lock = place.cache / "locks" / f"{name}.lock"
         with store.locked(lock, place.commands, lambda: None):
             if not folder.is_dir():
-                _install_uv(pinned, folder, place)
+                with store.published(folder) as draft:
+                    _install_uv(pinned, draft, place)
     return folder / "uv"
 
 
-def _install_uv(pinned: Path, folder: Path, place: Place) -> None:
+def _install_uv(pinned: Path, draft: Path, place: Place) -> None:
     """Install uv with pip into a throw-away venv and keep the one binary."""
-
-    def run(*command: str | Path) -> None:
+    scratch = draft / "venv"
+    wheel = ("--only-binary=:all:", "--no-deps", "--require-hashes", "--requirement", pinned)
+    for command in (
+        (_base_python(), "-m", "venv", scratch),
+        (scratch / "bin" / "python", *PIP_INSTALL, *wheel),
+    ):
         place.commands.run(command, log="venv.log", timeout=UV_TIMEOUT_SECONDS)
-
-    with store.published(folder) as draft:
-        scratch = draft / "venv"
-        run(_base_python(), "-m", "venv", scratch)
-        run(
-            scratch / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--only-binary=:all:",
-            "--no-deps",
-            "--require-hashes",
-            "--requirement",
-            pinned,
-        )
-        (scratch / "bin" / "uv").rename(draft / "uv")
-        shutil.rmtree(scratch)
+    (scratch / "bin" / "uv").rename(draft / "uv")
+    shutil.rmtree(scratch)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.errors import BootstrapError
+from scripts.bootstrap.commands import BootstrapError, Commands
 
 LOCK_TIMEOUT_SECONDS: Final = 45 * 60.0  # longer than the longest build that another may be at
 LOCK_POLL_SECONDS: Final = 0.2  # flock cannot be awaited and cancelled at the same time

@@ -8,17 +8,15 @@ import shutil
 import socket
 import tarfile
 import tempfile
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from scripts._bootstrap.catalogue import Debian, Download, GoFiles, GoProgram
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.console import Step
-from scripts._bootstrap.errors import UnavailableError
+from scripts.bootstrap.catalogue import Debian, Download, Go
+from scripts.bootstrap.commands import Commands, UnavailableError
+from scripts.bootstrap.console import Step
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0  # a network that has the host answers in one; and one try
 DOWNLOAD_LIMIT_BYTES: Final = 1 << 30  # the largest archive, Pulumi's, has 0.2 GiB
@@ -86,7 +84,9 @@ def _fetch(url: str) -> Iterator[bytes]:
                     raise UnavailableError(f"{url} is larger than {DOWNLOAD_LIMIT_BYTES} bytes")
                 yield chunk
     except (OSError, ValueError) as error:  # URLError and timeouts are OSErrors
-        raise UnavailableError(f"{_host(url)} did not answer ({_reason(error)})") from error
+        raise UnavailableError(
+            f"{_host(url)} did not answer ({getattr(error, 'reason', error)})"
+        ) from error
 
 
 def reachable(url: str) -> bool:
@@ -100,11 +100,6 @@ def reachable(url: str) -> bool:
 
 def _host(url: str) -> str:
     return urllib.parse.urlsplit(url).hostname or url
-
-
-def _reason(error: BaseException) -> str:
-    reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    return str(reason)
 
 
 def _unpack(archive: Path, wanted: tuple[str, ...], draft: Path) -> None:
@@ -158,21 +153,16 @@ def debian(source: Debian, draft: Path, step: Step, commands: Commands) -> None:
             has = candidate[1] if candidate else "no such package"
             raise UnavailableError(f"Debian has {source.packages[0]} {has}, not {source.minimum}")
     step.detail = "fetching packages"
-    run(
-        "apt-get",
-        *options,
-        "install",
-        "--yes",
-        "--no-install-recommends",
-        "--download-only",
-        *source.packages,
-    )
+    install = ("install", "--yes", "--no-install-recommends", "--download-only")
+    run("apt-get", *options, *install, *source.packages)
     for package in sorted((apt / "archives").glob("*.deb")):
         step.detail = f"unpacking {package.name.split('_')[0]}"
         run("dpkg", "-x", package, draft / "root")
     shutil.rmtree(apt)
     for binary in source.binaries:
-        _write_starter(draft, binary)
+        starter = draft / Path(binary).name
+        starter.write_text(STARTER.format(binary=binary))
+        starter.chmod(0o755)
 
 
 STARTER: Final = """\
@@ -192,61 +182,49 @@ exec "$@"' "$root" "$root/{binary}" "$@"
 """
 
 
-def _write_starter(draft: Path, binary: str) -> None:
-    starter = draft / Path(binary).name
-    starter.write_text(STARTER.format(binary=binary))
-    starter.chmod(0o755)
-
-
 GO_ENVIRONMENT: Final = {"GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"}
 
 
 def go_build(
-    parts: tuple[GoProgram | GoFiles, ...],
-    tools: Path,
-    draft: Path,
-    step: Step,
-    commands: Commands,
+    parts: tuple[Go, ...], tools: Path, draft: Path, step: Step, commands: Commands
 ) -> None:
     """Build or copy the parts from the modules pinned in tools/<folder>/go.mod into `draft`."""
     if not shutil.which("go"):
         raise UnavailableError("there is no Go to build it")
     for part in parts:
-        if isinstance(part, GoProgram):
-            _go_program(part, tools / part.folder, draft, step, commands)
+        module = tools / part.folder
+        if part.module:
+            _copy_files(part, part.module, module, draft, commands)
+        elif part.embeds:
+            _go_program(part, _with_embeds(part, module, draft, commands), draft, step, commands)
+            shutil.rmtree(draft / "source")
         else:
-            _go_files(part, tools / part.folder, draft, commands)
+            _go_program(part, module, draft, step, commands)
 
 
-def _go_files(part: GoFiles, module: Path, draft: Path, commands: Commands) -> None:
+def _copy_files(part: Go, owner: str, module: Path, target: Path, commands: Commands) -> None:
     answer = commands.run(
-        ("go", "-C", module, "mod", "download", "-json", part.module),
+        ("go", "-C", module, "mod", "download", "-json", owner),
         log=f"{part.folder}.log",
         timeout=GO_TIMEOUT_SECONDS,
         env=GO_ENVIRONMENT,
     )
     folder = Path(json.loads(answer[answer.index("{") :])["Dir"])  # after lines of progress
     for file in part.files:
-        shutil.copyfile(folder / file, draft / Path(file).name)
+        shutil.copyfile(folder / file, target / Path(file).name)
 
 
-def _with_embeds(program: GoProgram, module: Path, draft: Path, commands: Commands) -> Path:
-    """Copy our main package beside the files that it embeds, whose version is filled in."""
-    source = draft / "source"
-    shutil.copytree(module, source)
-    owner, *files = program.embeds
-    _go_files(GoFiles(program.folder, owner, tuple(files)), module, source, commands)
+def _with_embeds(part: Go, module: Path, draft: Path, commands: Commands) -> Path:
+    """Put our main package beside the files that it embeds; the schema carries the version."""
+    source = shutil.copytree(module, draft / "source")
+    _copy_files(part, part.embeds, module, source, commands)
     schema = source / "schema.json"
-    schema.write_text(json.dumps({**json.loads(schema.read_text()), "version": program.version}))
+    version = part.stamp.rpartition("=")[2]
+    schema.write_text(json.dumps({**json.loads(schema.read_text()), "version": version}))
     return source
 
 
-def _go_program(
-    program: GoProgram, module: Path, draft: Path, step: Step, commands: Commands
-) -> None:
-    if program.embeds:
-        module = _with_embeds(program, module, draft, commands)
-
+def _go_program(program: Go, module: Path, draft: Path, step: Step, commands: Commands) -> None:
     def go(*arguments: str | Path, counting: str) -> str:
         seen = 0
 
@@ -266,21 +244,13 @@ def _go_program(
     flags = ("-C", module, "-mod=readonly", f"-tags={program.tags}")
     listing = go("list", *flags, "-deps", program.package, counting="{} modules and packages read")
     total = sum(not line.startswith("go: ") for line in listing.splitlines())
+    stamps = "".join(f" -X {stamp}" for stamp in program.stamp.split())
     go(
-        "build",
-        *flags,
-        "-v",
-        "-trimpath",
-        "-buildvcs=false",
-        f"-ldflags={program.ldflags}",
-        f"-gcflags={COMPILER_FLAGS}",
-        "-o",
-        draft / program.binary,
-        program.package,
+        *("build", *flags, "-v", "-trimpath", "-buildvcs=false"),
+        *(f"-ldflags=-s -w{stamps}", f"-gcflags={COMPILER_FLAGS}"),
+        *("-o", draft / program.binary, program.package),
         counting=f"{{}} of at most {total} packages built",
     )
-    if program.embeds:
-        shutil.rmtree(module)
     if program.scripts:
         folder = go("list", *flags, "-f", "{{.Dir}}", program.package, counting="{}").strip()
         for script in program.scripts:

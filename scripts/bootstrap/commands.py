@@ -8,11 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from scripts._bootstrap.errors import CancelledError, UnavailableError
-
 GRACE_SECONDS: Final = 5.0  # compilers stop at once on SIGTERM; what does not is killed
 TAIL_LINES: Final = 3
 LineHandler = Callable[[str], None]
+
+
+class BootstrapError(Exception):
+    """Nothing more can be tried; the message says what to do."""
+
+
+class UnavailableError(Exception):
+    """One source cannot provide a tool; the message says why, and the next source is tried."""
+
+
+class CancelledError(Exception):
+    """Another step failed or the user pressed Ctrl-C; this one stops without a word."""
 
 
 class Commands:

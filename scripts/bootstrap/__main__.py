@@ -1,4 +1,4 @@
-"""scripts/bootstrap: see --help."""
+"""tools/bootstrap: see --help."""
 
 import argparse
 import os
@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
 
-from scripts._bootstrap import store
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.components import COMPONENTS, DEFAULT, link_into_venv
-from scripts._bootstrap.console import Console
-from scripts._bootstrap.errors import BootstrapError, CancelledError
-from scripts._bootstrap.tools import Place
+from scripts.bootstrap import store
+from scripts.bootstrap.commands import BootstrapError, CancelledError, Commands
+from scripts.bootstrap.components import NOT_BY_DEFAULT, components, link_into_venv
+from scripts.bootstrap.console import Console
+from scripts.bootstrap.tools import Place
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 EXIT_FAILED: Final = 1
@@ -24,9 +23,9 @@ EXIT_INTERRUPTED: Final = 130  # the shell's convention for SIGINT
 
 EPILOG: Final = """\
 Each tool is looked for on PATH, then in this user's cache, then got: the tool's own official
-download, Debian packages if you are root, a Go build from tools/*/go.mod. The cache is
-${XDG_CACHE_HOME:-$HOME/.cache}/coinslot, one folder a version, shared by all clones; .tools/bin
-and .venv/bin of this clone link to it. Safe to run again, and side by side.
+download, Debian packages if you are root, a Go build; tools/*/tool.toml says from where. The
+cache is ${XDG_CACHE_HOME:-$HOME/.cache}/coinslot, one folder a version, shared by all clones;
+.tools/bin and .venv/bin of this clone link to it. Safe to run again, and side by side.
 """
 
 
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.retry:
         place.stamps.forget()
     try:
-        _make_ready(options.components or list(DEFAULT), place)
+        _make_ready(options.components, place)
     except BootstrapError as error:
         console.say(str(error))
         return EXIT_FAILED
@@ -57,8 +56,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _make_ready(names: Sequence[str], place: Place) -> None:
     """Run the components side by side; the first failure ends them all."""
-    with place.console.alive(), ThreadPoolExecutor(len(COMPONENTS)) as pool:
-        futures = [pool.submit(COMPONENTS[name][1], place) for name in dict.fromkeys(names)]
+    known = components(place.root)
+    with place.console.alive(), ThreadPoolExecutor(len(known)) as pool:
+        futures = [pool.submit(known[name][1], place) for name in dict.fromkeys(names)]
         # By ticks, because a signal may reach another thread, and its handler runs in this one.
         while wait(futures, TICK_SECONDS).not_done:
             failed = any(future.done() and future.exception() for future in futures)
@@ -71,10 +71,12 @@ def _make_ready(names: Sequence[str], place: Place) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    width = max(map(len, COMPONENTS))
-    listing = "\n".join(f"  {name:{width}}  {text}" for name, (text, _) in COMPONENTS.items())
+    known = components(ROOT)
+    default = [name for name in known if name not in NOT_BY_DEFAULT]
+    width = max(map(len, known))
+    listing = "\n".join(f"  {name:{width}}  {text}" for name, (text, _) in known.items())
     parser = argparse.ArgumentParser(
-        prog="scripts/bootstrap",
+        prog="tools/bootstrap",
         description="Makes this clone ready to work.",
         epilog=f"components:\n{listing}\n\n{textwrap.dedent(EPILOG)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -83,7 +85,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "components",
         nargs="*",
         metavar="COMPONENT",
-        help=f"what to make ready; without any: {' '.join(DEFAULT)}",
+        help=f"what to make ready; without any: {' '.join(default)}",
     )
     parser.add_argument(
         "--retry",
@@ -91,7 +93,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="forget what this clone has settled for, and look for everything again",
     )
     options = parser.parse_args(arguments)
-    if unknown := set(options.components) - set(COMPONENTS):
+    options.components = options.components or default
+    if unknown := set(options.components) - set(known):
         parser.error(f"no such component: {', '.join(sorted(unknown))}; see --help")
     return options
 

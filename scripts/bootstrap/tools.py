@@ -2,18 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from scripts._bootstrap import sources, store
-from scripts._bootstrap.catalogue import Tool
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.console import Console, Step
-from scripts._bootstrap.errors import BootstrapError, UnavailableError
+from scripts.bootstrap import catalogue, sources, store
+from scripts.bootstrap.catalogue import Tool
+from scripts.bootstrap.commands import BootstrapError, Commands, UnavailableError
+from scripts.bootstrap.console import Console, Step
 
 
-@dataclass(frozen=True)
+@dataclass
 class Place:
     """What every step needs to know: the clone, the cache, and how to run and say things."""
 
@@ -21,6 +21,11 @@ class Place:
     cache: Path
     console: Console
     commands: Commands
+
+    @cached_property
+    def tools(self) -> Mapping[str, Tool]:
+        """The catalogue."""
+        return catalogue.load(self.root)
 
     @property
     def links(self) -> Path:
@@ -101,7 +106,8 @@ def _new_enough(tool: Tool, binary: Path, place: Place) -> bool:
 
 def cached(tool: Tool, place: Place) -> list[Path]:
     """Return the tool's binaries in the cache, after filling it if need be."""
-    name = f"{tool.name}-{tool.version}-{tool.platform}-{recipe_digest(tool, place.root)}"
+    digest = recipe_digest(tool, place.root)
+    name = f"{tool.name}-{tool.version}-{catalogue.SYSTEM}-{catalogue.MACHINE}-{digest}"
     folder = place.cache / "tools" / name
     if not folder.is_dir():
         lock = place.cache / "locks" / f"{name}.lock"
@@ -135,34 +141,25 @@ def _fill(tool: Tool, folder: Path, place: Place) -> None:
     )
 
 
-def _sources(tool: Tool, place: Place) -> list[tuple[str, str, Callable[[Path, Step], None]]]:
-    """Return title, usual duration and action of each source, in the order of preference."""
+def _sources(tool: Tool, place: Place) -> Iterator[tuple[str, str, Callable[[Path, Step], None]]]:
+    """Yield title, usual duration and action of each source, in the order of preference."""
     commands = place.commands
-    found: list[tuple[str, str, Callable[[Path, Step], None]]] = []
     if archive := tool.download:
-        found.append(
-            (
-                "official download",
-                archive.usually,
-                lambda draft, step: sources.download(archive, draft, step, commands),
-            )
+        yield (
+            "official download",
+            archive.usually,
+            lambda draft, step: sources.download(archive, draft, step, commands),
         )
     if packages := tool.debian:
-        found.append(
-            (
-                "Debian packages",
-                packages.usually,
-                lambda draft, step: sources.debian(packages, draft, step, commands),
-            )
+        yield (
+            "Debian packages",
+            packages.usually,
+            lambda draft, step: sources.debian(packages, draft, step, commands),
         )
     if tool.go:
-        found.append(
-            (
-                "building with Go",
-                tool.go_usually,
-                lambda draft, step: sources.go_build(
-                    tool.go, place.root / "tools", draft, step, commands
-                ),
-            )
+        modules = place.root / "tools"
+        yield (
+            "building with Go",
+            tool.go_usually,
+            lambda draft, step: sources.go_build(tool.go, modules, draft, step, commands),
         )
-    return found

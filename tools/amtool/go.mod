@@ -1,4 +1,4 @@
-module coinslot.invalid/tools/alertmanager
+module coinslot.invalid/tools/amtool
 
 go 1.26.0
 

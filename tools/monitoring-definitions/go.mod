@@ -1,5 +1,5 @@
 // Pins the module whose custom resource definitions tests install; nothing of it is built.
-module coinslot.invalid/tools/prometheus-operator
+module coinslot.invalid/tools/monitoring-definitions
 
 go 1.24.0
 
