@@ -52,6 +52,17 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
+def once(
+    folder: Path, commands: Commands, on_wait: Callable[[], None], fill: Callable[[Path], None]
+) -> Path:
+    """Let `fill` make a folder of the cache that is not there yet; one process at a time."""
+    if not folder.is_dir():
+        with locked(folder.parents[1] / "locks" / f"{folder.name}.lock", commands, on_wait):
+            if not folder.is_dir():
+                fill(folder)
+    return folder
+
+
 @contextmanager
 def published(target: Path) -> Iterator[Path]:
     """Give an empty folder that becomes `target` in one rename when the block succeeds.

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from scripts.bootstrap import catalogue, sources, store
 from scripts.bootstrap.catalogue import Tool
 from scripts.bootstrap.commands import BootstrapError, Commands, UnavailableError
 from scripts.bootstrap.console import Console, Step
+
+WAITING: Final = "another bootstrap is getting it; waiting for that one"
 
 
 @dataclass
@@ -108,16 +111,12 @@ def cached(tool: Tool, place: Place) -> list[Path]:
     """Return the tool's binaries in the cache, after filling it if need be."""
     digest = recipe_digest(tool, place.root)
     name = f"{tool.name}-{tool.version}-{catalogue.SYSTEM}-{catalogue.MACHINE}-{digest}"
-    folder = place.cache / "tools" / name
-    if not folder.is_dir():
-        lock = place.cache / "locks" / f"{name}.lock"
-
-        def tell() -> None:
-            place.console.say(f"{tool.name}: another bootstrap is getting it; waiting for that one")
-
-        with store.locked(lock, place.commands, tell):
-            if not folder.is_dir():
-                _fill(tool, folder, place)
+    folder = store.once(
+        place.cache / "tools" / name,
+        place.commands,
+        lambda: place.console.say(f"{tool.name}: {WAITING}"),
+        lambda folder: _fill(tool, folder, place),
+    )
     return [folder / binary for binary in tool.binaries]
 
 

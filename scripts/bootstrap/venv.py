@@ -57,12 +57,15 @@ def _locked(root: Path) -> Path:
 
 def _key(root: Path) -> str:
     """Change with the locked dependencies and with the clone's path, which scripts contain."""
-    return f"{root} {hashlib.sha256(_locked(root).read_bytes()).hexdigest()}"
+    return f"{root} {_digest(_locked(root))}"
 
 
 def _editable_key(root: Path) -> str:
-    project = (root / "pyproject.toml").read_bytes()
-    return f"{_key(root)} {hashlib.sha256(project).hexdigest()}"
+    return f"{_key(root)} {_digest(root / 'pyproject.toml')}"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _make(place: Place) -> None:
@@ -158,24 +161,24 @@ def _uv(place: Place, step: Step) -> Path:
             return found
     pinned = place.root / "requirements" / "uv.txt"
     name = f"uv-{hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]}"
-    folder = place.cache / "tools" / name
-    if not folder.is_dir():
-        lock = place.cache / "locks" / f"{name}.lock"
-        with store.locked(lock, place.commands, lambda: None):
-            if not folder.is_dir():
-                with store.published(folder) as draft:
-                    _install_uv(pinned, draft, place)
+    folder = store.once(
+        place.cache / "tools" / name,
+        place.commands,
+        lambda: None,
+        lambda folder: _install_uv(pinned, folder, place),
+    )
     return folder / "uv"
 
 
-def _install_uv(pinned: Path, draft: Path, place: Place) -> None:
+def _install_uv(pinned: Path, folder: Path, place: Place) -> None:
     """Install uv with pip into a throw-away venv and keep the one binary."""
-    scratch = draft / "venv"
     wheel = ("--only-binary=:all:", "--no-deps", "--require-hashes", "--requirement", pinned)
-    for command in (
-        (_base_python(), "-m", "venv", scratch),
-        (scratch / "bin" / "python", *PIP_INSTALL, *wheel),
-    ):
-        place.commands.run(command, log="venv.log", timeout=UV_TIMEOUT_SECONDS)
-    (scratch / "bin" / "uv").rename(draft / "uv")
-    shutil.rmtree(scratch)
+    with store.published(folder) as draft:
+        scratch = draft / "venv"
+        for command in (
+            (_base_python(), "-m", "venv", scratch),
+            (scratch / "bin" / "python", *PIP_INSTALL, *wheel),
+        ):
+            place.commands.run(command, log="venv.log", timeout=UV_TIMEOUT_SECONDS)
+        (scratch / "bin" / "uv").rename(draft / "uv")
+        shutil.rmtree(scratch)
