@@ -52,7 +52,7 @@ def require_wrk() -> str:
     """Return wrk's path; raise WrkError if it is not installed."""
     found = shutil.which(WRK)
     if found is None:
-        raise WrkError("wrk is not installed; run scripts/bootstrap wrk, or install it")
+        raise WrkError("wrk is not installed; run tools/bootstrap wrk, or install it")
     return found
 
 

@@ -21,9 +21,9 @@ from typing import Any, Final
 import msgspec
 
 from scripts import ROOT
-from scripts._bootstrap import store
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.console import Console
+from scripts.bootstrap import store
+from scripts.bootstrap.commands import Commands
+from scripts.bootstrap.console import Console
 from scripts.console import parser as new_parser
 from scripts.image import __main__ as images
 from scripts.image import inside

@@ -23,7 +23,7 @@ Set-Location (Join-Path $PSScriptRoot '..')
 $candidates = '.venv/bin/python', '.venv/Scripts/python.exe'
 $python = $candidates | Where-Object { Test-Path $_ } | Select-Object -First 1
 if (-not $python) {
-    [Console]::Error.WriteLine('load: there is no .venv; run scripts/bootstrap venv first')
+    [Console]::Error.WriteLine('load: there is no .venv; run tools/bootstrap venv first')
     exit 2
 }
 

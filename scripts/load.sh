@@ -3,5 +3,5 @@
 # Exit codes: 0 passed, 1 failed, 2 the run could not be made. The twin of load.ps1.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-scripts/bootstrap venv >&2
+tools/bootstrap venv >&2
 exec .venv/bin/python -m loadtest "$@"

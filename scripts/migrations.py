@@ -200,7 +200,7 @@ def _word(line: str) -> str:
 def _squawk(text: str) -> list[Any]:
     program = BINARIES / "squawk"
     if not program.exists():
-        raise SquawkError(f"{program} is missing: run scripts/bootstrap venv")
+        raise SquawkError(f"{program} is missing: run tools/bootstrap venv")
     command = [str(program), "--reporter", "json", "--pg-version", POSTGRESQL]
     command += ["--exclude", ",".join(NOT_ASKED)]
     command += [] if OUTSIDE_TRANSACTION.search(text) else ["--assume-in-transaction"]

@@ -171,7 +171,7 @@ def pod_security(stack: Stack) -> Iterator[Violation]:
 def _run(program: str, *arguments: str, given: str = "") -> Any:
     command = BINARIES / program
     if not command.exists():
-        raise CheckerError(f"{command} is missing: run scripts/bootstrap {program}")
+        raise CheckerError(f"{command} is missing: run tools/bootstrap {program}")
     try:
         done = subprocess.run(
             [command, *arguments],

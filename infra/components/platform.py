@@ -75,27 +75,24 @@ class Platform(pulumi.ComponentResource):
         }
         self.register_outputs(self.outputs)
 
-    def _after(
-        self, *needed: pulumi.Resource, provider: k8s.Provider | None = None
-    ) -> pulumi.ResourceOptions:
+    def _after(self, *needed: pulumi.Resource) -> pulumi.ResourceOptions:
         """Return the options of a part that waits for what it needs."""
         return pulumi.ResourceOptions(
-            parent=self, providers=[provider or self._provider_of_objects], depends_on=list(needed)
+            parent=self, providers=[self._provider_of_objects], depends_on=list(needed)
         )
 
-    def _kubernetes(self, name: str = "kubernetes", *, upsert: bool = False) -> k8s.Provider:
+    def _kubernetes(self) -> k8s.Provider:
         render = self._config.render_directory or None
         if render:
             # The SDK would copy it into the provider's settings, so the state would depend on the
             # machine, and the official provider refuses it beside a folder.
             os.environ.pop("KUBECONFIG", None)
         return k8s.Provider(
-            name,
+            "kubernetes",
             render_yaml_to_directory=render,
             # What is versioned is immutable by itself; a dashboard's map is changed in place.
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
-            upsert_existing_objects=upsert or None,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -114,7 +111,6 @@ class Platform(pulumi.ComponentResource):
     def _configuration(self, namespace: k8s.core.v1.Namespace) -> Configuration:
         """Make this version of the configuration, or take it up again where it was kept."""
         secrets, keep = self._config.secrets, self._config.target == "cluster"
-        provider = self._kubernetes("versions", upsert=True) if keep else None
         return Configuration(
             ConfigurationArgs(
                 scope=self._scope,
@@ -125,7 +121,7 @@ class Platform(pulumi.ComponentResource):
                 secret=self._secret(),
                 keep=keep,
             ),
-            self._after(namespace, provider=provider),
+            self._after(namespace),
         )
 
     def _secret(self) -> dict[str, str] | None:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from infra.offline_provider.immutable import immutable_paths
 from infra.policy.objects import Object, Stack, title
 from infra.review.fields import FieldChange, differences
+from infra.review.immutable import immutable_paths
 
 Action = Literal["created", "changed", "replaced", "deleted"]
 Identity = tuple[str, str, str, str]
@@ -135,9 +135,8 @@ def _change(before: Object, after: Object) -> Change | None:
 def _immutable(before: Object, after: Object) -> str:
     """Return the field that can't be changed in place, or nothing."""
     for path in immutable_paths(dict(after), mutable_content=MUTABLE_CONTENT):
-        steps = [str(step) for step in path]
-        if _at(before, steps) != _at(after, steps):
-            return ".".join(steps)
+        if _at(before, path) != _at(after, path):
+            return ".".join(path)
     return ""
 
 

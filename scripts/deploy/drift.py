@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.offline_provider.diff import prune
-from infra.offline_provider.objects import normalise
-from infra.offline_provider.state import OWN_KEYS
+from infra.render_provider.normal import normalise
+from infra.render_provider.state import OWN_KEYS
 from infra.review.fields import FieldChange, differences
 from infra.review.report import field_lines
 from scripts.deploy.engine import Event
@@ -66,8 +65,20 @@ def _drift(resource: Mapping[str, Any]) -> Drift | None:
     applied = normalise(dict(resource["old"]["inputs"]))
     outputs = resource["new"]["outputs"]
     live = normalise({key: value for key, value in outputs.items() if key not in OWN_KEYS})
-    fields = tuple(differences(applied, prune(live, applied)))
+    fields = tuple(differences(applied, _prune(live, applied)))
     return Drift(_label(resource), gone=False, fields=fields) if fields else None
+
+
+def _prune(live: Any, shape: Any) -> Any:
+    """Return of `live` what its author wrote, by the shape of what was written.
+
+    A server fills in defaults and status; they are no difference.
+    """
+    if isinstance(live, dict) and isinstance(shape, dict):
+        return {key: _prune(value, shape[key]) for key, value in live.items() if key in shape}
+    if isinstance(live, list) and isinstance(shape, list) and len(live) == len(shape):
+        return [_prune(value, part) for value, part in zip(live, shape, strict=True)]
+    return live
 
 
 def _label(resource: Mapping[str, Any]) -> str:

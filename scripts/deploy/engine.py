@@ -171,7 +171,7 @@ class Engine:
         file = self.config_file or self.root / f"Pulumi.{stack}.yaml"
         if operation in ("refresh", "drift") and RENDERS.search(file.read_text(encoding="utf-8")):
             # The official provider would look for a cluster; with this it keeps what it rendered.
-            # Set for an update, the same variable makes it crash (4.34).
+            # Set for an update, the same variable makes it crash (4.25).
             return {"PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "true"}
         return {}
 
@@ -200,7 +200,7 @@ class Engine:
     def _command(self, arguments: Sequence[str]) -> list[str]:
         command = BINARIES / "pulumi"
         if not command.exists():
-            raise EngineMissingError(f"{command} is missing: run scripts/bootstrap pulumi")
+            raise EngineMissingError(f"{command} is missing: run tools/bootstrap pulumi")
         return [str(command), "--non-interactive", *arguments]
 
     def _environment(self) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _prune(stack: str) -> None:
     try:
         for removed in versions.prune(labels.namespace_name(stack)):
             console.note(f"up: no revision refers to {removed} any more: removed")
-    except versions.FAILURES as error:
+    except versions.KubectlError as error:
         console.note(f"up: old versions of the configuration were left alone: {error}")
 
 

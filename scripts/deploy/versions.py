@@ -5,46 +5,37 @@ and `kubectl rollout undo` works (infra/components/configuration.py). Kubernetes
 revisions of a Deployment; a version that none of them names, and no Job or pod, is of no use.
 """
 
-import threading
+import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from infra import labels
-from infra.offline_provider import kubeconfig, settings
-from infra.offline_provider.cluster.api import NOT_FOUND, Api, ApiError, UnreachableError
-from infra.offline_provider.settings import ProviderSettingsError
+from scripts.deploy.engine import BINARIES
 
 KINDS: Final = ("configmaps", "secrets")
-OWNERS: Final = (
-    "/apis/apps/v1/namespaces/{}/deployments",
-    "/apis/apps/v1/namespaces/{}/replicasets",
-    "/apis/batch/v1/namespaces/{}/jobs",
-    "/api/v1/namespaces/{}/pods",
-)
-FAILURES: Final = (ApiError, UnreachableError, ProviderSettingsError)
+OWNERS: Final = "deployments,replicasets,jobs,pods"
+KUBECTL_TIMEOUT_S: Final = 60.0
 
 Object = Mapping[str, Any]
+
+
+class KubectlError(Exception):
+    """kubectl is missing or was refused; the message says which."""
 
 
 def prune(namespace: str) -> list[str]:
     """Remove what nobody refers to from the kubeconfig's cluster; return what was removed.
 
-    Raises one of FAILURES.
+    Raises KubectlError.
     """
-    api = Api(kubeconfig.find(settings.from_arguments({})), threading.Event())
-    used = {
-        name
-        for path in OWNERS
-        for owner in api.get(path.format(namespace))["items"]
-        for name in referred(owner)
-    }
+    used = {name for owner in _listed(namespace, OWNERS) for name in referred(owner)}
     removed = []
     for kind in KINDS:
-        path = f"/api/v1/namespaces/{namespace}/{kind}"
-        for version in api.get(path, labelSelector=labels.KEPT)["items"]:
+        for version in _listed(namespace, kind, f"--selector={labels.KEPT}"):
             name = version["metadata"]["name"]
             if (kind, name) not in used:
-                _delete(api, f"{path}/{name}")
+                _kubectl(namespace, "delete", kind, name, "--ignore-not-found", "--wait=false")
                 removed.append(f"{kind}/{name}")
     return removed
 
@@ -66,9 +57,28 @@ def _named(config: Object | None, secret: Object | None) -> Iterator[tuple[str, 
             yield kind, reference["name"]
 
 
-def _delete(api: Api, path: str) -> None:
+def _listed(namespace: str, kinds: str, *options: str) -> list[Object]:
+    found: list[Object] = json.loads(_kubectl(namespace, "get", kinds, "--output=json", *options))[
+        "items"
+    ]
+    return found
+
+
+def _kubectl(namespace: str, *arguments: str) -> str:
+    program = BINARIES / "kubectl"
+    if not program.exists():
+        raise KubectlError(f"{program} is missing: run tools/bootstrap kubectl")
     try:
-        api.delete(path, "Background")
-    except ApiError as error:
-        if error.code != NOT_FOUND:
-            raise
+        done = subprocess.run(
+            (str(program), f"--namespace={namespace}", *arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=KUBECTL_TIMEOUT_S,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise KubectlError(str(error.stderr).strip()) from error
+    except subprocess.TimeoutExpired as error:
+        raise KubectlError(f"kubectl did not end within {KUBECTL_TIMEOUT_S:g} s") from error
+    return done.stdout

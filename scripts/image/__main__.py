@@ -10,11 +10,10 @@ from types import FrameType
 from typing import Final
 
 from scripts import ROOT
-from scripts._bootstrap import store
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.components import docker_answers
-from scripts._bootstrap.console import Console
-from scripts._bootstrap.errors import UnavailableError
+from scripts.bootstrap import store
+from scripts.bootstrap.commands import Commands, UnavailableError
+from scripts.bootstrap.components import docker_answers
+from scripts.bootstrap.console import Console
 from scripts.image import base, inside, proof
 from scripts.image.engines import Buildah, Docker, Engine
 from scripts.image.proof import ProofError

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from scripts._bootstrap.commands import Commands
+from scripts.bootstrap.commands import Commands
 from scripts.image.engines import Buildah, Progress
 
 IMAGE: Final = "localhost/python:3.11-slim-bookworm"

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts import ROOT
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.errors import UnavailableError
+from scripts.bootstrap.commands import Commands, UnavailableError
 
 POLICY: Final = Path(__file__).with_name("policy.json")
 SYSTEM_CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")

@@ -365,5 +365,5 @@ def _valkey_program() -> Path:
 def _wheel(package: str) -> Path:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedError(f"the package {package} is not installed; run scripts/bootstrap venv")
+        raise EmbeddedError(f"the package {package} is not installed; run tools/bootstrap venv")
     return Path(spec.submodule_search_locations[0])

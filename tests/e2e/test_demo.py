@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts._bootstrap import venv
+from scripts.bootstrap import venv
 from scripts.platform import demo
 from scripts.platform.demo_scenario import ExpectationError, Record, Scenario, expect
 

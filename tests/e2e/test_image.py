@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts._bootstrap.components import docker_answers
+from scripts.bootstrap.components import docker_answers
 from scripts.image import base
 from scripts.image.engines import Buildah, Docker
 

@@ -1,4 +1,4 @@
-"""scripts/bootstrap as a command: its sentences, its exit codes, two at a time, and Ctrl-C."""
+"""tools/bootstrap as a command: its sentences, its exit codes, two at a time, and Ctrl-C."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ class Clone:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [self.root / "scripts" / "bootstrap", *arguments],
+            [self.root / "tools" / "bootstrap", *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -61,11 +61,11 @@ def clone(tmp_path: Path) -> Iterator[Clone]:
     root, path = tmp_path / "clone", tmp_path / "path"
     (root / "scripts").mkdir(parents=True)
     for name in (
-        *("scripts/bootstrap", "scripts/writable_home.sh", "scripts/__init__.py"),
+        *("scripts/writable_home.sh", "scripts/__init__.py"),
         "pyproject.toml",
     ):
         shutil.copy(ROOT / name, root / name)
-    for name in ("scripts/_bootstrap", "requirements", "tools"):
+    for name in ("scripts/bootstrap", "requirements", "tools"):
         shutil.copytree(ROOT / name, root / name)
     path.mkdir()
     for tool in ("dirname", "mkdir"):

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.errors import CancelledError, UnavailableError
+from scripts.bootstrap.commands import CancelledError, Commands, UnavailableError
 
 FOREVER = ("/bin/sh", "-c", "echo $$; exec sleep 600")
 

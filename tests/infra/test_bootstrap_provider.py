@@ -1,80 +1,131 @@
 """Which Kubernetes provider a clone settles for, and what its venv's bin gets."""
 
 import io
+import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from scripts._bootstrap import components
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.components import PROVIDER
-from scripts._bootstrap.console import Console
-from scripts._bootstrap.errors import BootstrapError
-from scripts._bootstrap.tools import Place
+from scripts.bootstrap import catalogue, components
+from scripts.bootstrap.commands import BootstrapError, Commands
+from scripts.bootstrap.components import PROVIDER
+from scripts.bootstrap.console import Console
+from scripts.bootstrap.tools import Place
 
 ROOT = Path(__file__).resolve().parents[2]
+VERSION = "4.25.0"
+
+
+GO = """#!/bin/sh
+case "$*" in
+*"mod download"*) echo "{\\"Dir\\": \\"$MODULE\\"}";;
+*list*) echo .;;
+*build*)
+    for last in "$@"; do [ "$previous" = -o ] && target=$last; previous=$last; done
+    cp "$3/schema.json" "$target";;
+esac
+"""
+EMBEDDED = "cmd/pulumi-resource-kubernetes"
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Make a clone with an empty PATH and a network without the plugin's host."""
-    root = tmp_path / "clone"
+    root, path = tmp_path / "clone", tmp_path / "path"
     (root / "requirements").mkdir(parents=True)
-    (root / "requirements" / "dev.txt").write_text("pulumi-kubernetes==4.34.2 \\\n    --hash=x\n")
-    offline = root / "infra" / "offline_provider" / PROVIDER
-    offline.parent.mkdir(parents=True)
-    offline.write_text("#!/bin/sh\n")
-    monkeypatch.setenv("PATH", str(tmp_path))
+    (root / "requirements" / "dev.txt").write_text(
+        f"pulumi-kubernetes=={VERSION} \\\n    --hash=x\n"
+    )
+    shutil.copytree(ROOT / "tools", root / "tools")
+    path.mkdir()
+    for name in ("pulumi", "pulumi-language-python"):
+        (path / name).write_text("#!/bin/sh\necho 9.9.9\n")
+        (path / name).chmod(0o755)
+    (path / "cp").symlink_to(shutil.which("cp") or "/bin/cp")
+    monkeypatch.setenv("PATH", str(path))
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "pulumi-home"))
     monkeypatch.setattr(components, "PLUGIN_HOST", "https://127.0.0.1")
     return Place(root, tmp_path / "cache", Console(io.StringIO()), Commands(tmp_path / "logs"))
 
 
+def plugin(tmp_path: Path, version: str) -> Path:
+    return tmp_path / "pulumi-home" / "plugins" / f"resource-kubernetes-v{version}" / PROVIDER
+
+
 def installed(tmp_path: Path, version: str) -> None:
-    folder = tmp_path / "pulumi-home" / "plugins" / f"resource-kubernetes-v{version}"
-    folder.mkdir(parents=True)
-    (folder / PROVIDER).write_text("")
+    path = plugin(tmp_path, version)
+    path.parent.mkdir(parents=True)
+    path.write_text("")
 
 
-def test_where_the_official_one_cannot_be_had_the_offline_one_is_linked(place: Place) -> None:
-    components._provider(place)
-    assert (place.links / PROVIDER).readlink() == place.root / "infra/offline_provider" / PROVIDER
+def renders(place: Place) -> bool:
+    """Finish as bootstrap does; say whether the engine would find the stand-in."""
+    (place.root / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
+    components.link_into_venv(place)
+    return (place.root / ".venv" / "bin" / PROVIDER).is_symlink()
+
+
+def test_where_the_official_one_is_not_installed_ours_renders(place: Place) -> None:
+    components.tool("pulumi", place)
+    assert renders(place)
+    assert (place.links / PROVIDER).readlink() == place.root / "infra/render_provider" / PROVIDER
 
 
 def test_the_official_one_in_the_plugin_cache_wins_and_the_link_goes(
     place: Place, tmp_path: Path
 ) -> None:
-    (place.root / ".venv" / "bin").mkdir(parents=True)
-    components._provider(place)
-    components.link_into_venv(place)
-    assert (place.root / ".venv" / "bin" / PROVIDER).exists()
-    installed(tmp_path, "4.34.2")
-    components._provider(place)
-    components.link_into_venv(place)
+    components.tool("pulumi", place)
+    assert renders(place)
+    installed(tmp_path, VERSION)
+    components.kubernetes_provider(place)
+    assert not renders(place)
     assert not (place.links / PROVIDER).is_symlink()
-    assert not (place.root / ".venv" / "bin" / PROVIDER).is_symlink()
 
 
 def test_another_version_in_the_plugin_cache_is_not_taken(place: Place, tmp_path: Path) -> None:
-    installed(tmp_path, "4.30.0")
-    components._provider(place)
-    assert (place.links / PROVIDER).is_symlink()
+    installed(tmp_path, "4.24.0")
+    components.tool("pulumi", place)
+    assert renders(place)
 
 
-def test_without_any_provider_the_sentence_names_both(place: Place) -> None:
-    (place.root / "infra" / "offline_provider" / PROVIDER).unlink()
-    with pytest.raises(
-        BootstrapError, match=r"4\.34\.2 is not installed, .*127\.0\.0\.1.* is gone"
-    ):
-        components._provider(place)
+def test_without_download_and_go_the_sentence_names_both(place: Place) -> None:
+    with pytest.raises(BootstrapError, match=r"there is no Go to build it.*get\.pulumi\.com"):
+        components.kubernetes_provider(place)
+
+
+def test_without_a_download_it_is_built_with_go_into_the_plugin_cache(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "module"
+    (module / EMBEDDED).mkdir(parents=True)
+    (module / EMBEDDED / "schema.json").write_text('{"name": "kubernetes"}')
+    (module / EMBEDDED / "terraform-mapping.json").write_text("{}")
+    monkeypatch.setenv("MODULE", str(module))
+    go = tmp_path / "path" / "go"
+    go.write_text(GO)
+    go.chmod(0o755)
+
+    components.kubernetes_provider(place)
+
+    built = plugin(tmp_path, VERSION).resolve()
+    assert built.is_relative_to(place.cache)
+    assert json.loads(built.read_text()) == {"name": "kubernetes", "version": VERSION}
+    assert [path.name for path in built.parent.iterdir()] == [PROVIDER]
+    assert not renders(place)
+
+
+def test_build_and_sdk_have_one_version() -> None:
+    described = catalogue.load(ROOT)[PROVIDER].version
+    assert components.locked_version(ROOT, "pulumi-kubernetes") == described == VERSION
 
 
 def test_an_unlocked_sdk_is_named(place: Place) -> None:
     (place.root / "requirements" / "dev.txt").write_text("pulumi==3.272.0\n")
     with pytest.raises(BootstrapError, match="does not lock pulumi-kubernetes"):
-        components._provider(place)
+        components.kubernetes_provider(place)
 
 
 def wrapper(tmp_path: Path, **settings: str) -> dict[str, str]:

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts._bootstrap import sources, tools
-from scripts._bootstrap.catalogue import Debian, Download, GoProgram, Tool
-from scripts._bootstrap.commands import Commands
-from scripts._bootstrap.console import Console
-from scripts._bootstrap.errors import BootstrapError
-from scripts._bootstrap.tools import Place
+from scripts.bootstrap import sources, tools
+from scripts.bootstrap.catalogue import Debian, Download, Go, Tool
+from scripts.bootstrap.commands import BootstrapError, Commands
+from scripts.bootstrap.console import Console
+from scripts.bootstrap.tools import Place
 
 ARCHIVE = "widget-2.1.0.tar.gz"
 
@@ -106,7 +105,7 @@ def widget(publisher: Publisher) -> Tool:
             checksums=f"{publisher.url}/sums.txt",
             files=("widget/bin",),
         ),
-        go=(GoProgram(folder="widget", package="example.invalid/widget", binary="widget"),),
+        go=(Go(folder="widget", package="example.invalid/widget", binary="widget"),),
         go_usually="1 s",
     )
 

@@ -184,4 +184,4 @@ def test_a_missing_checker_says_how_to_get_it(
     monkeypatch.setattr(policy, "BINARIES", tmp_path)
 
     assert policy.main(["staging"]) == policy.USAGE
-    assert "run scripts/bootstrap kube-score" in capsys.readouterr().err
+    assert "run tools/bootstrap kube-score" in capsys.readouterr().err

@@ -1,8 +1,4 @@
-"""The offline provider against the official plugin, where that is there.
-
-COINSLOT_OFFICIAL_PROVIDER names the plugin's executable; without it the plugin that `pulumi plugin
-install` puts into the cache is taken.
-"""
+"""The stand-in that renders beside the official provider: same files, same states."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,44 +9,47 @@ from typing import Any
 
 import pytest
 
-from infra.offline_provider.state import FIELD_MANAGER_KEY
+from infra.render_provider.state import FIELD_MANAGER_KEY
 from scripts.deploy.engine import Engine
 from scripts.render import files_below
+from tests.infra import awkward_objects
 from tests.infra.program import ROOT
 from tests.support.provider import EXECUTABLE
 
 VERSION = metadata.version("pulumi-kubernetes")
-CACHE = Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi")) / "plugins"
-OFFICIAL = Path(
-    os.environ.get("COINSLOT_OFFICIAL_PROVIDER")
-    or CACHE / f"resource-kubernetes-v{VERSION}" / EXECUTABLE.name
-)
+INSTALLED = f"resource-kubernetes-v{VERSION}"
 STACK = "local"  # it has a Secret, too
 RANDOM = {FIELD_MANAGER_KEY, "ciphertext", "created", "modified", "dependencies", "provider"}
 
-pytestmark = [
-    pytest.mark.skipif(
-        not OFFICIAL.is_file(), reason=f"no {OFFICIAL}; COINSLOT_OFFICIAL_PROVIDER may name it"
-    ),
-    pytest.mark.timeout(300),  # nine runs of a few seconds each, on a busy machine
-]
+pytestmark = pytest.mark.timeout(300)  # nine runs of a few seconds each, on a busy machine
 
-Use = Callable[[Path, str], Engine]
+Use = Callable[[str, str], Engine]
+
+
+@pytest.fixture(scope="module")
+def plugins() -> dict[str, Path]:
+    """Return both executables; `tools/bootstrap kubernetes-provider` gets the official one."""
+    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    official = home / "plugins" / INSTALLED / EXECUTABLE.name
+    assert official.is_file(), f"no {official}: run tools/bootstrap kubernetes-provider"
+    return {"theirs": official.resolve(), "ours": EXECUTABLE}
 
 
 @pytest.fixture
-def use(tmp_path: Path) -> Iterator[Use]:
+def use(plugins: dict[str, Path], tmp_path: Path) -> Iterator[Use]:
     """Give engines: of a plugin, on the state and the folder of a name."""
     with (tmp_path / "log").open("w") as log:
 
-        def engine(plugin: Path, name: str) -> Engine:
+        def engine(plugin: str, name: str) -> Engine:
             # A Pulumi home of its own, in which the one plugin is the installed one.
-            home = tmp_path / plugin.parent.name
-            folder = home / "plugins" / f"resource-kubernetes-v{VERSION}"
-            folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / plugin.name).exists():
-                (folder / plugin.name).symlink_to(plugin)
-            environ = {"PULUMI_HOME": str(home), "PULUMI_IGNORE_AMBIENT_PLUGINS": "true"}
+            folder = tmp_path / f"home-{plugin}" / "plugins" / INSTALLED
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                (folder / EXECUTABLE.name).symlink_to(plugins[plugin])
+            environ = {
+                "PULUMI_HOME": str(tmp_path / f"home-{plugin}"),
+                "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
+            }
             return Engine(
                 backend=tmp_path / name / "state",
                 render_dir=tmp_path / name / "out",
@@ -61,26 +60,50 @@ def use(tmp_path: Path) -> Iterator[Use]:
         yield engine
 
 
-def test_either_takes_over_from_the_other(use: Use, tmp_path: Path) -> None:
-    names = {"theirs": OFFICIAL, "ours": EXECUTABLE}
-    states: dict[str, Any] = {}
-    for name, plugin in names.items():
-        use(plugin, name).run("up", STACK)
-        states[name] = resources(use(plugin, name).export(STACK), tmp_path / name)
+OTHER = {"theirs": "ours", "ours": "theirs"}
 
-    assert rendered(tmp_path / "ours") == rendered(tmp_path / "theirs")
-    assert states["ours"] == states["theirs"]
-    for name, plugin in (("theirs", EXECUTABLE), ("ours", OFFICIAL)):
+
+def test_either_takes_over_from_the_other(use: Use, tmp_path: Path) -> None:
+    equal_and_unchanged(use, tmp_path)
+    for name, plugin in OTHER.items():
         assert use(plugin, name).run("preview", STACK).unchanged
-        assert use(plugin, name).run("refresh", STACK).unchanged
 
     newer = tmp_path / f"Pulumi.{STACK}.yaml"
     text = (ROOT / newer.name).read_text()
     newer.write_text(text.replace("tag: 0.1.0", "tag: 0.2.0"))
-    for name, plugin in (("theirs", EXECUTABLE), ("ours", OFFICIAL)):
+    for name, plugin in OTHER.items():
         done = replace(use(plugin, name), config_file=newer).run("up", STACK)
         assert done.changes.get("update"), done.changes
     assert rendered(tmp_path / "ours") == rendered(tmp_path / "theirs")
+
+
+def test_awkward_objects_are_rendered_alike(use: Use, tmp_path: Path) -> None:
+    root = tmp_path / "program"
+    root.mkdir()
+    (root / "Pulumi.yaml").write_text("{name: coinslot, runtime: python}")
+    (root / f"Pulumi.{STACK}.yaml").write_text("config:\n  coinslot:target: render\n")
+    (root / "__main__.py").write_text(Path(awkward_objects.__file__).read_text())
+    (root / "infra").symlink_to(ROOT / "infra")
+
+    equal_and_unchanged(lambda *names: replace(use(*names), root=root), tmp_path)
+    files = rendered(tmp_path / "ours")
+    assert len(files) == len(awkward_objects.OBJECTS)
+    assert [name for name in files if "0-crd" in name and "toys" not in name]
+    assert [name for name in files if "1-manifest/toys.dev_v1-customresourcedefinition" in name]
+
+
+def equal_and_unchanged(use: Use, tmp_path: Path) -> None:
+    """Let each render into a place of its own, compare, and let the other look after it."""
+    states: dict[str, Any] = {}
+    for name in OTHER:
+        use(name, name).run("up", STACK)
+        states[name] = resources(use(name, name).export(STACK), tmp_path / name)
+
+    assert rendered(tmp_path / "ours") == rendered(tmp_path / "theirs")
+    assert states["ours"] == states["theirs"]
+    for name, plugin in OTHER.items():
+        assert use(plugin, name).run("refresh", STACK).unchanged
+        assert use(plugin, name).run("up", STACK).unchanged
 
 
 def rendered(folder: Path) -> dict[str, str]:

@@ -16,8 +16,8 @@ import yaml
 import infra.components
 from infra import labels, policy, service_settings
 from infra.config import STACKS
-from infra.offline_provider.wire import SECRET_SIGNATURE, SIGNATURE_KEY
 from infra.policy.objects import Stack
+from infra.render_provider.wire import SECRET_SIGNATURE, SIGNATURE_KEY
 from service.metric_catalog import ACTIVE_PAYMENTS
 from service.secret_use import Role
 from tests.infra.program import MIGRATIONS, ROOT, Registered, config, raw_config, run
@@ -53,7 +53,7 @@ def test_objects_are_made_nowhere_but_in_the_components() -> None:
     makers = {
         path.relative_to(ROOT).parent.as_posix()
         for path in (ROOT / "infra").rglob("*.py")
-        if "pulumi_kubernetes" in path.read_text() and "offline_provider" not in path.parts
+        if "pulumi_kubernetes" in path.read_text() and "render_provider" not in path.parts
     }
 
     assert makers == {"infra/components"}

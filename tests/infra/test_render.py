@@ -67,10 +67,10 @@ def test_a_missing_engine_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(engine, "BINARIES", tmp_path)
 
-    with pytest.raises(EngineMissingError, match="run scripts/bootstrap pulumi"):
+    with pytest.raises(EngineMissingError, match="run tools/bootstrap pulumi"):
         Engine().run("preview", "local")
     assert stack.main(["preview", "local"]) == stack.USAGE
-    assert "run scripts/bootstrap pulumi" in capsys.readouterr().err
+    assert "run tools/bootstrap pulumi" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

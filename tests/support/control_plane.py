@@ -1,7 +1,7 @@
 """etcd, kube-apiserver, kube-controller-manager and kube-scheduler on loopback.
 
 Objects live and controllers work as on any cluster; pods are scheduled as soon as there are nodes.
-`scripts/bootstrap control-plane` gets the programs.
+`tools/bootstrap control-plane` gets the programs.
 """
 
 import ssl
@@ -60,7 +60,7 @@ def program(name: str) -> Path:
     """Return the path of a program; raise ControlPlaneError when it was not installed."""
     path = BINARIES / name
     if not path.exists():
-        raise ControlPlaneError(f"{path} is missing: run scripts/bootstrap control-plane")
+        raise ControlPlaneError(f"{path} is missing: run tools/bootstrap control-plane")
     return path
 
 

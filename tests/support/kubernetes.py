@@ -1,15 +1,10 @@
-"""A Kubernetes API for tests, with one node that kwok plays; `scripts/bootstrap control-plane`.
+"""A real API server with one simulated node (kwok); `tools/bootstrap control-plane`."""
 
-What kwok makes of a pod is in kwok.yaml: the annotation `fate` chooses.
-"""
-
-import itertools
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +17,6 @@ STAGES: Final = Path(__file__).with_name("kwok.yaml")
 DEFINITIONS: Final = Path(__file__).parents[2] / ".tools" / "definitions"
 KUBECTL_TIMEOUT_S: Final = 60.0
 NODE: Final = "node-1"
-WAIT_S: Final = 60.0  # for a controller on a busy machine
-POLL_S: Final = 0.1
 QUICK: Final = {
     "kube-controller-manager": (
         "--horizontal-pod-autoscaler-sync-period=1s",  # a test waits for it
@@ -39,7 +32,6 @@ class Cluster:
     """A running control plane with a node, and a person's way in."""
 
     control_plane: ControlPlane
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def kubeconfig(self) -> Path:
@@ -68,20 +60,6 @@ class Cluster:
         where = [f"--namespace={namespace}"] if namespace else []
         text = self.kubectl("get", kind, name, "--ignore-not-found", "-o", "json", *where)
         found: Object | None = json.loads(text) if text else None
-        return found
-
-    def namespace(self) -> str:
-        """Make a namespace of its own for a test; return its name."""
-        name = f"test-{next(self._numbers)}"
-        self.kubectl("create", "namespace", name)
-        return name
-
-    def until(self, look: Callable[[], Any], what: str) -> Any:
-        """Look until there is something; return it."""
-        deadline = time.monotonic() + WAIT_S
-        while not (found := look()):
-            assert time.monotonic() < deadline, f"after {WAIT_S:g} s there is no {what}"
-            time.sleep(POLL_S)
         return found
 
 

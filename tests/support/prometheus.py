@@ -1,4 +1,4 @@
-"""A real Prometheus as a process; `scripts/bootstrap prometheus` gets it."""
+"""A real Prometheus as a process; `tools/bootstrap prometheus` gets it."""
 
 import asyncio
 import json
@@ -150,7 +150,7 @@ async def prometheus(
     `groups` are rule groups as in a PrometheusRule. Raises PrometheusError.
     """
     if not PROGRAM.exists():
-        raise PrometheusError(f"{PROGRAM} is missing; run scripts/bootstrap prometheus")
+        raise PrometheusError(f"{PROGRAM} is missing; run tools/bootstrap prometheus")
     port = port or free_port()
     config = _written(folder, targets, groups, scrape_s, evaluate_s)
     child = _started(folder, config, port)

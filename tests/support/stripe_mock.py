@@ -1,4 +1,4 @@
-"""Stripe's own mock server as a process; `scripts/bootstrap stripe-mock` builds it."""
+"""Stripe's own mock server as a process; `tools/bootstrap stripe-mock` builds it."""
 
 import json
 import socket
@@ -26,7 +26,7 @@ def stripe_mock(
     in. `intent` replaces the fixture's fields.
     """
     if not PROGRAM.exists():
-        raise FileNotFoundError(f"{PROGRAM} is missing; run scripts/bootstrap stripe-mock")
+        raise FileNotFoundError(f"{PROGRAM} is missing; run tools/bootstrap stripe-mock")
     port = port or free_port()
     options = ["-http-addr", f"{LOOPBACK}:{port}", "-https-addr", f"{LOOPBACK}:{free_port()}"]
     if intent is not None:

@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package tools pins the Pulumi CLI that scripts/bootstrap builds where it cannot be downloaded.
+// Package tools pins the Pulumi CLI that tools/bootstrap builds where it cannot be downloaded.
 package tools
 
 import _ "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"

@@ -31,7 +31,7 @@ def tool(name: str) -> Tool:
     places = (ROOT / ".tools" / "bin", ROOT / ".venv" / "bin", os.environ.get("PATH", ""))
     path = shutil.which(name, path=os.pathsep.join(map(str, places)))
     if path is None:
-        pytest.fail(f"{name} is missing; `scripts/bootstrap {name}` gets it", pytrace=False)
+        pytest.fail(f"{name} is missing; `tools/bootstrap {name}` gets it", pytrace=False)
     binary = path
 
     def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
