@@ -98,8 +98,9 @@ def declare() -> None:
     """Declare every object, rendered below the folder that the engine names."""
     folder = f"{os.environ[RENDER_DIR_VARIABLE]}/local"
     provider = k8s.Provider("render", render_yaml_to_directory=folder)
+    version = k8s._utilities.get_version()  # type: ignore[no-untyped-call]
     for name, obj in OBJECTS.items():
-        options = pulumi.ResourceOptions(provider=provider, version=k8s._utilities.get_version())
+        options = pulumi.ResourceOptions(provider=provider, version=version)
         Raw(name, obj, options)
 
 

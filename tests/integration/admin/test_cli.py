@@ -35,7 +35,7 @@ from tests.integration.api.test_reversals import came_back
 from tests.support.services import settings
 from tests.support.webhooks import Hook
 
-TIMEOUT_S = 400
+TIMEOUT_S = 60
 WHY = ["--as", "olga", "--note", "seen at the provider"]
 
 
