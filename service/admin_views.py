@@ -12,6 +12,7 @@ from service.dispute_views import (
 from service.domain.payment import Operation
 from service.domain.reconciliation import DifferenceKind
 from service.merchant_webhooks.catalog import EventType
+from service.merchant_webhooks.standard import message_id
 from service.store.audit_entries import Subject
 from service.store.inbox import EventStatus
 from service.store.merchant_webhook_deliveries import DeliveryRow, DeliveryStatus, SentType
@@ -20,7 +21,6 @@ from service.store.outbox_review import Topic
 from service.store.payment_detail import AttemptState, EntitlementStatus
 from service.store.reconciliation_runs import RunStatus
 from service.store.review import ReviewKind
-from service.usecases.merchant_webhooks import message_id
 from service.views import (
     EventView,
     LedgerEntryView,

@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_commands(add, every, acting)
 
     books = add("reconcile", parents=[every, acting], help="Compare the books here and now")
-    books.add_argument("--note", required=True, help="Why; it is kept in the audit trail for ever")
+    books.add_argument("--note", required=True, help="Why; the audit trail keeps it")
     books.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="SECONDS",
                        help="for the end of the run (%(default)g)")  # fmt: skip
     books.set_defaults(command=run_reconciliation)

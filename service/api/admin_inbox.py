@@ -62,18 +62,18 @@ class Dismissed(msgspec.Struct, frozen=True):
 
 
 async def list_parked_webhooks(call: Call[Nothing, Nothing]) -> Reply:
-    """List the events that nobody could make sense of, the latest first; at most a hundred."""
+    """List parked events, the latest first; at most a hundred."""
     found = await store.parked(call.app(CONTEXT).db, limit=PARKED_SHOWN)
     return Reply(200, whole(found).map(parked_view))
 
 
 async def replay_parked_webhook(call: Call[ParkedEventRef, Nothing]) -> Reply:
-    """Have a parked event processed once more."""
+    """Process a parked event again."""
     return await _end_parked(call, again=True)
 
 
 async def dismiss_parked_webhook(call: Call[ParkedEventRef, Nothing]) -> Reply:
-    """Dismiss a parked event for good."""
+    """Dismiss a parked event."""
     return await _end_parked(call, again=False)
 
 

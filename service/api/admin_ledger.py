@@ -1,4 +1,4 @@
-"""What operators see of the books: the money invariants and the ledger."""
+"""What operators see of the ledger: the money invariants and the ledger."""
 
 from typing import Final
 from uuid import UUID
@@ -35,7 +35,7 @@ class Invariants(msgspec.Struct, frozen=True):
 
 
 async def get_invariants(call: Call[Nothing, Nothing]) -> Reply:
-    """Check the money: count the rows that break each invariant, and the work under way."""
+    """Check the money invariants: rows that break each, and the work under way."""
     context = call.app(CONTEXT)
     violations = await health.violations(context)
     backlog = await health.backlog(context)

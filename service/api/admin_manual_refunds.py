@@ -1,4 +1,4 @@
-"""Money that could not be given back, over HTTP: an operator's decisions."""
+"""Money that could not be refunded, over HTTP: an operator's decisions."""
 
 from typing import Final
 
@@ -21,44 +21,44 @@ from service.views import OrphanCapture, RefundView, orphan_view
 from service.web.endpoint import Call, Endpoint, Nothing, Reply
 
 
-class GivenBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How money was given back otherwise; `evidence.provider_ref` names the refund or transfer."""
+class ManualRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How money was refunded otherwise; `evidence.provider_ref` names the refund or transfer."""
 
     evidence: EvidenceBody
 
 
 async def list_orphan_captures(call: Call[Nothing, PageQuery]) -> Reply:
-    """List the charges that took money and pay nothing, newest first."""
+    """List orphan captures, newest first."""
     found = await store.list_orphans(call.app(CONTEXT).db, **msgspec.structs.asdict(call.query))
     return Reply(200, found.map(orphan_view))
 
 
 async def retry_orphan_capture(call: Call[Reason, Nothing]) -> Reply:
-    """Have the refund of an orphan capture in review tried again."""
+    """Retry the refund of an orphan capture in review."""
     command = command_of(call, "orphan_id", EvidenceBody(call.body.note))
     return reply_of(await manual_refunds.retry_orphan(call.app(CONTEXT), command))
 
 
-async def record_orphan_capture(call: Call[GivenBack, Nothing]) -> Reply:
-    """Book an orphan capture in review as given back otherwise."""
+async def record_orphan_capture(call: Call[ManualRefund, Nothing]) -> Reply:
+    """Record an orphan capture in review as refunded otherwise."""
     command = command_of(call, "orphan_id", call.body.evidence)
     return reply_of(await manual_refunds.record_orphan(call.app(CONTEXT), command))
 
 
 async def retry_refund(call: Call[Reason, Nothing]) -> Reply:
-    """Refund again in place of a refund that failed for good or came back."""
+    """Refund again after a refund failed or was reversed."""
     command = command_of(call, "refund_id", EvidenceBody(call.body.note))
     return reply_of(await manual_refunds.retry_refund(call.app(CONTEXT), command))
 
 
-async def record_refund(call: Call[GivenBack, Nothing]) -> Reply:
-    """Book what replaces a refund that failed for good or came back."""
+async def record_refund(call: Call[ManualRefund, Nothing]) -> Reply:
+    """Record what replaces a refund that failed or was reversed."""
     command = command_of(call, "refund_id", call.body.evidence)
     return reply_of(await manual_refunds.record_refund(call.app(CONTEXT), command))
 
 
 async def dismiss_refund(call: Call[Reason, Nothing]) -> Reply:
-    """Decide that nothing replaces a refund that came back."""
+    """Close a reversed refund without a replacement."""
     command = command_of(call, "refund_id", EvidenceBody(call.body.note))
     return reply_of(await manual_refunds.dismiss_refund(call.app(CONTEXT), command))
 

@@ -128,7 +128,7 @@ async def change_webhook_endpoint(call: Call[ChangeEndpoint, Nothing]) -> Reply:
 
 
 async def close_webhook_endpoint(call: Call[Reason, Nothing]) -> Reply:
-    """Close an endpoint for good."""
+    """Close an endpoint."""
     row = await merchant_webhook_endpoints.close(
         call.app(CONTEXT), call.ids["endpoint_id"], by(call)
     )
@@ -152,7 +152,7 @@ async def test_webhook_endpoint(call: Call[Reason, Nothing]) -> Reply:
 
 
 async def list_webhook_deliveries(call: Call[Nothing, DeliveryQuery]) -> Reply:
-    """List what was sent to an endpoint, newest first."""
+    """List an endpoint's deliveries, newest first."""
     found = await merchant_webhook_endpoints.list_deliveries(
         call.app(CONTEXT), call.ids["endpoint_id"], **msgspec.structs.asdict(call.query)
     )
@@ -160,7 +160,7 @@ async def list_webhook_deliveries(call: Call[Nothing, DeliveryQuery]) -> Reply:
 
 
 async def redeliver_webhook(call: Call[Reason, Nothing]) -> Reply:
-    """Send a delivery once more."""
+    """Send a delivery again."""
     row = await merchant_webhook_endpoints.redeliver(
         call.app(CONTEXT),
         call.ids["endpoint_id"],

@@ -27,7 +27,7 @@ async def list_outbox(call: Call[Nothing, OutboxQuery]) -> Reply:
 
 
 async def replay_message(call: Call[Reason, Nothing]) -> Reply:
-    """Send a message once more."""
+    """Send a message again."""
     message_id = number(call.path_slugs["message"], "No such message")
     message = await admin_outbox.replay(call.app(CONTEXT), message_id, by(call))
     return Reply(200, message_view(message))

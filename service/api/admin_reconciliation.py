@@ -23,7 +23,7 @@ class DifferenceQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
 
 
 async def request_reconciliation(call: Call[Reason, Nothing]) -> Reply:
-    """Ask for a reconciliation run."""
+    """Request a reconciliation run."""
     return Reply(202, run_view(await reconcile.request_run(call.app(CONTEXT), by(call))))
 
 
@@ -39,7 +39,7 @@ async def get_reconciliation_run(call: Call[Nothing, Nothing]) -> Reply:
 
 
 async def list_differences(call: Call[Nothing, DifferenceQuery]) -> Reply:
-    """List differences between the books, oldest first."""
+    """List reconciliation differences, oldest first."""
     found = await store.list_differences(call.app(CONTEXT).db, **msgspec.structs.asdict(call.query))
     return Reply(200, found.map(difference_view))
 

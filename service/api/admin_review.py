@@ -29,13 +29,13 @@ class ResolveRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def list_review(call: Call[Nothing, PageQuery]) -> Reply:
-    """List what waits for a person, oldest first."""
+    """List the review queue, oldest first."""
     found = await store.list_review(call.app(CONTEXT).db, **msgspec.structs.asdict(call.query))
     return Reply(200, found.map(review_view))
 
 
 async def get_payment_detail(call: Call[Nothing, Nothing]) -> Reply:
-    """Read all that is known of a payment."""
+    """Read a payment with its attempts, refunds and ledger entries."""
     found = await admin_payment.payment_with_all(call.app(CONTEXT), call.ids["payment_id"])
     return Reply(200, found)
 

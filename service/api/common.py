@@ -36,7 +36,7 @@ Note = Annotated[
         min_length=1,
         max_length=1_000,
         pattern=TEXT,
-        description="Why; it is kept in the audit trail for ever",
+        description="Why; the audit trail keeps it",
         examples=["captured, seen on the provider's dashboard"],
     ),
 ]

@@ -60,14 +60,14 @@ async def list_disputes(call: Call[Nothing, DisputeQuery]) -> Reply:
 
 
 async def close_dispute_review(call: Call[CloseDispute, Nothing]) -> Reply:
-    """End the review of a dispute, and take the games of a lost one back."""
+    """Close the review of a dispute, and revoke the games of a lost one."""
     command = command_of(call, "dispute_id", call.body.evidence)
     closing = dispute_review.Close(**msgspec.structs.asdict(command), revoke=call.body.revoke)
     return reply_of(await dispute_review.close_dispute(call.app(CONTEXT), closing))
 
 
 async def close_fraud_warning(call: Call[Reason, Nothing]) -> Reply:
-    """End a warning of fraud that was looked at."""
+    """Close a warning of fraud."""
     command = command_of(call, "warning_id", EvidenceBody(call.body.note))
     return reply_of(await dispute_review.close_warning(call.app(CONTEXT), command))
 

@@ -82,7 +82,7 @@ async def get_payment(call: Call[Nothing, Nothing]) -> Reply:
 
 
 async def get_timeline(call: Call[Nothing, Nothing]) -> Reply:
-    """Read what happened to a payment, oldest first."""
+    """Read a payment's timeline, oldest first."""
     events = await payments.timeline(call.app(CONTEXT), call.ids["payment_id"], call.caller.user_id)
     return Reply(200, whole(events).map(event_view))
 
@@ -93,7 +93,7 @@ async def capture_payment(call: Call[CapturePayment, Nothing]) -> Reply:
 
 
 async def cancel_payment(call: Call[Nothing, Nothing]) -> Reply:
-    """Give up a payment that is held."""
+    """Cancel an authorized payment."""
     return await _operate(call, "cancel")
 
 

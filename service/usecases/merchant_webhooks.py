@@ -57,11 +57,6 @@ _GONE: Final = 410
 _ASK_FOR_REST: Final = frozenset({429, 503})
 
 
-def message_id(event_id: UUID) -> str:
-    """Return what a receiver knows a message by, whenever and however often it comes."""
-    return f"msg_{event_id.hex}"
-
-
 async def claim(ctx: Context, busy: dict[str, int]) -> list[DueDelivery]:
     """Take due deliveries; `busy` are those under way in this process, by endpoint."""
     now, settings = ctx.now(), ctx.settings
@@ -77,7 +72,7 @@ async def send(ctx: Context, due: DueDelivery) -> None:
     with bind_correlation(
         due.correlation_id,
         endpoint_id=str(due.endpoint_id),
-        webhook_id=message_id(due.event_id),
+        webhook_id=standard.message_id(due.event_id),
         **about,
     ):
         try:
@@ -107,7 +102,9 @@ def wait_s(tries: int, retry_after_s: float, fraction: float) -> float | None:
 
 async def _try(ctx: Context, due: DueDelivery, secrets: list[str]) -> None:
     body = due.body.encode()
-    signed = standard.headers(secrets, message_id(due.event_id), int(ctx.now().timestamp()), body)
+    signed = standard.headers(
+        secrets, standard.message_id(due.event_id), int(ctx.now().timestamp()), body
+    )
     with ctx.metrics.time(m.MERCHANT_WEBHOOK_DURATION):
         try:
             answer = await ctx.merchants.post(due.url, body, signed)
