@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ pytestmark = [
 
 OWN_SECRETS = "local"
 """The stack that is tried with secrets of its own; the others' are looked after by the cluster."""
+BY_DIGEST = "prod"
+"""The stack whose image has to be named by its digest."""
 FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE"
 SECRET = f"{PLANTED} and more than thirty-two bytes"
 FORMED = {"DATABASE_URL": f"postgresql://shop:{PLANTED}@coinslot-postgresql/shop"}
@@ -62,6 +65,8 @@ class Stack:
         settings: dict[str, Any] = document["config"]
         settings["coinslot:target"] = "cluster"
         settings["coinslot:image"]["tag"] = tag
+        if self.name == BY_DIGEST:
+            settings["coinslot:image"]["digest"] = f"sha256:{sha256(tag.encode()).hexdigest()}"
         if self.name == OWN_SECRETS:
             settings["coinslot:secrets"] = {"source": "stack"}
         if path.exists():
@@ -86,7 +91,8 @@ class Stack:
             for pod in json.loads(listing)["items"]
             if pod["status"].get("phase") == "Running"
         ]
-        return {tag for image, _, tag in (i.rpartition(":") for i in running) if is_ours(image)}
+        named = (image.partition("@")[0].rpartition(":") for image in running)
+        return {tag for repository, _, tag in named if is_ours(repository)}
 
 
 def is_ours(repository: str) -> bool:
@@ -157,7 +163,7 @@ def drift_is_named_and_repaired(stack: Stack) -> None:
         ("Service coinslot-api", True),
     ]
     (field,) = found[0].fields
-    assert (field.path, field.after) == ("data.config.yaml", "rules: []")
+    assert (field.path, field.after) == ("data[config.yaml]", "rules: []")
     seen = engine.run("refresh", name)
     assert (seen.changes["update"], seen.changes["delete"]) == (1, 1)
 

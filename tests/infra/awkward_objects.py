@@ -76,7 +76,7 @@ OBJECTS = {
     "definition": described(
         "apiextensions.k8s.io/v1",
         "CustomResourceDefinition",
-        spec={"group": "toys.dev", "scope": "Cluster", "names": {}, "versions": []},
+        spec={"group": "toys.dev", "scope": "Cluster", "names": {"kind": "Toy"}, "versions": []},
     ),
     "foreign": described(
         "toys.dev/v1",
