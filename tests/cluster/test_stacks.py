@@ -32,6 +32,7 @@ OWN_SECRETS = "local"
 """The stack that is tried with secrets of its own; the others' are looked after by the cluster."""
 BY_DIGEST = "prod"
 """The stack whose image has to be named by its digest."""
+WAIT = ("--timeout=60s",)
 FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE"
 SECRET = f"{PLANTED} and more than thirty-two bytes"
 FORMED = {"DATABASE_URL": f"postgresql://shop:{PLANTED}@coinslot-postgresql/shop"}
@@ -84,12 +85,14 @@ class Stack:
         self.engine._ask("config", "set-all", *where, "--path", *pairs)
 
     def tags(self) -> set[str]:
-        """Return the tags of our image that pods run."""
+        """Return the tags of our image that pods run when all rollouts have ended."""
+        self.cluster.kubectl("rollout", "status", "deployment", "-n", self.namespace, *WAIT)
         listing = self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json")
         running = [
             pod["spec"]["containers"][0]["image"]
             for pod in json.loads(listing)["items"]
             if pod["status"].get("phase") == "Running"
+            and "deletionTimestamp" not in pod["metadata"]
         ]
         named = (image.partition("@")[0].rpartition(":") for image in running)
         return {tag for repository, _, tag in named if is_ours(repository)}
@@ -190,7 +193,7 @@ def old_pods_keep_their_settings(stack: Stack, before: set[str]) -> None:
     assert before < now
     api = ("deployment/coinslot-api", "-n", namespace)
     cluster.kubectl("rollout", "undo", *api)
-    cluster.kubectl("rollout", "status", *api, "--timeout=60s")
+    cluster.kubectl("rollout", "status", *api, *WAIT)
     deployment = cluster.get("deployment", "coinslot-api", namespace)
     assert deployment is not None
     for kind, name in referred(deployment):
