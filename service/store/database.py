@@ -20,6 +20,12 @@ from psycopg2 import errorcodes
 from service.errors import StoreUnavailableError
 from service.store.pool import Connector, Pool
 
+SERVICE_ROLE: Final = "coinslot_service"
+"""The group role that the API and the workers act as; migration 0015 says what it may do.
+
+A group without a login: logins of the service are members of it.
+"""
+
 CONNECTION_SETTINGS: Final = (
     # A plan made while tables were small must not scan them when they have grown: the prepared
     # statements touch few rows by key, so index look-ups are always right.

@@ -77,17 +77,17 @@ _CLAIMED: Final = """known AS MATERIALIZED (
 ),
 claimed AS (
     INSERT INTO idempotency_keys
-        (caller, key, fingerprint, resource_id, created_at, {columns})
-    SELECT caller, key, decode(fingerprint, 'hex'), resource_id, at, {values}
+        (caller, key, fingerprint, resource_id, created_at,
+         locked_until, recovery_point, response_status, response_body)
+    SELECT caller, key, decode(fingerprint, 'hex'), resource_id, at, {answer}
     FROM checked WHERE key IS NOT NULL AND refusal IS NULL
     ORDER BY caller, key
     ON CONFLICT DO NOTHING
     RETURNING resource_id
 )"""
-CLAIMED: Final = _CLAIMED.format(columns="locked_until", values="locked_until")
+CLAIMED: Final = _CLAIMED.format(answer="locked_until, 'started', NULL::smallint, NULL")
 CLAIMED_AND_ANSWERED: Final = _CLAIMED.format(
-    columns="recovery_point, response_status, response_body",
-    values="'finished', response_status, response_body",
+    answer="NULL::timestamptz, 'finished', response_status, response_body"
 )
 """For what needs nobody else, and so ends in the statement that begins it."""
 

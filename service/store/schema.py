@@ -2,16 +2,9 @@
 
 import asyncio
 from datetime import datetime
-from typing import Final
 
 from service.store.database import Database
 from service.store.migrate import newest
-
-SERVICE_ROLE: Final = "coinslot_service"
-"""The group role that the API and the workers act as; migration 0015 says what it may do.
-
-A group without a login: logins of the service are members of it.
-"""
 
 
 class SchemaMissingError(Exception):

@@ -7,8 +7,8 @@ import pytest
 from service.domain.dispute import DisputeStatus
 from service.domain.money import Money
 from service.ids import new_id
-from service.providers import simulator as adapter
 from service.providers.port import ChargeRequest, OutcomeUnknownError, RefundRequest
+from service.providers.simulator import adapter
 from service.providers.simulator.adapter import SimulatorProvider
 from simulator.client import Control, ControlError
 

@@ -7,7 +7,6 @@ import pytest
 from service.domain.money import Money
 from service.domain.payment import ChargeOutcome
 from service.ids import new_id
-from service.providers import simulator as adapter
 from service.providers.port import (
     ChargeRequest,
     HeldRequest,
@@ -16,6 +15,7 @@ from service.providers.port import (
     ProviderCharge,
     RefundRequest,
 )
+from service.providers.simulator import adapter
 from service.providers.simulator.adapter import SimulatorProvider
 from simulator.client import Control
 
