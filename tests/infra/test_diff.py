@@ -20,7 +20,7 @@ PLANTED = {
     ("replicas-lowered", "Deployment coinslot-worker"),
     ("network-opened-to-the-world", "NetworkPolicy coinslot-allow-services"),
     ("pdb-loosened", "PodDisruptionBudget coinslot-api"),
-    ("probe-removed", API),
+    ("probe-loosened", API),
     ("privileges-raised", API),
     ("object-replaced", "Service coinslot-api"),
     ("alert-removed", "PrometheusRule coinslot"),
@@ -43,9 +43,7 @@ def plant(made: Clone) -> None:
     )
     made.edit(WORKLOAD, "MIN_AVAILABLE: Final = 2", "MIN_AVAILABLE: Final = 1")
     made.edit(WORKLOAD, 'type="ClusterIP",', 'type="ClusterIP", cluster_ip="None",')
-    made.edit(
-        PODS, 'readiness_probe=_probe("ready"', 'readiness_probe=None if ports else _probe("ready"'
-    )
+    made.edit(PODS, '"ready", period_s=5, failures=2', '"ready", period_s=5, failures=20')
     made.edit(PODS, "read_only_root_filesystem=True", "read_only_root_filesystem=False")
     made.edit(
         "alerts/__init__.py",

@@ -1,6 +1,7 @@
 """Generated files: what is compared, what is written, what is said."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import yaml
 from infra.config import STACKS
 from scripts import render
 from scripts.deploy import engine, revisions, stack
-from scripts.deploy.engine import Engine, EngineMissingError, Outcome
+from scripts.deploy.engine import Engine, EngineMissingError, Outcome, without_logs
 from tests.infra.program import ROOT
 
 RENDER_TIMEOUT_S = 300  # one run of the engine, on a busy machine
@@ -133,7 +134,7 @@ def test_a_stack_is_rendered_without_its_passphrase_its_values_and_its_cluster(
     }
     (tree / "Pulumi.staging.yaml").write_text(yaml.safe_dump(document))
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "unknown here")
-    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PULUMI_HOME", str(without_logs(tmp_path / "home", os.environ)))
     before = (tree / "Pulumi.staging.yaml").read_text()
 
     with revisions.detached(tree) as root:

@@ -28,6 +28,14 @@ VALUES = {
 }
 
 
+def home_with_logs(folder: Path) -> Path:
+    """Make a Pulumi home in which the engine logs everything that it does."""
+    home = folder / "home"
+    home.mkdir()
+    (home / "plugins").symlink_to(Path(os.environ["PULUMI_HOME"]) / "plugins")
+    return home
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Clone]:
     (tmp_path / "state").mkdir()
@@ -37,7 +45,7 @@ def made(tmp_path: Path) -> Iterator[Clone]:
             "PULUMI_BACKEND_URL": (tmp_path / "state").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "COINSLOT_RENDER_DIR": str(tmp_path / "out"),
-            "PULUMI_HOME": str(tmp_path / "home"),  # the engine logs everything that it does
+            "PULUMI_HOME": str(home_with_logs(tmp_path)),
         },
     )
     file = made.root / f"Pulumi.{STACK}.yaml"
