@@ -105,6 +105,6 @@ async def exported(session: aiohttp.ClientSession, url: str) -> bool:
 
 def test_the_guide_names_what_the_third_one_touches() -> None:
     (page,) = (ROOT / "docs").rglob("providers.md")
-    _, _, guide = page.read_text().partition("## Another provider")
+    _, _, guide = page.read_text().partition("## Adding a provider")
     named = set(re.findall(r"`(\S+\.py)`", guide.partition("\n## ")[0]))
     assert {name for name in named if name.startswith("service/")} == {CATALOG, *READ_ONLY}

@@ -21,6 +21,8 @@ RIGHTS: Final = (
     "ValidatingWebhookConfiguration",
 )
 TOKEN: Final = "automountServiceAccountToken"  # noqa: S105  a field's name
+WORLD_PREFIX: Final = 8
+"""A public range this wide or wider is nobody's own network."""
 DIRECTIONS: Final = {"egress": "to", "ingress": "from"}
 
 
@@ -144,5 +146,7 @@ def _wide(peer: Mapping[str, Any]) -> bool:
     if "ipBlock" in peer:
         network = ranges.parsed(peer["ipBlock"]["cidr"])
         spared = str(ranges.LINK_LOCAL) in (peer["ipBlock"].get("except") or ())
-        return ranges.too_wide(network) or (ranges.holds_metadata(network) and not spared)
+        everybody = network.prefixlen <= WORLD_PREFIX and not network.is_private
+        holds_metadata = ranges.holds_metadata(network) and not spared
+        return everybody or ranges.too_wide(network) or holds_metadata
     return not peer or ("namespaceSelector" in peer and not narrows(peer["namespaceSelector"]))
