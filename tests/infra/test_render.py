@@ -1,7 +1,6 @@
 """Generated files: what is compared, what is written, what is said."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from scripts import render
 from scripts.deploy import engine, revisions, stack
 from scripts.deploy.engine import Engine, EngineMissingError, Outcome
 from tests.infra.program import ROOT
+from tests.support.clones import home_with_logs
 
 RENDER_TIMEOUT_S = 300  # one run of the engine, on a busy machine
 CALL_TIMEOUT_S = 60  # one import of the SDK on a busy machine
@@ -134,9 +134,7 @@ def test_a_stack_is_rendered_without_its_passphrase_its_values_and_its_cluster(
     }
     (tree / "Pulumi.staging.yaml").write_text(yaml.safe_dump(document))
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "unknown here")
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "plugins").symlink_to(Path(os.environ["PULUMI_HOME"]) / "plugins")
+    home = home_with_logs(tmp_path)
     monkeypatch.setenv("PULUMI_HOME", str(home))
     before = (tree / "Pulumi.staging.yaml").read_text()
 

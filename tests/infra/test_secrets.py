@@ -13,7 +13,7 @@ import yaml
 from infra.config import load
 from scripts.deploy.revisions import SECRET_VALUES
 from tests.infra.program import raw_config
-from tests.support.clones import Clone, Done, clone
+from tests.support.clones import Clone, Done, clone, home_with_logs
 from tests.support.leaks import PLANTED
 from tests.support.planted import leaks, written
 
@@ -26,14 +26,6 @@ VALUES = {
     "JWT_SECRET": f"{PLANTED}-signs-tokens-with-32-characters",
     "STRIPE_API_KEY": f"{PLANTED}-stripe",
 }
-
-
-def home_with_logs(folder: Path) -> Path:
-    """Make a Pulumi home in which the engine logs everything that it does."""
-    home = folder / "home"
-    home.mkdir()
-    (home / "plugins").symlink_to(Path(os.environ["PULUMI_HOME"]) / "plugins")
-    return home
 
 
 @pytest.fixture

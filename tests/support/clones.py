@@ -89,3 +89,11 @@ def clone(folder: Path, environ: Mapping[str, str] | None = None) -> Clone:
     (root / ".git" / "info" / "exclude").write_text("\n".join(LINKED))
     made.commit("Start")
     return made
+
+
+def home_with_logs(folder: Path) -> Path:
+    """Make a Pulumi home in which the engine logs everything that it does."""
+    home = folder / "home"
+    home.mkdir()
+    (home / "plugins").symlink_to(Path(os.environ["PULUMI_HOME"]) / "plugins")
+    return home
