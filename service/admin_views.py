@@ -1,6 +1,5 @@
 """What operators see, over HTTP and on the command line; amounts are minor units."""
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -9,25 +8,25 @@ from service.dispute_views import (
     AdminDispute,
     FraudWarningView,
 )
-from service.domain.payment import Operation
-from service.domain.reconciliation import DifferenceKind
 from service.merchant_webhooks.catalog import EventType
 from service.merchant_webhooks.standard import message_id
-from service.store.audit_entries import Subject
+from service.store.audit_entries import AuditEntryRow
+from service.store.audit_seals import SealRow
 from service.store.inbox import EventStatus
 from service.store.merchant_webhook_deliveries import DeliveryRow, DeliveryStatus, SentType
 from service.store.merchant_webhook_endpoints import DisabledReason, EndpointStatus
-from service.store.outbox_review import Topic
-from service.store.payment_detail import AttemptState, EntitlementStatus
-from service.store.reconciliation_runs import RunStatus
+from service.store.outbox_review import OutboxRow
+from service.store.payment_detail import AttemptRow, EntitlementRow
+from service.store.reconciliation import DifferenceRow
+from service.store.reconciliation_runs import RunRow
 from service.store.review import ReviewKind
+from service.store.rows import Timestamp
 from service.views import (
     EventView,
     LedgerEntryView,
     OrphanCapture,
     PaymentView,
     RefundView,
-    Timestamp,
     viewer,
 )
 
@@ -55,19 +54,8 @@ class ReviewItemView(msgspec.Struct, frozen=True):
     updated_at: Timestamp
 
 
-class OutboxMessageView(msgspec.Struct, frozen=True):
+class OutboxMessageView(OutboxRow, frozen=True):
     """A message to the Library; neither delivered nor given up means that it is still tried."""
-
-    id: int
-    topic: Topic
-    payment_id: UUID
-    attempts: int
-    last_error: str | None
-    next_attempt_at: Timestamp
-    delivered_at: Timestamp | None
-    given_up_at: Timestamp | None
-    correlation_id: str
-    created_at: Timestamp
 
 
 class ParkedEvent(msgspec.Struct, frozen=True):
@@ -87,92 +75,31 @@ class ParkedEvent(msgspec.Struct, frozen=True):
     last_error: str | None
 
 
-class AttemptView(msgspec.Struct, frozen=True):
+class AttemptView(AttemptRow, frozen=True):
     """An attempt at the provider, or an operator's decision."""
 
-    id: UUID
-    operation: Operation
-    status: AttemptState
-    checks: int
-    next_check_at: Timestamp
-    error_code: str | None
-    created_at: Timestamp
-    resolved_at: Timestamp | None
 
-
-class EntitlementView(msgspec.Struct, frozen=True):
+class EntitlementView(EntitlementRow, frozen=True):
     """A game that a payment holds; the id is the grant's id at the Library."""
 
-    id: UUID
-    game_id: str
-    quantity: int
-    status: EntitlementStatus
-    updated_at: Timestamp
 
-
-class AuditEntryView(msgspec.Struct, frozen=True):
+class AuditEntryView(AuditEntryRow, frozen=True):
     """An entry of the operators' audit trail."""
 
-    subject: Subject
-    subject_id: str
-    seq: int
-    at: Timestamp
-    actor: str
-    action: str
-    reason: str
-    evidence: dict[str, Any]
-    correlation_id: str
 
-
-class DifferenceView(msgspec.Struct, frozen=True):
+class DifferenceView(DifferenceRow, frozen=True):
     """A difference between our records and another system's, over all runs that saw it."""
 
-    id: UUID
-    kind: DifferenceKind
-    source: str
-    subject: str
-    payment_id: UUID | None
-    ours: dict[str, Any]
-    theirs: dict[str, Any]
-    first_seen: Timestamp
-    last_seen: Timestamp
-    times_seen: int
-    resolved_at: Timestamp | None
 
-
-class ReconciliationRunView(msgspec.Struct, frozen=True):
+class ReconciliationRunView(RunRow, frozen=True):
     """A run; the counts are of what it has read and found so far.
 
     `foreign_charges` are somebody else's, on the same account at the provider.
     """
 
-    id: UUID
-    status: RunStatus
-    actor: str
-    requested_at: Timestamp
-    started_at: Timestamp | None
-    finished_at: Timestamp | None
-    window_from: Timestamp | None
-    window_to: Timestamp | None
-    charges: int
-    payments: int
-    grants: int
-    differences: int
-    foreign_charges: int
-    error: str | None
 
-
-class AuditSealView(msgspec.Struct, frozen=True):
+class AuditSealView(SealRow, frozen=True):
     """A sealed interval of the audit trails; `hash` covers it and the seal before."""
-
-    id: int
-    first_position: int
-    last_position: int
-    entries: int
-    chains: int
-    root: str
-    hash: str
-    sealed_at: Timestamp
 
 
 class EndpointView(msgspec.Struct, frozen=True):

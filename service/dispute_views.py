@@ -6,7 +6,8 @@ import msgspec
 
 from service.domain.dispute import DisputeReview, DisputeStatus
 from service.store.fraud_warnings import WarningStatus
-from service.views import Timestamp, viewer
+from service.store.rows import Timestamp
+from service.views import viewer
 
 
 class DisputeView(msgspec.Struct, frozen=True):

@@ -1,14 +1,12 @@
 """What the API answers: the shapes of orders, payments and refunds, and nothing internal."""
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import cache
 from operator import attrgetter
-from typing import Annotated, Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
 
 from service.domain.ledger import TransactionKind
 from service.domain.order import OrderStatus
@@ -16,12 +14,10 @@ from service.domain.payment import CaptureMethod, NextAction, PaymentStatus
 from service.domain.refund import RefundOrigin, RefundStatus
 from service.store.orders import OrderRow
 from service.store.orphans import OrphanStatus
-from service.store.payments import PaymentRow
+from service.store.payments import PaymentRow, TimelineRow
+from service.store.rows import Timestamp
 
 ViewT = TypeVar("ViewT", bound=msgspec.Struct)
-
-Timestamp = Annotated[datetime, Meta(tz=True)]
-"""With its zone, so that the document calls it a date-time."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -30,7 +26,7 @@ def viewer(view: type[ViewT]) -> Callable[[msgspec.Struct], ViewT]:
     """Return what shows a row as `view`: fields of the same names, amounts without `_minor`."""
 
     @cache
-    def read(row: type[msgspec.Struct]) -> Callable[[msgspec.Struct], tuple[Any, ...]]:
+    def read(row: type[msgspec.Struct]) -> Callable[[msgspec.Struct], tuple[object, ...]]:
         have, wanted = row.__struct_fields__, view.__struct_fields__
         return attrgetter(*(name if name in have else f"{name}_minor" for name in wanted))
 
@@ -128,14 +124,8 @@ class OrphanCapture(msgspec.Struct, frozen=True):
     created_at: Timestamp
 
 
-class EventView(msgspec.Struct, frozen=True):
+class EventView(TimelineRow, frozen=True):
     """Something that happened to a payment."""
-
-    seq: int
-    at: Timestamp
-    event: str
-    data: dict[str, Any]
-    correlation_id: str
 
 
 class LedgerEntryView(msgspec.Struct, frozen=True):

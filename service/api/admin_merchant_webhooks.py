@@ -21,10 +21,9 @@ from service.merchant_webhooks.catalog import EventType
 from service.store import merchant_webhook_endpoints as store
 from service.store.merchant_webhook_deliveries import State
 from service.store.merchant_webhook_endpoints import Change, Shown
-from service.store.rows import Page
+from service.store.rows import Page, Timestamp
 from service.usecases import merchant_webhook_endpoints
 from service.usecases.merchant_webhook_endpoints import Register, WithSecret
-from service.views import Timestamp
 from service.web.endpoint import Call, Endpoint, Nothing, Reply
 from service.web.parse import TEXT
 

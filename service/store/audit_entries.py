@@ -1,12 +1,11 @@
 """The operators' audit trail: append-only, and chained per subject by the database."""
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
 from service.store.database import Database, Transaction
-from service.store.rows import columns, rows_of
+from service.store.rows import Timestamp, columns, rows_of
 
 Subject = Literal[
     "payment",
@@ -26,7 +25,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
     subject: Subject
     subject_id: str
-    at: datetime
+    at: Timestamp
     actor: str
     action: str
     reason: str
@@ -34,18 +33,10 @@ class AuditEntry(msgspec.Struct, frozen=True):
     correlation_id: str
 
 
-class AuditEntryRow(msgspec.Struct, frozen=True):
+class AuditEntryRow(AuditEntry, frozen=True):
     """An entry of the trail; `seq` counts within its subject."""
 
-    subject: Subject
-    subject_id: str
     seq: int
-    at: datetime
-    actor: str
-    action: str
-    reason: str
-    evidence: dict[str, Any]
-    correlation_id: str
 
 
 async def record(transaction: Transaction, action: AuditEntry) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from service.store.database import Database, Transaction
-from service.store.rows import Keyset, Page, columns
+from service.store.rows import Page, Select, Timestamp
 
 SEALERS_LOCK: Final = 0x5EA1
 """The advisory lock of whoever seals; as a bare number it is none of those that a hash gives."""
@@ -27,22 +27,22 @@ class SealRow(msgspec.Struct, frozen=True):
     chains: int
     root: str
     hash: str
-    sealed_at: datetime
+    sealed_at: Timestamp
 
 
-_COLUMNS: Final = columns(
+_SEALS: Final = Select(
     SealRow,
     "audit_seals",
+    newest_first=True,
     chains="cardinality(chains)",
     root="encode(root, 'hex')",
     hash="encode(hash, 'hex')",
 )
-_LIST: Final = Keyset(SealRow, _COLUMNS, "audit_seals", newest_first=True)
 
 # The trigger works out the rest (migration 0016).
 _SEAL: Final = (
     "INSERT INTO audit_seals (last_position, sealed_at) VALUES (%s, %s)"  # noqa: S608
-    f" RETURNING {_COLUMNS}"
+    f" RETURNING {_SEALS.columns}"
 )
 
 
@@ -112,7 +112,7 @@ async def _older_have_ended(transaction: Transaction, wait_s: float) -> bool:
 
 async def list_seals(db: Database, *, cursor: int | None, limit: int) -> Page[SealRow]:
     """Return seals, newest first."""
-    return await _LIST.page(db, cursor, limit)
+    return await _SEALS.page(db, cursor, limit)
 
 
 async def unsealed(db: Database) -> Unsealed:

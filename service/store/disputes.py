@@ -14,7 +14,7 @@ import msgspec
 from service.domain.dispute import DisputeReview, DisputeStatus
 from service.store.database import Database, Row, Transaction
 from service.store.record_outcomes import EntryRow
-from service.store.rows import Keyset, Page, columns, row_of, rows_of
+from service.store.rows import Page, Select, rows_of
 
 
 class DisputeRow(msgspec.Struct, frozen=True):
@@ -39,8 +39,7 @@ class DisputeRow(msgspec.Struct, frozen=True):
     closed_at: datetime | None
 
 
-_COLUMNS: Final = columns(DisputeRow, "d")
-_LIST: Final = Keyset(DisputeRow, _COLUMNS, "disputes d", newest_first=True)
+_DISPUTES: Final = Select(DisputeRow, "disputes d", newest_first=True)
 
 
 class Movement(msgspec.Struct, frozen=True):
@@ -181,37 +180,24 @@ async def sync(db: Database, item: SyncDispute) -> bool:
 
 async def get(db: Database, dispute_id: UUID) -> DisputeRow | None:
     """Return the dispute."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM disputes d WHERE d.id = %s",  # noqa: S608  constants only
-        (dispute_id,),
-    )
-    return row_of(DisputeRow, rows[0]) if rows else None
+    return await _DISPUTES.one(db, id=dispute_id)
 
 
 async def of_reference(db: Database, provider: str, provider_ref: str) -> DisputeRow | None:
     """Return the dispute that a provider calls so."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM disputes d"  # noqa: S608  constants only
-        " WHERE d.provider = %s AND d.provider_ref = %s",
-        (provider, provider_ref),
-    )
-    return row_of(DisputeRow, rows[0]) if rows else None
+    return await _DISPUTES.one(db, provider=provider, provider_ref=provider_ref)
 
 
 async def of_payment(db: Database, payment_id: UUID) -> list[DisputeRow]:
     """Return the payment's disputes, oldest first."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM disputes d WHERE d.payment_id = %s ORDER BY d.id",  # noqa: S608  constants only
-        (payment_id,),
-    )
-    return rows_of(DisputeRow, rows)
+    return await _DISPUTES.all(db, payment_id=payment_id)
 
 
 async def list_disputes(
     db: Database, *, status: DisputeStatus | None, cursor: UUID | None, limit: int
 ) -> Page[DisputeRow]:
     """Return disputes, newest first."""
-    return await _LIST.page(db, cursor, limit, status=status)
+    return await _DISPUTES.page(db, cursor, limit, status=status)
 
 
 async def open_at(
@@ -220,7 +206,7 @@ async def open_at(
     """Return open disputes of a provider that have not changed since `before`, in order of id."""
     rows = await db.read(
         f"""
-        SELECT {_COLUMNS} FROM disputes d
+        SELECT {_DISPUTES.columns} FROM disputes d
         WHERE d.status IN ('warning', 'needs_response', 'under_review')
           AND d.id > %(after)s AND d.provider = %(provider)s AND d.updated_at < %(before)s
         ORDER BY d.id LIMIT %(limit)s

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database
-from service.store.rows import columns, row_of, rows_of
+from service.store.rows import Select
 
 WarningStatus = Literal["open", "closed"]
 
@@ -27,7 +27,7 @@ class FraudWarningRow(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-_COLUMNS: Final = columns(FraudWarningRow, "w")
+_WARNINGS: Final = Select(FraudWarningRow, "fraud_warnings w")
 
 
 class Warn(msgspec.Struct, frozen=True):
@@ -84,17 +84,9 @@ async def record(db: Database, item: Warn) -> bool:
 
 async def get(db: Database, warning_id: UUID) -> FraudWarningRow | None:
     """Return the warning."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM fraud_warnings w WHERE w.id = %s",  # noqa: S608  constants only
-        (warning_id,),
-    )
-    return row_of(FraudWarningRow, rows[0]) if rows else None
+    return await _WARNINGS.one(db, id=warning_id)
 
 
 async def of_payment(db: Database, payment_id: UUID) -> list[FraudWarningRow]:
     """Return the payment's warnings, oldest first."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM fraud_warnings w WHERE w.payment_id = %s ORDER BY w.id",  # noqa: S608  constants only
-        (payment_id,),
-    )
-    return rows_of(FraudWarningRow, rows)
+    return await _WARNINGS.all(db, payment_id=payment_id)

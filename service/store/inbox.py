@@ -8,8 +8,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database, RefusedError
-from service.store.refunds import COLUMNS as REFUND_COLUMNS
-from service.store.refunds import DueRefund, RefundRow
+from service.store.refunds import REFUNDS, DueRefund, RefundRow
 from service.store.rows import columns, row_of, rows_of
 
 NAME: Final = "receive_events"
@@ -202,7 +201,7 @@ async def find_refund(db: Database, event: InboxEvent) -> DueRefund | None:
     """Return the refund of an event, whatever its status."""
     rows = await db.read(
         f"""
-        SELECT r.checks, p.provider, p.user_id, p.provider_ref, {REFUND_COLUMNS}
+        SELECT r.checks, p.provider, p.user_id, p.provider_ref, {REFUNDS.columns}
         FROM refunds r JOIN payments p ON p.id = r.payment_id
         WHERE p.provider = %(provider)s AND r.id = coalesce(
             %(refund_id)s::uuid,

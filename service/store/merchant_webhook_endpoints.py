@@ -10,7 +10,7 @@ from service.merchant_webhooks.catalog import EventType
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database, RefusedError, Transaction
-from service.store.rows import Keyset, Page, columns, row_of
+from service.store.rows import Page, Select, row_of
 
 EndpointStatus = Literal["enabled", "disabled", "closed"]
 Shown = Literal["enabled", "disabled", "closed", "all"]
@@ -52,8 +52,8 @@ class EndpointRow(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-_COLUMNS: Final = columns(EndpointRow, "e")
-_LIST: Final = Keyset(EndpointRow, _COLUMNS, "webhook_endpoints e")
+_ENDPOINTS: Final = Select(EndpointRow, "webhook_endpoints e")
+_COLUMNS: Final = _ENDPOINTS.columns
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -183,18 +183,14 @@ async def disable(
 
 async def get(db: Database, endpoint_id: UUID) -> EndpointRow | None:
     """Return an endpoint, also one that is closed."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM webhook_endpoints e WHERE e.id = %s",  # noqa: S608  constants only
-        (endpoint_id,),
-    )
-    return row_of(EndpointRow, rows[0]) if rows else None
+    return await _ENDPOINTS.one(db, id=endpoint_id)
 
 
 async def list_endpoints(
     db: Database, *, state: Shown, cursor: UUID | None, limit: int
 ) -> Page[EndpointRow]:
     """Return endpoints in a state, oldest first."""
-    return await _LIST.page(db, cursor, limit, status=None if state == "all" else state)
+    return await _ENDPOINTS.page(db, cursor, limit, status=None if state == "all" else state)
 
 
 async def _act(

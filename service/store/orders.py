@@ -11,7 +11,7 @@ from service.domain.order import OrderStatus
 from service.store import idempotency as keys
 from service.store.database import Database, RefusedError
 from service.store.idempotency import BeginOutcome, begin_outcome
-from service.store.rows import Keyset, Page, columns, row_of
+from service.store.rows import Page, Select, row_of
 
 CREATE_NAME: Final = "create_orders"
 
@@ -86,19 +86,22 @@ class OrderRow(msgspec.Struct, frozen=True):
     items: tuple[ItemRow, ...]
 
 
-_COLUMNS: Final = columns(
+_ORDERS: Final = Select(
     OrderRow,
-    "o",
+    "orders o",
+    newest_first=True,
     items="""(
         SELECT json_agg(json_build_object('game_id', i.game_id, 'title', i.title,
                    'quantity', i.quantity, 'unit_price_minor', i.unit_price_minor)
                ORDER BY i.game_id)
         FROM order_items i WHERE i.order_id = o.id)::text""",
 )
-_LIST: Final = Keyset(OrderRow, _COLUMNS, "orders o", newest_first=True)
 
 GET_NAME: Final = "get_order"
-GET_SQL: Final = f"SELECT {_COLUMNS} FROM orders o WHERE o.id = $1::uuid AND o.user_id = $2::text"  # noqa: S608  constants only
+GET_SQL: Final = (
+    f"SELECT {_ORDERS.columns} FROM orders o"  # noqa: S608  constants only
+    " WHERE o.id = $1::uuid AND o.user_id = $2::text"
+)
 
 
 def conflict_keys(_item: NewOrder) -> tuple[Any, ...]:
@@ -122,7 +125,7 @@ async def list_orders(
     db: Database, user_id: str, *, status: OrderStatus | None, cursor: UUID | None, limit: int
 ) -> Page[OrderRow]:
     """Return the user's orders, newest first."""
-    return await _LIST.page(db, cursor, limit, user_id=user_id, status=status)
+    return await _ORDERS.page(db, cursor, limit, user_id=user_id, status=status)
 
 
 async def cancel_order(db: Database, order_id: UUID, user_id: str, at: datetime) -> str | None:

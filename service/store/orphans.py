@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database
-from service.store.rows import Keyset, Page, columns, row_of, rows_of
+from service.store.rows import Page, Select, rows_of
 
 OrphanStatus = Literal["pending", "refunded", "review"]
 
@@ -34,10 +34,12 @@ class OrphanRow(msgspec.Struct, frozen=True):
     user_id: str
 
 
-_COLUMNS: Final = columns(
-    OrphanRow, "o", user_id="(SELECT p.user_id FROM payments p WHERE p.id = o.payment_id)"
+_ORPHANS: Final = Select(
+    OrphanRow,
+    "orphan_captures o",
+    newest_first=True,
+    user_id="(SELECT p.user_id FROM payments p WHERE p.id = o.payment_id)",
 )
-_LIST: Final = Keyset(OrphanRow, _COLUMNS, "orphan_captures o", newest_first=True)
 
 
 class NewOrphan(msgspec.Struct, frozen=True):
@@ -138,7 +140,7 @@ async def claim_due(db: Database, *, at: datetime, until: datetime, limit: int) 
             ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
         UPDATE orphan_captures o SET attempts = o.attempts + 1, next_attempt_at = %(until)s
         FROM due WHERE o.id = due.id
-        RETURNING {_COLUMNS}
+        RETURNING {_ORPHANS.columns}
         """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit},
     )
@@ -187,11 +189,7 @@ async def record_outcome(
 
 async def get(db: Database, orphan_id: UUID) -> OrphanRow | None:
     """Return the orphan."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM orphan_captures o WHERE o.id = %s",  # noqa: S608  constants only
-        (orphan_id,),
-    )
-    return row_of(OrphanRow, rows[0]) if rows else None
+    return await _ORPHANS.one(db, id=orphan_id)
 
 
 async def came_back(
@@ -214,21 +212,12 @@ async def came_back(
 
 async def of_payment(db: Database, payment_id: UUID) -> list[OrphanRow]:
     """Return the orphans of a payment, oldest first."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM orphan_captures o WHERE o.payment_id = %s ORDER BY o.id",  # noqa: S608  constants only
-        (payment_id,),
-    )
-    return rows_of(OrphanRow, rows)
+    return await _ORPHANS.all(db, payment_id=payment_id)
 
 
 async def of_charge(db: Database, provider: str, charge_ref: str) -> OrphanRow | None:
     """Return the orphan that a charge is."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM orphan_captures o"  # noqa: S608  constants only
-        " WHERE o.provider = %s AND o.provider_ref = %s",
-        (provider, charge_ref),
-    )
-    return row_of(OrphanRow, rows[0]) if rows else None
+    return await _ORPHANS.one(db, provider=provider, provider_ref=charge_ref)
 
 
 async def unrefunded(db: Database) -> dict[str, int]:
@@ -242,4 +231,4 @@ async def unrefunded(db: Database) -> dict[str, int]:
 
 async def list_orphans(db: Database, *, cursor: UUID | None, limit: int) -> Page[OrphanRow]:
     """Return orphans, newest first."""
-    return await _LIST.page(db, cursor, limit)
+    return await _ORPHANS.page(db, cursor, limit)

@@ -1,7 +1,7 @@
 """The outbox as operators see it: what is stuck, and sending a message once more."""
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -9,7 +9,7 @@ import msgspec
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
-from service.store.rows import Keyset, Page, columns, row_of, rows_of
+from service.store.rows import Page, Select, Timestamp, row_of
 
 Topic = Literal["library.grant", "library.revoke"]
 State = Literal["stuck", "pending", "delivered", "given_up"]
@@ -34,15 +34,14 @@ class OutboxRow(msgspec.Struct, frozen=True):
     payment_id: UUID
     attempts: int
     last_error: str | None
-    next_attempt_at: datetime
-    delivered_at: datetime | None
-    given_up_at: datetime | None
+    next_attempt_at: Timestamp
+    delivered_at: Timestamp | None
+    given_up_at: Timestamp | None
     correlation_id: str
-    created_at: datetime
+    created_at: Timestamp
 
 
-_COLUMNS: Final = columns(OutboxRow, "o")
-
+_MESSAGES: Final = Select(OutboxRow, "outbox o")
 
 Replayed = Literal["done", "not_found", "given_up"]
 
@@ -57,19 +56,16 @@ async def list_messages(
     source = f"""
         (WITH found AS {materialized} (SELECT * FROM outbox o WHERE {_WHERE[state]})
          SELECT * FROM found) o"""  # noqa: S608  constants only
-    return await Keyset(OutboxRow, _COLUMNS, source).page(db, cursor, limit)
+    return await Select(OutboxRow, source).page(db, cursor, limit)
 
 
 async def messages_of_payment(db: Database, payment_id: UUID) -> list[OutboxRow]:
     """Return the payment's grant and revoke, found by what makes them unique."""
-    rows = await db.read(
-        f"""
-        SELECT {_COLUMNS} FROM outbox o
-        WHERE o.topic IN ('library.grant', 'library.revoke') AND o.dedupe_key = %s ORDER BY o.id
-        """,  # noqa: S608  constants only
-        (str(payment_id),),
-    )
-    return rows_of(OutboxRow, rows)
+    found = [
+        await _MESSAGES.one(db, topic=topic, dedupe_key=str(payment_id))
+        for topic in get_args(Topic)
+    ]
+    return [message for message in found if message]
 
 
 async def replay(
@@ -80,7 +76,7 @@ async def replay(
         rows = await transaction.fetch(
             f"""
             UPDATE outbox o SET next_attempt_at = %s, delivered_at = NULL
-            WHERE o.id = %s AND o.given_up_at IS NULL RETURNING {_COLUMNS}
+            WHERE o.id = %s AND o.given_up_at IS NULL RETURNING {_MESSAGES.columns}
             """,  # noqa: S608  constants only
             (at, message_id),
         )

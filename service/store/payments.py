@@ -10,7 +10,7 @@ from service.domain.ledger import TransactionKind
 from service.domain.money import Money
 from service.domain.payment import CaptureMethod, Operation, PaymentStatus
 from service.store.database import Database, Row, Transaction
-from service.store.rows import Keyset, Page, columns, row_of, rows_of
+from service.store.rows import Page, Select, Timestamp, row_of, rows_of
 
 _LAST_CORRELATION: Final = """
     (SELECT e.correlation_id FROM payment_events e WHERE e.payment_id = p.id
@@ -45,8 +45,8 @@ class PaymentRow(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-_COLUMNS: Final = columns(PaymentRow, "p")
-_LIST: Final = Keyset(PaymentRow, _COLUMNS, "payments p", newest_first=True)
+_PAYMENTS: Final = Select(PaymentRow, "payments p", newest_first=True)
+_COLUMNS: Final = _PAYMENTS.columns
 
 GET_NAME: Final = "get_payment"
 GET_SQL: Final = f"SELECT {_COLUMNS} FROM payments p WHERE p.id = $1::uuid"  # noqa: S608  constants only
@@ -56,10 +56,13 @@ class TimelineRow(msgspec.Struct, frozen=True):
     """Something that happened to a payment; `data` is a JSON object."""
 
     seq: int
-    at: datetime
+    at: Timestamp
     event: str
     data: dict[str, Any]
     correlation_id: str
+
+
+_EVENTS: Final = Select(TimelineRow, "payment_events e", order="seq")
 
 
 class LedgerRow(msgspec.Struct, frozen=True):
@@ -116,17 +119,12 @@ async def list_payments(
     db: Database, user_id: str, *, order_id: UUID | None, cursor: UUID | None, limit: int
 ) -> Page[PaymentRow]:
     """Return the user's payments, newest first."""
-    return await _LIST.page(db, cursor, limit, user_id=user_id, order_id=order_id)
+    return await _PAYMENTS.page(db, cursor, limit, user_id=user_id, order_id=order_id)
 
 
 async def timeline(db: Database, payment_id: UUID) -> list[TimelineRow]:
     """Return what happened to the payment, oldest first."""
-    rows = await db.read(
-        f"SELECT {columns(TimelineRow, 'e')} FROM payment_events e"  # noqa: S608  constants only
-        " WHERE e.payment_id = %s ORDER BY e.seq",
-        (payment_id,),
-    )
-    return rows_of(TimelineRow, rows)
+    return await _EVENTS.all(db, payment_id=payment_id)
 
 
 async def ledger_entries(db: Database, payment_id: UUID) -> list[LedgerRow]:

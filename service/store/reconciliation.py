@@ -9,7 +9,7 @@ import msgspec
 
 from service.domain.reconciliation import DifferenceKind
 from service.store.database import Database
-from service.store.rows import Keyset, Page, columns, rows_of
+from service.store.rows import Page, Select, Timestamp, columns, rows_of
 
 Shown = Literal["open", "resolved", "all"]
 
@@ -65,10 +65,10 @@ class DifferenceRow(msgspec.Struct, frozen=True):
     payment_id: UUID | None
     ours: dict[str, Any]
     theirs: dict[str, Any]
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: Timestamp
+    last_seen: Timestamp
     times_seen: int
-    resolved_at: datetime | None
+    resolved_at: Timestamp | None
 
 
 _FACTS: Final = columns(
@@ -84,8 +84,7 @@ _MOVING: Final = """
           AND o.delivered_at IS NULL AND o.given_up_at IS NULL))
 """
 _ENTITLEMENT: Final = columns(EntitlementFacts, "e", created_at="p.created_at", moving=_MOVING)
-_DIFFERENCE: Final = columns(DifferenceRow, "d")
-_LIST: Final = Keyset(DifferenceRow, _DIFFERENCE, "reconciliation_differences d")
+_DIFFERENCES: Final = Select(DifferenceRow, "reconciliation_differences d")
 
 
 async def payments_of(
@@ -288,17 +287,12 @@ async def list_differences(
 ) -> Page[DifferenceRow]:
     """Return differences, oldest first."""
     which = {"open": "d.resolved_at IS NULL", "resolved": "d.resolved_at IS NOT NULL"}
-    return await _LIST.page(db, cursor, limit, which.get(state, "true"), kind=kind)
+    return await _DIFFERENCES.page(db, cursor, limit, which.get(state, "true"), kind=kind)
 
 
 async def differences_of_payment(db: Database, payment_id: UUID) -> list[DifferenceRow]:
     """Return the payment's differences, oldest first."""
-    rows = await db.read(
-        f"SELECT {_DIFFERENCE} FROM reconciliation_differences d"  # noqa: S608  constants only
-        " WHERE d.payment_id = %s ORDER BY d.id",
-        (payment_id,),
-    )
-    return rows_of(DifferenceRow, rows)
+    return await _DIFFERENCES.all(db, payment_id=payment_id)
 
 
 def _json(value: Any) -> str:

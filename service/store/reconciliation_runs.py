@@ -9,7 +9,7 @@ import msgspec
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
-from service.store.rows import Keyset, Page, columns, row_of
+from service.store.rows import Page, Select, Timestamp, row_of
 
 RunStatus = Literal["requested", "running", "succeeded", "failed"]
 
@@ -20,11 +20,11 @@ class RunRow(msgspec.Struct, frozen=True):
     id: UUID
     status: RunStatus
     actor: str
-    requested_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    window_from: datetime | None
-    window_to: datetime | None
+    requested_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    window_from: Timestamp | None
+    window_to: Timestamp | None
     charges: int
     payments: int
     grants: int
@@ -33,8 +33,8 @@ class RunRow(msgspec.Struct, frozen=True):
     error: str | None
 
 
-_COLUMNS: Final = columns(RunRow, "r")
-_LIST: Final = Keyset(RunRow, _COLUMNS, "reconciliation_runs r", newest_first=True)
+_RUNS: Final = Select(RunRow, "reconciliation_runs r", newest_first=True)
+_COLUMNS: Final = _RUNS.columns
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -158,16 +158,12 @@ async def finish(db: Database, run_id: UUID, *, at: datetime, error: str | None)
 
 async def get_run(db: Database, run_id: UUID) -> RunRow | None:
     """Return the run."""
-    rows = await db.read(
-        f"SELECT {_COLUMNS} FROM reconciliation_runs r WHERE r.id = %s",  # noqa: S608  constants only
-        (run_id,),
-    )
-    return row_of(RunRow, rows[0]) if rows else None
+    return await _RUNS.one(db, id=run_id)
 
 
 async def list_runs(db: Database, *, cursor: UUID | None, limit: int) -> Page[RunRow]:
     """Return runs, newest first."""
-    return await _LIST.page(db, cursor, limit)
+    return await _RUNS.page(db, cursor, limit)
 
 
 async def last_success(db: Database) -> datetime | None:

@@ -12,7 +12,7 @@ from service.store.database import Database, Row, Transaction
 from service.store.idempotency import BeginOutcome, Claim, begin_outcome
 from service.store.payments import lock_payment
 from service.store.record_outcomes import RecordedOutcome
-from service.store.rows import columns, row_of, rows_of
+from service.store.rows import Select, row_of
 
 
 class RefundRow(msgspec.Struct, frozen=True):
@@ -36,9 +36,9 @@ class RefundRow(msgspec.Struct, frozen=True):
     reversed: bool = False
 
 
-COLUMNS: Final = columns(
+REFUNDS: Final = Select(
     RefundRow,
-    "r",
+    "refunds r",
     reversed="EXISTS (SELECT FROM reversals v"
     " WHERE v.payment_id = r.payment_id AND v.refund_id = r.id)",
 )
@@ -237,17 +237,12 @@ async def record_refund_outcome_within(
 
 async def get_refund(db: Database, refund_id: UUID) -> RefundRow | None:
     """Return the refund."""
-    rows = await db.read(f"SELECT {COLUMNS} FROM refunds r WHERE r.id = %s", (refund_id,))  # noqa: S608  constants only
-    return row_of(RefundRow, rows[0]) if rows else None
+    return await REFUNDS.one(db, id=refund_id)
 
 
 async def list_refunds(db: Database, payment_id: UUID) -> list[RefundRow]:
     """Return the payment's refunds, oldest first."""
-    rows = await db.read(
-        f"SELECT {COLUMNS} FROM refunds r WHERE r.payment_id = %s ORDER BY r.id",  # noqa: S608  constants only
-        (payment_id,),
-    )
-    return rows_of(RefundRow, rows)
+    return await REFUNDS.all(db, payment_id=payment_id)
 
 
 async def claim_due_refunds(
@@ -271,7 +266,7 @@ async def claim_due_refunds(
             RETURNING r.*)
         SELECT r.checks, (SELECT e.correlation_id FROM payment_events e
                 WHERE e.payment_id = p.id ORDER BY e.seq DESC LIMIT 1),
-            p.provider, p.user_id, p.provider_ref, {COLUMNS}
+            p.provider, p.user_id, p.provider_ref, {REFUNDS.columns}
         FROM taken r JOIN payments p ON p.id = r.payment_id
         """,  # noqa: S608  constants only; values are parameters
         {"at": at, "until": until, "limit": limit, "only": refund_id},

@@ -1,15 +1,20 @@
 """Rows of the database as structs, and lists of them page by page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from enum import Enum
 from functools import cache
 from types import NoneType
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, Generic, TypeVar, get_args, get_origin
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from service.store.database import Database
+
+Timestamp = Annotated[datetime, Meta(tz=True)]
+"""With its zone, so that the API's document calls it a date-time."""
 
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 ItemT = TypeVar("ItemT")
@@ -27,30 +32,55 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True):
         return Page(tuple(map(view, self.items)), self.next_cursor)
 
 
-class Keyset(Generic[RowT]):
-    """A list of rows in the order of their id, to be read page by page; `source` has an alias."""
+class Select(Generic[RowT]):
+    """What reads rows: from `source`, a table with an alias, by the values of its columns.
+
+    `instead` gives the SQL of fields that are no column of it.
+    """
 
     def __init__(
-        self, row: type[RowT], what: str, source: str, *, newest_first: bool = False
+        self,
+        row: type[RowT],
+        source: str,
+        *,
+        newest_first: bool = False,
+        order: str = "id",
+        **instead: str,
     ) -> None:
-        self._row, self._table = row, source.split()[-1]
-        self._select = f"SELECT {what} FROM {source}"  # noqa: S608  constants only
+        self._row, self._table, self._by = row, source.split()[-1], order
+        self.columns: Final = columns(row, self._table, **instead)
+        self._select = f"SELECT {self.columns} FROM {source}"  # noqa: S608  constants only
         self._sign, self._order = ("<", "DESC") if newest_first else (">", "ASC")
+
+    async def one(self, db: Database, **equal: Any) -> RowT | None:
+        """Return the row with these values, which are unique."""
+        rows = await db.read(f"{self._select} WHERE {self._equal(equal)}", equal)
+        return row_of(self._row, rows[0]) if rows else None
+
+    async def all(self, db: Database, **equal: Any) -> list[RowT]:
+        """Return the few rows with these values, oldest first."""
+        rows = await db.read(
+            f"{self._select} WHERE {self._equal(equal)} ORDER BY {self._table}.{self._by}", equal
+        )
+        return rows_of(self._row, rows)
 
     async def page(
         self, db: Database, cursor: UUID | int | None, limit: int, where: str = "true", **equal: Any
     ) -> Page[RowT]:
         """Return the page after `cursor` of the rows with these values; None asks for no value."""
         values = {name: value for name, value in equal.items() if value is not None}
-        conditions = [where, *(f"{self._table}.{name} = %({name})s" for name in values)]
+        conditions = [where, self._equal(values)]
         if cursor is not None:
             conditions.append(f"{self._table}.id {self._sign} %(cursor)s")
         rows = await db.read(
-            f"{self._select} WHERE {' AND '.join(conditions)}"
+            f"{self._select} WHERE {' AND '.join(filter(None, conditions))}"
             f" ORDER BY {self._table}.id {self._order} LIMIT %(limit)s",
             {**values, "cursor": cursor, "limit": limit + 1},
         )
         return page_of(rows_of(self._row, rows), limit)
+
+    def _equal(self, names: Iterable[str]) -> str:
+        return " AND ".join(f"{self._table}.{name} = %({name})s" for name in names)
 
 
 def columns(row: type[msgspec.Struct], table: str, **instead: str) -> str:
