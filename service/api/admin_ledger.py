@@ -6,9 +6,9 @@ from uuid import UUID
 import msgspec
 
 from service.api.common import ADMIN, CONTEXT
+from service.store import invariants
 from service.store import payments as store
 from service.store.rows import Page, whole
-from service.usecases import health
 from service.views import LedgerEntryView, ledger_view
 from service.web.endpoint import Call, Endpoint, Nothing, Reply
 
@@ -37,8 +37,8 @@ class Invariants(msgspec.Struct, frozen=True):
 async def get_invariants(call: Call[Nothing, Nothing]) -> Reply:
     """Check the money invariants: rows that break each, and the work under way."""
     context = call.app(CONTEXT)
-    violations = await health.violations(context)
-    backlog = await health.backlog(context)
+    violations = await invariants.violations(context.db)
+    backlog = await invariants.backlog(context.db, context.now())
     pending = Pending(
         outbox=sum(backlog.outbox.values()),
         unresolved_payments=sum(backlog.unresolved.values()),

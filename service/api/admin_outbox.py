@@ -10,7 +10,7 @@ from service.api.common import ADMIN, CONTEXT, NumberedPageQuery, Reason, by, nu
 from service.store import outbox_review as store
 from service.store.outbox_review import State
 from service.store.rows import Page
-from service.usecases import admin_outbox
+from service.usecases import deliver
 from service.web.endpoint import Call, Endpoint, Nothing, Reply
 
 
@@ -29,7 +29,7 @@ async def list_outbox(call: Call[Nothing, OutboxQuery]) -> Reply:
 async def replay_message(call: Call[Reason, Nothing]) -> Reply:
     """Send a message again."""
     message_id = number(call.path_slugs["message"], "No such message")
-    message = await admin_outbox.replay(call.app(CONTEXT), message_id, by(call))
+    message = await deliver.replay(call.app(CONTEXT), message_id, by(call))
     return Reply(200, message_view(message))
 
 

@@ -9,9 +9,9 @@ from msgspec import Meta
 
 from service.errors import NotFoundError
 from service.usecases.admin_commands import AdminCommand, Evidence
-from service.usecases.answer import CommandResponse
 from service.usecases.audit import By
 from service.usecases.context import Context
+from service.usecases.idempotency import CommandResponse, Request
 from service.web.endpoint import Call, Nothing, Reply
 from service.web.parse import IDEMPOTENT_REPLAYED, TEXT
 
@@ -93,12 +93,15 @@ def by(call: Call[Any, Nothing]) -> By:
 def command_of(call: Call[Any, Nothing], subject: str, evidence: EvidenceBody) -> AdminCommand:
     """Return who decides what about the subject whose id is in the path, and on what evidence."""
     return AdminCommand(
-        actor=call.caller.user_id,
+        request=request_of(call),
         subject_id=call.ids[subject],
         evidence=Evidence(evidence.note, evidence.provider_ref, evidence.amount),
-        key=call.idempotency_key,
-        fingerprint=call.fingerprint,
     )
+
+
+def request_of(call: Call[Any, Any]) -> Request:
+    """Return what the idempotency key of a request stands for."""
+    return Request(call.caller.user_id, call.idempotency_key, call.fingerprint, call.correlation_id)
 
 
 def reply_of(answer: CommandResponse) -> Reply:

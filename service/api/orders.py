@@ -50,7 +50,7 @@ async def create_order(call: Call[CreateOrder, Nothing]) -> Reply:
             currency=call.body.currency,
             wanted=tuple((item.game_id, item.quantity) for item in call.body.items),
             key=call.key,
-            fingerprint=call.fingerprint.hex(),
+            fingerprint=call.fingerprint,
         ),
     )
     headers = {"Location": f"/v1/orders/{answer.resource_id}"}

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from service import errors as e
-from service.api.common import CONTEXT, READ, WRITE, Amount, PageQuery, reply_of
+from service.api.common import CONTEXT, READ, WRITE, Amount, PageQuery, reply_of, request_of
 from service.domain.payment import CaptureMethod
 from service.store import payments as store
 from service.store.rows import Page, whole
@@ -52,14 +52,11 @@ async def create_payment(call: Call[CreatePayment, Nothing]) -> Reply:
     answer = await payments.pay(
         call.app(CONTEXT),
         payments.Pay(
-            user_id=call.caller.user_id,
+            request_of(call),
             order_id=call.body.order_id,
             provider=call.body.provider,
             capture=call.body.capture,
             payment_method=call.body.payment_method,
-            key=call.idempotency_key,
-            fingerprint=call.fingerprint.hex(),
-            correlation_id=call.correlation_id,
         ),
     )
     return reply_of(answer)
@@ -104,15 +101,7 @@ async def _operate(
 ) -> Reply:
     answer = await operations.operate_on(
         call.app(CONTEXT),
-        operations.Operate(
-            operation=operation,
-            user_id=call.caller.user_id,
-            payment_id=call.ids["payment_id"],
-            key=call.idempotency_key,
-            fingerprint=call.fingerprint,
-            correlation_id=call.correlation_id,
-            amount_minor=amount_minor,
-        ),
+        operations.Operate(request_of(call), operation, call.ids["payment_id"], amount_minor),
     )
     return reply_of(answer)
 

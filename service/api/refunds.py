@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from service import errors as e
-from service.api.common import CONTEXT, READ, WRITE, Amount, reply_of
+from service.api.common import CONTEXT, READ, WRITE, Amount, reply_of, request_of
 from service.store.rows import Page, whole
 from service.usecases import refunds
 from service.views import RefundView, refund_view
@@ -28,13 +28,7 @@ async def create_refund(call: Call[CreateRefund, Nothing]) -> Reply:
     answer = await refunds.refund(
         call.app(CONTEXT),
         refunds.Refund(
-            user_id=call.caller.user_id,
-            payment_id=call.ids["payment_id"],
-            amount_minor=call.body.amount,
-            reason=call.body.reason,
-            key=call.idempotency_key,
-            fingerprint=call.fingerprint.hex(),
-            correlation_id=call.correlation_id,
+            request_of(call), call.ids["payment_id"], call.body.amount, call.body.reason
         ),
     )
     return reply_of(answer)

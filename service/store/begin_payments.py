@@ -5,7 +5,6 @@ a payment in `processing` with a pending attempt, which the completer finds and 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -100,7 +99,6 @@ class BeginPayment(Claim, frozen=True, kw_only=True):
     `limits` are the least and the most minor units that the provider takes, by currency.
     """
 
-    locked_until: datetime
     payment_id: UUID
     attempt_id: UUID
     order_id: UUID

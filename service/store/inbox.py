@@ -35,27 +35,8 @@ FROM input i LEFT JOIN kept k ON k.provider = i.provider AND k.event_id = i.even
 """
 
 
-class NewEvent(msgspec.Struct, frozen=True):
-    """An event to keep."""
-
-    provider: str
-    event_id: str
-    kind: str
-    type: str
-    charge_ref: str
-    refund_ref: str | None
-    payment_id: UUID | None
-    attempt_id: UUID | None
-    refund_id: UUID | None
-    claimed_status: str | None
-    correlation_id: str
-    at: datetime
-    object_ref: str | None = None
-    """The dispute's or the warning of fraud's own name."""
-
-
-class InboxEvent(msgspec.Struct, frozen=True):
-    """An event to process; `attempts` counts this one."""
+class Event(msgspec.Struct, frozen=True):
+    """What a provider's event says; `object_ref` names the dispute or warning that it is about."""
 
     provider: str
     event_id: str
@@ -68,8 +49,19 @@ class InboxEvent(msgspec.Struct, frozen=True):
     refund_id: UUID | None
     object_ref: str | None
     claimed_status: str | None
-    attempts: int
     correlation_id: str
+
+
+class NewEvent(Event, frozen=True):
+    """An event to keep."""
+
+    at: datetime
+
+
+class InboxEvent(Event, frozen=True):
+    """An event to process; `attempts` counts this one."""
+
+    attempts: int
     received_at: datetime
 
 

@@ -1,9 +1,10 @@
 """Whether the money is right, and what is still under way: read by gauges and the admin API."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
+from service.slo import GRANT_FRESHNESS_S
 from service.store.database import Database
 
 
@@ -24,8 +25,8 @@ async def violations(db: Database) -> dict[str, int]:
     return {name: int(count) for name, count in rows}
 
 
-async def backlog(db: Database, *, at: datetime, grant_deadline: datetime) -> Backlog:
-    """Return what is under way; orders paid before `grant_deadline` should be fulfilled."""
+async def backlog(db: Database, at: datetime) -> Backlog:
+    """Return what is under way; a grant is late after GRANT_FRESHNESS_S."""
     outbox = await db.read(
         "SELECT topic, count(*), extract(epoch FROM %s - min(created_at))::float8"
         " FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL GROUP BY topic",
@@ -48,7 +49,7 @@ async def backlog(db: Database, *, at: datetime, grant_deadline: datetime) -> Ba
         " + (SELECT count(*) FROM outbox o JOIN payments p ON p.id = o.payment_id"
         "  WHERE o.given_up_at IS NOT NULL AND p.status = 'succeeded'"
         "  AND p.refunded_minor < p.captured_minor)",
-        (grant_deadline,),
+        (at - timedelta(seconds=GRANT_FRESHNESS_S),),
     )
     return Backlog(
         outbox={topic: int(count) for topic, count, _ in outbox},

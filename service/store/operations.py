@@ -17,7 +17,6 @@ class BeginOperation(Claim, frozen=True, kw_only=True):
     `amount_minor` is what to capture; None means all of it.
     """
 
-    locked_until: datetime
     attempt_id: UUID
     payment_id: UUID
     operation: str

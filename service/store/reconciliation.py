@@ -42,29 +42,26 @@ class EntitlementFacts(msgspec.Struct, frozen=True):
     moving: bool
 
 
-class Difference(msgspec.Struct, frozen=True):
-    """A difference that a run has found; `subject` is the charge or grant that it is about."""
-
-    id: UUID
-    kind: str
-    source: str
-    subject: str
-    payment_id: UUID | None
-    ours: dict[str, Any]
-    theirs: dict[str, Any]
-    subject_at: datetime
-
-
-class DifferenceRow(msgspec.Struct, frozen=True):
-    """A difference over all runs that have seen it."""
-
+class _Differing(msgspec.Struct, frozen=True):
     id: UUID
     kind: DifferenceKind
     source: str
     subject: str
+    """The charge, grant or dispute that it is about."""
     payment_id: UUID | None
     ours: dict[str, Any]
     theirs: dict[str, Any]
+
+
+class Difference(_Differing, frozen=True):
+    """A difference that a run has found."""
+
+    subject_at: datetime
+
+
+class DifferenceRow(_Differing, frozen=True):
+    """A difference over all runs that have seen it."""
+
     first_seen: Timestamp
     last_seen: Timestamp
     times_seen: int

@@ -47,7 +47,6 @@ REFUNDS: Final = Select(
 class BeginRefund(Claim, frozen=True, kw_only=True):
     """A refund that a request wants to make; `amount_minor` None means all that is left."""
 
-    locked_until: datetime
     refund_id: UUID
     payment_id: UUID
     amount_minor: int | None

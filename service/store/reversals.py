@@ -12,28 +12,26 @@ from service.store.record_outcomes import RecordedOutcome
 from service.store.refunds import ENTRIES, RecordRefundOutcome, record_refund_outcome_within
 
 
-class ReverseRefund(msgspec.Struct, frozen=True):
-    """A refund that had succeeded and came back; `entries` as in RecordRefundOutcome."""
-
+class _Reversal(msgspec.Struct, frozen=True, kw_only=True):
     reversal_id: UUID
+    failure_code: str
+    ledger_id: UUID
+    entries: str
+    """As in RecordRefundOutcome."""
+    correlation_id: str
+    at: datetime
+
+
+class ReverseRefund(_Reversal, frozen=True, kw_only=True):
+    """A refund that had succeeded and was reversed."""
+
     refund_id: UUID
-    failure_code: str
-    ledger_id: UUID
-    entries: str
-    correlation_id: str
-    at: datetime
 
 
-class ReverseCapture(msgspec.Struct, frozen=True):
-    """A captured payment that the provider took back; `entries` as above."""
+class ReverseCapture(_Reversal, frozen=True, kw_only=True):
+    """A captured payment that the provider took back."""
 
-    reversal_id: UUID
     payment_id: UUID
-    failure_code: str
-    ledger_id: UUID
-    entries: str
-    correlation_id: str
-    at: datetime
 
 
 class AdoptRefund(msgspec.Struct, frozen=True):

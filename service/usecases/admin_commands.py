@@ -7,14 +7,14 @@ import msgspec
 
 from service.errors import FieldError, ValidationFailedError
 from service.ids import new_id
-from service.logs import correlation_id
 from service.store.admin_commands import CommandItem
-from service.store.audit_entries import AuditEntry, Subject
+from service.store.audit_entries import Subject
 from service.store.idempotency import BeginOutcome
 from service.store.record_outcomes import RecordedOutcome
-from service.usecases.answer import CommandResponse
+from service.usecases import audit
+from service.usecases.audit import By
 from service.usecases.context import Context
-from service.usecases.idempotency import run
+from service.usecases.idempotency import CommandResponse, Request, run
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,40 +26,31 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AdminCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """An operator's decision on something; `fingerprint` is the request's SHA-256."""
+    """An operator's decision on something."""
 
-    actor: str
+    request: Request
     subject_id: UUID
     evidence: Evidence
-    key: str
-    fingerprint: bytes
+
+    @property
+    def actor(self) -> str:
+        """Return who decides."""
+        return self.request.caller
 
 
 def command_item(
     ctx: Context, command: AdminCommand, answer: CommandResponse, subject: Subject, action: str
 ) -> CommandItem:
     """Return what the store writes beside the decision's own effects."""
-    now = ctx.now()
+    by = By(command.actor, command.evidence.note)
+    evidence = msgspec.to_builtins(command.evidence)
     return CommandItem(
+        **command.request.claim(ctx),
         subject_id=command.subject_id,
         action_id=new_id(),
-        caller=command.actor,
-        key=command.key,
-        fingerprint=command.fingerprint.hex(),
-        correlation_id=correlation_id(),
-        at=now,
         response_status=answer.status,
         response_body=answer.body.decode(),
-        action=AuditEntry(
-            subject=subject,
-            subject_id=str(command.subject_id),
-            at=now,
-            actor=command.actor,
-            action=action,
-            reason=command.evidence.note,
-            evidence=msgspec.to_builtins(command.evidence),
-            correlation_id=correlation_id(),
-        ),
+        action=audit.entry(ctx, subject, command.subject_id, action, by, **evidence),
     )
 
 

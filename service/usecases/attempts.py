@@ -44,9 +44,8 @@ from service.store.begin_payments import BeginPayment
 from service.store.database import RefusedError
 from service.store.idempotency import BeginOutcome, Begun
 from service.store.payments import Attempt, PaymentRow
-from service.usecases.answer import CommandResponse, present_answer
 from service.usecases.context import Context
-from service.usecases.idempotency import Lease
+from service.usecases.idempotency import CommandResponse, Lease, present_answer
 from service.usecases.record_outcome import Outcome, record_outcome
 
 _log = get_logger(__name__)

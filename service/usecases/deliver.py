@@ -1,15 +1,20 @@
-"""Deliver what the outbox holds: grants and revokes at the Library."""
+"""Deliver what the outbox holds: grants and revokes at the Library; once more for operators."""
 
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from service import metric_catalog as m
+from service.errors import IllegalTransitionError, NotFoundError
 from service.integrations.library import LibraryError, LibraryRefusedError
 from service.logs import bind_correlation, get_logger
 from service.retry import full_jitter_s
 from service.store import outbox as store
+from service.store import outbox_review
 from service.store.outbox import Entitlement, Message
+from service.store.outbox_review import OutboxRow
+from service.usecases import audit
+from service.usecases.audit import By
 from service.usecases.context import Context
 from service.usecases.grants import give_up_if_hopeless
 
@@ -52,6 +57,21 @@ async def deliver(ctx: Context, message: Message) -> bool:
             ctx.metrics.inc(m.ORDERS, fulfilled, status="fulfilled")
         _log.info("outbox_delivered", topic=message.topic, attempts=message.attempts)
         return True
+
+
+async def replay(ctx: Context, message_id: int, by: By) -> OutboxRow:
+    """Make the message due now; raise NotFoundError or IllegalTransitionError (it was given up).
+
+    A delivered one is delivered again, which changes nothing at its receiver.
+    """
+    action = audit.entry(ctx, "outbox", message_id, "replay", by)
+    outcome, row = await outbox_review.replay(ctx.db, message_id, at=action.at, action=action)
+    if outcome == "given_up":
+        raise IllegalTransitionError("The grant was given up, and its payment is refunded")
+    if row is None:
+        raise NotFoundError("No such message")
+    _log.warning("outbox_replayed_by_operator", message_id=message_id, actor=by.actor)
+    return row
 
 
 async def _send(ctx: Context, message: Message) -> None:

@@ -11,8 +11,8 @@ from service.store import dispute_review as store
 from service.store import disputes, fraud_warnings
 from service.store.dispute_review import CloseDispute, CloseWarning
 from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
-from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
+from service.usecases.idempotency import CommandResponse
 from service.views import encode
 
 _log = get_logger(__name__)

@@ -1,18 +1,47 @@
-"""Every request under an idempotency key: claim it, then create, replay, resume or refuse."""
+"""Every request under an idempotency key: claim it, then create, replay, resume or refuse.
+
+Its answer is made once, kept, and given again to every repeat.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from service import errors as e
 from service.store import idempotency as store
+from service.store.database import Database
 from service.store.idempotency import BeginOutcome, Begun
-from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
 
 MAX_BEGINS: Final = 3
 """`again` means that another request claimed the key in the same moment; the next look sees it."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What every request under a key brings; `fingerprint` is its SHA-256 in hexadecimal."""
+
+    caller: str
+    key: str
+    fingerprint: str
+    correlation_id: str
+
+    def claim(self, ctx: Context) -> dict[str, Any]:
+        """Return the fields of a Claim that holds from now on."""
+        now = ctx.now()
+        until = now + timedelta(seconds=ctx.settings.idempotency_lock_s)
+        return {**msgspec.structs.asdict(self), "at": now, "locked_until": until}
+
+
+class CommandResponse(msgspec.Struct, frozen=True):
+    """Status and JSON body; `replayed` if an earlier request made it, `resource_id` what."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+    resource_id: UUID | None = None
 
 
 class Lease(NamedTuple):
@@ -106,6 +135,20 @@ def replay(outcome: BeginOutcome, noun: str, ready: str = "") -> CommandResponse
         replayed=True,
         resource_id=outcome.resource_id,
     )
+
+
+async def present_answer(db: Database, resource_id: UUID) -> CommandResponse:
+    """Return what is stored for the request; raise IdempotencyKeyInFlightError if nothing is."""
+    stored = await stored_answer(db, resource_id)
+    if stored is None:
+        raise e.IdempotencyKeyInFlightError
+    return stored
+
+
+async def stored_answer(db: Database, resource_id: UUID) -> CommandResponse | None:
+    """Return what is stored for the request, without what the buyer does next."""
+    stored = await store.stored_answer(db, resource_id)
+    return CommandResponse(stored[0], stored[1].encode(), replayed=True) if stored else None
 
 
 async def _take_over(ctx: Context, resource_id: UUID) -> Lease:

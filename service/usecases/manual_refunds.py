@@ -22,8 +22,8 @@ from service.store.orphans import OrphanRow
 from service.store.refunds import DueRefund, RefundRow
 from service.usecases import refunds
 from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
-from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
+from service.usecases.idempotency import CommandResponse
 from service.views import encode, orphan_view, refund_view
 
 _log = get_logger(__name__)
@@ -160,20 +160,9 @@ async def _refund_in_place(ctx: Context, refund_id: UUID) -> tuple[DueRefund, bo
     now = ctx.now()
     # What is left as we look; the store refuses if that is 0 or has changed since.
     left = payment.captured_minor - payment.refunded_minor - payment.refund_pending_minor
-    row = RefundRow(
-        id=new_id(now),
-        payment_id=payment.id,
-        status=RefundStatus.PENDING,
-        amount_minor=failed.amount_minor if failed.reversed else left,
-        currency=payment.currency,
-        reason=failed.reason,
-        failure_code=None,
-        created_at=now,
-        updated_at=now,
-    )
-    charge_ref = payment.provider_ref or ""
-    due = DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, row)
-    return due, failed.reversed
+    amount_minor = failed.amount_minor if failed.reversed else left
+    row = refunds.new_row(payment, new_id(now), amount_minor, failed.reason, now)
+    return refunds.due_of(payment, row), failed.reversed
 
 
 def _may_replace(failed: RefundRow) -> bool:

@@ -14,10 +14,9 @@ from service.store import operations as store
 from service.store.idempotency import BeginOutcome
 from service.store.operations import BeginOperation
 from service.store.payments import Attempt
-from service.usecases.answer import CommandResponse
 from service.usecases.attempts import operate, resume
 from service.usecases.context import Context
-from service.usecases.idempotency import run
+from service.usecases.idempotency import CommandResponse, Request, run
 from service.usecases.payments import get_payment, with_next_action
 
 _log = get_logger(__name__)
@@ -31,17 +30,11 @@ ALLOWED: Final[dict[Operation, list[str]]] = {
 
 
 class Operate(msgspec.Struct, frozen=True):
-    """A request to capture or cancel; `fingerprint` is the request's SHA-256.
+    """A request to capture or cancel; `amount_minor` is what to capture, None means all of it."""
 
-    `amount_minor` is what to capture; None means all of it.
-    """
-
+    request: Request
     operation: Operation
-    user_id: str
     payment_id: UUID
-    key: str
-    fingerprint: bytes
-    correlation_id: str
     amount_minor: int | None = None
 
 
@@ -50,7 +43,7 @@ async def operate_on(ctx: Context, command: Operate) -> CommandResponse:
 
     200 with the payment, also if the provider refused; 202 while the outcome is not known.
     """
-    payment = await get_payment(ctx, command.payment_id, command.user_id)
+    payment = await get_payment(ctx, command.payment_id, command.request.caller)
     bind(payment_id=str(payment.id), provider=payment.provider)
 
     async def created(_begun: BeginOutcome) -> CommandResponse:
@@ -64,7 +57,14 @@ async def operate_on(ctx: Context, command: Operate) -> CommandResponse:
         return (await operate(ctx, attempt)).answer
 
     with ctx.providers[payment.provider].admit():
-        item = _begin_item(ctx, command)
+        item = BeginOperation(
+            **command.request.claim(ctx),
+            attempt_id=new_id(ctx.now()),
+            payment_id=payment.id,
+            operation=command.operation,
+            allowed=ALLOWED[command.operation],
+            amount_minor=command.amount_minor,
+        )
         begin = partial(store.begin_operation, ctx.db, item)
         finish = partial(resume, ctx, payment_id=payment.id)
         answer = await run(ctx, begin, "payment", "held", created=created, resumed=finish)
@@ -82,20 +82,3 @@ async def expire_held(ctx: Context) -> int:
     if begun:
         _log.info("held_payments_expire", count=begun)
     return begun
-
-
-def _begin_item(ctx: Context, command: Operate) -> BeginOperation:
-    now = ctx.now()
-    return BeginOperation(
-        attempt_id=new_id(now),
-        payment_id=command.payment_id,
-        operation=command.operation,
-        allowed=ALLOWED[command.operation],
-        caller=command.user_id,
-        key=command.key,
-        fingerprint=command.fingerprint.hex(),
-        correlation_id=command.correlation_id,
-        at=now,
-        locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
-        amount_minor=command.amount_minor,
-    )

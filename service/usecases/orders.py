@@ -28,9 +28,8 @@ from service.store import orders as store
 from service.store.database import RefusedError
 from service.store.idempotency import BeginOutcome
 from service.store.orders import ItemRow, NewOrder, OrderRow
-from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
-from service.usecases.idempotency import replay, run
+from service.usecases.idempotency import CommandResponse, replay, run
 from service.views import encode, order_view
 
 _log = get_logger(__name__)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -26,26 +25,22 @@ from service.providers.port import NotSentError, OutcomeUnknownError
 from service.store import payments as store
 from service.store.begin_payments import BeginPayment
 from service.store.payments import PaymentRow, TimelineRow
-from service.usecases.answer import CommandResponse
 from service.usecases.attempts import FailedOverError, charge, resume
 from service.usecases.context import Context
-from service.usecases.idempotency import run
+from service.usecases.idempotency import CommandResponse, Request, run
 from service.views import PaymentView, encode, payment_view
 
 _read_view: Final = msgspec.json.Decoder(PaymentView).decode
 
 
 class Pay(msgspec.Struct, frozen=True):
-    """A request to pay an order; `fingerprint` is the request's SHA-256 in hexadecimal."""
+    """A request to pay an order."""
 
-    user_id: str
+    request: Request
     order_id: UUID
     provider: str | None
     capture: CaptureMethod
     payment_method: str
-    key: str
-    fingerprint: str
-    correlation_id: str
 
 
 async def pay(ctx: Context, command: Pay) -> CommandResponse:
@@ -135,19 +130,13 @@ async def _pay_through(
 
 
 def _begin_item(ctx: Context, command: Pay, provider: GuardedProvider) -> BeginPayment:
-    now = ctx.now()
     return BeginPayment(
-        payment_id=new_id(now),
-        attempt_id=new_id(now),
-        caller=command.user_id,
-        key=command.key,
-        fingerprint=command.fingerprint,
+        **command.request.claim(ctx),
+        payment_id=new_id(ctx.now()),
+        attempt_id=new_id(ctx.now()),
         order_id=command.order_id,
         provider=provider.name,
         capture_method=command.capture,
         payment_method=command.payment_method,
-        correlation_id=command.correlation_id,
-        at=now,
-        locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
         limits={currency: (each.least, each.most) for currency, each in provider.limits.items()},
     )

@@ -19,11 +19,11 @@ from service.providers.port import OutcomeUnknownError, ProviderRefund
 from service.store import refunds as refund_store
 from service.store import reversals as store
 from service.store.payments import PaymentRow
-from service.store.refunds import DueRefund, RefundRow
+from service.store.refunds import RefundRow
 from service.store.reversals import AdoptRefund
 from service.usecases import reversals
 from service.usecases.context import Context
-from service.usecases.refunds import count_order, outcome_item
+from service.usecases.refunds import count_order, due_of, new_row, outcome_item
 
 _log = get_logger(__name__)
 
@@ -68,16 +68,10 @@ async def _sync(
 async def _adopt(ctx: Context, payment: PaymentRow, found: ProviderRefund) -> bool:
     amount = _amount(payment, found)
     now = ctx.now()
-    row = RefundRow(
-        id=_id_of(payment.provider, found.provider_ref),
-        payment_id=payment.id,
+    refund_id = _id_of(payment.provider, found.provider_ref)
+    row = replace(
+        new_row(payment, refund_id, amount.minor, REASON, now),
         status=RefundStatus.SUCCEEDED,
-        amount_minor=amount.minor,
-        currency=amount.currency,
-        reason=REASON,
-        failure_code=None,
-        created_at=now,
-        updated_at=now,
         provider_ref=found.provider_ref,
         origin="provider",
     )
@@ -90,7 +84,7 @@ async def _adopt(ctx: Context, payment: PaymentRow, found: ProviderRefund) -> bo
         correlation_id=correlation_id(),
         at=now,
     )
-    outcome = outcome_item(_due(payment, row), row, found.provider_ref)
+    outcome = outcome_item(due_of(payment, row), row, found.provider_ref)
     recorded = await store.adopt_refund(ctx.db, item, outcome)
     if recorded is None:
         return False
@@ -114,7 +108,7 @@ async def _surfaced(
         raise OutcomeUnknownError("the provider's refund is of another amount", answered=True)
     row = replace(refund, status=RefundStatus.SUCCEEDED, failure_code=None, updated_at=ctx.now())
     item = replace(
-        outcome_item(_due(payment, row), row, found.provider_ref), of_status=[RefundStatus.FAILED]
+        outcome_item(due_of(payment, row), row, found.provider_ref), of_status=[RefundStatus.FAILED]
     )
     recorded = await refund_store.record_refund_outcome(ctx.db, item)
     if recorded.applied:
@@ -127,11 +121,6 @@ def _amount(payment: PaymentRow, found: ProviderRefund) -> Money:
     if found.amount is None or found.amount.currency != payment.currency:
         raise OutcomeUnknownError("the refund is in another currency than its payment")
     return found.amount
-
-
-def _due(payment: PaymentRow, row: RefundRow) -> DueRefund:
-    charge_ref = payment.provider_ref or ""
-    return DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, row)
 
 
 def _id_of(provider: str, provider_ref: str) -> UUID:

@@ -26,8 +26,8 @@ from service.slo import HIGH_VALUE_MINOR
 from service.store.payments import Attempt, PaymentRow
 from service.store.record_outcomes import EntryRow, RecordedOutcome, RecordOutcome
 from service.usecases import orphans
-from service.usecases.answer import CommandResponse, present_answer, stored_answer
 from service.usecases.context import Context
+from service.usecases.idempotency import CommandResponse, present_answer, stored_answer
 from service.views import encode, payment_view
 
 _log = get_logger(__name__)

@@ -30,10 +30,16 @@ from service.store.idempotency import BeginOutcome
 from service.store.payments import PaymentRow
 from service.store.record_outcomes import EntryRow, RecordedOutcome
 from service.store.refunds import BeginRefund, DueRefund, RecordRefundOutcome, RefundRow
-from service.usecases.answer import CommandResponse, present_answer, stored_answer
 from service.usecases.context import Context
 from service.usecases.disputes import sync_of_charge
-from service.usecases.idempotency import Lease, run
+from service.usecases.idempotency import (
+    CommandResponse,
+    Lease,
+    Request,
+    present_answer,
+    run,
+    stored_answer,
+)
 from service.usecases.payments import get_payment
 from service.usecases.record_outcome import MAX_UNKNOWN_WAIT_S
 from service.views import encode, refund_view
@@ -48,13 +54,10 @@ _UNDECIDED: Final = frozenset({RefundStatus.UNKNOWN, RefundStatus.REVIEW})
 class Refund(msgspec.Struct, frozen=True):
     """A request to refund; `amount_minor` None means all that is left."""
 
-    user_id: str
+    request: Request
     payment_id: UUID
     amount_minor: int | None
     reason: str
-    key: str
-    fingerprint: str
-    correlation_id: str
 
 
 async def refund(ctx: Context, command: Refund) -> CommandResponse:
@@ -62,14 +65,20 @@ async def refund(ctx: Context, command: Refund) -> CommandResponse:
 
     201 with the refund as it ended, also if it failed; 202 while the outcome is not known.
     """
-    payment = await get_payment(ctx, command.payment_id, command.user_id)
+    payment = await get_payment(ctx, command.payment_id, command.request.caller)
     bind(payment_id=str(payment.id), provider=payment.provider)
 
     async def created(begun: BeginOutcome) -> CommandResponse:
         return await _send(ctx, _due(item, begun, payment))
 
     with ctx.providers[payment.provider].admit():
-        item = _begin_item(ctx, command)
+        item = BeginRefund(
+            **command.request.claim(ctx),
+            refund_id=new_id(ctx.now()),
+            payment_id=payment.id,
+            amount_minor=command.amount_minor,
+            reason=command.reason,
+        )
         begin = partial(store.begin_refund, ctx.db, item)
         return await run(ctx, begin, "payment", created=created, resumed=partial(_resume, ctx))
 
@@ -94,40 +103,34 @@ async def reconcile_refund(ctx: Context, due: DueRefund) -> CommandResponse:
         return await _record_unknown(ctx, due, str(error), checks=due.checks + 1)
 
 
-def _begin_item(ctx: Context, command: Refund) -> BeginRefund:
-    now = ctx.now()
-    return BeginRefund(
-        refund_id=new_id(now),
-        payment_id=command.payment_id,
-        caller=command.user_id,
-        key=command.key,
-        fingerprint=command.fingerprint,
-        amount_minor=command.amount_minor,
-        reason=command.reason,
-        correlation_id=command.correlation_id,
-        at=now,
-        locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
-    )
-
-
 def _due(item: BeginRefund, begun: BeginOutcome, payment: PaymentRow) -> DueRefund:
     if begun.amount is None or payment.provider_ref is None:
         raise StoreUnavailableError  # a refund is of a captured payment
-    row = RefundRow(
-        id=item.refund_id,
-        payment_id=item.payment_id,
+    row = new_row(payment, item.refund_id, begun.amount.minor, item.reason, item.at)
+    return replace(due_of(payment, row), lease=item.locked_until)
+
+
+def new_row(
+    payment: PaymentRow, refund_id: UUID, amount_minor: int, reason: str, at: datetime
+) -> RefundRow:
+    """Return a refund of a payment that begins now."""
+    return RefundRow(
+        id=refund_id,
+        payment_id=payment.id,
         status=RefundStatus.PENDING,
-        amount_minor=begun.amount.minor,
-        currency=begun.amount.currency,
-        reason=item.reason,
+        amount_minor=amount_minor,
+        currency=payment.currency,
+        reason=reason,
         failure_code=None,
-        created_at=item.at,
-        updated_at=item.at,
+        created_at=at,
+        updated_at=at,
     )
-    provider, user_id = payment.provider, payment.user_id
-    return DueRefund(
-        0, correlation_id(), provider, user_id, payment.provider_ref, row, item.locked_until
-    )
+
+
+def due_of(payment: PaymentRow, row: RefundRow) -> DueRefund:
+    """Return a refund with what the provider needs of its payment; it is nobody's to resolve."""
+    charge_ref = payment.provider_ref or ""
+    return DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, row)
 
 
 async def _send(ctx: Context, due: DueRefund) -> CommandResponse:

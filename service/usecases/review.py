@@ -9,16 +9,16 @@ from service.domain.payment import REFUNDED_AND_FAILED, PaymentDecision, Payment
 from service.domain.refund import RefundStatus
 from service.errors import NotFoundError
 from service.ids import new_id
-from service.logs import bind, correlation_id, get_logger
+from service.logs import bind, get_logger
 from service.store import payments as payment_store
 from service.store import refunds as refund_store
 from service.store import review as store
 from service.store.payments import Attempt, PaymentRow
-from service.store.refunds import DueRefund, RefundRow
+from service.store.refunds import RefundRow
 from service.usecases import refunds
 from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
-from service.usecases.answer import CommandResponse
 from service.usecases.context import Context
+from service.usecases.idempotency import CommandResponse
 from service.usecases.record_outcome import announce, outcome_item
 from service.views import encode, payment_view, refund_view
 
@@ -72,10 +72,8 @@ async def resolve_refund(ctx: Context, command: Resolve) -> CommandResponse:
         raise invalid("$.evidence.amount", f"the refund is of {refund.amount_minor}")
     row = _resolved_refund(ctx, command, refund)
     answer = CommandResponse(OK, encode(refund_view(row)))
-    charge_ref = payment.provider_ref or ""
-    due = DueRefund(0, correlation_id(), payment.provider, payment.user_id, charge_ref, refund)
     item = replace(
-        refunds.outcome_item(due, row, command.evidence.provider_ref),
+        refunds.outcome_item(refunds.due_of(payment, refund), row, command.evidence.provider_ref),
         of_status=[RefundStatus.REVIEW],
     )
     kept = command_item(ctx, command, answer, "refund", f"resolve_{command.outcome}")

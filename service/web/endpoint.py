@@ -113,15 +113,15 @@ class Call(Generic[BodyT, QueryT]):
         return logs.correlation_id()
 
     @cached_property
-    def fingerprint(self) -> bytes:
-        """Return a SHA-256 of method, path and canonical body: what an idempotency key is for.
+    def fingerprint(self) -> str:
+        """Return the hex SHA-256 of method, path and canonical body: what a key stands for.
 
         All three as they were understood: an id in upper case names the same thing.
         """
         canonical = msgspec.json.encode(self.body, order="deterministic")
         path = self.endpoint.path.format_map({**self.ids, **self.path_slugs})
         head = f"{self.endpoint.method} {path}\n".encode()
-        return hashlib.sha256(head + canonical).digest()
+        return hashlib.sha256(head + canonical).hexdigest()
 
     def app(self, key: web.AppKey[KeyT]) -> KeyT:
         """Return a part of the application."""

@@ -2,7 +2,8 @@
 
 from service import metric_catalog as m
 from service.logs import get_logger
-from service.usecases import health, reversals
+from service.store import disputes, invariants
+from service.usecases import reversals
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -10,7 +11,7 @@ _log = get_logger(__name__)
 
 async def measure_backlog(ctx: Context) -> int:
     """Set the gauges of work under way."""
-    backlog = await health.backlog(ctx)
+    backlog = await invariants.backlog(ctx.db, ctx.now())
     ctx.metrics.set_each(m.OUTBOX_PENDING, backlog.outbox)
     ctx.metrics.set_each(m.UNRESOLVED_PAYMENTS, backlog.unresolved)
     ctx.metrics.set_each(m.UNRESOLVED_PAYMENTS_AGE, backlog.unresolved_oldest_s)
@@ -23,7 +24,7 @@ async def measure_backlog(ctx: Context) -> int:
 
 async def measure_disputes(ctx: Context) -> int:
     """Set the gauges of open disputes."""
-    standing = await health.disputes(ctx)
+    standing = await disputes.standing(ctx.db)
     ctx.metrics.set_each(m.DISPUTES_OPEN, standing.open)
     ctx.metrics.set_each(m.DISPUTED_AMOUNT, standing.minor)
     due = standing.next_due_at
@@ -33,7 +34,7 @@ async def measure_disputes(ctx: Context) -> int:
 
 async def measure_invariants(ctx: Context) -> int:
     """Set the gauge of each money invariant, and log a broken one."""
-    for invariant, violations in (await health.violations(ctx)).items():
+    for invariant, violations in (await invariants.violations(ctx.db)).items():
         ctx.metrics.set(m.INVARIANT_VIOLATIONS, violations, invariant=invariant)
         if violations:
             _log.error("money_invariant_broken", invariant=invariant, violations=violations)

@@ -14,7 +14,7 @@ from service.settings import load
 from service.store import outbox
 from service.store.audit_seals import list_seals
 from service.store.audit_trail import Anchor, Fault
-from service.usecases import admin_outbox, audit
+from service.usecases import audit, deliver
 from service.usecases.audit import By, Rounds
 from service.usecases.context import Context
 from tests.integration.store.conftest import NOW, StoreHarness
@@ -110,7 +110,7 @@ async def trail(database_url: str, harness: StoreHarness) -> AsyncIterator[Trail
             [grant] = await outbox.claim(harness.db, at=NOW, until=NOW + MINUTE, limit=10)
             await outbox.delivered(harness.db, [grant.id], NOW)
             if number == 1:
-                await admin_outbox.replay(ctx, grant.id, By("olga", "asked for"))
+                await deliver.replay(ctx, grant.id, By("olga", "asked for"))
                 await outbox.delivered(harness.db, [grant.id], NOW)
             await audit.seal(ctx)
         seals = (await list_seals(ctx.db, cursor=None, limit=10)).items

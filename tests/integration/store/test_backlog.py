@@ -13,7 +13,7 @@ async def test_the_longest_wait_of_each_status_counts(harness: StoreHarness) -> 
     items = [begin_item(await harness.order(), at=NOW + timedelta(minutes=n)) for n in range(3)]
     await harness.begin(*items)
     await record_outcomes(harness.db, [outcome_item(items[0], 1_000, status="unknown")])
-    found = await invariants.backlog(harness.db, at=LATER, grant_deadline=NOW)
+    found = await invariants.backlog(harness.db, LATER)
     assert found.unresolved == {"processing": 2, "unknown": 1}
     assert found.unresolved_oldest_s == {"processing": 7_140.0, "unknown": 7_200.0}
     assert found.unresolved_refunds == {}

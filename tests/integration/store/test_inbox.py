@@ -30,6 +30,7 @@ def event(event_id: str = "evt_1", *, charge_ref: str = "ch_1", **named: UUID) -
         payment_id=named.get("payment_id"),
         attempt_id=named.get("attempt_id"),
         refund_id=None,
+        object_ref=None,
         claimed_status="succeeded",
         correlation_id="c1",
         at=NOW,

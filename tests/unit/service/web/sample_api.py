@@ -55,7 +55,7 @@ class Echo(msgspec.Struct):
 
 
 async def create(call: Call[Order, Nothing]) -> Reply:
-    said = [call.caller.user_id, call.idempotency_key, call.body, call.fingerprint.hex()]
+    said = [call.caller.user_id, call.idempotency_key, call.body, call.fingerprint]
     return Reply(201, Echo(said), {"Location": "/v1/things/1"})
 
 
@@ -94,7 +94,7 @@ async def fail(call: Call[Nothing, Nothing]) -> Reply:
 
 
 async def fingerprint(call: Call[Nothing, Nothing]) -> Reply:
-    return Reply(200, Echo(call.fingerprint.hex()))
+    return Reply(200, Echo(call.fingerprint))
 
 
 async def odd(_call: Call[Nothing, Nothing]) -> Reply:
