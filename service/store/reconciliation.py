@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.payment import PaymentStatus
 from service.domain.reconciliation import DifferenceKind
 from service.store.database import Database
-from service.store.rows import Page, Select, Timestamp, columns, rows_of
+from service.store.rows import Page, Select, Timestamp, columns, row_of, rows_of
 
 Shown = Literal["open", "resolved", "all"]
 
@@ -18,7 +19,7 @@ class PaymentFacts(msgspec.Struct, frozen=True):
     """A payment as far as a provider's list can tell of it; `moved_at` includes its refunds."""
 
     id: UUID
-    status: str
+    status: PaymentStatus
     provider_ref: str | None
     amount_minor: int
     currency: str
@@ -105,7 +106,7 @@ async def payments_of(
         """,  # noqa: S608  constants only
         {"provider": provider, "charges": _json([{"ref": r, "payment_id": p} for r, p in charges])},
     )
-    return {row[0]: PaymentFacts(*row[1:-1]) for row in rows}
+    return {row[0]: row_of(PaymentFacts, row[1:-1]) for row in rows}
 
 
 async def entitlements_of(

@@ -8,20 +8,26 @@ from uuid import UUID
 import msgspec
 
 from service.domain.money import Money
-from service.domain.payment import PaymentStatus
-from service.domain.reconciliation import (
-    DifferenceKind,
-    OurEntitlement,
-    OurPayment,
-    TheirCharge,
-    TheirGrant,
-    compare_charge,
-    compare_grant,
-)
+from service.domain.payment import CLOSED, ChargeOutcome, PaymentStatus
+from service.domain.reconciliation import DifferenceKind
 from service.ids import new_id
 from service.integrations.library import LibraryGrant
 from service.providers.port import ProviderCharge
 from service.store.reconciliation import Difference, EntitlementFacts, PaymentFacts
+
+_K = DifferenceKind
+_P = PaymentStatus
+NONE: Final[frozenset[DifferenceKind]] = frozenset()
+
+UNDECIDED: Final = frozenset({_P.CREATED, _P.PROCESSING, _P.UNKNOWN, _P.REVIEW})
+"""Statuses in which we know that we don't know: the completer or an operator will."""
+
+_EXPECTED: Final = {
+    _P.SUCCEEDED: {ChargeOutcome.SUCCEEDED},
+    _P.AUTHORIZED: {ChargeOutcome.AUTHORIZED},
+    _P.REQUIRES_ACTION: {ChargeOutcome.REQUIRES_ACTION},
+    _P.REVERSED: {ChargeOutcome.DECLINED, ChargeOutcome.CANCELED},
+}
 
 CLOCKS_APART_S: Final = 3_600
 """How much an id's time may be behind its row's: processes' clocks differ by seconds at most."""
@@ -43,96 +49,122 @@ def is_foreign(theirs: ProviderCharge, ours: Mapping[str, PaymentFacts]) -> bool
     return theirs.payment_id is None and theirs.provider_ref not in ours
 
 
+def compare_charge(
+    ours: PaymentFacts | None, theirs: ProviderCharge, *, quiet_since: datetime
+) -> frozenset[DifferenceKind]:
+    """Return what differs; nothing while our side is undecided or has moved after `quiet_since`."""
+    if ours is None:
+        return frozenset({_K.MISSING_HERE})
+    if ours.status in UNDECIDED or ours.moved_at > quiet_since:
+        return NONE
+    if ours.provider_ref not in (None, theirs.provider_ref):
+        # A second charge for one payment: harmless once its money has gone back.
+        return frozenset({_K.DUPLICATE_CHARGE}) if _holds_money(theirs) else NONE
+    if ours.status in CLOSED:
+        return _differs_from_closed(theirs)
+    if theirs.outcome not in _EXPECTED[ours.status]:
+        return frozenset({_K.STATUS_DIFFERS})
+    return frozenset(_differing_sums(ours, theirs))
+
+
+def _holds_money(theirs: ProviderCharge) -> bool:
+    """Tell whether the buyer's money is taken or blocked by a charge."""
+    blocked = theirs.outcome is ChargeOutcome.AUTHORIZED
+    return blocked or theirs.captured_minor > theirs.refunded_minor
+
+
+def _differs_from_closed(theirs: ProviderCharge) -> frozenset[DifferenceKind]:
+    """Return what is wrong with a charge that should have come to nothing."""
+    if _holds_money(theirs):
+        return frozenset({_K.STATUS_DIFFERS})
+    # A charge that was refunded and has failed then: the provider gave away what it never got.
+    return frozenset({_K.REFUND_DIFFERS}) if theirs.refunded_minor > theirs.captured_minor else NONE
+
+
+def _differing_sums(ours: PaymentFacts, theirs: ProviderCharge) -> set[DifferenceKind]:
+    kinds: set[DifferenceKind] = set()
+    if ours.status is _P.REVERSED:
+        return kinds  # the provider counts nothing as captured any more
+    if (theirs.amount, theirs.captured_minor) != (
+        Money(ours.amount_minor, ours.currency),
+        ours.captured_minor,
+    ):
+        kinds.add(_K.AMOUNT_DIFFERS)
+    if theirs.refunded_minor != ours.refunded_minor and not ours.refund_pending_minor:
+        kinds.add(_K.REFUND_DIFFERS)
+    return kinds
+
+
+def compare_grant(ours: EntitlementFacts | None, theirs: LibraryGrant) -> frozenset[DifferenceKind]:
+    """Return what differs; nothing while our side is moving."""
+    if ours is None:
+        return NONE if theirs.revoked else frozenset({_K.GRANT_UNEXPECTED})
+    if ours.moving or ours.status == "reserved":
+        return NONE
+    if ours.status != "granted":
+        return NONE if theirs.revoked else frozenset({_K.GRANT_UNEXPECTED})
+    if theirs.revoked:
+        return frozenset({_K.GRANT_MISSING})
+    same = (ours.user_id, ours.game_id, ours.quantity) == (
+        theirs.user_id,
+        theirs.game_id,
+        theirs.quantity,
+    )
+    return NONE if same else frozenset({_K.GRANT_DIFFERS})
+
+
 def charge_differences(
     provider: str, ours: PaymentFacts | None, theirs: ProviderCharge, *, quiet_since: datetime
 ) -> Iterator[Difference]:
     """Yield what differs between a provider's charge and our payment of it."""
-    kinds = compare_charge(
-        _our_payment(ours) if ours else None,
-        TheirCharge(
-            theirs.provider_ref,
-            theirs.outcome,
-            theirs.amount,
-            theirs.captured_minor,
-            theirs.refunded_minor,
-        ),
-        quiet_since=quiet_since,
-    )
-    for kind in sorted(kinds):
-        yield Difference(
-            id=new_id(),
-            kind=kind,
-            source=provider,
-            subject=theirs.provider_ref,
-            payment_id=ours.id if ours else None,
-            ours=_payment_facts(ours) if ours else {},
-            theirs=_charge_facts(theirs),
-            # A run whose window reaches back to here is given the charge again, by either list.
-            subject_at=theirs.changed_at or theirs.created_at,
-        )
+    for kind in sorted(compare_charge(ours, theirs, quiet_since=quiet_since)):
+        # A run whose window reaches back to here is given the charge again, by either list.
+        at = theirs.changed_at or theirs.created_at
+        yield _of_charge(kind, provider, theirs.provider_ref, ours, theirs, at)
 
 
 def missing_charge(provider: str, ours: PaymentFacts) -> Difference:
     """Return that a provider's list lacks our payment."""
-    return Difference(
-        id=new_id(),
-        kind=DifferenceKind.MISSING_AT_PROVIDER,
-        source=provider,
-        subject=ref(ours),
-        payment_id=ours.id,
-        ours=_payment_facts(ours),
-        theirs={},
-        subject_at=ours.created_at,
-    )
+    return _of_charge(_K.MISSING_AT_PROVIDER, provider, ref(ours), ours, None, ours.created_at)
 
 
 def grant_differences(
     source: str, ours: EntitlementFacts | None, theirs: LibraryGrant
 ) -> Iterator[Difference]:
     """Yield what differs between a grant of the Library and our entitlement."""
-    kinds = compare_grant(
-        OurEntitlement(ours.status, ours.user_id, ours.game_id, ours.quantity, ours.moving)
-        if ours
-        else None,
-        TheirGrant(theirs.user_id, theirs.game_id, theirs.quantity, theirs.revoked),
-    )
-    for kind in sorted(kinds):
-        yield Difference(
-            id=new_id(),
-            kind=kind,
-            source=source,
-            subject=str(theirs.id),
-            payment_id=ours.payment_id if ours else None,
-            ours=_entitlement_facts(ours) if ours else {},
-            theirs=msgspec.to_builtins(theirs),
-            subject_at=theirs.created_at,
-        )
+    for kind in sorted(compare_grant(ours, theirs)):
+        yield _of_grant(kind, source, theirs.id, ours, theirs, theirs.created_at)
 
 
 def missing_grant(source: str, ours: EntitlementFacts) -> Difference:
     """Return that the Library's list lacks a game that we have granted."""
-    return Difference(
-        id=new_id(),
-        kind=DifferenceKind.GRANT_MISSING,
-        source=source,
-        subject=str(ours.id),
-        payment_id=ours.payment_id,
-        ours=_entitlement_facts(ours),
-        theirs={},
-        subject_at=ours.created_at,
-    )
+    return _of_grant(_K.GRANT_MISSING, source, ours.id, ours, None, ours.created_at)
 
 
-def _our_payment(ours: PaymentFacts) -> OurPayment:
-    return OurPayment(
-        status=PaymentStatus(ours.status),
-        provider_ref=ours.provider_ref,
-        amount=Money(ours.amount_minor, ours.currency),
-        captured_minor=ours.captured_minor,
-        refunded_minor=ours.refunded_minor,
-        refund_pending_minor=ours.refund_pending_minor,
-        moved_at=ours.moved_at,
-    )
+def _of_charge(
+    kind: DifferenceKind,
+    source: str,
+    subject: str,
+    ours: PaymentFacts | None,
+    theirs: ProviderCharge | None,
+    at: datetime,
+) -> Difference:
+    payment_id = ours.id if ours else None
+    facts = _payment_facts(ours) if ours else {}, _charge_facts(theirs) if theirs else {}
+    return Difference(new_id(), kind, source, subject, payment_id, *facts, at)
+
+
+def _of_grant(
+    kind: DifferenceKind,
+    source: str,
+    grant_id: UUID,
+    ours: EntitlementFacts | None,
+    theirs: LibraryGrant | None,
+    at: datetime,
+) -> Difference:
+    payment_id = ours.payment_id if ours else None
+    facts = _entitlement_facts(ours) if ours else {}, msgspec.to_builtins(theirs) if theirs else {}
+    return Difference(new_id(), kind, source, str(grant_id), payment_id, *facts, at)
 
 
 def _payment_facts(ours: PaymentFacts) -> dict[str, Any]:

@@ -1,34 +1,34 @@
 """Two books side by side: every way to differ, and every way to only look so."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from service.domain.money import Money
 from service.domain.payment import ChargeOutcome, PaymentStatus
-from service.domain.reconciliation import (
-    DifferenceKind,
-    OurEntitlement,
-    OurPayment,
-    TheirCharge,
-    TheirGrant,
-    compare_charge,
-    compare_grant,
-)
+from service.domain.reconciliation import DifferenceKind
+from service.integrations.library import LibraryGrant
+from service.providers.port import ProviderCharge
+from service.store.reconciliation import EntitlementFacts, PaymentFacts
+from service.usecases.reconcile_pages import compare_charge, compare_grant
 
 QUIET = datetime(2026, 1, 2, tzinfo=UTC)
 EARLIER = QUIET - timedelta(hours=1)
 AMOUNT = Money(1_000, "EUR")
-OURS = OurPayment(PaymentStatus.SUCCEEDED, "ch_1", AMOUNT, 1_000, 0, 0, EARLIER)
-THEIRS = TheirCharge("ch_1", ChargeOutcome.SUCCEEDED, AMOUNT, 1_000, 0)
-HELD = TheirCharge("ch_1", ChargeOutcome.AUTHORIZED, AMOUNT, 0, 0)
-GIVEN_BACK = replace(THEIRS, refunded_minor=1_000)
-DECLINED = TheirCharge("ch_1", ChargeOutcome.DECLINED, AMOUNT, 0, 0)
+ID = UUID(int=1)
+OURS = PaymentFacts(
+    ID, PaymentStatus.SUCCEEDED, "ch_1", 1_000, "EUR", 1_000, 0, 0, EARLIER, EARLIER
+)
+THEIRS = ProviderCharge("ch_1", ID, ChargeOutcome.SUCCEEDED, AMOUNT, 1_000, 0, EARLIER)
+HELD = replace(THEIRS, outcome=ChargeOutcome.AUTHORIZED, captured_minor=0)
+REFUNDED = replace(THEIRS, refunded_minor=1_000)
+DECLINED = replace(HELD, outcome=ChargeOutcome.DECLINED)
 
 
-def ours(status: str, ref: str | None = "ch_1") -> OurPayment:
-    return OurPayment(PaymentStatus(status), ref, AMOUNT, 0, 0, 0, EARLIER)
+def ours(status: str, ref: str | None = "ch_1") -> PaymentFacts:
+    return replace(OURS, status=PaymentStatus(status), provider_ref=ref, captured_minor=0)
 
 
 @pytest.mark.parametrize(
@@ -55,23 +55,23 @@ def ours(status: str, ref: str | None = "ch_1") -> OurPayment:
         (ours("failed"), DECLINED, ""),
         (ours("failed", None), THEIRS, "status_differs"),
         (ours("canceled"), HELD, "status_differs"),
-        (ours("expired"), GIVEN_BACK, ""),
+        (ours("expired"), REFUNDED, ""),
         (ours("canceled"), replace(DECLINED, refunded_minor=200), "refund_differs"),
-        (OURS, replace(THEIRS, ref="ch_2"), "duplicate_charge"),
-        (OURS, replace(HELD, ref="ch_2"), "duplicate_charge"),
-        (OURS, replace(GIVEN_BACK, ref="ch_2"), ""),
-        (OURS, replace(DECLINED, ref="ch_2"), ""),
+        (OURS, replace(THEIRS, provider_ref="ch_2"), "duplicate_charge"),
+        (OURS, replace(HELD, provider_ref="ch_2"), "duplicate_charge"),
+        (OURS, replace(REFUNDED, provider_ref="ch_2"), ""),
+        (OURS, replace(DECLINED, provider_ref="ch_2"), ""),
         (replace(OURS, moved_at=QUIET + timedelta(seconds=1)), HELD, ""),
         *((ours(status), THEIRS, "") for status in ("created", "processing", "unknown", "review")),
     ],
 )
-def test_charges(our: OurPayment | None, their: TheirCharge, kinds: str) -> None:
+def test_charges(our: PaymentFacts | None, their: ProviderCharge, kinds: str) -> None:
     found = compare_charge(our, their, quiet_since=QUIET)
     assert found == {DifferenceKind(kind) for kind in kinds.split()}
 
 
-GAME = OurEntitlement("granted", "ada", "game-1", 1, moving=False)
-GRANT = TheirGrant("ada", "game-1", 1, revoked=False)
+GAME = EntitlementFacts(ID, ID, "granted", "ada", "game-1", 1, EARLIER, moving=False)
+GRANT = LibraryGrant(ID, "ada", "game-1", 1, 0, revoked=False)
 REVOKED = replace(GRANT, revoked=True)
 
 
@@ -91,5 +91,5 @@ REVOKED = replace(GRANT, revoked=True)
         (GAME, replace(GRANT, quantity=2), "grant_differs"),
     ],
 )
-def test_grants(our: OurEntitlement | None, their: TheirGrant, kinds: str) -> None:
+def test_grants(our: EntitlementFacts | None, their: LibraryGrant, kinds: str) -> None:
     assert compare_grant(our, their) == {DifferenceKind(kind) for kind in kinds.split()}
