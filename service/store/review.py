@@ -1,7 +1,7 @@
 """What waits for a person, and decisions on payments and refunds in review."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -48,62 +48,62 @@ class ReviewRow(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
+_QUEUE: Final = """
+(SELECT 'payment', p.id, p.id, p.order_id, p.user_id, p.provider, p.provider_ref,
+        p.amount_minor, p.currency, p.failure_code, p.created_at, p.updated_at
+ FROM payments p
+ WHERE p.status = 'review' AND (%(cursor)s::uuid IS NULL OR p.id > %(cursor)s::uuid)
+ ORDER BY p.id LIMIT %(limit)s)
+UNION ALL
+(SELECT 'refund', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
+        r.amount_minor, r.currency, r.failure_code, r.created_at, r.updated_at
+ FROM refunds r JOIN payments p ON p.id = r.payment_id
+ WHERE r.status = 'review' AND (%(cursor)s::uuid IS NULL OR r.id > %(cursor)s::uuid)
+ ORDER BY r.id LIMIT %(limit)s)
+UNION ALL
+(SELECT 'orphan_capture', o.id, p.id, p.order_id, p.user_id, o.provider, o.provider_ref,
+        o.amount_minor, o.currency, o.last_error, o.created_at, o.updated_at
+ FROM orphan_captures o JOIN payments p ON p.id = o.payment_id
+ WHERE o.status = 'review' AND (%(cursor)s::uuid IS NULL OR o.id > %(cursor)s::uuid)
+ ORDER BY o.id LIMIT %(limit)s)
+UNION ALL
+(SELECT 'grant_refund', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
+        p.captured_minor - p.refunded_minor - p.refund_pending_minor, r.currency,
+        r.failure_code, r.created_at, r.updated_at
+ FROM (SELECT DISTINCT payment_id FROM outbox WHERE given_up_at IS NOT NULL) g
+ JOIN payments p ON p.id = g.payment_id
+     AND p.captured_minor > p.refunded_minor + p.refund_pending_minor
+ CROSS JOIN LATERAL (
+     SELECT * FROM refunds f WHERE f.payment_id = p.id AND f.status = 'failed'
+         AND f.reason = 'grant_failed' ORDER BY f.id DESC LIMIT 1) r
+ WHERE %(cursor)s::uuid IS NULL OR r.id > %(cursor)s::uuid
+ ORDER BY r.id LIMIT %(limit)s)
+UNION ALL
+(SELECT 'dispute', d.id, p.id, p.order_id, p.user_id, d.provider, d.provider_ref,
+        d.amount_minor, d.currency, d.review, d.created_at, d.updated_at
+ FROM disputes d JOIN payments p ON p.id = d.payment_id
+ WHERE d.review IS NOT NULL AND (%(cursor)s::uuid IS NULL OR d.id > %(cursor)s::uuid)
+ ORDER BY d.id LIMIT %(limit)s)
+UNION ALL
+(SELECT 'fraud_warning', w.id, p.id, p.order_id, p.user_id, w.provider, w.provider_ref,
+        p.captured_minor, p.currency, w.fraud_type, w.created_at, w.updated_at
+ FROM fraud_warnings w JOIN payments p ON p.id = w.payment_id
+ WHERE w.status = 'open' AND (%(cursor)s::uuid IS NULL OR w.id > %(cursor)s::uuid)
+ ORDER BY w.id LIMIT %(limit)s)
+UNION ALL
+(SELECT 'refund_reversal', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
+        v.amount_minor, v.currency, v.failure_code, v.created_at, v.updated_at
+ FROM undecided_reversals v
+ JOIN payments p ON p.id = v.payment_id JOIN refunds r ON r.id = v.refund_id
+ WHERE %(cursor)s::uuid IS NULL OR r.id > %(cursor)s::uuid
+ ORDER BY r.id LIMIT %(limit)s)
+ORDER BY 2 LIMIT %(limit)s
+"""
+
+
 async def list_review(db: Database, *, cursor: UUID | None, limit: int) -> Page[ReviewRow]:
     """Return what waits for a person, oldest first."""
-    rows = await db.read(
-        """
-        (SELECT 'payment', p.id, p.id, p.order_id, p.user_id, p.provider, p.provider_ref,
-                p.amount_minor, p.currency, p.failure_code, p.created_at, p.updated_at
-         FROM payments p
-         WHERE p.status = 'review' AND (%(cursor)s::uuid IS NULL OR p.id > %(cursor)s::uuid)
-         ORDER BY p.id LIMIT %(limit)s)
-        UNION ALL
-        (SELECT 'refund', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
-                r.amount_minor, r.currency, r.failure_code, r.created_at, r.updated_at
-         FROM refunds r JOIN payments p ON p.id = r.payment_id
-         WHERE r.status = 'review' AND (%(cursor)s::uuid IS NULL OR r.id > %(cursor)s::uuid)
-         ORDER BY r.id LIMIT %(limit)s)
-        UNION ALL
-        (SELECT 'orphan_capture', o.id, p.id, p.order_id, p.user_id, o.provider, o.provider_ref,
-                o.amount_minor, o.currency, o.last_error, o.created_at, o.updated_at
-         FROM orphan_captures o JOIN payments p ON p.id = o.payment_id
-         WHERE o.status = 'review' AND (%(cursor)s::uuid IS NULL OR o.id > %(cursor)s::uuid)
-         ORDER BY o.id LIMIT %(limit)s)
-        UNION ALL
-        (SELECT 'grant_refund', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
-                p.captured_minor - p.refunded_minor - p.refund_pending_minor, r.currency,
-                r.failure_code, r.created_at, r.updated_at
-         FROM (SELECT DISTINCT payment_id FROM outbox WHERE given_up_at IS NOT NULL) g
-         JOIN payments p ON p.id = g.payment_id
-             AND p.captured_minor > p.refunded_minor + p.refund_pending_minor
-         CROSS JOIN LATERAL (
-             SELECT * FROM refunds f WHERE f.payment_id = p.id AND f.status = 'failed'
-                 AND f.reason = 'grant_failed' ORDER BY f.id DESC LIMIT 1) r
-         WHERE %(cursor)s::uuid IS NULL OR r.id > %(cursor)s::uuid
-         ORDER BY r.id LIMIT %(limit)s)
-        UNION ALL
-        (SELECT 'dispute', d.id, p.id, p.order_id, p.user_id, d.provider, d.provider_ref,
-                d.amount_minor, d.currency, d.review, d.created_at, d.updated_at
-         FROM disputes d JOIN payments p ON p.id = d.payment_id
-         WHERE d.review IS NOT NULL AND (%(cursor)s::uuid IS NULL OR d.id > %(cursor)s::uuid)
-         ORDER BY d.id LIMIT %(limit)s)
-        UNION ALL
-        (SELECT 'fraud_warning', w.id, p.id, p.order_id, p.user_id, w.provider, w.provider_ref,
-                p.captured_minor, p.currency, w.fraud_type, w.created_at, w.updated_at
-         FROM fraud_warnings w JOIN payments p ON p.id = w.payment_id
-         WHERE w.status = 'open' AND (%(cursor)s::uuid IS NULL OR w.id > %(cursor)s::uuid)
-         ORDER BY w.id LIMIT %(limit)s)
-        UNION ALL
-        (SELECT 'refund_reversal', r.id, p.id, p.order_id, p.user_id, p.provider, r.provider_ref,
-                v.amount_minor, v.currency, v.failure_code, v.created_at, v.updated_at
-         FROM undecided_reversals v
-         JOIN payments p ON p.id = v.payment_id JOIN refunds r ON r.id = v.refund_id
-         WHERE %(cursor)s::uuid IS NULL OR r.id > %(cursor)s::uuid
-         ORDER BY r.id LIMIT %(limit)s)
-        ORDER BY 2 LIMIT %(limit)s
-        """,
-        {"cursor": cursor, "limit": limit + 1},
-    )
+    rows = await db.read(_QUEUE, {"cursor": cursor, "limit": limit + 1})
     return page_of(rows_of(ReviewRow, rows), limit)
 
 
