@@ -19,7 +19,7 @@ from service.store.outbox_review import OutboxRow
 from service.store.payment_detail import AttemptRow, EntitlementRow
 from service.store.reconciliation import DifferenceRow
 from service.store.reconciliation_runs import RunRow
-from service.store.review import ReviewKind
+from service.store.review import ReviewRow
 from service.store.rows import Timestamp
 from service.views import (
     EventView,
@@ -31,7 +31,7 @@ from service.views import (
 )
 
 
-class ReviewItemView(msgspec.Struct, frozen=True):
+class ReviewItemView(ReviewRow, frozen=True):
     """An item of the review queue; `provider_ref` is its id at the provider.
 
     `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work),
@@ -39,19 +39,6 @@ class ReviewItemView(msgspec.Struct, frozen=True):
     `refund_reversal` (a refund that was reversed after it had succeeded), `dispute` (`failure_code`
     is its `review`) or `fraud_warning` (its `fraud_type`).
     """
-
-    kind: ReviewKind
-    id: UUID
-    payment_id: UUID
-    order_id: UUID
-    user_id: str
-    provider: str
-    provider_ref: str | None
-    amount: int
-    currency: str
-    failure_code: str | None
-    created_at: Timestamp
-    updated_at: Timestamp
 
 
 class OutboxMessageView(OutboxRow, frozen=True):

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from service.domain.dispute import DisputeReview, DisputeStatus
-from service.store.fraud_warnings import WarningStatus
+from service.store.fraud_warnings import FraudWarningRow
 from service.store.rows import Timestamp
 from service.views import viewer
 
@@ -52,19 +52,8 @@ class AdminDispute(msgspec.Struct, frozen=True):
     closed_at: Timestamp | None
 
 
-class FraudWarningView(msgspec.Struct, frozen=True):
+class FraudWarningView(FraudWarningRow, frozen=True):
     """An early fraud warning; it is `open` while it waits for an operator."""
-
-    id: UUID
-    payment_id: UUID
-    provider: str
-    provider_ref: str
-    status: WarningStatus
-    fraud_type: str
-    actionable: bool
-    warned_at: Timestamp
-    created_at: Timestamp
-    updated_at: Timestamp
 
 
 dispute_view = viewer(DisputeView)

@@ -17,9 +17,7 @@ from service.store.record_outcomes import EntryRow
 from service.store.rows import Page, Select, rows_of
 
 
-class DisputeRow(msgspec.Struct, frozen=True):
-    """A dispute as it stands; `review` says what a person has to do about it, if anything."""
-
+class _Dispute(msgspec.Struct, frozen=True):
     id: UUID
     payment_id: UUID
     provider: str
@@ -31,12 +29,17 @@ class DisputeRow(msgspec.Struct, frozen=True):
     evidence_due_at: datetime | None
     withdrawn_minor: int
     reinstated_minor: int
-    review: DisputeReview | None
     version: int
     disputed_at: datetime
+    closed_at: datetime | None
+
+
+class DisputeRow(_Dispute, frozen=True):
+    """A dispute as it stands; `review` says what a person has to do about it, if anything."""
+
+    review: DisputeReview | None
     created_at: datetime
     updated_at: datetime
-    closed_at: datetime | None
 
 
 _DISPUTES: Final = Select(DisputeRow, "disputes d", newest_first=True)
@@ -57,26 +60,12 @@ class TimelineEntry(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
-class SyncDispute(msgspec.Struct, frozen=True):
+class SyncDispute(_Dispute, frozen=True):
     """What the provider says of a dispute; `version` is that of our row when it was asked, or 0.
 
     `closed_at` is kept as it was if the status is. `revokes`: a lost dispute takes the games back.
     """
 
-    id: UUID
-    payment_id: UUID
-    provider: str
-    provider_ref: str
-    amount_minor: int
-    currency: str
-    reason: str
-    status: DisputeStatus
-    evidence_due_at: datetime | None
-    withdrawn_minor: int
-    reinstated_minor: int
-    version: int
-    disputed_at: datetime
-    closed_at: datetime | None
     movements: tuple[Movement, ...]
     timeline: tuple[TimelineEntry, ...]
     revokes: bool

@@ -7,41 +7,37 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database
-from service.store.rows import Select
+from service.store.rows import Select, Timestamp
 
 WarningStatus = Literal["open", "closed"]
 
 
-class FraudWarningRow(msgspec.Struct, frozen=True):
-    """A warning; it is `open` while a person has to look at it."""
-
+class _Warning(msgspec.Struct, frozen=True):
     id: UUID
     payment_id: UUID
     provider: str
     provider_ref: str
     fraud_type: str
     actionable: bool
+    warned_at: Timestamp
+
+
+class NewWarning(_Warning, frozen=True):
+    """A warning as the provider gives it now."""
+
+    correlation_id: str
+    at: datetime
+
+
+class FraudWarningRow(_Warning, frozen=True):
+    """A warning; it is `open` while a person has to look at it."""
+
     status: WarningStatus
-    warned_at: datetime
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 _WARNINGS: Final = Select(FraudWarningRow, "fraud_warnings w")
-
-
-class Warn(msgspec.Struct, frozen=True):
-    """A warning as the provider gives it now."""
-
-    id: UUID
-    payment_id: UUID
-    provider: str
-    provider_ref: str
-    fraud_type: str
-    actionable: bool
-    warned_at: datetime
-    correlation_id: str
-    at: datetime
 
 
 # One that can't be acted on any more (its payment was refunded or disputed) is nobody's to look at.
@@ -76,7 +72,7 @@ SELECT count(*) FROM made
 """
 
 
-async def record(db: Database, item: Warn) -> bool:
+async def record(db: Database, item: NewWarning) -> bool:
     """Record a warning once, and that it can't be acted on any more; True if it is new."""
     rows = await db.fetch(_RECORD, msgspec.structs.asdict(item))
     return bool(rows[0][0])

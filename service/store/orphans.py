@@ -12,23 +12,32 @@ from service.store.rows import Page, Select, rows_of
 OrphanStatus = Literal["pending", "refunded", "review"]
 
 
-class OrphanRow(msgspec.Struct, frozen=True):
-    """An orphan capture; its id is the idempotency key of its refund's first try.
-
-    `retry_keys` are those of the tries that operators have asked for, the last one being tried.
-    """
-
+class _Orphan(msgspec.Struct, frozen=True):
     id: UUID
     provider: str
     provider_ref: str
     payment_id: UUID
     amount_minor: int
     currency: str
+    correlation_id: str
+
+
+class NewOrphan(_Orphan, frozen=True):
+    """A charge that took money and pays nothing."""
+
+    at: datetime
+
+
+class OrphanRow(_Orphan, frozen=True):
+    """An orphan capture; its id is the idempotency key of its refund's first try.
+
+    `retry_keys` are those of the tries that operators have asked for, the last one being tried.
+    """
+
     status: OrphanStatus
     attempts: int
     last_error: str | None
     refund_ref: str | None
-    correlation_id: str
     created_at: datetime
     retry_keys: list[UUID]
     user_id: str
@@ -40,19 +49,6 @@ _ORPHANS: Final = Select(
     newest_first=True,
     user_id="(SELECT p.user_id FROM payments p WHERE p.id = o.payment_id)",
 )
-
-
-class NewOrphan(msgspec.Struct, frozen=True):
-    """A charge that took money and pays nothing."""
-
-    id: UUID
-    provider: str
-    provider_ref: str
-    payment_id: UUID
-    amount_minor: int
-    currency: str
-    correlation_id: str
-    at: datetime
 
 
 _RECORD: Final = """

@@ -1,6 +1,5 @@
 """What waits for a person, and decisions on payments and refunds in review."""
 
-from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from service.store.database import Database, RefusedError, Transaction
 from service.store.idempotency import BeginOutcome
 from service.store.record_outcomes import RecordedOutcome, RecordOutcome, record_outcome_within
 from service.store.refunds import RecordRefundOutcome, record_refund_outcome_within
-from service.store.rows import Page, page_of, rows_of
+from service.store.rows import Page, Timestamp, page_of, rows_of
 
 ReviewKind = Literal[
     "payment",
@@ -25,14 +24,7 @@ ReviewKind = Literal[
 
 
 class ReviewRow(msgspec.Struct, frozen=True):
-    """An item of the review queue; `provider_ref` is its id at the provider.
-
-    `kind` is `payment` or `refund` (in review), `orphan_capture` (its refund did not work),
-    `grant_refund` (a refund of a paid order that can't be granted, which failed; the amount is
-    what is left to refund), `refund_reversal` (a refund that came back), `dispute`
-    (`failure_code` is its `review`) or `fraud_warning` (its `fraud_type`; the amount is what was
-    captured).
-    """
+    """An item of the review queue, of any kind; amounts are minor units."""
 
     kind: ReviewKind
     id: UUID
@@ -41,11 +33,11 @@ class ReviewRow(msgspec.Struct, frozen=True):
     user_id: str
     provider: str
     provider_ref: str | None
-    amount_minor: int
+    amount: int
     currency: str
     failure_code: str | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 _QUEUE: Final = """

@@ -32,7 +32,7 @@ from service.store import disputes as store
 from service.store import fraud_warnings, payments
 from service.store.database import RefusedError
 from service.store.disputes import DisputeRow, Movement, SyncDispute, TimelineEntry
-from service.store.fraud_warnings import FraudWarningRow, Warn
+from service.store.fraud_warnings import FraudWarningRow, NewWarning
 from service.store.payments import PaymentRow
 from service.store.record_outcomes import EntryRow
 from service.usecases.charge_owner import FOREIGN
@@ -82,7 +82,7 @@ async def warn(ctx: Context, provider: str, warning_ref: str) -> str:
     payment = await _payment_of(ctx, provider, dispute_of.charge_ref)
     if payment is None:
         return FOREIGN
-    item = Warn(
+    item = NewWarning(
         id=new_id(),
         payment_id=payment.id,
         provider=provider,

@@ -38,18 +38,8 @@ async def retry_orphan(ctx: Context, command: AdminCommand) -> CommandResponse:
     Raises NotFoundError, IllegalTransitionError and the errors of idempotency keys.
     """
     orphan = await _orphan(ctx, command.subject_id)
-    again = replace(orphan, status="pending", attempts=0)
-    item = EndOrphan(
-        id=orphan.id,
-        provider=orphan.provider,
-        status="pending",
-        event="orphan_capture_retried",
-        refund_ref=None,
-        retry_keys=[new_id(ctx.now())],
-        correlation_id=correlation_id(),
-        at=ctx.now(),
-    )
-    return await _end_orphan(ctx, command, again, item, ACCEPTED)
+    again = replace(orphan, status="pending", attempts=0, refund_ref=None)
+    return await _end_orphan(ctx, command, again, "retry", "orphan_capture_retried")
 
 
 async def record_orphan(ctx: Context, command: AdminCommand) -> CommandResponse:
@@ -57,17 +47,7 @@ async def record_orphan(ctx: Context, command: AdminCommand) -> CommandResponse:
     orphan = await _orphan(ctx, command.subject_id)
     ref = _reference(command, orphan.amount_minor)
     done = replace(orphan, status="refunded", refund_ref=ref, last_error=None)
-    item = EndOrphan(
-        id=orphan.id,
-        provider=orphan.provider,
-        status="refunded",
-        event="orphan_capture_refunded",
-        refund_ref=ref,
-        retry_keys=[],
-        correlation_id=correlation_id(),
-        at=ctx.now(),
-    )
-    return await _end_orphan(ctx, command, done, item, OK)
+    return await _end_orphan(ctx, command, done, "record", "orphan_capture_refunded")
 
 
 async def retry_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
@@ -130,10 +110,20 @@ async def _orphan(ctx: Context, orphan_id: UUID) -> OrphanRow:
 
 
 async def _end_orphan(
-    ctx: Context, command: AdminCommand, row: OrphanRow, item: EndOrphan, status: int
+    ctx: Context, command: AdminCommand, row: OrphanRow, action: str, event: str
 ) -> CommandResponse:
-    answer = CommandResponse(status, encode(orphan_view(row)))
-    action = "retry" if item.status == "pending" else "record"
+    pending = row.status == "pending"
+    item = EndOrphan(
+        id=row.id,
+        provider=row.provider,
+        status=row.status,
+        event=event,
+        refund_ref=row.refund_ref,
+        retry_keys=[new_id(ctx.now())] if pending else [],
+        correlation_id=correlation_id(),
+        at=ctx.now(),
+    )
+    answer = CommandResponse(ACCEPTED if pending else OK, encode(orphan_view(row)))
     kept = command_item(ctx, command, answer, "orphan_capture", action)
     begin = partial(store.end_orphan, ctx.db, kept, item)
     answered = await decide(ctx, answer, begin, "orphan capture")

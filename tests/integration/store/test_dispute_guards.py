@@ -11,7 +11,7 @@ from service.ids import new_id
 from service.store import disputes, fraud_warnings
 from service.store.database import RefusedError
 from service.store.disputes import Movement, SyncDispute
-from service.store.fraud_warnings import Warn
+from service.store.fraud_warnings import NewWarning
 from service.store.record_outcomes import EntryRow
 from tests.integration.store.conftest import NOW, StoreHarness
 
@@ -179,7 +179,7 @@ async def test_a_movement_is_booked_once(harness: StoreHarness) -> None:
 
 async def test_a_warning_of_fraud_keeps_what_it_is(harness: StoreHarness) -> None:
     payment_id = (await harness.paid()).payment_id
-    item = Warn(
+    item = NewWarning(
         id=new_id(),
         payment_id=payment_id,
         provider="simulator",
