@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _migrate(settings: Settings) -> int:
     log = logs.get_logger(__name__)
 
-    def tell(waiting: Waiting) -> None:
+    def report(waiting: Waiting) -> None:
         log.warning(
             "migration_waits",
             migration=waiting.migration,
@@ -58,7 +58,7 @@ def _migrate(settings: Settings) -> int:
     url = settings.migration_database_url or settings.database_url
     try:
         with _stop_at_signals() as stop:
-            applied = apply(url.reveal(), patience=patience, tell=tell, stop=stop)
+            applied = apply(url.reveal(), patience=patience, report=report, stop=stop)
     except MigrationError as error:
         log.error("migration_failed", error=str(error))  # noqa: TRY400  the message says it all
         return EXIT_FAILED

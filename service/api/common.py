@@ -78,11 +78,11 @@ class EvidenceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: Amount | None = None
 
 
-def number(word: str, missing: str) -> int:
+def number(text: str, missing: str) -> int:
     """Return the id in a path; one that can't be any names nothing: NotFoundError."""
-    if not (word.isascii() and word.isdecimal() and len(word) <= MAX_ID_DIGITS):
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_ID_DIGITS):
         raise NotFoundError(missing)
-    return int(word)
+    return int(text)
 
 
 def by(call: Call[Any, Nothing]) -> By:

@@ -57,7 +57,7 @@ class Tail(msgspec.Struct, frozen=True):
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """A seal as it was told outside the database; the hash as hexadecimal digits."""
+    """A seal as it was kept outside the database; the hash as hexadecimal digits."""
 
     seal: int
     hash: str

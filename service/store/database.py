@@ -64,7 +64,7 @@ class ConnectionLostError(StoreUnavailableError):
 
 
 class ReadOnlyError(StoreUnavailableError):
-    """The server takes no writes: a standby, or one that was told so. Nothing was written."""
+    """The server takes no writes: a standby, or one set to read-only. Nothing was written."""
 
     def __init__(self) -> None:
         super().__init__("The database takes no writes now", retry_after_s=RETRY_AFTER_S)
@@ -239,7 +239,7 @@ async def _lent() -> AsyncIterator[None]:
 
 
 def _raise_if_server_canceled(error: asyncio.CancelledError) -> None:
-    """Tell a cancellation of the task from a statement that the server canceled."""
+    """Raise for a statement that the server canceled; a canceled task is not one."""
     task = asyncio.current_task()
     if task is not None and not task.cancelling():
         raise StoreUnavailableError(retry_after_s=RETRY_AFTER_S) from error

@@ -1,7 +1,7 @@
 """Disputes and warnings of fraud in the database: one statement a change, with all that follows.
 
-A row has a version. Who brings the provider's word says which version it has seen before it asked,
-so that of two that ask at once the one with the older answer changes nothing and asks again.
+A row has a version. Whoever writes the provider's report names the version that it read before it
+asked, so that of two that ask at once the one with the older answer changes nothing and asks again.
 """
 
 from collections.abc import Sequence

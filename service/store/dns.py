@@ -134,7 +134,7 @@ def _addresses(name: str) -> "asyncio.Future[Sequence[str]]":
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Sequence[str]] = loop.create_future()
 
-    def tell(found: Sequence[str] | OSError) -> None:
+    def deliver(found: Sequence[str] | OSError) -> None:
         if future.done():
             return
         if isinstance(found, OSError):
@@ -152,7 +152,7 @@ def _addresses(name: str) -> "asyncio.Future[Sequence[str]]":
         except UnicodeError as error:  # a label that is too long
             found = OSError(str(error))
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(tell, found)
+            loop.call_soon_threadsafe(deliver, found)
 
     Thread(target=look_up, name=f"look up {name}", daemon=True).start()
     return future

@@ -97,7 +97,7 @@ class InboxBacklog(msgspec.Struct, frozen=True):
 
 
 def conflict_keys(item: NewEvent) -> tuple[Any, ...]:
-    """Two deliveries of one event don't share a batch: the second is to be told so."""
+    """Two deliveries of one event don't share a batch: the second is answered as such."""
     return ((item.provider, item.event_id),)
 
 

@@ -1,4 +1,4 @@
-"""Money that is to be given back and could not be: an operator has it tried again or ends it.
+"""Money that could not be refunded: an operator retries the refund or ends it.
 
 Three kinds: an orphan capture in review, a failed refund of a paid order that can't be granted, and
 a refund that came back after it had succeeded.

@@ -1,6 +1,6 @@
 """What is to be sent to merchants' endpoints, and how far that has come.
 
-The rows are written by the database together with the change that they tell of (migration 0012).
+The database writes the rows together with the change that they report (migration 0012).
 """
 
 from datetime import datetime

@@ -80,12 +80,12 @@ def apply(
     database_url: str,
     *,
     patience: Patience = Patience(),  # noqa: B008  frozen
-    tell: Callable[[Waiting], None] = lambda _waiting: None,
+    report: Callable[[Waiting], None] = lambda _waiting: None,
     stop: threading.Event | None = None,
 ) -> Sequence[str]:
     """Apply what is missing and return its names, in order; raise MigrationError.
 
-    `tell` hears of every try that ended with a wait. `stop` cancels what runs and ends it.
+    `report` is called after every try that ended with a wait. `stop` cancels what runs and ends it.
     """
     logging.getLogger("yoyo").setLevel(logging.WARNING)  # a line a statement; we name the files
     stop = stop or threading.Event()
@@ -94,7 +94,7 @@ def apply(
         backend.be_patient(patience)
         try:
             with Watch(backend.connection, database_url, stop) as watch:
-                return _Run(backend, watch, patience, tell).apply()
+                return _Run(backend, watch, patience, report).apply()
         finally:
             backend.connection.close()
     except psycopg2.Error as error:
@@ -112,12 +112,16 @@ class _Run:
     """One run: alone in the database, and patient with whoever has locks."""
 
     def __init__(
-        self, backend: "_Backend", watch: Watch, patience: Patience, tell: Callable[[Waiting], None]
+        self,
+        backend: "_Backend",
+        watch: Watch,
+        patience: Patience,
+        report: Callable[[Waiting], None],
     ) -> None:
         self._backend = backend
         self._watch = watch
         self._patience = patience
-        self._log_waiting = tell
+        self._report = report
         self._waited_s = 0.0
 
     def apply(self) -> list[str]:
@@ -153,12 +157,12 @@ class _Run:
             self._go_on(Waiting(name, self._waited_s, blockers))
 
     def _go_on(self, waiting: Waiting) -> None:
-        """Tell of the wait; raise MigrationError if it was the last one."""
+        """Report the wait; raise MigrationError if it was the last one."""
         if self._watch.stop.is_set():
             raise MigrationError(f"stopped in {waiting.migration}, which is as if it never began")
         if waiting.waited_s >= self._patience.in_all_s:
             raise MigrationError(f"{waiting}; end that session, or try again when it is gone")
-        self._log_waiting(waiting)
+        self._report(waiting)
 
 
 class _LockedError(Exception):
@@ -178,7 +182,7 @@ class _Backend(PostgresqlBackend):  # type: ignore[misc]
 
     def init_connection(self, connection: Any) -> None:
         super().init_connection(connection)
-        with suppress(psycopg2.Error):  # a server on a system that can't tell goes without
+        with suppress(psycopg2.Error):  # a server whose system can't check goes without
             connection.cursor().execute(
                 f"SET client_connection_check_interval = '{CLIENT_CHECK_S}s'"
             )

@@ -1,4 +1,4 @@
-"""Orphan captures: money that came for a closed payment, until it is given back."""
+"""Orphan captures: money that came for a closed payment, until it is refunded."""
 
 from datetime import datetime
 from typing import Final, Literal
@@ -163,8 +163,8 @@ async def record_outcome(
 ) -> bool:
     """End an orphan as `refunded` or leave it to people (`review`); False if it had ended.
 
-    That money went back is true whoever brings the news. That it can't be given back is not, once
-    a later try is under way: that one may be at the provider while people decide.
+    A refund counts whoever reports it. A failure doesn't once a later try is under way, which may be
+    at the provider while people decide.
     """
     rows = await db.fetch(
         _RECORD_OUTCOME,
@@ -217,7 +217,7 @@ async def of_charge(db: Database, provider: str, charge_ref: str) -> OrphanRow |
 
 
 async def unrefunded(db: Database) -> dict[str, int]:
-    """Return how many orphans are not given back, by status."""
+    """Return how many orphans are not refunded, by status."""
     rows = await db.read(
         "SELECT status, count(*) FROM orphan_captures WHERE status IN ('pending', 'review')"
         " GROUP BY status"

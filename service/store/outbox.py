@@ -1,4 +1,4 @@
-"""The outbox: what must be told to others, written in the transaction that made it true."""
+"""The outbox: messages to others, written in the transaction that made them true."""
 
 from collections.abc import Sequence
 from datetime import datetime

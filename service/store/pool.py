@@ -58,7 +58,7 @@ class Pool:
             try:
                 connection = self._next_free() or await self._made()
             except BaseException:
-                self._given_back()
+                self._returned()
                 raise
             self._used.add(connection)
             return connection
@@ -74,7 +74,7 @@ class Pool:
                 connection.close()
             else:
                 self._free.append(connection)
-        self._given_back()
+        self._returned()
 
     def retire(self) -> None:
         """Have no connection of now lent out again: their server is not what it was."""
@@ -111,7 +111,7 @@ class Pool:
         finally:
             self._connecting -= 1
 
-    def _given_back(self) -> None:
+    def _returned(self) -> None:
         self._places.release()
         if self._closed and not self.in_use:
             self._emptied.set()

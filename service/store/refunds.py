@@ -200,7 +200,7 @@ async def begin_refund(db: Database, item: BeginRefund) -> BeginOutcome:
     """Begin a refund; the payment's row lock makes concurrent ones queue up.
 
     So the statement sees what was written during the wait: also the key of the same request, which
-    would else be told that too little is left.
+    would be refused otherwise, for too little is left.
     """
 
     async def begin(transaction: Transaction) -> list[Row]:

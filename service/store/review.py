@@ -140,4 +140,4 @@ async def _refuse_orphan(transaction: Transaction, outcome_item: RecordOutcome) 
         (outcome_item.payment_id, outcome_item.provider_ref),
     )
     if orphans:
-        raise RefusedError("the charge is given back as an orphan", ORPHAN)
+        raise RefusedError("the charge is refunded as an orphan", ORPHAN)

@@ -1,4 +1,4 @@
-"""Payments that wait for their buyer: ask whether the buyer has acted, should no webhook tell."""
+"""Payments that wait for their buyer: ask the provider, in case the webhook was lost."""
 
 from datetime import timedelta
 from typing import Final

@@ -218,7 +218,7 @@ async def _find_or_operate(provider: Provider, attempt: Attempt) -> Charge:
 
 
 async def _operate(provider: Provider, attempt: Attempt) -> Charge:
-    """Capture or cancel; what is refused because the charge has ended is told by its end."""
+    """Capture or cancel; if that is refused because the charge has ended, return how it ended."""
     charge_ref = attempt.payment.provider_ref or ""
     request = HeldRequest(attempt.id, charge_ref, attempt.to_capture)
     call = provider.capture if attempt.operation == "capture" else provider.cancel
@@ -233,16 +233,16 @@ async def record_provider_charge(ctx: Context, attempt: Attempt, charge: Charge)
     """Record an attempt's outcome by the provider's record of its charge, which may have a history.
 
     A charge that was captured and refunded in the dashboard, and failed in the end, took nothing
-    and gave the refund away. How much of it was captured the record doesn't say any more: a person
+    and gave the refund away. The record no longer holds how much of it was captured: a person
     decides. Raises NotSentError or OutcomeUnknownError.
     """
-    if charge.outcome is ChargeOutcome.DECLINED and await _gave_back(ctx, attempt, charge):
+    if charge.outcome is ChargeOutcome.DECLINED and await _was_refunded(ctx, attempt, charge):
         decision = PaymentDecision(PaymentStatus.REVIEW, 0, REFUNDED_AND_FAILED)
         return await record_outcome(ctx, attempt, decision, charge.provider_ref)
     return await _record_answer(ctx, attempt, charge)
 
 
-async def _gave_back(ctx: Context, attempt: Attempt, charge: Charge) -> bool:
+async def _was_refunded(ctx: Context, attempt: Attempt, charge: Charge) -> bool:
     charge_ref = charge.provider_ref or attempt.payment.provider_ref
     if charge_ref is None:
         return False

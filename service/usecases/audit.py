@@ -84,7 +84,7 @@ class Rounds:
 
 
 async def seal(ctx: Context) -> int:
-    """Seal what is due and say so; return how many entries, if more are waiting, else 0.
+    """Seal what is due and log it; return how many entries, if more are waiting, else 0.
 
     The line in the log is the anchor outside the database: see docs/operate/security.md.
     """

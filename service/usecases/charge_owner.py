@@ -1,6 +1,5 @@
-"""Whose a charge is: the provider's own record of it says so, and never an event."""
+"""Whose a charge is: only the provider's own record of it decides, never an event."""
 
-from typing import Final
 from uuid import UUID
 
 from service.domain.payment import Charge
@@ -13,12 +12,6 @@ from service.store.payments import PaymentRow
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
-
-FOREIGN: Final = "foreign"
-"""The charge was never ours: somebody else sells on the same account."""
-
-MISMATCH: Final = "mismatch"
-"""The event says of the charge what the provider's record does not."""
 
 
 class NotYetError(Exception):
@@ -54,24 +47,24 @@ async def _on_record(ctx: Context, event: InboxEvent) -> UUID | None:
 
 
 def is_owner(payment: PaymentRow, charge: Charge) -> bool:
-    """Tell whether a charge was made for a payment: we know it by name, or its record says so."""
+    """Return whether a charge was made for a payment: we have its name, or it names the payment."""
     known = payment.provider_ref is not None and payment.provider_ref == charge.provider_ref
     return known or charge.payment_id == payment.id
 
 
 def bears_out(event: InboxEvent, payment: PaymentRow, charge: Charge) -> bool:
-    """Tell whether the provider's record says of the charge what the event does; log if not."""
+    """Return whether the provider's record of the charge agrees with the event; log if not."""
     claims = (event.payment_id, charge.payment_id), (event.attempt_id, charge.attempt_id)
     contradicted = any(claimed not in (None, recorded) for claimed, recorded in claims)
     known = payment.provider_ref == event.charge_ref
     if is_owner(payment, charge) and (known or not contradicted):
         return True
-    tell_mismatch(payment, event.charge_ref, charge)
+    log_mismatch(payment, event.charge_ref, charge)
     return False
 
 
-def tell_mismatch(payment: PaymentRow, charge_ref: str, charge: Charge) -> None:
-    """Log that a charge was said to be a payment's and is not: by whom, the record does not say."""
+def log_mismatch(payment: PaymentRow, charge_ref: str, charge: Charge) -> None:
+    """Log that an event names a charge as a payment's, and the provider's record does not."""
     _log.error(
         "charge_mismatch",
         payment_id=str(payment.id),

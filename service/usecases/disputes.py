@@ -15,6 +15,7 @@ from service import metric_catalog as m
 from service.domain import dispute as rules
 from service.domain import ledger
 from service.domain.dispute import CLOSED, Dispute, DisputeStatus, ImplausibleError
+from service.domain.inbox import EventOutcome
 from service.domain.ledger import Entry
 from service.domain.money import Money
 from service.errors import ServiceError, StoreUnavailableError
@@ -35,31 +36,26 @@ from service.store.disputes import DisputeRow, Movement, SyncDispute, TimelineEn
 from service.store.fraud_warnings import FraudWarningRow, NewWarning
 from service.store.payments import PaymentRow
 from service.store.record_outcomes import EntryRow
-from service.usecases.charge_owner import FOREIGN
 from service.usecases.context import Context
 from service.usecases.payments import get_payment
 
 _log = get_logger(__name__)
 
-MAX_LOOKS: Final = 5
-"""Of one dispute, when others change it meanwhile: each of them has brought newer news."""
-
-FOLLOWED: Final = "dispute_followed"
-RECORDED: Final = "fraud_warning_recorded"
-UNCHANGED: Final = "no_news"
+MAX_READS: Final = 5
+"""Of one dispute, when others change it meanwhile: each of them had a newer answer."""
 
 
 class NoPaymentError(Exception):
     """No payment of ours has taken the money that is disputed: not yet, or as an orphan."""
 
 
-async def sync(ctx: Context, provider: str, dispute_ref: str) -> str:
+async def sync(ctx: Context, provider: str, dispute_ref: str) -> EventOutcome:
     """Ask the provider for a dispute and bring our row to it; return what came of that.
 
     Raises NoPaymentError, ImplausibleError (a person has to look), NotSentError or
     OutcomeUnknownError.
     """
-    for _ in range(MAX_LOOKS):
+    for _ in range(MAX_READS):
         known = await store.of_reference(ctx.db, provider, dispute_ref)
         dispute_of = await ctx.providers[provider].get_dispute(dispute_ref)
         outcome = await _bring(ctx, provider, known, dispute_of)
@@ -76,12 +72,12 @@ async def sync_of_charge(ctx: Context, provider: str, charge_ref: str) -> None:
             await sync(ctx, provider, dispute_of.provider_ref)
 
 
-async def warn(ctx: Context, provider: str, warning_ref: str) -> str:
+async def warn(ctx: Context, provider: str, warning_ref: str) -> EventOutcome:
     """Ask the provider for a warning of fraud and record it. Raises as `follow`."""
     dispute_of = await ctx.providers[provider].get_fraud_warning(warning_ref)
     payment = await _payment_of(ctx, provider, dispute_of.charge_ref)
     if payment is None:
-        return FOREIGN
+        return EventOutcome.FOREIGN
     item = NewWarning(
         id=new_id(),
         payment_id=payment.id,
@@ -94,12 +90,12 @@ async def warn(ctx: Context, provider: str, warning_ref: str) -> str:
         at=ctx.now(),
     )
     if not await fraud_warnings.record(ctx.db, item):
-        return UNCHANGED
+        return EventOutcome.UNCHANGED
     ctx.metrics.inc(m.FRAUD_WARNINGS, provider=provider)
     _log.warning(
         "fraud_warning_created", fraud_type=dispute_of.fraud_type, actionable=dispute_of.actionable
     )
-    return RECORDED
+    return EventOutcome.FRAUD_WARNING_RECORDED
 
 
 async def list_disputes(ctx: Context, payment_id: UUID, user_id: str) -> list[DisputeRow]:
@@ -120,17 +116,17 @@ async def of_payment(
 
 async def _bring(
     ctx: Context, provider: str, known: DisputeRow | None, dispute_of: ProviderDispute
-) -> str | None:
+) -> EventOutcome | None:
     """Write what changed; None if our row has changed since it was read."""
     payment = await _payment_of(ctx, provider, dispute_of.charge_ref)
     if payment is None:
-        return FOREIGN
+        return EventOutcome.FOREIGN
     if dispute_of.dispute is None:
         raise ImplausibleError(f"the dispute can't be one of ours: {dispute_of.unreadable}")
     before, now = as_dispute(known) if known else None, dispute_of.dispute
     rules.check(before, now, Money(payment.amount_minor, payment.currency))
     if before == now and known is not None and known.reason == dispute_of.reason:
-        return UNCHANGED
+        return EventOutcome.UNCHANGED
     if not await store.sync(ctx.db, _item(ctx, payment, known, dispute_of, now)):
         return None
     if before is None or before.status is not now.status:
@@ -142,7 +138,7 @@ async def _bring(
             currency=now.amount.currency,
             reason=dispute_of.reason,
         )
-    return FOLLOWED
+    return EventOutcome.DISPUTE_SYNCED
 
 
 async def _payment_of(ctx: Context, provider: str, charge_ref: str) -> PaymentRow | None:
@@ -160,7 +156,7 @@ async def _payment_of(ctx: Context, provider: str, charge_ref: str) -> PaymentRo
 
 
 async def _is_foreign(ctx: Context, provider: str, charge_ref: str) -> bool:
-    """Tell whether somebody else on the same account made a charge: it names no payment."""
+    """Return whether a charge is somebody else's on the same account: it names no payment."""
     try:
         charge = await ctx.providers[provider].get_charge(charge_ref)
     except ChargeOpenError as error:
@@ -219,7 +215,7 @@ def _closed_at(ctx: Context, known: DisputeRow | None, now: Dispute) -> datetime
 
 
 def _movements(provider: str, before: Dispute | None, now: Dispute) -> Iterator[Movement]:
-    """Yield what the ledger gets: the difference between two words of the provider."""
+    """Yield what the ledger gets: the difference between two reports of the provider."""
     withdrawn = now.withdrawn_minor - (before.withdrawn_minor if before else 0)
     reinstated = now.reinstated_minor - (before.reinstated_minor if before else 0)
     lost = now.lost_minor - (before.lost_minor if before else 0)
@@ -256,7 +252,7 @@ def _timeline(
         yield TimelineEntry("dispute_changed", {**facts, **due})
     withdrawn = now.withdrawn_minor - (before.withdrawn_minor if before else 0)
     reinstated = now.reinstated_minor - (before.reinstated_minor if before else 0)
-    for word, minor in (("withdrawn", withdrawn), ("reinstated", reinstated)):
+    for direction, minor in (("withdrawn", withdrawn), ("reinstated", reinstated)):
         if minor > 0:
             moved = {"amount_minor": minor, "currency": now.amount.currency}
-            yield TimelineEntry(f"dispute_funds_{word}", moved)
+            yield TimelineEntry(f"dispute_funds_{direction}", moved)

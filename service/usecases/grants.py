@@ -15,7 +15,7 @@ _log = get_logger(__name__)
 
 
 async def give_up_if_hopeless(ctx: Context, message: Message, error: LibraryError) -> bool:
-    """Give up a grant that the Library refuses, or has not taken for too long; tell whether."""
+    """Give up a grant that the Library refuses, or has not taken for too long; return whether."""
     reason = _reason(ctx, message, error)
     if message.topic != GRANT or reason is None:
         return False

@@ -75,12 +75,12 @@ _REFUSALS: Final = {
     ),
     Begun.DISPUTED: _Refusal(
         e.PaymentDisputedError,
-        "The buyer's bank disputes this payment: what it decides is what is given back",
+        "The buyer's bank disputes this payment: the bank decides what is refunded",
     ),
     Begun.REFUND_TOO_LARGE: _Refusal(e.RefundExceedsCapturedError),
     Begun.REF_TAKEN: _Refusal(
         e.ValidationFailedError,
-        "belongs to another {noun}, or is being given back",
+        "belongs to another {noun}, or is being refunded",
         "$.evidence.provider_ref",
     ),
 }

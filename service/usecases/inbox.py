@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from service import metric_catalog as m
 from service.domain.dispute import ImplausibleError
+from service.domain.inbox import EventOutcome
 from service.domain.payment import (
     CLOSED,
     OPERATED,
@@ -42,7 +43,7 @@ from service.store.inbox import InboxEvent, NewEvent, Reopen
 from service.store.payments import Attempt, PaymentRow
 from service.usecases import disputes, orphans, provider_refunds, reversals
 from service.usecases.attempts import record_provider_charge
-from service.usecases.charge_owner import FOREIGN, MISMATCH, NotYetError, bears_out, find_owner
+from service.usecases.charge_owner import NotYetError, bears_out, find_owner
 from service.usecases.context import Context
 from service.usecases.refunds import reconcile_refund
 
@@ -65,7 +66,7 @@ completer comes after."""
 
 
 _OPEN_REFUNDS: Final = frozenset({RefundStatus.PENDING, RefundStatus.UNKNOWN})
-_TOLD: Final = frozenset(
+_ALIKE: Final = frozenset(
     {PaymentStatus.SUCCEEDED, PaymentStatus.AUTHORIZED, PaymentStatus.REQUIRES_ACTION}
 )
 """Statuses that are called as the outcome of the charge is, and that may still change."""
@@ -73,9 +74,8 @@ _TOLD: Final = frozenset(
 REFUNDED: Final = "charge.refunded"
 """Stripe's event of a charge that was refunded, also in the dashboard; its status stays."""
 
-UNCHANGED, RECORDED = "no_news", "settled"
-_COUNTED: Final = frozenset({FOREIGN, MISMATCH})
-"""Outcomes that the metrics tell from those of our own events."""
+_COUNTED: Final = frozenset({EventOutcome.FOREIGN, EventOutcome.MISMATCH})
+"""Outcomes that the metrics count apart."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -177,7 +177,7 @@ async def _park(ctx: Context, event: InboxEvent, reason: str) -> None:
     _log.error("webhook_parked", event_type=event.type, reason=reason)
 
 
-async def _apply(ctx: Context, event: InboxEvent) -> str:
+async def _apply(ctx: Context, event: InboxEvent) -> EventOutcome:
     if event.provider not in ctx.providers:
         raise NotYetError("the provider is not configured here")
     match event.kind:
@@ -191,7 +191,7 @@ async def _apply(ctx: Context, event: InboxEvent) -> str:
             return await _charge(ctx, event)
 
 
-async def _refund(ctx: Context, event: InboxEvent) -> str:
+async def _refund(ctx: Context, event: InboxEvent) -> EventOutcome:
     due = await store.find_refund(ctx.db, event)
     if due is None:
         return await _foreign_refund(ctx, event)
@@ -202,22 +202,23 @@ async def _refund(ctx: Context, event: InboxEvent) -> str:
         await reconcile_refund(ctx, due)
         recorded = await refund_store.get_refund(ctx.db, refund.id)
         if recorded is None or recorded.status == event.claimed_status:
-            return RECORDED  # otherwise another may have recorded it, by an older answer
+            return EventOutcome.RECORDED
+        # Another process has recorded it, perhaps by an older answer.
     payment = await payments.get_payment(ctx.db, refund.payment_id)
-    followed = await _sync_refunds(ctx, payment) if payment else UNCHANGED
-    return RECORDED if is_open else followed
+    followed = await _sync_refunds(ctx, payment) if payment else EventOutcome.UNCHANGED
+    return EventOutcome.RECORDED if is_open else followed
 
 
-async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
+async def _foreign_refund(ctx: Context, event: InboxEvent) -> EventOutcome:
     """Adopt a refund that none of ours is: it was made in the provider's dashboard."""
     orphan = await orphan_store.of_charge(ctx.db, event.provider, event.charge_ref)
     if orphan is not None:
         return await orphans.poll_refund(ctx, orphan)
     payment = await find_owner(ctx, event)
     if payment is None:
-        return FOREIGN
+        return EventOutcome.FOREIGN
     bind(payment_id=str(payment.id), user_id=payment.user_id)
-    if not payment.captured_minor:  # what was given back was captured before, unheard of
+    if not payment.captured_minor:  # it was captured before, and no event of that has come
         outcome = await _of_payment(ctx, event, payment)
         payment = await payments.get_payment(ctx.db, payment.id) or payment
         if payment.status in CLOSED or payment.failure_code == REFUNDED_AND_FAILED:
@@ -227,19 +228,19 @@ async def _foreign_refund(ctx: Context, event: InboxEvent) -> str:
     return await _sync_refunds(ctx, payment)
 
 
-async def _sync_refunds(ctx: Context, payment: PaymentRow) -> str:
-    return RECORDED if await provider_refunds.sync(ctx, payment) else UNCHANGED
+async def _sync_refunds(ctx: Context, payment: PaymentRow) -> EventOutcome:
+    return EventOutcome.of(changed=await provider_refunds.sync(ctx, payment))
 
 
-async def _charge(ctx: Context, event: InboxEvent) -> str:
+async def _charge(ctx: Context, event: InboxEvent) -> EventOutcome:
     payment = await find_owner(ctx, event)
     if payment is None:
-        return FOREIGN
+        return EventOutcome.FOREIGN
     bind(payment_id=str(payment.id), user_id=payment.user_id)
     return await _of_payment(ctx, event, payment)
 
 
-async def _of_payment(ctx: Context, event: InboxEvent, payment: PaymentRow) -> str:
+async def _of_payment(ctx: Context, event: InboxEvent, payment: PaymentRow) -> EventOutcome:
     status = PaymentStatus(payment.status)
     stray = payment.provider_ref not in (None, event.charge_ref)
     if stray or status in CLOSED:
@@ -247,14 +248,14 @@ async def _of_payment(ctx: Context, event: InboxEvent, payment: PaymentRow) -> s
     if status is PaymentStatus.SUCCEEDED:
         return await _captured(ctx, event, payment)
     if status in (PaymentStatus.REVIEW, PaymentStatus.REVERSED):
-        return UNCHANGED  # for a person to decide, or done
+        return EventOutcome.UNCHANGED  # for a person to decide, or done
     charge = await ctx.providers[event.provider].get_charge(event.charge_ref)
     if not bears_out(event, payment, charge):
-        return MISMATCH
+        return EventOutcome.MISMATCH
     return await _advance(ctx, event, payment, charge)
 
 
-async def _captured(ctx: Context, event: InboxEvent, payment: PaymentRow) -> str:
+async def _captured(ctx: Context, event: InboxEvent, payment: PaymentRow) -> EventOutcome:
     """Look what became of a charge that was booked, if its event says something new of it.
 
     The event of its own success comes with every payment, and is not worth a call.
@@ -262,17 +263,19 @@ async def _captured(ctx: Context, event: InboxEvent, payment: PaymentRow) -> str
     if event.type == REFUNDED:
         return await _sync_refunds(ctx, payment)
     if event.claimed_status == ChargeOutcome.SUCCEEDED:
-        return UNCHANGED
+        return EventOutcome.UNCHANGED
     charge = await ctx.providers[event.provider].get_charge(event.charge_ref)
-    return RECORDED if await reversals.reverse_capture(ctx, payment, charge) else UNCHANGED
+    return EventOutcome.of(changed=await reversals.reverse_capture(ctx, payment, charge))
 
 
-async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge: Charge) -> str:
+async def _advance(
+    ctx: Context, event: InboxEvent, payment: PaymentRow, charge: Charge
+) -> EventOutcome:
     attempt = await payments.open_attempt(ctx.db, payment.id)
     if attempt is None:
         attempt = await reopen(ctx, event.event_id, payment, charge)
         if attempt is None:
-            return UNCHANGED
+            return EventOutcome.UNCHANGED
         return await record_provider_update(ctx, attempt, charge)
     if attempt.operation != "charge":
         return await _record_operation(ctx, attempt, charge)
@@ -282,19 +285,19 @@ async def _advance(ctx: Context, event: InboxEvent, payment: PaymentRow, charge:
     return await record_provider_update(ctx, attempt, charge)
 
 
-async def _record_operation(ctx: Context, attempt: Attempt, charge: Charge) -> str:
+async def _record_operation(ctx: Context, attempt: Attempt, charge: Charge) -> EventOutcome:
     if charge.outcome is OPERATED.get(attempt.operation) or charge.captured:
         return await record_provider_update(ctx, attempt, charge)
     if charge.outcome in (ChargeOutcome.AUTHORIZED, ChargeOutcome.REQUIRES_ACTION):
-        return UNCHANGED  # the operation has not happened yet
+        return EventOutcome.UNCHANGED  # the operation has not happened yet
     raise NotYetError(f"{attempt.operation} is under way, and the charge is {charge.outcome}")
 
 
 async def reopen(ctx: Context, cause: str, payment: PaymentRow, charge: Charge) -> Attempt | None:
     """Give a payment that waits for the buyer or for us an attempt; None if nothing changed.
 
-    `cause` is the event or whatever else brought the news. Raises NotYetError.
-    A charge that the provider has given up is a cancellation. Any other news of a payment that
+    `cause` names the event, or what else found the change. Raises NotYetError.
+    A charge that the provider has canceled is a cancellation. Any other update of a payment that
     waits for the buyer makes it `processing` again. One that is held was captured, as much of it as
     the provider says: in its dashboard, for instance.
     """
@@ -334,7 +337,7 @@ def _is_update(status: PaymentStatus, outcome: ChargeOutcome) -> bool:
     raise NotYetError(f"the payment is {status} and has no attempt")  # it has just got its outcome
 
 
-async def record_provider_update(ctx: Context, attempt: Attempt, charge: Charge) -> str:
+async def record_provider_update(ctx: Context, attempt: Attempt, charge: Charge) -> EventOutcome:
     """Record what the provider says of its charge now.
 
     Raises NotYetError if another has recorded it by an older answer, which this one contradicts.
@@ -342,6 +345,6 @@ async def record_provider_update(ctx: Context, attempt: Attempt, charge: Charge)
     recorded = await record_provider_charge(ctx, attempt, charge)
     if not recorded.applied:
         present = await payments.get_payment(ctx.db, attempt.payment.id)
-        if present and present.status in _TOLD and present.status.value != charge.outcome.value:
+        if present and present.status in _ALIKE and present.status.value != charge.outcome.value:
             raise NotYetError(f"the payment is {present.status} by an older answer")
-    return RECORDED
+    return EventOutcome.RECORDED

@@ -1,4 +1,4 @@
-"""Money that could not be given back: an operator has it tried again, or says how it was done.
+"""Money that could not be refunded: an operator retries the refund, or records how it was done.
 
 `retry` tries the refund once more. `record` books it as done, on the operator's evidence: a refund
 made at the provider's dashboard, or a transfer. Of two operators one decides.
@@ -43,7 +43,7 @@ async def retry_orphan(ctx: Context, command: AdminCommand) -> CommandResponse:
 
 
 async def record_orphan(ctx: Context, command: AdminCommand) -> CommandResponse:
-    """Book an orphan in review as given back; 200 with the orphan. Raises as retry_orphan."""
+    """Book an orphan in review as refunded; 200 with the orphan. Raises as retry_orphan."""
     orphan = await _orphan(ctx, command.subject_id)
     ref = _reference(command, orphan.amount_minor)
     done = replace(orphan, status="refunded", refund_ref=ref, last_error=None)
@@ -177,7 +177,7 @@ def _reference(command: AdminCommand, amount_minor: int) -> str:
     evidence = command.evidence
     # Nothing is left if it was decided before: then this is a repeat, or is refused for that.
     if amount_minor and evidence.amount_minor not in (None, amount_minor):
-        raise invalid("$.evidence.amount", f"what is to be given back is {amount_minor}")
+        raise invalid("$.evidence.amount", f"what is to be refunded is {amount_minor}")
     if evidence.provider_ref is None:
         raise invalid("$.evidence.provider_ref", "needed: name the refund or the transfer")
     return evidence.provider_ref

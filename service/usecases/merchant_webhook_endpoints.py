@@ -73,8 +73,8 @@ async def register(ctx: Context, item: Register, by: By) -> WithSecret:
     now, identifier = ctx.now(), new_id()
     types = list(dict.fromkeys(item.event_types or ALL_TYPES))
     new = NewEndpoint(identifier, item.url, [*types], item.description, key_name, now)
-    told = {"url": item.url, "event_types": types}
-    action = audit.entry(ctx, "webhook_endpoint", identifier, "register", by, **told)
+    facts = {"url": item.url, "event_types": types}
+    action = audit.entry(ctx, "webhook_endpoint", identifier, "register", by, **facts)
     try:
         row = await store.create(ctx.db, new, action)
     except UrlTakenError:

@@ -169,7 +169,7 @@ def _unavailable(game: Game | None, currency: str) -> str:
 def _refuse_unpayable(ctx: Context, games: Sequence[Game | None], command: CreateOrder) -> None:
     """Raise AmountNotPayableError if no provider takes the total, before anything computes with it.
 
-    Prices are the catalog's, which may say any integer.
+    Prices are the catalog's, and may be any integer.
     """
     currency = command.currency
     minor = sum(

@@ -1,4 +1,4 @@
-"""Money that a provider took and that pays nothing: recorded, given back, and told of.
+"""Orphan captures: money that a provider took and that pays nothing. Recorded and refunded.
 
 A payment that is closed is never opened again: its order may be canceled, or paid by another one.
 """
@@ -9,6 +9,7 @@ from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from service import metric_catalog as m
+from service.domain.inbox import EventOutcome
 from service.domain.money import Money
 from service.domain.payment import CLOSED, Charge, ChargeOutcome
 from service.events import ORPHAN_REACHED
@@ -27,7 +28,7 @@ from service.store import orphans as store
 from service.store import payments
 from service.store.orphans import NewOrphan, OrphanRow
 from service.store.payments import PaymentRow
-from service.usecases.charge_owner import MISMATCH, tell_mismatch
+from service.usecases.charge_owner import log_mismatch
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -37,13 +38,8 @@ MAX_RETRY_S: Final = 3_600.0
 MAX_ATTEMPTS: Final = 30
 """With waits up to 5 s, doubling to an hour, that is ten hours; then a person gives it back."""
 
-RECORDED: Final = "orphan_recorded"
-RELEASED: Final = "hold_released"
-RETURNED: Final = "orphan_refund_reversed"
-UNCHANGED: Final = "no_news"
 
-
-async def check_charge(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
+async def check_charge(ctx: Context, payment: PaymentRow, charge_ref: str) -> EventOutcome:
     """Ask what became of a charge that doesn't pay its payment, and undo what it has done.
 
     Only of a charge that the provider has on record for this payment; others are not ours to undo.
@@ -51,15 +47,15 @@ async def check_charge(ctx: Context, payment: PaymentRow, charge_ref: str) -> st
     """
     charge = await ctx.providers[payment.provider].get_charge(charge_ref)
     if charge.payment_id != payment.id:
-        tell_mismatch(payment, charge_ref, charge)
-        return MISMATCH
+        log_mismatch(payment, charge_ref, charge)
+        return EventOutcome.MISMATCH
     match charge.outcome:
         case ChargeOutcome.SUCCEEDED:
             return await _record(ctx, payment, charge_ref, charge)
         case ChargeOutcome.AUTHORIZED:
             return await _release(ctx, payment, charge_ref)
         case _:
-            return UNCHANGED
+            return EventOutcome.UNCHANGED
 
 
 async def check_if_closed(ctx: Context, payment_id: UUID, charge_ref: str) -> None:
@@ -83,29 +79,29 @@ async def refund_orphan(ctx: Context, orphan: OrphanRow) -> None:
     await _record_outcome(ctx, orphan, result)
 
 
-async def poll_refund(ctx: Context, orphan: OrphanRow) -> str:
+async def poll_refund(ctx: Context, orphan: OrphanRow) -> EventOutcome:
     """Look whether the refund of an orphan stands; one that came back is for people to decide.
 
     While it is under way its own worker asks until it knows. Raises NotSentError or
     OutcomeUnknownError.
     """
     if orphan.status != "refunded":
-        return UNCHANGED
+        return EventOutcome.UNCHANGED
     provider = ctx.providers[orphan.provider]
     for found in await provider.list_refunds(orphan.provider_ref):
         if (found.provider_ref, found.status) == (orphan.refund_ref, "failed"):
             return await _came_back(ctx, orphan, found.failure_code or "reversed")
-    return UNCHANGED
+    return EventOutcome.UNCHANGED
 
 
-async def _came_back(ctx: Context, orphan: OrphanRow, error: str) -> str:
+async def _came_back(ctx: Context, orphan: OrphanRow, error: str) -> EventOutcome:
     if not await store.came_back(
         ctx.db, orphan, error=error, correlation_id=correlation_id(), at=ctx.now()
     ):
-        return UNCHANGED
+        return EventOutcome.UNCHANGED
     ctx.metrics.inc(m.REVERSALS, kind="orphan_refund", provider=orphan.provider)
     _log.error("orphan_capture_review", **_facts(orphan.id), failure_code=error)
-    return RETURNED
+    return EventOutcome.ORPHAN_REFUND_REVERSED
 
 
 async def _refund(provider: Provider, orphan: OrphanRow) -> RefundResult:
@@ -128,7 +124,9 @@ async def _refund(provider: Provider, orphan: OrphanRow) -> RefundResult:
     return await provider.refund(requests[-1])
 
 
-async def _record(ctx: Context, payment: PaymentRow, charge_ref: str, charge: Charge) -> str:
+async def _record(
+    ctx: Context, payment: PaymentRow, charge_ref: str, charge: Charge
+) -> EventOutcome:
     if charge.amount is None or not charge.captured:
         raise OutcomeUnknownError("the charge's amount cannot be read")
     item = NewOrphan(
@@ -151,16 +149,16 @@ async def _record(ctx: Context, payment: PaymentRow, charge_ref: str, charge: Ch
             amount_minor=item.amount_minor,
             currency=item.currency,
         )
-    return RECORDED
+    return EventOutcome.ORPHAN_RECORDED
 
 
-async def _release(ctx: Context, payment: PaymentRow, charge_ref: str) -> str:
+async def _release(ctx: Context, payment: PaymentRow, charge_ref: str) -> EventOutcome:
     """Let go of money that is held for nothing; the key follows from the charge, so it is one."""
     key = uuid5(NAMESPACE_URL, f"release:{payment.provider}:{charge_ref}")
     amount = Money(payment.amount_minor, payment.currency)
     result = await ctx.providers[payment.provider].cancel(HeldRequest(key, charge_ref, amount))
     _log.warning("orphan_hold_released", provider_ref=charge_ref, outcome=result.outcome)
-    return RELEASED
+    return EventOutcome.HOLD_RELEASED
 
 
 async def _record_outcome(ctx: Context, orphan: OrphanRow, result: RefundResult) -> None:
@@ -172,8 +170,8 @@ async def _record_outcome(ctx: Context, orphan: OrphanRow, result: RefundResult)
     if await store.record_outcome(
         ctx.db, orphan, status, refund_ref=ref, error=error, at=ctx.now()
     ):
-        say = _log.warning if status == "refunded" else _log.error
-        say(ORPHAN_REACHED[status], **_facts(orphan.id), failure_code=error)
+        emit = _log.warning if status == "refunded" else _log.error
+        emit(ORPHAN_REACHED[status], **_facts(orphan.id), failure_code=error)
 
 
 async def _put_off(ctx: Context, orphan: OrphanRow, reason: str) -> None:

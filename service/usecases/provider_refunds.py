@@ -31,7 +31,7 @@ REASON: Final = "made_at_provider"
 
 
 async def sync(ctx: Context, payment: PaymentRow) -> bool:
-    """Make our refunds of a captured payment what the provider says; tell whether any changed.
+    """Bring our refunds of a captured payment to the provider's; return whether any changed.
 
     Raises NotSentError, OutcomeUnknownError, and RefusedError for one that doesn't fit yet because
     a refund of ours holds the amount.

@@ -1,4 +1,4 @@
-"""The part of a reconciliation run that is about disputes: whoever missed an event is told here.
+"""The part of a reconciliation run that is about disputes: it finds what a lost event hid.
 
 A dispute that differs is brought to what the provider says, as an event would have done. What
 can't be brought is a difference, for a person.

@@ -62,7 +62,7 @@ async def record_outcome(
 ) -> Outcome:
     """Record the outcome of the attempt; without `keep_answer` its request may be sent again.
 
-    What is only `supposed`, for the provider has not said it, counts while the attempt is ours:
+    What is only `supposed`, without an answer of the provider, counts while the attempt is ours:
     who took it over may know better. Raises IdempotencyKeyInFlightError then.
     """
     payment = replace(

@@ -92,7 +92,7 @@ async def list_refunds(ctx: Context, payment_id: UUID, user_id: str) -> list[Ref
 async def reconcile_refund(ctx: Context, due: DueRefund) -> CommandResponse:
     """Ask the provider what became of a refund; if it has no record, send it under the same key.
 
-    Raises OutcomeUnknownError if it does not say and the refund is another's to resolve.
+    Raises OutcomeUnknownError without an answer, if the refund is another's to resolve.
     """
     request = _request(due)
     try:
@@ -205,7 +205,7 @@ async def _record_outcome(
 
 
 def count_order(ctx: Context, recorded: RecordedOutcome) -> None:
-    """Count an order of which everything was given back just now."""
+    """Count an order that was refunded in full just now."""
     if recorded.order_refunded:
         ctx.metrics.inc(m.ORDERS, status="refunded")
 

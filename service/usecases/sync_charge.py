@@ -1,4 +1,4 @@
-"""What became of a charge at its provider, made ours: whatever nobody told us of.
+"""Bring a payment to its charge at the provider, where no event of a change has come.
 
 Reconciliation ends here with what a lost event would have brought: refunds and captures that were
 made in the provider's dashboard, and what the provider has taken back.
@@ -14,7 +14,7 @@ CAUSE = "reconciliation"
 
 
 async def sync_charge(ctx: Context, payment: PaymentRow) -> bool:
-    """Make our books of a payment's charge what the provider's are; tell whether any changed.
+    """Bring our books of a payment's charge to the provider's; return whether any changed.
 
     Raises NotSentError, OutcomeUnknownError, RefusedError and NotYetError for what can't be done
     now.

@@ -154,31 +154,31 @@ def test_who_holds_the_lock_is_named(empty_database_url: str, files: Path) -> No
 
 def test_a_long_reader_is_waited_for_and_named(owner_url: str, files: Path) -> None:
     (files / "0900_note.sql").write_text("ALTER TABLE payments ADD COLUMN note text;")
-    told: list[Waiting] = []
+    waits: list[Waiting] = []
     with reading(owner_url) as reader:
         pid = reader.info.backend_pid
         with pytest.raises(MigrationError) as raised:
-            migrate.apply(owner_url, patience=Patience(0.5, in_all_s=3), tell=told.append)
+            migrate.apply(owner_url, patience=Patience(0.5, in_all_s=3), report=waits.append)
     said = str(raised.value)
     assert "0900_note has waited" in said
     assert f"pid {pid} (psql of Ada, user " in said
     assert "idle in transaction since 20" in said
     assert "SELECT count(*) FROM payments" in said
-    assert told
-    assert told[0].migration == "0900_note"
+    assert waits
+    assert waits[0].migration == "0900_note"
 
 
 def test_it_goes_on_when_the_reader_is_gone(owner_url: str, files: Path) -> None:
     (files / "0900_note.sql").write_text("ALTER TABLE payments ADD COLUMN note text;")
-    told: list[Waiting] = []
+    waits: list[Waiting] = []
     with reading(owner_url) as reader:
 
         def end_the_reader(waiting: Waiting) -> None:
-            told.append(waiting)
+            waits.append(waiting)
             reader.rollback()
 
-        assert migrate.apply(owner_url, patience=QUICK, tell=end_the_reader) == ["0900_note"]
-    assert len(told) in (1, 2)  # a second one if the rollback came during the next try
+        assert migrate.apply(owner_url, patience=QUICK, report=end_the_reader) == ["0900_note"]
+    assert len(waits) in (1, 2)  # a second one if the rollback came during the next try
 
 
 async def test_a_long_reader_never_makes_the_api_unready(
@@ -237,6 +237,6 @@ def test_a_file_that_fails_is_as_if_it_never_began(empty_database_url: str, file
 
 def test_nobody_is_told_when_nobody_is_in_the_way(empty_database_url: str, files: Path) -> None:
     (files / "0001_one.sql").write_text("CREATE TABLE one (a integer);")
-    told: list[Waiting] = []
-    assert migrate.apply(empty_database_url, tell=told.append) == ["0001_one"]
-    assert told == []
+    waits: list[Waiting] = []
+    assert migrate.apply(empty_database_url, report=waits.append) == ["0001_one"]
+    assert waits == []
