@@ -8,12 +8,13 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -88,6 +89,14 @@ def bind_correlation(identifier: str, **fields: Any) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+def bind_payment(
+    identifier: str, payment_id: UUID, user_id: str, provider: str, **fields: Any
+) -> AbstractContextManager[None]:
+    """Run background work on a payment under a correlation id."""
+    facts = {"payment_id": str(payment_id), "user_id": user_id, "provider": provider}
+    return bind_correlation(identifier, **facts, **fields)
 
 
 def add_facts(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -12,7 +12,8 @@ from uuid import UUID
 import msgspec
 
 from service.domain.dispute import DisputeReview, DisputeStatus
-from service.store.database import Database, Row, Transaction
+from service.store.database import Database
+from service.store.payments import fetch_locked
 from service.store.record_outcomes import EntryRow
 from service.store.rows import Page, Select, rows_of
 
@@ -155,16 +156,7 @@ async def sync(db: Database, item: SyncDispute) -> bool:
     values = msgspec.structs.asdict(item)
     values["movements"] = _json(item.movements)
     values["timeline"] = _json(item.timeline)
-
-    async def work(transaction: Transaction) -> list[Row]:
-        # In a statement before, like every writer of a payment, so that the next one sees what was
-        # written during the wait: a refund, or another dispute.
-        await transaction.fetch(
-            "SELECT 1 FROM payments WHERE id = %s FOR UPDATE", (item.payment_id,)
-        )
-        return await transaction.fetch(_FOLLOW, values)
-
-    return bool((await db.transact(work))[0][0])
+    return bool((await fetch_locked(db, item.payment_id, _FOLLOW, values))[0][0])
 
 
 async def get(db: Database, dispute_id: UUID) -> DisputeRow | None:

@@ -163,7 +163,7 @@ async def record_outcome(
 ) -> bool:
     """End an orphan as `refunded` or leave it to people (`review`); False if it had ended.
 
-    A refund counts whoever reports it. A failure doesn't once a later try is under way, which may be
+    A refund counts whoever reports it. A failure does not, once a later try is under way: it may be
     at the provider while people decide.
     """
     rows = await db.fetch(

@@ -9,7 +9,7 @@ import msgspec
 from service.domain.ledger import TransactionKind
 from service.domain.money import Money
 from service.domain.payment import CaptureMethod, Operation, PaymentStatus
-from service.store.database import Database, Row, Transaction
+from service.store.database import Database, Parameters, Row, Transaction
 from service.store.rows import Page, Select, Timestamp, row_of, rows_of
 
 _LAST_CORRELATION: Final = """
@@ -217,3 +217,13 @@ async def lock_payment(transaction: Transaction, payment_id: UUID) -> None:
     It is a statement of its own, because one sees nothing that was written while it waited.
     """
     await transaction.fetch("SELECT 1 FROM payments WHERE id = %s FOR UPDATE", (payment_id,))
+
+
+async def fetch_locked(db: Database, payment_id: UUID, sql: str, values: Parameters) -> list[Row]:
+    """Run a statement while the payment is locked, both as one transaction; return its rows."""
+
+    async def work(transaction: Transaction) -> list[Row]:
+        await lock_payment(transaction, payment_id)
+        return await transaction.fetch(sql, values)
+
+    return await db.transact(work)

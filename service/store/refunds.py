@@ -10,7 +10,7 @@ from service.domain.refund import RefundOrigin, RefundStatus
 from service.store import idempotency as keys
 from service.store.database import Database, Row, Transaction
 from service.store.idempotency import BeginOutcome, Claim, begin_outcome
-from service.store.payments import lock_payment
+from service.store.payments import fetch_locked, lock_payment
 from service.store.record_outcomes import RecordedOutcome
 from service.store.rows import Select, row_of
 
@@ -202,12 +202,8 @@ async def begin_refund(db: Database, item: BeginRefund) -> BeginOutcome:
     So the statement sees what was written during the wait: also the key of the same request, which
     would be refused otherwise, for too little is left.
     """
-
-    async def begin(transaction: Transaction) -> list[Row]:
-        await lock_payment(transaction, item.payment_id)
-        return await transaction.fetch(_BEGIN, (msgspec.json.encode([item]).decode(),))
-
-    return begin_outcome(*(await db.transact(begin))[0])
+    values = (msgspec.json.encode([item]).decode(),)
+    return begin_outcome(*(await fetch_locked(db, item.payment_id, _BEGIN, values))[0])
 
 
 async def record_refund_outcome(db: Database, item: RecordRefundOutcome) -> RecordedOutcome:

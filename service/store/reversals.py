@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from service.store.database import Database, Transaction
-from service.store.payments import lock_payment
+from service.store.payments import fetch_locked, lock_payment
 from service.store.record_outcomes import RecordedOutcome
 from service.store.refunds import ENTRIES, RecordRefundOutcome, record_refund_outcome_within
 
@@ -149,24 +149,14 @@ RETURNING payment_id
 
 async def reverse_refund(db: Database, payment_id: UUID, item: ReverseRefund) -> bool:
     """Take back a refund that has succeeded; False if it was taken back before."""
-
-    async def reverse(transaction: Transaction) -> bool:
-        await lock_payment(transaction, payment_id)
-        rows = await transaction.fetch(_REVERSE_REFUND, msgspec.structs.asdict(item))
-        return bool(rows[0][0])
-
-    return await db.transact(reverse)
+    rows = await fetch_locked(db, payment_id, _REVERSE_REFUND, msgspec.structs.asdict(item))
+    return bool(rows[0][0])
 
 
 async def reverse_capture(db: Database, item: ReverseCapture) -> bool:
     """Take back a capture and all that followed from it; False if it was taken back before."""
-
-    async def reverse(transaction: Transaction) -> bool:
-        await lock_payment(transaction, item.payment_id)
-        rows = await transaction.fetch(_REVERSE_CAPTURE, msgspec.structs.asdict(item))
-        return bool(rows[0][0])
-
-    return await db.transact(reverse)
+    rows = await fetch_locked(db, item.payment_id, _REVERSE_CAPTURE, msgspec.structs.asdict(item))
+    return bool(rows[0][0])
 
 
 async def adopt_refund(

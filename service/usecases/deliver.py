@@ -7,7 +7,7 @@ from typing import Final
 from service import metric_catalog as m
 from service.errors import IllegalTransitionError, NotFoundError
 from service.integrations.library import LibraryError, LibraryRefusedError
-from service.logs import bind_correlation, get_logger
+from service.logs import bind_payment, get_logger
 from service.retry import full_jitter_s
 from service.store import outbox as store
 from service.store import outbox_review
@@ -39,11 +39,8 @@ async def deliver(ctx: Context, message: Message) -> bool:
     A crash between the Library's answer and our record delivers it again, which changes nothing:
     grants carry our id.
     """
-    with bind_correlation(
-        message.correlation_id,
-        payment_id=str(message.payment_id),
-        user_id=message.user_id,
-        provider=message.provider,
+    with bind_payment(
+        message.correlation_id, message.payment_id, message.user_id, message.provider
     ):
         try:
             await _send(ctx, message)

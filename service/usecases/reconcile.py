@@ -18,7 +18,7 @@ from service.domain.reconciliation import DifferenceKind
 from service.errors import NotFoundError
 from service.ids import new_id
 from service.integrations.library import LibraryError, LibraryGrant
-from service.logs import bind_correlation, correlation_id, get_logger
+from service.logs import bind_payment, correlation_id, get_logger
 from service.providers.port import NotSentError, OutcomeUnknownError, ProviderCharge
 from service.store import payments
 from service.store import reconciliation as store
@@ -298,12 +298,7 @@ class _Job:
         payment = await payments.get_payment(self.ctx.db, payment_id)
         if payment is None:
             return False
-        with bind_correlation(
-            correlation_id(),
-            payment_id=str(payment.id),
-            user_id=payment.user_id,
-            provider=payment.provider,
-        ):
+        with bind_payment(correlation_id(), payment.id, payment.user_id, payment.provider):
             try:
                 return await sync_charge(self.ctx, payment)
             except (NotSentError, OutcomeUnknownError, RefusedError, NotYetError) as error:

@@ -82,8 +82,3 @@ async def reverse_capture(ctx: Context, payment: PaymentRow, charge: Charge) -> 
         declined=False,
     )
     return True
-
-
-async def measure(ctx: Context) -> None:
-    """Set the gauge from the database; every replica shows the same."""
-    ctx.metrics.set(m.REVERSALS_OPEN, await store.open_count(ctx.db))

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from service.errors import IdempotencyKeyInFlightError
-from service.logs import bind_correlation, get_logger
+from service.logs import bind_payment, get_logger
 from service.store import payments, refunds
 from service.store.payments import Attempt
 from service.store.refunds import DueRefund
@@ -37,24 +37,19 @@ async def run_once(ctx: Context) -> int:
 
 async def _payment(ctx: Context, due: Attempt) -> None:
     payment = due.payment
-    with bind_correlation(
-        due.correlation_id,
-        payment_id=str(payment.id),
-        user_id=payment.user_id,
-        provider=payment.provider,
-    ):
+    with bind_payment(due.correlation_id, payment.id, payment.user_id, payment.provider):
         _log.info("payment_taken_up", checks=due.checks)
         with suppress(IdempotencyKeyInFlightError):  # another process has it now
             await reconcile_attempt(ctx, due)
 
 
 async def _refund(ctx: Context, due: DueRefund) -> None:
-    with bind_correlation(
+    with bind_payment(
         due.correlation_id,
-        payment_id=str(due.refund.payment_id),
+        due.refund.payment_id,
+        due.user_id,
+        due.provider,
         refund_id=str(due.refund.id),
-        user_id=due.user_id,
-        provider=due.provider,
     ):
         _log.info("refund_taken_up", checks=due.checks)
         with suppress(IdempotencyKeyInFlightError):

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from service import metric_catalog as m
-from service.logs import bind_correlation
+from service.logs import bind_correlation, bind_payment
 from service.store import inbox as store
 from service.store import orphans as orphan_store
 from service.store.inbox import InboxEvent
@@ -46,10 +46,5 @@ async def _event(ctx: Context, event: InboxEvent) -> None:
 
 
 async def _orphan(ctx: Context, orphan: OrphanRow) -> None:
-    with bind_correlation(
-        orphan.correlation_id,
-        provider=orphan.provider,
-        payment_id=str(orphan.payment_id),
-        user_id=orphan.user_id,
-    ):
+    with bind_payment(orphan.correlation_id, orphan.payment_id, orphan.user_id, orphan.provider):
         await orphans.refund_orphan(ctx, orphan)

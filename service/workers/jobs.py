@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from service.logs import bind_correlation, get_logger
+from service.logs import bind_payment, get_logger
 from service.store import idempotency
 from service.store.payments import PaymentRow
 from service.usecases import action_poller, audit, reconcile
@@ -54,12 +54,7 @@ async def poll_actions(ctx: Context) -> int:
 
 
 async def _poll(ctx: Context, payment: PaymentRow) -> None:
-    with bind_correlation(
-        f"payment-{payment.id.hex}",
-        payment_id=str(payment.id),
-        user_id=payment.user_id,
-        provider=payment.provider,
-    ):
+    with bind_payment(f"payment-{payment.id.hex}", payment.id, payment.user_id, payment.provider):
         await action_poller.poll(ctx, payment)
 
 
