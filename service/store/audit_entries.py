@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from service.store.database import Database, Transaction
+from service.store.database import Database, Row, Transaction
 from service.store.rows import Timestamp, columns, rows_of
 
 Subject = Literal[
@@ -52,6 +52,18 @@ async def record(transaction: Transaction, action: AuditEntry) -> None:
         """,
         values,
     )
+
+
+async def act(db: Database, sql: str, values: dict[str, Any], action: AuditEntry) -> list[Row]:
+    """Run a statement; if it returns rows, record the action in the same transaction."""
+
+    async def work(transaction: Transaction) -> list[Row]:
+        rows = await transaction.fetch(sql, values)
+        if rows:
+            await record(transaction, action)
+        return rows
+
+    return await db.transact(work)
 
 
 async def list_actions(db: Database, subjects: list[tuple[Subject, str]]) -> list[AuditEntryRow]:

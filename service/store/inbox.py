@@ -9,7 +9,7 @@ import msgspec
 
 from service.store.database import Database, RefusedError
 from service.store.refunds import REFUNDS, DueRefund, RefundRow
-from service.store.rows import columns, row_of, rows_of
+from service.store.rows import Select, columns, row_of, rows_of
 
 NAME: Final = "receive_events"
 
@@ -85,7 +85,7 @@ class ParkedEventRow(msgspec.Struct, frozen=True):
     ended_at: datetime | None
 
 
-EVENT_COLUMNS: Final = columns(ParkedEventRow, "w")
+EVENTS: Final = Select(ParkedEventRow, "webhook_inbox w")
 
 
 class InboxBacklog(msgspec.Struct, frozen=True):
@@ -154,7 +154,7 @@ async def park(db: Database, event: InboxEvent, *, error: str, at: datetime) -> 
 async def parked(db: Database, *, limit: int) -> list[ParkedEventRow]:
     """Return the events that were left to people, the latest first."""
     rows = await db.read(
-        f"SELECT {EVENT_COLUMNS} FROM webhook_inbox w"  # noqa: S608  constants only
+        f"SELECT {EVENTS.columns} FROM webhook_inbox w"  # noqa: S608  constants only
         " WHERE w.status = 'parked' ORDER BY w.ended_at DESC LIMIT %s",
         (limit,),
     )

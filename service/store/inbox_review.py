@@ -1,17 +1,15 @@
 """Parked events as operators see them: looked at once more, or dismissed."""
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
-from service.store.inbox import EVENT_COLUMNS, ParkedEventRow
+from service.store.inbox import EVENTS, ParkedEventRow
 from service.store.rows import row_of
-
-Ended = Literal["done", "not_found", "not_parked"]
 
 _END: Final = f"""
 UPDATE webhook_inbox w SET
@@ -19,7 +17,7 @@ UPDATE webhook_inbox w SET
     ended_at = CASE WHEN NOT %(again)s THEN %(at)s::timestamptz END,
     next_attempt_at = %(at)s
 WHERE provider = %(provider)s AND event_id = %(event_id)s AND status = 'parked'
-RETURNING {EVENT_COLUMNS}
+RETURNING {EVENTS.columns}
 """  # noqa: S608  constants only
 
 
@@ -80,18 +78,12 @@ async def dismiss(db: Database, which: Dismissal, action: AuditEntry, *, limit: 
     return int(rows[0][0])
 
 
-async def end_parked(
-    db: Database, item: EndParked, action: AuditEntry
-) -> tuple[Ended, ParkedEventRow | None]:
-    """Make a parked event due now or dismiss it; of two operators one decides."""
-    async with db.transaction() as transaction:
-        given = msgspec.structs.asdict(item)
-        rows = await transaction.fetch(_END, given)
-        if rows:
-            await audit_entries.record(transaction, action)
-            return "done", row_of(ParkedEventRow, rows[0])
-        known = await transaction.fetch(
-            "SELECT 1 FROM webhook_inbox WHERE provider = %(provider)s AND event_id = %(event_id)s",
-            given,
-        )
-        return ("not_parked" if known else "not_found"), None
+async def get_event(db: Database, provider: str, event_id: str) -> ParkedEventRow | None:
+    """Return an event of the inbox."""
+    return await EVENTS.one(db, provider=provider, event_id=event_id)
+
+
+async def end_parked(db: Database, item: EndParked, action: AuditEntry) -> ParkedEventRow | None:
+    """Make a parked event due now or dismiss it; None if it is not parked, or no longer."""
+    rows = await audit_entries.act(db, _END, msgspec.structs.asdict(item), action)
+    return row_of(ParkedEventRow, rows[0]) if rows else None

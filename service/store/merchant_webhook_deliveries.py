@@ -12,7 +12,7 @@ import msgspec
 from service.merchant_webhooks.catalog import EventType
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
-from service.store.database import Database, Transaction
+from service.store.database import Database
 from service.store.rows import Page, columns, page_of, row_of, rows_of
 
 DeliveryStatus = Literal["pending", "succeeded", "exhausted", "canceled"]
@@ -226,57 +226,49 @@ async def redeliver(
 
     It has to be one of an enabled endpoint, and not canceled.
     """
-
-    async def work(transaction: Transaction) -> bool:
-        rows = await transaction.fetch(
-            """
-            UPDATE webhook_deliveries d SET status = 'pending', next_attempt_at = %(at)s,
-                schedule_start = d.attempts, ended_at = NULL
-            FROM webhook_endpoints e
-            WHERE d.id = %(id)s AND d.endpoint_id = %(endpoint)s AND e.id = d.endpoint_id
-              AND e.status = 'enabled' AND d.status <> 'canceled'
-            RETURNING d.id
-            """,
-            {"id": delivery_id, "endpoint": endpoint_id, "at": at},
-        )
-        if rows:
-            await audit_entries.record(transaction, action)
-        return bool(rows)
-
-    return await db.transact(work)
+    rows = await audit_entries.act(
+        db,
+        """
+        UPDATE webhook_deliveries d SET status = 'pending', next_attempt_at = %(at)s,
+            schedule_start = d.attempts, ended_at = NULL
+        FROM webhook_endpoints e
+        WHERE d.id = %(id)s AND d.endpoint_id = %(endpoint)s AND e.id = d.endpoint_id
+          AND e.status = 'enabled' AND d.status <> 'canceled'
+        RETURNING d.id
+        """,
+        {"id": delivery_id, "endpoint": endpoint_id, "at": at},
+        action,
+    )
+    return bool(rows)
 
 
 async def send_test(
     db: Database, endpoint_id: UUID, *, type_: str, at: datetime, action: AuditEntry
 ) -> int | None:
     """Make an event for this endpoint alone; return its delivery, None if it isn't enabled."""
-
-    async def work(transaction: Transaction) -> int | None:
-        rows = await transaction.fetch(
-            """
-            WITH endpoint AS (
-                SELECT e.id FROM webhook_endpoints e
-                WHERE e.id = %(endpoint)s AND e.status = 'enabled'),
-            event AS (
-                INSERT INTO webhook_events (type, body, correlation_id, created_at)
-                SELECT %(type)s, webhook_body(%(type)s, %(at)s,
-                    json_build_object('endpoint_id', e.id)), %(correlation_id)s, %(at)s
-                FROM endpoint e RETURNING id)
-            INSERT INTO webhook_deliveries (endpoint_id, event_id, next_attempt_at, created_at)
-            SELECT %(endpoint)s, v.id, %(at)s, %(at)s FROM event v RETURNING id
-            """,
-            {
-                "endpoint": endpoint_id,
-                "type": type_,
-                "at": at,
-                "correlation_id": action.correlation_id,
-            },
-        )
-        if rows:
-            await audit_entries.record(transaction, action)
-        return int(rows[0][0]) if rows else None
-
-    return await db.transact(work)
+    rows = await audit_entries.act(
+        db,
+        """
+        WITH endpoint AS (
+            SELECT e.id FROM webhook_endpoints e
+            WHERE e.id = %(endpoint)s AND e.status = 'enabled'),
+        event AS (
+            INSERT INTO webhook_events (type, body, correlation_id, created_at)
+            SELECT %(type)s, webhook_body(%(type)s, %(at)s,
+                json_build_object('endpoint_id', e.id)), %(correlation_id)s, %(at)s
+            FROM endpoint e RETURNING id)
+        INSERT INTO webhook_deliveries (endpoint_id, event_id, next_attempt_at, created_at)
+        SELECT %(endpoint)s, v.id, %(at)s, %(at)s FROM event v RETURNING id
+        """,
+        {
+            "endpoint": endpoint_id,
+            "type": type_,
+            "at": at,
+            "correlation_id": action.correlation_id,
+        },
+        action,
+    )
+    return int(rows[0][0]) if rows else None
 
 
 async def backlog(db: Database, at: datetime) -> WebhookBacklog:

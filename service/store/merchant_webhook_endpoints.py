@@ -9,7 +9,7 @@ import msgspec
 from service.merchant_webhooks.catalog import EventType
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
-from service.store.database import Database, RefusedError, Transaction
+from service.store.database import Database, RefusedError
 from service.store.rows import Page, Select, row_of
 
 EndpointStatus = Literal["enabled", "disabled", "closed"]
@@ -197,17 +197,10 @@ async def _act(
     db: Database, sql: str, values: dict[str, object], action: AuditEntry
 ) -> EndpointRow | None:
     """Run a statement that changes one endpoint, with its entry in the audit trail."""
-
-    async def work(transaction: Transaction) -> EndpointRow | None:
-        rows = await transaction.fetch(sql, values)
-        if not rows:
-            return None
-        await audit_entries.record(transaction, action)
-        return row_of(EndpointRow, rows[0])
-
     try:
-        return await db.transact(work)
+        rows = await audit_entries.act(db, sql, values, action)
     except RefusedError as error:
         if error.constraint == _ONE_A_URL:
             raise UrlTakenError from error
         raise
+    return row_of(EndpointRow, rows[0]) if rows else None

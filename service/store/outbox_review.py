@@ -1,6 +1,5 @@
 """The outbox as operators see it: what is stuck, and sending a message once more."""
 
-from datetime import datetime
 from typing import Final, Literal, get_args
 from uuid import UUID
 
@@ -43,8 +42,6 @@ class OutboxRow(msgspec.Struct, frozen=True):
 
 _MESSAGES: Final = Select(OutboxRow, "outbox o")
 
-Replayed = Literal["done", "not_found", "given_up"]
-
 
 async def list_messages(
     db: Database, *, state: State, cursor: int | None, limit: int
@@ -68,20 +65,23 @@ async def messages_of_payment(db: Database, payment_id: UUID) -> list[OutboxRow]
     return [message for message in found if message]
 
 
-async def replay(
-    db: Database, message_id: int, *, at: datetime, action: AuditEntry
-) -> tuple[Replayed, OutboxRow | None]:
-    """Make a message due now, also one that was delivered: its receiver knows it by its id."""
-    async with db.transaction() as transaction:
-        rows = await transaction.fetch(
-            f"""
-            UPDATE outbox o SET next_attempt_at = %s, delivered_at = NULL
-            WHERE o.id = %s AND o.given_up_at IS NULL RETURNING {_MESSAGES.columns}
-            """,  # noqa: S608  constants only
-            (at, message_id),
-        )
-        if rows:
-            await audit_entries.record(transaction, action)
-            return "done", row_of(OutboxRow, rows[0])
-        known = await transaction.fetch("SELECT 1 FROM outbox WHERE id = %s", (message_id,))
-        return ("given_up" if known else "not_found"), None
+async def get_message(db: Database, message_id: int) -> OutboxRow | None:
+    """Return the message."""
+    return await _MESSAGES.one(db, id=message_id)
+
+
+async def replay(db: Database, message_id: int, action: AuditEntry) -> OutboxRow | None:
+    """Make a message due now, also one that was delivered: its receiver knows it by its id.
+
+    None if there is none, or it was given up.
+    """
+    rows = await audit_entries.act(
+        db,
+        f"""
+        UPDATE outbox o SET next_attempt_at = %(at)s, delivered_at = NULL
+        WHERE o.id = %(id)s AND o.given_up_at IS NULL RETURNING {_MESSAGES.columns}
+        """,  # noqa: S608  constants only
+        {"id": message_id, "at": action.at},
+        action,
+    )
+    return row_of(OutboxRow, rows[0]) if rows else None

@@ -30,11 +30,11 @@ async def end_parked(
     verb, event = "replay" if again else "dismiss", f"{provider}/{event_id}"
     action = audit.entry(ctx, "webhook_event", event, verb, by)
     item = EndParked(provider, event_id, again, action.at)
-    outcome, row = await store.end_parked(ctx.db, item, action)
-    if outcome == "not_parked":
-        raise IllegalTransitionError("The event is not parked, or no longer")
+    row = await store.end_parked(ctx.db, item, action)
     if row is None:
-        raise NotFoundError("No such event")
+        if await store.get_event(ctx.db, provider, event_id) is None:
+            raise NotFoundError("No such event")
+        raise IllegalTransitionError("The event is not parked, or no longer")
     _log.warning(
         "webhook_decided_by_operator", actor=by.actor, event_type=row.type, outcome=action.action
     )

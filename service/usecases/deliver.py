@@ -62,11 +62,11 @@ async def replay(ctx: Context, message_id: int, by: By) -> OutboxRow:
     A delivered one is delivered again, which changes nothing at its receiver.
     """
     action = audit.entry(ctx, "outbox", message_id, "replay", by)
-    outcome, row = await outbox_review.replay(ctx.db, message_id, at=action.at, action=action)
-    if outcome == "given_up":
-        raise IllegalTransitionError("The grant was given up, and its payment is refunded")
+    row = await outbox_review.replay(ctx.db, message_id, action)
     if row is None:
-        raise NotFoundError("No such message")
+        if await outbox_review.get_message(ctx.db, message_id) is None:
+            raise NotFoundError("No such message")
+        raise IllegalTransitionError("The grant was given up, and its payment is refunded")
     _log.warning("outbox_replayed_by_operator", message_id=message_id, actor=by.actor)
     return row
 
