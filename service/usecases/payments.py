@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -130,10 +131,13 @@ async def _pay_through(
 
 
 def _begin_item(ctx: Context, command: Pay, provider: GuardedProvider) -> BeginPayment:
+    now = ctx.now()
     return BeginPayment(
-        **command.request.claim(ctx),
-        payment_id=new_id(ctx.now()),
-        attempt_id=new_id(ctx.now()),
+        **msgspec.structs.asdict(command.request),
+        at=now,
+        locked_until=now + timedelta(seconds=ctx.settings.idempotency_lock_s),
+        payment_id=new_id(now),
+        attempt_id=new_id(now),
         order_id=command.order_id,
         provider=provider.name,
         capture_method=command.capture,

@@ -177,8 +177,8 @@ def _count(metrics: Metrics, request: web.Request, status: int, duration_s: floa
 
 def _log_request(log: logs.Logger, request: web.Request, status: int, duration_s: float) -> None:
     route = route_of(request)
-    say = log.debug if QUIET.match(route) else log.info
-    say(
+    emit = log.debug if QUIET.match(route) else log.info
+    emit(
         "http_request",
         method=_method(request),
         route=route,

@@ -65,8 +65,9 @@ def _functions() -> Iterator[tuple[str, Callable[..., Awaitable[Any]]]]:
         for name, function in vars(module).items():
             if not iscoroutinefunction(function) or name.startswith("_"):
                 continue
-            kinds = list(get_type_hints(function).values())
-            if function.__module__ == module.__name__ and kinds[:1] == [Database]:
+            hints = get_type_hints(function)
+            ours = function.__module__ == module.__name__ and "sql" not in hints  # callers' own
+            if ours and [*hints.values()][:1] == [Database]:
                 yield f"{found.name}.{name}", function
 
 
