@@ -87,6 +87,8 @@ class Scripted:
     async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         yield ProviderCharge("ch_0", None, None, PRICE, 0, 0, since, until)
 
+    list_disputes = list_changed
+
 
 class Clock:
     """The breaker's clock, which a test can move."""
