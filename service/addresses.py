@@ -122,5 +122,13 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Return the networks of a comma-separated list; raise ValueError naming what is none."""
-    return tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
+    """Return the networks of a comma-separated list; raise ValueError naming all that are none."""
+    found, wrong = [], []
+    for item in filter(None, map(str.strip, text.split(","))):
+        try:
+            found.append(ip_network(item))
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}; give networks such as 10.0.0.0/8,fd00::/8")
+    return tuple(found)

@@ -12,7 +12,7 @@ from service.dispute_views import (
 from service.domain.payment import Operation
 from service.domain.reconciliation import DifferenceKind
 from service.merchant_webhooks.catalog import EventType
-from service.merchant_webhooks.standard import message_id
+from service.merchant_webhooks.signing import message_id
 from service.store.audit_entries import Subject
 from service.store.inbox import EventStatus
 from service.store.merchant_webhook_deliveries import DeliveryRow, DeliveryStatus, SentType
