@@ -13,10 +13,9 @@ from service import metric_catalog as m
 from service.api.common import CONTEXT
 from service.api.routes import ROUTES
 from service.clock import Clock, DatabaseClock
-from service.egress import public_connector
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
-from service.integrations.merchants import Merchants
+from service.integrations.merchants import Merchants, public_connector
 from service.logs import correlation_id, get_logger
 from service.metrics import Metrics
 from service.outbound import CallOutcome, Observe, Outbound

@@ -1,4 +1,4 @@
-"""The catalogue of log events: each name once, with its kind, levels, meaning and own fields.
+"""The catalog of log events: each name once, with its kind, levels, meaning and own fields.
 
 A test holds every log call of the service to it, and docs/reference/events.md is made from it.
 """
@@ -39,7 +39,7 @@ COMMON: Final[Mapping[str, str]] = MappingProxyType(
     {
         "time": "UTC, RFC 3339, to the microsecond",
         "level": "debug, info, warning or error",
-        "event": "the name in this catalogue",
+        "event": "the name in this catalog",
         "module": "the module that wrote the line",
         "correlation_id": "of the request or the background work, kept over all it causes",
         "trace_id": "of the caller's W3C traceparent, if there was one",
@@ -353,7 +353,7 @@ _SERVICE: Final = (
            "A line of a library, in its own words.", "message"),
 )  # fmt: skip
 
-CATALOGUE: Final = {
+CATALOG: Final = {
     event.name: event
     for group in (
         _REACHED, _PAYMENT, _AUDIT, _PERFORMANCE, _INTEGRATION, _SECURITY, _SERVICE,

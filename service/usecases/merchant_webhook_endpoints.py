@@ -10,9 +10,9 @@ import msgspec
 
 from service import addresses
 from service.errors import (
-    FieldError,
     IllegalTransitionError,
     NotFoundError,
+    ProblemField,
     ValidationFailedError,
     WebhookEndpointsFullError,
     WebhooksNotSetUpError,
@@ -181,7 +181,7 @@ def check_url(url: str, settings: Settings) -> None:
     Names are not looked up: what they mean is decided when a connection is made.
     """
     if problem := _problem(url, settings):
-        raise ValidationFailedError(fields=(FieldError("$.url", problem),))
+        raise ValidationFailedError(fields=(ProblemField("$.url", problem),))
 
 
 def _problem(url: str, settings: Settings) -> str:

@@ -11,7 +11,7 @@ from service.errors import ServiceError
 from service.web import problem
 from service.web.endpoint import Endpoint, Nothing
 from service.web.examples import EXAMPLES, ID, WEBHOOK, example_of
-from service.web.links import links_of
+from service.web.links import LINKS
 from service.web.middleware import CORRELATION_ID
 from service.web.parse import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, OptionalBody
 from service.web.ratelimit import LIMIT, POLICY
@@ -148,7 +148,7 @@ def _responses(endpoint: Endpoint) -> Json:
         headers = _answer_headers(*more)
         answer: Json = {"description": STATUSES[status], "headers": headers}
         answer["content"] = {_JSON: {"schema": _ref(kind), "example": example_of(kind)}}
-        if links := links_of(endpoint.operation_id):
+        if links := LINKS.get(endpoint.operation_id):
             answer["links"] = links
         responses[str(status)] = answer
     by_status: dict[int, list[type[ServiceError]]] = {}

@@ -16,11 +16,11 @@ from aiohttp import hdrs, web
 
 from service.errors import (
     ClientClosedRequestError,
-    FieldError,
     IdempotencyKeyInvalidError,
     IdempotencyKeyMissingError,
     MalformedRequestError,
     NotFoundError,
+    ProblemField,
     RequestBodyTimeoutError,
     UnsupportedMediaTypeError,
     ValidationFailedError,
@@ -224,7 +224,7 @@ def _invalid(message: str) -> ValidationFailedError:
     path = path or "$"
     if named := _NAMED.match(detail):
         path = f"{path}.{named['name']}"
-    return ValidationFailedError(fields=(FieldError(path[:MAX_DETAIL], detail[:MAX_DETAIL]),))
+    return ValidationFailedError(fields=(ProblemField(path[:MAX_DETAIL], detail[:MAX_DETAIL]),))
 
 
 def _uuid(text: str) -> UUID:

@@ -14,6 +14,7 @@ from service.errors import (
     MethodNotAllowedError,
     NotFoundError,
     PayloadTooLargeError,
+    ProblemField,
     ServiceError,
     UnsupportedMediaTypeError,
 )
@@ -32,20 +33,13 @@ _BY_STATUS: Final[Mapping[int, type[ServiceError]]] = {
     413: PayloadTooLargeError,
     415: UnsupportedMediaTypeError,
 }
-"""aiohttp's own errors in our words."""
+"""Our error for each status that aiohttp raises by itself."""
 
 _REASONS: Final[Mapping[int, str]] = {499: "Client Closed Request"}
 """Of statuses that HTTP doesn't know."""
 
 _log = logs.get_logger(__name__)
 _encoder: Final = msgspec.json.Encoder()
-
-
-class ProblemField(msgspec.Struct, frozen=True):
-    """What is wrong with one field; `field` is a JSONPath such as `$.items[0].quantity`."""
-
-    field: str
-    detail: str
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,7 +63,7 @@ def describe(error: ServiceError, correlation_id: str) -> Problem:
         detail=error.detail,
         code=error.code,
         correlation_id=correlation_id,
-        errors=tuple(ProblemField(item.field, item.detail) for item in error.fields),
+        errors=error.fields,
     )
 
 
