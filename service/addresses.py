@@ -26,7 +26,7 @@ NOT_PUBLIC_V4: Final = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # carrier-grade NAT
         "127.0.0.0/8",  # loopback
-        "168.63.129.16/32",  # Azure: the host's agent, on an address that looks public
+        "168.63.129.16/32",  # Azure: the host's agent, on an address in a public range
         "169.254.0.0/16",  # link-local: a cloud's metadata service
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments

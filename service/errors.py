@@ -79,7 +79,7 @@ class IdempotencyKeyInFlightError(ServiceError):
 
 
 class UnauthenticatedError(ServiceError):
-    """No bearer token, or one that is not valid; which, is not said."""
+    """No bearer token, or one that is not valid; the answer doesn't reveal which."""
 
     status, code, title = 401, "unauthenticated", "Send a valid bearer token"
 
@@ -91,7 +91,7 @@ class ScopeMissingError(ServiceError):
 
 
 class NotFoundError(ServiceError):
-    """No such thing, or not yours: the two are told apart by nobody."""
+    """No such thing, or not yours; the answer doesn't reveal which."""
 
     status, code, title = 404, "not_found", "Not found"
 
@@ -133,7 +133,7 @@ class RateLimitedError(ServiceError):
 
 
 class WebhookRefusedError(ServiceError):
-    """The signature is missing, not the provider's, or not of now; which, is not said."""
+    """The signature is missing, wrong or too old; the answer doesn't reveal which."""
 
     status, code, title = 400, "webhook_refused", "The webhook's signature is not valid"
 

@@ -1,18 +1,19 @@
-"""The garbage collector, told that this process is a server."""
+"""The garbage collector, tuned for a server process."""
 
 import gc
 from typing import Final
 
 YOUNG_OBJECTS: Final = 20_000
-"""Objects that gather before a look at the young ones. At Python's 700 the collector took an eighth
-of the process's time under load; at this number a fiftieth (docs/develop/performance.md)."""
+"""Allocations before a collection of the young generation. At Python's 700 the
+collector took an eighth of the process's time under load; at this number a fiftieth
+(docs/develop/performance.md)."""
 
 MIDDLE_ROUNDS, OLD_ROUNDS = 20, 50
-"""Looks at a generation before one at the next older one."""
+"""Collections of a generation before one of the next older one."""
 
 
 def tune_gc() -> None:
-    """Collect once, leave alone what is there to stay, and look more seldom from now on.
+    """Collect once, freeze what is there to stay, and collect more seldom from now on.
 
     Call it when everything is imported and built.
     """

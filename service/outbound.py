@@ -28,7 +28,7 @@ PAGE: Final = 100
 """Items a page of a list; neither providers nor the Library give more."""
 
 _NUL: Final = rb"\u0000"
-"""JSON's only way to say NUL, which PostgreSQL's text can't hold; no code or id has one."""
+"""JSON's only spelling of NUL, which PostgreSQL's text can't hold; no code or id has one."""
 
 
 class CallOutcome(StrEnum):

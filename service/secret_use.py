@@ -21,7 +21,7 @@ Hs256 = Literal["on", "off"]
 class Use:
     """Which roles hold a secret. `provider`: only if this one is configured; `hs256`: only then.
 
-    `required`: the roles don't start without it, or only while JWT_HS256 is this. `remedy` says
+    `required`: the roles don't start without it, or only while JWT_HS256 is this. `remedy` is
     what to do if it is missing.
     """
 

@@ -67,14 +67,14 @@ def _bounds(meta: Meta) -> Iterable[str]:
     if meta.description:
         yield meta.description
         return
-    for word, limit in (
+    for relation, limit in (
         ("at least", meta.ge),
         ("above", meta.gt),
         ("at most", meta.le),
         ("matching", meta.pattern),
     ):
         if limit is not None:
-            yield f"{word} {limit}"
+            yield f"{relation} {limit}"
 
 
 _NAMES: Final = {

@@ -45,7 +45,7 @@ refund: Final = partial(_entries, SALES, PROVIDER)
 capture_reversal: Final = refund
 """The provider took money back: the sale is undone, and it owes us nothing for it."""
 refund_reversal: Final = capture
-"""A refund came back: the provider owes it to us, and the sale stands."""
+"""A refund came back: the provider owes it to us, and the sale is valid again."""
 dispute_withdrawal: Final = partial(_entries, WITHHELD, PROVIDER)
 """Disputed money was taken from us: we may get it back."""
 dispute_reinstatement: Final = partial(_entries, PROVIDER, WITHHELD)

@@ -1,4 +1,4 @@
-"""Two books side by side: what differs, and what only looks so because it is still moving."""
+"""Reconciliation: what differs between two systems, and what is only in flight."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,7 +42,7 @@ _EXPECTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OurPayment:
-    """A payment in our books. `moved_at` is the latest change of it or of one of its refunds."""
+    """A payment in our ledger. `moved_at` is the latest change of it or of one of its refunds."""
 
     status: PaymentStatus
     provider_ref: str | None
@@ -55,7 +55,7 @@ class OurPayment:
 
 @dataclass(frozen=True, slots=True)
 class TheirCharge:
-    """A charge in a provider's books; `outcome` and `amount` are None where they can't be ours."""
+    """A charge at a provider; `outcome` and `amount` are None where they can't be ours."""
 
     ref: str
     outcome: ChargeOutcome | None
@@ -92,7 +92,7 @@ def _differs_from_closed(theirs: TheirCharge) -> frozenset[DifferenceKind]:
     """Return what is wrong with a charge that should have come to nothing."""
     if theirs.holds_money:
         return frozenset({_K.STATUS_DIFFERS})
-    # A charge that was refunded and has failed then: the provider gave away what it never got.
+    # A charge that was refunded and has failed then: the provider refunded what it never got.
     return frozenset({_K.REFUND_DIFFERS}) if theirs.refunded_minor > theirs.captured_minor else NONE
 
 
@@ -109,7 +109,7 @@ def _differing_sums(ours: OurPayment, theirs: TheirCharge) -> set[DifferenceKind
 
 @dataclass(frozen=True, slots=True)
 class OurEntitlement:
-    """A right to a game in our books; `moving` while a message or a refund is on its way."""
+    """An entitlement on our side; `moving` while a message or a refund is in flight."""
 
     status: str
     user_id: str
@@ -120,7 +120,7 @@ class OurEntitlement:
 
 @dataclass(frozen=True, slots=True)
 class TheirGrant:
-    """A grant in the Library's books."""
+    """A grant at the Library."""
 
     user_id: str
     game_id: str

@@ -22,17 +22,17 @@ REVOKED: Final = frozenset({200, 204})
 UNKNOWN: Final = 404
 
 REFUSED: Final = frozenset({400, 402, 406, 409, 410, 411, 412, 413, 414, 415, 416, 422, 451})
-"""Statuses with which the Library has looked at a grant and will not take it, however often it is
-asked. Not among them: 401, 403, 404, 405, 407 and the like, which speak of a token, a route or
-a proxy and are set right by an operator; 408, 423, 424, 425 and 429, which say `later`."""
+"""Statuses with which the Library refuses a grant for good. Not included: 401, 403, 404, 405, 407
+and the like, which are about a token, a route or a proxy and which an operator repairs; 408, 423,
+424, 425 and 429, which mean `later`."""
 
 
 class LibraryError(Exception):
-    """The Library did not take it; try again later."""
+    """The Library did not accept it; try again later."""
 
 
 class LibraryRefusedError(LibraryError):
-    """The Library will never take it."""
+    """The Library will never accept it."""
 
 
 class LibraryGrant(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ def _expect(answer: OutboundResponse, statuses: frozenset[int]) -> None:
 
 
 def _code(answer: OutboundResponse) -> str:
-    """Return the Library's word for why, if it has one."""
+    """Return the Library's error code, if it has one."""
     try:
         return f" {answer.body['error']['code']!s}"[:65]
     except (KeyError, TypeError):

@@ -48,7 +48,7 @@ class MerchantResponse(msgspec.Struct, frozen=True):
 
 
 class UnreachableError(Exception):
-    """No answer; the message says why without naming addresses, and `outcome` for metrics."""
+    """No answer; the message names no address, and `outcome` is for metrics."""
 
     def __init__(self, message: str, outcome: str) -> None:
         super().__init__(message)
@@ -137,7 +137,7 @@ class _ThreadedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Let look-ups that are under way end by themselves."""
+        """Let look-ups in flight end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -37,7 +37,7 @@ TEST: Final = "webhook.test"
 
 
 class PaymentData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The payment as it stood then; all amounts are minor units of `currency`."""
+    """The payment as it was then; all amounts are minor units of `currency`."""
 
     payment_id: UUID
     order_id: UUID
@@ -79,7 +79,7 @@ class OrderData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DisputeData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The dispute as it stood then; all amounts are minor units of `currency`.
+    """The dispute as it was then; all amounts are minor units of `currency`.
 
     `withdrawn` less `reinstated` is what the provider keeps; `evidence_due_at` is when the bank
     wants its answer by.

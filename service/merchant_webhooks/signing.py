@@ -4,7 +4,7 @@ The form is Standard Webhooks, symmetric (`v1`):
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
 No secret is stored. It is derived from a master key, the endpoint's id and a version. Master keys
-have names; an endpoint's row says which one made its secret.
+have names; an endpoint's row names the one of its secret.
 """
 
 import base64
@@ -29,7 +29,7 @@ _NAMED: Final = re.compile(r"([a-z0-9-]{1,32}):(\S+)")
 def read_master_keys(text: str) -> dict[str, bytes]:
     """Return the keys of `name:key[,name:key…]`, the one for new secrets first.
 
-    Raises ValueError, which says what is wrong and shows no key.
+    Raises ValueError, which names the problem and shows no key.
     """
     keys: dict[str, bytes] = {}
     for number, item in enumerate(filter(None, map(str.strip, text.split(","))), 1):

@@ -1,4 +1,4 @@
-"""What stands between the service and every provider: breaker, repeats, and a bound on both."""
+"""Guards every call to a provider: circuit breaker, retries, and a bound on both."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -42,7 +42,7 @@ def _guarded(
 
 
 class GuardedProvider:
-    """A provider that is called at most so often at a time, and left alone while it is down."""
+    """A provider behind a circuit breaker, with a bound on what is in flight."""
 
     def __init__(self, provider: Provider, breaker: Breaker, *, max_in_flight: int) -> None:
         self.name = provider.name

@@ -24,7 +24,7 @@ something else."""
 
 
 class EventError(ValueError):
-    """The body is not an event of this provider; the message says why."""
+    """The body is not an event of this provider; the message gives the reason."""
 
 
 class ProviderEvent(msgspec.Struct, frozen=True):

@@ -172,8 +172,8 @@ async def _record_outcome(ctx: Context, orphan: OrphanRow, result: RefundResult)
     if await store.record_outcome(
         ctx.db, orphan, status, refund_ref=ref, error=error, at=ctx.now()
     ):
-        say = _log.warning if status == "refunded" else _log.error
-        say(ORPHAN_REACHED[status], **_facts(orphan.id), failure_code=error)
+        emit = _log.warning if status == "refunded" else _log.error
+        emit(ORPHAN_REACHED[status], **_facts(orphan.id), failure_code=error)
 
 
 async def _put_off(ctx: Context, orphan: OrphanRow, reason: str) -> None:

@@ -134,8 +134,8 @@ async def _finish(job: "_Job", error: str | None) -> None:
     if not await runs.finish(ctx.db, job.run_id, at=ctx.now(), error=error):
         return
     ctx.metrics.inc(m.RECONCILIATION_RUNS, outcome="error" if error else "ok")
-    say = _log.error if error else _log.info
-    say(
+    emit = _log.error if error else _log.info
+    emit(
         "reconciliation_failed" if error else "reconciliation_finished",
         run_id=str(job.run_id),
         charges=progress.charges,

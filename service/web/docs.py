@@ -108,7 +108,7 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Itera
 
 def _contents(content: Json) -> Iterator[str]:
     for media in content.values():
-        if "example" in media:  # errors look alike; their codes stand in the description
+        if "example" in media:  # errors have one form; the description lists their codes
             shown = msgspec.json.format(msgspec.json.encode(media["example"]), indent=2).decode()
             yield f"<pre>{_text(shown)}</pre>"
 

@@ -113,19 +113,19 @@ def _example(found: kinds.Type, owner: str, name: str) -> Any:
 
 
 def _plain(found: kinds.Type, owner: str, name: str) -> Any:
-    word = EXAMPLES.get(f"{owner}.{name}", EXAMPLES.get(name))
+    example = EXAMPLES.get(f"{owner}.{name}", EXAMPLES.get(name))
     match found:
         case kinds.LiteralType(values=values):
-            return word if word in values else values[0]
+            return example if example in values else values[0]
         case kinds.EnumType(cls=cls):
             members = [each.value for each in cls]
-            return word if word in members else members[0]
+            return example if example in members else members[0]
         case kinds.IntType(ge=least):
-            return word if isinstance(word, int) else least or 0
+            return example if isinstance(example, int) else least or 0
         case kinds.DictType():
-            return word if isinstance(word, dict) else {}
+            return example if isinstance(example, dict) else {}
         case kinds.StrType() | kinds.AnyType():
-            return word if isinstance(word, str) else name
+            return example if isinstance(example, str) else name
     return _FIXED[type(found)]
 
 

@@ -39,15 +39,15 @@ HEADERS: Final = {
     hdrs.ACCEPT_ENCODING: ("string", "`identity`: bodies are accepted without a Content-Encoding."),
     hdrs.RETRY_AFTER: ("integer", "Seconds to wait before the next try."),
 }
-"""Of answers, with their type and what they say."""
+"""Headers of answers, with their type and description."""
 
 STATUSES: Final = {
     200: "OK",
     201: "Created",
     202: "Accepted; the outcome is not known yet",
-    204: "Done; there is nothing to say",
+    204: "Done; no content",
 }
-"""What an answer means, where no error is meant."""
+"""Descriptions of successful answers."""
 
 CORRELATION: Final = EXAMPLES["correlation_id"]
 
@@ -170,7 +170,7 @@ def _problem(errors: Sequence[type[ServiceError]]) -> Json:
 
 
 def _path_parameters(endpoint: Endpoint) -> list[Json]:
-    uuid, word = (
+    uuid, slug = (
         {"type": "string", "format": "uuid"},
         {"type": "string", "pattern": "^[a-z0-9_-]+$"},
     )
@@ -179,7 +179,7 @@ def _path_parameters(endpoint: Endpoint) -> list[Json]:
             "name": name,
             "in": "path",
             "required": True,
-            "schema": uuid if name.endswith("_id") else word,
+            "schema": uuid if name.endswith("_id") else slug,
             "example": ID if name.endswith("_id") else EXAMPLES.get(name, name),
         }
         for name in PARAMETER.findall(endpoint.path)

@@ -48,7 +48,7 @@ class Lifecycle:
         return self.started and self.passing and not self.draining
 
     async def check(self) -> "Mapping[str, CheckResult]":
-        """Run all checks side by side, keep whether they pass, and return how each one went."""
+        """Run all checks concurrently, keep whether they pass, and return each result."""
         names = list(self.checks)
         found = await asyncio.gather(*(_run(name, self.checks[name]) for name in names))
         self.passing = all(item.status == "ok" for item in found)

@@ -16,7 +16,7 @@ class StripeSettings(ProviderSettings, frozen=True, kw_only=True):
 
     url: Url = "https://api.stripe.com"
     return_url: Annotated[str, Meta(pattern=r"^(https?://[^\s/]+\S*)?$")] = ""
-    """Where a buyer comes back to from a bank's page; empty: the page is shown in the shop."""
+    """Where a bank's page sends the buyer back to; empty: the page is embedded by the merchant."""
 
 
 STRIPE: Final = ProviderSpec(

@@ -65,7 +65,7 @@ class StripeProvider:
             "capture_method": "automatic" if request.capture else "manual",
             "confirm": "true",
             "payment_method": request.payment_method,
-            # Cards only: a method that takes days to settle does not suit a game that is granted
+            # Cards only: a method that takes days to clear does not suit a game that is granted
             # in seconds.
             "payment_method_types[0]": "card",
             "metadata[payment_id]": str(request.payment_id),

@@ -97,7 +97,7 @@ def _moved(found: StripeDispute, moves: Iterable[_BalanceTransaction]) -> tuple[
     """Return what was withdrawn and reinstated, in the dispute's currency.
 
     Stripe converts to the currency that it pays us in. A movement in another currency than the
-    dispute's is of the whole disputed amount, at a rate that says nothing here.
+    dispute's is of the whole disputed amount, at a rate that doesn't matter here.
     """
     withdrawn = reinstated = 0
     for move in moves:

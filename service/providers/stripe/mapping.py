@@ -37,7 +37,7 @@ LIMITS: Final[AmountLimits] = {
     "JPY": AmountRange(50, MOST_MINOR),
     "USD": AmountRange(50, MOST_MINOR),
 }
-"""The least charges of accounts that settle in the same currency
+"""The least charges of accounts with payouts in the same currency
 (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts). Where Stripe converts, the
 converted amount must reach the least one of the account's currency: docs/operate/providers.md."""
 
@@ -58,14 +58,14 @@ _REFUND_STATUSES: Final[dict[str, Literal["succeeded", "failed"]]] = {
     "failed": "failed",
     "canceled": "failed",
 }
-"""A Refund's status; any other is on its way."""
+"""Our status by a Refund's; any other is pending."""
 
 _ENDED: Final = frozenset({"requires_payment_method", "canceled"})
 _CARD_ERROR: Final = "card_error"
 _PAYMENT_METHOD: Final = "payment_method"
 """A client that sends one that doesn't exist gets a decline: no error of ours, so no alert."""
 _NOT_DONE: Final = frozenset({401, 403, 429})
-"""The key is refused or a limit is reached: both are looked at before the API does anything."""
+"""The key is refused or a limit is reached: both are checked before the API does anything."""
 _REFUSED: Final = frozenset({400, 402, 404})
 
 
@@ -152,7 +152,7 @@ def amount_out(amount: Money) -> str:
 
 
 def charge_of(intent: Intent) -> Charge:
-    """Return what a PaymentIntent says of the charge; raise ChargeOpenError while open."""
+    """Return the charge of a PaymentIntent; raise ChargeOpenError while it has no outcome."""
     payment_id = uuid_of(intent.metadata.get("payment_id"))
     outcome = OUTCOMES.get(intent.status)
     unconfirmed = outcome is ChargeOutcome.DECLINED and intent.last_payment_error is None
@@ -180,7 +180,7 @@ def _part(intent: Intent) -> int | None:
 
 
 def refused_charge(answer: OutboundResponse) -> Charge:
-    """Return what an error says of a charge; raise if nothing is certain or nothing was done."""
+    """Return the charge of an error; raise if nothing is certain or nothing was done."""
     error = _error(answer)
     intent = error.payment_intent
     if intent is not None and intent.status not in _ENDED:
@@ -191,10 +191,10 @@ def refused_charge(answer: OutboundResponse) -> Charge:
 
 
 def refused_operation(answer: OutboundResponse) -> Charge:
-    """Return what an error says of a capture or a cancellation.
+    """Return the charge of a capture or a cancellation that was refused.
 
-    `payment_intent_unexpected_state` comes with the PaymentIntent: what was asked for may have
-    happened already, and then its status says so.
+    `payment_intent_unexpected_state` comes with the PaymentIntent: the operation may have
+    happened already, and then its status shows it.
     """
     error = _error(answer)
     intent = error.payment_intent
@@ -204,14 +204,14 @@ def refused_operation(answer: OutboundResponse) -> Charge:
 
 
 def refused_refund(answer: OutboundResponse) -> RefundResult:
-    """Return what an error says of a refund; raise if nothing is certain or nothing was done."""
+    """Return the refund of an error; raise if nothing is certain or nothing was done."""
     return RefundResult(
         succeeded=False, provider_ref=None, amount=None, failure_code=_code(_error(answer).why)
     )
 
 
 def refund_of(refund: StripeRefund) -> RefundResult:
-    """Return what a Refund says; raise OutcomeUnknownError while it is on its way."""
+    """Return the refund's result; raise OutcomeUnknownError while it is pending."""
     if refund.status not in ("succeeded", "failed", "canceled"):
         raise OutcomeUnknownError(f"the refund is {refund.status}", answered=True)
     done = refund.status == "succeeded"

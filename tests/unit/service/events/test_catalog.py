@@ -41,9 +41,9 @@ def log_calls(source: str, where: str) -> Iterator[LogCall]:
 
 
 def level_of(function: ast.expr) -> str | None:
-    """Return a log method's name if that is what is called; `say` stands for a chosen one."""
+    """Return a log method's name if that is what is called; `emit` stands for a chosen one."""
     if isinstance(function, ast.Name):
-        return "say" if function.id == "say" else None
+        return "emit" if function.id == "emit" else None
     if not isinstance(function, ast.Attribute) or function.attr not in METHODS:
         return None
     owner = ast.unparse(function.value)
@@ -136,7 +136,7 @@ def test_a_name_that_is_put_together_is_found(source: str) -> None:
 
 
 def test_calls_are_read_as_they_are() -> None:
-    source = "_log.info('a' if x else 'b', c=1)\nsay('d', **more)\n_log.log(20, 'e')\nmath.log(3)"
+    source = "_log.info('a' if x else 'b', c=1)\nemit('d', **more)\n_log.log(20, 'e')\nmath.log(3)"
     assert [(call.names, call.level, call.fields) for call in log_calls(source, "x.py")] == [
         (("a", "b"), "info", ("c",)),
         (("d",), None, ()),
