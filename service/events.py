@@ -260,7 +260,7 @@ _AUDIT: Final = (
 )  # fmt: skip
 
 _INTEGRATION: Final = (
-    _event("integration", "info", "webhook_received", "A provider's webhook was taken in.",
+    _event("integration", "info", "webhook_received", "A provider's webhook was accepted.",
            "provider event_type duplicate"),
     _event("integration", "info", "webhook_processed", "A webhook was acted on.",
            "event_type result"),

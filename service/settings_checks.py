@@ -58,16 +58,12 @@ def problems(settings: Mapping[str, Any]) -> Iterator[str]:
         yield from _order(settings, *rule)
 
 
-def in_order(small_s: float, large_s: float, factor: float) -> bool:
-    """Return whether the first is small enough; without a factor, equal is too large."""
-    return small_s < large_s if factor == 1 else small_s * factor <= large_s
-
-
 def _order(
     settings: Mapping[str, Any], lower: str, upper: str, factor: float, why: str
 ) -> Iterator[str]:
     small_s, large_s = settings[lower], settings[upper]
-    if not in_order(small_s, large_s, factor):
+    # Without a factor, equal is too large.
+    if not (small_s < large_s if factor == 1 else small_s * factor <= large_s):
         times = f" times {factor:g}" if factor != 1 else ""
         yield (
             f"{lower.upper()} is {small_s:g}, which{times} is not below {upper.upper()}, "

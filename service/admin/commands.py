@@ -149,12 +149,12 @@ async def run(endpoint: Endpoint, ctx: Context, arguments: argparse.Namespace, o
 
 def _read(kind: type, given: Mapping[str, Any], place: str) -> Any:
     """Return the query or body that the options make; raise msgspec.ValidationError."""
-    whole: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in given.items():
         first, *path = name.split(".")
         if first == place:
-            inner = whole
+            inner = values
             for step in path[:-1]:
                 inner = inner.setdefault(step, {})
             inner[path[-1]] = value
-    return msgspec.convert(whole, kind, strict=False)
+    return msgspec.convert(values, kind, strict=False)

@@ -153,14 +153,14 @@ def decide_charge(charge: Charge, asked: Money, capture: CaptureMethod) -> Payme
         declined = charge.outcome is ChargeOutcome.DECLINED
         code = charge.failure_code or charge.outcome.value
         return PaymentDecision(_S.FAILED, 0, code, "failed", declined)
-    if status is None or (misfit := _misfit(charge, asked, capture)):
+    if status is None or (mismatch := _mismatch(charge, asked, capture)):
         return PaymentDecision(
-            _S.REVIEW, 0, misfit if status else f"{charge.outcome.value}_unasked"
+            _S.REVIEW, 0, mismatch if status else f"{charge.outcome.value}_unasked"
         )
     return PaymentDecision(status, charge.captured)
 
 
-def _misfit(charge: Charge, asked: Money, capture: CaptureMethod) -> str | None:
+def _mismatch(charge: Charge, asked: Money, capture: CaptureMethod) -> str | None:
     """Return in what a charge is not the one that was asked for; None if it is."""
     if charge.amount != asked or not _takes_what_was_asked(charge, asked, capture):
         return "amount_mismatch"

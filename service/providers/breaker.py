@@ -58,7 +58,7 @@ class Breaker:
         return "half_open" if state == HALF_OPENED or self._trying else "open"
 
     @property
-    def lets_through(self) -> bool:
+    def allows_call(self) -> bool:
         """Return whether a call would be made now."""
         if self._context.state == CLOSED:
             return True
@@ -67,7 +67,7 @@ class Breaker:
     async def call(self, call: Callable[[], Awaitable[Result]]) -> Result:
         """Call and count what becomes of it; raise NotSentError instead while open."""
         trial = self._context.state != CLOSED
-        if trial and not self.lets_through:
+        if trial and not self.allows_call:
             raise NotSentError("the circuit breaker is open")
         if trial:
             self._trying = True

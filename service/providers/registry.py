@@ -56,4 +56,4 @@ class Providers(Mapping[str, GuardedProvider]):
 
     def _usable(self, name: str) -> bool:
         provider = self._by_name[name]
-        return provider.breaker.lets_through and provider.has_room
+        return provider.breaker.allows_call and provider.has_room

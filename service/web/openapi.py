@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
 from service.errors import ServiceError
 from service.web import problem
@@ -54,17 +54,6 @@ CORRELATION: Final = EXAMPLES["correlation_id"]
 Json = dict[str, Any]
 
 
-def add_route(app: web.Application, endpoints: Sequence[Endpoint], version: str) -> None:
-    """Serve the document at /openapi.json; it is encoded once."""
-    encoded = msgspec.json.encode(document(endpoints, version))
-
-    async def serve(_request: web.Request) -> web.Response:
-        headers = {hdrs.CONTENT_TYPE: _JSON, hdrs.CACHE_CONTROL: "public, max-age=300"}
-        return web.Response(body=encoded, headers=headers)
-
-    app.router.add_get(PATH, serve, allow_head=False)
-
-
 def document(endpoints: Sequence[Endpoint], version: str) -> Json:
     """Return the OpenAPI document of the endpoints."""
     schemas = _schemas(endpoints)
@@ -72,7 +61,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
     for endpoint in endpoints:
         operations = paths.setdefault(endpoint.path, {})
         operations[endpoint.method.lower()] = _operation(endpoint, schemas)
-    whole = {
+    built = {
         "openapi": "3.1.0",
         "info": {
             "title": "coinslot",
@@ -92,7 +81,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
             "examples": _error_examples(endpoints),
         },
     }
-    plain: Json = msgspec.json.decode(msgspec.json.encode(whole))  # defaults come as tuples
+    plain: Json = msgspec.json.decode(msgspec.json.encode(built))  # defaults come as tuples
     return plain
 
 

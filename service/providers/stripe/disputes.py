@@ -69,7 +69,7 @@ def dispute_of(found: StripeDispute) -> ProviderDispute:
     amount, status = money_of(found.amount, found.currency), STATUSES.get(found.status)
     dispute = None
     if amount is not None and status is not None:
-        withdrawn, reinstated = _moved(found, found.balance_transactions)
+        withdrawn, reinstated = _balance_changes(found, found.balance_transactions)
         due = found.evidence_details.due_by
         dispute = Dispute(status, amount, withdrawn, reinstated, time_of(due) if due else None)
     return ProviderDispute(
@@ -93,7 +93,7 @@ def fraud_warning_of(found: EarlyFraudWarning) -> ProviderFraudWarning:
     )
 
 
-def _moved(found: StripeDispute, moves: Iterable[_BalanceTransaction]) -> tuple[int, int]:
+def _balance_changes(found: StripeDispute, moves: Iterable[_BalanceTransaction]) -> tuple[int, int]:
     """Return what was withdrawn and reinstated, in the dispute's currency.
 
     Stripe converts to the currency that it pays us in. A movement in another currency than the
