@@ -105,7 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Webhooks to merchants
     webhook_master_keys: Secret = Secret("")
-    """Their secrets' keys (service/merchant_webhooks/secrets.py), the newest first; empty: no
+    """Their secrets' keys (service/merchant_webhooks/signing.py), the newest first; empty: no
     endpoint can be registered. A key is needed for as long as a secret is made by it."""
     webhook_timeout_s: Annotated[float, Meta(gt=0, le=30)] = 20.0
     """For a whole request; Standard Webhooks recommends 15 to 30 s."""

@@ -210,3 +210,9 @@ def test_a_secret_never_shows_itself(value: str) -> None:
 def test_settings_show_no_secret() -> None:
     shown = repr(load(NEEDED))
     assert not [value for value in NEEDED.values() if value in shown]
+
+
+def test_every_wrong_network_of_a_list_is_named() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({**NEEDED, "TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.0/99,nowhere"})
+    assert all(wrong in str(caught.value) for wrong in ("10.0.0.0/99", "nowhere", "give networks"))
