@@ -8,7 +8,7 @@ from typing import Any, Final, Never, TypeVar, Union, get_args, get_origin, get_
 
 import msgspec
 
-from service.settings_remedies import allowed
+from service.setting_types import allowed
 
 T = TypeVar("T")
 

@@ -13,7 +13,8 @@ import msgspec
 from infra import labels
 from infra.config_reader import UNREAD, UnreadError, unknown_keys
 from service.jwt_keys import MIN_HS256_KEY_BYTES
-from service.secret_use import Hs256, Role, held, held_by_any
+from service.secret_use import ROLES, Hs256, Role
+from service.secret_use import secrets_of as _secrets_of
 from service.settings import Settings, SettingsError, assemble, env_name, fields, load
 from service.settings import secret_fields as _secret_fields
 
@@ -71,13 +72,13 @@ def secrets_of(role: Role, values: Mapping[str, str]) -> dict[str, bool]:
 
     `values` are the variables that are no secret.
     """
-    found = held(role, _providers(values), _hs256(values))
+    found = _secrets_of((role,), _providers(values), _hs256(values))
     return {env_name(name): needed for name, needed in found.items()}
 
 
 def required_secret_names(values: Mapping[str, str]) -> tuple[str, ...]:
     """Return the secret variables without which one of the roles does not start."""
-    found = held_by_any(_providers(values), _hs256(values))
+    found = _secrets_of(ROLES, _providers(values), _hs256(values))
     return tuple(env_name(name) for name, needed in found.items() if needed)
 
 

@@ -103,7 +103,7 @@ def _events() -> Iterator[str]:
                     event.meaning,
                     ", ".join(f"`{name}`" for name in event.fields),
                 )
-                for event in sorted(events.CATALOGUE.values(), key=lambda event: event.name)
+                for event in sorted(events.CATALOG.values(), key=lambda event: event.name)
                 if event.kind == kind
             ),
         )
@@ -159,13 +159,14 @@ def _webhooks() -> Iterator[str]:
     yield "Amounts are minor units of `currency`."
     yield "`timestamp` is when it happened, not when it was sent."
     yield ""
-    rows = [(f"`{name}`", f"[{event.data.__name__}](#{event.data.__name__.lower()})", event.meaning)
-            for name, event in catalog.CATALOGUE.items()]  # fmt: skip
+    names = {type_: catalog.data_of(type_).__name__ for type_ in catalog.CATALOG}
+    rows = [(f"`{type_}`", f"[{names[type_]}](#{names[type_].lower()})", meaning)
+            for type_, meaning in catalog.CATALOG.items()]  # fmt: skip
     test = (f"`{catalog.TEST}`", "[TestData](#testdata)", "An operator tries the endpoint.")
     yield from _table(("Type", "Data", "Sent when"), [*rows, test])
     shapes: dict[type, str] = {}
-    for type_, event in catalog.CATALOGUE.items():
-        shapes.setdefault(event.data, type_)
+    for type_ in catalog.CATALOG:
+        shapes.setdefault(catalog.data_of(type_), type_)
     for kind, sent_as in {**shapes, catalog.TestData: catalog.TEST}.items():
         yield from ("", f"## {kind.__name__}", "", " ".join((kind.__doc__ or "").split()), "")
         sample = {"type": sent_as, "timestamp": AT, "data": example_of(kind)}

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m service",
         description="The payment service. Its settings are environment variables.",
-        epilog="python -m service admin --help: look at payments and decide on them.",
+        epilog="python -m service admin --help: the operators' commands.",
     )
     parser.add_argument("role", choices=("api", "worker", "migrate"))
     role = parser.parse_args(arguments).role
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _migrate(settings: Settings) -> int:
     log = logs.get_logger(__name__)
 
-    def report(waiting: Waiting) -> None:
+    def log_wait(waiting: Waiting) -> None:
         log.warning(
             "migration_waits",
             migration=waiting.migration,
@@ -58,9 +58,9 @@ def _migrate(settings: Settings) -> int:
     url = settings.migration_database_url or settings.database_url
     try:
         with _stop_at_signals() as stop:
-            applied = apply(url.reveal(), patience=patience, report=report, stop=stop)
+            applied = apply(url.reveal(), patience=patience, report=log_wait, stop=stop)
     except MigrationError as error:
-        log.error("migration_failed", error=str(error))  # noqa: TRY400  the message says it all
+        log.error("migration_failed", error=str(error))  # noqa: TRY400  the message is enough
         return EXIT_FAILED
     log.info("migrated", applied=list(applied))
     return 0

@@ -26,7 +26,7 @@ NOT_PUBLIC_V4: Final = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # carrier-grade NAT
         "127.0.0.0/8",  # loopback
-        "168.63.129.16/32",  # Azure: the host's agent, on an address that looks public
+        "168.63.129.16/32",  # Azure: the host's agent, on an address in a public range
         "169.254.0.0/16",  # link-local: a cloud's metadata service
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments
@@ -122,5 +122,13 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Return the networks of a comma-separated list; raise ValueError naming what is none."""
-    return tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
+    """Return the networks of a comma-separated list; raise ValueError naming all that are none."""
+    found, wrong = [], []
+    for item in filter(None, map(str.strip, text.split(","))):
+        try:
+            found.append(ip_network(item))
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}; give networks such as 10.0.0.0/8,fd00::/8")
+    return tuple(found)

@@ -9,7 +9,7 @@ from service.dispute_views import (
     FraudWarningView,
 )
 from service.merchant_webhooks.catalog import EventType
-from service.merchant_webhooks.standard import message_id
+from service.merchant_webhooks.signing import message_id
 from service.store.audit_entries import AuditEntryRow
 from service.store.audit_seals import SealRow
 from service.store.inbox import EventStatus

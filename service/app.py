@@ -13,10 +13,9 @@ from service import metric_catalog as m
 from service.api.common import CONTEXT
 from service.api.routes import ROUTES
 from service.clock import Clock, DatabaseClock
-from service.egress import public_connector
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
-from service.integrations.merchants import Merchants
+from service.integrations.merchants import Merchants, public_connector
 from service.logs import correlation_id, get_logger
 from service.metrics import Metrics
 from service.outbound import CallOutcome, Observe, Outbound
@@ -55,10 +54,8 @@ PREPARED: Final = {
 REMOTE_CONNECTIONS: Final = 100
 """Connections to one remote service: a bulkhead, so that a slow one can't take them all."""
 
-EXPIRY_POLL_S: Final = 5.0
-BACKLOG_POLL_S: Final = 5.0
-RECONCILIATION_POLL_S: Final = 5.0
-"""How soon a run that an operator asks for begins."""
+SLOW_POLL_S: Final = 5.0
+"""Of workers that nobody waits for; also how soon a requested reconciliation run begins."""
 INVARIANTS_POLL_S: Final = 60.0
 """The invariants read whole tables; once a minute is soon enough for a page."""
 
@@ -122,16 +119,16 @@ async def _follow_database(clock: DatabaseClock, app: web.Application) -> AsyncI
 
 
 def _database_check(db: Database) -> Callable[[], Awaitable[None]]:
-    """Return what tells whether the database is ready, and the first time who we are there."""
-    looked = False
+    """Return the readiness check of the database; the first time it also checks the login."""
+    login_checked = False
 
     async def check() -> None:
-        nonlocal looked
+        nonlocal login_checked
         await require_schema(db)
         await require_writable(db)
-        if looked:
+        if login_checked:
             return
-        looked = True
+        login_checked = True
         if await owns_tables(db):
             _log.warning(
                 "database_login_owns_tables",
@@ -257,8 +254,9 @@ def _guarded(settings: Settings, metrics: Metrics, provider: Provider) -> Guarde
     guarded = GuardedProvider(provider, breaker, max_in_flight=settings.provider_max_in_flight)
     metrics.read_at_scrape(m.PROVIDER_IN_FLIGHT, lambda: guarded.in_flight, provider=name)
     for state in STATES:
-        standing = partial(_is_in, breaker, state)
-        metrics.read_at_scrape(m.BREAKER_STATE, standing, provider=name, state=state)
+        metrics.read_at_scrape(
+            m.BREAKER_STATE, partial(_is_in, breaker, state), provider=name, state=state
+        )
     return guarded
 
 
@@ -306,7 +304,7 @@ def _merchants(stack: AsyncExitStack, settings: Settings) -> Merchants:
     session = aiohttp.ClientSession(
         connector=public_connector(settings.webhook_networks),
         cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,  # nothing of an answer is looked at
+        auto_decompress=False,  # no answer's body counts
     )
     stack.push_async_callback(session.close)
     return Merchants(session, settings.webhook_timeout_s)
@@ -317,17 +315,17 @@ def _workers(ctx: Context, sender: merchant_webhooks.Sender) -> Iterable[Worker]
     yield Worker("outbox", partial(jobs.relay_outbox, ctx), poll_s)
     yield Worker("completer", partial(completer.run_once, ctx), poll_s)
     yield Worker("inbox", partial(inbox_worker.run_once, ctx), poll_s)
-    yield Worker("inbox backlog", partial(inbox_worker.measure, ctx), BACKLOG_POLL_S)
+    yield Worker("inbox backlog", partial(inbox_worker.measure, ctx), SLOW_POLL_S)
     yield Worker("actions", partial(jobs.poll_actions, ctx), jobs.ACTION_POLL_S)
     yield Worker("merchant webhooks", sender.run_once, poll_s)
-    yield Worker("webhook backlog", partial(merchant_webhooks.measure, ctx), BACKLOG_POLL_S)
-    yield Worker("expiry", partial(jobs.expire, ctx), EXPIRY_POLL_S)
-    yield Worker("reconciliation", partial(jobs.run_reconciliation, ctx), RECONCILIATION_POLL_S)
+    yield Worker("webhook backlog", partial(merchant_webhooks.measure, ctx), SLOW_POLL_S)
+    yield Worker("expiry", partial(jobs.expire, ctx), SLOW_POLL_S)
+    yield Worker("reconciliation", partial(jobs.run_reconciliation, ctx), SLOW_POLL_S)
     seal_poll_s = min(jobs.SEAL_POLL_S, ctx.settings.audit_seal_interval_s)
     yield Worker("audit seals", partial(jobs.seal_audit_trail, ctx), seal_poll_s)
     yield Worker("audit check", partial(jobs.check_audit_trail, ctx, Rounds()), jobs.CHECK_POLL_S)
-    yield Worker("backlog", partial(gauges.measure_backlog, ctx), BACKLOG_POLL_S)
-    yield Worker("disputes", partial(gauges.measure_disputes, ctx), BACKLOG_POLL_S)
+    yield Worker("backlog", partial(gauges.measure_backlog, ctx), SLOW_POLL_S)
+    yield Worker("disputes", partial(gauges.measure_disputes, ctx), SLOW_POLL_S)
     yield Worker("invariants", partial(gauges.measure_invariants, ctx), INVARIANTS_POLL_S)
 
 

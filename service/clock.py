@@ -1,6 +1,6 @@
-"""The time that the service goes by: the database's, whatever the machine's own clock says.
+"""The service's clock: the database's time, whatever the machine's own clock shows.
 
-A lease is written by one process and looked at by another, so all of them must read one clock. Each
+A lease is written by one process and read by another, so all of them must read one clock. Each
 process asks the database for the time now and then, and counts on from there by its monotonic
 clock, which nobody sets. Until the first answer it goes by the machine's clock.
 """
@@ -22,7 +22,7 @@ FIRST_RETRY_S: Final = 1.0
 """Nothing works before the first answer, so it is asked for more often."""
 
 MAX_ROUND_TRIP_S: Final = 1.0
-"""A sample is wrong by half its round trip at most. A slower one says less than we know already."""
+"""A sample is wrong by half its round trip at most. A slower one adds nothing."""
 
 Clock = Callable[[], datetime]
 
@@ -71,7 +71,7 @@ class DatabaseClock:
         """Take samples until `stop` is set.
 
         Cancel it as well, so that it waits for no answer. That alone would not do: a driver that
-        has its answer in the same moment goes on as if nothing had been said.
+        has its answer in the same moment goes on uncanceled.
         """
         while not stop.is_set():
             try:

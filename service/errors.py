@@ -1,15 +1,15 @@
 """Every error that a client can see: one class a code, each with its HTTP status.
 
-The error catalogue in the docs and the problem documents (RFC 9457) are made from these classes.
+The docs' error catalog and the problem documents (RFC 9457) are made from these classes.
 A message may reach the client, so it never holds a secret or another user's data.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class FieldError:
+
+class ProblemField(msgspec.Struct, frozen=True):
     """What is wrong with one field; `field` is a JSONPath such as `$.items[0].quantity`."""
 
     field: str
@@ -32,7 +32,7 @@ class ServiceError(Exception):
         detail: str = "",
         *,
         retry_after_s: int | None = None,
-        fields: tuple[FieldError, ...] = (),
+        fields: tuple[ProblemField, ...] = (),
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
@@ -79,7 +79,7 @@ class IdempotencyKeyInFlightError(ServiceError):
 
 
 class UnauthenticatedError(ServiceError):
-    """No bearer token, or one that is not valid; which, is not said."""
+    """No bearer token, or one that is not valid; the answer doesn't reveal which."""
 
     status, code, title = 401, "unauthenticated", "Send a valid bearer token"
 
@@ -91,7 +91,7 @@ class ScopeMissingError(ServiceError):
 
 
 class NotFoundError(ServiceError):
-    """No such thing, or not yours: the two are told apart by nobody."""
+    """No such thing, or not yours; the answer doesn't reveal which."""
 
     status, code, title = 404, "not_found", "Not found"
 
@@ -133,7 +133,7 @@ class RateLimitedError(ServiceError):
 
 
 class WebhookRefusedError(ServiceError):
-    """The signature is missing, not the provider's, or not of now; which, is not said."""
+    """The signature is missing, wrong or too old; the answer doesn't reveal which."""
 
     status, code, title = 400, "webhook_refused", "The webhook's signature is not valid"
 

@@ -1,4 +1,4 @@
-"""The catalogue of log events: each name once, with its kind, levels, meaning and own fields.
+"""The catalog of log events: each name once, with its kind, levels, meaning and own fields.
 
 A test holds every log call of the service to it, and docs/reference/events.md is made from it.
 """
@@ -13,33 +13,28 @@ from service.domain.payment import PaymentStatus
 from service.domain.refund import RefundStatus
 
 Kind = Literal["payment", "audit", "performance", "integration", "security", "service"]
-Level = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """What a line with this `event` says; `levels` are those that it can have."""
+    """The meaning of a line with this `event`; `levels` are those that it can have."""
 
     name: str
     kind: Kind
-    levels: tuple[Level, ...]
+    levels: tuple[str, ...]
     meaning: str
     fields: tuple[str, ...] = ()
 
 
 def _event(kind: Kind, level: str, name: str, meaning: str, fields: str = "") -> LogEvent:
-    levels: dict[str, Level] = {
-        "debug": "debug", "info": "info", "warning": "warning", "error": "error",
-    }  # fmt: skip
-    chosen = tuple(levels[each] for each in level.split("|"))
-    return LogEvent(name, kind, chosen, meaning, tuple(fields.split()))
+    return LogEvent(name, kind, tuple(level.split("|")), meaning, tuple(fields.split()))
 
 
 COMMON: Final[Mapping[str, str]] = MappingProxyType(
     {
         "time": "UTC, RFC 3339, to the microsecond",
         "level": "debug, info, warning or error",
-        "event": "the name in this catalogue",
+        "event": "the name in this catalog",
         "module": "the module that wrote the line",
         "correlation_id": "of the request or the background work, kept over all it causes",
         "trace_id": "of the caller's W3C traceparent, if there was one",
@@ -52,7 +47,7 @@ COMMON: Final[Mapping[str, str]] = MappingProxyType(
         "exception": "the traceback of an error that nobody foresaw",
     }
 )
-"""Fields that any line may carry; they are bound to the work at hand."""
+"""Fields that any line may carry; they are bound to the current work."""
 
 FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -68,32 +63,32 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "chains": "such trails that have entries there",
         "charges": "charges compared",
         "check": "the part that was asked",
-        "checks": "looks at the outcome so far",
+        "checks": "checks of the outcome so far",
         "code": "the error's code",
         "count": "how many",
         "currency": "ISO 4217",
-        "declined": "whether it is the buyer's bank or card that says no, which is no error",
+        "declined": "whether the buyer's bank or card declined, which is no error",
         "delivery_id": "the delivery to a merchant",
         "differences": "differences found",
         "duplicate": "whether it was there already",
         "duration_ms": "milliseconds",
         "entries": "entries of the audit trails",
         "error": "what went wrong, without secrets",
-        "event_type": "the provider's name of the event, or ours of what a merchant is told",
+        "event_type": "the provider's name of the event, or ours of a merchant webhook",
         "failure_code": "why it failed; null if it did not",
         "failures": "failures in a row",
         "fault": "what is wrong; docs/operate/admin.md explains each",
         "first_position": "where the interval begins",
-        "fraud_type": "the network's word for what it suspects",
+        "fraud_type": "the card network's name for what it suspects",
         "foreign_charges": "charges compared that are somebody else's, on the same account",
         "grants": "grants compared",
         "hash": "hexadecimal, over the seal and the hash of the one before",
         "host": "the name that was looked up",
         "invariant": "the invariant's name",
         "kind": "the kind of difference",
-        "known": "whether addresses from an earlier look-up stand",
+        "known": "whether addresses from an earlier look-up are used",
         "last_position": "where the interval ends",
-        "message": "the library's own words",
+        "message": "the library's own message",
         "message_id": "the outbox message",
         "method": "the HTTP method",
         "migration": "the file, or the lock that it needs first",
@@ -116,7 +111,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "scope": "the scope that the operation needs",
         "seal": "the seal's number",
         "seq": "the entry's number in its chain",
-        "source": "whose books were compared",
+        "source": "whose records were compared",
         "state": "of a breaker or a merchant's endpoint",
         "status": "the HTTP status",
         "status_code": "the HTTP status",
@@ -164,7 +159,7 @@ _REACHED: Final = (
 )  # fmt: skip
 
 _PAYMENT: Final = (
-    _event("payment", "info", "order_created", "An order was made.", "order_id total_minor"),
+    _event("payment", "info", "order_created", "An order was created.", "order_id total_minor"),
     _event("payment", "info", "order_canceled", "An order was canceled.", "order_id"),
     _event("payment", "info", "orders_expired", "Unpaid orders ran out.", "count"),
     _event("payment", "info", "held_payments_expire", "Holds that ran out are given up.", "count"),
@@ -174,12 +169,12 @@ _PAYMENT: Final = (
            "A call may or may not have reached the provider; it will be asked.", "reason checks"),
     _event("payment", "warning", "refund_outcome_unknown",
            "A refund may or may not have reached the provider; it will be asked.", "reason checks"),
-    _event("payment", "info", "payment_taken_up", "The completer looks at a payment.", "checks"),
+    _event("payment", "info", "payment_taken_up", "The completer checks a payment.", "checks"),
     _event("payment", "info", "payment_action_pending",
            "The buyer still has to act at the provider.", "reason"),
-    _event("payment", "info", "refund_taken_up", "The completer looks at a refund.", "checks"),
+    _event("payment", "info", "refund_taken_up", "The completer checks a refund.", "checks"),
     _event("payment", "warning", "payment_handed_on",
-           "A provider took nothing, so the next one is asked.", "provider reason"),
+           "A provider did nothing, so the payment failed over to the next.", "provider reason"),
     _event("payment", "error", "refund_reversed",
            "A refund that had succeeded came back; a person decides what becomes of it.",
            "refund_id amount_minor currency failure_code"),
@@ -202,7 +197,7 @@ _PAYMENT: Final = (
     _event("payment", "warning", ORPHAN_REACHED["refunded"], "The money went back.",
            "orphan_id failure_code"),
     _event("payment", "error", ORPHAN_REACHED["review"],
-           "It did not go back; a person looks at it.", "orphan_id failure_code"),
+           "It did not go back; a person decides.", "orphan_id failure_code"),
 )  # fmt: skip
 
 _AUDIT: Final = (
@@ -222,11 +217,11 @@ _AUDIT: Final = (
            "A person ended the review of a dispute, or took the games back (revoke).",
            "actor outcome"),
     _event("audit", "warning", "fraud_warning_closed_by_operator",
-           "A person has looked at a warning of fraud.", "actor"),
+           "A person has closed a warning of fraud.", "actor"),
     _event("audit", "warning", "webhooks_dismissed_by_operator",
            "A person dismissed parked events in bulk.", "actor count"),
     _event("audit", "warning", "webhook_decided_by_operator",
-           "A person had a parked event looked at again, or dismissed it.",
+           "A person had a parked event processed again, or dismissed it.",
            "actor event_type outcome"),
     _event("audit", "warning", "outbox_replayed_by_operator",
            "A person sent an outbox message again.", "message_id actor"),
@@ -234,7 +229,7 @@ _AUDIT: Final = (
            "A person registered a merchant's endpoint.", "endpoint_id actor"),
     _event("audit", "warning", "webhook_endpoint_changed",
            "A person changed, disabled, enabled or closed one.", "endpoint_id actor state"),
-    _event("audit", "warning", "webhook_endpoint_rotated", "A person gave one a new secret.",
+    _event("audit", "warning", "webhook_endpoint_rotated", "A person rotated the secret of one.",
            "endpoint_id actor"),
     _event("audit", "warning", "webhook_redelivered_by_operator",
            "A person sent a merchant an event again.", "delivery_id actor"),
@@ -257,25 +252,25 @@ _AUDIT: Final = (
     _event("audit", "error", "reconciliation_failed", "A run could not be ended.",
            "run_id charges payments grants differences foreign_charges error"),
     _event("audit", "info", "reconciliation_not_followed",
-           "What the provider says of a charge can't be made ours now.", "reason"),
-    _event("audit", "warning", "reconciliation_difference", "The books disagree.",
+           "What the provider reports of a charge can't be recorded now.", "reason"),
+    _event("audit", "warning", "reconciliation_difference", "Our records and theirs differ.",
            "kind source subject payment_id"),
     _event("audit", "info", "reconciliation_differences_closed", "Differences are gone.",
            "source count"),
 )  # fmt: skip
 
 _INTEGRATION: Final = (
-    _event("integration", "info", "webhook_received", "A provider's webhook was taken in.",
+    _event("integration", "info", "webhook_received", "A provider's webhook was accepted.",
            "provider event_type duplicate"),
     _event("integration", "info", "webhook_processed", "A webhook was acted on.",
            "event_type result"),
     _event("integration", "warning", "webhook_put_off", "It is tried again later.",
            "event_type reason wait_s"),
     _event("integration", "error", "charge_mismatch",
-           "A charge was said to be a payment's, and the provider has it on record for another or "
+           "An event claims a charge for a payment; the provider has it on record for another or "
            "for none: a forged event, or a leaked secret.",
            "payment_id provider_ref recorded_payment_id recorded_attempt_id"),
-    _event("integration", "error", "webhook_parked", "It failed too often; a person looks at it.",
+    _event("integration", "error", "webhook_parked", "It failed too often; a person decides.",
            "event_type reason"),
     _event("integration", "error", "webhook_malformed",
            "A webhook was signed well and can't be read.", "provider reason"),
@@ -283,17 +278,17 @@ _INTEGRATION: Final = (
            "topic attempts"),
     _event("integration", "warning", "outbox_put_off", "A message is tried again later.",
            "topic reason wait_s"),
-    _event("integration", "info", "merchant_webhook_delivered", "A merchant was told.",
-           "event_type attempts"),
+    _event("integration", "info", "merchant_webhook_delivered",
+           "A merchant's endpoint accepted an event.", "event_type attempts"),
     _event("integration", "warning", "merchant_webhook_put_off",
-           "A merchant is told later: the try failed.", "event_type attempts reason wait_s"),
+           "A try failed; the event is sent again later.", "event_type attempts reason wait_s"),
     _event("integration", "error", "merchant_webhook_exhausted",
-           "A merchant was not told, and is not tried again by itself.",
+           "All tries have failed; only an operator can send it again.",
            "event_type attempts reason"),
     _event("integration", "error", "merchant_webhook_unsigned",
            "A message can't be signed: its master key is missing.", "reason"),
     _event("integration", "warning", "provider_breaker_changed",
-           "A provider is left alone, tried, or used again.", "provider state"),
+           "A provider's circuit breaker opened, half-opened or closed.", "provider state"),
     _event("integration", "warning", "readiness_failed", "A part does not answer.", "check error"),
 )  # fmt: skip
 
@@ -336,7 +331,7 @@ _SERVICE: Final = (
     _event("service", "error", "unexpected_error", "A defect of ours; the client got a 500.",
            "method"),
     _event("service", "error", "unexpected_http_error",
-           "The framework raised what we have no words for.", "status reason"),
+           "The framework raised an error that has no problem document.", "status reason"),
     _event("service", "error", "undeclared_error",
            "An operation answered with an error that its document doesn't name.",
            "operation_id code"),
@@ -344,16 +339,16 @@ _SERVICE: Final = (
            "An operation answered with a status that its document doesn't name.",
            "operation_id status_code"),
     _event("service", "warning", "clock_not_measured",
-           "The database did not say what time it is; its last answer is counted on from.",
+           "The database's time could not be read; the last sample is used.",
            "error"),
     _event("service", "error", "worker_failed", "A worker's round failed; it goes on.",
            "worker failures"),
     _event("service", "error", "work_item_failed", "One item failed; the others go on."),
     _event("service", "debug|info|warning|error", "library_log",
-           "A line of a library, in its own words.", "message"),
+           "A line that a library logged.", "message"),
 )  # fmt: skip
 
-CATALOGUE: Final = {
+CATALOG: Final = {
     event.name: event
     for group in (
         _REACHED, _PAYMENT, _AUDIT, _PERFORMANCE, _INTEGRATION, _SECURITY, _SERVICE,

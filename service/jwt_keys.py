@@ -5,7 +5,7 @@ shared secret or the public key in PEM. Or it is a JWK Set (RFC 7517, 5) of publ
 its `kid` and `alg`. An algorithm belongs to its key, never to the token (RFC 8725, 3.1).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
@@ -36,7 +36,7 @@ class _Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Jwk(msgspec.Struct, frozen=True):
-    """What a key of a set must say; the rest is read by the library."""
+    """The members that a key of a set must have; the library reads the rest."""
 
     kid: Kid
     alg: Literal["RS256", "ES256"]
@@ -74,7 +74,12 @@ def read_keys(text: str) -> tuple[VerificationKey, ...]:
 
 def _from_list(text: str) -> list[VerificationKey]:
     given = _decoded(text, tuple[_Given, ...])
-    return [VerificationKey(each.kid, each.alg, _CHECKS[each.alg](each)) for each in given]
+    return [
+        VerificationKey(each.kid, each.alg, _secret(each))
+        if each.alg == "HS256"
+        else _public(each.kid, each.alg, _from_pem(each))
+        for each in given
+    ]
 
 
 def _from_set(text: str) -> list[VerificationKey]:
@@ -89,13 +94,10 @@ def _from_jwk(jwk: Mapping[str, Any], index: int) -> VerificationKey:
     if "d" in jwk:
         raise ValueError(f"the key {named.kid} is a private one; give its public part")
     try:
-        public = jwt.PyJWK(dict(jwk), named.alg).key.public_bytes(
-            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-        )
+        key = jwt.PyJWK(dict(jwk), named.alg).key
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
         raise ValueError(f"the key {named.kid} is no {named.alg} key") from None
-    given = _Given(named.kid, named.alg, public.decode())
-    return VerificationKey(given.kid, given.alg, _CHECKS[given.alg](given))
+    return _public(named.kid, named.alg, key)
 
 
 def _decoded(text: str, kind: Any) -> Any:
@@ -116,29 +118,19 @@ def _secret(given: _Given) -> str:
     return given.key
 
 
-def _rsa(given: _Given) -> str:
-    key = _public(given)
-    if not isinstance(key, RSAPublicKey) or key.key_size < MIN_RSA_BITS:
-        raise ValueError(f"the key {given.kid} is no RSA key of {MIN_RSA_BITS} bits or more")
-    return given.key
-
-
-def _ec(given: _Given) -> str:
-    key = _public(given)
-    if not isinstance(key, EllipticCurvePublicKey) or key.curve.name != SECP256R1.name:
-        raise ValueError(f"the key {given.kid} is no key on the curve P-256")
-    return given.key
-
-
-def _public(given: _Given) -> object:
+def _from_pem(given: _Given) -> object:
     try:
         return load_pem_public_key(given.key.encode())
     except ValueError:
         raise ValueError(f"the key {given.kid} is no public key in PEM") from None
 
 
-_CHECKS: Final[Mapping[Algorithm, Callable[[_Given], str]]] = {
-    "HS256": _secret,
-    "RS256": _rsa,
-    "ES256": _ec,
-}
+def _public(kid: str, alg: Algorithm, key: Any) -> VerificationKey:
+    rsa = isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS
+    if alg == "RS256" and not rsa:
+        raise ValueError(f"the key {kid} is no RSA key of {MIN_RSA_BITS} bits or more")
+    ec = isinstance(key, EllipticCurvePublicKey) and key.curve.name == SECP256R1.name
+    if alg == "ES256" and not ec:
+        raise ValueError(f"the key {kid} is no key on the curve P-256")
+    pem: bytes = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return VerificationKey(kid, alg, pem.decode())

@@ -34,8 +34,8 @@ _BEARER: Final = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 _USERINFO: Final = re.compile(r"(://[^\s/:@]*:)([^\s@]+)(@?)")
 """A bearer token, and what may be the password of a URL: it is one if the @ is there.
 
-Both look at each character of a text a bounded number of times: what ends without an @ is taken as
-a whole, and not looked at again from each `://` in it.
+Both read each character of a text a bounded number of times: what ends without an @ is matched as
+a whole, and not again from each `://` in it.
 """
 
 _context: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=MappingProxyType({}))
@@ -76,7 +76,7 @@ def bind(**fields: Any) -> None:
 
 
 def correlation_id() -> str:
-    """Return the correlation id of the work at hand, or an empty string if there is none."""
+    """Return the correlation id of the current work, or an empty string if there is none."""
     found: str = _context.get().get("correlation_id", "")
     return found
 
@@ -169,7 +169,7 @@ def _mask_password(match: re.Match[str]) -> str:
     return f"{match[1]}{MASK}@" if match[3] else match[0]
 
 
-@lru_cache(maxsize=1024)  # keys are words of our code; the bound is for keys of foreign objects
+@lru_cache(maxsize=1024)  # keys are names in our code; the bound is for keys of foreign objects
 def _is_sensitive(key: str) -> bool:
     return _SENSITIVE.search(key.lower().replace("-", "_")) is not None
 

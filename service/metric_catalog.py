@@ -17,6 +17,7 @@ from service.domain.reconciliation import DifferenceKind
 from service.metric_model import Kind, Open, counter, gauge, histogram
 from service.metric_model import Metric as Metric  # noqa: PLC0414  readers of the catalog need it
 from service.outbound import CallOutcome
+from service.providers.breaker import STATES
 from service.providers.catalog import NAMES as PROVIDERS
 
 LATENCY_BUCKETS_S: Final = (
@@ -106,7 +107,7 @@ PROVIDER_FAILOVERS: Final = counter(
 BREAKER_STATE: Final = gauge(
     "payment_provider_breaker_state_gauge",
     "1 for the state that the provider's circuit breaker is in, 0 for the others.",
-    {"provider": PROVIDERS, "state": ("closed", "open", "half_open")},
+    {"provider": PROVIDERS, "state": STATES},
 )
 INTEGRATION_REQUESTS: Final = counter(
     "integration_requests_total",
@@ -199,7 +200,7 @@ FRAUD_WARNINGS: Final = counter(
 )
 RECONCILIATION_DIFFERENCES: Final = gauge(
     "reconciliation_differences_gauge",
-    "Open differences between our books, the providers' and the Library's, by kind.",
+    "Open differences between our records, the providers' and the Library's, by kind.",
     {"kind": tuple(DifferenceKind)},
 )
 RECONCILIATION_LAST_RUN: Final = gauge(
@@ -238,7 +239,7 @@ WEBHOOK_REQUESTS: Final = counter(
 )
 WEBHOOK_EVENTS: Final = counter(
     "webhook_events_total",
-    "Events of the inbox that were looked at: processed (ok), put off (error), parked, of a charge"
+    "Events of the inbox by result: processed (ok), put off (error), parked, of a charge"
     " that was never ours (foreign), or of one that the provider has on record for somebody else"
     " (mismatch).",
     {"provider": PROVIDERS, "outcome": ("ok", "error", "parked", "foreign", "mismatch")},
@@ -271,7 +272,7 @@ REFUNDS_ADOPTED: Final = counter(
 )
 ORPHANS_UNREFUNDED: Final = gauge(
     "orphan_captures_unrefunded_gauge",
-    "Orphan captures that are not given back: pending, or in review by people.",
+    "Orphan captures that are not refunded: pending, or in review by people.",
     {"state": ("pending", "review")},
 )
 MERCHANT_WEBHOOKS: Final = counter(

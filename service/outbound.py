@@ -1,14 +1,14 @@
-"""HTTP calls to others: one way to time them out, to pass the correlation id on, and to count.
+"""HTTP calls to providers and integrations: time-outs, correlation id, metrics, lists page by page.
 
-The caller learns whether a failed call may have had an effect. Connecting failed: surely not.
-Anything later (a time-out, a reset, a 5xx, an answer that can't be read): nobody knows.
+An error says whether the call may have had an effect. No connection: surely not. Anything later
+(a time-out, a reset, a 5xx, an answer that can't be read): nobody knows.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -24,9 +24,11 @@ CONNECT_TIMEOUT_S: Final = 2.0
 MAX_ANSWER_BYTES: Final = 1_048_576
 """No answer of a provider or an integration comes near a megabyte."""
 
+PAGE: Final = 100
+"""Items a page of a list; neither providers nor the Library give more."""
 
 _NUL: Final = rb"\u0000"
-"""JSON's only way to say NUL, which PostgreSQL's text can't hold; no code or id has one."""
+"""JSON's only spelling of NUL, which PostgreSQL's text can't hold; no code or id has one."""
 
 
 class CallOutcome(StrEnum):
@@ -46,7 +48,7 @@ _ANSWERS: Final = {
     409: CallOutcome.REFUSED,
     422: CallOutcome.REFUSED,
 }
-"""What is said of one request, and not of all; not to be let in (401, 403, 429) is an error."""
+"""Answers about one request. What concerns all requests (401, 403, 429) is an error."""
 
 
 class CallError(Exception):
@@ -156,6 +158,52 @@ class Outbound:
             raise CallError(f"connection broke: {type(error).__name__}", sent=True) from error
 
 
+class _Item(Protocol):
+    @property
+    def id(self) -> object: ...
+
+
+class _Dated(Protocol):
+    @property
+    def created(self) -> int: ...
+
+
+ItemT = TypeVar("ItemT", bound=_Item)
+DatedT = TypeVar("DatedT", bound=_Dated)
+
+
+class Page(msgspec.Struct, Generic[ItemT], frozen=True):
+    """A page of a list, in the form of Stripe's API."""
+
+    data: tuple[ItemT, ...]
+    has_more: bool
+
+
+async def paginate(
+    fetch: Callable[[dict[str, str]], Awaitable[Page[ItemT]]], query: Mapping[str, str]
+) -> AsyncIterator[ItemT]:
+    """Yield the items of all pages; `fetch` returns the page of a query."""
+    page = await fetch({**query, "limit": str(PAGE)})
+    while page.data:
+        for item in page.data:
+            yield item
+        if not page.has_more:
+            return
+        last = str(page.data[-1].id)
+        page = await fetch({**query, "limit": str(PAGE), "starting_after": last})
+
+
+async def created_within(
+    items: AsyncIterator[DatedT], since: datetime, until: datetime
+) -> AsyncIterator[DatedT]:
+    """Yield what was created from `since` to before `until`; `items` come newest first."""
+    async for item in items:
+        if item.created < since.timestamp():
+            return
+        if item.created < until.timestamp():
+            yield item
+
+
 def _payload(body: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, dict[str, str]]:
     """Return the bytes to send and the header that names their type."""
     if form is not None:
@@ -166,7 +214,7 @@ def _payload(body: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, d
 
 
 def _outcome(status: int) -> CallOutcome:
-    """Return how a call ended: an error is what the other side may not do to any request."""
+    """Return how a call ended."""
     if status < 400:  # noqa: PLR2004
         return CallOutcome.OK
     return _ANSWERS.get(status, CallOutcome.ERROR)

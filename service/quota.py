@@ -27,7 +27,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How a key stands: `retry_us` is 0 for a request that may be made."""
+    """The count of a key: `retry_us` is 0 for a request that may be made."""
 
     retry_us: int
     remaining: int

@@ -1,10 +1,10 @@
-"""When to try again: the one schedule of every repeat, and what a Retry-After says.
+"""When to try again: one backoff for every retry, and how to read a Retry-After.
 
 "Full jitter": a wait is anywhere between nothing and a bound that doubles. What failed together
 comes back spread over the whole range, which ends a retry storm sooner, and with fewer calls, than
 a fixed schedule or one that varies a little
 (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). On average it waits
-half as long as its bounds say. Webhooks to merchants keep the schedule that is documented to them.
+half as long as its bounds. Webhooks to merchants keep the schedule that is documented to them.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,10 @@
-"""The types of settings: secrets, and numbers and texts with their bounds."""
+"""The types of settings: secrets, numbers and texts with their bounds, and how to describe them."""
 
-from typing import Annotated
+from collections.abc import Iterable
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
+import msgspec
 from msgspec import Meta
 
 
@@ -40,3 +43,43 @@ Url = Annotated[str, Meta(pattern=r"^https?://[^\s/]+")]
 def listed(text: str) -> tuple[str, ...]:
     """Return the items of a list that is written with commas."""
     return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def allowed(kind: Any) -> str:
+    """Return what a setting of this type may be, in words for its author."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(allowed(part) for part in args if part is not NoneType))
+    if origin is Annotated:
+        return ", ".join((allowed(args[0]), *_bounds(args[1])))
+    if origin is Literal:
+        return " or ".join(args)
+    if origin in (list, tuple):
+        each = allowed(args[0])
+        return f"a list, each {each}" if origin is tuple else f"{each}, or a list of such"
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        names = (field.encode_name for field in msgspec.structs.fields(kind))
+        return f"a mapping of {', '.join(names)}"
+    return "a mapping" if origin is dict else _NAMES.get(kind, str(kind))
+
+
+def _bounds(meta: Meta) -> Iterable[str]:
+    if meta.description:
+        yield meta.description
+        return
+    for relation, limit in (
+        ("at least", meta.ge),
+        ("above", meta.gt),
+        ("at most", meta.le),
+        ("matching", meta.pattern),
+    ):
+        if limit is not None:
+            yield f"{relation} {limit}"
+
+
+_NAMES: Final = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+}

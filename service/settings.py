@@ -8,22 +8,18 @@ here and not given a value there fails a test.
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
-from service import settings_order
+from service import settings_checks
 from service.addresses import Network, networks
-from service.jwt_keys import MIN_HS256_KEY_BYTES, read_keys
-from service.merchant_webhooks.secrets import read_master_keys
+from service.merchant_webhooks.signing import read_master_keys
 from service.providers.catalog import BY_NAME, NAMES, PROVIDERS
-from service.providers.spec import MIN_WEBHOOK_SECRET, ProviderSettings
-from service.secret_use import OWNER, Hs256, Role, held, held_by_any
-from service.setting_types import Count, Port, Quota, Seconds, Secret, Url, listed
-from service.settings_remedies import allowed, remedy
-
-OF_PROVIDERS: Final = "of_providers"
+from service.providers.spec import ProviderSettings
+from service.secret_use import OWNER, ROLES, USES, Hs256, Role, secrets_of
+from service.setting_types import Count, Port, Quota, Seconds, Secret, Url, allowed, listed
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,16 +33,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Port = 8080
     """Of the API, its documents and a terse /health; a worker does not listen there."""
     ops_port: Port = 9464
-    """Of /metrics and /health in detail, of both roles: for probes and Prometheus alone."""
+    """Of /metrics and /health in detail, of both roles: for probes and Prometheus only."""
     version: str = "dev"
 
     # PostgreSQL, the source of truth
     database_url: Secret = Secret("")
-    """Of a login that may do what the service does (docs/operate/security.md); not the owner's."""
+    """Of a login with the service's privileges (docs/operate/security.md), not the owner's."""
     migration_database_url: Secret = Secret("")
-    """The owner's, for the role `migrate` alone; empty: `database_url` is the owner's too."""
+    """The owner's, for the role `migrate` only; empty: `database_url` is the owner's too."""
     migration_lock_timeout_s: Seconds = 0.5
-    """One wait of `migrate` for a lock; whoever wants the table queues behind it, readiness too."""
+    """One wait of `migrate` for a lock; all that need the table queue behind it, readiness too."""
     migration_wait_s: Seconds = 120.0
     """All its waits, with pauses between; then it fails and names who has the lock."""
     db_pool_size: Count = 8
@@ -54,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     db_batch_connections: Annotated[int, Meta(ge=1, le=16)] = 2
     """Most connections that carry batched writes, a process and a statement kind."""
     db_batch_items: Annotated[int, Meta(ge=1, le=1_000)] = 32
-    """Writes that share a statement at most; more gained nothing when measured."""
+    """Most writes that share a statement; a larger number gained nothing when measured."""
     db_batch_queue: Count = 2_000
     """Writes that may wait; beyond it a request is answered 503 at once."""
     db_statement_timeout_s: Seconds = 5.0
@@ -66,16 +62,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Bearer tokens
     jwt_hs256: Hs256 = "on"
-    """Whether tokens without a `kid` are taken; `off` leaves those that name one of JWT_KEYS."""
+    """Whether tokens without a `kid` are accepted; `off`: only those that name one of JWT_KEYS."""
     jwt_secret: Secret = Secret("")
     """Checks tokens without a `kid`, by HS256."""
     jwt_keys: Secret = Secret("")
-    """Checks tokens with one: service/jwt_keys.py. Take a new key in before tokens name it."""
+    """Checks tokens with a `kid`: service/jwt_keys.py. Add a new key before tokens name it."""
     jwt_issuer: str = "coinslot"
     jwt_audience: str = "coinslot-api"
     jwt_leeway_s: Annotated[float, Meta(ge=0, le=300)] = 30.0
-    """How far an issuer's clock may be from ours, for `iat`, `nbf` and `exp`: hosts that keep time
-    differ by less than a second, a virtual machine that was moved by some more."""
+    """How far an issuer's clock may be from ours, for `iat`, `nbf` and `exp`. With NTP hosts differ
+    by less than a second, a virtual machine that was moved by some more."""
 
     # Rate limits: requests a minute, which may come in one burst; 0 means none
     rate_limit_user: Quota = 600
@@ -89,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Payment providers
     providers: Annotated[str, Meta(pattern=r"^[a-z]+(,[a-z]+)*$")] = NAMES[0]
-    """Names, separated by commas, in the order in which they stand in for the default."""
+    """Names, separated by commas, in the order of failover from the default."""
     default_provider: str = NAMES[0]
     of_providers: Mapping[str, ProviderSettings] = msgspec.field(default_factory=dict)
     """By name, of every provider; `STRIPE_URL` is the field `url` of `stripe`."""
@@ -97,9 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     provider_max_in_flight: Count = 1_000
     """Payments and operations under way, a process and a provider; one more is answered 503."""
     breaker_failures: Annotated[int, Meta(ge=1, le=1_000)] = 10
-    """Calls that fail in a row before a provider is left alone; one lost answer is no outage."""
+    """Failed calls in a row that open the breaker; one lost answer is no outage."""
     breaker_open_s: Seconds = 5.0
-    """How long it is left alone before one call tries again; as long as a call's time-out."""
+    """How long the breaker stays open before a trial call; as long as a call's time-out."""
 
     # Integrations
     library_url: Url = "http://127.0.0.1:8090"
@@ -109,14 +105,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Webhooks to merchants
     webhook_master_keys: Secret = Secret("")
-    """Their secrets' keys (service/merchant_webhooks/secrets.py), the newest first; empty: no
+    """Their secrets' keys (service/merchant_webhooks/signing.py), the newest first; empty: no
     endpoint can be registered. A key is needed for as long as a secret is made by it."""
     webhook_timeout_s: Annotated[float, Meta(gt=0, le=30)] = 20.0
     """For a whole request; Standard Webhooks recommends 15 to 30 s."""
     webhook_endpoint_requests: Annotated[int, Meta(ge=1, le=100)] = 8
-    """Requests under way, a process and an endpoint; what is more waits its turn."""
+    """Requests in flight, a process and an endpoint; more wait."""
     webhook_disable_after_s: Annotated[float, Meta(ge=60, le=2_592_000)] = 432_000.0
-    """An endpoint of which every try has failed for five days is not sent to any more."""
+    """An endpoint is disabled when every try has failed for five days."""
     webhook_retention_s: Annotated[float, Meta(ge=604_800, le=31_536_000)] = 2_592_000.0
     """Events can be sent again for 30 days; at least a week, as tries go on for three days."""
     webhook_url_schemes: Literal["https", "http+https"] = "https"
@@ -128,30 +124,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     order_ttl_s: Seconds = 1_800.0
     """An unpaid order expires after this."""
     authorization_ttl_s: Annotated[float, Meta(gt=0, le=2_592_000)] = 518_400.0
-    """A payment that is held is given up after this: six days, before most banks' seven."""
+    """A hold is canceled after this: six days, before most banks' seven."""
     request_timeout_s: Seconds = 15.0
     """Beyond this a request is answered 503; above the provider's timeout, below the lock."""
     idempotency_ttl_s: Annotated[float, Meta(ge=86_400, le=2_592_000)] = 259_200.0
     """An answer is kept for three days: longer than any client of ours repeats a request."""
     idempotency_lock_s: Seconds = 30.0
-    """How long a request owns its key; twice the longest request, so an owner is surely gone."""
+    """How long a request locks its key; twice the longest request, so its owner is surely gone."""
     unknown_retry_s: Seconds = 5.0
-    """Longest wait before an unknown outcome is first looked up; it doubles with each look."""
+    """Longest wait before an unknown outcome is first checked; it doubles with each check."""
     unknown_max_checks: Annotated[int, Meta(ge=1, le=50)] = 18
-    """Looks before a person decides; with waits up to 5 s, doubling to 1 h, about five hours."""
+    """Checks before a person decides; with waits up to 5 s, doubling to 1 h, about five hours."""
     grant_give_up_s: Seconds = 86_400.0
-    """A paid game that the Library has not taken by then is refunded."""
+    """A paid game that the Library has not granted by then is refunded."""
     dispute_lost_revokes: bool = True
-    """Whether a lost dispute of all that was paid takes the games back by itself; if not, a person
-    is asked."""
+    """Whether a lost dispute of the whole payment revokes its games; if not, a person decides."""
     reconciliation_interval_s: Annotated[float, Meta(gt=0, le=604_800)] = 3_600.0
-    """Time between two comparisons of our books with the providers' and the Library's."""
+    """Time between two reconciliation runs with the providers and the Library."""
     reconciliation_window_s: Annotated[float, Meta(gt=0, le=2_592_000)] = 259_200.0
-    """How far back one looks: three days, so that a weekend without runs is made up for."""
+    """How far back a run goes: three days, to make up for a weekend without runs."""
     reconciliation_grace_s: Seconds = 900.0
-    """What is younger is still in flight and not compared."""
+    """What is younger may be in flight, and is not compared."""
     audit_seal_interval_s: Seconds = 60.0
-    """Time between two seals of the audit trails: what is cut off before its seal doesn't show."""
+    """Time between two seals of the audit trails: a cut before the seal can't be detected."""
     worker_poll_s: Seconds = 0.5
     """Pause of a worker that found nothing to do."""
     outbox_batch: Annotated[int, Meta(ge=1, le=1_000)] = 50
@@ -167,9 +162,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def provider_names(self) -> tuple[str, ...]:
-        """Return the configured providers, the most wanted first."""
-        names = dict.fromkeys((self.default_provider, *self.providers.split(",")))
-        return tuple(names)
+        """Return the configured providers, the default first."""
+        return tuple(dict.fromkeys((self.default_provider, *self.providers.split(","))))
 
     @property
     def webhook_keys(self) -> dict[str, bytes]:
@@ -178,7 +172,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def webhook_networks(self) -> tuple[Network, ...]:
-        """Return the networks that merchants' webhooks may reach beside all public addresses."""
+        """Return the networks that merchants' webhooks may reach besides all public addresses."""
         return networks(self.webhook_private_networks)
 
     def value(self, name: str) -> Any:
@@ -197,7 +191,7 @@ def env_name(field: str) -> str:
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A setting: where it stands (a provider's name, or "" and its name there), and its type."""
+    """A setting: its provider or "", its name there, its type and its default."""
 
     provider: str
     name: str
@@ -208,7 +202,7 @@ class Field(msgspec.Struct, frozen=True):
 @cache
 def fields() -> Mapping[str, Field]:
     """Return every setting, those of providers too, by the name that `env_name` takes."""
-    found = {name: field for name, field in _fields("", Settings) if name != OF_PROVIDERS}
+    found = {name: field for name, field in _fields("", Settings) if name != "of_providers"}
     for provider in PROVIDERS:
         for name, field in _fields(provider.name, provider.settings):
             found[f"{provider.name}_{name}"] = field
@@ -222,7 +216,7 @@ def _fields(provider: str, kind: type[msgspec.Struct]) -> Iterable[tuple[str, Fi
 
 
 def secret_fields() -> tuple[str, ...]:
-    """Return the fields that hold secrets; they belong into a Secret, never into a ConfigMap."""
+    """Return the fields that hold secrets; they belong in a Secret, never in a ConfigMap."""
     return tuple(name for name, field in fields().items() if field.kind is Secret)
 
 
@@ -231,22 +225,20 @@ def load(environ: Mapping[str, str], role: Role | None = None) -> Settings:
 
     Secrets of other roles are left alone. Without a role, those of every one are read and needed.
     """
-    values: dict[str, Any] = {}
+    values = {name: field.default for name, field in fields().items()}
     secret = secret_fields()
-    plain = [name for name in fields() if name not in secret]
-    problems = _read(plain, environ, values)
-    needed = _held(values, role)
+    problems = _read([name for name in values if name not in secret], environ, values)
+    roles = (role,) if role else ROLES
+    needed = secrets_of(roles, values["providers"].split(","), values["jwt_hs256"])
+    if role == "migrate" and not any(_given(environ, name) for name in OWNER):
+        needed[OWNER[-1]] = True
     problems += [
-        f"{env_name(name)} is not set; {remedy(name)}"
+        f"{env_name(name)} is not set; {USES[name].remedy}"
         for name, must_be in needed.items()
         if must_be and not _given(environ, name)
     ]
-    if role == "migrate" and not any(_given(environ, name) for name in OWNER):
-        problems.append(f"{env_name(OWNER[-1])} is not set; {remedy(OWNER[-1])}")
     problems += _read(needed, environ, values)
-    problems += _across(values)
-    present = {name: values.get(name, _default(name)) for name in settings_order.NAMES}
-    problems += settings_order.problems(present)
+    problems += settings_checks.problems(values)
     if problems:
         raise SettingsError("wrong settings:\n  " + "\n  ".join(problems))
     return assemble(values)
@@ -264,14 +256,8 @@ def assemble(values: Mapping[str, Any]) -> Settings:
     )
 
 
-def _held(values: Mapping[str, Any], role: Role | None) -> dict[str, bool]:
-    providers = values.get("providers", _default("providers")).split(",")
-    hs256 = values.get("jwt_hs256", _default("jwt_hs256"))
-    return held(role, providers, hs256) if role else held_by_any(providers, hs256)
-
-
 def _read(names: Iterable[str], environ: Mapping[str, str], values: dict[str, Any]) -> list[str]:
-    """Add to `values` what is given of these fields; return what is wrong with it."""
+    """Put what is given of these fields into `values`; return what is wrong with it."""
     problems = []
     for name in names:
         raw, kind = _given(environ, name), fields()[name].kind
@@ -280,7 +266,8 @@ def _read(names: Iterable[str], environ: Mapping[str, str], values: dict[str, An
         try:
             values[name] = msgspec.convert(raw, kind, strict=False, dec_hook=_decode_secret)
         except msgspec.ValidationError as error:
-            problems.append(_wrong(name, raw, kind, error))
+            shown = "***" if kind is Secret else repr(raw)
+            problems.append(f"{env_name(name)} is {shown}: {error}; allowed: {allowed(kind)}")
     return problems
 
 
@@ -291,80 +278,4 @@ def _given(environ: Mapping[str, str], name: str) -> str:
 def _decode_secret(kind: type, value: Any) -> Any:
     if kind is Secret:
         return Secret(str(value))
-    raise NotImplementedError(kind)  # msgspec's word for "not my type"
-
-
-def _across(values: Mapping[str, Any]) -> list[str]:
-    problems = _provider_problems(values) + _webhook_problems(values) + _merchant_problems(values)
-    if values.get("port", _default("port")) == values.get("ops_port", _default("ops_port")):
-        problems.append("OPS_PORT is PORT too; give /metrics a port that no stranger reaches")
-    secret = values.get("jwt_secret")
-    if secret is not None and len(secret.reveal().encode()) < MIN_HS256_KEY_BYTES:
-        problems.append(
-            f"JWT_SECRET has fewer than {MIN_HS256_KEY_BYTES} bytes; HS256 needs that many"
-        )
-    try:
-        read_keys(values.get("jwt_keys", Secret("")).reveal())
-    except ValueError as error:
-        problems.append(f"JWT_KEYS is ***: {error}")
-    try:
-        networks(values.get("trusted_proxies", ""))
-    except ValueError as error:
-        problems.append(f"TRUSTED_PROXIES: {error}; give networks such as 10.0.0.0/8,fd00::/8")
-    return problems
-
-
-def _default(name: str) -> Any:
-    return fields()[name].default
-
-
-def _provider_problems(values: Mapping[str, Any]) -> list[str]:
-    names = values.get("providers", _default("providers")).split(",")
-    default = values.get("default_provider", _default("default_provider"))
-    problems = [
-        f"PROVIDERS names {name!r}; allowed: {', '.join(NAMES)}"
-        for name in names
-        if name not in NAMES
-    ]
-    if default not in names:
-        problems.append(f"DEFAULT_PROVIDER is {default!r}, which PROVIDERS does not name; add it")
-    return problems
-
-
-def _webhook_problems(values: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{env_name(name)} has a secret of fewer than {MIN_WEBHOOK_SECRET} characters"
-        for name in (f"{provider}_webhook_secrets" for provider in NAMES)
-        if any(
-            len(item) < MIN_WEBHOOK_SECRET for item in listed(values.get(name, Secret("")).reveal())
-        )
-    ]
-
-
-def _merchant_problems(values: Mapping[str, Any]) -> list[str]:
-    problems = []
-    try:
-        read_master_keys(values.get("webhook_master_keys", Secret("")).reveal())
-    except ValueError as error:
-        problems.append(f"WEBHOOK_MASTER_KEYS is ***: {error}")
-    private = values.get("webhook_private_networks", "")
-    try:
-        networks(private)
-    except ValueError as error:
-        problems.append(f"WEBHOOK_PRIVATE_NETWORKS: {error}; give networks such as 127.0.0.0/8")
-    if values.get("environment", "local") != "local":
-        lax = {
-            "WEBHOOK_PRIVATE_NETWORKS": bool(private),
-            "WEBHOOK_URL_SCHEMES": values.get("webhook_url_schemes", "https") != "https",
-        }
-        problems += [
-            f"{name} is for ENVIRONMENT=local only; unset it"
-            for name, is_set in lax.items()
-            if is_set
-        ]
-    return problems
-
-
-def _wrong(name: str, raw: str, kind: Any, error: Exception) -> str:
-    shown = "***" if kind is Secret else repr(raw)
-    return f"{env_name(name)} is {shown}: {error}; allowed: {allowed(kind)}"
+    raise NotImplementedError(kind)  # how msgspec asks for "not my type"

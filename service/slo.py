@@ -173,16 +173,16 @@ DISPUTE_DUE_S: Final = Threshold(
 )
 DISPUTE_RATIO: Final = Limit(
     0.0075,
-    "of the payments; card networks put a shop under watch at 0.9 % to 1.5 %",
+    "of the payments; card networks monitor a merchant at 0.9 % to 1.5 %",
 )
 DISPUTES_LEAST: Final = Limit(
     3.0,
-    "a bad day, which says nothing of the shop",
+    "a bad day of a small number",
 )
 CPU_RATIO: Final = Limit(
     0.8,
     "of the container's limit; the autoscaler acts at 70 % of the request, so this is what it "
-    "could not mend",
+    "could not fix",
 )
 MEMORY_RATIO: Final = Limit(
     0.85,

@@ -29,7 +29,7 @@ ANCHOR: Final = "audit_sealed"
 
 
 class AnchorsError(Exception):
-    """The file of anchors can't be used; the message says why."""
+    """The file of anchors can't be used; the message gives the reason."""
 
 
 class Verification(msgspec.Struct):
@@ -119,18 +119,18 @@ def _progress(last: int, *, quiet: bool) -> Iterator[Any]:
 
 
 def _print(verification: Verification, out: Output) -> None:
-    out.say(
+    out.text(
         f"checked {verification.entries} entries under {verification.seals} seals,"
         f" {verification.unsealed_entries} entries without one, {verification.anchors} anchors"
     )
     if not verification.faults_found:
-        out.say("all as it was")
+        out.text("all as it was")
         return
     names = ("fault", "seal", "chain", "seq")
     rows = [[getattr(fault, name) for name in names] for fault in verification.faults]
     out.table("Faults", names, rows)
     kinds = Counter(fault.fault for fault in verification.faults)
-    told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     beyond = verification.faults_found - len(verification.faults)
     others = f", and at least {beyond} more" if beyond else ""
-    out.say(f"{told}{others}; docs/operate/admin.md explains each")
+    out.text(f"{counts}{others}; docs/operate/admin.md explains each")

@@ -46,7 +46,7 @@ def main(
     try:
         # In the pod of a worker, and with what that one holds.
         settings = load(environ, "worker")
-        # Logs go where they don't mix with the output, and only what the output doesn't say.
+        # Logs go to stderr, and only what the output doesn't contain.
         logs.configure("error", sys.stderr.buffer)
         return asyncio.run(_run(settings, chosen, out))
     except (SettingsError, msgspec.ValidationError) as error:
@@ -87,11 +87,11 @@ def parser() -> argparse.ArgumentParser:
     add = top.add_subparsers(title="commands", required=True, metavar="COMMAND").add_parser
     commands.add_commands(add, every, acting)
 
-    books = add("reconcile", parents=[every, acting], help="Compare the books here and now")
-    books.add_argument("--note", required=True, help="Why; the audit trail keeps it")
-    books.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="SECONDS",
+    run = add("reconcile", parents=[every, acting], help="Run a reconciliation now")
+    run.add_argument("--note", required=True, help="Why; the audit trail keeps it")
+    run.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="SECONDS",
                        help="for the end of the run (%(default)g)")  # fmt: skip
-    books.set_defaults(command=run_reconciliation)
+    run.set_defaults(command=run_reconciliation)
 
     verify = add("verify-audit", parents=[every], help="Check the audit trails against their seals")
     verify.add_argument("--since", type=audit.moment, metavar="TIME",

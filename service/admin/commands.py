@@ -1,7 +1,7 @@
 """The operators' commands, made from the URL table: one for each endpoint that needs their scope.
 
 A command is named after its operation. What the path names comes by position; the fields of the
-query and the body are options, of their types and with their words. It calls the endpoint's
+query and the body are options, of their types and with their descriptions. It calls the endpoint's
 handler with the parts of this process, as a caller whose name nobody has verified.
 """
 
@@ -38,7 +38,7 @@ _FINDS: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
         "listDifferences": lambda answer: any(not each["resolved_at"] for each in answer["items"]),
     }
 )
-"""Whether an operation's answer tells of what should not be."""
+"""Whether an operation's answer shows what should not be."""
 
 _METAVARS: Final[Mapping[type[kinds.Type], str]] = MappingProxyType(
     {kinds.UUIDType: "ID", kinds.IntType: "NUMBER", kinds.DateTimeType: "TIME"}
@@ -109,7 +109,7 @@ def _options(struct: Any, place: str) -> Iterator[Option]:
 
 
 def _unwrapped(found: kinds.Type) -> tuple[kinds.Type, str]:
-    """Return a type without its `None`, and what its description says."""
+    """Return a type without its `None`, and its description."""
     about = ""
     while isinstance(found, kinds.UnionType | kinds.Metadata):
         if isinstance(found, kinds.UnionType):
@@ -142,19 +142,19 @@ async def run(endpoint: Endpoint, ctx: Context, arguments: argparse.Namespace, o
     answer = msgspec.json.decode(raw)
     out.show(endpoint.summary, answer)
     if reply.headers == REPLAYED:
-        out.say("decided before, under this key")
+        out.text("decided before, under this key")
     finds = _FINDS.get(endpoint.operation_id)
     return FOUND if finds and finds(answer) else OK
 
 
 def _read(kind: type, given: Mapping[str, Any], place: str) -> Any:
     """Return the query or body that the options make; raise msgspec.ValidationError."""
-    whole: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in given.items():
         first, *path = name.split(".")
         if first == place:
-            inner = whole
+            inner = values
             for step in path[:-1]:
                 inner = inner.setdefault(step, {})
             inner[path[-1]] = value
-    return msgspec.convert(whole, kind, strict=False)
+    return msgspec.convert(values, kind, strict=False)

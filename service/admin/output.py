@@ -1,4 +1,4 @@
-"""What a command says: tables on a terminal, tab-separated lines in a pipe, or JSON."""
+"""The output of a command: tables on a terminal, tab-separated lines in a pipe, or JSON."""
 
 from collections.abc import Sequence
 from typing import Any, Final, TextIO
@@ -10,8 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 NOTHING: Final = "-"
-Cell = Any
-Row = Sequence[Cell]
 
 
 class Output:
@@ -22,13 +20,13 @@ class Output:
         self._as_json = as_json
         self._console = Console(file=stream, highlight=False)
 
-    def say(self, sentence: str) -> None:
+    def text(self, sentence: str) -> None:
         """Print a sentence; JSON has no place for one."""
         if not self._as_json:
             self._console.print(Text(plain(sentence)), soft_wrap=True)
 
     def document(self, value: Any) -> bool:
-        """Print `value` if JSON is wanted; tell whether it was."""
+        """Print `value` if JSON is wanted; return whether it was."""
         if self._as_json:
             raw = msgspec.json.format(msgspec.json.encode(value), indent=2)
             self._stream.write(raw.decode() + "\n")
@@ -41,10 +39,12 @@ class Output:
         if answer.keys() == {"items", "next_cursor"}:
             self._items(title, answer["items"])
             if answer["next_cursor"] and self._console.is_terminal:
-                self.say(f"more: --cursor {answer['next_cursor']}")
+                self.text(f"more: --cursor {answer['next_cursor']}")
             return
         parts = {name: value for name, value in answer.items() if _is_part(value)}
-        self.facts(title, [each for each in answer.items() if each[0] not in parts])
+        facts = [each for each in answer.items() if each[0] not in parts]
+        if facts:
+            self.table(title, ("name", "value"), facts)
         for name, value in parts.items():
             part = name.replace("_", " ").capitalize()
             if isinstance(value, dict):
@@ -61,7 +61,7 @@ class Output:
         ]
         self.table(title, columns, [[item[name] for name in columns] for item in items])
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Print rows under their columns."""
         if not self._console.is_terminal:
             lines = [columns, *([plain(cell) for cell in row] for row in rows)]
@@ -72,11 +72,6 @@ class Output:
             table.add_row(*(_styled(plain(cell)) for cell in row))
         self._console.print(table if rows else Text(f"{title}: none", style="dim"))
 
-    def facts(self, title: str, facts: Sequence[tuple[str, Cell]]) -> None:
-        """Print names and values."""
-        if facts:
-            self.table(title, ("name", "value"), facts)
-
 
 def _is_part(value: Any) -> bool:
     """Tell whether a value is an object or a list of objects, which is printed by itself."""
@@ -85,7 +80,7 @@ def _is_part(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def plain(cell: Cell) -> str:
+def plain(cell: Any) -> str:
     """Return a cell as one line without control characters: a note must not move the cursor."""
     match cell:
         case None:

@@ -25,13 +25,13 @@ POLL_S: Final = 0.5
 
 
 async def run_reconciliation(ctx: Context, arguments: argparse.Namespace, out: Output) -> int:
-    """Compare the books here and now; FOUND if there are open differences afterwards."""
+    """Run a reconciliation in this process; FOUND if there are open differences afterwards."""
     reason = msgspec.convert({"note": arguments.note}, Reason).note
     asked = await reconcile.request_run(ctx, By(f"cli:{arguments.actor}", reason))
     run = await _until_ended(ctx, asked.id, arguments.wait)
     out.show(f"Run {run.id}", msgspec.to_builtins(run_view(run)))
     if run.status not in ENDED:
-        out.say(f"run {run.id} is {run.status} after {arguments.wait:g} s; it goes on")
+        out.text(f"run {run.id} is {run.status} after {arguments.wait:g} s; it goes on")
     if run.status != "succeeded":
         return FAILED
     return FOUND if run.differences else OK

@@ -9,7 +9,7 @@ from msgspec import Meta
 from service import errors as e
 from service.api.common import CONTEXT, READ, WRITE, PageQuery
 from service.domain.order import MAX_ITEMS, MAX_QUANTITY, OrderStatus
-from service.errors import FieldError, ValidationFailedError
+from service.errors import ProblemField, ValidationFailedError
 from service.store import orders as store
 from service.store.rows import Page
 from service.usecases import orders
@@ -82,7 +82,7 @@ async def cancel_order(call: Call[Nothing, Nothing]) -> Reply:
 def _refuse_repeated_games(body: CreateOrder) -> None:
     times = Counter(item.game_id for item in body.items)
     problems = tuple(
-        FieldError(f"$.items[{index}].game_id", "stands in the order twice; raise its quantity")
+        ProblemField(f"$.items[{index}].game_id", "stands in the order twice; raise its quantity")
         for index, item in enumerate(body.items)
         if times[item.game_id] > 1
     )

@@ -28,7 +28,7 @@ def takes(limits: AmountLimits, minor: int, currency: str) -> bool:
 
 
 def described(every: Iterable[AmountLimits], currency: str) -> str:
-    """Return in words what can be paid in a currency."""
+    """Describe what can be paid in a currency."""
     ranges = [limits[currency] for limits in every if currency in limits]
     if not ranges:
         return f"Nothing can be paid in {currency}"

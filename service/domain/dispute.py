@@ -1,4 +1,4 @@
-"""Disputes: a buyer's bank takes a payment back, and what that does to our books.
+"""Disputes: a buyer's bank takes a payment back, and how that changes our ledger.
 
 The statuses are Stripe's (https://docs.stripe.com/api/disputes/object#dispute_object-status), with
 its three `warning_*` ones as two: a `warning` is an inquiry, in which no money moves yet.
@@ -13,7 +13,7 @@ from service.domain.money import Money
 
 
 class DisputeStatus(StrEnum):
-    """Where a dispute stands at the provider."""
+    """The status of a dispute at the provider."""
 
     WARNING = "warning"
     WARNING_CLOSED = "warning_closed"
@@ -45,7 +45,7 @@ CLOSED: Final = frozenset(DisputeStatus) - OPEN
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """What a provider says of a dispute; `withdrawn` and `reinstated` are sums since it began.
+    """A dispute as the provider reports it; `withdrawn` and `reinstated` are sums since it began.
 
     Both are in minor units of the amount's currency. `withdrawn - reinstated` is what the provider
     has taken from us at present.
@@ -69,24 +69,24 @@ class Dispute:
 
 
 class ImplausibleError(ValueError):
-    """What the provider says can't follow from what it said before; a person has to look."""
+    """The provider's report can't follow from the one before; a person has to decide."""
 
 
-def check(known: Dispute | None, told: Dispute, paid: Money) -> None:
-    """Raise ImplausibleError for what our books can't hold."""
-    if told.amount.currency != paid.currency:
+def check(known: Dispute | None, reported: Dispute, paid: Money) -> None:
+    """Raise ImplausibleError for what our ledger can't hold."""
+    if reported.amount.currency != paid.currency:
         raise ImplausibleError(
-            f"the dispute is in {told.amount.currency} and the payment in {paid.currency}"
+            f"the dispute is in {reported.amount.currency} and the payment in {paid.currency}"
         )
-    if not 0 <= told.reinstated_minor <= told.withdrawn_minor:
+    if not 0 <= reported.reinstated_minor <= reported.withdrawn_minor:
         raise ImplausibleError("more was reinstated than was withdrawn")
-    if told.withheld_minor > told.amount.minor:
+    if reported.withheld_minor > reported.amount.minor:
         raise ImplausibleError("more was withdrawn than is disputed")
     if known is None:
         return
-    if told.withdrawn_minor < known.withdrawn_minor:
+    if reported.withdrawn_minor < known.withdrawn_minor:
         raise ImplausibleError("less was withdrawn than before")
-    if told.reinstated_minor < known.reinstated_minor:
+    if reported.reinstated_minor < known.reinstated_minor:
         raise ImplausibleError("less was reinstated than before")
-    if told.status is not known.status and told.status not in TRANSITIONS[known.status]:
-        raise ImplausibleError(f"a dispute does not go from {known.status} to {told.status}")
+    if reported.status is not known.status and reported.status not in TRANSITIONS[known.status]:
+        raise ImplausibleError(f"a dispute does not go from {known.status} to {reported.status}")

@@ -1,7 +1,8 @@
 """Double entry: each movement of money as entries that sum to zero. Debit > 0, credit < 0."""
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Final, Literal
 
 from service.domain.money import Money
 
@@ -17,8 +18,12 @@ TransactionKind = Literal[
 ]
 """What moved money."""
 
-SALES = "sales:games"
-DISPUTE_LOSSES = "losses:disputes"
+SALES: Final = "sales:games"
+LOSSES: Final = "losses:disputes"
+PROVIDER: Final = "provider:{}"
+"""What a provider owes us."""
+WITHHELD: Final = "disputes:{}"
+"""What a provider withholds until disputes are decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,51 +34,23 @@ class Entry:
     amount: Money
 
 
-def provider_account(provider: str) -> str:
-    """Return the account of what a provider owes us."""
-    return f"provider:{provider}"
+def _entries(debit: str, credit: str, provider: str, amount: Money) -> tuple[Entry, Entry]:
+    return Entry(debit.format(provider), amount), Entry(credit.format(provider), -amount)
 
 
-def capture(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """Money came in: the provider owes it to us, and we have sold games."""
-    return Entry(provider_account(provider), amount), Entry(SALES, -amount)
-
-
-def capture_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """Money was taken back: the sale is undone, and the provider owes us nothing for it."""
-    return Entry(SALES, amount), Entry(provider_account(provider), -amount)
-
-
-def refund_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """Money that went back came in again: the provider owes it to us, and the sale stands."""
-    return Entry(provider_account(provider), amount), Entry(SALES, -amount)
-
-
-def refund(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """Money went back: the sale is undone, and the provider owes us less."""
-    return Entry(SALES, amount), Entry(provider_account(provider), -amount)
-
-
-def dispute_account(provider: str) -> str:
-    """Return the account of what a provider withholds until disputes are decided."""
-    return f"disputes:{provider}"
-
-
-def dispute_withdrawal(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """Disputed money was taken from us: we may get it back."""
-    return Entry(dispute_account(provider), amount), Entry(provider_account(provider), -amount)
-
-
-def dispute_reinstatement(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """Disputed money came back to us."""
-    return Entry(provider_account(provider), amount), Entry(dispute_account(provider), -amount)
-
-
-def dispute_loss(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """Withheld money will not come back: the dispute is lost."""
-    return Entry(DISPUTE_LOSSES, amount), Entry(dispute_account(provider), -amount)
-
-
-def dispute_loss_reversal(provider: str, amount: Money) -> tuple[Entry, Entry]:
-    """Withheld money may come back after all: the dispute goes on."""
-    return Entry(dispute_account(provider), amount), Entry(DISPUTE_LOSSES, -amount)
+capture: Final = partial(_entries, PROVIDER, SALES)
+"""Money came in: the provider owes it to us, and we have sold games."""
+refund: Final = partial(_entries, SALES, PROVIDER)
+"""Money went back: the sale is undone, and the provider owes us less."""
+capture_reversal: Final = refund
+"""The provider took money back: the sale is undone, and it owes us nothing for it."""
+refund_reversal: Final = capture
+"""A refund came back: the provider owes it to us, and the sale is valid again."""
+dispute_withdrawal: Final = partial(_entries, WITHHELD, PROVIDER)
+"""Disputed money was taken from us: we may get it back."""
+dispute_reinstatement: Final = partial(_entries, PROVIDER, WITHHELD)
+"""Disputed money came back to us."""
+dispute_loss: Final = partial(_entries, LOSSES, WITHHELD)
+"""Withheld money will not come back: the dispute is lost."""
+dispute_loss_reversal: Final = partial(_entries, WITHHELD, LOSSES)
+"""Withheld money may come back after all: the dispute goes on."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 CURRENCIES: Final = {"EUR": 2, "GBP": 2, "JPY": 0, "USD": 2}
-"""Currencies that the shop sells in, with the digits of their minor unit (ISO 4217)."""
+"""Currencies of prices, with the digits of their minor unit (ISO 4217)."""
 
 MAX_MINOR: Final = 10**12
 """Far above any order and far below bigint, so that no sum of ours can overflow."""

@@ -9,7 +9,7 @@ from service.domain.money import Money
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands; `fulfilled` means that every game of it is granted.
+    """The status of an order; `fulfilled` means that every game of it is granted.
 
     A refund that comes back makes a refunded order `paid` again, or `canceled` if its capture was
     taken back; a capture that is taken back cancels a paid one.

@@ -9,7 +9,7 @@ from service.domain.money import Money
 
 
 class PaymentStatus(StrEnum):
-    """Where a payment stands. Refunded is no status: it follows from the counters."""
+    """The status of a payment. Refunded is none: it follows from the counters."""
 
     CREATED = "created"
     PROCESSING = "processing"
@@ -48,13 +48,13 @@ CLOSED: Final = frozenset({_S.FAILED, _S.CANCELED, _S.EXPIRED})
 """Statuses in which a payment took no money; the order may be paid by another one."""
 
 REFUNDED_AND_FAILED: Final = "refunded_and_failed"
-"""Why a payment is in review whose charge took nothing in the end, and gave a refund away."""
+"""Reason of a review: the payment was refunded, and then its charge failed."""
 
 CaptureMethod = Literal["automatic", "manual"]
 
 
 class ChargeOutcome(StrEnum):
-    """What a provider said of a charge, in one vocabulary for all providers."""
+    """The outcome of a charge, in one vocabulary for all providers."""
 
     SUCCEEDED = "succeeded"
     AUTHORIZED = "authorized"
@@ -65,12 +65,12 @@ class ChargeOutcome(StrEnum):
 
 
 TAKEN_BACK: Final = frozenset({ChargeOutcome.DECLINED, ChargeOutcome.CANCELED})
-"""What a charge that had succeeded or was held looks like when the provider has taken it back."""
+"""Outcomes with which a provider reverses a charge that had succeeded or was held."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """What the buyer has to do at the provider: go to a page, or hand a secret to its script."""
+    """What the buyer has to do at the provider: open a page, or pass a secret to its script."""
 
     kind: str
     redirect_url: str | None = None
@@ -81,7 +81,7 @@ class NextAction:
 class Charge:
     """A charge as the provider reports it; `next_action` belongs to `requires_action`.
 
-    `captured_minor` is what was captured of `amount`; None stands for all of it.
+    `captured_minor` is what was captured of `amount`; None means all of it.
     `payment_id` and `attempt_id` are what we gave the provider with it, read from the provider's
     own record; None where the record holds none of ours.
     """
@@ -113,7 +113,7 @@ OPERATED: Final[dict[Operation, ChargeOutcome]] = {
     "cancel": ChargeOutcome.CANCELED,
     "expire": ChargeOutcome.CANCELED,
 }
-"""What a charge that was held looks like when an operation on it was done."""
+"""The outcome of a held charge when an operation on it has succeeded."""
 AT_REST: Final = frozenset(OPERATED.values())
 """How a charge ends that was held: no operation changes it any more."""
 
@@ -122,8 +122,8 @@ AT_REST: Final = frozenset(OPERATED.values())
 class PaymentDecision:
     """What becomes of a payment and of the attempt that was made on it.
 
-    `captured_minor` is the whole amount that is captured then; `failure_code` says why not, and
-    `declined` that it was the buyer's bank which said no.
+    `captured_minor` is the whole amount that is captured then; `failure_code` is the reason of a
+    failure, and `declined` means that the buyer's bank declined.
     """
 
     status: PaymentStatus
@@ -153,14 +153,14 @@ def decide_charge(charge: Charge, asked: Money, capture: CaptureMethod) -> Payme
         declined = charge.outcome is ChargeOutcome.DECLINED
         code = charge.failure_code or charge.outcome.value
         return PaymentDecision(_S.FAILED, 0, code, "failed", declined)
-    if status is None or (misfit := _misfit(charge, asked, capture)):
+    if status is None or (mismatch := _mismatch(charge, asked, capture)):
         return PaymentDecision(
-            _S.REVIEW, 0, misfit if status else f"{charge.outcome.value}_unasked"
+            _S.REVIEW, 0, mismatch if status else f"{charge.outcome.value}_unasked"
         )
     return PaymentDecision(status, charge.captured)
 
 
-def _misfit(charge: Charge, asked: Money, capture: CaptureMethod) -> str | None:
+def _mismatch(charge: Charge, asked: Money, capture: CaptureMethod) -> str | None:
     """Return in what a charge is not the one that was asked for; None if it is."""
     if charge.amount != asked or not _takes_what_was_asked(charge, asked, capture):
         return "amount_mismatch"
@@ -220,7 +220,7 @@ def decide_timeout(
     """Return what becomes of a payment when nobody knows what the provider did.
 
     A charge under way is `unknown` and never failed by guess; a held payment stays held. After the
-    last look of the schedule a person decides.
+    last check of the schedule a person decides.
     """
     if last_check:
         return PaymentDecision(_S.REVIEW, 0, "outcome_unknown", "failed")

@@ -5,9 +5,9 @@ from typing import Final, Literal
 
 
 class RefundStatus(StrEnum):
-    """Where a refund stands; an outcome that nobody knows is never a guess.
+    """The status of a refund; an unknown outcome is never guessed.
 
-    A provider may take its word back: a refund that had succeeded fails when the buyer's bank sends
+    An outcome is not final: a refund that had succeeded fails when the buyer's bank sends
     it back, and one that we took for not sent turns up after all.
     """
 

@@ -29,7 +29,7 @@ class Game(msgspec.Struct, frozen=True):
 
 
 class _Remembered(msgspec.Struct, frozen=True):
-    """What the catalog said: a game, or that there is none."""
+    """The catalog's answer: a game, or that there is none."""
 
     game: Game | None
 

@@ -7,7 +7,14 @@ from uuid import UUID
 
 import msgspec
 
-from service.outbound import CallError, Outbound, OutboundResponse
+from service.outbound import (
+    CallError,
+    Outbound,
+    OutboundResponse,
+    Page,
+    created_within,
+    paginate,
+)
 
 OK: Final = 200
 GRANTED: Final = frozenset({200, 201})
@@ -15,20 +22,17 @@ REVOKED: Final = frozenset({200, 204})
 UNKNOWN: Final = 404
 
 REFUSED: Final = frozenset({400, 402, 406, 409, 410, 411, 412, 413, 414, 415, 416, 422, 451})
-"""Statuses with which the Library has looked at a grant and will not take it, however often it is
-asked. Not among them: 401, 403, 404, 405, 407 and the like, which speak of a token, a route or
-a proxy and are set right by an operator; 408, 423, 424, 425 and 429, which say `later`."""
-
-PAGE: Final = 100
-"""Grants a page of the list; the Library gives no more."""
+"""Statuses with which the Library refuses a grant for good. Not included: 401, 403, 404, 405, 407
+and the like, which are about a token, a route or a proxy and which an operator repairs; 408, 423,
+424, 425 and 429, which mean `later`."""
 
 
 class LibraryError(Exception):
-    """The Library did not take it; try again later."""
+    """The Library did not accept it; try again later."""
 
 
 class LibraryRefusedError(LibraryError):
-    """The Library will never take it."""
+    """The Library will never accept it."""
 
 
 class LibraryGrant(msgspec.Struct, frozen=True):
@@ -45,11 +49,6 @@ class LibraryGrant(msgspec.Struct, frozen=True):
     def created_at(self) -> datetime:
         """Return when it was made."""
         return datetime.fromtimestamp(self.created, UTC)
-
-
-class _Page(msgspec.Struct, frozen=True):
-    data: tuple[LibraryGrant, ...]
-    has_more: bool
 
 
 class Library:
@@ -85,23 +84,20 @@ class Library:
         _expect(answer, REVOKED)
         return True
 
-    async def list_grants(self, since: datetime, until: datetime) -> AsyncIterator[LibraryGrant]:
+    def list_grants(self, since: datetime, until: datetime) -> AsyncIterator[LibraryGrant]:
         """Yield what was granted from `since` to before `until`, newest first; also the revoked.
 
         The Library's clock counts, in whole seconds. Every page may raise LibraryError.
         """
-        query, more = {"limit": str(PAGE)}, True
-        while more:
-            answer = await self._call("list", "GET", "", query=query)
-            _expect(answer, frozenset({OK}))
-            page = _page(answer)
-            for grant in page.data:
-                if grant.created < since.timestamp():
-                    return
-                if grant.created < until.timestamp():
-                    yield grant
-            more = page.has_more and bool(page.data)
-            query["starting_after"] = str(page.data[-1].id) if page.data else ""
+        return created_within(paginate(self._page, {}), since, until)
+
+    async def _page(self, query: dict[str, str]) -> Page[LibraryGrant]:
+        answer = await self._call("list", "GET", "", query=query)
+        _expect(answer, frozenset({OK}))
+        try:
+            return msgspec.convert(answer.body, Page[LibraryGrant])
+        except msgspec.ValidationError as error:
+            raise LibraryError(f"the Library's list cannot be read: {error}") from error
 
     async def _call(
         self,
@@ -125,15 +121,8 @@ def _expect(answer: OutboundResponse, statuses: frozenset[int]) -> None:
         raise LibraryError(f"status {answer.status}")
 
 
-def _page(answer: OutboundResponse) -> _Page:
-    try:
-        return msgspec.convert(answer.body, _Page)
-    except msgspec.ValidationError as error:
-        raise LibraryError(f"the Library's list cannot be read: {error}") from error
-
-
 def _code(answer: OutboundResponse) -> str:
-    """Return the Library's word for why, if it has one."""
+    """Return the Library's error code, if it has one."""
     try:
         return f" {answer.body['error']['code']!s}"[:65]
     except (KeyError, TypeError):

@@ -1,11 +1,10 @@
-"""What merchants are told: every type of event, when it is sent, and what it holds.
+"""The events that merchants receive: every type, when it is sent, and its data.
 
-Ids, states and amounts, and nothing of a person but the user id. The database writes the events
-(migration 0012); tests hold it to these types, and docs/reference/webhooks.md is made from them.
+Ids, statuses and amounts; of a person only the user id. The database writes the events (migration
+0012), tests compare them with these types, and docs/reference/webhooks.md is made from them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Literal
@@ -34,11 +33,11 @@ EventType = Literal[
 """What an endpoint can ask for."""
 
 TEST: Final = "webhook.test"
-"""Sent only when an operator asks for it, whatever the endpoint has asked for."""
+"""Sent only at an operator's request, whatever the endpoint has asked for."""
 
 
 class PaymentData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The payment as it stood then; all amounts are minor units of `currency`."""
+    """The payment as it was then; all amounts are minor units of `currency`."""
 
     payment_id: UUID
     order_id: UUID
@@ -54,7 +53,7 @@ class PaymentData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RefundData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The refund, and how much its payment has captured and given back with it."""
+    """The refund, and how much its payment has captured and refunded with it."""
 
     refund_id: UUID
     payment_id: UUID
@@ -80,7 +79,7 @@ class OrderData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DisputeData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The dispute as it stood then; all amounts are minor units of `currency`.
+    """The dispute as it was then; all amounts are minor units of `currency`.
 
     `withdrawn` less `reinstated` is what the provider keeps; `evidence_due_at` is when the bank
     wants its answer by.
@@ -100,7 +99,7 @@ class DisputeData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FraudWarningData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a card's network suspects; `actionable` while a refund may still spare a dispute."""
+    """What a card network suspects; `actionable` while a refund may still avoid a dispute."""
 
     fraud_warning_id: UUID
     payment_id: UUID
@@ -111,62 +110,48 @@ class FraudWarningData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TestData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which endpoint was to be tried."""
+    """The endpoint that is tested."""
 
     endpoint_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class MerchantEvent:
-    """A type of event: `entity` reaches `status`, and `data` says what is sent."""
-
-    entity: str
-    status: str
-    meaning: str
-    data: type[msgspec.Struct]
-
-
-def _payment(status: str, meaning: str) -> MerchantEvent:
-    return MerchantEvent("payment", status, meaning, PaymentData)
-
-
-def _refund(status: str, meaning: str) -> MerchantEvent:
-    return MerchantEvent("refund", status, meaning, RefundData)
-
-
-def _dispute(status: str, meaning: str) -> MerchantEvent:
-    return MerchantEvent("dispute", status, meaning, DisputeData)
-
-
-CATALOGUE: Final[Mapping[EventType, MerchantEvent]] = MappingProxyType(
+DATA: Final[Mapping[str, type[msgspec.Struct]]] = MappingProxyType(
     {
-        "payment.succeeded": _payment("succeeded", "The money is captured: the order is paid."),
-        "payment.requires_action": _payment("requires_action", "The buyer has to act at the bank."),
-        "payment.authorized": _payment("authorized", "The money is held and can be captured."),
-        "payment.failed": _payment("failed", "No money was taken; the order can be paid again."),
-        "payment.canceled": _payment("canceled", "The payment was given up; nothing is held."),
-        "payment.expired": _payment("expired", "A hold ran out; nothing is held."),
-        "payment.review": _payment("review", "A person has to find out what became of it."),
-        "payment.reversed": _payment(
-            "reversed", "The provider took the money back; the order is canceled, its games go."
-        ),
-        "refund.succeeded": _refund("succeeded", "The money is on its way back to the buyer."),
-        "refund.failed": _refund(
-            "failed", "The provider did not refund, or the money came back: it is still here."
-        ),
-        "order.fulfilled": MerchantEvent(
-            "order", "fulfilled", "All games of the order are granted.", OrderData
-        ),
-        "dispute.created": _dispute("created", "The buyer's bank disputes a payment, or asks."),
-        "dispute.updated": _dispute("updated", "A dispute has moved on, or money of it."),
-        "dispute.won": _dispute("won", "The bank has decided for us."),
-        "dispute.lost": _dispute("lost", "The bank has decided for the buyer."),
-        "fraud_warning.created": MerchantEvent(
-            "fraud_warning", "created", "A card's network suspects fraud.", FraudWarningData
-        ),
+        "payment": PaymentData,
+        "refund": RefundData,
+        "order": OrderData,
+        "dispute": DisputeData,
+        "fraud_warning": FraudWarningData,
     }
 )
-"""Every event that an endpoint can ask for, by its type."""
+"""What is sent, by the entity that an event's type begins with."""
+
+CATALOG: Final[Mapping[EventType, str]] = MappingProxyType(
+    {
+        "payment.succeeded": "The money is captured: the order is paid.",
+        "payment.requires_action": "The buyer has to act at the bank.",
+        "payment.authorized": "The money is held and can be captured.",
+        "payment.failed": "No money was taken; the order can be paid again.",
+        "payment.canceled": "The payment was canceled; nothing is held.",
+        "payment.expired": "A hold expired; nothing is held.",
+        "payment.review": "A person has to find out its outcome.",
+        "payment.reversed": "The provider took the money back; the order's games are revoked.",
+        "refund.succeeded": "The money is on its way to the buyer.",
+        "refund.failed": "The provider did not refund, or the money came back: it is still here.",
+        "order.fulfilled": "All games of the order are granted.",
+        "dispute.created": "The buyer's bank disputes a payment, or asks.",
+        "dispute.updated": "A dispute has a new status, or money of it moved.",
+        "dispute.won": "The bank has decided for us.",
+        "dispute.lost": "The bank has decided for the buyer.",
+        "fraud_warning.created": "A card network suspects fraud.",
+    }
+)
+"""Every event that an endpoint can ask for, and when it is sent."""
+
+
+def data_of(event_type: EventType) -> type[msgspec.Struct]:
+    """Return the type of what an event sends."""
+    return DATA[event_type.partition(".")[0]]
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""A circuit breaker: a provider that fails again and again is left alone for a while.
+"""A circuit breaker: a provider that fails again and again gets no calls for a while.
 
 Only here is the library imported, and of it only the state machine: what lies around that (a
 repository and a message bus, for a state shared by processes) would cost 20 µs a call. Added to it:
@@ -58,7 +58,7 @@ class Breaker:
         return "half_open" if state == HALF_OPENED or self._trying else "open"
 
     @property
-    def lets_through(self) -> bool:
+    def allows_call(self) -> bool:
         """Return whether a call would be made now."""
         if self._context.state == CLOSED:
             return True
@@ -67,8 +67,8 @@ class Breaker:
     async def call(self, call: Callable[[], Awaitable[Result]]) -> Result:
         """Call and count what becomes of it; raise NotSentError instead while open."""
         trial = self._context.state != CLOSED
-        if trial and not self.lets_through:
-            raise NotSentError("the provider failed too often and is left alone")
+        if trial and not self.allows_call:
+            raise NotSentError("the circuit breaker is open")
         if trial:
             self._trying = True
             self._context.set_state(HalfOpenedState())

@@ -1,28 +1,16 @@
-"""What stands between the service and every provider: breaker, repeats, and a bound on both."""
+"""Guards every call to a provider: circuit breaker, retries, and a bound on both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from service.domain.payment import Charge
 from service.errors import OverloadedError
 from service.providers.breaker import Breaker
-from service.providers.port import (
-    ChargeRequest,
-    HeldRequest,
-    NotSentError,
-    Provider,
-    ProviderCharge,
-    ProviderDispute,
-    ProviderFraudWarning,
-    ProviderRefund,
-    RefundRequest,
-    RefundResult,
-)
+from service.providers.port import NotSentError, Provider
 from service.retry import full_jitter_s
 
+Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
 TRIES: Final = 3
@@ -39,14 +27,32 @@ call's own time-out it leaves the next provider its chance within `REQUEST_TIMEO
 RETRY_AFTER_S: Final = 1
 
 
+def _guarded(
+    method: Callable[Concatenate[Provider, Params], Coroutine[Any, Any, Result]],
+) -> Callable[Concatenate["GuardedProvider", Params], Coroutine[Any, Any, Result]]:
+    """Return a call of the port as the guard makes it."""
+
+    async def call(
+        self: "GuardedProvider", /, *args: Params.args, **kwargs: Params.kwargs
+    ) -> Result:
+        bound = getattr(self._provider, method.__name__)
+        return await self._call(lambda: bound(*args, **kwargs))
+
+    return call
+
+
 class GuardedProvider:
-    """A provider that is called at most so often at a time, and left alone while it is down."""
+    """A provider behind a circuit breaker, with a bound on what is in flight."""
 
     def __init__(self, provider: Provider, breaker: Breaker, *, max_in_flight: int) -> None:
         self.name = provider.name
         self.limits = provider.limits
         self.breaker = breaker
         self.in_flight = 0
+        # Reconciliation reads these on a schedule of its own: nothing to guard.
+        self.list_charges = provider.list_charges
+        self.list_changed = provider.list_changed
+        self.list_disputes = provider.list_disputes
         self._provider = provider
         self._max_in_flight = max_in_flight
 
@@ -69,61 +75,17 @@ class GuardedProvider:
         finally:
             self.in_flight -= 1
 
-    async def charge(self, request: ChargeRequest) -> Charge:
-        """Charge, or authorize when `capture` is False."""
-        return await self._call(lambda: self._provider.charge(request))
-
-    async def find_charge(self, request: ChargeRequest) -> Charge | None:
-        """Return what the provider has under `attempt_id`; None if it has seen no such attempt."""
-        return await self._call(lambda: self._provider.find_charge(request))
-
-    async def get_charge(self, charge_ref: str) -> Charge:
-        """Return a charge that the provider has named before, as it stands now."""
-        return await self._call(lambda: self._provider.get_charge(charge_ref))
-
-    async def capture(self, request: HeldRequest) -> Charge:
-        """Capture `amount` of an authorized charge; the rest of it is let go."""
-        return await self._call(lambda: self._provider.capture(request))
-
-    async def cancel(self, request: HeldRequest) -> Charge:
-        """Give up a charge that is authorized or waits for the buyer."""
-        return await self._call(lambda: self._provider.cancel(request))
-
-    async def refund(self, request: RefundRequest) -> RefundResult:
-        """Pay back a part or all of a captured charge."""
-        return await self._call(lambda: self._provider.refund(request))
-
-    async def find_refund(self, request: RefundRequest) -> RefundResult | None:
-        """Return what the provider has under `refund_id`; None if it has seen no such refund."""
-        return await self._call(lambda: self._provider.find_refund(request))
-
-    async def list_refunds(self, charge_ref: str) -> list[ProviderRefund]:
-        """Return the refunds of a charge, also those that were made in the provider's dashboard."""
-        return await self._call(lambda: self._provider.list_refunds(charge_ref))
-
-    def list_charges(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
-        """Yield the charges of a window; a reader with a schedule of its own is not guarded."""
-        return self._provider.list_charges(since, until)
-
-    async def get_dispute(self, dispute_ref: str) -> ProviderDispute:
-        """Return a dispute that the provider has named before, as it stands now."""
-        return await self._call(lambda: self._provider.get_dispute(dispute_ref))
-
-    async def find_disputes(self, charge_ref: str) -> list[ProviderDispute]:
-        """Return the disputes of a charge."""
-        return await self._call(lambda: self._provider.find_disputes(charge_ref))
-
-    def list_disputes(self, since: datetime, until: datetime) -> AsyncIterator[ProviderDispute]:
-        """Yield the disputes of a window; a reader with a schedule of its own is not guarded."""
-        return self._provider.list_disputes(since, until)
-
-    async def get_fraud_warning(self, warning_ref: str) -> ProviderFraudWarning:
-        """Return a warning of fraud that the provider has named before, as it stands now."""
-        return await self._call(lambda: self._provider.get_fraud_warning(warning_ref))
-
-    def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
-        """Yield older charges that changed in a window; not guarded either."""
-        return self._provider.list_changed(since, until)
+    charge = _guarded(Provider.charge)
+    find_charge = _guarded(Provider.find_charge)
+    get_charge = _guarded(Provider.get_charge)
+    capture = _guarded(Provider.capture)
+    cancel = _guarded(Provider.cancel)
+    refund = _guarded(Provider.refund)
+    find_refund = _guarded(Provider.find_refund)
+    list_refunds = _guarded(Provider.list_refunds)
+    get_dispute = _guarded(Provider.get_dispute)
+    find_disputes = _guarded(Provider.find_disputes)
+    get_fraud_warning = _guarded(Provider.get_fraud_warning)
 
     async def _call(self, call: Callable[[], Awaitable[Result]]) -> Result:
         """Call; again only if nothing was done. An unknown outcome is the completer's."""

@@ -1,4 +1,4 @@
-"""What the service asks of a payment provider, and the two ways in which an answer can be missing.
+"""The port: what the service asks of a payment provider, and the two kinds of a missing answer.
 
 The distinction between "surely not done" and "nobody knows" is what keeps a payment from being
 charged twice or declared failed while the money is gone.
@@ -21,7 +21,7 @@ class NotSentError(Exception):
     """The provider has surely done nothing: nothing was charged or refunded.
 
     `passing` if the very next moment may be better, so that a repeat is worth its while;
-    `retry_after_s` is how long the provider asks to be left alone before one, 0 if it doesn't say.
+    `retry_after_s` is how long the provider asks to wait before one, 0 if it doesn't.
     """
 
     def __init__(self, reason: str, *, passing: bool = False, retry_after_s: float = 0.0) -> None:
@@ -33,7 +33,7 @@ class NotSentError(Exception):
 class OutcomeUnknownError(Exception):
     """The request may have reached the provider; only the provider knows what came of it.
 
-    `answered` if the provider is well and said so itself ("still processing", for example).
+    `answered` if the provider is up and answered so itself ("still processing", for example).
     """
 
     def __init__(self, reason: str, *, answered: bool = False) -> None:
@@ -42,7 +42,7 @@ class OutcomeUnknownError(Exception):
 
 
 class NoSuchChargeError(OutcomeUnknownError):
-    """The provider is well and has no charge of this name."""
+    """The provider is up and has no such charge."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, answered=True)
@@ -129,7 +129,7 @@ class ProviderCharge(msgspec.Struct, frozen=True):
 class ProviderDispute(msgspec.Struct, frozen=True):
     """A dispute as the provider reports it.
 
-    `dispute` is None, and `unreadable` says why, where its amount or status can't be one of ours.
+    `dispute` is None, and `unreadable` gives the reason, if its amount or status can't be ours.
     """
 
     provider_ref: str
@@ -173,10 +173,10 @@ class Provider(Protocol):
         """
 
     async def capture(self, request: HeldRequest) -> Charge:
-        """Capture `amount` of an authorized charge; the rest of it is let go."""
+        """Capture `amount` of an authorized charge; the rest of it is released."""
 
     async def cancel(self, request: HeldRequest) -> Charge:
-        """Give up a charge that is authorized or waits for the buyer."""
+        """Cancel a charge that is authorized or waits for the buyer."""
 
     async def refund(self, request: RefundRequest) -> RefundResult:
         """Pay back a part or all of a captured charge."""

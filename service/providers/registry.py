@@ -1,4 +1,4 @@
-"""The configured providers, by name and in order of preference."""
+"""The configured providers, by name and in order of failover."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -12,7 +12,7 @@ RETRY_AFTER_S: Final = 60
 
 
 class Providers(Mapping[str, GuardedProvider]):
-    """The providers of a process; the first is the most wanted."""
+    """The providers of a process; the first is the default."""
 
     def __init__(self, providers: Sequence[GuardedProvider]) -> None:
         self._by_name = {provider.name: provider for provider in providers}
@@ -41,13 +41,13 @@ class Providers(Mapping[str, GuardedProvider]):
     def choose(self, names: Sequence[str]) -> str:
         """Return the first of `names` that would take a payment now; if none would, the first.
 
-        The caller then meets the reason: a full provider refuses, a broken one does nothing.
+        The caller then gets its error: a full provider, or an open breaker.
         """
         fit = [name for name in names if self._usable(name)]
         return next(iter(fit), names[0])
 
     def taking(self, names: Iterable[str], minor: int, currency: str) -> list[str]:
-        """Return those of `names` that take an amount, in their order."""
+        """Return those of `names` that accept an amount, in their order."""
         return [name for name in names if takes(self._by_name[name].limits, minor, currency)]
 
     def any_usable(self, names: Sequence[str]) -> bool:
@@ -56,4 +56,4 @@ class Providers(Mapping[str, GuardedProvider]):
 
     def _usable(self, name: str) -> bool:
         provider = self._by_name[name]
-        return provider.breaker.lets_through and provider.has_room
+        return provider.breaker.allows_call and provider.has_room

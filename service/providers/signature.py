@@ -27,7 +27,7 @@ _SIGNATURE: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class SignatureError(Exception):
-    """The delivery is not the provider's, or not of now; the message says why, for our log."""
+    """The delivery is not the provider's, or too old; the message gives the reason, for our log."""
 
 
 Verify = Callable[[Sequence[str], bytes, Sequence[str], float], None]
@@ -57,7 +57,7 @@ def verify(headers: Sequence[str], body: bytes, secrets: Sequence[str], now_s: f
         raise SignatureError(f"{len(headers)} signature headers, not one")
     at_s, given = _parse(headers[0])
     expected = [sign(secret, at_s, body) for secret in secrets]
-    # Every pair is compared, in constant time each: how long it takes tells nothing.
+    # Every pair is compared in constant time, so that the duration reveals nothing.
     matches = [hmac.compare_digest(ours, theirs) for ours in expected for theirs in given]
     if not any(matches):
         raise SignatureError("no live secret made this signature")

@@ -1,10 +1,11 @@
-"""From a webhook's body to what it is about. Of an event only its references count.
+"""Reads a provider's webhook: which charge, refund or dispute it is about.
 
-The body is the provider's (its signature was checked before), and still every field is bounded.
+Of an event only its references count. The body is the provider's (its signature was checked
+before), and still every field is bounded.
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -12,24 +13,25 @@ import msgspec
 from msgspec import Meta
 
 DERIVED: Final = "derived:"
+Kind = Literal["charge", "refund", "dispute", "fraud_warning"]
 
 Name = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,255}(?!\n)$")]
 """Visible ASCII: ids of events, types and statuses of every provider."""
 
 Ref = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,255}(?!\n)$")]
-"""What a charge or refund is called at a provider. Such names go into URLs, where a dot or a slash
-would ask for something else than a charge."""
+"""A provider's id of a charge or refund. It goes into URLs, where a dot or a slash would lead to
+something else."""
 
 
 class EventError(ValueError):
-    """The body is not an event of this provider; the message says why."""
+    """The body is not an event of this provider; the message gives the reason."""
 
 
 class ProviderEvent(msgspec.Struct, frozen=True):
-    """What an event is about; `claimed_status` is what it says, which is not believed."""
+    """What an event is about; `claimed_status` is the event's own word, which is not believed."""
 
     event_id: str
-    kind: Literal["charge", "refund", "dispute", "fraud_warning"]
+    kind: Kind
     type: str
     charge_ref: str
     refund_ref: str | None = None
@@ -42,43 +44,73 @@ class ProviderEvent(msgspec.Struct, frozen=True):
 
 
 class EventObject(msgspec.Struct, frozen=True):
-    """What an event is about, as far as every provider names it."""
+    """The object of an event, as far as every provider names it."""
 
     id: Ref
     object: Name
     status: Name | None = None
 
+    @property
+    def charge_ref(self) -> str | None:
+        """Return the charge that it is or belongs to; None if no payment of ours can be meant."""
+        raise NotImplementedError
 
-Found = TypeVar("Found", bound=EventObject)
+    @property
+    def our_ids(self) -> Mapping[str, UUID | None]:
+        """Return the ids that we gave the provider with it, by field of ProviderEvent."""
+        return {}
 
 
-class Data(msgspec.Struct, Generic[Found], frozen=True):
-    """What an event holds."""
-
-    object: Found
+ObjectT = TypeVar("ObjectT", bound=EventObject)
 
 
-class Body(msgspec.Struct, Generic[Found], frozen=True):
+class _Data(msgspec.Struct, Generic[ObjectT], frozen=True):
+    object: ObjectT
+
+
+class Body(msgspec.Struct, Generic[ObjectT], frozen=True):
     """An event as Stripe and the simulator write it."""
 
     type: Name
-    data: Data[Found]
+    data: _Data[ObjectT]
     id: Name | None = None
 
 
-def decode(
-    raw: bytes, decoder: msgspec.json.Decoder[Body[Found]], ours: Collection[str]
-) -> Body[Found] | None:
-    """Return an event, None if its object is none of `ours`; raise EventError."""
-    try:
-        if _kind(msgspec.json.decode(raw)) not in ours:
+def reader(
+    body: type[Body[ObjectT]], kinds: Mapping[str, Kind]
+) -> Callable[[bytes], ProviderEvent | None]:
+    """Return a function that reads an event; `kinds` by the names of the objects that matter.
+
+    It returns None for an event of something else, and raises EventError.
+    """
+    decoder = msgspec.json.Decoder(body)
+
+    def read_event(raw: bytes) -> ProviderEvent | None:
+        try:
+            if _object_name(msgspec.json.decode(raw)) not in kinds:
+                return None
+            event = decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise EventError(str(error)[:200]) from None
+        found = event.data.object
+        if found.charge_ref is None:
             return None
-        return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise EventError(str(error)[:200]) from None
+        kind = kinds[found.object]
+        return ProviderEvent(
+            event_id=event.id or _derived_id(event),
+            kind=kind,
+            type=event.type,
+            charge_ref=found.charge_ref,
+            refund_ref=found.id if kind == "refund" else None,
+            object_ref=found.id if kind in ("dispute", "fraud_warning") else None,
+            claimed_status=found.status,
+            **found.our_ids,
+        )
+
+    return read_event
 
 
-def _kind(event: Any) -> str:
+def _object_name(event: Any) -> str:
     """Return what an event's object is; "" for one without: a thin event, a ping."""
     if not isinstance(event, dict) or not event:
         raise EventError("no event")
@@ -87,60 +119,8 @@ def _kind(event: Any) -> str:
     return event if isinstance(event, str) else ""
 
 
-def of_charge(
-    body: Body[Found], ref: str, payment_id: UUID | None = None, attempt_id: UUID | None = None
-) -> ProviderEvent:
-    """Return an event of a charge; the ids are those that we gave the provider with it."""
-    return ProviderEvent(
-        event_id=_event_id(body),
-        kind="charge",
-        type=body.type,
-        charge_ref=ref,
-        payment_id=payment_id,
-        attempt_id=attempt_id,
-        claimed_status=body.data.object.status,
-    )
-
-
-def of_refund(body: Body[Found], charge_ref: str, refund_id: UUID | None) -> ProviderEvent:
-    """Return an event of a refund; `refund_id` is the one that we gave the provider with it."""
-    return ProviderEvent(
-        event_id=_event_id(body),
-        kind="refund",
-        type=body.type,
-        charge_ref=charge_ref,
-        refund_ref=body.data.object.id,
-        refund_id=refund_id,
-        claimed_status=body.data.object.status,
-    )
-
-
-def of_claim(
-    body: Body[Found], kind: Literal["dispute", "fraud_warning"], charge_ref: str
-) -> ProviderEvent:
-    """Return an event of what somebody says against a charge."""
-    return ProviderEvent(
-        event_id=_event_id(body),
-        kind=kind,
-        type=body.type,
-        charge_ref=charge_ref,
-        object_ref=body.data.object.id,
-        claimed_status=body.data.object.status,
-    )
-
-
-def _event_id(body: Body[Found]) -> str:
-    """Return the event's id, or one made of what it says: the same news is the same event."""
-    if body.id is not None:
-        return body.id
-    found = body.data.object
-    said = "\n".join((found.id, body.type, found.status or ""))
-    return DERIVED + hashlib.sha256(said.encode()).hexdigest()
-
-
-def uuid_in(text: str | None) -> UUID | None:
-    """Return a UUID, or None where there is none."""
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        return None
+def _derived_id(event: Body[ObjectT]) -> str:
+    """Return an id made of the event's content: equal content is the same event."""
+    found = event.data.object
+    content = "\n".join((found.id, event.type, found.status or ""))
+    return DERIVED + hashlib.sha256(content.encode()).hexdigest()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.errors import FieldError, ValidationFailedError
+from service.errors import ProblemField, ValidationFailedError
 from service.ids import new_id
 from service.store.admin_commands import CommandItem
 from service.store.audit_entries import Subject
@@ -78,4 +78,4 @@ async def decide(
 
 def invalid(path: str, detail: str) -> ValidationFailedError:
     """Return the error of a field."""
-    return ValidationFailedError(fields=(FieldError(path, detail),))
+    return ValidationFailedError(fields=(ProblemField(path, detail),))

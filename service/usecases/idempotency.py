@@ -126,7 +126,7 @@ def replay(outcome: BeginOutcome, noun: str, ready: str = "") -> CommandResponse
     if outcome.kind is not Begun.REPLAY:
         error, detail, field = _REFUSALS[outcome.kind]
         detail = detail.format(noun=noun, ready=ready)
-        raise error(fields=(e.FieldError(field, detail),)) if field else error(detail)
+        raise error(fields=(e.ProblemField(field, detail),)) if field else error(detail)
     if outcome.response_status is None or outcome.response_body is None:
         raise e.StoreUnavailableError  # the database keeps both or none
     return CommandResponse(

@@ -10,9 +10,9 @@ import msgspec
 
 from service import addresses
 from service.errors import (
-    FieldError,
     IllegalTransitionError,
     NotFoundError,
+    ProblemField,
     ValidationFailedError,
     WebhookEndpointsFullError,
     WebhooksNotSetUpError,
@@ -20,7 +20,7 @@ from service.errors import (
 )
 from service.ids import new_id
 from service.logs import get_logger
-from service.merchant_webhooks import secrets
+from service.merchant_webhooks import signing
 from service.merchant_webhooks.catalog import TEST, EventType
 from service.settings import Settings
 from service.store import merchant_webhook_deliveries as deliveries
@@ -82,7 +82,7 @@ async def register(ctx: Context, item: Register, by: By) -> WithSecret:
     if row is None:
         raise WebhookEndpointsFullError(f"There are {store.MAX_ENDPOINTS}; close one first")
     _log.warning("webhook_endpoint_registered", endpoint_id=str(row.id), actor=by.actor)
-    return WithSecret(row, secrets.derive(keys, key_name, row.id, row.secret_version))
+    return WithSecret(row, signing.derive(keys, key_name, row.id, row.secret_version))
 
 
 async def change(ctx: Context, endpoint_id: UUID, item: Change, by: By) -> EndpointRow:
@@ -120,7 +120,7 @@ async def rotate(ctx: Context, endpoint_id: UUID, by: By) -> WithSecret:
         )
     )
     _log.warning("webhook_endpoint_rotated", endpoint_id=str(endpoint_id), actor=by.actor)
-    return WithSecret(row, secrets.derive(keys, key_name, row.id, row.secret_version))
+    return WithSecret(row, signing.derive(keys, key_name, row.id, row.secret_version))
 
 
 async def close(ctx: Context, endpoint_id: UUID, by: By) -> EndpointRow:
@@ -181,7 +181,7 @@ def check_url(url: str, settings: Settings) -> None:
     Names are not looked up: what they mean is decided when a connection is made.
     """
     if problem := _problem(url, settings):
-        raise ValidationFailedError(fields=(FieldError("$.url", problem),))
+        raise ValidationFailedError(fields=(ProblemField("$.url", problem),))
 
 
 def _problem(url: str, settings: Settings) -> str:

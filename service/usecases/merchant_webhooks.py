@@ -12,7 +12,7 @@ from uuid import UUID
 from service import metric_catalog as m
 from service.integrations.merchants import UnreachableError
 from service.logs import bind_correlation, get_logger
-from service.merchant_webhooks import secrets, standard
+from service.merchant_webhooks import signing
 from service.retry import retry_after_s
 from service.store import merchant_webhook_deliveries as store
 from service.store import merchant_webhook_endpoints as endpoints
@@ -72,7 +72,7 @@ async def send(ctx: Context, due: DueDelivery) -> None:
     with bind_correlation(
         due.correlation_id,
         endpoint_id=str(due.endpoint_id),
-        webhook_id=standard.message_id(due.event_id),
+        webhook_id=signing.message_id(due.event_id),
         **about,
     ):
         try:
@@ -102,8 +102,8 @@ def wait_s(tries: int, retry_after_s: float, fraction: float) -> float | None:
 
 async def _try(ctx: Context, due: DueDelivery, secrets: list[str]) -> None:
     body = due.body.encode()
-    signed = standard.headers(
-        secrets, standard.message_id(due.event_id), int(ctx.now().timestamp()), body
+    signed = signing.headers(
+        secrets, signing.message_id(due.event_id), int(ctx.now().timestamp()), body
     )
     with ctx.metrics.time(m.MERCHANT_WEBHOOK_DURATION):
         try:
@@ -171,9 +171,9 @@ async def _without_key(ctx: Context, due: DueDelivery, name: str) -> None:
 def _secrets(ctx: Context, due: DueDelivery) -> list[str]:
     """Return the live secrets, the newest first; raise KeyError if a master key is gone."""
     keys = ctx.settings.webhook_keys
-    found = [secrets.derive(keys, due.secret_key, due.endpoint_id, due.secret_version)]
+    found = [signing.derive(keys, due.secret_key, due.endpoint_id, due.secret_version)]
     previous = due.previous_key, due.previous_version, due.previous_until
     key, version, until = previous
     if key is not None and version is not None and until is not None and until > ctx.now():
-        found.append(secrets.derive(keys, key, due.endpoint_id, version))
+        found.append(signing.derive(keys, key, due.endpoint_id, version))
     return found

@@ -14,11 +14,11 @@ from service.domain.amounts import described
 from service.domain.money import Money
 from service.errors import (
     AmountNotPayableError,
-    FieldError,
     GameUnavailableError,
     IllegalTransitionError,
     LivePaymentExistsError,
     NotFoundError,
+    ProblemField,
 )
 from service.ids import new_id
 from service.integrations.game_catalog import Game
@@ -150,7 +150,7 @@ def _new_order(ctx: Context, command: CreateOrder, items: Sequence[domain.OrderI
 def _refuse_unavailable(games: Sequence[Game | None], currency: str) -> None:
     reasons = [_unavailable(game, currency) for game in games]
     problems = tuple(
-        FieldError(f"$.items[{index}].game_id", reason)
+        ProblemField(f"$.items[{index}].game_id", reason)
         for index, reason in enumerate(reasons)
         if reason
     )

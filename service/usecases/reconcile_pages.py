@@ -77,7 +77,7 @@ def _differs_from_closed(theirs: ProviderCharge) -> frozenset[DifferenceKind]:
     """Return what is wrong with a charge that should have come to nothing."""
     if _holds_money(theirs):
         return frozenset({_K.STATUS_DIFFERS})
-    # A charge that was refunded and has failed then: the provider gave away what it never got.
+    # A charge that was refunded and has failed then: the provider refunded what it never got.
     return frozenset({_K.REFUND_DIFFERS}) if theirs.refunded_minor > theirs.captured_minor else NONE
 
 

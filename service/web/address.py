@@ -6,14 +6,16 @@ from its end, the first address that is none of theirs is the client's (RFC 7239
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 from aiohttp import web
 
+from service.addresses import Network
+
 FORWARDED: Final = "X-Forwarded-For"
 MAX_HOPS: Final = 10
-"""Of a header that are looked at; nobody has that many proxies of their own."""
+"""Addresses of a header that count; nobody has that many proxies of their own."""
 MAX_HOP: Final = 64
 """Characters of one: an IPv6 address with brackets and a port has 47."""
 CACHED: Final = 4_096
@@ -21,15 +23,14 @@ NOBODY: Final = "unknown"
 """A peer without an address (a UNIX socket); all such share one quota."""
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 Locate = Callable[[web.Request], str]
 
 
 def locator(trusted: Sequence[Network]) -> Locate:
     """Return a function that names the network a request comes from.
 
-    An IPv4 address stands for itself. Of an IPv6 address the first 64 bits count: a subscriber has
-    all of the rest, and could send each request from another one (RFC 6177).
+    An IPv4 address is a network of its own. Of an IPv6 address the first 64 bits count: a
+    subscriber has all of the rest, and could send each request from another one (RFC 6177).
     """
 
     @lru_cache(maxsize=CACHED)

@@ -1,10 +1,12 @@
 """The app around the endpoints: middlewares in their order, limits, health, metrics, OpenAPI."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Final
 
-from aiohttp import web
+import msgspec
+from aiohttp import hdrs, web
 
 from service.metrics import Metrics
 from service.quota import Quotas
@@ -19,6 +21,9 @@ from service.web.parse import MAX_BODY_BYTES
 from service.web.problem import problems
 from service.web.ratelimit import limited
 from service.web.server import Application
+
+MAX_AGE: Final = "public, max-age=300"
+JSON: Final[Mapping[str, str]] = {hdrs.CONTENT_TYPE: "application/json"}
 
 
 def build(
@@ -41,8 +46,9 @@ def build(
     authenticator = Authenticator(settings, now)
     app.middlewares.append(limited(app, settings, quotas, authenticator))
     add_endpoints(app, endpoints, authenticator)
-    openapi.add_route(app, endpoints, settings.version)
-    docs.add_route(app, endpoints, settings.version)
+    document = openapi.document(endpoints, settings.version)
+    _add_page(app, openapi.PATH, msgspec.json.encode(document), JSON)
+    _add_page(app, docs.PATH, docs.page(document).encode(), docs.HEADERS)
     return app
 
 
@@ -51,6 +57,13 @@ def build_ops(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web
     app = _bare(settings, metrics, lifecycle)
     add_ops_routes(app)
     return app
+
+
+def _add_page(app: web.Application, path: str, body: bytes, headers: Mapping[str, str]) -> None:
+    async def serve(_request: web.Request) -> web.Response:
+        return web.Response(body=body, headers={**headers, hdrs.CACHE_CONTROL: MAX_AGE})
+
+    app.router.add_get(path, serve, allow_head=False)
 
 
 def _bare(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:

@@ -2,7 +2,7 @@
 
 A token's `kid` chooses the key, and the key brings its one algorithm. aiohttp-jwt decodes; this
 module adds what it leaves open: a scheme in any case (RFC 9110, 11.1), `exp` and `sub` required,
-scopes checked, a leeway for clocks that differ, and refusals that don't say what was wrong.
+scopes checked, a leeway for clocks that differ, and refusals that don't reveal what was wrong.
 """
 
 import logging
@@ -64,7 +64,7 @@ class Authenticator:
             )
         }
         self._verified: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
-        # It logs a traceback for every bad token; one line, `token_refused`, says it better.
+        # It logs a traceback for every bad token; one line, `token_refused`, is enough.
         logging.getLogger("aiohttp_jwt.middleware").disabled = True
         # It keeps the claims under a plain string; aiohttp would have a RequestKey.
         warnings.filterwarnings("ignore", category=web.NotAppKeyWarning, module="aiohttp_jwt")
@@ -81,7 +81,7 @@ class Authenticator:
         return caller
 
     async def identify(self, request: web.Request) -> Caller | None:
-        """Return who calls, or None; a token is looked at once, however often this is asked."""
+        """Return who calls, or None; a request's token is verified once."""
         if _CALLER not in request:
             caller = request[_CALLER] = await self._identify(request)
             if caller is not None:
@@ -126,7 +126,7 @@ class Authenticator:
         except web.HTTPUnauthorized as refusal:
             if not isinstance(refusal.__context__, _OUT_OF_TIME):
                 raise
-            # By the machine's clock, and without leeway: all but the times is looked at again.
+            # By the machine's clock, and without leeway: all but the times is verified again.
             claims = jwt.decode(
                 token,
                 key.key,

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 MIN_BYTES: Final = 1_024
-"""Below it an answer fits into one packet anyway, and its length would tell the most."""
+"""A smaller answer fits into one packet anyway, and its length would reveal the most."""
 
 _CODING: Final = re.compile(r"([\w*-]+)\s*(?:;\s*q=([01](?:\.\d{0,3})?))?")
 

@@ -6,14 +6,13 @@ The usual viewers are megabytes of somebody else's code on the origin that takes
 import base64
 import hashlib
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
 from service.web import openapi
-from service.web.endpoint import Endpoint
 
 PATH: Final = "/docs"
 Json = dict[str, Any]
@@ -35,23 +34,10 @@ POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Nothing but this one style: no script, no image, no frame, nothing from elsewhere."""
-
-
-def add_route(app: web.Application, endpoints: Sequence[Endpoint], version: str) -> None:
-    """Serve the page at /docs."""
-    encoded = page(openapi.document(endpoints, version)).encode()
-
-    async def serve(_request: web.Request) -> web.Response:
-        return web.Response(
-            body=encoded,
-            headers={
-                hdrs.CONTENT_TYPE: "text/html; charset=utf-8",
-                hdrs.CACHE_CONTROL: "public, max-age=300",
-                "Content-Security-Policy": POLICY,
-            },
-        )
-
-    app.router.add_get(PATH, serve, allow_head=False)
+HEADERS: Final = {
+    hdrs.CONTENT_TYPE: "text/html; charset=utf-8",
+    "Content-Security-Policy": POLICY,
+}
 
 
 def page(document: Json) -> str:
@@ -108,7 +94,7 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Itera
 
 def _contents(content: Json) -> Iterator[str]:
     for media in content.values():
-        if "example" in media:  # errors look alike; their codes stand in the description
+        if "example" in media:  # errors have one form; the description lists their codes
             shown = msgspec.json.format(msgspec.json.encode(media["example"]), indent=2).decode()
             yield f"<pre>{_text(shown)}</pre>"
 

@@ -19,27 +19,8 @@ from uuid import UUID
 import msgspec
 from aiohttp import hdrs, web
 
+from service import errors as e
 from service import logs
-from service.errors import (
-    IdempotencyKeyInFlightError,
-    IdempotencyKeyInvalidError,
-    IdempotencyKeyMissingError,
-    IdempotencyKeyReusedError,
-    InternalError,
-    MalformedRequestError,
-    NotFoundError,
-    OverloadedError,
-    PayloadTooLargeError,
-    RateLimitedError,
-    RequestBodyTimeoutError,
-    RequestTimeoutError,
-    ScopeMissingError,
-    ServiceError,
-    StoreUnavailableError,
-    UnauthenticatedError,
-    UnsupportedMediaTypeError,
-    ValidationFailedError,
-)
 from service.web import parse
 from service.web.auth import Authenticator, Caller
 
@@ -48,23 +29,23 @@ QueryT = TypeVar("QueryT")
 KeyT = TypeVar("KeyT")
 
 _ALWAYS: Final = (
-    MalformedRequestError,
-    UnsupportedMediaTypeError,  # also of a body that nobody asked for, if it is compressed
-    ValidationFailedError,  # also of a query: unknown parameters are refused
-    RateLimitedError,
-    RequestTimeoutError,
-    OverloadedError,
-    StoreUnavailableError,
-    InternalError,
+    e.MalformedRequestError,
+    e.UnsupportedMediaTypeError,  # also of a body that nobody asked for, if it is compressed
+    e.ValidationFailedError,  # also of a query: unknown parameters are refused
+    e.RateLimitedError,
+    e.RequestTimeoutError,
+    e.OverloadedError,
+    e.StoreUnavailableError,
+    e.InternalError,
 )
-_GUARDED: Final = (UnauthenticatedError, ScopeMissingError)
-_WITH_BODY: Final = (PayloadTooLargeError, RequestBodyTimeoutError)
+_GUARDED: Final = (e.UnauthenticatedError, e.ScopeMissingError)
+_WITH_BODY: Final = (e.PayloadTooLargeError, e.RequestBodyTimeoutError)
 _KEYED: Final = (
-    IdempotencyKeyInvalidError,
-    IdempotencyKeyReusedError,
-    IdempotencyKeyInFlightError,
+    e.IdempotencyKeyInvalidError,
+    e.IdempotencyKeyReusedError,
+    e.IdempotencyKeyInFlightError,
 )
-_IDEMPOTENT: Final = (IdempotencyKeyMissingError, *_KEYED)
+_IDEMPOTENT: Final = (e.IdempotencyKeyMissingError, *_KEYED)
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _log = logs.get_logger(__name__)
@@ -142,7 +123,7 @@ class Reply:
 class Endpoint:
     """One operation of the API; its name and its summary are its handler's.
 
-    `path` is a template: `{…_id}` is a UUID, any other `{…}` a word of [a-z0-9_-]. `scope` None
+    `path` is a template: `{…_id}` is a UUID, any other `{…}` a slug of [a-z0-9_-]. `scope` None
     makes it public. `responses` maps each status to the body's type; `errors` lists what the
     operation adds to the errors that its parsing and guarding can raise. An `idempotent` one
     demands an Idempotency-Key; with `key_optional` one may be sent. `headers` are those that it
@@ -156,7 +137,7 @@ class Endpoint:
     responses: Mapping[int, Any]  # structs, also generic ones such as Page[OrderView]
     _: KW_ONLY
     tag: str
-    errors: tuple[type[ServiceError], ...] = ()
+    errors: tuple[type[e.ServiceError], ...] = ()
     idempotent: bool = False
     key_optional: bool = False
     headers: Sequence[Mapping[str, Any]] = ()
@@ -183,14 +164,14 @@ class Endpoint:
         return self._takes[1]
 
     @cached_property
-    def every_error(self) -> tuple[type[ServiceError], ...]:
+    def every_error(self) -> tuple[type[e.ServiceError], ...]:
         """Return every error that the operation can answer with, without repeats."""
-        groups: tuple[Iterable[type[ServiceError]], ...] = (
+        groups: tuple[Iterable[type[e.ServiceError]], ...] = (
             _GUARDED if self.scope is not None else (),
             _IDEMPOTENT if self.idempotent else (),
             _KEYED if self.key_optional else (),
             _WITH_BODY if self.method != "GET" else (),
-            (NotFoundError,) if "{" in self.path else (),
+            (e.NotFoundError,) if "{" in self.path else (),
             self.errors,
             _ALWAYS,
         )
@@ -228,7 +209,9 @@ def _adapt(
             endpoint=endpoint,
             parts=request.app,
             header=lambda name: request.headers.getall(name, []),
-            key=_key(endpoint, request),
+            key=parse.idempotency_key(request, required=endpoint.idempotent)
+            if endpoint.idempotent or endpoint.key_optional
+            else None,
             query=read_query(request),
             body=await read_body(request),
             identity=identity,
@@ -237,21 +220,15 @@ def _adapt(
         )
         try:
             return _respond(endpoint, await endpoint.handler(call))
-        except ServiceError as error:
-            _watch(endpoint, error)
+        except e.ServiceError as error:
+            _log_undeclared(endpoint, error)
             raise
 
     return handle
 
 
-def _key(endpoint: Endpoint, request: web.Request) -> str | None:
-    if endpoint.idempotent:
-        return parse.idempotency_key(request)
-    return parse.optional_idempotency_key(request) if endpoint.key_optional else None
-
-
-def _watch(endpoint: Endpoint, error: ServiceError) -> None:
-    """Show a gap between the table and the code; the client gets its answer all the same."""
+def _log_undeclared(endpoint: Endpoint, error: e.ServiceError) -> None:
+    """Log an error that the endpoint doesn't declare; the client gets its answer all the same."""
     if not isinstance(error, endpoint.every_error):  # a kind is declared with what it is a kind of
         _log.error("undeclared_error", operation_id=endpoint.operation_id, code=error.code)
 

@@ -42,7 +42,7 @@ _SAFE: Final = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
 )
-"""What every answer says to a browser that it ends up in, unless it says another thing itself."""
+"""Security headers of every answer, unless it sets them itself."""
 
 _METHODS: Final = hdrs.METH_ALL
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -102,7 +102,7 @@ def route_of(request: web.Request) -> str:
 
 @web.middleware
 async def plain_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse a body under a content coding, on every route, before anything looks at it.
+    """Refuse a body with a content coding, on every route, before anything reads it.
 
     A small one can unpack into gigabytes, and no client of ours has a reason to send one.
     """
@@ -127,7 +127,7 @@ class Deadline:
         self._reschedule(asyncio.get_running_loop().time() + self._timeout_s)
 
     def _reschedule(self, when: float | None) -> None:
-        if not self._limit.expired():  # else the next wait is canceled, whatever we say
+        if not self._limit.expired():  # else the next wait is canceled anyway
             self._limit.reschedule(when)
 
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
 from service.errors import ServiceError
 from service.web import problem
 from service.web.endpoint import Endpoint, Nothing
 from service.web.examples import EXAMPLES, ID, WEBHOOK, example_of
-from service.web.links import links_of
+from service.web.links import LINKS
 from service.web.middleware import CORRELATION_ID
 from service.web.parse import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, OptionalBody
 from service.web.ratelimit import LIMIT, POLICY
@@ -39,30 +39,19 @@ HEADERS: Final = {
     hdrs.ACCEPT_ENCODING: ("string", "`identity`: bodies are accepted without a Content-Encoding."),
     hdrs.RETRY_AFTER: ("integer", "Seconds to wait before the next try."),
 }
-"""Of answers, with their type and what they say."""
+"""Headers of answers, with their type and description."""
 
 STATUSES: Final = {
     200: "OK",
     201: "Created",
     202: "Accepted; the outcome is not known yet",
-    204: "Done; there is nothing to say",
+    204: "Done; no content",
 }
-"""What an answer means, where no error is meant."""
+"""Descriptions of successful answers."""
 
 CORRELATION: Final = EXAMPLES["correlation_id"]
 
 Json = dict[str, Any]
-
-
-def add_route(app: web.Application, endpoints: Sequence[Endpoint], version: str) -> None:
-    """Serve the document at /openapi.json; it is encoded once."""
-    encoded = msgspec.json.encode(document(endpoints, version))
-
-    async def serve(_request: web.Request) -> web.Response:
-        headers = {hdrs.CONTENT_TYPE: _JSON, hdrs.CACHE_CONTROL: "public, max-age=300"}
-        return web.Response(body=encoded, headers=headers)
-
-    app.router.add_get(PATH, serve, allow_head=False)
 
 
 def document(endpoints: Sequence[Endpoint], version: str) -> Json:
@@ -72,7 +61,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
     for endpoint in endpoints:
         operations = paths.setdefault(endpoint.path, {})
         operations[endpoint.method.lower()] = _operation(endpoint, schemas)
-    whole = {
+    built = {
         "openapi": "3.1.0",
         "info": {
             "title": "coinslot",
@@ -92,7 +81,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Json:
             "examples": _error_examples(endpoints),
         },
     }
-    plain: Json = msgspec.json.decode(msgspec.json.encode(whole))  # defaults come as tuples
+    plain: Json = msgspec.json.decode(msgspec.json.encode(built))  # defaults come as tuples
     return plain
 
 
@@ -148,7 +137,7 @@ def _responses(endpoint: Endpoint) -> Json:
         headers = _answer_headers(*more)
         answer: Json = {"description": STATUSES[status], "headers": headers}
         answer["content"] = {_JSON: {"schema": _ref(kind), "example": example_of(kind)}}
-        if links := links_of(endpoint.operation_id):
+        if links := LINKS.get(endpoint.operation_id):
             answer["links"] = links
         responses[str(status)] = answer
     by_status: dict[int, list[type[ServiceError]]] = {}
@@ -170,7 +159,7 @@ def _problem(errors: Sequence[type[ServiceError]]) -> Json:
 
 
 def _path_parameters(endpoint: Endpoint) -> list[Json]:
-    uuid, word = (
+    uuid, slug = (
         {"type": "string", "format": "uuid"},
         {"type": "string", "pattern": "^[a-z0-9_-]+$"},
     )
@@ -179,7 +168,7 @@ def _path_parameters(endpoint: Endpoint) -> list[Json]:
             "name": name,
             "in": "path",
             "required": True,
-            "schema": uuid if name.endswith("_id") else word,
+            "schema": uuid if name.endswith("_id") else slug,
             "example": ID if name.endswith("_id") else EXAMPLES.get(name, name),
         }
         for name in PARAMETER.findall(endpoint.path)

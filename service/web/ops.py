@@ -1,14 +1,14 @@
-"""What machines ask: is it alive, is it ready, has it started, what does it measure. No tokens.
+"""Health checks and metrics for probes, load balancers and Prometheus; without tokens.
 
-The operations port tells all of it, to probes and Prometheus. The public port has the same three
-questions for load balancers, and answers yes or no from what the last checks found: no stranger
-learns what the service consists of, or makes it ask the database.
+The operations port answers in detail. The public port answers yes or no from the last round of
+checks: no stranger learns what the service consists of, or makes it ask the database.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -23,19 +23,17 @@ CHECK_INTERVAL_S: Final = 1.0
 """Between two rounds of checks: a load balancer that asks each second sees an outage within two."""
 
 Check = Callable[[], Awaitable[object]]
-"""Returns whatever when its part works; raises when it doesn't."""
+"""Returns if its part works, and raises if it doesn't."""
 
 _log = logs.get_logger(__name__)
 _encoder: Final = msgspec.json.Encoder()
-_YES: Final = b'{"status":"ok"}'
-_NO: Final = b'{"status":"unavailable"}'
 
 
 class Lifecycle:
-    """Where the process stands between its start and its end.
+    """Whether the process has started, is ready, or is draining.
 
     `checks` are the parts without which a request can't be answered, by name; `passing` says
-    whether the last round of them found nothing.
+    whether all passed in the last round.
     """
 
     def __init__(self) -> None:
@@ -46,11 +44,11 @@ class Lifecycle:
 
     @property
     def ready(self) -> bool:
-        """Say whether a request sent here can be answered, as far as the last round knows."""
+        """Return whether a request sent here can be answered, by the last round of checks."""
         return self.started and self.passing and not self.draining
 
     async def check(self) -> "Mapping[str, CheckResult]":
-        """Run all checks side by side, keep whether they pass, and return how each one went."""
+        """Run all checks concurrently, keep whether they pass, and return each result."""
         names = list(self.checks)
         found = await asyncio.gather(*(_run(name, self.checks[name]) for name in names))
         self.passing = all(item.status == "ok" for item in found)
@@ -85,9 +83,18 @@ def add_ops_routes(app: web.Application) -> None:
 
 def add_public_routes(app: web.Application) -> None:
     """Route what strangers may ask: /health/*, answered with yes or no and nothing else."""
-    app.router.add_get("/health/live", public_live, allow_head=False)
-    app.router.add_get("/health/ready", public_ready, allow_head=False)
-    app.router.add_get("/health/startup", public_startup, allow_head=False)
+    answers: Mapping[str, Callable[[Lifecycle], bool]] = {
+        "live": lambda _: True,
+        "ready": lambda lifecycle: lifecycle.ready,
+        "startup": lambda lifecycle: lifecycle.started,
+    }
+    for name, ask in answers.items():
+        app.router.add_get(f"/health/{name}", partial(_yes_or_no, ask), allow_head=False)
+
+
+async def _yes_or_no(ask: Callable[[Lifecycle], bool], request: web.Request) -> web.Response:
+    yes = ask(request.app[LIFECYCLE])
+    return _json({"status": "ok" if yes else "unavailable"}, ok=yes)
 
 
 async def live(_request: web.Request) -> web.Response:
@@ -116,21 +123,6 @@ async def metrics(request: web.Request) -> web.Response:
     return web.Response(
         body=request.app[METRICS].exposition(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE}
     )
-
-
-async def public_live(_request: web.Request) -> web.Response:
-    """Answer 200 for as long as the event loop turns."""
-    return _yes_or_no(yes=True)
-
-
-async def public_startup(request: web.Request) -> web.Response:
-    """Answer 200 once the process has started."""
-    return _yes_or_no(yes=request.app[LIFECYCLE].started)
-
-
-async def public_ready(request: web.Request) -> web.Response:
-    """Answer 200 if the last round of checks found that requests can be answered."""
-    return _yes_or_no(yes=request.app[LIFECYCLE].ready)
 
 
 async def keep_checking(app: web.Application) -> AsyncIterator[None]:
@@ -176,20 +168,16 @@ async def _run(name: str, check: Check) -> CheckResult:
     return CheckResult(status, round((time.perf_counter() - started) * 1000, 2))
 
 
-def _yes_or_no(*, yes: bool) -> web.Response:
-    return web.Response(
-        status=200 if yes else 503,
-        body=_YES if yes else _NO,
-        headers={hdrs.CONTENT_TYPE: "application/json"},
-    )
-
-
 def _health(
     status: Literal["ok", "failing", "draining", "starting"],
     checks: Mapping[str, CheckResult] | None = None,
 ) -> web.Response:
+    return _json(Health(status, checks or {}), ok=status == "ok")
+
+
+def _json(body: Any, *, ok: bool) -> web.Response:
     return web.Response(
-        status=200 if status == "ok" else 503,
-        body=_encoder.encode(Health(status, checks or {})),
+        status=200 if ok else 503,
+        body=_encoder.encode(body),
         headers={hdrs.CONTENT_TYPE: "application/json"},
     )

@@ -14,17 +14,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import hdrs, web
 
-from service.errors import (
-    ClientClosedRequestError,
-    FieldError,
-    IdempotencyKeyInvalidError,
-    IdempotencyKeyMissingError,
-    MalformedRequestError,
-    NotFoundError,
-    RequestBodyTimeoutError,
-    UnsupportedMediaTypeError,
-    ValidationFailedError,
-)
+from service import errors as e
 from service.web.middleware import DEADLINE
 from service.web.problem import UNREADABLE
 
@@ -46,7 +36,7 @@ TEXT: Final = r"^[^\x00]*$"
 _JSON: Final = "application/json"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")  # visible ASCII
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_WORD: Final = re.compile(r"[a-z0-9_-]{1,32}")
+_SLUG: Final = re.compile(r"[a-z0-9_-]{1,32}")
 _END: Final = r"(?!\n)$"
 """How a pattern ends: Python's `$` alone matches before a last newline too. ECMA agrees on it."""
 
@@ -90,12 +80,12 @@ async def read_body(request: web.Request) -> bytes:
                 return await request.read()
     except web.RequestPayloadError:
         request[UNREADABLE] = True
-        raise MalformedRequestError("The body is not what its framing says") from None
+        raise e.MalformedRequestError("The body does not fit its framing") from None
     except OSError:  # TimeoutError is one, and a connection can end by it too
         request[UNREADABLE] = True
         if limit.expired():
-            raise RequestBodyTimeoutError from None
-        raise ClientClosedRequestError from None
+            raise e.RequestBodyTimeoutError from None
+        raise e.ClientClosedRequestError from None
 
 
 def decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
@@ -105,7 +95,7 @@ def decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedRequestError(f"The body is not JSON: {str(error)[:MAX_DETAIL]}") from None
+        raise e.MalformedRequestError(f"The body is not JSON: {str(error)[:MAX_DETAIL]}") from None
     return value
 
 
@@ -117,7 +107,7 @@ def query_reader(kind: type) -> Callable[[web.Request], Any]:
         query = request.query
         values: dict[str, str] = dict(query)
         if len(values) != len(query):
-            raise MalformedRequestError("A query parameter is given twice")
+            raise e.MalformedRequestError("A query parameter is given twice")
         try:
             value: Any = msgspec.convert(values, kind, strict=False)
         except msgspec.ValidationError as error:
@@ -128,34 +118,28 @@ def query_reader(kind: type) -> Callable[[web.Request], Any]:
 
 
 def path_parameters(found: Mapping[str, str]) -> tuple[dict[str, UUID], dict[str, str]]:
-    """Return the ids and the words of a path; what can't be one names nothing: NotFoundError."""
+    """Return the ids and the slugs of a path; raise NotFoundError for what can be neither."""
     ids: dict[str, UUID] = {}
     path_slugs: dict[str, str] = {}
     for name, text in found.items():
         if name.endswith("_id"):
             ids[name] = _uuid(text)
-        elif _WORD.fullmatch(text):
+        elif _SLUG.fullmatch(text):
             path_slugs[name] = text
         else:
-            raise NotFoundError
+            raise e.NotFoundError
     return ids, path_slugs
 
 
-def idempotency_key(request: web.Request) -> str:
+def idempotency_key(request: web.Request, *, required: bool) -> str | None:
     """Return the one Idempotency-Key; raise IdempotencyKey{Missing,Invalid}Error."""
-    key = optional_idempotency_key(request)
-    if key is None:
-        raise IdempotencyKeyMissingError
-    return key
-
-
-def optional_idempotency_key(request: web.Request) -> str | None:
-    """Return the Idempotency-Key, None without one; raise IdempotencyKeyInvalidError."""
     keys = request.headers.getall(IDEMPOTENCY_KEY, [])
+    if not keys and required:
+        raise e.IdempotencyKeyMissingError
     if not keys:
         return None
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
-        raise IdempotencyKeyInvalidError("Send one key of 1 to 255 visible ASCII characters")
+        raise e.IdempotencyKeyInvalidError("Send one key of 1 to 255 visible ASCII characters")
     return keys[0]
 
 
@@ -164,7 +148,7 @@ def refuse_loose(kind: type) -> None:
 
     Without `Any` and without recursion a type can be no deeper than it is written, which bounds
     the JSON that the decoder follows. An integer without bounds overflows in the database, which
-    has no NUL either: a string without a pattern would take it, and the document would say so.
+    has no NUL either: a string without a pattern would accept it, in the document too.
     """
     for found in _types_in(msgspec.inspect.type_info(kind), ()):
         if reason := _loose(found):
@@ -215,19 +199,19 @@ def _require_json(request: web.Request) -> None:
         return
     charset = (request.charset or "utf-8").lower()
     if request.content_type != _JSON or charset != "utf-8":
-        raise UnsupportedMediaTypeError("Send application/json in UTF-8")
+        raise e.UnsupportedMediaTypeError("Send application/json in UTF-8")
 
 
-def _invalid(message: str) -> ValidationFailedError:
+def _invalid(message: str) -> e.ValidationFailedError:
     match = _WHERE.match(message)
     detail, path = (match["detail"], match["path"]) if match else (message, None)
     path = path or "$"
     if named := _NAMED.match(detail):
         path = f"{path}.{named['name']}"
-    return ValidationFailedError(fields=(FieldError(path[:MAX_DETAIL], detail[:MAX_DETAIL]),))
+    return e.ValidationFailedError(fields=(e.ProblemField(path[:MAX_DETAIL], detail[:MAX_DETAIL]),))
 
 
 def _uuid(text: str) -> UUID:
     if not _UUID.fullmatch(text):  # UUID() takes braces, URNs and hyphens anywhere
-        raise NotFoundError
+        raise e.NotFoundError
     return UUID(text)

@@ -7,45 +7,30 @@ import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from service import errors as e
 from service import logs
-from service.errors import (
-    InternalError,
-    MalformedRequestError,
-    MethodNotAllowedError,
-    NotFoundError,
-    PayloadTooLargeError,
-    ServiceError,
-    UnsupportedMediaTypeError,
-)
 
 CONTENT_TYPE: Final = "application/problem+json"
 CHALLENGE: Final = web.RequestKey("challenge", str)
-"""What WWW-Authenticate says when this request is refused (RFC 9110, 11.6.1)."""
+"""The WWW-Authenticate header if this request is refused (RFC 9110, 11.6.1)."""
 
 UNREADABLE: Final = web.RequestKey("unreadable", bool)
 """Set when the rest of the body can't be read: nothing can follow on this connection."""
 
-_BY_STATUS: Final[Mapping[int, type[ServiceError]]] = {
-    400: MalformedRequestError,
-    404: NotFoundError,
-    405: MethodNotAllowedError,
-    413: PayloadTooLargeError,
-    415: UnsupportedMediaTypeError,
+_BY_STATUS: Final[Mapping[int, type[e.ServiceError]]] = {
+    400: e.MalformedRequestError,
+    404: e.NotFoundError,
+    405: e.MethodNotAllowedError,
+    413: e.PayloadTooLargeError,
+    415: e.UnsupportedMediaTypeError,
 }
-"""aiohttp's own errors in our words."""
+"""Our error for each status that aiohttp raises by itself."""
 
 _REASONS: Final[Mapping[int, str]] = {499: "Client Closed Request"}
 """Of statuses that HTTP doesn't know."""
 
 _log = logs.get_logger(__name__)
 _encoder: Final = msgspec.json.Encoder()
-
-
-class ProblemField(msgspec.Struct, frozen=True):
-    """What is wrong with one field; `field` is a JSONPath such as `$.items[0].quantity`."""
-
-    field: str
-    detail: str
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,10 +42,10 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     code: str
     correlation_id: str
-    errors: tuple[ProblemField, ...] = ()
+    errors: tuple[e.ProblemField, ...] = ()
 
 
-def describe(error: ServiceError, correlation_id: str) -> Problem:
+def describe(error: e.ServiceError, correlation_id: str) -> Problem:
     """Return the document of an error."""
     return Problem(
         type=type_uri(error.code),
@@ -69,7 +54,7 @@ def describe(error: ServiceError, correlation_id: str) -> Problem:
         detail=error.detail,
         code=error.code,
         correlation_id=correlation_id,
-        errors=tuple(ProblemField(item.field, item.detail) for item in error.fields),
+        errors=error.fields,
     )
 
 
@@ -83,7 +68,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     """Answer every error of the layers below with a problem document."""
     try:
         return await handler(request)
-    except ServiceError as error:
+    except e.ServiceError as error:
         return _answer(request, error)
     except web.HTTPException as error:
         if error.status < 400:  # noqa: PLR2004  a redirect is an answer, not an error
@@ -92,14 +77,14 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:  # noqa: BLE001  the last resort, and it logs the traceback
         # Whatever it was may hold what the client must not see: it learns the id and no more.
         _log.exception("unexpected_error", method=request.method)
-        return _answer(request, InternalError())
+        return _answer(request, e.InternalError())
 
 
-def _translate(error: web.HTTPException) -> ServiceError:
+def _translate(error: web.HTTPException) -> e.ServiceError:
     kind = _BY_STATUS.get(error.status)
     if kind is None:
         _log.error("unexpected_http_error", status=error.status, reason=error.reason)
-        return InternalError()
+        return e.InternalError()
     return kind()
 
 
@@ -108,7 +93,7 @@ def _allow(error: web.HTTPException) -> dict[str, str]:
 
 
 def _answer(
-    request: web.Request, error: ServiceError, headers: Mapping[str, str] | None = None
+    request: web.Request, error: e.ServiceError, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     answer = answer_of(error, logs.correlation_id())
     answer.headers.update(headers or {})
@@ -119,7 +104,7 @@ def _answer(
     return answer
 
 
-def answer_of(error: ServiceError, correlation_id: str) -> web.Response:
+def answer_of(error: e.ServiceError, correlation_id: str) -> web.Response:
     """Return the answer that an error is, whatever was asked."""
     answer = web.Response(
         status=error.status,

@@ -1,7 +1,7 @@
 """Rate limits per user and per address.
 
 A request is counted under its address and, if it carries a valid token, under its user. Both are
-taken in one step, shared by all processes (service/store/quotas.py). Answers tell of them in
+taken in one step, shared by all processes (service/store/quotas.py). Answers carry them in
 `RateLimit-Policy` and `RateLimit`, the fields of draft-ietf-httpapi-ratelimit-headers since -08.
 """
 

@@ -1,4 +1,4 @@
-"""The server's side of a connection, where the library's answers and bounds are not ours.
+"""The server's side of a connection, where aiohttp's own answers and bounds don't fit.
 
 aiohttp answers what is no HTTP by itself, in plain text under its own name and version, and lets a
 handler wait for ever for a body that turned out to be none. It offers no hook for either, so its
@@ -44,7 +44,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
 
     class Application(web.Application):
-        """An application whose connections answer in our words whatever comes in."""
+        """An application whose connections answer all input with our problem documents."""
 
         ATTRS = web.Application.ATTRS | frozenset({"_observe"})
 
@@ -64,7 +64,7 @@ class _Server(Server):
             made.request_handler,
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
-            loop=made._loop,  # noqa: SLF001  the library tells it nowhere else
+            loop=made._loop,  # noqa: SLF001  the library has it nowhere else
             **made._kwargs,  # noqa: SLF001
         )
         self._observe = observe

@@ -16,7 +16,7 @@ from alerts.model import Alert
 from dashboards import documents
 from dashboards.lint import panels
 from service.admin.cli import parser
-from service.events import CATALOGUE
+from service.events import CATALOG
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / RUNBOOK_FOLDER
@@ -78,7 +78,7 @@ def test_every_command_on_the_page_would_be_taken(page: Path) -> None:
         name, *arguments = words
         assert name in {"logs", "admin"}, words
         if name == "logs":
-            assert set(arguments) <= CATALOGUE.keys(), words
+            assert set(arguments) <= CATALOG.keys(), words
         else:
             parser().parse_args([PLACEHOLDERS.get(word, word) for word in arguments])
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.config import STACKS, StackConfigError, load
-from service.settings_order import ORDERED
+from service.settings_checks import ORDERED
 from tests.infra.program import config, raw_config
 
 

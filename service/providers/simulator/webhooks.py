@@ -1,26 +1,18 @@
 """The simulator's events, written as Stripe writes them, of objects of its own."""
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
 
-import msgspec
+from service.providers.calls import uuid_of
+from service.providers.webhooks import Body, EventObject, Kind, Ref, reader
 
-from service.providers.webhooks import (
-    Body,
-    EventObject,
-    ProviderEvent,
-    Ref,
-    decode,
-    of_charge,
-    of_claim,
-    of_refund,
-    uuid_in,
-)
-
-_CLAIMS: Final[dict[str, Literal["dispute", "fraud_warning"]]] = {
+_KINDS: Final[Mapping[str, Kind]] = {
+    "charge": "charge",
+    "refund": "refund",
     "dispute": "dispute",
     "fraud_warning": "fraud_warning",
 }
-_OURS: Final = frozenset({"charge", "refund", *_CLAIMS})
 
 
 class _Object(EventObject, frozen=True):
@@ -28,20 +20,16 @@ class _Object(EventObject, frozen=True):
     idempotency_key: str | None = None
     charge: Ref | None = None
 
+    @property
+    def charge_ref(self) -> str | None:
+        return self.id if self.object == "charge" else self.charge
 
-_decoder: Final = msgspec.json.Decoder(Body[_Object])
+    @property
+    def our_ids(self) -> Mapping[str, UUID | None]:
+        key = uuid_of(self.idempotency_key)
+        if self.object == "charge":
+            return {"payment_id": uuid_of(self.reference), "attempt_id": key}
+        return {"refund_id": key} if self.object == "refund" else {}
 
 
-def read_event(raw: bytes) -> ProviderEvent | None:
-    """Return what an event is about, None if it is none of ours; raise EventError."""
-    body = decode(raw, _decoder, _OURS)
-    if body is None:
-        return None
-    found, own = body.data.object, uuid_in(body.data.object.idempotency_key)
-    if found.object == "charge":
-        return of_charge(body, found.id, uuid_in(found.reference), own)
-    if found.charge is None:
-        return None
-    if found.object == "refund":
-        return of_refund(body, found.charge, own)
-    return of_claim(body, _CLAIMS[found.object], found.charge)
+read_event = reader(Body[_Object], _KINDS)

@@ -1,26 +1,23 @@
-"""Stripe's disputes and early fraud warnings, and what they mean in the port's words.
+"""Stripe's disputes and early fraud warnings, mapped to the port's types.
 
 https://docs.stripe.com/api/disputes, https://docs.stripe.com/api/radar/early_fraud_warnings
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from service.domain.dispute import Dispute, DisputeStatus
+from service.providers.calls import MAX_CODE, money_of, time_of
 from service.providers.port import ProviderDispute, ProviderFraudWarning
-from service.providers.stripe.mapping import amount_in
-
-MAX_REASON: Final = 64
 
 STATUSES: Final = {
     "warning_needs_response": DisputeStatus.WARNING,
     "warning_under_review": DisputeStatus.WARNING,
     "warning_closed": DisputeStatus.WARNING_CLOSED,
-    # Refunded by a rule of ours at the card network before it became a chargeback: the refund is a
-    # refund, and of the dispute nothing is left.
+    # Refunded by a rule of ours at the card network before it became a chargeback: only the refund
+    # is left.
     "prevented": DisputeStatus.WARNING_CLOSED,
     "needs_response": DisputeStatus.NEEDS_RESPONSE,
     "under_review": DisputeStatus.UNDER_REVIEW,
@@ -56,13 +53,6 @@ class StripeDispute(msgspec.Struct, frozen=True):
     evidence_details: _EvidenceDetails = _EvidenceDetails()
 
 
-class DisputePage(msgspec.Struct, frozen=True):
-    """A page of Disputes."""
-
-    data: tuple[StripeDispute, ...]
-    has_more: bool
-
-
 class EarlyFraudWarning(msgspec.Struct, frozen=True):
     """The part of an early fraud warning that we read."""
 
@@ -75,40 +65,39 @@ class EarlyFraudWarning(msgspec.Struct, frozen=True):
 
 
 def dispute_of(found: StripeDispute) -> ProviderDispute:
-    """Return what a Dispute says."""
-    amount, status = amount_in(found.amount, found.currency), STATUSES.get(found.status)
+    """Return the dispute, `unreadable` where it can't be one of ours."""
+    amount, status = money_of(found.amount, found.currency), STATUSES.get(found.status)
     dispute = None
     if amount is not None and status is not None:
-        withdrawn, reinstated = _moved(found, found.balance_transactions)
+        withdrawn, reinstated = _balance_changes(found, found.balance_transactions)
         due = found.evidence_details.due_by
-        due_at = datetime.fromtimestamp(due, UTC) if due else None
-        dispute = Dispute(status, amount, withdrawn, reinstated, due_at)
+        dispute = Dispute(status, amount, withdrawn, reinstated, time_of(due) if due else None)
     return ProviderDispute(
         provider_ref=found.id,
         charge_ref=found.payment_intent or found.charge,
-        reason=found.reason[:MAX_REASON],
-        created_at=datetime.fromtimestamp(found.created, UTC),
+        reason=found.reason[:MAX_CODE],
+        created_at=time_of(found.created),
         dispute=dispute,
         unreadable="" if dispute else f"{found.status}, {found.amount} {found.currency}",
     )
 
 
 def fraud_warning_of(found: EarlyFraudWarning) -> ProviderFraudWarning:
-    """Return what an early fraud warning says."""
+    """Return the warning of fraud."""
     return ProviderFraudWarning(
         provider_ref=found.id,
         charge_ref=found.payment_intent or found.charge,
-        fraud_type=found.fraud_type[:MAX_REASON],
+        fraud_type=found.fraud_type[:MAX_CODE],
         actionable=found.actionable,
-        created_at=datetime.fromtimestamp(found.created, UTC),
+        created_at=time_of(found.created),
     )
 
 
-def _moved(found: StripeDispute, moves: Iterable[_BalanceTransaction]) -> tuple[int, int]:
+def _balance_changes(found: StripeDispute, moves: Iterable[_BalanceTransaction]) -> tuple[int, int]:
     """Return what was withdrawn and reinstated, in the dispute's currency.
 
     Stripe converts to the currency that it pays us in. A movement in another currency than the
-    dispute's is of the whole disputed amount, at a rate that says nothing here.
+    dispute's is of the whole disputed amount, at a rate that doesn't matter here.
     """
     withdrawn = reinstated = 0
     for move in moves:

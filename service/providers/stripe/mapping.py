@@ -1,11 +1,9 @@
-"""Stripe's objects and errors, and what they mean in the port's words.
+"""Stripe's PaymentIntents, Refunds and errors, mapped to the port's types.
 
 https://docs.stripe.com/api/payment_intents, …/refunds, …/errors, …/idempotent_requests
 """
 
-from datetime import UTC, datetime
-from typing import Any, Final, Literal, NoReturn
-from uuid import UUID
+from typing import Final, Literal, NoReturn
 
 import msgspec
 
@@ -13,7 +11,7 @@ from service.domain.amounts import AmountLimits, AmountRange
 from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
 from service.outbound import OutboundResponse
-from service.providers.calls import not_let_in
+from service.providers.calls import MAX_CODE, denied, money_of, read, time_of, uuid_of
 from service.providers.port import (
     ChargeOpenError,
     NoSuchChargeError,
@@ -39,11 +37,10 @@ LIMITS: Final[AmountLimits] = {
     "JPY": AmountRange(50, MOST_MINOR),
     "USD": AmountRange(50, MOST_MINOR),
 }
-"""The least charges of accounts that settle in the same currency
+"""The least charges of accounts with payouts in the same currency
 (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts). Where Stripe converts, the
 converted amount must reach the least one of the account's currency: docs/operate/providers.md."""
 
-MAX_CODE: Final = 64
 BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404
 
@@ -61,18 +58,18 @@ _REFUND_STATUSES: Final[dict[str, Literal["succeeded", "failed"]]] = {
     "failed": "failed",
     "canceled": "failed",
 }
-"""A Refund's status; any other is on its way."""
+"""Our status by a Refund's; any other is pending."""
 
-_AT_REST: Final = frozenset({"requires_payment_method", "canceled"})
+_ENDED: Final = frozenset({"requires_payment_method", "canceled"})
 _CARD_ERROR: Final = "card_error"
-_FROM_THE_BUYER: Final = "payment_method"
-"""Whoever sends one that doesn't exist is told so, and is no error of ours that wakes somebody."""
+_PAYMENT_METHOD: Final = "payment_method"
+"""A client that sends one that doesn't exist gets a decline: no error of ours, so no alert."""
 _NOT_DONE: Final = frozenset({401, 403, 429})
-"""The key is refused or a limit is reached: both are looked at before the API does anything."""
+"""The key is refused or a limit is reached: both are checked before the API does anything."""
 _REFUSED: Final = frozenset({400, 402, 404})
 
 
-class _Trouble(msgspec.Struct, frozen=True):
+class _Problem(msgspec.Struct, frozen=True):
     type: str | None = None
     code: str | None = None
     decline_code: str | None = None
@@ -80,7 +77,7 @@ class _Trouble(msgspec.Struct, frozen=True):
 
     @property
     def why(self) -> str | None:
-        """Return the most telling code: the bank's, if it gave one."""
+        """Return the most specific code: the bank's, if it gave one."""
         return self.decline_code or self.code
 
 
@@ -108,7 +105,7 @@ class Intent(msgspec.Struct, frozen=True):
     created: int
     metadata: dict[str, str] = {}
     client_secret: str | None = None
-    last_payment_error: _Trouble | None = None
+    last_payment_error: _Problem | None = None
     next_action: _Action | None = None
     latest_charge: _LatestCharge | str | None = None
 
@@ -126,22 +123,8 @@ class StripeRefund(msgspec.Struct, frozen=True):
 
     @property
     def moved_nothing(self) -> bool:
-        """Tell whether it is what a partial capture let go: Stripe lists that as refunded, too."""
+        """Return whether it is what a partial capture released: Stripe lists that as refunded."""
         return self.status == "succeeded" and self.balance_transaction is None
-
-
-class IntentPage(msgspec.Struct, frozen=True):
-    """A page of PaymentIntents."""
-
-    data: tuple[Intent, ...]
-    has_more: bool
-
-
-class RefundPage(msgspec.Struct, frozen=True):
-    """A page of Refunds."""
-
-    data: tuple[StripeRefund, ...]
-    has_more: bool
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -152,14 +135,7 @@ class Change(msgspec.Struct, frozen=True):
     payment_intent: Intent | str | None = None
 
 
-class ChangePage(msgspec.Struct, frozen=True):
-    """A page of Refunds or Disputes."""
-
-    data: tuple[Change, ...]
-    has_more: bool
-
-
-class _Error(_Trouble, frozen=True):
+class _Error(_Problem, frozen=True):
     payment_intent: Intent | None = None
 
 
@@ -175,66 +151,50 @@ def amount_out(amount: Money) -> str:
     return str(amount.minor)
 
 
-def amount_in(minor: int, currency: str) -> Money | None:
-    """Return the amount, or None for one that can't be ours: it then counts as different."""
-    try:
-        return Money(minor, currency.upper())
-    except ValueError:
-        return None
-
-
-def read(body: Any, kind: type[msgspec.Struct]) -> Any:
-    """Return the body as a `kind`; raise OutcomeUnknownError if it is none."""
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        raise OutcomeUnknownError(f"Stripe's answer cannot be read: {error}") from error
-
-
 def charge_of(intent: Intent) -> Charge:
-    """Return what a PaymentIntent says of the charge; raise ChargeOpenError while open."""
-    payment_id = _uuid(intent.metadata.get("payment_id", ""))
+    """Return the charge of a PaymentIntent; raise ChargeOpenError while it has no outcome."""
+    payment_id = uuid_of(intent.metadata.get("payment_id"))
     outcome = OUTCOMES.get(intent.status)
     unconfirmed = outcome is ChargeOutcome.DECLINED and intent.last_payment_error is None
     if outcome is None or unconfirmed:  # made, and its confirmation may be under way
         raise ChargeOpenError(f"the payment is {intent.status}", payment_id)
-    trouble = intent.last_payment_error
+    problem = intent.last_payment_error
     return Charge(
         outcome,
         intent.id,
-        amount_in(intent.amount, intent.currency),
-        _code(trouble.why if trouble else None) if outcome is ChargeOutcome.DECLINED else None,
+        money_of(intent.amount, intent.currency),
+        _code(problem.why if problem else None) if outcome is ChargeOutcome.DECLINED else None,
         _action(intent) if outcome is ChargeOutcome.REQUIRES_ACTION else None,
         payment_id,
-        _uuid(intent.metadata.get("attempt_id", "")),
+        uuid_of(intent.metadata.get("attempt_id")),
         captured_minor=_part(intent),
     )
 
 
 def _part(intent: Intent) -> int | None:
-    """Return what was captured if that is a part; 0 for a currency that can't be ours."""
+    """Return what was captured if it is a part; 0 for a currency that can't be ours."""
     if intent.status != "succeeded" or intent.amount_received == intent.amount:
         return None
-    captured = amount_in(intent.amount_received, intent.currency)
+    captured = money_of(intent.amount_received, intent.currency)
     return captured.minor if captured else 0
 
 
 def refused_charge(answer: OutboundResponse) -> Charge:
-    """Return what an error says of a charge; raise if nothing is certain or nothing was done."""
+    """Return the charge of an error; raise if nothing is certain or nothing was done."""
     error = _error(answer)
     intent = error.payment_intent
-    if intent is not None and intent.status not in _AT_REST:
+    if intent is not None and intent.status not in _ENDED:
         return charge_of(intent)  # refused, because the payment is already somewhere else
-    declined = error.type == _CARD_ERROR or error.param == _FROM_THE_BUYER
+    declined = error.type == _CARD_ERROR or error.param == _PAYMENT_METHOD
     outcome = ChargeOutcome.DECLINED if declined else ChargeOutcome.REJECTED
     return Charge(outcome, intent.id if intent else None, None, _code(error.why))
 
 
 def refused_operation(answer: OutboundResponse) -> Charge:
-    """Return what an error says of a capture or a cancellation.
+    """Return the charge of a capture or a cancellation that was refused.
 
-    `payment_intent_unexpected_state` comes with the PaymentIntent: what was asked for may have
-    happened already, and then its status says so.
+    `payment_intent_unexpected_state` comes with the PaymentIntent: the operation may have
+    happened already, and then its status shows it.
     """
     error = _error(answer)
     intent = error.payment_intent
@@ -244,30 +204,30 @@ def refused_operation(answer: OutboundResponse) -> Charge:
 
 
 def refused_refund(answer: OutboundResponse) -> RefundResult:
-    """Return what an error says of a refund; raise if nothing is certain or nothing was done."""
+    """Return the refund of an error; raise if nothing is certain or nothing was done."""
     return RefundResult(
         succeeded=False, provider_ref=None, amount=None, failure_code=_code(_error(answer).why)
     )
 
 
 def refund_of(refund: StripeRefund) -> RefundResult:
-    """Return what a Refund says; raise OutcomeUnknownError while it is on its way."""
+    """Return the refund's result; raise OutcomeUnknownError while it is pending."""
     if refund.status not in ("succeeded", "failed", "canceled"):
         raise OutcomeUnknownError(f"the refund is {refund.status}", answered=True)
     done = refund.status == "succeeded"
     code = None if done else _code(refund.failure_reason or refund.status)
-    return RefundResult(done, refund.id, amount_in(refund.amount, refund.currency), code)
+    return RefundResult(done, refund.id, money_of(refund.amount, refund.currency), code)
 
 
 def listed_refund(refund: StripeRefund) -> ProviderRefund:
-    """Return a Refund of a list; one that is canceled gave nothing back."""
+    """Return a Refund of a list; a canceled one has failed."""
     known = _REFUND_STATUSES.get(refund.status or "")
     why = refund.failure_reason or refund.status
     return ProviderRefund(
         provider_ref=refund.id,
-        refund_id=_uuid((refund.metadata or {}).get("refund_id", "")),
+        refund_id=uuid_of((refund.metadata or {}).get("refund_id")),
         status=known or "pending",
-        amount=amount_in(refund.amount, refund.currency),
+        amount=money_of(refund.amount, refund.currency),
         failure_code=_code(why) if known == "failed" else None,
     )
 
@@ -276,25 +236,25 @@ def listed(intent: Intent, *, changed: int | None = None) -> ProviderCharge:
     """Return a PaymentIntent as reconciliation compares it; `changed` in Unix seconds."""
     return ProviderCharge(
         provider_ref=intent.id,
-        payment_id=_uuid(intent.metadata.get("payment_id", "")),
+        payment_id=uuid_of(intent.metadata.get("payment_id")),
         outcome=OUTCOMES.get(intent.status),
-        amount=amount_in(intent.amount, intent.currency),
+        amount=money_of(intent.amount, intent.currency),
         captured_minor=intent.amount_received,
         refunded_minor=_refunded(intent),
-        created_at=datetime.fromtimestamp(intent.created, UTC),
-        changed_at=datetime.fromtimestamp(changed, UTC) if changed is not None else None,
+        created_at=time_of(intent.created),
+        changed_at=time_of(changed) if changed is not None else None,
     )
 
 
 def _refunded(intent: Intent) -> int:
-    """Return what was given back of what was captured: Stripe counts what was let go as well."""
+    """Return what was refunded of what was captured: Stripe counts what was released as well."""
     if not isinstance(intent.latest_charge, _LatestCharge):
         return 0
     return max(0, intent.latest_charge.amount_refunded - intent.amount + intent.amount_received)
 
 
-def no_list(answer: OutboundResponse) -> NoReturn:
-    """Raise what an error in answer to a look-up means: that we still do not know."""
+def refused_look_up(answer: OutboundResponse) -> NoReturn:
+    """Raise what an error in answer to a look-up means: the outcome stays unknown."""
     error = _error(answer)
     if answer.status == NOT_FOUND:
         raise NoSuchChargeError(f"no such charge: {_code(error.why)}")
@@ -304,15 +264,14 @@ def no_list(answer: OutboundResponse) -> NoReturn:
 def _error(answer: OutboundResponse) -> _Error:
     """Return a definite error: nothing was done and never will be under this key.
 
-    Raise NotSentError if nothing was done this time, OutcomeUnknownError if that is not certain:
-    a conflict (409, `idempotency_error`) tells of another request under the same key and not of
-    what became of it, and `lock_timeout` may come after the work has begun.
+    Raise NotSentError if nothing was done this time, OutcomeUnknownError if that is not certain: a
+    conflict (409, `idempotency_error`) is about another request under the same key and doesn't
+    give its outcome, and `lock_timeout` may come after the work has begun.
     """
-    body: _ErrorBody = read(answer.body, _ErrorBody)
-    error = body.error
+    error = read(answer.body, _ErrorBody).error
     reason = f"status {answer.status}, {_code(error.why or error.type)}"
     if answer.status in _NOT_DONE and error.code != "lock_timeout":
-        raise not_let_in(answer, reason)
+        raise denied(answer, reason)
     if answer.status not in _REFUSED or error.type == "idempotency_error":
         raise OutcomeUnknownError(reason, answered=True)
     return error
@@ -328,10 +287,3 @@ def _action(intent: Intent) -> NextAction | None:
 
 def _code(code: str | None) -> str:
     return (code or "unspecified")[:MAX_CODE]
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

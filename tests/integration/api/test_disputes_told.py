@@ -7,14 +7,14 @@ import psycopg2
 import pytest
 
 from scripts.platform.client import Client
-from service.merchant_webhooks.catalog import CATALOGUE, Envelope, EventType
+from service.merchant_webhooks.catalog import CATALOG, Envelope, EventType, data_of
 from tests.integration.api.conftest import Api, Start
 from tests.integration.api.test_merchant_webhooks import tell
 from tests.support.disputes import changed, charge_of, disputed, paid, process_webhooks
 from tests.support.merchant import TAKES_LOOPBACK, Json, Merchant, merchant, register
 from tests.support.services import ADMIN
 
-TYPES = [name for name in CATALOGUE if name.startswith(("dispute.", "fraud_warning."))]
+TYPES = [name for name in CATALOG if name.startswith(("dispute.", "fraud_warning."))]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def told(api: Api, harness: Merchant) -> list[tuple[str, Json]]:
     for message in harness.messages:
         envelope = msgspec.json.decode(message.body, type=Envelope)
         kind: EventType = envelope.type  # type: ignore[assignment]
-        msgspec.json.decode(envelope.data, type=CATALOGUE[kind].data)
+        msgspec.json.decode(envelope.data, type=data_of(kind))
     return [(message.type, message.read()["data"]) for message in harness.messages]
 
 

@@ -8,10 +8,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service import egress
 from service.addresses import networks
-from service.egress import ForbiddenAddressError, public_connector
-from service.integrations.merchants import Merchants, UnreachableError
+from service.integrations import merchants
+from service.integrations.merchants import (
+    ForbiddenAddressError,
+    Merchants,
+    UnreachableError,
+    public_connector,
+)
 from service.settings import SettingsError
 from tests.integration.api.conftest import Start
 from tests.integration.api.test_merchant_webhooks import buy, tell
@@ -111,7 +115,7 @@ async def test_a_name_that_changes_its_mind_gains_nothing(
     harness: Merchant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Rebinding()
-    monkeypatch.setattr(egress, "_look_up", names)
+    monkeypatch.setattr(merchants, "_look_up", names)
     assert names("shop.example", 80, 0)[0][4][0] == "8.8.8.8"  # the attacker's first answer
     async with aiohttp.ClientSession(connector=public_connector()) as session:
         url = harness.url.replace("127.0.0.1", "shop.example")
@@ -137,7 +141,7 @@ async def test_an_address_among_public_ones_is_passed_over(
             for address in ("10.0.0.1", "8.8.8.8")
         ]
 
-    monkeypatch.setattr(egress, "_look_up", both)
+    monkeypatch.setattr(merchants, "_look_up", both)
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", connect)
     async with aiohttp.ClientSession(connector=public_connector()) as session:
         with pytest.raises(UnreachableError):

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from service import outbound
 from service.domain.dispute import DisputeStatus
 from service.domain.money import Money
 from service.ids import new_id
 from service.providers.port import ChargeRequest, OutcomeUnknownError, RefundRequest
-from service.providers.simulator import adapter
 from service.providers.simulator.adapter import SimulatorProvider
 from simulator.client import Control, ControlError
 
@@ -56,7 +56,7 @@ async def test_a_disputed_charge_is_not_refunded(
 async def test_the_list_is_by_window_and_page(
     simpay: SimulatorProvider, simulator: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "PAGE", 2)
+    monkeypatch.setattr(outbound, "PAGE", 2)
     made = [(await simulator.dispute(await charged(simpay)))["id"] for _ in range(5)]
     now = datetime.now(UTC)
     found = [each.provider_ref async for each in simpay.list_disputes(now - HOUR, now + HOUR)]

@@ -41,7 +41,7 @@ def test_json_is_all_or_nothing() -> None:
     stream = io.StringIO()
     out = Output(stream, as_json=True)
     assert out.document({"a": 1})
-    out.say("not in the middle of JSON")
+    out.text("not in the middle of JSON")
     assert stream.getvalue() == '{\n  "a": 1\n}\n'
     assert not Output(stream, as_json=False).document({"a": 1})
 

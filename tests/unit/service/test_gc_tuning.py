@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 LOOK = (
-    "import gc; from service import gc_tuning; gc_tuning.tune_gc();"
+    "import gc; from service.serve import tune_gc; tune_gc();"
     "print(gc.get_threshold()[0], gc.get_freeze_count() > 1_000)"
 )
 

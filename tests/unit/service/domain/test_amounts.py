@@ -5,7 +5,7 @@ import pytest
 from service import metric_catalog as m
 from service.domain.amounts import AmountLimits, AmountRange, described, takes
 from service.domain.money import CURRENCIES, MAX_MINOR
-from service.providers.simulator.adapter import LIMITS
+from service.providers.simulator.mapping import LIMITS
 from service.providers.stripe import mapping as stripe_mapping
 from service.slo import HIGH_VALUE_MINOR
 

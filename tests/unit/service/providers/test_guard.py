@@ -87,6 +87,8 @@ class Scripted:
     async def list_changed(self, since: datetime, until: datetime) -> AsyncIterator[ProviderCharge]:
         yield ProviderCharge("ch_0", None, None, PRICE, 0, 0, since, until)
 
+    list_disputes = list_changed
+
 
 class Clock:
     """The breaker's clock, which a test can move."""
@@ -142,7 +144,7 @@ async def test_it_opens_after_so_many_failures_in_a_row_and_then_calls_nobody(
     await fails(provider, OutcomeUnknownError, 2)
     await provider.charge(REQUEST)  # a success in between: they were not in a row
     await fails(provider, OutcomeUnknownError, 3)
-    assert (provider.breaker.state, provider.breaker.lets_through) == ("open", False)
+    assert (provider.breaker.state, provider.breaker.allows_call) == ("open", False)
     await fails(provider, NotSentError, 5)
     assert scripted.calls == 6
     clock.ahead = OPEN_S - 1
@@ -156,13 +158,13 @@ async def test_one_call_tries_and_closes_it(
     scripted.script = [lost(), lost(), lost()]
     await fails(provider, OutcomeUnknownError, 3)
     clock.ahead = OPEN_S + 1
-    assert provider.breaker.lets_through
+    assert provider.breaker.allows_call
     scripted.gate.clear()
     scripted.called.clear()
     trial = asyncio.create_task(provider.charge(REQUEST))
     await asyncio.wait_for(scripted.called.wait(), 5)
     assert scripted.calls == 4
-    assert (provider.breaker.state, provider.breaker.lets_through) == ("half_open", False)
+    assert (provider.breaker.state, provider.breaker.allows_call) == ("half_open", False)
     await fails(provider, NotSentError, 3)  # nobody else goes along with the trial
     assert scripted.calls == 4
     scripted.gate.set()
@@ -197,7 +199,7 @@ async def test_a_trial_that_fails_opens_it_again(
     await fails(provider, OutcomeUnknownError, 3)
     clock.ahead = OPEN_S + 1
     await fails(provider, OutcomeUnknownError)
-    assert (provider.breaker.state, provider.breaker.lets_through) == ("open", False)
+    assert (provider.breaker.state, provider.breaker.allows_call) == ("open", False)
     clock.ahead = 2 * OPEN_S + 2
     assert await provider.charge(REQUEST) == PAID
 

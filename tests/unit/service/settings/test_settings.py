@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import settings
-from service.secret_use import ROLES, USES, Role, held
+from service.secret_use import ROLES, USES, Role, secrets_of
 from service.setting_types import Secret
 from service.settings import SettingsError, load
-from service.settings_order import ORDERED
+from service.settings_checks import ORDERED
 
 NEEDED = {
     "DATABASE_URL": "postgresql://u:hunter2@db/coinslot",
@@ -151,7 +151,7 @@ def test_a_role_reads_no_secret_of_another(role: Role) -> None:
     given = {name.upper(): f"{name} " * 8 for name in settings.secret_fields()}
     loaded = load({**given, "JWT_KEYS": "", "WEBHOOK_MASTER_KEYS": ""}, role)
     read = {name for name in settings.secret_fields() if loaded.value(name)}
-    own = held(role, ("simulator",), "on").keys() - {"jwt_keys", "webhook_master_keys"}
+    own = secrets_of((role,), ("simulator",), "on").keys() - {"jwt_keys", "webhook_master_keys"}
     assert read == own
     assert {"api": "library_token", "worker": "jwt_secret", "migrate": "jwt_secret"}[
         role
@@ -210,3 +210,9 @@ def test_a_secret_never_shows_itself(value: str) -> None:
 def test_settings_show_no_secret() -> None:
     shown = repr(load(NEEDED))
     assert not [value for value in NEEDED.values() if value in shown]
+
+
+def test_every_wrong_network_of_a_list_is_named() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({**NEEDED, "TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.0/99,nowhere"})
+    assert all(wrong in str(caught.value) for wrong in ("10.0.0.0/99", "nowhere", "give networks"))

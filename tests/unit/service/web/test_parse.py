@@ -79,7 +79,7 @@ def test_a_key_is_visible_ascii_or_refused(key: str) -> None:
     request = make_mocked_request("POST", "/", headers={parse.IDEMPOTENCY_KEY: key})
     fit = re.fullmatch(r"[!-~]{1,255}", key) is not None
     try:
-        assert parse.idempotency_key(request) == key
+        assert parse.idempotency_key(request, required=True) == key
     except IdempotencyKeyInvalidError:
         assert not fit
     else:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.errors import FieldError, ServiceError, ValidationFailedError
+from service.errors import ProblemField, ServiceError, ValidationFailedError
 from service.web.problem import describe, type_uri
 from tests.unit.service.web.sample_api import Client, Lines
 
@@ -81,7 +81,7 @@ async def test_a_redirect_is_no_error(client: Client) -> None:
 
 
 def test_field_errors_are_listed() -> None:
-    error = ValidationFailedError(fields=(FieldError("$.a", "wrong"), FieldError("$.b", "too")))
+    error = ValidationFailedError(fields=(ProblemField("$.a", "wrong"), ProblemField("$.b", "too")))
     document = describe(error, "c-1")
     assert [(item.field, item.detail) for item in document.errors] == [
         ("$.a", "wrong"),

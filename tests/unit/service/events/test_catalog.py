@@ -1,4 +1,4 @@
-"""Every log call of the service is one of the catalogue, and the catalogue has no others."""
+"""Every log call of the service is one of the catalog, and the catalog has no others."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -76,11 +76,11 @@ def found() -> list[LogCall]:
     ]
 
 
-def test_every_log_call_is_in_the_catalogue() -> None:
+def test_every_log_call_is_in_the_catalog() -> None:
     problems = []
     for call in found():
         for name in call.names:
-            event = events.CATALOGUE.get(name)
+            event = events.CATALOG.get(name)
             if event is None:
                 problems.append(f"{call.where}: add {name!r} to service/events.py")
                 continue
@@ -92,9 +92,9 @@ def test_every_log_call_is_in_the_catalogue() -> None:
     assert problems == []
 
 
-def test_the_catalogue_has_no_event_that_nobody_logs() -> None:
+def test_the_catalog_has_no_event_that_nobody_logs() -> None:
     logged = {name for call in found() for name in call.names}
-    assert set(events.CATALOGUE) - logged == set()
+    assert set(events.CATALOG) - logged == set()
 
 
 def test_no_logger_goes_by_another_name() -> None:
@@ -110,10 +110,10 @@ def test_no_logger_goes_by_another_name() -> None:
 
 
 def test_names_fields_and_meanings_are_written_alike() -> None:
-    used = {field for event in events.CATALOGUE.values() for field in event.fields}
+    used = {field for event in events.CATALOG.values() for field in event.fields}
     assert used <= {*events.FIELDS, *events.COMMON}
     assert set(events.FIELDS) - used == set()
-    for event in events.CATALOGUE.values():
+    for event in events.CATALOG.values():
         assert event.name == event.name.lower().replace(" ", "_")
         assert event.meaning[0].isupper()
         assert event.meaning.endswith(".")
