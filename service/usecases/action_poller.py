@@ -9,7 +9,7 @@ from service.store import payments as store
 from service.store.payments import PaymentRow
 from service.usecases.charge_owner import NotYetError
 from service.usecases.context import Context
-from service.usecases.inbox import record_provider_update, reopen
+from service.usecases.sync_charge import sync_charge
 
 _log = get_logger(__name__)
 
@@ -35,14 +35,8 @@ async def poll(ctx: Context, payment: PaymentRow) -> bool:
 
     The same guards as a webhook's hold here: whoever comes second changes nothing.
     """
-    provider, ref = ctx.providers[payment.provider], payment.provider_ref or ""
     try:
-        charge = await provider.get_charge(ref)
-        attempt = await reopen(ctx, CAUSE, payment, charge)
-        if attempt is None:
-            return False
-        await record_provider_update(ctx, attempt, charge)
+        return await sync_charge(ctx, payment, CAUSE)
     except (NotSentError, OutcomeUnknownError, NotYetError) as error:
         _log.info("payment_action_pending", reason=str(error))
         return False
-    return True

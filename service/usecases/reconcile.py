@@ -300,7 +300,7 @@ class _Job:
             return False
         with bind_payment(correlation_id(), payment.id, payment.user_id, payment.provider):
             try:
-                return await sync_charge(self.ctx, payment)
+                return await sync_charge(self.ctx, payment, "reconciliation")
             except (NotSentError, OutcomeUnknownError, RefusedError, NotYetError) as error:
                 _log.info("reconciliation_not_followed", reason=str(error))
                 return False

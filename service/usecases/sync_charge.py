@@ -10,14 +10,12 @@ from service.usecases import inbox, provider_refunds, reversals
 from service.usecases.charge_owner import is_owner
 from service.usecases.context import Context
 
-CAUSE = "reconciliation"
 
-
-async def sync_charge(ctx: Context, payment: PaymentRow) -> bool:
+async def sync_charge(ctx: Context, payment: PaymentRow, cause: str) -> bool:
     """Bring our books of a payment's charge to the provider's; return whether any changed.
 
-    Raises NotSentError, OutcomeUnknownError, RefusedError and NotYetError for what can't be done
-    now.
+    `cause` says in the timeline what found the change. Raises NotSentError,
+    OutcomeUnknownError, RefusedError and NotYetError for what can't be done now.
     """
     if payment.provider_ref is None:
         return False
@@ -30,7 +28,7 @@ async def sync_charge(ctx: Context, payment: PaymentRow) -> bool:
             charge = await ctx.providers[payment.provider].get_charge(payment.provider_ref)
             if not is_owner(payment, charge):
                 return False
-            attempt = await inbox.reopen(ctx, CAUSE, payment, charge)
+            attempt = await inbox.reopen(ctx, cause, payment, charge)
             if attempt is None:
                 return False
             await inbox.record_provider_update(ctx, attempt, charge)

@@ -81,7 +81,7 @@ async def test_a_crash_after_the_news_is_finished_by_the_completer(
     async def crash(*_: object) -> str:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr("service.usecases.action_poller.record_provider_update", crash)
+    monkeypatch.setattr("service.usecases.inbox.record_provider_update", crash)
     with pytest.raises(asyncio.CancelledError):
         await jobs.poll_actions(api.context)
     monkeypatch.undo()
