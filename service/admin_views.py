@@ -4,19 +4,17 @@ from uuid import UUID
 
 import msgspec
 
-from service.dispute_views import (
-    AdminDispute,
-    FraudWarningView,
-)
+from service.domain.dispute import DisputeReview, DisputeStatus
 from service.merchant_webhooks.catalog import EventType
 from service.merchant_webhooks.signing import message_id
 from service.store.audit_entries import AuditEntryRow
 from service.store.audit_seals import SealRow
+from service.store.fraud_warnings import FraudWarningRow
 from service.store.inbox import EventStatus
 from service.store.merchant_webhook_deliveries import DeliveryRow, DeliveryStatus, SentType
 from service.store.merchant_webhook_endpoints import DisabledReason, EndpointStatus
-from service.store.outbox_review import OutboxRow
-from service.store.payment_detail import AttemptRow, EntitlementRow
+from service.store.outbox import OutboxRow
+from service.store.payments import AttemptRow, EntitlementRow
 from service.store.reconciliation import DifferenceRow
 from service.store.reconciliation_runs import RunRow
 from service.store.review import ReviewRow
@@ -126,6 +124,35 @@ class DeliveryView(msgspec.Struct, frozen=True):
     ended_at: Timestamp | None
 
 
+class AdminDispute(msgspec.Struct, frozen=True):
+    """A dispute as operators see it; `withdrawn` less `reinstated` is what the provider keeps.
+
+    `review` says why it waits for a person: `answer` the bank until `evidence_due_at`, `lost` and
+    the buyer still has the game, or `won_after_revoke`: the buyer has paid and has no game.
+    """
+
+    id: UUID
+    payment_id: UUID
+    provider: str
+    provider_ref: str
+    status: DisputeStatus
+    amount: int
+    currency: str
+    reason: str
+    evidence_due_at: Timestamp | None
+    withdrawn: int
+    reinstated: int
+    review: DisputeReview | None
+    disputed_at: Timestamp
+    created_at: Timestamp
+    updated_at: Timestamp
+    closed_at: Timestamp | None
+
+
+class FraudWarningView(FraudWarningRow, frozen=True):
+    """An early fraud warning; it is `open` while it waits for an operator."""
+
+
 class PaymentDetailView(msgspec.Struct, frozen=True):
     """A payment with all that belongs to it, each list oldest first."""
 
@@ -145,6 +172,8 @@ class PaymentDetailView(msgspec.Struct, frozen=True):
     differences: tuple[DifferenceView, ...]
 
 
+admin_dispute_view = viewer(AdminDispute)
+fraud_warning_view = viewer(FraudWarningView)
 review_view = viewer(ReviewItemView)
 message_view = viewer(OutboxMessageView)
 parked_view = viewer(ParkedEvent)

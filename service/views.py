@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.dispute import DisputeStatus
 from service.domain.ledger import TransactionKind
 from service.domain.order import OrderStatus
 from service.domain.payment import CaptureMethod, NextAction, PaymentStatus
@@ -109,6 +110,23 @@ class RefundView(msgspec.Struct, frozen=True):
     updated_at: Timestamp
 
 
+class DisputeView(msgspec.Struct, frozen=True):
+    """A dispute of a payment; `amount` is in minor units of `currency`.
+
+    `warning` is an inquiry of the buyer's bank, in which no money moves.
+    """
+
+    id: UUID
+    payment_id: UUID
+    status: DisputeStatus
+    amount: int
+    currency: str
+    reason: str
+    created_at: Timestamp
+    updated_at: Timestamp
+    closed_at: Timestamp | None
+
+
 class OrphanCapture(msgspec.Struct, frozen=True):
     """A charge that pays no payment; `amount` is in minor units of `currency`."""
 
@@ -140,6 +158,7 @@ class LedgerEntryView(msgspec.Struct, frozen=True):
 
 
 refund_view = viewer(RefundView)
+dispute_view = viewer(DisputeView)
 orphan_view = viewer(OrphanCapture)
 event_view = viewer(EventView)
 ledger_view = viewer(LedgerEntryView)

@@ -10,7 +10,7 @@ from service import errors as e
 from service.admin_views import ParkedEvent, parked_view
 from service.api.common import ADMIN, CONTEXT, Note, by
 from service.store import inbox as store
-from service.store.inbox_review import Dismissal
+from service.store.inbox import Dismissal
 from service.store.rows import Page, whole
 from service.usecases import admin_inbox
 from service.web.endpoint import Call, Endpoint, Nothing, Reply

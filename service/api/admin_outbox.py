@@ -7,8 +7,8 @@ import msgspec
 from service import errors as e
 from service.admin_views import OutboxMessageView, message_view
 from service.api.common import ADMIN, CONTEXT, NumberedPageQuery, Reason, by, number
-from service.store import outbox_review as store
-from service.store.outbox_review import State
+from service.store import outbox as store
+from service.store.outbox import State
 from service.store.rows import Page
 from service.usecases import deliver
 from service.web.endpoint import Call, Endpoint, Nothing, Reply

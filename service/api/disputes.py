@@ -6,6 +6,11 @@ import msgspec
 from msgspec import Meta
 
 from service import errors as e
+from service.admin_views import (
+    AdminDispute,
+    FraudWarningView,
+    admin_dispute_view,
+)
 from service.api.common import (
     ADMIN,
     CONTEXT,
@@ -16,17 +21,11 @@ from service.api.common import (
     command_of,
     reply_of,
 )
-from service.dispute_views import (
-    AdminDispute,
-    DisputeView,
-    FraudWarningView,
-    admin_dispute_view,
-    dispute_view,
-)
 from service.domain.dispute import DisputeStatus
 from service.store import disputes as store
 from service.store.rows import Page, whole
 from service.usecases import dispute_review, disputes
+from service.views import DisputeView, dispute_view
 from service.web.endpoint import Call, Endpoint, Nothing, Reply
 
 

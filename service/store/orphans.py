@@ -166,20 +166,8 @@ async def record_outcome(
     A refund counts whoever reports it. A failure does not, once a later try is under way: it may be
     at the provider while people decide.
     """
-    rows = await db.fetch(
-        _RECORD_OUTCOME,
-        {
-            "id": orphan.id,
-            "payment_id": orphan.payment_id,
-            "status": status,
-            "refund_ref": refund_ref,
-            "error": error,
-            "attempts": orphan.attempts,
-            "retry_keys": orphan.retry_keys,
-            "correlation_id": orphan.correlation_id,
-            "at": at,
-        },
-    )
+    outcome = {"status": status, "refund_ref": refund_ref, "error": error, "at": at}
+    rows = await db.fetch(_RECORD_OUTCOME, msgspec.structs.asdict(orphan) | outcome)
     return bool(rows[0][0])
 
 
@@ -192,17 +180,8 @@ async def came_back(
     db: Database, orphan: OrphanRow, *, error: str, correlation_id: str, at: datetime
 ) -> bool:
     """Leave an orphan to people whose refund came back; False if that is known."""
-    rows = await db.fetch(
-        _CAME_BACK,
-        {
-            "id": orphan.id,
-            "payment_id": orphan.payment_id,
-            "refund_ref": orphan.refund_ref,
-            "error": error,
-            "correlation_id": correlation_id,
-            "at": at,
-        },
-    )
+    facts = {"error": error, "correlation_id": correlation_id, "at": at}
+    rows = await db.fetch(_CAME_BACK, msgspec.structs.asdict(orphan) | facts)
     return bool(rows[0][0])
 
 

@@ -1,7 +1,7 @@
 """Payments in the database: reading them, and the rare ways in which one ends early."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -227,3 +227,34 @@ async def fetch_locked(db: Database, payment_id: UUID, sql: str, values: Paramet
         return await transaction.fetch(sql, values)
 
     return await db.transact(work)
+
+
+AttemptState = Literal["pending", "unknown", "succeeded", "failed"]
+EntitlementStatus = Literal["reserved", "granted", "released", "revoked"]
+
+
+class AttemptRow(msgspec.Struct, frozen=True):
+    """An attempt at the provider, or an operator's decision."""
+
+    id: UUID
+    operation: Operation
+    status: AttemptState
+    checks: int
+    next_check_at: Timestamp
+    error_code: str | None
+    created_at: Timestamp
+    resolved_at: Timestamp | None
+
+
+class EntitlementRow(msgspec.Struct, frozen=True):
+    """A game that the payment holds; the id is the grant's id at the Library."""
+
+    id: UUID
+    game_id: str
+    quantity: int
+    status: EntitlementStatus
+    updated_at: Timestamp
+
+
+ATTEMPTS: Final = Select(AttemptRow, "payment_attempts a", order="created_at, id")
+ENTITLEMENTS: Final = Select(EntitlementRow, "entitlements e", order="game_id")

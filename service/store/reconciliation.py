@@ -250,22 +250,16 @@ async def resolve_followed(
 
 
 async def oldest_open(db: Database, *, not_before: datetime) -> datetime | None:
-    """Return the time of the oldest subject that still differs."""
+    """Return the oldest subject that still differs, or payment that waits for buyer or capture."""
     rows = await db.read(
-        "SELECT min(subject_at) FROM reconciliation_differences"
-        " WHERE resolved_at IS NULL AND subject_at >= %s",
-        (not_before,),
-    )
-    oldest: datetime | None = rows[0][0]
-    return oldest
-
-
-async def oldest_held(db: Database, *, not_before: datetime) -> datetime | None:
-    """Return when the oldest payment was made that waits for its buyer or for its capture."""
-    rows = await db.read(
-        "SELECT min(created_at) FROM payments"
-        " WHERE status IN ('authorized', 'requires_action') AND created_at >= %s",
-        (not_before,),
+        """
+        SELECT least(
+            (SELECT min(subject_at) FROM reconciliation_differences
+             WHERE resolved_at IS NULL AND subject_at >= %(limit)s),
+            (SELECT min(created_at) FROM payments
+             WHERE status IN ('authorized', 'requires_action') AND created_at >= %(limit)s))
+        """,
+        {"limit": not_before},
     )
     oldest: datetime | None = rows[0][0]
     return oldest

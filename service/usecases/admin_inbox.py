@@ -6,9 +6,8 @@ import msgspec
 
 from service.errors import IllegalTransitionError, NotFoundError
 from service.logs import get_logger
-from service.store import inbox_review as store
-from service.store.inbox import ParkedEventRow
-from service.store.inbox_review import Dismissal, EndParked
+from service.store import inbox as store
+from service.store.inbox import Dismissal, EndParked, ParkedEventRow
 from service.usecases import audit
 from service.usecases.audit import By
 from service.usecases.context import Context

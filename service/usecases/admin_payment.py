@@ -7,17 +7,17 @@ from service.admin_views import (
     AuditEntryView,
     EntitlementView,
     PaymentDetailView,
+    admin_dispute_view,
     difference_view,
+    fraud_warning_view,
     message_view,
 )
-from service.dispute_views import admin_dispute_view, fraud_warning_view
 from service.errors import NotFoundError
 from service.store import (
     disputes,
     fraud_warnings,
     orphans,
-    outbox_review,
-    payment_detail,
+    outbox,
     payments,
     reconciliation,
     refunds,
@@ -48,7 +48,7 @@ async def payment_with_all(ctx: Context, payment_id: UUID) -> PaymentDetailView:
     strays = await orphans.of_payment(db, payment_id)
     disputed = await disputes.of_payment(db, payment_id)
     warnings = await fraud_warnings.of_payment(db, payment_id)
-    messages = await outbox_review.messages_of_payment(db, payment_id)
+    messages = await outbox.messages_of_payment(db, payment_id)
     subjects: list[tuple[Subject, str]] = [
         ("payment", str(payment_id)),
         *(("refund", str(refund.id)) for refund in found),
@@ -57,8 +57,8 @@ async def payment_with_all(ctx: Context, payment_id: UUID) -> PaymentDetailView:
         *(("dispute", str(dispute.id)) for dispute in disputed),
         *(("fraud_warning", str(warning.id)) for warning in warnings),
     ]
-    attempts = await payment_detail.ATTEMPTS.all(db, payment_id=payment_id)
-    entitlements = await payment_detail.ENTITLEMENTS.all(db, payment_id=payment_id)
+    attempts = await payments.ATTEMPTS.all(db, payment_id=payment_id)
+    entitlements = await payments.ENTITLEMENTS.all(db, payment_id=payment_id)
     differences = await reconciliation.differences_of_payment(db, payment_id)
     return PaymentDetailView(
         user_id=payment.user_id,

@@ -10,9 +10,7 @@ from service.integrations.library import LibraryError, LibraryRefusedError
 from service.logs import bind_payment, get_logger
 from service.retry import full_jitter_s
 from service.store import outbox as store
-from service.store import outbox_review
-from service.store.outbox import Entitlement, Message
-from service.store.outbox_review import OutboxRow
+from service.store.outbox import Entitlement, Message, OutboxRow
 from service.usecases import audit
 from service.usecases.audit import By
 from service.usecases.context import Context
@@ -62,9 +60,9 @@ async def replay(ctx: Context, message_id: int, by: By) -> OutboxRow:
     A delivered one is delivered again, which changes nothing at its receiver.
     """
     action = audit.entry(ctx, "outbox", message_id, "replay", by)
-    row = await outbox_review.replay(ctx.db, message_id, action)
+    row = await store.replay(ctx.db, message_id, action)
     if row is None:
-        if await outbox_review.get_message(ctx.db, message_id) is None:
+        if await store.get_message(ctx.db, message_id) is None:
             raise NotFoundError("No such message")
         raise IllegalTransitionError("The grant was given up, and its payment is refunded")
     _log.warning("outbox_replayed_by_operator", message_id=message_id, actor=by.actor)

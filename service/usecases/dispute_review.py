@@ -4,7 +4,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from service.dispute_views import admin_dispute_view, fraud_warning_view
+from service.admin_views import admin_dispute_view, fraud_warning_view
 from service.errors import NotFoundError
 from service.logs import bind, correlation_id, get_logger
 from service.store import dispute_review as store

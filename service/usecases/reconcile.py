@@ -151,10 +151,9 @@ async def _window(ctx: Context) -> tuple[datetime, datetime]:
     now, settings = ctx.now(), ctx.settings
     since = now - timedelta(seconds=settings.reconciliation_window_s)
     limit = now - timedelta(seconds=MAX_LOOK_BACK_S)
-    for look in (store.oldest_open, store.oldest_held):
-        oldest = await look(ctx.db, not_before=limit)
-        if oldest is not None:
-            since = min(since, oldest - timedelta(seconds=2 * SKEW_S))
+    oldest = await store.oldest_open(ctx.db, not_before=limit)
+    if oldest is not None:
+        since = min(since, oldest - timedelta(seconds=2 * SKEW_S))
     return since, now - timedelta(seconds=settings.reconciliation_grace_s)
 
 

@@ -4,8 +4,12 @@ Nothing that was booked is ever edited: a refund that comes back, and a capture 
 each get a reversing transaction in the ledger, at once.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from service import metric_catalog as m
 from service.domain import ledger
+from service.domain.ledger import Entry
 from service.domain.money import Money
 from service.domain.payment import TAKEN_BACK, Charge
 from service.ids import new_id
@@ -29,15 +33,9 @@ async def reverse_refund(
     The buyer has neither money nor games then, so a person decides (the review queue).
     """
     amount = Money(refund.amount_minor, refund.currency)
-    item = ReverseRefund(
-        reversal_id=new_id(),
-        refund_id=refund.id,
-        failure_code=found.failure_code or "reversed",
-        ledger_id=new_id(),
-        entries=json_entries(ledger.refund_reversal(payment.provider, amount)),
-        correlation_id=correlation_id(),
-        at=ctx.now(),
-    )
+    entries = ledger.refund_reversal(payment.provider, amount)
+    facts = _reversal(ctx, found.failure_code or "reversed", entries)
+    item = ReverseRefund(refund_id=refund.id, **facts)
     if not await store.reverse_refund(ctx.db, payment.id, item):
         return False
     ctx.metrics.inc(m.REVERSALS, kind="refund", provider=payment.provider)
@@ -59,15 +57,9 @@ async def reverse_capture(ctx: Context, payment: PaymentRow, charge: Charge) -> 
     if charge.outcome not in TAKEN_BACK:
         return False
     amount = Money(payment.captured_minor, payment.currency)
-    item = ReverseCapture(
-        reversal_id=new_id(),
-        payment_id=payment.id,
-        failure_code=charge.failure_code or charge.outcome.value,
-        ledger_id=new_id(),
-        entries=json_entries(ledger.capture_reversal(payment.provider, amount)),
-        correlation_id=correlation_id(),
-        at=ctx.now(),
-    )
+    entries = ledger.capture_reversal(payment.provider, amount)
+    facts = _reversal(ctx, charge.failure_code or charge.outcome.value, entries)
+    item = ReverseCapture(payment_id=payment.id, **facts)
     if not await store.reverse_capture(ctx.db, item):
         return False
     ctx.metrics.inc(m.REVERSALS, kind="capture", provider=payment.provider)
@@ -82,3 +74,14 @@ async def reverse_capture(ctx: Context, payment: PaymentRow, charge: Charge) -> 
         declined=False,
     )
     return True
+
+
+def _reversal(ctx: Context, failure_code: str, entries: Iterable[Entry]) -> dict[str, Any]:
+    return {
+        "reversal_id": new_id(),
+        "failure_code": failure_code,
+        "ledger_id": new_id(),
+        "entries": json_entries(entries),
+        "correlation_id": correlation_id(),
+        "at": ctx.now(),
+    }
