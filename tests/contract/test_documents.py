@@ -1,4 +1,4 @@
-"""What the documents name is there: the tests that hold a behaviour, and the pages linked to."""
+"""The documents name tests and pages that exist."""
 
 import re
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
-HELD = ("develop/resilience.md", "operate/security.md")
-"""The documents with a table of what is held, and by which test."""
+WITH_GUARANTEES = ("develop/resilience.md", "operate/security.md")
+"""The documents with a table of guarantees and their tests."""
 
 NAMED = re.compile(r"`((?:[\w/]+/)?test_\w+\.py)(?:::(\w+))?`")
-TITLE = "## What is held, and by which test\n"
+TITLE = "## Guarantees and their tests\n"
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -39,12 +39,12 @@ def test_every_test_on_the_page_exists(page: Path) -> None:
     assert list(missing(page.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("name", HELD)
-def test_what_is_held_names_a_test_in_every_row(name: str) -> None:
+@pytest.mark.parametrize("name", WITH_GUARANTEES)
+def test_every_guarantee_names_a_test(name: str) -> None:
     _, _, after = (DOCS / name).read_text(encoding="utf-8").partition(TITLE)
     section, _, _ = after.partition("\n## ")
     rows = [line for line in section.splitlines() if line.startswith("| ")]
-    rows = [row for row in rows if row.casefold() != "| what is held | tests |"]
+    rows = [row for row in rows if row.casefold() != "| guarantee | tests |"]
     assert rows
     for row in rows:
         paths = [path for path, _ in NAMED.findall(row.rpartition(" | ")[2])]

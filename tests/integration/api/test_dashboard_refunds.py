@@ -137,7 +137,7 @@ async def test_a_refund_in_place_of_one_that_came_back_is_adopted(
 async def test_a_hold_that_was_refunded_and_failed_before_we_heard_is_for_a_person(
     api: Api, ada: Client, hook: Hook, heard_of: str
 ) -> None:
-    """The provider gave away what it never got: no book of ours may look as if nothing was."""
+    """The provider refunded money that it never got: our records must show it."""
     payment, charge = await held(api, ada)
     await api.simulator.capture(charge)
     refund = await refund_in_dashboard(api, hook, 200, tell=False)

@@ -16,10 +16,10 @@ from tests.unit.loadtest.examples import entry, no_violations, raw_run
 
 
 def report(raw: dict[str, Any] | None = None, money: Money | None = None) -> Report:
-    results, books = parse(raw or raw_run()), money or no_violations()
+    results, money = parse(raw or raw_run()), money or no_violations()
     started = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    verdict = evaluate(SMOKE, results, books)
-    return Report(SMOKE, "http://127.0.0.1:8080", started, results, books, verdict)
+    verdict = evaluate(SMOKE, results, money)
+    return Report(SMOKE, "http://127.0.0.1:8080", started, results, money, verdict)
 
 
 def test_files_are_written(tmp_path: Path) -> None:

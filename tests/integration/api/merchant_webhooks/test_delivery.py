@@ -43,18 +43,18 @@ async def test_a_sale_is_told_in_the_words_of_the_catalogue(
         )  # nothing missing, nothing more
         assert message.verify(secret) == message.read()
         assert message.headers["content-type"] == "application/json"
-    told = {message.type: message.read()["data"] for message in receiver.messages}
-    assert told["payment.succeeded"] == {
+    sent = {message.type: message.read()["data"] for message in receiver.messages}
+    assert sent["payment.succeeded"] == {
         **{name: payment[name] for name in ("order_id", "status", "provider", "capture")},
         **{name: payment[name] for name in ("currency", "amount", "captured", "failure_code")},
         "payment_id": payment["id"],
         "user_id": "ada",
         "refunded": 0,
     }
-    assert told["refund.succeeded"]["refund_id"] == refund["id"]
-    assert told["refund.succeeded"]["payment_refunded"] == 500
-    assert told["order.fulfilled"]["payment_id"] == payment["id"]
-    assert told["order.fulfilled"]["total"] == payment["amount"]
+    assert sent["refund.succeeded"]["refund_id"] == refund["id"]
+    assert sent["refund.succeeded"]["payment_refunded"] == 500
+    assert sent["order.fulfilled"]["payment_id"] == payment["id"]
+    assert sent["order.fulfilled"]["total"] == payment["amount"]
 
 
 async def test_every_type_is_told_when_its_status_is_reached(
@@ -182,7 +182,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(
 async def test_a_slow_endpoint_keeps_nobody_else_waiting(
     api: Api, ada: Client, operator: Client, receiver: Merchant
 ) -> None:
-    """It holds its own places, however much is due to it; the others are told meanwhile."""
+    """It holds its own places, however much is due to it; the others are sent meanwhile."""
     await register(operator, receiver.url, "payment.succeeded")
     limit = api.context.settings.webhook_endpoint_requests
     async with merchant() as slow:
