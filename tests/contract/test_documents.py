@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted(DOCS.rglob("*.md"))]
 WITH_GUARANTEES = ("develop/resilience.md", "operate/security.md")
 """The documents with a table of guarantees and their tests."""
 
@@ -61,6 +62,23 @@ def test_a_test_that_is_not_there_is_noticed() -> None:
         "no_folder/test_documents.py::",
         "test_gone.py::",
     ]
+
+
+RECORD = re.compile(r"# (\d+)\. (.+)\n\n- Status: (.+)\n- Date: \d{4}-\d\d-\d\d\n")
+SECTIONS = ["Context", "Decision", "Consequences"]
+
+
+def test_every_decision_has_the_templates_form_and_a_line_in_the_index() -> None:
+    index = (DOCS / "adr" / "README.md").read_text(encoding="utf-8")
+    paths = sorted((DOCS / "adr").glob("0*.md"))
+    for number, path in enumerate(paths, 1):
+        text = path.read_text(encoding="utf-8")
+        head = RECORD.match(text)
+        assert head, path
+        assert (int(head[1]), int(path.name[:4])) == (number, number), "numbers have no holes"
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS, path
+        status = re.sub(r"\[(ADR-\d+)\]\([^)]*\)", r"\1", head[3]).partition(";")[0]
+        assert f"| {number} | [{head[2]}]({path.name}) | {status} |" in index
 
 
 def anchors(page: Path) -> set[str]:
