@@ -41,12 +41,12 @@ _GONE_FOR: Final = ForDuration(
 TARGET_DOWN: Final = Alert(
     name="TargetDown",
     expression=equal(SERVICE.gauge(UP, "max", TARGET), 0),
-    for_duration=ForDuration("5m", "a pod that is moved is gone from the targets by then"),
+    for_duration=ForDuration("5m", "a rescheduled pod is no longer a target by then"),
     severity=Severity.WARNING,
     summary="A process does not answer Prometheus",
     description="{pod} ({instance}) of {job} in {namespace} has not answered; up is {value}.",
     value_format=ValueFormat.NUMBER,
-    why="0 is Prometheus' own word for a scrape that failed",
+    why="Prometheus sets up to 0 when a scrape fails",
     by=TARGET,
     dashboard=ROLLOUT_DASHBOARD,
 )
@@ -58,7 +58,7 @@ API_GONE: Final = Alert(
     summary="No API process answers: nobody can pay",
     description="{namespace} had {value} API processes within a day; now none answers.",
     value_format=ValueFormat.NUMBER,
-    why="one that answers is enough not to wake anybody; none is an outage",
+    why="one process that answers can serve buyers; none is an outage",
     dashboard=ROLLOUT_DASHBOARD,
 )
 WORKER_GONE: Final = Alert(
@@ -69,7 +69,7 @@ WORKER_GONE: Final = Alert(
     summary="No worker process answers: nothing is granted or repaired",
     description="{namespace} had {value} worker processes within a day; now none answers.",
     value_format=ValueFormat.NUMBER,
-    why="one that answers does the work of all; none leaves paid orders without their games",
+    why="one worker does the work of all; without any, paid orders get no games",
     dashboard=ROLLOUT_DASHBOARD,
 )
 NO_TARGETS: Final = Alert(
@@ -82,7 +82,7 @@ NO_TARGETS: Final = Alert(
     summary="Prometheus knows no process of the service: no other alert can fire",
     description="There is no target of the service at all (absent: {value}).",
     value_format=ValueFormat.NUMBER,
-    why="alerts about a service that isn't scraped are silent, which looks like health",
+    why="alerts about a service that isn't scraped never fire, which looks like health",
     by=(),
     dashboard=ROLLOUT_DASHBOARD,
 )
@@ -99,11 +99,11 @@ STALLED: Final = Alert(
         ),
         WORKER_ROUND_S.value,
     ),
-    for_duration=ForDuration("2m", "four evaluations; the quarter of an hour is proof enough"),
+    for_duration=ForDuration("2m", "four evaluations; the quarter of an hour is in the condition"),
     severity=Severity.WARNING,
-    summary="A background worker has not got through a round for a quarter of an hour",
-    description="The worker {worker} of {pod} ({instance}) in {namespace} last ended a round "
-    "{value} ago. What it measures is as old.",
+    summary="A background worker has completed no round for a quarter of an hour",
+    description="The worker {worker} of {pod} ({instance}) in {namespace} completed its last "
+    "round {value} ago. Its gauges are as old.",
     value_format=ValueFormat.DURATION,
     why=f"{WORKER_ROUND_S.why}; a run of reconciliation may take an hour and has its own alert",
     by=(*INSTANCE, "worker"),
@@ -113,11 +113,11 @@ STALLED: Final = Alert(
 CLOCK_APART: Final = Alert(
     name="ClockApart",
     expression=above(magnitude(SERVICE.gauge(CLOCK_OFFSET, "max", INSTANCE)), CLOCK_OFFSET_S.value),
-    for_duration=ForDuration("5m", "a clock that is stepped right after a boot is right by then"),
+    for_duration=ForDuration("5m", "a clock that is set right after a boot is right by then"),
     severity=Severity.WARNING,
-    summary="The clock of a machine and the database's are seconds apart",
-    description="The clock of the machine under {pod} ({instance}) in {namespace} and the "
-    "database's are {value} apart. The service goes by the database's.",
+    summary="A machine's clock and the database's are seconds apart",
+    description="The clock of the machine that runs {pod} ({instance}) in {namespace} and the "
+    "database's are {value} apart. The service uses the database's.",
     value_format=ValueFormat.DURATION,
     why=CLOCK_OFFSET_S.why,
     by=INSTANCE,

@@ -85,7 +85,7 @@ class Budget:
         )
 
     def rates(self) -> tuple[Recording, ...]:
-        """Return the rules that the ratios stand on, and the shortest ratio."""
+        """Return the rules of the rates, and of the ratio over the shortest window."""
         short = ratio(RULES.plain(self.bad_rate), RULES.plain(self.every_rate))
         return (
             Recording(self.bad_rate, self.bad),
@@ -155,7 +155,7 @@ def fast(budget: Budget) -> Alert:
     return Alert(
         name=f"{budget.title.capitalize()}BudgetBurnFast",
         expression=budget.burning(PAGE),
-        for_duration=ForDuration("2m", "four evaluations; the two windows are the real hold"),
+        for_duration=ForDuration("2m", "four evaluations; the two windows are the actual duration"),
         severity=Severity.CRITICAL,
         summary=f"The error budget of payment {budget.title} burns fast",
         description=f"{{value}} of the payments of {{namespace}} were bad over the long window; "
@@ -172,9 +172,7 @@ def slow(budget: Budget) -> Alert:
     return Alert(
         name=f"{budget.title.capitalize()}BudgetBurnSlow",
         expression=budget.burning(TICKET),
-        for_duration=ForDuration(
-            "15m", "of windows of hours and days a quarter of an hour is nothing"
-        ),
+        for_duration=ForDuration("15m", "short beside windows of hours and days"),
         severity=Severity.WARNING,
         summary=f"The error budget of payment {budget.title} won't last the month",
         description=f"{{value}} of the payments of {{namespace}} were bad over the long window; "

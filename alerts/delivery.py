@@ -1,9 +1,9 @@
-"""Alerts about what happens after a payment: grants that go out, webhooks that come in."""
+"""Alerts about what follows a payment: grants and inbound webhooks."""
 
 from typing import Final
 
 from alerts.links import INTEGRATIONS_DASHBOARD, MONEY_DASHBOARD
-from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, ForDuration, Severity, ValueFormat
+from alerts.model import COUNTED, SERVICE, STACK, Alert, Area, ForDuration, Severity, ValueFormat
 from alerts.payments import NEARLY
 from alerts.promql import OneOf, above, ratio
 from service.metric_catalog import (
@@ -25,13 +25,12 @@ from service.slo import PAID_NOT_GRANTED as NOT_GRANTED_LIMIT
 
 GIVEN_UP_WINDOW: Final = "1h"
 PARKED_WINDOW: Final = "6h"
-"""Long enough that the alert of the night is still there for the people of the morning."""
+"""Long enough that an alert of the night still fires in the morning."""
 REFUSED_WINDOW: Final = "10m"
 
-_HAPPENED: Final = ForDuration(
-    AT_ONCE, "what is counted has happened; waiting would add nothing to it"
+_NOT_GRANTED_FOR: Final = ForDuration(
+    "15m", "time for the relay to deliver them, which it usually does"
 )
-_NOT_GRANTED_FOR: Final = ForDuration("15m", "time for the relay to heal it, which it mostly does")
 
 OUTBOX_LAGGING: Final = Alert(
     name="OutboxLagging",
@@ -40,7 +39,7 @@ OUTBOX_LAGGING: Final = Alert(
         "5m", "the longest pause between two tries, so that the next one has been made"
     ),
     severity=Severity.WARNING,
-    summary="Grants and revokes don't get out",
+    summary="Grants and revokes are not delivered",
     description="The oldest message in the outbox of {namespace} has waited for {value}.",
     value_format=ValueFormat.DURATION,
     why=OUTBOX_LAG_S.why,
@@ -76,10 +75,10 @@ GIVEN_UP: Final = Alert(
         SERVICE.increase(GRANTS_GIVEN_UP, GIVEN_UP_WINDOW, (*STACK, "reason")),
         GIVEN_UP_LIMIT.value - NEARLY,
     ),
-    for_duration=_HAPPENED,
+    for_duration=COUNTED,
     severity=Severity.WARNING,
     summary="Paid games could not be granted and are refunded",
-    description=f"{{value}} grants of {{namespace}} were given up within {GIVEN_UP_WINDOW}, the "
+    description=f"{{value}} grants of {{namespace}} were given up within {GIVEN_UP_WINDOW}, "
     "reason: {reason}.",
     value_format=ValueFormat.NUMBER,
     why=GIVEN_UP_LIMIT.why,
@@ -89,7 +88,7 @@ GIVEN_UP: Final = Alert(
 INBOX_LAGGING: Final = Alert(
     name="WebhookInboxLagging",
     expression=above(SERVICE.gauge(WEBHOOK_INBOX_LAG, "max", STACK), WEBHOOK_INBOX_LAG_S.value),
-    for_duration=ForDuration("5m", "a burst of some thousand events is worked off in less"),
+    for_duration=ForDuration("5m", "a burst of a few thousand events is processed in less"),
     severity=Severity.WARNING,
     summary="Webhooks of providers wait in the inbox",
     description="An event in the inbox of {namespace} that is due has waited for {value}.",
@@ -103,13 +102,13 @@ PARKED: Final = Alert(
         SERVICE.increase(WEBHOOK_EVENTS, PARKED_WINDOW, (*STACK, "provider"), outcome="parked"),
         1 - NEARLY,
     ),
-    for_duration=_HAPPENED,
+    for_duration=COUNTED,
     severity=Severity.WARNING,
     summary="A webhook could not be processed for three days and was parked",
     description=f"{{value}} events of {{provider}} were parked in {{namespace}} within "
     f"{PARKED_WINDOW}.",
     value_format=ValueFormat.NUMBER,
-    why="an event is parked once, after three days of tries: each one needs a person",
+    why="an event is parked once, after three days of tries: each one needs an operator",
     by=(*STACK, "provider"),
     dashboard=INTEGRATIONS_DASHBOARD,
 )
@@ -145,13 +144,13 @@ MISMATCHED: Final = Alert(
         SERVICE.increase(WEBHOOK_EVENTS, PARKED_WINDOW, (*STACK, "provider"), outcome="mismatch"),
         1 - NEARLY,
     ),
-    for_duration=_HAPPENED,
+    for_duration=COUNTED,
     severity=Severity.WARNING,
-    summary="A signed webhook claimed somebody else's charge for a payment",
-    description=f"{{value}} events of {{provider}} in {{namespace}} within {PARKED_WINDOW} said of "
-    "a charge what the provider does not have on record.",
+    summary="A signed webhook contradicts the provider's record of a charge",
+    description=f"{{value}} events of {{provider}} in {{namespace}} within {PARKED_WINDOW} "
+    "contradict the provider's record of the charge.",
     value_format=ValueFormat.NUMBER,
-    why="a provider does not contradict itself: whoever signed it has the secret and is not it",
+    why="a provider does not contradict itself: somebody else has its signing secret",
     by=(*STACK, "provider"),
     dashboard=INTEGRATIONS_DASHBOARD,
 )

@@ -51,11 +51,9 @@ BREAKER_OPEN: Final = Alert(
         ),
         BREAKER_CLOSED_RATIO.value,
     ),
-    for_duration=ForDuration(
-        SLOW, "as long as the mean is taken over: it has not come back in the meantime"
-    ),
+    for_duration=ForDuration(SLOW, "as long as the mean's window: it has not recovered meanwhile"),
     severity=Severity.WARNING,
-    summary="A payment provider is left alone by its circuit breaker",
+    summary="The circuit breakers keep a payment provider from being called",
     description="The API's breakers of {provider} in {namespace} were closed for only {value} of "
     f"the last {SLOW}.",
     value_format=ValueFormat.PERCENTAGE,

@@ -15,8 +15,8 @@ _LEFT: Final = until(above(SERVICE.gauge(DISPUTE_EVIDENCE_DUE, "max", STACK, job
 _NEW: Final = SERVICE.increase(DISPUTES, WINDOW, STACK, status="needs_response")
 _PAID: Final = SERVICE.increase(PAYMENTS, WINDOW, STACK, status="succeeded")
 _DUE: Final = "The first answer to a bank that {namespace} owes is due in {value}."
-_TOLD: Final = ForDuration(
-    "1m", "two evaluations: a worker that starts has told its number by then"
+_EXPORTED: Final = ForDuration(
+    "1m", "two evaluations: a worker that has just started exports its number by then"
 )
 
 OPENED: Final = Alert(
@@ -33,7 +33,7 @@ OPENED: Final = Alert(
         ),
         0,
     ),
-    for_duration=_TOLD,
+    for_duration=_EXPORTED,
     severity=Severity.WARNING,
     summary="A buyer's bank waits for an answer",
     description="{value} disputes and inquiries of {namespace} wait for evidence.",
@@ -44,7 +44,7 @@ OPENED: Final = Alert(
 DUE_SOON: Final = Alert(
     name="DisputeEvidenceDueSoon",
     expression=below(_LEFT, DISPUTE_DUE_S.warning),
-    for_duration=_TOLD,
+    for_duration=_EXPORTED,
     severity=Severity.WARNING,
     summary="The deadline of a dispute is near",
     description=_DUE,
@@ -55,7 +55,7 @@ DUE_SOON: Final = Alert(
 DUE_CRITICAL: Final = Alert(
     name="DisputeEvidenceDueCritical",
     expression=below(_LEFT, DISPUTE_DUE_S.critical),
-    for_duration=_TOLD,
+    for_duration=_EXPORTED,
     severity=Severity.CRITICAL,
     summary="A dispute is lost tomorrow unless somebody answers",
     description=_DUE,
@@ -69,9 +69,7 @@ RATE_HIGH: Final = Alert(
         above(ratio(_NEW, _PAID), DISPUTE_RATIO.value),
         above(_NEW, DISPUTES_LEAST.value - NEARLY),
     ),
-    for_duration=ForDuration(
-        "5m", "ten evaluations: a count over a day neither comes nor goes in less"
-    ),
+    for_duration=ForDuration("5m", "ten evaluations; a count over a day changes slowly"),
     severity=Severity.WARNING,
     summary="Many payments are disputed",
     description=f"Within {WINDOW}, {{value}} as many payments of {{namespace}} were disputed as "

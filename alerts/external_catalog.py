@@ -1,8 +1,8 @@
 """Metrics that others export and our alerts need, declared like our own.
 
-CPU and memory are judged by what the kubelet measures for the container against the limit that the
-deployed pod really has: the kernel throttles and kills by these two. The process's own metrics
-know neither its limit nor the page cache that counts against it.
+CPU and memory are the kubelet's measurements of the container against the deployed pod's limit:
+the kernel throttles and kills by these two. The process's own metrics contain neither its limit nor
+the page cache that counts against it.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from service.metric_model import Metric, Open, counter, gauge
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Who exports metrics that aren't ours, and what has to be so for the alerts to see them."""
+    """An exporter of metrics that aren't ours, and what Prometheus needs to get them."""
 
     name: str
     needs: str
@@ -41,7 +41,7 @@ CONTAINER_LIMITS: Final = gauge(
 )
 CONTAINER_RESTARTS: Final = counter(
     "kube_pod_container_status_restarts_total",
-    "How often a container of a pod was started again.",
+    "Restarts of a container.",
     {"container": OPEN},
 )
 
@@ -53,10 +53,10 @@ KUBELET: Final = Exporter(
 )
 KUBE_STATE_METRICS: Final = Exporter(
     "kube-state-metrics",
-    "`honorLabels: true`, so that `namespace` and `pod` are those of the pod it tells about",
+    "`honorLabels: true`, so that `namespace` and `pod` are those of the measured pod",
     (CONTAINER_LIMITS, CONTAINER_RESTARTS),
 )
 
 EXPORTERS: Final = (PROMETHEUS, KUBELET, KUBE_STATE_METRICS)
 EXTERNAL: Final = tuple(metric for exporter in EXPORTERS for metric in exporter.metrics)
-"""kube-prometheus-stack brings all of them; what is missing is told by an alert of its own."""
+"""kube-prometheus-stack has all of them; an alert fires when one is missing."""

@@ -1,4 +1,4 @@
-"""Every series that an expression may speak of: ours, what is recorded, and what others export."""
+"""Every series that an expression may select: ours, recorded ones, and those of exporters."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ ANY: Final[tuple[str, ...]] = ()
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What Prometheus stores under one name; `counts` means that it needs a rate."""
+    """The series of one name; `counts` means that it needs a rate."""
 
     counts: bool
     labels: Mapping[str, tuple[str, ...]]
-    """With the values that each can take, as far as they are declared."""
+    """Label to its declared values; none declared means any."""
 
 
 Known = Mapping[str, Series]

@@ -1,6 +1,6 @@
-"""What a good rule keeps to, as code: much of what pint checks, and what we have learnt.
+"""A linter of rules: much of what pint checks, and rules of our own.
 
-Each check takes something and yields what is wrong, in words. `expression_problems` is for any
+Each check yields problems as text. `expression_problems` is for any
 PromQL of ours, also that of dashboards and pages; `group_problems` for the groups of a rule file.
 """
 
@@ -28,9 +28,9 @@ LONGEST_INTERVAL: Final = timedelta(minutes=5)
 """Prometheus forgets a series after five minutes: a rule that is slower has gaps."""
 LONGEST_FOR: Final = timedelta(hours=6)
 LEAST_FOR: Final = 2
-"""Evaluations: a hold of one is no for_duration."""
+"""Evaluations in a `for`; with one it would change nothing."""
 LEAST_SCRAPES: Final = 4
-"""Scrapes in a window: with fewer, one that fails leaves a rate with nothing to stand on."""
+"""Scrapes in a window; with fewer, one failed scrape leaves a rate without samples."""
 SCRAPE_INTERVAL: Final = timedelta(seconds=EVALUATION_INTERVAL_S)
 
 RECORDED_NAME: Final = re.compile(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+")

@@ -13,15 +13,15 @@ SERVICE_LABEL: Final = "coinslot"
 ROLES: Final = BUILD_INFO.values("role")
 
 EVALUATION_INTERVAL: Final = "30s"
-"""Often enough for the shortest `for`, seldom enough for a window."""
+"""Short enough for the shortest `for`, long enough for a window to hold several scrapes."""
 EVALUATION_INTERVAL_S: Final = 30
 
 JOBS: Final = Pattern(f"{SERVICE_LABEL}-({'|'.join(ROLES)})")
 API_JOB: Final = f"{SERVICE_LABEL}-api"
 WORKER_JOB: Final = f"{SERVICE_LABEL}-worker"
-"""Who reads the gauges of the database; those without labels are 0 in the API's processes."""
+"""The workers export the database's gauges; those without labels are 0 in the API."""
 SERVICE: Final = Source({"job": JOBS})
-"""What alerts look at: the service's own jobs, so that a namesake's `payments_total` wakes nobody.
+"""The service's own jobs, so that another service's `payments_total` fires no alert.
 
 Expressions keep `namespace`, so each stack that one Prometheus watches alerts for itself.
 """
@@ -29,10 +29,10 @@ Expressions keep `namespace`, so each stack that one Prometheus watches alerts f
 CONTAINERS: Final = Source(
     {"pod": Pattern(f"{SERVICE_LABEL}-({'|'.join(ROLES)})-.+"), "container": OneOf(ROLES)}
 )
-"""The same service, as those name it who measure containers."""
+"""The same service, by the labels of the exporters that measure containers."""
 
 RULES: Final = Source({})
-"""What other rules have recorded; they have looked at our jobs only."""
+"""Recorded series; they are made from our jobs only."""
 
 STACK: Final = ("namespace",)
 INSTANCE: Final = ("namespace", "pod", "instance")
@@ -65,6 +65,8 @@ class ForDuration:
 
 
 AT_ONCE: Final = "0s"
+COUNTED: Final = ForDuration(AT_ONCE, "the events have happened; waiting adds nothing to them")
+IN_REVIEW_FOR: Final = ForDuration("15m", "operators who are already at work need no alert")
 
 
 @dataclass(frozen=True, slots=True)

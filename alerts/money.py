@@ -1,10 +1,12 @@
-"""Alerts about the books: what must never be, and what somebody else sees otherwise."""
+"""Alerts about the ledger, reconciliation, orphan captures, reversals and audit trails."""
 
 from typing import Final
 
 from alerts.links import MONEY_DASHBOARD
 from alerts.model import (
     AT_ONCE,
+    COUNTED,
+    IN_REVIEW_FOR,
     SERVICE,
     STACK,
     WORKER_JOB,
@@ -42,10 +44,10 @@ INVARIANT_BROKEN: Final = Alert(
         AT_ONCE, "a view reads one snapshot, so it can't see half of a transaction"
     ),
     severity=Severity.CRITICAL,
-    summary="The books break a rule that the database should hold",
+    summary="The ledger breaks a rule that the database should enforce",
     description="{value} rows of {namespace} break the invariant {invariant}.",
     value_format=ValueFormat.NUMBER,
-    why="0 is the only right number: one row means a defect, or a hand in the database",
+    why="0 is the only right number: one row means a defect, or a change by hand",
     by=(*STACK, "invariant"),
     dashboard=MONEY_DASHBOARD,
 )
@@ -53,13 +55,13 @@ DIFFERENCE: Final = Alert(
     name="ReconciliationDifference",
     expression=above(SERVICE.gauge(RECONCILIATION_DIFFERENCES, "max", (*STACK, "kind")), 0),
     for_duration=ForDuration(
-        AT_ONCE, "what is in flight is not compared, and the next run is an hour away"
+        AT_ONCE, "payments under way are not compared, and the next run is an hour away"
     ),
     severity=Severity.WARNING,
-    summary="Our books differ from a provider's or the Library's",
+    summary="Our ledger differs from a provider or the Library",
     description="{value} differences of the kind {kind} are open in {namespace}.",
     value_format=ValueFormat.NUMBER,
-    why="each is money or a game in the wrong place, until somebody has looked",
+    why="each is money or a game in the wrong place until an operator resolves it",
     by=(*STACK, "kind"),
     dashboard=MONEY_DASHBOARD,
 )
@@ -73,9 +75,9 @@ OVERDUE: Final = Alert(
         "30m", "a new stack has had its first run by then: before it the time is 0"
     ),
     severity=Severity.WARNING,
-    summary="The books have not been compared for hours",
+    summary="No reconciliation has completed for hours",
     description="The last complete reconciliation of {namespace} ended {value} ago; decades mean "
-    "that the workers know of none.",
+    "that there was none.",
     value_format=ValueFormat.DURATION,
     why=RECONCILIATION_OVERDUE_S.why,
     dashboard=MONEY_DASHBOARD,
@@ -86,9 +88,7 @@ ORPHANS: Final = Alert(
         SERVICE.increase(ORPHAN_CAPTURES, ORPHANS_WINDOW, (*STACK, "provider")),
         ORPHANS_LIMIT.value - NEARLY,
     ),
-    for_duration=ForDuration(
-        AT_ONCE, "what is counted has happened; waiting would add nothing to it"
-    ),
+    for_duration=COUNTED,
     severity=Severity.WARNING,
     summary="A provider takes money for payments that are closed",
     description=f"{{provider}} captured {{value}} charges for closed payments of {{namespace}} "
@@ -98,14 +98,14 @@ ORPHANS: Final = Alert(
     by=(*STACK, "provider"),
     dashboard=MONEY_DASHBOARD,
 )
-NOT_GIVEN_BACK: Final = Alert(
+ORPHANS_PENDING: Final = Alert(
     name="OrphanCaptureNotGivenBack",
     expression=above(SERVICE.gauge(ORPHANS_UNREFUNDED, "max", STACK, state="pending"), 0),
     for_duration=ForDuration(
         "2h", "the refund is tried at least every hour by then, and two tries have failed"
     ),
     severity=Severity.WARNING,
-    summary="Money that was taken for nothing is not given back",
+    summary="Money captured for closed payments is not refunded",
     description="{value} orphan captures of {namespace} wait for their refund.",
     value_format=ValueFormat.NUMBER,
     why="each one is a buyer's money that we have no right to",
@@ -114,24 +114,24 @@ NOT_GIVEN_BACK: Final = Alert(
 ORPHANS_IN_REVIEW: Final = Alert(
     name="OrphanCaptureInReview",
     expression=above(SERVICE.gauge(ORPHANS_UNREFUNDED, "max", STACK, state="review"), 0),
-    for_duration=ForDuration("15m", "operators who are at work on it need not be told"),
+    for_duration=IN_REVIEW_FOR,
     severity=Severity.WARNING,
-    summary="Money that was taken for nothing waits for a person",
-    description="{value} orphan captures of {namespace} could not be refunded by themselves.",
+    summary="Money captured for closed payments waits for an operator",
+    description="{value} orphan captures of {namespace} could not be refunded automatically.",
     value_format=ValueFormat.NUMBER,
-    why="the provider has refused the refund, or said nothing for ten hours: a person must act",
+    why="the provider refused the refund or did not answer for ten hours: an operator must act",
     dashboard=MONEY_DASHBOARD,
 )
 
-REFUND_CAME_BACK: Final = Alert(
+REFUND_REVERSED: Final = Alert(
     name="RefundReversed",
     expression=above(SERVICE.gauge(REVERSALS_OPEN, "max", STACK), 0),
-    for_duration=ForDuration("15m", "operators who are at work on it need not be told"),
+    for_duration=IN_REVIEW_FOR,
     severity=Severity.WARNING,
-    summary="A refund came back, and its buyer has neither money nor games",
+    summary="A refund was returned, and its buyer has neither money nor games",
     description="{value} refunds of {namespace} failed after they had succeeded.",
     value_format=ValueFormat.NUMBER,
-    why="the money is ours again and the buyer thinks that it is on its way: a person must act",
+    why="we hold the money again and the buyer still expects it: an operator must act",
     dashboard=MONEY_DASHBOARD,
 )
 CAPTURE_REVERSED: Final = Alert(
@@ -140,12 +140,10 @@ CAPTURE_REVERSED: Final = Alert(
         SERVICE.increase(REVERSALS, REVERSALS_WINDOW, (*STACK, "provider"), kind="capture"),
         1 - NEARLY,
     ),
-    for_duration=ForDuration(
-        AT_ONCE, "what is counted has happened; waiting would add nothing to it"
-    ),
+    for_duration=COUNTED,
     severity=Severity.WARNING,
-    summary="A provider took money back that it had captured",
-    description=f"{{provider}} took {{value}} captures of {{namespace}} back "
+    summary="A provider reversed captures",
+    description=f"{{provider}} reversed {{value}} captures of {{namespace}} "
     f"within {REVERSALS_WINDOW}.",
     value_format=ValueFormat.NUMBER,
     why="cards never do that: each is a payment method that is not final, or a provider's mistake",
@@ -160,26 +158,26 @@ TRAIL_BROKEN: Final = Alert(
         AT_ONCE, "a sealed trail never changes, so there is nothing to wait for"
     ),
     severity=Severity.CRITICAL,
-    summary="A sealed audit trail is not as it was",
+    summary="A sealed audit trail has been changed",
     description="{value} faults were found in the sealed audit trails of {namespace}.",
     value_format=ValueFormat.NUMBER,
-    why="0 is the only right number: one fault is a change behind the service's back",
+    why="0 is the only right number: one fault is a change that the service did not make",
     dashboard=MONEY_DASHBOARD,
 )
 SEALS_GONE: Final = Alert(
     name="AuditSealsGone",
-    # 0 is what an API process says, and a worker that has not looked yet.
+    # An API process exports 0, and so does a worker before its first check.
     expression=below(
         above(SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK), 0),
         SERVICE.gauge(AUDIT_LAST_SEAL, "max", STACK, OverTime("max", SEALS_WINDOW)),
     ),
-    for_duration=ForDuration("5m", "workers that have all just started know the number by then"),
+    for_duration=ForDuration("5m", "workers that have just started have read the number by then"),
     severity=Severity.CRITICAL,
     summary="The newest seals of the audit trails are gone",
     description=f"The newest seal of {{namespace}} is number {{value}}, and was a higher one "
     f"within {SEALS_WINDOW}.",
     value_format=ValueFormat.NUMBER,
-    why="the numbers only rise: a lower one is a restored backup, or a hand that hides something",
+    why="the numbers only rise: a lower one is a restored backup, or an attempt to hide something",
     dashboard=MONEY_DASHBOARD,
 )
 SEAL_LAGGING: Final = Alert(
@@ -201,9 +199,9 @@ AREA: Final = Area(
         DIFFERENCE,
         OVERDUE,
         ORPHANS,
-        NOT_GIVEN_BACK,
+        ORPHANS_PENDING,
         ORPHANS_IN_REVIEW,
-        REFUND_CAME_BACK,
+        REFUND_REVERSED,
         CAPTURE_REVERSED,
         TRAIL_BROKEN,
         SEALS_GONE,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import promql_parser
 
 FLIPPED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-"""Each comparison, and what it is with its sides exchanged."""
+"""Each comparison, and its mirror: `a > b` is `b < a`."""
 ZERO: Final = promql_parser.parse("0")
 PLAIN: Final = re.compile(r"[A-Za-z0-9_/:-]*")
 """A value without anything that a regular expression would read."""
@@ -60,7 +60,7 @@ def limits(expression: str) -> tuple[str, list[tuple[str, float]]]:
 
 
 def _sign(node: Any, parents: tuple[Any, ...]) -> str:
-    """Return the comparison whose side a number is, by itself or as a factor; else nothing."""
+    """Return the comparison that has a number as operand or factor; else None."""
     for parent in reversed(parents):
         sign = operator(parent)
         if sign in FLIPPED:

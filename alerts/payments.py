@@ -1,13 +1,23 @@
 """Alerts about payments that go wrong, take long, or hang.
 
-A ratio's hold equals its window: a lone failure at night, 100 % of the traffic, has left the window
-by then. A minimum of traffic would hide an outage in which buyers give up.
+A ratio's `for` equals its window: a lone failure at night, 100 % of the traffic, has left it by
+then. A minimum of traffic would hide an outage in which buyers give up.
 """
 
 from typing import Final
 
 from alerts.links import ACTIVE_DASHBOARD, ERRORS_DASHBOARD, MONEY_DASHBOARD, OBJECTIVES_DASHBOARD
-from alerts.model import AT_ONCE, SERVICE, STACK, Alert, Area, ForDuration, Severity, ValueFormat
+from alerts.model import (
+    COUNTED,
+    IN_REVIEW_FOR,
+    SERVICE,
+    STACK,
+    Alert,
+    Area,
+    ForDuration,
+    Severity,
+    ValueFormat,
+)
 from alerts.promql import OneOf, above, ratio
 from service.metric_catalog import (
     PAYMENT_DURATION,
@@ -118,9 +128,7 @@ HIGH_VALUE_FAILING: Final = Alert(
         SERVICE.increase(PAYMENT_FAILURES_HIGH_VALUE, HIGH_VALUE_WINDOW, (*STACK, "provider")),
         HIGH_VALUE_FAILURES.value - NEARLY,
     ),
-    for_duration=ForDuration(
-        AT_ONCE, "what is counted has happened; waiting would add nothing to it"
-    ),
+    for_duration=COUNTED,
     severity=Severity.WARNING,
     summary="Expensive orders fail",
     description=f"{{value}} payments of {HIGH_VALUE} minor units or more failed at "
@@ -137,11 +145,9 @@ STUCK: Final = Alert(
         SERVICE.gauge(UNRESOLVED_PAYMENTS_AGE, "max", STACK, status="processing"),
         PAYMENT_PROCESSING_S.value,
     ),
-    for_duration=ForDuration(
-        "5m", "ten rounds of the completer, should it have come back this minute"
-    ),
+    for_duration=ForDuration("5m", "ten rounds of the completer, in case it has just started"),
     severity=Severity.CRITICAL,
-    summary="A payment hangs in processing and nobody repairs it",
+    summary="A payment stays in processing and the completer does not finish it",
     description="The oldest payment in processing of {namespace} has been there for {value}.",
     value_format=ValueFormat.DURATION,
     why=PAYMENT_PROCESSING_S.why,
@@ -153,7 +159,7 @@ UNKNOWN: Final = Alert(
         SERVICE.gauge(UNRESOLVED_PAYMENTS_AGE, "max", STACK, status="unknown"),
         PAYMENT_UNKNOWN_S.value,
     ),
-    for_duration=ForDuration("5m", "the next look may just be settling it"),
+    for_duration=ForDuration("5m", "the next poll may be recording the outcome"),
     severity=Severity.WARNING,
     summary="The outcome of a payment has not been known for an hour",
     description="{namespace} has not known a payment's outcome for {value}.",
@@ -161,27 +167,26 @@ UNKNOWN: Final = Alert(
     why=PAYMENT_UNKNOWN_S.why,
     dashboard=ACTIVE_DASHBOARD,
 )
-_REVIEW_FOR: Final = ForDuration("15m", "operators who are at work on it need not be told")
 IN_REVIEW: Final = Alert(
     name="PaymentsInReview",
     expression=above(SERVICE.gauge(UNRESOLVED_PAYMENTS, "max", STACK, status="review"), 0),
-    for_duration=_REVIEW_FOR,
+    for_duration=IN_REVIEW_FOR,
     severity=Severity.WARNING,
-    summary="Payments wait for a person's decision",
+    summary="Payments wait for an operator's decision",
     description="{value} payments of {namespace} are in review; their games stay reserved.",
     value_format=ValueFormat.NUMBER,
-    why="each one is a buyer who waits, and nothing but a person can end it",
+    why="each one is a buyer who waits until an operator decides",
     dashboard=MONEY_DASHBOARD,
 )
 REFUNDS_IN_REVIEW: Final = Alert(
     name="RefundsInReview",
     expression=above(SERVICE.gauge(UNRESOLVED_REFUNDS, "max", STACK, status="review"), 0),
-    for_duration=_REVIEW_FOR,
+    for_duration=IN_REVIEW_FOR,
     severity=Severity.WARNING,
-    summary="Refunds wait for a person's decision",
+    summary="Refunds wait for an operator's decision",
     description="{value} refunds of {namespace} are in review; the buyers wait for their money.",
     value_format=ValueFormat.NUMBER,
-    why="each one is a buyer's money, and nothing but a person can end it",
+    why="each one is a buyer's money until an operator decides",
     dashboard=MONEY_DASHBOARD,
 )
 

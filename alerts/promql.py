@@ -39,7 +39,7 @@ class Pattern:
 
 
 class OverTime(NamedTuple):
-    """What a gauge came to over a window; `count` is how often it was there."""
+    """An aggregation of a gauge over a window; `count` is the number of its samples."""
 
     how: Literal["avg", "min", "max", "sum", "count"]
     window: str
@@ -50,7 +50,7 @@ Conditions = Mapping[str, Condition]
 
 
 class PromQLError(ValueError):
-    """An expression that could never return what it says; raised while it is built."""
+    """An expression that could never return anything; raised while it is built."""
 
 
 @dataclass(frozen=True)

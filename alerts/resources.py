@@ -11,8 +11,8 @@ from alerts.external_catalog import (
 )
 from alerts.links import RESOURCES_DASHBOARD, ROLLOUT_DASHBOARD
 from alerts.model import (
-    AT_ONCE,
     CONTAINERS,
+    COUNTED,
     INSTANCE,
     SERVICE,
     STACK,
@@ -75,7 +75,7 @@ MEMORY: Final = Alert(
         ),
         MEMORY_RATIO.value,
     ),
-    for_duration=ForDuration("5m", "a burst's memory is given back by then; a leak's is not"),
+    for_duration=ForDuration("5m", "memory of a burst is freed by then; memory of a leak is not"),
     severity=Severity.WARNING,
     summary=f"A container uses more than {MEMORY_RATIO.value:.0%} of its memory limit",
     description="{container} of {pod} in {namespace} uses {value} of its memory limit.",
@@ -90,11 +90,9 @@ RESTARTING: Final = Alert(
         CONTAINERS.increase(CONTAINER_RESTARTS, RESTART_WINDOW, CONTAINER),
         RESTARTS.value - NEARLY,
     ),
-    for_duration=ForDuration(
-        AT_ONCE, "what is counted has happened; waiting would add nothing to it"
-    ),
+    for_duration=COUNTED,
     severity=Severity.WARNING,
-    summary="A container starts again and again",
+    summary="A container restarts repeatedly",
     description=f"{{container}} of {{pod}} in {{namespace}} was restarted {{value}} times within "
     f"{RESTART_WINDOW}.",
     value_format=ValueFormat.NUMBER,
@@ -111,11 +109,11 @@ METRICS_MISSING: Final = Alert(
     ),
     for_duration=ForDuration("30m", "an update of the monitoring stack takes less"),
     severity=Severity.WARNING,
-    summary="CPU, memory and restarts of the pods are not watched",
+    summary="CPU, memory and restarts of the pods are not monitored",
     description="Prometheus scrapes {value} targets of {namespace}, and has no metrics of their "
     "containers.",
     value_format=ValueFormat.NUMBER,
-    why="the alerts about CPU, memory and restarts can't fire without them, and would not tell",
+    why="the alerts about CPU, memory and restarts can't fire without them",
     dashboard=RESOURCES_DASHBOARD,
 )
 POOL: Final = Alert(
@@ -130,7 +128,7 @@ POOL: Final = Alert(
         DB_POOL_RATIO.value,
     ),
     for_duration=ForDuration(
-        WINDOW, "as long as the mean is taken over: a batch of slow statements has passed"
+        WINDOW, "as long as the mean's window: a batch of slow statements has ended"
     ),
     severity=Severity.WARNING,
     summary="A process has no database connections to spare",
@@ -150,10 +148,10 @@ QUEUE: Final = Alert(
         BATCH_QUEUE_RATIO.value,
     ),
     for_duration=ForDuration(
-        "2m", "a failover of the database is over by then, and the queue was there for it"
+        "2m", "a failover of the database has ended by then, and the queue exists for it"
     ),
     severity=Severity.CRITICAL,
-    summary="Writes queue up; soon payments are refused",
+    summary="Writes queue up; payments will soon be refused",
     description="A write queue of {pod} ({instance}) in {namespace} is {value} full.",
     value_format=ValueFormat.PERCENTAGE,
     why=BATCH_QUEUE_RATIO.why,
@@ -166,9 +164,7 @@ LOOP: Final = Alert(
         SERVICE.gauge(EVENT_LOOP_LAG, "max", INSTANCE, OverTime("avg", WINDOW)),
         EVENT_LOOP_LAG_S.value,
     ),
-    for_duration=ForDuration(
-        WINDOW, "as long as the mean is taken over: not one long step, but many"
-    ),
+    for_duration=ForDuration(WINDOW, "as long as the mean's window: many long steps, not one"),
     severity=Severity.WARNING,
     summary="A process's event loop is late",
     description="The event loop of {pod} ({instance}) in {namespace} is {value} late on average.",
@@ -188,7 +184,7 @@ CACHE: Final = Alert(
     ),
     for_duration=ForDuration(WINDOW, "as long as the window: a failover of the cache is shorter"),
     severity=Severity.WARNING,
-    summary="The cache does not answer: slower, and rate limits are each pod's own",
+    summary="The cache does not answer: requests are slower, and each pod counts rate limits alone",
     description="{value} of the look-ups of {namespace} in the cache failed.",
     value_format=ValueFormat.PERCENTAGE,
     why=CACHE_ERROR_RATIO.why,

@@ -1,4 +1,4 @@
-"""An example of Alertmanager's configuration: who is told, and what need not be told as well.
+"""An example of Alertmanager's configuration: receivers and inhibitions.
 
 Typed, so that no alert's name or label is typed twice. The receivers are placeholders.
 """
@@ -14,19 +14,19 @@ PAGER: Final = "pager"
 TICKETS: Final = "tickets"
 
 GROUP_WAIT: Final = "30s"
-"""One evaluation: what one cause sets off comes in one message."""
+"""One evaluation: alerts of one cause arrive in one message."""
 GROUP_INTERVAL: Final = "5m"
 REPEAT_PAGE: Final = "1h"
-"""A page that nobody has acted on is forgotten, not handled."""
+"""A page that nobody has acted on was missed."""
 REPEAT_TICKET: Final = "12h"
 """Once a working day, and once more for the next shift."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
-    """While `cause` fires, `effects` with the same `equal` labels tell nobody anything new.
+    """While `cause` fires, `effects` with the same `equal` labels are muted.
 
-    With `job`, only what they say of the processes of that job.
+    With `job`, only those about processes of that job.
     """
 
     cause: Alert
@@ -63,7 +63,7 @@ INHIBITIONS: Final = (
     Inhibition(
         delivery.MANY_NOT_GRANTED,
         (delivery.NOT_GRANTED, delivery.OUTBOX_LAGGING),
-        "the same at a higher limit, and its way there",
+        "the same at a higher limit, and its cause",
     ),
     Inhibition(disputes.DUE_CRITICAL, (disputes.DUE_SOON,), "the same, and nearer"),
     Inhibition(
@@ -99,10 +99,10 @@ INHIBITIONS: Final = (
             merchants.LAGGING,
             payments.STUCK,
         ),
-        "without workers everything that they do is late",
+        "without workers all their work is late",
     ),
 )
-"""Never a cause that might be wrong about money: those alerts are told whatever else fires."""
+"""Alerts about money are never muted."""
 
 
 def alertmanager() -> dict[str, Any]:

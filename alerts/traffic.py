@@ -1,4 +1,4 @@
-"""Alerts about payments that don't come: what leaves no error anywhere."""
+"""Alerts about missing payments: an outage of traffic causes no errors."""
 
 from typing import Final
 
@@ -28,9 +28,9 @@ def volume_drop() -> str:
 
 
 def stopped() -> str:
-    """Return 0 where nobody has paid, and somebody should have, going by the hours before.
+    """Return 0 where nobody has paid although the past had payments.
 
-    The hour before forgets while an outage lasts; yesterday and last week together don't.
+    The hour before empties while an outage lasts; yesterday and last week don't.
     """
     least = PAYMENTS_STOPPED_LEAST.value / STOPPED_WINDOW_S
     before, yesterday, last_week = (
@@ -45,7 +45,7 @@ VOLUME_DROP: Final = Alert(
     name="PaymentVolumeDrop",
     expression=volume_drop(),
     for_duration=ForDuration(
-        "5m", "the window holds fifteen minutes already; this is for one late scrape of it"
+        "5m", "the window is fifteen minutes already; this covers one late scrape"
     ),
     severity=Severity.WARNING,
     summary="Far fewer payments than usual",
@@ -58,15 +58,13 @@ VOLUME_DROP: Final = Alert(
 STOPPED: Final = Alert(
     name="PaymentsStopped",
     expression=stopped(),
-    for_duration=ForDuration(
-        "2m", "four evaluations; the ten minutes of the window are proof enough"
-    ),
+    for_duration=ForDuration("2m", "four evaluations; the ten minutes are in the condition"),
     severity=Severity.CRITICAL,
-    summary="Nobody pays any more",
-    description=f"{{namespace}} has had {{value}} paid payments in {STOPPED_WINDOW}, and many in "
-    "the hour before, or yesterday and a week ago.",
+    summary="No payments",
+    description=f"{{namespace}} had {{value}} successful payments within {STOPPED_WINDOW}, and "
+    "many in the hour before, or yesterday and a week ago.",
     value_format=ValueFormat.NUMBER,
-    why="no payment at all where the hour before, or yesterday and last week at this time, "
-    f"promised {PAYMENTS_STOPPED_LEAST.value:g} {PAYMENTS_STOPPED_LEAST.why}",
+    why="no payment where the hour before, or yesterday and last week at this time, "
+    f"had {PAYMENTS_STOPPED_LEAST.value:g} {PAYMENTS_STOPPED_LEAST.why}",
 )
 AREA: Final = Area("traffic", (VOLUME_DROP, STOPPED))

@@ -21,7 +21,7 @@ import psutil
 import psycopg2
 
 from bench import history, one_by_one, orders, service
-from bench.report import Measured, Report, Round, judge, table
+from bench.report import Measured, Report, Round, evaluate, table
 from scripts.platform import embedded
 from scripts.platform.embedded import LOOPBACK, Postgres, free_port
 from scripts.platform.launcher import GENEROUS
@@ -68,7 +68,7 @@ class Bench:
         for client in range(one_by_one.CLIENTS):
             start = client * one_by_one.SPACE
             orders.make(self._url, round_=self.series, start=start + 1, stop=start + each)
-        before, cpu = self._settled()
+        before, cpu = self._checkpoint()
         rate, count = one_by_one.run(
             self._url, round_=self.series, seconds=self.options.seconds, folder=self.folder
         )
@@ -86,7 +86,7 @@ class Bench:
         for n, file in enumerate(files):
             share = {"start": n * count // many + 1, "stop": (n + 1) * count // many}
             service.write_orders(file, secret=self.secret, round_=self.series, **share)
-        before, cpu = self._settled()
+        before, cpu = self._checkpoint()
         urls = [child.name for child in self.api]
         load = asyncio.run(service.load(urls, files, connections, self.options.seconds))
         made = self._drained() - before
@@ -106,7 +106,7 @@ class Bench:
     def _url(self) -> str:
         return self.postgres.url()
 
-    def _settled(self) -> tuple[int, dict[str, float]]:
+    def _checkpoint(self) -> tuple[int, dict[str, float]]:
         """Write a checkpoint, so that no side pays for the other's; return where all stand."""
         with closing(psycopg2.connect(self._url)) as connection:
             connection.autocommit = True
@@ -176,7 +176,7 @@ def _run(options: argparse.Namespace) -> Report:
             )
             print(f"  round {number + 1}: {ratios}", file=sys.stderr)
         conditions = _conditions(bench) | {"load before": f"{load_before:.1f}"}
-        return Report(conditions, bench.rounds, judge(bench.rounds))
+        return Report(conditions, bench.rounds, evaluate(bench.rounds))
 
 
 def _start(stack: ExitStack, options: argparse.Namespace) -> Bench:

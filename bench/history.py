@@ -1,4 +1,4 @@
-"""A database with a past: what statements and plans meet in a shop that has been open for a year.
+"""A database filled with a year of payments, for statements and plans.
 
 It must be an embedded or a throw-away server: triggers are switched off while it is written.
 """

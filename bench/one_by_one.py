@@ -1,8 +1,8 @@
 """Side A: pgbench runs the service's own two statements, one payment at a time.
 
 It is PostgreSQL's own client in C, with prepared statements and the service's connection settings.
-It has its input as columns and not as JSON, calls no provider, checks no token and answers nobody:
-whatever is unequal is so in its favour.
+Its input is columns instead of JSON; it calls no provider, checks no token and sends no answer:
+every inequality favors it.
 """
 
 import os

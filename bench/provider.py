@@ -1,7 +1,7 @@
 """A payment provider that costs next to nothing: it accepts every charge at once.
 
-It stands in for the simulator, whose records would take a core of their own. It is still a process
-of its own behind real HTTP, so that the service does all that it does for a payment.
+It replaces the simulator, whose records would take a core. It is a process of its own behind real
+HTTP, so the service does all its work for a payment.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def _length(head: bytes) -> int:
 
 
 def _answer(body: bytes) -> bytes:
-    if not body:  # somebody asks whether we are there
+    if not body:  # a readiness check
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     charge = _decode(body)
     made = (

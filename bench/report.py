@@ -1,4 +1,4 @@
-"""What a benchmark found: ratios with their spread, judged by bars."""
+"""What a benchmark found: ratios with their spread, compared with targets."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -62,7 +62,7 @@ class Report(msgspec.Struct, frozen=True):
         return all(verdict.passed for verdict in self.verdicts)
 
 
-def judge(rounds: Sequence[Round]) -> list[Verdict]:
+def evaluate(rounds: Sequence[Round]) -> list[Verdict]:
     """Return a verdict for each number of connections."""
     found = []
     for connections in sorted({side.connections for round_ in rounds for side in round_.service}):

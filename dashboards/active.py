@@ -1,4 +1,4 @@
-"""Payments on their way: being handled, held by providers, or without an outcome."""
+"""Payments under way: in a request, at a provider, or without an outcome."""
 
 from typing import Final
 
@@ -35,13 +35,13 @@ NOW: Final = (
     IN_PROGRESS,
     stat(
         "At providers",
-        "Payments and operations that hold a place at a provider.",
+        "Payments and operations that hold a slot of a provider's bulkhead.",
         SHOWN.gauge(PROVIDER_IN_FLIGHT, "sum"),
         "count",
     ),
     stat(
         "Oldest in processing",
-        "The completer takes a payment up after half a minute. Red: nobody is repairing it.",
+        "The completer resumes a payment after half a minute. Red: it does not.",
         oldest(UNRESOLVED_PAYMENTS_AGE, status="processing").expression,
         "seconds",
         reached(PAYMENT_PROCESSING_S.value),
@@ -49,7 +49,7 @@ NOW: Final = (
     ),
     stat(
         "Oldest of unknown outcome",
-        "The provider is asked again and again. Red: ask a person there.",
+        "The provider is polled. Red: contact the provider.",
         oldest(UNRESOLVED_PAYMENTS_AGE, status="unknown").expression,
         "seconds",
         reached(PAYMENT_UNKNOWN_S.value),
@@ -62,7 +62,7 @@ REQUESTS: Final = (
         ACTIVE_PAYMENTS_BY_POD,
         timeseries(
             "At each provider",
-            "Payments and operations that hold a place there, in all processes.",
+            "Payments and operations that hold a slot of its bulkhead, in all processes.",
             (Query(SHOWN.gauge(PROVIDER_IN_FLIGHT, "sum", ("provider",)), "{{provider}}"),),
             "count",
             stacked=True,
@@ -81,8 +81,8 @@ OUTCOMES: Final = (
     (
         timeseries(
             "Without an outcome",
-            "Processing passes by itself; unknown is being asked at the provider; review waits "
-            "for a person.",
+            "Processing ends by itself; unknown is being looked up at the provider; review waits "
+            "for an operator.",
             (latest(UNRESOLVED_PAYMENTS, "status"),),
             "count",
             stacked=True,
@@ -90,7 +90,7 @@ OUTCOMES: Final = (
         ),
         timeseries(
             "Oldest without an outcome",
-            "By status. A straight line upwards is a payment that nobody settles.",
+            "By status. A line that only rises is a payment that gets no outcome.",
             (oldest(UNRESOLVED_PAYMENTS_AGE, "status"),),
             "seconds",
             thresholds=AGE_THRESHOLDS,
@@ -115,7 +115,7 @@ FLOW: Final = (
         ),
         timeseries(
             "Latency P95 by status",
-            "How long a payment is active, by the status that it ends in.",
+            "How long a payment request takes, by the payment's status at its end.",
             (p95(PAYMENT_DURATION, "status"),),
             "seconds",
         ),
@@ -125,7 +125,7 @@ FLOW: Final = (
 ACTIVE: Final = Dashboard(
     uid=ACTIVE_DASHBOARD,
     title="Coinslot / Active payments",
-    description="What is on its way, where does it wait, and for how long?",
+    description="Which payments are under way, where do they wait, and for how long?",
     variables=USUAL,
     rows=(
         Row("Now", (NOW,)),

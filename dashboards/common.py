@@ -1,4 +1,4 @@
-"""Panels that the overview shares with a dashboard of details, or two of these with each other."""
+"""Panels that several dashboards share."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ from service.slo import HIGH_VALUE
 
 ACTIVE_PAYMENTS_BY_POD: Final = timeseries(
     "Active payments by pod",
-    "Uneven pods: look at the Service's endpoints and at long-lived connections.",
+    "If pods are uneven, look at the Service's endpoints and at long-lived connections.",
     (Query(SHOWN.gauge(ACTIVE_PAYMENTS, "sum", ("pod",)), "{{pod}}"),),
     "count",
     stacked=True,
@@ -41,14 +41,14 @@ HIGH_VALUE_FAILURES: Final = timeseries(
 
 IN_PROGRESS: Final = stat(
     "In progress",
-    "Payment requests being handled right now by all pods; the autoscaler follows it.",
+    "Payment requests that all pods are handling now; the autoscaler uses this metric.",
     SHOWN.gauge(ACTIVE_PAYMENTS, "sum"),
     "count",
 )
 
 INTEGRATION_CALLS_BY_OUTCOME: Final = timeseries(
     "Integration calls by outcome",
-    "The Library grants and revokes games; the Game Catalog tells prices.",
+    "The Library grants and revokes games; the Game Catalog has the prices.",
     (grouped(INTEGRATION_REQUESTS, "integration", "operation", "outcome"),),
     "per_second",
 )
@@ -62,7 +62,7 @@ PROVIDER_CALLS_BY_OUTCOME: Final = timeseries(
 
 PROVIDER_LATENCY_P95: Final = timeseries(
     "Provider latency P95",
-    "By operation. What comes near the timeout of a call becomes an unknown outcome.",
+    "By operation. Calls that reach their timeout have an unknown outcome.",
     (p95(PROVIDER_DURATION, "provider", "operation"),),
     "seconds",
     thresholds=LATENCY_THRESHOLDS,

@@ -1,4 +1,4 @@
-"""What fails, for whom, and whose fault it is."""
+"""Errors: what fails, for whom, and which side causes it."""
 
 from typing import Final
 
@@ -50,7 +50,8 @@ NOW: Final = (
     ),
     stat(
         "Declined ratio",
-        "What buyers' banks refused. A jump: a provider's rules, or stolen cards being tried.",
+        "Payments that buyers' banks refused. A jump comes from a provider's rules or from card "
+        "testing.",
         ratio(
             SHOWN.rate(PAYMENTS, WINDOW, status="declined"),
             SHOWN.rate(PAYMENTS, WINDOW),
@@ -59,8 +60,8 @@ NOW: Final = (
     ),
     stat(
         "API error ratio",
-        "Answers with 5xx, of those to buyers and merchants, not to probes or scanners; it also "
-        "sees requests that never became a payment.",
+        "Answers with 5xx, without probes and unknown routes. It includes requests that never "
+        "became a payment.",
         API_ERROR_SHARE,
         "percent",
         reached(API_ERROR_RATIO.value),
@@ -79,8 +80,8 @@ PAYMENT_LINES: Final = (
     (
         timeseries(
             "Payment errors by status and provider",
-            "What counts against the objective: failed, unknown, in review. One provider only: "
-            "see its health. All of them: look at the database and at the last deployment.",
+            "What counts against the objective: failed, unknown, in review. If it is one "
+            "provider, see its health; if all, look at the database and the last deployment.",
             (
                 Query(
                     SHOWN.rate(PAYMENTS, WINDOW, ("status", "provider"), status=ERRORS),
@@ -93,7 +94,7 @@ PAYMENT_LINES: Final = (
         ),
         timeseries(
             "Payment error ratio by provider",
-            "Each provider's own errors over its own payments.",
+            "Each provider's errors as a share of its payments.",
             (
                 Query(
                     ratio(
@@ -116,8 +117,8 @@ API_LINES: Final = (
         HTTP_ANSWERS_BY_STATUS,
         timeseries(
             "HTTP errors by route",
-            "4xx and 5xx answers. 401 and 429 are clients' doing; 503 is the service refusing "
-            "work that it could not finish.",
+            "4xx and 5xx answers. Clients cause 401 and 429; 503 refuses work that the "
+            "service could not finish.",
             (
                 Query(
                     SHOWN.rate(
@@ -133,7 +134,7 @@ API_LINES: Final = (
     (
         table(
             "Errors by route, now",
-            "4xx and 5xx answers a second, by method, route and status. Empty: none.",
+            "4xx and 5xx answers a second, by method, route and status.",
             above(
                 SHOWN.rate(
                     HTTP_REQUESTS, WINDOW, ("method", "route", "status"), status=Pattern("[45]..")
@@ -145,14 +146,14 @@ API_LINES: Final = (
         ),
         timeseries(
             "Latency P95 by route",
-            "A route that is slow for all statuses waits for the database or for others.",
+            "A route that is slow for all statuses waits for the database or a dependency.",
             (p95(HTTP_DURATION, "method", "route"),),
             "seconds",
         ),
     ),
 )
 
-PARTNER_LINES: Final = (
+DEPENDENCY_LINES: Final = (
     (
         timeseries(
             "Faults of providers",
@@ -184,13 +185,13 @@ PARTNER_LINES: Final = (
 ERROR_ANALYSIS: Final = Dashboard(
     uid=ERRORS_DASHBOARD,
     title="Coinslot / Errors",
-    description="What fails, for whom, and whose fault is it?",
+    description="What fails, for whom, and which side causes it?",
     variables=USUAL,
     rows=(
         Row("Now", (NOW,)),
         Row("Payments", PAYMENT_LINES),
         Row("API", API_LINES),
-        Row("Partners", PARTNER_LINES),
+        Row("Dependencies", DEPENDENCY_LINES),
     ),
     annotations=DEPLOYMENTS,
 )

@@ -1,4 +1,4 @@
-"""The Library and the Game Catalog, webhooks that come in, and webhooks that go out."""
+"""The Library and the Game Catalog, inbound webhooks, and merchants' webhooks."""
 
 from typing import Final
 
@@ -55,7 +55,7 @@ NOW: Final = (
     ),
     stat(
         "Events parked",
-        "Provider events that could not be processed for three days: people decide on each.",
+        "Provider events that could not be processed for three days; operators decide on each.",
         latest(WEBHOOK_INBOX, state="parked").expression,
         "count",
         reached(1),
@@ -87,7 +87,7 @@ INCOMING: Final = (
     (
         timeseries(
             "Deliveries by outcome",
-            "What became of a provider's requests. Refused or malformed above a trickle: a wrong "
+            "A provider's webhook requests. Many that are refused or malformed come from a wrong "
             "secret, a changed format, or an attack.",
             (grouped(WEBHOOK_REQUESTS, "provider", "outcome"),),
             "per_second",
@@ -95,9 +95,9 @@ INCOMING: Final = (
             alerts=(REFUSED,),
         ),
         timeseries(
-            "Events looked at",
-            "Processed, put off (error), parked, of others' charges (foreign), or against the "
-            "provider's record (mismatch). Events are hints: the provider is asked.",
+            "Events processed",
+            "Processed (ok), put off (error), parked, about charges of others (foreign), or "
+            "contradicting the provider's record (mismatch).",
             (grouped(WEBHOOK_EVENTS, "provider", "outcome"),),
             "per_second",
             stacked=True,
@@ -107,7 +107,7 @@ INCOMING: Final = (
     (
         timeseries(
             "Inbox",
-            "Events that are not processed: pending, or parked for people.",
+            "Events that are not processed: pending, or parked for operators.",
             (latest(WEBHOOK_INBOX, "state"),),
             "count",
             stacked=True,
@@ -115,7 +115,7 @@ INCOMING: Final = (
         ),
         timeseries(
             "Inbox lag over time",
-            "Rises in a straight line: the worker that reads the inbox stands still.",
+            "If it rises steadily, the worker that reads the inbox is stuck.",
             (oldest(WEBHOOK_INBOX_LAG),),
             "seconds",
             thresholds=reached(WEBHOOK_INBOX_LAG_S.value),
@@ -128,15 +128,15 @@ OUTGOING: Final = (
     (
         timeseries(
             "Tries by outcome",
-            "Refused means that the address is not public. Errors are the merchants'; one that "
-            "goes on for days disables the endpoint.",
+            "Refused means that the address is not public. Errors are the merchants'; an endpoint "
+            "that fails for days is disabled.",
             (grouped(MERCHANT_WEBHOOKS, "outcome"),),
             "per_second",
             stacked=True,
         ),
         timeseries(
             "Duration of a try",
-            "Slow merchants hold places of the sender, and others wait.",
+            "A slow merchant occupies the sender's slots for its endpoint.",
             quantiles(MERCHANT_WEBHOOK_DURATION),
             "seconds",
         ),
@@ -168,7 +168,7 @@ OUTGOING: Final = (
         ),
         timeseries(
             "Endpoints disabled by the service",
-            "Gone: the merchant answered 410. Failing: nothing got through for days; tell them.",
+            "Gone: the merchant answered 410. Failing: every try failed for days; tell them.",
             (grouped(MERCHANT_WEBHOOK_DISABLED, "reason"),),
             "per_second",
             alerts=(DISABLED,),
@@ -179,7 +179,7 @@ OUTGOING: Final = (
 INTEGRATIONS: Final = Dashboard(
     uid=INTEGRATIONS_DASHBOARD,
     title="Coinslot / Integrations and webhooks",
-    description="Do our partners answer, and does word get in and out in time?",
+    description="Do the Library and the Game Catalog answer, and are webhooks on time?",
     variables=USUAL,
     rows=(
         Row("Now", (NOW,)),

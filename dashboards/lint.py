@@ -1,6 +1,6 @@
 """What a good dashboard keeps to, as code: the rules of Grafana's dashboard-linter, and ours.
 
-Each rule takes a dashboard's document and yields what is wrong, in words. The linter's rule that
+Each rule takes a dashboard's document and yields problems as text. The linter's rule that
 each query also filters by `instance` is left out: pods come and go, and nobody picks one by name.
 """
 

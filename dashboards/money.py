@@ -1,4 +1,4 @@
-"""The money: invariants, what is owed to whom, the comparison with others, the sealed trails."""
+"""Money: invariants, review, disputes, reconciliation, grants and audit trails."""
 
 from typing import Final
 
@@ -9,11 +9,11 @@ from alerts.money import (
     CAPTURE_REVERSED,
     DIFFERENCE,
     INVARIANT_BROKEN,
-    NOT_GIVEN_BACK,
     ORPHANS,
     ORPHANS_IN_REVIEW,
+    ORPHANS_PENDING,
     OVERDUE,
-    REFUND_CAME_BACK,
+    REFUND_REVERSED,
     SEAL_LAGGING,
     SEALS_GONE,
     TRAIL_BROKEN,
@@ -63,8 +63,8 @@ from service.slo import PAID_NOT_GRANTED as NOT_GRANTED_LIMIT
 NOW: Final = (
     stat(
         "Broken money invariants",
-        "Rows that break a money invariant, all of them together. Anything but 0 is an incident: "
-        "call the owner of the ledger, and repair nothing by hand.",
+        "Rows that break a money invariant, all invariants together. Anything but 0 is an "
+        "incident: call the owner of the ledger, and change nothing by hand.",
         total(latest(INVARIANT_VIOLATIONS, "invariant").expression),
         "count",
         NEVER,
@@ -72,8 +72,8 @@ NOW: Final = (
     ),
     stat(
         "Open differences",
-        "Between our books, the providers' and the Library's. Each is money or a game in the "
-        "wrong place until somebody has looked.",
+        "Between our ledger, the providers and the Library. Each is money or a game in the wrong "
+        "place until an operator resolves it.",
         total(latest(RECONCILIATION_DIFFERENCES, "kind").expression),
         "count",
         NEVER,
@@ -81,23 +81,23 @@ NOW: Final = (
     ),
     stat(
         "Since the last reconciliation",
-        "Decades: there never was one, or no worker runs that would tell.",
+        "Decades mean that there never was one, or that no worker runs.",
         age(SHOWN.gauge(RECONCILIATION_LAST_RUN, "max")),
         "seconds",
         reached(RECONCILIATION_OVERDUE_S.value),
         (OVERDUE,),
     ),
     stat(
-        "Orphans not given back",
-        "Charges that took money and pay nothing: a buyer's money that we have no right to.",
+        "Orphans not refunded",
+        "Captured charges that pay no open payment: buyers' money that must be refunded.",
         total(latest(ORPHANS_UNREFUNDED, "state").expression),
         "count",
         NEVER,
-        (NOT_GIVEN_BACK, ORPHANS_IN_REVIEW),
+        (ORPHANS_PENDING, ORPHANS_IN_REVIEW),
     ),
     stat(
         "Paid, not granted",
-        f"Orders paid more than {GRANT_FRESHNESS_S} s ago whose games the Library hasn't got.",
+        f"Orders paid more than {GRANT_FRESHNESS_S} s ago whose games are not granted.",
         latest(PAID_NOT_GRANTED).expression,
         "count",
         rising(NOT_GRANTED_LIMIT.warning + 1, NOT_GRANTED_LIMIT.critical),
@@ -105,7 +105,7 @@ NOW: Final = (
     ),
     stat(
         "Faults of the audit trails",
-        "Found in sealed intervals. Anything but 0 is a change behind the service's back.",
+        "Found in sealed intervals. Anything but 0 is a change that the service did not make.",
         SHOWN.gauge(AUDIT_FAULTS, "max"),
         "count",
         NEVER,
@@ -124,7 +124,7 @@ LEDGER: Final = (
         ),
         timeseries(
             "Money invariants over time",
-            "When one broke. Compare with the deployments.",
+            "When one broke. Compare with the deployments that are marked.",
             (latest(INVARIANT_VIOLATIONS, "invariant"),),
             "count",
             thresholds=NEVER,
@@ -137,8 +137,8 @@ REVIEW: Final = (
     (
         timeseries(
             "Unresolved payments",
-            "Processing passes by itself; unknown is being asked at the provider; review waits "
-            "for a person.",
+            "Processing ends by itself; unknown is being looked up at the provider; review waits "
+            "for an operator.",
             (latest(UNRESOLVED_PAYMENTS, "status"),),
             "count",
             stacked=True,
@@ -146,7 +146,7 @@ REVIEW: Final = (
         ),
         timeseries(
             "Unresolved refunds",
-            "Pending is tried again by itself; review waits for a person.",
+            "Pending is repeated automatically; review waits for an operator.",
             (latest(UNRESOLVED_REFUNDS, "status"),),
             "count",
             stacked=True,
@@ -154,7 +154,7 @@ REVIEW: Final = (
         ),
         timeseries(
             "Orders by status",
-            "Orders a second that reached each status. Paid without as many fulfilled: see grants.",
+            "Orders a second that reached each status. Fewer fulfilled than paid: see grants.",
             (grouped(ORDERS, "status"),),
             "per_second",
         ),
@@ -165,8 +165,8 @@ DISPUTED: Final = (
     (
         timeseries(
             "Open disputes",
-            "Warning is an inquiry, in which no money moves; needs_response waits for evidence of "
-            "ours; under_review waits for the bank.",
+            "Warning is an inquiry: no money moves. Needs_response waits for our evidence, "
+            "under_review waits for the bank.",
             (latest(DISPUTES_OPEN, "status"),),
             "count",
             stacked=True,
@@ -174,14 +174,14 @@ DISPUTED: Final = (
         ),
         timeseries(
             "Disputed amount",
-            "What the open ones are about, in minor units of each currency.",
+            "Total of the open disputes, in minor units of each currency.",
             (latest(DISPUTED_AMOUNT, "currency"),),
             "count",
         ),
         timeseries(
             "Time to the next deadline",
-            "Of those that wait for our answer; nothing is shown while none does. Below 0 it has "
-            "passed.",
+            "Of the disputes that wait for our answer; empty while there are none. Below 0 the "
+            "deadline has passed.",
             (
                 Query(
                     until(above(SHOWN.gauge(DISPUTE_EVIDENCE_DUE, "max"), 0)),
@@ -203,7 +203,7 @@ DISPUTED: Final = (
         ),
         timeseries(
             "Warnings of fraud",
-            "From the card networks, by provider. Each that is refunded in time is no dispute.",
+            "From the card networks, by provider. A refund in time prevents the dispute.",
             (grouped(FRAUD_WARNINGS, "provider"),),
             "per_second",
         ),
@@ -214,7 +214,7 @@ RECONCILIATION: Final = (
     (
         timeseries(
             "Differences by kind",
-            "Open differences between our books, the providers' and the Library's.",
+            "Open differences between our ledger, the providers and the Library.",
             (latest(RECONCILIATION_DIFFERENCES, "kind"),),
             "count",
             stacked=True,
@@ -222,7 +222,7 @@ RECONCILIATION: Final = (
         ),
         timeseries(
             "Time since the last reconciliation",
-            "A saw: each complete run takes it back to 0.",
+            "A sawtooth: each complete run resets it to 0.",
             (Query(age(SHOWN.gauge(RECONCILIATION_LAST_RUN, "max")), "last complete run"),),
             "seconds",
             thresholds=reached(RECONCILIATION_OVERDUE_S.value),
@@ -238,40 +238,40 @@ RECONCILIATION: Final = (
     (
         timeseries(
             "Orphans found",
-            "Charges that took money and pay nothing, when they were found.",
+            "Captured charges that pay no open payment, when they were found.",
             (grouped(ORPHAN_CAPTURES, "provider"),),
             "per_second",
             alerts=(ORPHANS,),
         ),
         timeseries(
             "Orphans open",
-            "Pending: the refund is being tried. Review: a person must act.",
+            "Pending: the refund is being tried. Review: an operator must act.",
             (latest(ORPHANS_UNREFUNDED, "state"),),
             "count",
             stacked=True,
             thresholds=NEVER,
-            alerts=(NOT_GIVEN_BACK, ORPHANS_IN_REVIEW),
+            alerts=(ORPHANS_PENDING, ORPHANS_IN_REVIEW),
         ),
     ),
     (
         timeseries(
-            "Taken back by providers",
+            "Reversed by providers",
             "Refunds and captures that failed after they had succeeded, when they were booked.",
             (grouped(REVERSALS, "kind"),),
             "per_second",
             alerts=(CAPTURE_REVERSED,),
         ),
         timeseries(
-            "Refunds that came back",
-            "They wait for a person: their buyers have neither money nor games.",
+            "Refunds returned",
+            "They wait for an operator: their buyers have neither money nor games.",
             (latest(REVERSALS_OPEN),),
             "count",
             thresholds=NEVER,
-            alerts=(REFUND_CAME_BACK,),
+            alerts=(REFUND_REVERSED,),
         ),
         timeseries(
             "Refunds made in a dashboard",
-            "Somebody refunded at the provider, past the API; they are ours now.",
+            "Refunds that were made at the provider, not by the API, and that are now ours.",
             (grouped(REFUNDS_ADOPTED, "provider"),),
             "per_second",
         ),
@@ -282,7 +282,7 @@ GRANTS: Final = (
     (
         timeseries(
             "Outbox lag",
-            "Age of the oldest message that the Library hasn't got. Red: grants come too late.",
+            "Age of the oldest message that was not delivered. Red: grants are late.",
             (oldest(OUTBOX_LAG),),
             "seconds",
             thresholds=reached(OUTBOX_LAG_S.value),
@@ -306,7 +306,7 @@ GRANTS: Final = (
     (
         timeseries(
             "Paid, not granted, over time",
-            "Orders that have neither their games nor their money back in time.",
+            "Orders that are neither granted nor refunded in time.",
             (Query(latest(PAID_NOT_GRANTED).expression, "orders"),),
             "count",
             thresholds=rising(NOT_GRANTED_LIMIT.warning + 1, NOT_GRANTED_LIMIT.critical),
@@ -314,7 +314,7 @@ GRANTS: Final = (
         ),
         timeseries(
             "Grants given up",
-            "The Library refused, or never took them: the buyers get their money back.",
+            "The Library refused them or did not answer for a day: the buyers are refunded.",
             (grouped(GRANTS_GIVEN_UP, "reason"),),
             "per_second",
             alerts=(GIVEN_UP,),
@@ -326,7 +326,7 @@ TRAILS: Final = (
     (
         timeseries(
             "Seal lag",
-            "Age of the oldest entry that no seal covers: what could still be changed unseen.",
+            "Age of the oldest entry that no seal covers: a change of it would not be detected.",
             (oldest(AUDIT_SEAL_LAG),),
             "seconds",
             thresholds=reached(SEAL_LAG_S.value),
@@ -334,15 +334,15 @@ TRAILS: Final = (
         ),
         timeseries(
             "Newest seal",
-            "Its number. It only rises: a fall means that seals are gone, unless to 0 while no "
-            "worker runs.",
+            "Its number. It only rises. A fall means that seals are gone, except a fall to 0 while "
+            "no worker runs.",
             (Query(SHOWN.gauge(AUDIT_LAST_SEAL, "max"), "number"),),
             "count",
             alerts=(SEALS_GONE,),
         ),
         timeseries(
             "Seals checked",
-            "The trail is checked in endless rounds; 0 means that nobody would notice a change.",
+            "The trail is checked continuously; at 0 a change would not be detected.",
             (Query(SHOWN.rate(AUDIT_SEALS_CHECKED, "$__rate_interval"), "seals"),),
             "per_second",
             alerts=(TRAIL_BROKEN,),
@@ -353,7 +353,7 @@ TRAILS: Final = (
 MONEY: Final = Dashboard(
     uid=MONEY_DASHBOARD,
     title="Coinslot / Money and reconciliation",
-    description="Are the books right, do others agree, and does everybody get what they paid for?",
+    description="Is the ledger right, do others agree, and do buyers get what they paid for?",
     variables=USUAL,
     rows=(
         Row("Now", (NOW,)),

@@ -1,4 +1,4 @@
-"""The objectives: what is left of each error budget, how fast it burns, and the latency behind."""
+"""Objectives: what is left of each error budget, its burn rate, and latency."""
 
 from typing import Final
 
@@ -33,7 +33,7 @@ from service.metric_catalog import PAID_NOT_GRANTED, PAYMENT_DURATION
 from service.slo import BURN_WINDOWS, GRANT_FRESHNESS_S, PAYMENT_LATENCY_P95_S
 
 LEFT_THRESHOLDS: Final = falling(0.5, 0.1)
-"""Half of the budget is for the plans of a month, a tenth for nothing but emergencies."""
+"""Below a half, plan fewer risky changes; below a tenth, none but fixes."""
 BURN_THRESHOLDS: Final = rising(
     min(window.factor for window in BURN_WINDOWS),
     min(window.factor for window in BURN_WINDOWS if window.severity == "critical"),
@@ -78,8 +78,7 @@ def burn(budget: Budget) -> Panel:
     pages = [f"{w.factor:g} over {w.long} and {w.short}" for w in BURN_WINDOWS]
     return timeseries(
         f"Burn rate of {budget.title}",
-        "1 uses the budget up exactly at the end of the window. It alerts above "
-        f"{', '.join(pages)}.",
+        f"At 1 the budget ends exactly with the window. Alerts fire above {', '.join(pages)}.",
         (
             Query(
                 f"{RECORDED.gauge(budget.error_ratio(window), 'max')} "
@@ -98,7 +97,7 @@ def remaining(budget: Budget) -> Panel:
     """Return what was left of a budget over time, by stack."""
     return timeseries(
         f"Budget of {budget.title} over time",
-        "By stack. Below 0 it is overdrawn. It comes back as bad hours leave the window.",
+        "By stack. Below 0 it is overdrawn. It recovers as bad hours leave the window.",
         (Query(RECORDED.gauge(budget.remaining, "min", ("namespace",)), "{{namespace}}"),),
         "percent",
         signed=True,
@@ -126,7 +125,7 @@ LATENCY_LINES: Final = (
         ),
         heatmap(
             "Payment durations",
-            "How many payments a second took how long.",
+            "Payments a second by how long they took.",
             SHOWN.buckets(PAYMENT_DURATION, WINDOW),
             "seconds",
         ),
@@ -145,7 +144,7 @@ FRESHNESS: Final = stat(
 OBJECTIVES: Final = Dashboard(
     uid=OBJECTIVES_DASHBOARD,
     title="Coinslot / Objectives",
-    description="Do we keep our promises, and how much may still go wrong this month?",
+    description="Are the objectives met, and how much of the error budgets is left this month?",
     variables=USUAL,
     rows=(
         Row("Now", ((*map(left, BUDGETS), *map(good, BUDGETS), FRESHNESS),)),

@@ -1,4 +1,4 @@
-"""The dashboard that on-call people see first: payments, deliveries, and the money itself."""
+"""The first dashboard for people on call: payments, deliveries and money."""
 
 from typing import Final
 
@@ -82,7 +82,7 @@ NOW: Final[tuple[Panel, ...]] = (
     stat(
         "Payments per second",
         "Payments that reached a status; one that waits for its buyer reaches two. A sudden drop "
-        "hurts as much as errors do.",
+        "is as bad as errors.",
         SHOWN.rate(PAYMENTS, WINDOW),
         "per_second",
         alerts=(VOLUME_DROP, STOPPED),
@@ -99,8 +99,8 @@ NOW: Final[tuple[Panel, ...]] = (
     IN_PROGRESS,
     stat(
         "Paid, not granted",
-        f"Orders paid more than {GRANT_FRESHNESS_S} s ago whose games the Library hasn't got. "
-        "They heal by themselves once it answers; if not, see the outbox.",
+        f"Orders paid more than {GRANT_FRESHNESS_S} s ago whose games are not granted. "
+        "They are granted once the Library answers; if not, see the outbox.",
         latest(PAID_NOT_GRANTED).expression,
         "count",
         NEVER,
@@ -108,8 +108,8 @@ NOW: Final[tuple[Panel, ...]] = (
     ),
     stat(
         "Broken money invariants",
-        "Rows that break a money invariant, all of them together. Anything but 0 is an incident: "
-        "call the owner of the ledger, and repair nothing by hand.",
+        "Rows that break a money invariant, all invariants together. Anything but 0 is an "
+        "incident: call the owner of the ledger, and change nothing by hand.",
         total(latest(INVARIANT_VIOLATIONS, "invariant").expression),
         "count",
         NEVER,
@@ -121,8 +121,8 @@ PAYMENT_LINES: Final = (
     (
         timeseries(
             "Success ratio over time",
-            "No error: the objective's view. Succeeded: the buyer's view, of the payments that "
-            "came to an end, declines included.",
+            "No error: what the objective counts. Succeeded: what buyers see, as a share of the "
+            "payments that ended, declines included.",
             (
                 Query(SUCCESS_RATIO, "no error"),
                 Query(PAID_RATIO, "succeeded"),
@@ -150,7 +150,7 @@ PAYMENT_LINES: Final = (
         ),
         timeseries(
             "Payment latency P95 by provider",
-            "One provider above the others: its own latency is in the row below.",
+            "If one provider is slower than the others, see its own latency in the row below.",
             (p95(PAYMENT_DURATION, "provider"),),
             "seconds",
             thresholds=LATENCY_THRESHOLDS,
@@ -233,8 +233,8 @@ ERROR_LINES: Final = (
         HTTP_ANSWERS_BY_STATUS,
         timeseries(
             "HTTP errors by route",
-            "4xx and 5xx answers. 401 and 429 are clients' doing; 503 is the service refusing "
-            "work that it could not finish.",
+            "4xx and 5xx answers. Clients cause 401 and 429; 503 refuses work that the "
+            "service could not finish.",
             (
                 Query(
                     SHOWN.rate(
@@ -253,7 +253,7 @@ MONEY_LINES: Final = (
     (
         timeseries(
             "Outbox lag",
-            "Age of the oldest message that the Library hasn't got. Red: grants come too late.",
+            "Age of the oldest message that was not delivered. Red: grants are late.",
             (Query(SHOWN.gauge(OUTBOX_LAG, "max"), "oldest message"),),
             "seconds",
             thresholds=LAG_THRESHOLDS,
@@ -271,8 +271,8 @@ MONEY_LINES: Final = (
     (
         timeseries(
             "Unresolved payments",
-            "Processing passes by itself; unknown is being asked at the provider; review waits "
-            "for a person.",
+            "Processing ends by itself; unknown is being looked up at the provider; review waits "
+            "for an operator.",
             (latest(UNRESOLVED_PAYMENTS, "status"),),
             "count",
             stacked=True,

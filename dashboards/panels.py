@@ -1,7 +1,4 @@
-"""What dashboards are made of: panels in rows, variables, and annotations.
-
-Nothing here knows how Grafana writes it down; `dashboards.grafana` does.
-"""
+"""Panels in rows, variables and annotations; `dashboards.grafana` writes them as Grafana's JSON."""
 
 import zlib
 from collections.abc import Iterable, Sequence

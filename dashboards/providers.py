@@ -1,4 +1,4 @@
-"""Payment providers side by side: who answers, how fast, and whom the breaker leaves alone."""
+"""Payment providers compared: health, latency, breaker, bulkhead and failover."""
 
 from typing import Final
 
@@ -34,21 +34,21 @@ from service.metric_catalog import (
 NOW: Final = (
     stat(
         "Success ratio",
-        "Payments of all providers that did not end in an error. Failover hides one bad provider "
-        "here; the panels below don't.",
+        "Payments of all providers that did not end in an error. Failover hides a failing provider "
+        "here, but not in the panels below.",
         SUCCESS_RATIO,
         "percent",
         SUCCESS_THRESHOLDS,
     ),
     stat(
         "Failovers per second",
-        "Payments that went on to another provider. Above 0 for long: one provider is down.",
+        "Payments that failed over to another provider. Above 0 for long: a provider is down.",
         SHOWN.rate(PROVIDER_FAILOVERS, WINDOW),
         "per_second",
     ),
     stat(
         "Places taken",
-        "Payments and operations that hold a place at a provider, in all processes.",
+        "Payments and operations that hold a slot of a provider's bulkhead, in all processes.",
         SHOWN.gauge(PROVIDER_IN_FLIGHT, "sum"),
         "count",
     ),
@@ -58,15 +58,14 @@ COMPARISON: Final = (
     (
         timeseries(
             "Provider health",
-            "Calls that were answered, declines included. What falls here falls for buyers next.",
+            "Calls that were answered, declines included.",
             (health(PROVIDER_REQUESTS, "provider"),),
             "percent",
             alerts=(PROVIDER_DOWN,),
         ),
         timeseries(
             "Payments by provider and status",
-            "Who handles how much, and with which end. One provider's declines above the others': "
-            "ask it.",
+            "If one provider declines more than the others, ask it.",
             (grouped(PAYMENTS, "provider", "status"),),
             "per_second",
             stacked=True,
@@ -76,14 +75,14 @@ COMPARISON: Final = (
         PROVIDER_LATENCY_P95,
         timeseries(
             "Payment latency P95 by provider",
-            "What the buyer waits for; repeats and failover add to the provider's own latency.",
+            "How long buyers wait; retries and failover add to the provider's own latency.",
             (p95(PAYMENT_DURATION, "provider"),),
             "seconds",
             thresholds=LATENCY_THRESHOLDS,
         ),
         heatmap(
             "Provider call durations",
-            "All calls to all providers. Two bands are two providers, or a timeout being hit.",
+            "All calls to all providers. Two bands are two providers, or calls that time out.",
             SHOWN.buckets(PROVIDER_DURATION, WINDOW),
             "seconds",
         ),
@@ -117,8 +116,8 @@ PROTECTION: Final = (
     (
         timeseries(
             "Breakers by state",
-            "How many processes have a provider's breaker in each state. Half-open tries one call; "
-            "all open means that the provider gets no payments at all.",
+            "How many processes have a provider's breaker in each state. Half-open allows one "
+            "trial call; if all are open, the provider gets no payments.",
             (
                 Query(
                     total(
@@ -134,14 +133,14 @@ PROTECTION: Final = (
         ),
         timeseries(
             "Bulkhead by pod",
-            "Places that are taken at each provider. At its limit (BULKHEAD settings) a process "
-            "sends payments elsewhere, or refuses them: see docs/operate/providers.md.",
+            "Slots in use at each provider. At its limit (PROVIDER_MAX_IN_FLIGHT) a process "
+            "uses the next provider or answers 503: see docs/operate/providers.md.",
             (by_pod(PROVIDER_IN_FLIGHT, "provider"),),
             "count",
         ),
         timeseries(
             "Failovers by provider",
-            "By the provider that surely did nothing, so that another one could be asked.",
+            "By the provider that failed without an effect, so that another could be tried.",
             (grouped(PROVIDER_FAILOVERS, "provider"),),
             "per_second",
         ),

@@ -1,4 +1,4 @@
-"""How dashboards read metrics: whose, over which window, against which limits."""
+"""Selectors, windows and thresholds that dashboards share."""
 
 from typing import Final
 
@@ -26,9 +26,9 @@ _NAMESPACE: Final = {"namespace": Pattern("$namespace")}
 SHOWN: Final = Source({**_NAMESPACE, "job": Pattern("$job")})
 """The service's own metrics."""
 CONTAINERS_SHOWN: Final = Source({**_NAMESPACE, **CONTAINERS.scope})
-"""The same pods, as the kubelet and kube-state-metrics see them; these have jobs of their own."""
+"""The same pods, in the metrics of the kubelet and kube-state-metrics, which have other jobs."""
 RECORDED: Final = Source(_NAMESPACE)
-"""What recording rules have made."""
+"""Recorded series."""
 
 ERRORS: Final = OneOf(ERROR_STATUSES)
 NO_ERRORS: Final = NoneOf(ERROR_STATUSES)
@@ -54,7 +54,7 @@ NAMESPACE: Final = Variable("namespace", f"label_values({BUILD_INFO.name}, names
 JOB: Final = Variable(
     "job", f'label_values({BUILD_INFO.name}{{namespace=~"$namespace"}}, job)', ".+"
 )
-# Minor units of two currencies in one picture would mean nothing, so there is no "All".
+# Minor units of two currencies can't be added, so there is no "All".
 CURRENCY: Final = Variable(
     "currency",
     f'label_values({PAYMENT_AMOUNT.name}_count{{namespace=~"$namespace"}}, currency)',
@@ -69,7 +69,7 @@ def reached(limit: float) -> tuple[Threshold, ...]:
 
 
 def runtime(name: str, *labels: str) -> Metric:
-    """Return a metric of prometheus_client's own collectors; KeyError if it exports none such."""
+    """Return a metric of prometheus_client's own collectors; KeyError if there is none."""
     return Metric(
         name, "", dict.fromkeys(labels, Open("of the process")), kind=RUNTIME_METRICS[name]
     )
@@ -96,7 +96,7 @@ def quantiles(metric: Metric) -> tuple[Query, ...]:
 
 
 def latest(metric: Metric, *by: str, **where: Condition) -> Query:
-    """Return a gauge that pods read from the database: one answer a stack, the highest."""
+    """Return a gauge that pods read from the database: one value a stack, the highest."""
     shown = total(SHOWN.gauge(metric, "max", ("namespace", *by), None, **where), by)
     return Query(shown, legend(*by) or metric.name)
 
@@ -112,6 +112,6 @@ def by_pod(metric: Metric, *by: str) -> Query:
 
 
 def health(metric: Metric, by: str) -> Query:
-    """Return the fraction of calls to others that they answered, whatever the answer was."""
+    """Return the fraction of calls to a dependency that it answered, whatever the answer was."""
     answered = SHOWN.rate(metric, WINDOW, (by,), outcome=NO_FAULTS)
     return Query(ratio(answered, SHOWN.rate(metric, WINDOW, (by,))), legend(by))

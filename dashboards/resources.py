@@ -1,4 +1,4 @@
-"""What the processes run on: CPU, memory, garbage, event loop, connections, batches, cache."""
+"""Resources of the processes: CPU, memory, event loop, connections, batches and cache."""
 
 from typing import Final
 
@@ -58,8 +58,8 @@ CONTAINER_LINES: Final = (
     (
         timeseries(
             "CPU of the limit",
-            "By container, as the kubelet measures it. Above the line the kernel throttles soon; "
-            "the autoscaler acts at 70 % of the request.",
+            "By container, measured by the kubelet. Near the limit the kernel throttles; the "
+            "autoscaler adds pods from 70 % of the request on.",
             (
                 Query(
                     ratio(
@@ -77,7 +77,7 @@ CONTAINER_LINES: Final = (
         ),
         timeseries(
             "Memory of the limit",
-            "By container: the working set, at whose limit the kernel kills it.",
+            "By container: the working set. At its limit the kernel kills the container.",
             (
                 Query(
                     ratio(
@@ -100,7 +100,7 @@ PROCESS_LINES: Final = (
     (
         timeseries(
             "CPU by process",
-            "In cores, as the process counts it. One is the most that an event loop can use.",
+            "In cores, measured by the process. An event loop uses at most one.",
             (Query(SHOWN.rate(CPU_SECONDS, WINDOW, ("job", "pod")), legend("job", "pod")),),
             "cores",
             alerts=(CPU,),
@@ -114,7 +114,7 @@ PROCESS_LINES: Final = (
         ),
         timeseries(
             "Open files of the limit",
-            "Connections are files. A line that only rises: something is not closed.",
+            "Connections are files. If a line only rises, connections or files are not closed.",
             (
                 Query(
                     ratio(
@@ -130,7 +130,7 @@ PROCESS_LINES: Final = (
     (
         timeseries(
             "Event-loop lag",
-            "How late each process ran a timer; it is added to every answer, several times over.",
+            "How late each process ran a timer; each answer takes longer by several times that.",
             (by_pod(EVENT_LOOP_LAG),),
             "seconds",
             thresholds=reached(EVENT_LOOP_LAG_S.value),
@@ -144,7 +144,7 @@ PROCESS_LINES: Final = (
         ),
         timeseries(
             "Objects collected",
-            "By generation: what cycles leave behind.",
+            "By generation: objects in reference cycles.",
             (Query(SHOWN.rate(COLLECTED, WINDOW, ("generation",)), GENERATION),),
             "per_second",
         ),
@@ -152,8 +152,8 @@ PROCESS_LINES: Final = (
     (
         timeseries(
             "Since the last round of each worker",
-            "How long ago a round ended without an error, in the process that is furthest behind. "
-            "A run of reconciliation may take an hour.",
+            "Time since each worker completed a round without an error, in the slowest process. "
+            "A reconciliation run may take an hour.",
             (Query(age(SHOWN.gauge(WORKER_LAST_ROUND, "min", ("worker",))), "{{worker}}"),),
             "seconds",
             thresholds=reached(WORKER_ROUND_S.value),
@@ -161,7 +161,7 @@ PROCESS_LINES: Final = (
         ),
         timeseries(
             "Between the machine's clock and the database's",
-            "By process. The service goes by the database's clock; logs carry the machine's.",
+            "By process. The service uses the database's clock; logs have the machine's.",
             (Query(magnitude(SHOWN.gauge(CLOCK_OFFSET, "max", ("pod",))), legend("pod")),),
             "seconds",
             thresholds=reached(CLOCK_OFFSET_S.value),
@@ -223,8 +223,8 @@ DATABASE_LINES: Final = (
         ),
         timeseries(
             "Batch size P95",
-            "Writes that shared one statement. 1 under load: batching does not happen. A little "
-            "below 1 is 1: a quantile lies inside its bucket.",
+            "Writes that shared one statement. At 1 under load there is no batching. Values a "
+            "little below 1 mean 1: a quantile lies inside its bucket.",
             (p95(DB_BATCH_SIZE, "statement"),),
             "count",
         ),
@@ -242,7 +242,7 @@ CACHE_LINES: Final = (
         ),
         timeseries(
             "Cache hits",
-            "Of the look-ups that were answered. It falls after each rollout of the cache.",
+            "Share of the look-ups that were answered. It falls after each restart of the cache.",
             (
                 Query(
                     ratio(
@@ -256,7 +256,7 @@ CACHE_LINES: Final = (
         ),
         timeseries(
             "Cache errors",
-            "Of all look-ups. Without the cache rate limits are each pod's own.",
+            "Share of all look-ups. Without the cache each pod counts rate limits alone.",
             (
                 Query(
                     ratio(

@@ -1,4 +1,4 @@
-"""Which version runs where, and what a new one does to its processes."""
+"""Versions of running processes, and the effects of a new one."""
 
 from typing import Final
 
@@ -44,7 +44,7 @@ DEPLOYMENTS: Final = (Annotation("Deployments", _NEW, "{{version}} starts"),)
 NOW: Final = (
     stat(
         "Versions",
-        "How many versions run. Two during a rollout; two for longer is a rollout that is stuck.",
+        "How many versions run. Two are normal during a rollout; for longer, it is stuck.",
         f"count({SHOWN.gauge(BUILD_INFO, 'count', ('version',))})",
         "count",
         rising(2, 3),
@@ -65,7 +65,7 @@ NOW: Final = (
     ),
     stat(
         "Youngest process",
-        "How long ago a process last started. Near 0 again and again: something restarts.",
+        "How long ago a process last started. Repeatedly near 0: processes restart.",
         age(SHOWN.gauge(STARTED, "max")),
         "seconds",
     ),
@@ -83,7 +83,7 @@ VERSIONS: Final = (
     (
         timeseries(
             "Processes by version",
-            "A rollout is one version's area that gives way to another's.",
+            "In a rollout the area of one version replaces that of another.",
             (
                 Query(
                     SHOWN.gauge(BUILD_INFO, "count", ("version", "role")),
@@ -106,14 +106,14 @@ HEALTH: Final = (
     (
         timeseries(
             "Targets that answer",
-            "By job. None of a job for a minute: nobody can pay, or nothing is granted.",
+            "By job. Without API targets nobody can pay; without workers nothing is granted.",
             (Query(SHOWN.gauge(UP, "sum", ("job",)), "{{job}}"),),
             "count",
             alerts=(TARGET_DOWN, API_GONE, WORKER_GONE, NO_TARGETS),
         ),
         timeseries(
             "Restarts by pod",
-            "Containers that were started again. With a new version: look at its logs first.",
+            "Containers that restarted. After a new version, look at its logs first.",
             (
                 Query(
                     CONTAINERS_SHOWN.increase(CONTAINER_RESTARTS, WINDOW, ("pod",)),
@@ -133,7 +133,7 @@ HEALTH: Final = (
         ),
         timeseries(
             "Answers with 5xx by pod",
-            "New pods above old ones: the new version is at fault.",
+            "If new pods have more than old ones, the new version causes them.",
             (
                 Query(
                     share(

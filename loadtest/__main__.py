@@ -1,4 +1,4 @@
-"""Run a load test and judge it.
+"""Run a load test and check its results.
 
 Without --url the whole platform is started for the run: PostgreSQL, Valkey, the simulator, the API
 and a worker, on free ports of this machine. With --url the service there is loaded; tokens are
@@ -32,9 +32,9 @@ from loadtest.run import (
     TargetDiedError,
     check_ready,
     drive,
-    settle,
+    wait_until_idle,
 )
-from loadtest.verdict import judge
+from loadtest.verdict import evaluate
 from scripts.platform import token
 
 PASSED, FAILED, NOT_RUN, INTERRUPTED = 0, 1, 2, 130
@@ -42,7 +42,7 @@ PASSED, FAILED, NOT_RUN, INTERRUPTED = 0, 1, 2, 130
 OUT: Final = Path("build") / "load"
 SCOPES: Final = "payments:read payments:write"
 ADMIN_SCOPES: Final = "payments:admin"
-TOKEN_MARGIN_S: Final = 900  # beyond the run: the start, the end, and settling
+TOKEN_MARGIN_S: Final = 900  # beyond the run: the start, the end, and waiting until idle
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,13 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
     profile = PROFILES[options.profile]
     folder = options.out or OUT / profile.name
     try:
-        report = asyncio.run(_cancelled_by_sigterm(_run(profile, options.url, folder)))
+        report = asyncio.run(_canceled_by_sigterm(_run(profile, options.url, folder)))
     except TargetDiedError as error:
         return _complain(error, FAILED)
     except (SetUpError, token.TokenError) as error:
         return _complain(error, NOT_RUN)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        return _complain("interrupted; nothing is judged", INTERRUPTED)
+        return _complain("interrupted; there is no verdict", INTERRUPTED)
     _present(report, folder, as_json=options.json)
     return PASSED if report.verdict.passed else FAILED
 
@@ -65,30 +65,30 @@ def main(arguments: list[str] | None = None) -> int:
 async def _run(profile: Profile, url: str | None, folder: Path) -> Report:
     folder.mkdir(parents=True, exist_ok=True)
     async with _target(url, folder / "platform") as target:
-        judge_token = _token(profile, target, "load-judge", ADMIN_SCOPES)
-        await check_ready(target.url, judge_token)
-        _say(f"{profile.name}: {profile.description}")
-        _say(f"  {profile.duration_s} s, at most {profile.peak_users} users, on {target.url}")
+        admin_token = _token(profile, target, "load-verdict", ADMIN_SCOPES)
+        await check_ready(target.url, admin_token)
+        _log(f"{profile.name}: {profile.description}")
+        _log(f"  {profile.duration_s} s, at most {profile.peak_users} users, on {target.url}")
         started_at = datetime.now(UTC)
         results = await _unless_it_dies(
             drive(_plan(profile, target), target.url, folder, _ticker(profile)), target
         )
-        money = await settle(target.url, judge_token)
-        verdict = judge(profile, results, money)
+        money = await wait_until_idle(target.url, admin_token)
+        verdict = evaluate(profile, results, money)
         return Report(profile, target.url, started_at, results, money, verdict)
 
 
 def _target(url: str | None, folder: Path) -> AbstractAsyncContextManager[Target]:
     """Give the service at `url`, or one of our own whose logs stay in `folder`."""
     if url is not None:
-        return _theirs(url.rstrip("/"))
+        return _existing(url.rstrip("/"))
     from loadtest.own import own_platform  # noqa: PLC0415  what it needs, Windows hasn't got
 
     return own_platform(folder, _report_part)
 
 
 @asynccontextmanager
-async def _theirs(url: str) -> AsyncIterator[Target]:
+async def _existing(url: str) -> AsyncIterator[Target]:
     yield Target(url, token.find_secret(os.environ, token.DEV_FOLDER))
 
 
@@ -108,7 +108,7 @@ async def _unless_it_dies(work: Coroutine[Any, Any, Results], target: Target) ->
         await asyncio.gather(working, dying, return_exceptions=True)
 
 
-async def _cancelled_by_sigterm(work: Coroutine[Any, Any, Report]) -> Report:
+async def _canceled_by_sigterm(work: Coroutine[Any, Any, Report]) -> Report:
     """Let SIGTERM unwind the run as Ctrl-C does, so that no process is left behind."""
     task = asyncio.ensure_future(work)
     with suppress(NotImplementedError):  # there are no signals on Windows
@@ -147,23 +147,23 @@ def _present(report: Report, folder: Path, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report.document(), indent=2))
         return
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    print(reporting.table(report.verdict, colour=colour))
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    print(reporting.table(report.verdict, color=color))
     print(f"  {report.results.total.count} requests, {report.results.throughput:.1f} a second")
     print(f"  {html_file}\n  {json_file}")
 
 
 def _report_part(part: str, seconds: float, where: str) -> None:
-    _say(f"  {part:<12}{seconds:6.2f} s  {where}")
+    _log(f"  {part:<12}{seconds:6.2f} s  {where}")
 
 
-def _say(line: str) -> None:
-    """Tell people what happens; stdout is for the result."""
+def _log(line: str) -> None:
+    """Print progress; stdout is for the result."""
     print(line, file=sys.stderr)
 
 
 def _complain(error: object, code: int) -> int:
-    _say(f"loadtest: {error}")
+    _log(f"loadtest: {error}")
     return code
 
 

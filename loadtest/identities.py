@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 GAMES: Final = tuple(f"game-{number}" for number in range(1, 501))
-"""The games that the simulated catalogue sells."""
+"""The games that the simulated catalog sells."""
 
 
 class NoIdentityLeftError(Exception):
@@ -33,20 +33,20 @@ class Identity:
 
 
 class IdentityPool:
-    """The people who are not in the shop right now."""
+    """The identities that no virtual user has."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
         self._waiting = deque(Identity(token) for token in tokens)
 
     def take(self) -> Identity:
-        """Return somebody who is nobody else's now; raise NoIdentityLeftError."""
+        """Return an identity that nobody uses; raise NoIdentityLeftError."""
         if not self._waiting:
             raise NoIdentityLeftError(
                 "every identity is in use or owns every game; raise IDENTITIES_A_USER"
             )
         return self._waiting.popleft()
 
-    def give_back(self, identity: Identity) -> None:
-        """Let somebody else be this person, unless there is no game left to buy."""
+    def release(self, identity: Identity) -> None:
+        """Make the identity available, unless it has no game left to buy."""
         if identity.unowned:
             self._waiting.append(identity)

@@ -25,13 +25,13 @@ CREATED: Final = (201,)
 CREATED_OR_UNDER_WAY: Final = (201, 202)
 OK: Final = (200,)
 PAID_OR_UNDER_WAY: Final = ("succeeded", "processing", "unknown")
-"""Of a payment; one that is under way is settled later, and the books tell whether rightly."""
+"""Of a payment; one under way gets its outcome later, and the money checks cover it."""
 PAID: Final = ("paid", "fulfilled")
 """Of an order."""
 
 
 def add_arguments(parser: Any) -> None:
-    """Take what `python -m loadtest` hands over."""
+    """Add the arguments that `python -m loadtest` passes."""
     parser.add_argument("--plan-file", type=Path, required=True)
     parser.add_argument("--result-file", type=Path, required=True)
 
@@ -64,18 +64,18 @@ def write_result(environment: Any, **_: Any) -> None:
 
 
 class Visitor(FastHttpUser):  # type: ignore[misc]  # locust is not typed strictly
-    """Somebody in the shop."""
+    """A virtual user of the shop."""
 
     connection_timeout = 5.0  # on loopback or in a cluster; beyond it the server accepts no more
     network_timeout = 20.0  # above the service's own request timeout of 15 s
 
     def on_start(self) -> None:
-        """Come in as somebody."""
+        """Take an identity."""
         self.identity: Identity = self.environment.identities.take()
 
     def on_stop(self) -> None:
-        """Leave."""
-        self.environment.identities.give_back(self.identity)
+        """Release the identity."""
+        self.environment.identities.release(self.identity)
 
     def complete_payment(self) -> None:
         """Order a game, pay, and look at the order."""
@@ -105,7 +105,7 @@ class Visitor(FastHttpUser):  # type: ignore[misc]  # locust is not typed strict
             self._read_order(self.identity.last_order_id)
 
     def cancel(self) -> None:
-        """Order a game and think again."""
+        """Order a game and cancel the order."""
         self._begin(Task.CANCEL)
         order = self._create_order()
         if order is None:

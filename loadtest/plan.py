@@ -1,4 +1,4 @@
-"""What `python -m loadtest` hands to the load generator: the profile and the people."""
+"""What `python -m loadtest` passes to the load generator: the profile and the tokens."""
 
 from dataclasses import dataclass
 from pathlib import Path

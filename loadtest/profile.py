@@ -1,4 +1,4 @@
-"""What the load is: the mix of a shop's evening, and how many people take part when. Pure data."""
+"""Load profiles: the mix of tasks, and the number of users over time."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,7 +51,7 @@ class Profile:
 
 SMOKE: Final = Profile(
     "smoke",
-    "A minute with few users: does the whole path hold at all?",
+    "A minute with few users: does the whole path work?",
     (Phase(5, 15), Phase(20, 35), Phase(5, 10)),
     (0.5, 1.5),
 )

@@ -89,21 +89,21 @@ class Report:
         return sorted(self.verdict.checks, key=lambda check: check.passed)
 
 
-def table(verdict: Verdict, *, colour: bool) -> str:
+def table(verdict: Verdict, *, color: bool) -> str:
     """Return the verdict as lines of text."""
     width = max((len(check.name) for check in verdict.checks), default=0)
     wanted = max((len(check.wanted) for check in verdict.checks), default=0)
     lines = [
-        f"  {_painted(passed=check.passed, colour=colour)}  {check.name:<{width}}  "
+        f"  {_painted(passed=check.passed, color=color)}  {check.name:<{width}}  "
         f"{check.wanted:<{wanted}}  {check.measured}"
         for check in verdict.checks
     ]
-    return "\n".join((*lines, f"  {_painted(passed=verdict.passed, colour=colour)}  verdict"))
+    return "\n".join((*lines, f"  {_painted(passed=verdict.passed, color=color)}  verdict"))
 
 
-def _painted(*, passed: bool, colour: bool) -> str:
+def _painted(*, passed: bool, color: bool) -> str:
     word = _word(passed=passed)
-    return f"{GREEN if passed else RED}{word}{PLAIN}" if colour else word
+    return f"{GREEN if passed else RED}{word}{PLAIN}" if color else word
 
 
 def _word(*, passed: bool) -> str:

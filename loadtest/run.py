@@ -19,15 +19,15 @@ IDENTITIES_A_USER: Final = 2
 
 START_TIMEOUT_S: Final = 30.0  # importing locust and gevent on a busy machine, both ends of the run
 FINISH_TIMEOUT_S: Final = 20  # the slowest request that a user may still wait for at the end
-SETTLE_TIMEOUT_S: Final = 120.0  # a full outbox drains in seconds; an unknown outcome takes more
-SETTLE_POLL_S: Final = 0.5  # as often as the workers look
+IDLE_TIMEOUT_S: Final = 120.0  # a full outbox drains in seconds; an unknown outcome takes more
+IDLE_POLL_S: Final = 0.5  # as often as the workers poll
 ANSWER_TIMEOUT_S: Final = 15.0  # the invariants read whole tables after a long run
 TICK_S: Final = 1.0
 LAST_LINES: Final = 12
 
 
 class SetUpError(Exception):
-    """The load could not be applied, so there is nothing to judge; the message says why."""
+    """The load could not be applied, so there are no results; the message says why."""
 
 
 class TargetDiedError(Exception):
@@ -87,26 +87,26 @@ async def check_ready(url: str, admin_token: str) -> None:
     if status != 200:  # noqa: PLR2004  the answer of a service that is ready
         raise SetUpError(f"{url}/health/ready answers {status}; wait until the service is ready")
     async with _session() as session:
-        await _books(session, url, admin_token)
+        await _read_money(session, url, admin_token)
 
 
-async def settle(url: str, admin_token: str) -> Money:
-    """Wait, for a while, until nothing is pending; return the books as they are then."""
-    deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT_S
+async def wait_until_idle(url: str, admin_token: str) -> Money:
+    """Wait, for a while, until nothing is pending; return the money checks."""
+    deadline = asyncio.get_running_loop().time() + IDLE_TIMEOUT_S
     async with _session() as session:
         while True:
-            money = await _books(session, url, admin_token)
+            money = await _read_money(session, url, admin_token)
             late = asyncio.get_running_loop().time() > deadline
             if late or not any(money.pending.values()):
                 return money
-            await asyncio.sleep(SETTLE_POLL_S)  # there is no event to wait for across HTTP
+            await asyncio.sleep(IDLE_POLL_S)  # there is no event to wait for across HTTP
 
 
 def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S))
 
 
-async def _books(session: aiohttp.ClientSession, url: str, admin_token: str) -> Money:
+async def _read_money(session: aiohttp.ClientSession, url: str, admin_token: str) -> Money:
     headers = {"Authorization": f"Bearer {admin_token}"}
     try:
         async with session.get(f"{url}/v1/admin/invariants", headers=headers) as answer:
@@ -114,15 +114,15 @@ async def _books(session: aiohttp.ClientSession, url: str, admin_token: str) -> 
             if answer.status == 200:  # noqa: PLR2004  the only success of a GET here
                 return Money(body["invariants"], body["pending"])
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise SetUpError(f"the books at {url} cannot be read: {_reason(error)}") from error
+        raise SetUpError(f"the invariants at {url} cannot be read: {_reason(error)}") from error
     raise SetUpError(
-        f"the books at {url} are not shown: {answer.status} {body.get('code', '')}; "
+        f"the invariants at {url} are not shown: {answer.status} {body.get('code', '')}; "
         "does the service accept our tokens (JWT_SECRET)?"
     )
 
 
 def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__  # a TimeoutError says nothing of itself
+    return str(error) or type(error).__name__  # a TimeoutError has no text
 
 
 def _command(url: str, plan_file: Path, result_file: Path) -> list[str]:
@@ -130,13 +130,13 @@ def _command(url: str, plan_file: Path, result_file: Path) -> list[str]:
         *(sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE)),
         *("--headless", "--only-summary", "--host", url),
         *("--stop-timeout", str(FINISH_TIMEOUT_S)),
-        *("--exit-code-on-error", "0"),  # failed requests are for the verdict to judge
+        *("--exit-code-on-error", "0"),  # failed requests are for the verdict
         *("--plan-file", str(plan_file), "--result-file", str(result_file)),
     ]
 
 
 async def _watch(process: asyncio.subprocess.Process, limit_s: float, progress: Progress) -> None:
-    """Wait until locust ends; past the limit, or when we are cancelled, end it."""
+    """Wait until locust ends; past the limit, or when we are canceled, end it."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     ending = asyncio.create_task(process.wait())

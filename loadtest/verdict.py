@@ -12,7 +12,7 @@ from service.slo import LOAD_ERROR_RATIO, LOAD_P95_S
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """The service's own books after the run: GET /v1/admin/invariants."""
+    """The money invariants and what is pending after the run: GET /v1/admin/invariants."""
 
     invariants: Mapping[str, int]
     pending: Mapping[str, int]
@@ -40,10 +40,10 @@ class Verdict:
         return bool(self.checks) and all(check.passed for check in self.checks)
 
 
-def judge(profile: Profile, results: Results, money: Money) -> Verdict:
+def evaluate(profile: Profile, results: Results, money: Money) -> Verdict:
     """Return the verdict on a run of `profile`."""
     return Verdict(
-        (*_load(profile, results), *_mix(results.tasks), *_speed(results), *_books(money))
+        (*_load(profile, results), *_mix(results.tasks), *_speed(results), *_money(money))
     )
 
 
@@ -102,7 +102,7 @@ def _p95(name: str, seconds: float) -> Check:
     return Check(name, f"below {LOAD_P95_S * 1000:.0f} ms", measured, passed)
 
 
-def _books(money: Money) -> tuple[Check, ...]:
+def _money(money: Money) -> tuple[Check, ...]:
     pending = [
         Check(f"left over: {name.replace('_', ' ')}", "0", f"{count}", count == 0)
         for name, count in sorted(money.pending.items())

@@ -2,8 +2,9 @@
 
     python -m scripts.prose [FILE …]
 
-Reads README.md, CONTRIBUTING.md, docs/ and the texts of the API's document. Code is left out, as
-are the reference pages, whose texts come from the code. Exit codes: 0 nothing found, 1 findings.
+Reads README.md, CONTRIBUTING.md, CHANGELOG.md, docs/ and the texts of the API's document. Code is
+left out, as are the reference pages, whose texts come from the code.
+Exit codes: 0 nothing found, 1 findings.
 """
 
 import re
@@ -97,7 +98,7 @@ def texts(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 def pages() -> Iterator[Path]:
     """Yield the pages that people write."""
-    yield from (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
+    yield from (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
     yield from (p for p in sorted((ROOT / "docs").rglob("*.md")) if GENERATED not in p.parents)
 
 

@@ -1,4 +1,4 @@
-"""The world outside the payment service: a payment provider, the Library and the Game Catalog.
+"""Simulated third parties: a payment provider, the Library and the Game Catalog.
 
 One process, in memory. Its faults can be scripted over /control.
 """

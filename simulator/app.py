@@ -20,7 +20,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_app(config: Config) -> web.Application:
     """Return the application; everything that it knows is in its memory."""
-    world = control.World(Records(config.max_records), config.hook)
+    simulation = control.Simulation(Records(config.max_records), config.hook)
     app = web.Application(
         middlewares=[
             refusals,
@@ -30,16 +30,16 @@ def make_app(config: Config) -> web.Application:
         ],
         client_max_size=MAX_BODY_BYTES,
     )
-    app.add_routes(provider.routes(world.provider, world.faults))
-    app.add_routes(disputes.routes(world.provider, world.faults))
-    app.add_routes(library.routes(world.library, world.faults))
-    app.add_routes(catalog.routes(world.games, world.faults))
-    app.add_routes(control.routes(world))
+    app.add_routes(provider.routes(simulation.provider, simulation.faults))
+    app.add_routes(disputes.routes(simulation.provider, simulation.faults))
+    app.add_routes(library.routes(simulation.library, simulation.faults))
+    app.add_routes(catalog.routes(simulation.games, simulation.faults))
+    app.add_routes(control.routes(simulation))
     app.add_routes([web.get("/health/ready", healthy)])
 
     async def release_everything(_: web.Application) -> None:
-        world.faults.close()
-        await world.webhooks.close()
+        simulation.faults.close()
+        await simulation.webhooks.close()
 
     app.on_shutdown.append(release_everything)
     return app

@@ -1,4 +1,4 @@
-"""The strings behind the scene: set faults, look at the state, wait for events. Loopback only."""
+"""The /control URLs: set faults, read the state, wait for events. Loopback only."""
 
 from enum import StrEnum
 from ipaddress import ip_address
@@ -62,7 +62,7 @@ class AwaitRecords(msgspec.Struct, forbid_unknown_fields=True):
     timeout_s: Patience = 10.0
 
 
-class World:
+class Simulation:
     """Everything that /control can see."""
 
     def __init__(self, records: Records, hook: Hook) -> None:
@@ -74,7 +74,7 @@ class World:
         self.games = Games()
 
     def counts(self) -> dict[str, int]:
-        """Return how many records there are: grants that hold, webhooks that were taken."""
+        """Return how many records there are: valid grants, delivered webhooks."""
         revoked = sum(grant.revoked for grant in self.library.grants.values())
         return {
             What.CHARGES: len(self.provider.charges),
@@ -102,9 +102,9 @@ async def loopback_only(request: web.Request, handler: Handler) -> web.StreamRes
     return await handler(request)
 
 
-def routes(world: World) -> list[web.RouteDef]:
+def routes(simulation: Simulation) -> list[web.RouteDef]:
     """Return the control URL table."""
-    handlers = Control(world)
+    handlers = Control(simulation)
     return [
         web.get(f"{PREFIX}/faults", handlers.list_faults),
         web.post(f"{PREFIX}/faults", handlers.add_fault),
@@ -129,26 +129,26 @@ def routes(world: World) -> list[web.RouteDef]:
 class Control:
     """The handlers of /control."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
 
     async def list_faults(self, _: web.Request) -> web.Response:
-        return reply({"faults": self._world.faults.active})
+        return reply({"faults": self._simulation.faults.active})
 
     async def add_fault(self, request: web.Request) -> web.Response:
         fault = await read(request, Fault)
-        self._world.faults.add(fault)
+        self._simulation.faults.add(fault)
         return reply(fault, 201)
 
     async def clear_faults(self, _: web.Request) -> web.Response:
-        removed = len(self._world.faults.active)
-        self._world.faults.active.clear()
+        removed = len(self._simulation.faults.active)
+        self._simulation.faults.active.clear()
         return reply({"removed": removed})
 
     async def await_held(self, request: web.Request) -> web.Response:
         wanted = query(request, AwaitHeld)
-        faults = self._world.faults
-        if not await self._world.records.until(
+        faults = self._simulation.faults
+        if not await self._simulation.records.until(
             lambda: len(faults.held(wanted.target)) >= wanted.count, wanted.timeout_s
         ):
             held = len(faults.held(wanted.target))
@@ -159,12 +159,12 @@ class Control:
 
     async def release(self, request: web.Request) -> web.Response:
         which = await read(request, Which)
-        return reply({"released": self._world.faults.release(which.target)})
+        return reply({"released": self._simulation.faults.release(which.target)})
 
     async def await_records(self, request: web.Request) -> web.Response:
         wanted = query(request, AwaitRecords)
-        counts = self._world.counts
-        if not await self._world.records.until(
+        counts = self._simulation.counts
+        if not await self._simulation.records.until(
             lambda: counts()[wanted.what] >= wanted.count, wanted.timeout_s
         ):
             raise RefusalError(
@@ -176,62 +176,67 @@ class Control:
         return reply({"counts": counts()})
 
     async def state(self, _: web.Request) -> web.Response:
-        world = self._world
+        simulation = self._simulation
         return reply(
             {
-                "counts": world.counts(),
-                "charges": list(world.provider.charges.values()),
-                "refunds": list(world.provider.refunds.values()),
-                "disputes": list(world.provider.disputes.disputes.values()),
-                "warnings": list(world.provider.disputes.warnings.values()),
-                "grants": list(world.library.grants.values()),
+                "counts": simulation.counts(),
+                "charges": list(simulation.provider.charges.values()),
+                "refunds": list(simulation.provider.refunds.values()),
+                "disputes": list(simulation.provider.disputes.disputes.values()),
+                "warnings": list(simulation.provider.disputes.warnings.values()),
+                "grants": list(simulation.library.grants.values()),
             }
         )
 
     async def complete(self, request: web.Request) -> web.Response:
-        books = self._world.provider
-        charge, end = books.charge(request.match_info["id"]), await read(request, Completion)
-        return reply(books.complete(charge, end))
+        provider = self._simulation.provider
+        charge, end = provider.charge(request.match_info["id"]), await read(request, Completion)
+        return reply(provider.complete(charge, end))
 
     async def capture(self, request: web.Request) -> web.Response:
         """Capture in the provider's dashboard: nobody asked for it through the API."""
-        books = self._world.provider
-        charge, body = books.charge(request.match_info["id"]), await read(request, Capture)
-        return reply(books.capture(charge, body.amount))
+        provider = self._simulation.provider
+        charge, body = provider.charge(request.match_info["id"]), await read(request, Capture)
+        return reply(provider.capture(charge, body.amount))
 
     async def refund(self, request: web.Request) -> web.Response:
         """Refund in the provider's dashboard; without an amount all that is left."""
-        books = self._world.provider
-        charge, body = books.charge(request.match_info["id"]), await read(request, DashboardRefund)
+        provider = self._simulation.provider
+        charge, body = (
+            provider.charge(request.match_info["id"]),
+            await read(request, DashboardRefund),
+        )
         amount = body.amount or charge.amount_captured - charge.amount_refunded
-        return reply(books.refund(charge, amount, body.key or f"dashboard_{uuid4().hex}"), 201)
+        return reply(provider.refund(charge, amount, body.key or f"dashboard_{uuid4().hex}"), 201)
 
     async def fail_charge(self, request: web.Request) -> web.Response:
-        books = self._world.provider
-        charge, why = books.charge(request.match_info["id"]), await read(request, Failure)
-        return reply(books.fail(charge, why.failure_code))
+        provider = self._simulation.provider
+        charge, why = provider.charge(request.match_info["id"]), await read(request, Failure)
+        return reply(provider.fail(charge, why.failure_code))
 
     async def fail_refund(self, request: web.Request) -> web.Response:
-        books = self._world.provider
-        refund, why = books.refund_of(request.match_info["id"]), await read(request, Failure)
-        return reply(books.fail_refund(refund, why.failure_code))
+        provider = self._simulation.provider
+        refund, why = provider.refund_of(request.match_info["id"]), await read(request, Failure)
+        return reply(provider.fail_refund(refund, why.failure_code))
 
     async def age(self, request: web.Request) -> web.Response:
-        books = self._world.provider
-        return reply(books.age(books.charge(request.match_info["id"]), await read(request, Ageing)))
+        provider = self._simulation.provider
+        return reply(
+            provider.age(provider.charge(request.match_info["id"]), await read(request, Ageing))
+        )
 
     async def webhooks(self, _: web.Request) -> web.Response:
-        return reply(self._world.webhooks.state())
+        return reply(self._simulation.webhooks.state())
 
     async def send_webhooks(self, request: web.Request) -> web.Response:
-        self._world.webhooks.hook = await read(request, Hook)
-        return reply(self._world.webhooks.state())
+        self._simulation.webhooks.hook = await read(request, Hook)
+        return reply(self._simulation.webhooks.state())
 
     async def add_game(self, request: web.Request) -> web.Response:
         game = await read(request, Game)
-        self._world.games.add(game)
+        self._simulation.games.add(game)
         return reply(game, 201)
 
     async def reset(self, _: web.Request) -> web.Response:
-        self._world.reset()
-        return reply({"counts": self._world.counts()})
+        self._simulation.reset()
+        return reply({"counts": self._simulation.counts()})

@@ -1,4 +1,4 @@
-"""SimPay's disputes and warnings of fraud: a person at the strings plays the buyer's bank."""
+"""SimPay's disputes and warnings of fraud; /control acts as the buyer's bank."""
 
 import time
 from collections.abc import Callable
@@ -76,7 +76,7 @@ class DisputeFilter(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Disputes:
-    """The disputes and warnings of all charges; every change is told by webhook."""
+    """The disputes and warnings of all charges; every change sends a webhook."""
 
     def __init__(self, records: Records, webhooks: Webhooks) -> None:
         self._records = records
@@ -98,7 +98,7 @@ class Disputes:
         self.warnings: dict[str, FraudWarning] = {}
 
     def withholds(self, charge_id: str) -> bool:
-        """Tell whether a bank has a charge's money, or may still get it."""
+        """Return whether a bank has a charge's money, or may still get it."""
         return any(
             dispute.charge == charge_id
             and dispute.status in ("needs_response", "under_review", "lost")
@@ -128,14 +128,14 @@ class Disputes:
                 self._webhooks.announce("fraud_warning.updated", warning)
         if not new.inquiry:
             dispute.withdrawn = dispute.amount
-        return self._told(dispute, "created")
+        return self._announce(dispute, "created")
 
     def change(self, dispute_id: str, action: str) -> Dispute:
         """Let the bank, or whoever answers it, do something."""
         dispute = self.dispute(dispute_id)
         if action not in self.actions:
             raise RefusalError(404, "action_unknown", f"one of {', '.join(self.actions)}")
-        return self._told(dispute, self.actions[action](dispute))
+        return self._announce(dispute, self.actions[action](dispute))
 
     def warn(self, charge: "Charge", new: NewWarning) -> FraudWarning:
         """Let a card's network suspect fraud."""
@@ -186,7 +186,7 @@ class Disputes:
         dispute.reinstated = dispute.withdrawn
         return "funds_reinstated"
 
-    def _told(self, dispute: Dispute, what: str) -> Dispute:
+    def _announce(self, dispute: Dispute, what: str) -> Dispute:
         self._webhooks.announce(f"dispute.{what}", dispute)
         self._records.changed()
         return dispute
@@ -200,9 +200,9 @@ def _to(status: str) -> Callable[[Dispute], str]:
     return act
 
 
-def routes(books: "SimPay", faults: Faults) -> list[web.RouteDef]:
-    """Return the URL tables of the provider's disputes and of who plays the bank."""
-    answer = Handlers(books)
+def routes(provider: "SimPay", faults: Faults) -> list[web.RouteDef]:
+    """Return the URL tables of the provider's disputes and of the simulated bank."""
+    answer = Handlers(provider)
     finds, lists = failing(faults, Target.DISPUTE), failing(faults, Target.LIST)
     return [
         web.get(f"{PREFIX}/disputes", lists(answer.find)),
@@ -217,26 +217,26 @@ def routes(books: "SimPay", faults: Faults) -> list[web.RouteDef]:
 class Handlers:
     """The provider's side of each request, and the bank's."""
 
-    def __init__(self, books: "SimPay") -> None:
-        self._books = books
+    def __init__(self, provider: "SimPay") -> None:
+        self._provider = provider
 
     async def find(self, request: web.Request) -> web.Response:
-        return reply(self._books.disputes.find(query(request, DisputeFilter)))
+        return reply(self._provider.disputes.find(query(request, DisputeFilter)))
 
     async def get(self, request: web.Request) -> web.Response:
-        return reply(self._books.disputes.dispute(request.match_info["id"]))
+        return reply(self._provider.disputes.dispute(request.match_info["id"]))
 
     async def get_warning(self, request: web.Request) -> web.Response:
-        return reply(self._books.disputes.warning(request.match_info["id"]))
+        return reply(self._provider.disputes.warning(request.match_info["id"]))
 
     async def open(self, request: web.Request) -> web.Response:
-        charge = self._books.charge(request.match_info["id"])
-        return reply(self._books.disputes.open(charge, await read(request, NewDispute)))
+        charge = self._provider.charge(request.match_info["id"])
+        return reply(self._provider.disputes.open(charge, await read(request, NewDispute)))
 
     async def warn(self, request: web.Request) -> web.Response:
-        charge = self._books.charge(request.match_info["id"])
-        return reply(self._books.disputes.warn(charge, await read(request, NewWarning)))
+        charge = self._provider.charge(request.match_info["id"])
+        return reply(self._provider.disputes.warn(charge, await read(request, NewWarning)))
 
     async def change(self, request: web.Request) -> web.Response:
         found = request.match_info
-        return reply(self._books.disputes.change(found["id"], found["action"]))
+        return reply(self._provider.disputes.change(found["id"], found["action"]))

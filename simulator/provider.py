@@ -40,7 +40,7 @@ OUTCOMES: Final[dict[str, tuple[str | None, str | None]]] = {
 
 
 class SimPay:
-    """The provider's books; every change is told by webhook."""
+    """The provider's provider; every change is told by webhook."""
 
     def __init__(self, records: Records, webhooks: Webhooks) -> None:
         self._records = records
@@ -99,7 +99,7 @@ class SimPay:
         return self._changed(charge)
 
     def capture(self, charge: Charge, amount: int | None) -> Charge:
-        """Take the authorized money, or a part of it; the rest is let go."""
+        """Capture the authorized money, or a part of it; the rest is released."""
         if charge.status != "authorized":
             raise RefusalError(409, "charge_not_capturable", f"the charge is {charge.status}")
         if (amount or charge.amount) > charge.amount:
@@ -108,7 +108,7 @@ class SimPay:
         return self._changed(charge)
 
     def cancel(self, charge: Charge) -> Charge:
-        """Let an uncaptured charge go."""
+        """Release an uncaptured charge."""
         if charge.status not in ("authorized", "requires_action"):
             raise RefusalError(409, "charge_not_cancelable", f"the charge is {charge.status}")
         charge.status = "canceled"
@@ -131,7 +131,7 @@ class SimPay:
         return self._changed(charge)
 
     def refund(self, charge: Charge, amount: int, key: str) -> Refund:
-        """Give captured money back."""
+        """Refund captured money."""
         if self.disputes.withholds(charge.id):
             raise RefusalError(409, "charge_disputed", "the buyer's bank has the money")
         left = charge.amount_captured - charge.amount_refunded
@@ -244,13 +244,13 @@ class SimPay:
 
 
 def _find_or_list(request: web.Request) -> Target:
-    """Tell a look-up of one charge from a walk through all of them."""
+    """Return the target of a look-up of one charge, or of a list."""
     return Target.FIND if "idempotency_key" in request.query else Target.LIST
 
 
-def routes(books: SimPay, faults: Faults) -> list[web.RouteDef]:
+def routes(provider: SimPay, faults: Faults) -> list[web.RouteDef]:
     """Return the provider's URL table."""
-    answer, charge = Handlers(books), f"{PREFIX}/charges/{{id}}"
+    answer, charge = Handlers(provider), f"{PREFIX}/charges/{{id}}"
 
     def failing_at(target: Target | Callable[[web.Request], Target]) -> Decorator:
         return failing(faults, target)
@@ -270,46 +270,48 @@ def routes(books: SimPay, faults: Faults) -> list[web.RouteDef]:
 class Handlers:
     """The provider's side of each request."""
 
-    def __init__(self, books: SimPay) -> None:
-        self._books = books
+    def __init__(self, provider: SimPay) -> None:
+        self._provider = provider
 
     async def create(self, request: web.Request) -> web.Response:
         order = await read(request, NewCharge)
-        return await self._once(request, order, lambda key: self._books.create(order, key))
+        return await self._once(request, order, lambda key: self._provider.create(order, key))
 
     async def capture(self, request: web.Request) -> web.Response:
         charge, body = self._charge(request), await read(request, Capture)
-        return await self._once(request, body, lambda _: self._books.capture(charge, body.amount))
+        return await self._once(
+            request, body, lambda _: self._provider.capture(charge, body.amount)
+        )
 
     async def cancel(self, request: web.Request) -> web.Response:
         charge, body = self._charge(request), await read(request, Nothing)
-        return await self._once(request, body, lambda _: self._books.cancel(charge))
+        return await self._once(request, body, lambda _: self._provider.cancel(charge))
 
     async def refund(self, request: web.Request) -> web.Response:
         charge, body = self._charge(request), await read(request, NewRefund)
         return await self._once(
-            request, body, lambda key: self._books.refund(charge, body.amount, key)
+            request, body, lambda key: self._provider.refund(charge, body.amount, key)
         )
 
     async def find_charges(self, request: web.Request) -> web.Response:
-        return reply(self._books.find_charges(query(request, ChargeFilter)))
+        return reply(self._provider.find_charges(query(request, ChargeFilter)))
 
     async def get_charge(self, request: web.Request) -> web.Response:
         return reply(self._charge(request))
 
     async def find_changes(self, request: web.Request) -> web.Response:
-        return reply(self._books.find_changes(query(request, ChangeFilter)))
+        return reply(self._provider.find_changes(query(request, ChangeFilter)))
 
     async def find_refunds(self, request: web.Request) -> web.Response:
-        return reply(self._books.find_refunds(query(request, RefundFilter)))
+        return reply(self._provider.find_refunds(query(request, RefundFilter)))
 
     def _charge(self, request: web.Request) -> Charge:
-        return self._books.charge(request.match_info["id"])
+        return self._provider.charge(request.match_info["id"])
 
     async def _once(
         self, request: web.Request, body: Any, act: Callable[[str], Charge | Refund]
     ) -> web.Response:
         key = idempotency_key(request)
-        made, replayed = self._books.once(key, request.path, body, lambda: act(key))
-        await self._books.webhooks.send_urgent()
+        made, replayed = self._provider.once(key, request.path, body, lambda: act(key))
+        await self._provider.webhooks.send_urgent()
         return reply(made, replayed=replayed)

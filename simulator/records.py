@@ -1,4 +1,4 @@
-"""What the simulator remembers, and for how much of it there is room."""
+"""The bound on records, and waiting for changes of them."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ DEFAULT_MAX_RECORDS: Final = 250_000
 
 
 class Records:
-    """The bound on every kind of record, and the news that one was added or changed."""
+    """The bound on every kind of record, and a signal when one is added or changed."""
 
     def __init__(self, limit: int = DEFAULT_MAX_RECORDS) -> None:
         self.limit = limit
@@ -29,7 +29,7 @@ class Records:
             )
 
     def changed(self) -> None:
-        """Tell those who wait."""
+        """Wake those who wait."""
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)

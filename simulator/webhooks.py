@@ -1,4 +1,4 @@
-"""The provider's webhooks: every change of a charge or a refund is told to one URL, signed.
+"""The provider's webhooks: every change of a charge or a refund is sent to one URL, signed.
 
 Like a real provider's they come at least once, in no promised order, and again until they are
 acknowledged. Faults make them worse. The signature is Stripe's scheme (header `Stripe-Signature`).
@@ -21,7 +21,7 @@ from simulator.records import Records
 from simulator.replies import encode
 
 HEADER: Final = "Stripe-Signature"
-LANES: Final = 8
+SENDERS: Final = 8
 """Deliveries at a time: a provider opens several connections too."""
 
 MAX_QUEUE: Final = 20_000
@@ -63,12 +63,12 @@ class Webhooks:
         self._faults = faults
         self._first = hook
         self._session: aiohttp.ClientSession | None = None
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._senders: set[asyncio.Task[None]] = set()
         self._queue: deque[tuple[Delivery, Fault | None]] = deque()
         self.reset()
 
     def reset(self) -> None:
-        """Forget what waits and what was sent, and send to where it was first said."""
+        """Forget what waits and what was sent; send to the configured hook again."""
         self.hook = self._first
         self.log: deque[Delivery] = deque(maxlen=MAX_LOG)
         self.delivered = 0
@@ -78,7 +78,7 @@ class Webhooks:
         self._urgent: list[Delivery] = []
 
     def announce(self, kind: str, record: msgspec.Struct) -> None:
-        """Tell of a change: the record as it is now is what the event holds."""
+        """Send an event that holds the record as it is now."""
         if not self.hook.url:
             return
         fault = self._faults.take(Target.WEBHOOK)
@@ -115,9 +115,9 @@ class Webhooks:
     async def close(self) -> None:
         """Stop at once; what waits is lost."""
         self._queue.clear()
-        for lane in self._lanes:
-            lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
+        for sender in self._senders:
+            sender.cancel()
+        await asyncio.gather(*self._senders, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 
@@ -136,10 +136,10 @@ class Webhooks:
             self.lost += 1
             return
         self._queue.append((delivery, fault))
-        if len(self._lanes) < LANES:
-            lane = asyncio.create_task(self._work())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+        if len(self._senders) < SENDERS:
+            sender = asyncio.create_task(self._work())
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
 
     def _send_late(self) -> None:
         late, self._late = self._late, []
@@ -150,12 +150,12 @@ class Webhooks:
         while self._queue:
             delivery, fault = self._queue.popleft()
             hook = self.hook
-            if await self._suffer(delivery, fault, hook):
+            if await self._apply_fault(delivery, fault, hook):
                 await self._deliver(delivery, hook)
             self._send_late()
 
-    async def _suffer(self, delivery: Delivery, fault: Fault | None, hook: Hook) -> bool:
-        """Let the fault happen; tell whether the delivery is to be made all the same."""
+    async def _apply_fault(self, delivery: Delivery, fault: Fault | None, hook: Hook) -> bool:
+        """Let the fault happen; return whether the delivery is still to be made."""
         match fault.kind if fault else None:
             case Kind.DELAY if fault:
                 await self._faults.pause(fault.delay_s)
@@ -169,7 +169,7 @@ class Webhooks:
     async def _deliver(self, delivery: Delivery, hook: Hook) -> None:
         for pause_s in (*PAUSES_S, 0.0):
             if hook is not self.hook:
-                return  # the world was reset meanwhile
+                return  # the simulation was reset meanwhile
             delivery.tries += 1
             delivery.status = await self._post(delivery, hook)
             if 200 <= delivery.status < 300:  # noqa: PLR2004  acknowledged

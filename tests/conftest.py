@@ -143,7 +143,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Run a Kubernetes control plane and a node that kwok plays.
+    """Run a Kubernetes control plane and a node that kwok simulates.
 
     Tests that use it are of the xdist group "kubernetes", so that one process runs them all.
     """

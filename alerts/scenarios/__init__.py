@@ -1,4 +1,4 @@
-"""When alerts fire and when they don't, as data; promtool decides whether it is so.
+"""When alerts fire and when they don't, as data for promtool.
 
 Written below `tests/` beside the rules, a file an area, for `promtool test rules`.
 """
@@ -18,7 +18,7 @@ INSTANCE: Final = "10.0.0.7:8080"
 
 STEP_S: Final = EVALUATION_INTERVAL_S
 SAMPLES: Final = 60
-"""Half an hour of samples, one each 30 s: longer than most windows and holds together."""
+"""Half an hour of samples, one each 30 s: longer than most windows and `for` together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Suite:
     name: str = ""
     interval: str = EVALUATION_INTERVAL
     needs: tuple[Area, ...] = ()
-    """Areas that record what this one looks at."""
+    """Areas that record series which this one reads."""
 
     @property
     def file(self) -> str:

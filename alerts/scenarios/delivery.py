@@ -7,13 +7,13 @@ from alerts.scenarios import WORKER_JOB, Firing, Scenario, Series, borders, coun
 from service import metric_catalog as m
 
 
-def told(metric: m.Metric, value: float) -> tuple[Series, ...]:
-    """Return a gauge of the database: the workers tell it, the API's own stays 0."""
+def gauge(metric: m.Metric, value: float) -> tuple[Series, ...]:
+    """Return a gauge of the database: the workers export it, the API's stays 0."""
     return (level(metric, value, job=WORKER_JOB), level(metric, 0))
 
 
 def deliveries(taken: float, refused: float, outcome: str = "refused") -> tuple[Series, ...]:
-    """Return webhooks a step, by what became of them."""
+    """Return webhooks a step, by outcome."""
     return (
         counted(m.WEBHOOK_REQUESTS, taken, provider="stripe", outcome="accepted"),
         counted(m.WEBHOOK_REQUESTS, refused, provider="stripe", outcome=outcome),
@@ -30,20 +30,20 @@ _PUT_OFF: Final = once(m.WEBHOOK_EVENTS, 9, job=WORKER_JOB, where=_STRIPE, outco
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *borders(
         rules.OUTBOX_LAGGING,
-        over=told(m.OUTBOX_LAG, 301),
-        under=told(m.OUTBOX_LAG, 300),
+        over=gauge(m.OUTBOX_LAG, 301),
+        under=gauge(m.OUTBOX_LAG, 300),
         value="5m 1s",
     ),
     *borders(
         rules.NOT_GRANTED,
-        over=told(m.PAID_NOT_GRANTED, 1),
-        under=told(m.PAID_NOT_GRANTED, 0),
+        over=gauge(m.PAID_NOT_GRANTED, 1),
+        under=gauge(m.PAID_NOT_GRANTED, 0),
         value="1",
     ),
     *borders(
         rules.MANY_NOT_GRANTED,
-        over=told(m.PAID_NOT_GRANTED, 21),
-        under=told(m.PAID_NOT_GRANTED, 20),
+        over=gauge(m.PAID_NOT_GRANTED, 21),
+        under=gauge(m.PAID_NOT_GRANTED, 20),
         value="21",
     ),
     Scenario(
@@ -57,8 +57,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     Scenario(rules.GIVEN_UP, "none", (counted(m.GRANTS_GIVEN_UP, 0, reason="overdue"),), "20m"),
     *borders(
         rules.INBOX_LAGGING,
-        over=told(m.WEBHOOK_INBOX_LAG, 61),
-        under=told(m.WEBHOOK_INBOX_LAG, 60),
+        over=gauge(m.WEBHOOK_INBOX_LAG, 61),
+        under=gauge(m.WEBHOOK_INBOX_LAG, 60),
         value="1m 1s",
     ),
     *borders(

@@ -1,4 +1,4 @@
-"""Scenarios of what merchants are told."""
+"""Scenarios of webhooks to merchants."""
 
 from typing import Final
 

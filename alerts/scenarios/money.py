@@ -1,4 +1,4 @@
-"""Scenarios of the books."""
+"""Scenarios of money."""
 
 from typing import Final
 
@@ -20,8 +20,10 @@ LONG: Final = 300
 """Steps: two and a half hours."""
 
 
-def told(metric: m.Metric, value: float, steps: int = SAMPLES, **labels: str) -> tuple[Series, ...]:
-    """Return a gauge of the database: the workers tell it, the API's own stays 0."""
+def gauge(
+    metric: m.Metric, value: float, steps: int = SAMPLES, **labels: str
+) -> tuple[Series, ...]:
+    """Return a gauge of the database: the workers export it, the API's stays 0."""
     return (
         level(metric, value, steps=steps, job=WORKER_JOB, where=labels),
         level(metric, 0, steps=steps, where=labels),
@@ -30,7 +32,7 @@ def told(metric: m.Metric, value: float, steps: int = SAMPLES, **labels: str) ->
 
 def run_at(moment: float) -> tuple[Series, ...]:
     """Return the time of the last run; the scenario starts at second 0, so most are before it."""
-    return told(m.RECONCILIATION_LAST_RUN, moment, 600)
+    return gauge(m.RECONCILIATION_LAST_RUN, moment, 600)
 
 
 _PROVIDER: Final = {"provider": "simulator"}
@@ -38,18 +40,18 @@ _PROVIDER: Final = {"provider": "simulator"}
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *borders(
         rules.INVARIANT_BROKEN,
-        over=told(m.INVARIANT_VIOLATIONS, 1, invariant="ledger_unbalanced"),
-        under=told(m.INVARIANT_VIOLATIONS, 0, invariant="ledger_unbalanced"),
+        over=gauge(m.INVARIANT_VIOLATIONS, 1, invariant="ledger_unbalanced"),
+        under=gauge(m.INVARIANT_VIOLATIONS, 0, invariant="ledger_unbalanced"),
         value="1",
         labels={"invariant": "ledger_unbalanced"},
     ),
     *borders(
         rules.DIFFERENCE,
         over=(
-            *told(m.RECONCILIATION_DIFFERENCES, 1, kind="duplicate_charge"),
-            *told(m.RECONCILIATION_DIFFERENCES, 0, kind="missing_here"),
+            *gauge(m.RECONCILIATION_DIFFERENCES, 1, kind="duplicate_charge"),
+            *gauge(m.RECONCILIATION_DIFFERENCES, 0, kind="missing_here"),
         ),
-        under=told(m.RECONCILIATION_DIFFERENCES, 0, kind="duplicate_charge"),
+        under=gauge(m.RECONCILIATION_DIFFERENCES, 0, kind="duplicate_charge"),
         value="1",
         labels={"kind": "duplicate_charge"},
     ),
@@ -75,27 +77,27 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     ),
     Scenario(rules.ORPHANS, "two", (once(m.ORPHAN_CAPTURES, 2, where=_PROVIDER),), "20m"),
     *borders(
-        rules.NOT_GIVEN_BACK,
-        over=told(m.ORPHANS_UNREFUNDED, 1, LONG, state="pending"),
+        rules.ORPHANS_PENDING,
+        over=gauge(m.ORPHANS_UNREFUNDED, 1, LONG, state="pending"),
         under=(
-            *told(m.ORPHANS_UNREFUNDED, 0, LONG, state="pending"),
-            *told(m.ORPHANS_UNREFUNDED, 1, LONG, state="review"),
+            *gauge(m.ORPHANS_UNREFUNDED, 0, LONG, state="pending"),
+            *gauge(m.ORPHANS_UNREFUNDED, 1, LONG, state="review"),
         ),
         value="1",
     ),
     *borders(
         rules.ORPHANS_IN_REVIEW,
-        over=told(m.ORPHANS_UNREFUNDED, 1, state="review"),
+        over=gauge(m.ORPHANS_UNREFUNDED, 1, state="review"),
         under=(
-            *told(m.ORPHANS_UNREFUNDED, 0, state="review"),
-            *told(m.ORPHANS_UNREFUNDED, 1, state="pending"),
+            *gauge(m.ORPHANS_UNREFUNDED, 0, state="review"),
+            *gauge(m.ORPHANS_UNREFUNDED, 1, state="pending"),
         ),
         value="1",
     ),
     *borders(
-        rules.REFUND_CAME_BACK,
-        over=told(m.REVERSALS_OPEN, 1),
-        under=told(m.REVERSALS_OPEN, 0),
+        rules.REFUND_REVERSED,
+        over=gauge(m.REVERSALS_OPEN, 1),
+        under=gauge(m.REVERSALS_OPEN, 0),
         value="1",
     ),
     Scenario(
@@ -116,8 +118,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     ),
     *borders(
         rules.TRAIL_BROKEN,
-        over=told(m.AUDIT_FAULTS, 1),
-        under=told(m.AUDIT_FAULTS, 0),
+        over=gauge(m.AUDIT_FAULTS, 1),
+        under=gauge(m.AUDIT_FAULTS, 0),
         value="1",
     ),
     *borders(
@@ -144,8 +146,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     ),
     *borders(
         rules.SEAL_LAGGING,
-        over=told(m.AUDIT_SEAL_LAG, 601),
-        under=told(m.AUDIT_SEAL_LAG, 600),
+        over=gauge(m.AUDIT_SEAL_LAG, 601),
+        under=gauge(m.AUDIT_SEAL_LAG, 600),
         value="10m 1s",
     ),
 )

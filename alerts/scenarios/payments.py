@@ -53,7 +53,7 @@ def latency(alert: Alert, *, limit: float, above: float, value: str) -> Iterator
 
 
 def of_status(metric: m.Metric, value: float, status: str) -> tuple[Series, ...]:
-    """Return a gauge of the database: the workers tell it, the API's own stays 0."""
+    """Return a gauge of the database: the workers export it, the API's stays 0."""
     return (
         level(metric, value, job=WORKER_JOB, status=status),
         level(metric, 0, status=status),

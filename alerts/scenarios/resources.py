@@ -33,7 +33,7 @@ MIB: Final = 2**20
 
 
 def limit(resource: str, value: float, unit: str, where: dict[str, str]) -> Series:
-    """Return a container's limit as kube-state-metrics tells it."""
+    """Return a container's limit as kube-state-metrics exports it."""
     return level(CONTAINER_LIMITS, value, job=_KSM, resource=resource, unit=unit, where=where)
 
 

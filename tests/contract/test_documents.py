@@ -1,4 +1,4 @@
-"""What the documents name is there: the tests that hold a behaviour, and the pages linked to."""
+"""The documents name tests and pages that exist."""
 
 import re
 from collections.abc import Iterator
@@ -9,12 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
-HELD = ("develop/resilience.md", "operate/security.md")
-"""The documents with a table of what is held, and by which test."""
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted(DOCS.rglob("*.md"))]
+WITH_GUARANTEES = ("develop/resilience.md", "operate/security.md")
+"""The documents with a table of guarantees and their tests."""
 
 NAMED = re.compile(r"`((?:[\w/]+/)?test_\w+\.py)(?:::(\w+))?`")
-TITLE = "## What is held, and by which test\n"
+TITLE = "## Guarantees and their tests\n"
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -39,12 +40,12 @@ def test_every_test_on_the_page_exists(page: Path) -> None:
     assert list(missing(page.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("name", HELD)
-def test_what_is_held_names_a_test_in_every_row(name: str) -> None:
+@pytest.mark.parametrize("name", WITH_GUARANTEES)
+def test_every_guarantee_names_a_test(name: str) -> None:
     _, _, after = (DOCS / name).read_text(encoding="utf-8").partition(TITLE)
     section, _, _ = after.partition("\n## ")
     rows = [line for line in section.splitlines() if line.startswith("| ")]
-    rows = [row for row in rows if row.casefold() != "| what is held | tests |"]
+    rows = [row for row in rows if row.casefold() != "| guarantee | tests |"]
     assert rows
     for row in rows:
         paths = [path for path, _ in NAMED.findall(row.rpartition(" | ")[2])]
@@ -61,6 +62,23 @@ def test_a_test_that_is_not_there_is_noticed() -> None:
         "no_folder/test_documents.py::",
         "test_gone.py::",
     ]
+
+
+RECORD = re.compile(r"# (\d+)\. (.+)\n\n- Status: (.+)\n- Date: \d{4}-\d\d-\d\d\n")
+SECTIONS = ["Context", "Decision", "Consequences"]
+
+
+def test_every_decision_has_the_templates_form_and_a_line_in_the_index() -> None:
+    index = (DOCS / "adr" / "README.md").read_text(encoding="utf-8")
+    paths = sorted((DOCS / "adr").glob("0*.md"))
+    for number, path in enumerate(paths, 1):
+        text = path.read_text(encoding="utf-8")
+        head = RECORD.match(text)
+        assert head, path
+        assert (int(head[1]), int(path.name[:4])) == (number, number), "numbers have no holes"
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS, path
+        status = re.sub(r"\[(ADR-\d+)\]\([^)]*\)", r"\1", head[3]).partition(";")[0]
+        assert f"| {number} | [{head[2]}]({path.name}) | {status} |" in index
 
 
 def anchors(page: Path) -> set[str]:

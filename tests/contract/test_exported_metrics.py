@@ -77,7 +77,7 @@ def test_each_metric_is_demanded_of_a_role() -> None:
 
 
 async def after_a_payment(start_service: Services, simulator: Control) -> dict[str, str]:
-    """Pay once, telling a merchant and being told; return each role's /metrics when all is done."""
+    """Pay once, with webhooks in both directions; return each role's /metrics afterwards."""
     start_service.environ |= {**TAKES_LOOPBACK, "AUDIT_SEAL_INTERVAL_S": "0.2"}
     api, worker = await start_service("api"), await start_service("worker")
     secret = SIMULATOR_SECRETS["SIMULATOR_WEBHOOK_SECRETS"]

@@ -1,4 +1,4 @@
-"""What an alert points at is there, what is there is pointed at, and what it tells to do works."""
+"""Every alert's runbook and dashboard exist, none is left over, and commands in runbooks work."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def test_the_reference_lists_every_runbook() -> None:
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Yield what a page tells to type: the lines of its shell blocks, and inline commands."""
+    """Yield a page's commands: the lines of its shell blocks, and inline commands."""
     text = page.read_text(encoding="utf-8")
     lines = [line for block in SHELL.findall(text) for line in block.splitlines()]
     lines += [each for each in INLINE.findall(text) if each.startswith(("admin ", "logs "))]
@@ -73,7 +73,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_command_on_the_page_would_be_taken(page: Path) -> None:
+def test_every_command_on_the_page_is_valid(page: Path) -> None:
     for words in commands(page):
         name, *arguments = words
         assert name in {"logs", "admin"}, words
@@ -88,7 +88,7 @@ def test_a_wrong_command_is_noticed(tmp_path: Path) -> None:
     for line in ("logs no_such_event", "admin no_such_command", "kubectl delete everything"):
         page.write_text(f"```sh\n{line}\n```\n")
         with pytest.raises((AssertionError, SystemExit)):
-            test_every_command_on_the_page_would_be_taken(page)
+            test_every_command_on_the_page_is_valid(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

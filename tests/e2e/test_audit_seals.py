@@ -72,13 +72,13 @@ async def test_seals_are_made_told_and_checked(start_service: Services) -> None:
         older = await olga.read(f"/v1/admin/audit/seals?cursor={page['next_cursor']}")
     assert older["next_cursor"] is None
     worker.stop()
-    told = {r["seal"]: (r["root"], r["hash"]) for r in worker.records("audit_sealed")}
+    logged = {r["seal"]: (r["root"], r["hash"]) for r in worker.records("audit_sealed")}
     listed = {s["id"]: (s["root"], s["hash"]) for s in page["items"] + older["items"]}
-    assert told.items() >= listed.items()
+    assert logged.items() >= listed.items()
     anchors = ("--anchors", str(worker.child.log))
 
     code, good = await verified(worker, *anchors)
-    assert (code, good["faults"], good["anchors"]) == (0, [], len(told))
+    assert (code, good["faults"], good["anchors"]) == (0, [], len(logged))
     assert good["entries"] + good["unsealed_entries"] == 6
 
     execute(url, HIDE_A_PAYMENT)

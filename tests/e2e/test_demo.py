@@ -32,20 +32,20 @@ def test_the_demo_tells_a_story_that_holds() -> None:
         timeout=TIMEOUT_S,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    assert (told["ok"], told["error"]) == (True, None)
-    steps = [step["name"] for step in told["steps"]]
+    printed = json.loads(done.stdout)
+    assert (printed["ok"], printed["error"]) == (True, None)
+    steps = [step["name"] for step in printed["steps"]]
     assert steps[-10:-1] == [
         *("order", "payment", "replay", "grant", "part refund", "full refund", "revoke"),
         *("lost answer", "invariants"),
     ]
-    assert told["invariants"]
-    assert not any(told["invariants"].values())
-    assert sum(entry["amount"] for entry in told["ledger"]) == 0
-    assert told["payment"]["refunded"] == told["payment"]["captured"] > 0
-    assert told["timeline"][-1]["event"] == "games_revoked"
-    assert told["pulumi"]["changes"]["create"] > 0
-    assert set(told["pulumi"]["objects"]["Deployment"]) == {
+    assert printed["invariants"]
+    assert not any(printed["invariants"].values())
+    assert sum(entry["amount"] for entry in printed["ledger"]) == 0
+    assert printed["payment"]["refunded"] == printed["payment"]["captured"] > 0
+    assert printed["timeline"][-1]["event"] == "games_revoked"
+    assert printed["pulumi"]["changes"]["create"] > 0
+    assert set(printed["pulumi"]["objects"]["Deployment"]) == {
         *("coinslot-api", "coinslot-worker"),
         *("coinslot-postgresql", "coinslot-valkey", "coinslot-simulator"),
     }
@@ -88,12 +88,12 @@ def test_the_demo_runs_in_a_private_folder_without_a_home(private_clone: Path) -
 
 
 async def test_a_broken_expectation_names_its_step() -> None:
-    told: list[str] = []
-    scenario = Scenario(lambda name, _seconds, _detail: told.append(name))
+    printed: list[str] = []
+    scenario = Scenario(lambda name, _seconds, _detail: printed.append(name))
     with pytest.raises(ExpectationError, match="payment: expected one charge, not 2"):
         async with scenario.step("payment"):
-            expect(len(told) == 1, "one charge, not 2")
-    assert told == []
+            expect(len(printed) == 1, "one charge, not 2")
+    assert printed == []
     assert scenario.record.steps == []
 
 

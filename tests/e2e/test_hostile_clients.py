@@ -37,35 +37,35 @@ async def test_bombs_cost_nothing(api: Service) -> None:
         ("POST", "/v1/webhooks/simulator"),
         ("GET", "/health/live"),
     ):
-        async with connected(api.url) as wire:
-            await wire.send(request(method, path, "Content-Encoding: gzip", body=body))
-            answer = await wire.answer()
+        async with connected(api.url) as connection:
+            await connection.send(request(method, path, "Content-Encoding: gzip", body=body))
+            answer = await connection.answer()
         assert (answer.status, answer.problem["code"]) == (415, "unsupported_media_type")
     assert cpu_s(api) - before < CPU_S
 
 
 async def test_clients_that_fail_are_not_counted_as_our_errors(api: Service) -> None:
     hook = "/v1/webhooks/simulator"
-    async with connected(api.url) as wire:  # it says what it doesn't do
-        await wire.send(request("POST", hook, "Content-Encoding: gzip", body=b"not gzip"))
-        assert (await wire.answer()).status == 415
-    async with connected(api.url) as wire:  # it hangs up
-        await wire.send(request("POST", hook, "Content-Length: 100", body=b"half"))
+    async with connected(api.url) as connection:  # it says what it doesn't do
+        await connection.send(request("POST", hook, "Content-Encoding: gzip", body=b"not gzip"))
+        assert (await connection.answer()).status == 415
+    async with connected(api.url) as connection:  # it hangs up
+        await connection.send(request("POST", hook, "Content-Length: 100", body=b"half"))
 
     async def so_far() -> list[int]:
         return await statuses(api, "/v1/webhooks/{provider}")
 
     assert await eventually(so_far, lambda found: len(found) == 2) == [415, 499]
-    async with connected(api.url) as wire:  # it sends no chunk
-        await wire.send(request("POST", hook, "Transfer-Encoding: chunked"))
-        await wire.send(b"zz\r\n")
-        assert (await wire.answer()).status == 400
-    async with connected(api.url) as wire:  # it never ends
-        await wire.send(request("POST", hook, "Content-Length: 100"))
-        assert (await wire.answer()).status == 408
-    async with connected(api.url) as wire:  # it speaks TLS to a port that doesn't
-        await wire.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-        answer = await wire.answer()
+    async with connected(api.url) as connection:  # it sends no chunk
+        await connection.send(request("POST", hook, "Transfer-Encoding: chunked"))
+        await connection.send(b"zz\r\n")
+        assert (await connection.answer()).status == 400
+    async with connected(api.url) as connection:  # it never ends
+        await connection.send(request("POST", hook, "Content-Length: 100"))
+        assert (await connection.answer()).status == 408
+    async with connected(api.url) as connection:  # it speaks TLS to a port that doesn't
+        await connection.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        answer = await connection.answer()
         assert (answer.status, answer.headers["server"]) == (400, "coinslot")
     lines = list(api.records())
     assert not [line for line in lines if "exception" in line or line["level"] == "error"]

@@ -13,8 +13,8 @@ import pytest_asyncio
 
 from loadtest.plan import Plan
 from loadtest.profile import Phase, Profile
-from loadtest.run import SetUpError, check_ready, drive, settle
-from loadtest.verdict import Verdict, judge
+from loadtest.run import SetUpError, check_ready, drive, wait_until_idle
+from loadtest.verdict import Verdict, evaluate
 from scripts.platform.embedded import free_port
 from scripts.platform.launcher import Platform, platform
 
@@ -35,8 +35,8 @@ async def load(running: Platform, folder: Path) -> Verdict:
     people = (f"tiny-{uuid4().hex}" for _ in range(PROFILE.peak_users * 2))
     plan = Plan(PROFILE, tuple(running.token(user) for user in people))
     results = await drive(plan, running.api_url, folder, lambda _: None)
-    money = await settle(running.api_url, running.token("judge", "payments:admin"))
-    return judge(PROFILE, results, money)
+    money = await wait_until_idle(running.api_url, running.token("evaluate", "payments:admin"))
+    return evaluate(PROFILE, results, money)
 
 
 def failed(verdict: Verdict) -> set[str]:

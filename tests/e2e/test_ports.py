@@ -24,9 +24,9 @@ async def test_the_public_port_tells_a_stranger_nothing(start_service: Services)
     assert (await asked(f"{api.url}/docs"))[0] == 200
 
     assert "http_requests_total" in (await asked(f"{api.ops_url}/metrics"))[1]
-    status, told = await asked(f"{api.ops_url}/health/ready")
+    status, body = await asked(f"{api.ops_url}/health/ready")
     assert status == 200
-    assert '"database":{"status":"ok"' in told
+    assert '"database":{"status":"ok"' in body
     for path in ("/v1/orders", "/docs", "/openapi.json"):
         assert (await asked(api.ops_url + path))[0] == 404
 

@@ -239,7 +239,7 @@ OTHERS: Final = Phase(
         Fault(
             "declined charges take money, and refunds fail",
             late_successes,
-            (money.ORPHANS, money.NOT_GIVEN_BACK, money.ORPHANS_IN_REVIEW),
+            (money.ORPHANS, money.ORPHANS_PENDING, money.ORPHANS_IN_REVIEW),
         ),
         Fault("buyers' banks dispute payments", buyers_dispute, disputes.AREA.alerts),
         Fault("webhooks have a wrong signature", webhooks_are_forged, (delivery.REFUSED,)),
@@ -326,7 +326,7 @@ SHORT: Final = Phase(
         Fault(
             "a refund comes back, a bank debit fails",
             provider_takes_back,
-            (money.REFUND_CAME_BACK, money.CAPTURE_REVERSED),
+            (money.REFUND_REVERSED, money.CAPTURE_REVERSED),
         ),
         Fault(
             "a trigger slows inserts down",

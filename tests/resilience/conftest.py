@@ -9,7 +9,7 @@ from yarl import URL
 from scripts.platform.embedded import Valkey
 from simulator.client import Control
 from tests.integration.api.conftest import clock, start_api  # noqa: F401  fixtures
-from tests.support.exchange_proxy import Gate, http_tap, postgres_tap
+from tests.support.exchange_proxy import Gate, http_proxy, postgres_proxy
 from tests.support.forks import Forks, SharedClock
 from tests.support.services import settings
 
@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 @pytest.fixture
 def say(record_property: Callable[[str, object], None]) -> Say:
-    """Give a function whose words stand in the summary of the run."""
+    """Give a function that adds a line to the run's summary."""
     return lambda words: record_property("resilience", words)
 
 
@@ -54,12 +54,12 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-async def tapped(forks: Forks, gate: Gate) -> AsyncIterator[dict[str, str]]:
-    """Give settings that lead a process to its servers through taps."""
+async def proxied(forks: Forks, gate: Gate) -> AsyncIterator[dict[str, str]]:
+    """Give settings that lead a process to its servers through exchange proxies."""
     database, provider = URL(forks.environ["DATABASE_URL"]), URL(forks.environ["SIMULATOR_URL"])
     async with (
-        postgres_tap(gate, str(database.host), database.port or 0).opened() as statements,
-        http_tap(gate, str(provider.host), provider.port or 0).opened() as calls,
+        postgres_proxy(gate, str(database.host), database.port or 0).opened() as statements,
+        http_proxy(gate, str(provider.host), provider.port or 0).opened() as calls,
     ):
         plain = database.with_port(statements.listens_at) % {"sslmode": "disable"}
         yield {

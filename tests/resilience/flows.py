@@ -1,4 +1,4 @@
-"""What a customer can ask for, and what it must have come to in the end, however often it broke."""
+"""Customers' requests, and their required results after any number of crashes."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -10,7 +10,7 @@ PART_MINOR: Final = 300
 
 
 class Flow(ABC):
-    """One request that moves money: what comes before it, the request, and its one outcome."""
+    """A request that moves money: its preparation, the request, and its one outcome."""
 
     charges: str
     """Status that the flow leaves its one charge in."""
@@ -22,7 +22,7 @@ class Flow(ABC):
     """Refunds that it makes."""
 
     exchanges: int = 3
-    """That it has at least: begin, provider, record."""
+    """The least number of exchanges: begin, provider, record."""
 
     async def prepare(self, customer: Client) -> str:
         """Do what must have been done; return the id that the request is about."""
@@ -84,7 +84,7 @@ class Pay(Flow):
 
 
 class Authorize(Flow):
-    """Have an order's amount held."""
+    """Authorize an order's amount."""
 
     charges = payment = "authorized"
 
@@ -93,7 +93,7 @@ class Authorize(Flow):
 
 
 class Capture(Flow):
-    """Take an amount that is held."""
+    """Capture an authorized amount."""
 
     charges = "succeeded"
 
@@ -106,7 +106,7 @@ class Capture(Flow):
 
 
 class Cancel(Capture):
-    """Let an amount go that is held."""
+    """Cancel an authorization."""
 
     charges = payment = "canceled"
 
@@ -115,7 +115,7 @@ class Cancel(Capture):
 
 
 class Refund(Flow):
-    """Give a part back."""
+    """Refund a part."""
 
     charges = "succeeded"
     refunds = 1

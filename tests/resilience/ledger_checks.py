@@ -1,4 +1,4 @@
-"""What stands in the database: looked at from outside, past the service's own queries."""
+"""Checks of the database by queries of their own, not the service's."""
 
 import psycopg2
 
@@ -49,7 +49,7 @@ def broken_invariants(forks: Forks) -> list[tuple[str, str]]:
 
 
 async def until_finished(forks: Forks, *, timeout_s: float = 15) -> None:
-    """Wait until the workers have left nothing to do. Raises TimeoutError with what is left."""
+    """Wait until the workers have nothing left to do. Raises TimeoutError with what is left."""
 
     async def look() -> list[tuple[str, str]]:
         return rows(forks.environ["DATABASE_URL"], UNFINISHED)

@@ -1,7 +1,7 @@
-"""The workers of a story: a process of their own that does a round when it is told to.
+"""The workers of a scenario: a process that runs one round when asked.
 
-A story decides when they work, so that it can be told again. Their machine's clock is off by
-minutes, as that of every process here, and they are really killed.
+The scenario decides when, so that it can be repeated. The process's clock is off by minutes, as
+that of every process here, and it is really killed.
 """
 
 import asyncio
@@ -104,5 +104,5 @@ async def _round(context: Context) -> int | str:
     try:
         found: list[int] = [await run_once(context) for run_once in ROUNDS]
         return sum(found)
-    except Exception:  # noqa: BLE001  the story that caused it says so
+    except Exception:  # noqa: BLE001  reported by the scenario that caused it
         return traceback.format_exc()

@@ -56,13 +56,13 @@ async def returned(customer: Client, order: str, key: str) -> Reply:
 
 
 async def test_a_key_ends_although_nobody_comes_back(
-    forks: Forks, gate: Gate, tapped: dict[str, str], simulator: Control, say: Say
+    forks: Forks, gate: Gate, proxied: dict[str, str], simulator: Control, say: Say
 ) -> None:
     """At every point: the workers end the key, and who comes back much later is served rightly."""
     asked: list[Asked] = []
     points: list[Point] = []
     for wanted in range(1, MAX_POINTS):
-        api = await forks("api", **tapped, **FIRST_IS_DOWN)
+        api = await forks("api", **proxied, **FIRST_IS_DOWN)
         one, reached = await killed_at(api, gate, wanted)
         if not reached:
             api.kill()

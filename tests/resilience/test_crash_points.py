@@ -59,7 +59,7 @@ async def asked_again(customer: Client, flow: Flow, subject: str, key: str) -> N
 async def test_every_point_of_a_flow(
     forks: Forks,
     gate: Gate,
-    tapped: dict[str, str],
+    proxied: dict[str, str],
     simulator: Control,
     flow: Flow,
     first: str,
@@ -71,7 +71,7 @@ async def test_every_point_of_a_flow(
     points: list[Point] = []
     if first == "workers":
         await forks("worker")
-    api = await forks("api", **tapped)
+    api = await forks("api", **proxied)
     for wanted in range(1, MAX_POINTS):
         user, key = f"user-{wanted}", str(uuid4())
         subject = await killed_at(api, gate, wanted, flow, user, key)
@@ -79,7 +79,7 @@ async def test_every_point_of_a_flow(
             break
         points.append(gate.passed[-1])
         forks.clock.forward(seconds=BEYOND_EVERY_LOCK_S)
-        api = await forks("api", **tapped)
+        api = await forks("api", **proxied)
         if first == "workers":
             await until_finished(forks)
         async with api.client(user) as customer:

@@ -109,12 +109,12 @@ async def each(
 
 
 @pytest.fixture
-async def calm_api(start_api: Start) -> Api:
+async def quiet_api(start_api: Start) -> Api:
     return await start_api(RATE_LIMIT_WEBHOOKS="0")
 
 
-async def test_no_idempotency_key_does_harm(calm_api: Api, depth: str, say: Say) -> None:
-    async with calm_api.client() as ada:
+async def test_no_idempotency_key_does_harm(quiet_api: Api, depth: str, say: Say) -> None:
+    async with quiet_api.client() as ada:
         order = await ada.order(["game-1"])
     body = json.dumps({"order_id": order["id"]}).encode()
     token = ("Authorization", f"Bearer {bearer('ada')}".encode())
@@ -122,45 +122,45 @@ async def test_no_idempotency_key_does_harm(calm_api: Api, depth: str, say: Say)
         depth,
         st.lists(HEADER_VALUES, max_size=2),
         lambda values: sent(
-            calm_api.url,
+            quiet_api.url,
             "/v1/payments",
             [token, *(("Idempotency-Key", value) for value in values)],
             body,
         ),
     )
     assert statuses <= {201, 400, 409, 422, 431}, statuses
-    assert len((await calm_api.simulator.state())["charges"]) <= 1
-    await calm_api.sound()
+    assert len((await quiet_api.simulator.state())["charges"]) <= 1
+    await quiet_api.sound()
     say(f"{EXAMPLES[depth]} idempotency keys; statuses {sorted(statuses)}")
 
 
-async def test_no_webhook_does_harm(calm_api: Api, depth: str, say: Say) -> None:
+async def test_no_webhook_does_harm(quiet_api: Api, depth: str, say: Say) -> None:
     """Signed as if a provider's own system had gone mad."""
 
     async def deliver(body: bytes) -> int:
         at_s = int(time.time())
         header = (HEADER, f"t={at_s},v1={sign(SECRET, at_s, body)}".encode())
-        return await sent(calm_api.url, "/v1/webhooks/simulator", [header], body)
+        return await sent(quiet_api.url, "/v1/webhooks/simulator", [header], body)
 
     statuses = await each(depth, BODIES, deliver)
     assert statuses <= {200, 400, 413}, statuses
     assert {200, 400} <= statuses
-    await calm_api.sound()
+    await quiet_api.sound()
     say(f"{EXAMPLES[depth]} signed webhooks; statuses {sorted(statuses)}")
 
 
-async def test_no_framing_is_our_failure(calm_api: Api, depth: str, say: Say) -> None:
+async def test_no_framing_is_our_failure(quiet_api: Api, depth: str, say: Say) -> None:
     """Each client loses its patience: what still waits for a body learns of that at once."""
 
     async def deliver(drawn: tuple[str, list[tuple[str, bytes]], bytes]) -> int:
         path, framings, body = drawn
-        return await sent_and_left(calm_api.url, path, framings, body)
+        return await sent_and_left(quiet_api.url, path, framings, body)
 
     drawn = st.tuples(PATHS, st.lists(FRAMINGS, max_size=3), CHUNKS)
     statuses = await each(depth, drawn, deliver)
     assert statuses <= {0, 100, 400, 401, 404, 405, 413, 415, 417}, statuses
     assert {400, 404, 415} <= statuses
-    counted = calm_api.context.metrics.exposition().decode().splitlines()
+    counted = quiet_api.context.metrics.exposition().decode().splitlines()
     assert not [line for line in counted if line.startswith("http_requests_total") and
                 'status="5' in line]  # fmt: skip
     say(f"{EXAMPLES[depth]} framings; statuses {sorted(statuses)}")
@@ -185,7 +185,7 @@ async def sent_and_left(
         writer.close()
 
 
-async def test_no_signature_is_taken_but_the_right_one(calm_api: Api, depth: str) -> None:
+async def test_no_signature_is_taken_but_the_right_one(quiet_api: Api, depth: str) -> None:
     body = b'{"id": "evt_1", "type": "t", "data": {"object": {"object": "charge", "id": "ch_1"}}}'
     wrong = f"t={int(time.time())},v1={'0' * 64}".encode()
     near = st.sampled_from([wrong, b"t=1", b"v1=" + b"a" * 64])
@@ -193,7 +193,7 @@ async def test_no_signature_is_taken_but_the_right_one(calm_api: Api, depth: str
         depth,
         st.lists(st.one_of(HEADER_VALUES, near), max_size=3),
         lambda values: sent(
-            calm_api.url, "/v1/webhooks/simulator", [(HEADER, value) for value in values], body
+            quiet_api.url, "/v1/webhooks/simulator", [(HEADER, value) for value in values], body
         ),
     )
     assert statuses <= {400, 401, 431}, statuses

@@ -35,26 +35,26 @@ REQUEST_TIMEOUT_S: Final = 3.0
 
 
 @pytest.fixture
-async def wires() -> AsyncIterator[AsyncExitStack]:
+async def proxies() -> AsyncIterator[AsyncExitStack]:
     async with AsyncExitStack() as stack:
         yield stack
 
 
-async def break_it(wire: NetworkProxy, how: str) -> None:
+async def break_it(proxy: NetworkProxy, how: str) -> None:
     """Do one of the things that networks do."""
     match how:
         case "slow":
-            wire.delay_s = 0.1
+            proxy.delay_s = 0.1
         case "silent":
-            wire.silence()
+            proxy.silence()
         case "cut":
-            await wire.cut()
+            await proxy.cut()
         case "gone":
-            await wire.refuse()
+            await proxy.refuse()
 
 
 async def each_charged_once(api: Api, count: int) -> None:
-    """Assert that so many orders were charged, each once, and that the books say so."""
+    """Assert that so many orders were charged, each once, and that the ledger say so."""
     api.clock.forward(minutes=5)
     while await api.complete():
         pass
@@ -66,64 +66,64 @@ async def each_charged_once(api: Api, count: int) -> None:
 
 @pytest.mark.parametrize("how", ["slow", "silent", "cut", "gone"])
 async def test_without_valkey_everything_works(
-    start_api: Start, wires: AsyncExitStack, valkey: Valkey, how: str
+    start_api: Start, proxies: AsyncExitStack, valkey: Valkey, how: str
 ) -> None:
-    wire = await wires.enter_async_context(NetworkProxy(URL(valkey.url)).opened())
-    api = await start_api(REDIS_URL=wire.url)
+    proxy = await proxies.enter_async_context(NetworkProxy(URL(valkey.url)).opened())
+    api = await start_api(REDIS_URL=proxy.url)
     async with api.client() as ada:
         (await ada.pay((await ada.order(["game-1"]))["id"])).expect(201)
-        await break_it(wire, how)
+        await break_it(proxy, how)
         started = time.monotonic()
         payment = (await ada.pay((await ada.order(["game-2"]))["id"])).expect(201).body
         assert payment["status"] == "succeeded"
         assert time.monotonic() - started < SCHEDULING_S
-        await wire.restore()
+        await proxy.restore()
         (await ada.pay((await ada.order(["game-3"]))["id"])).expect(201)
     await each_charged_once(api, 3)
 
 
 @pytest.mark.parametrize("how", ["silent", "cut"])
 async def test_a_provider_that_says_nothing_leaves_an_unknown_payment_in_time(
-    start_api: Start, wires: AsyncExitStack, simulator: Control, how: str
+    start_api: Start, proxies: AsyncExitStack, simulator: Control, how: str
 ) -> None:
-    wire = await wires.enter_async_context(NetworkProxy(URL(simulator.url)).opened())
-    api = await start_api(SIMULATOR_URL=wire.url, PROVIDER_TIMEOUT_S=str(PROVIDER_TIMEOUT_S))
+    proxy = await proxies.enter_async_context(NetworkProxy(URL(simulator.url)).opened())
+    api = await start_api(SIMULATOR_URL=proxy.url, PROVIDER_TIMEOUT_S=str(PROVIDER_TIMEOUT_S))
     async with api.client() as ada:
         order = await ada.order(["game-1"])
         await simulator.fault("provider.charge", "hold_after")
         started = time.monotonic()
         paying = asyncio.create_task(ada.pay(order["id"]))
         await simulator.until_held("provider.charge")
-        await break_it(wire, how)
+        await break_it(proxy, how)
         reply = (await paying).expect(202, 503)
         assert time.monotonic() - started < PROVIDER_TIMEOUT_S + SCHEDULING_S
         assert reply.status == 503 or reply.body["status"] == "unknown"
     await simulator.release()
-    await wire.restore()
+    await proxy.restore()
     await each_charged_once(api, 1)
 
 
 async def test_a_provider_that_is_gone_has_surely_not_charged(
-    start_api: Start, wires: AsyncExitStack, simulator: Control
+    start_api: Start, proxies: AsyncExitStack, simulator: Control
 ) -> None:
-    wire = await wires.enter_async_context(NetworkProxy(URL(simulator.url)).opened())
-    api = await start_api(SIMULATOR_URL=wire.url)
+    proxy = await proxies.enter_async_context(NetworkProxy(URL(simulator.url)).opened())
+    api = await start_api(SIMULATOR_URL=proxy.url)
     async with api.client() as ada:
         order = await ada.order(["game-1"])
-        await wire.refuse()
+        await proxy.refuse()
         payment = (await ada.pay(order["id"])).expect(201).body
         assert (payment["status"], payment["failure_code"]) == ("failed", "provider_unavailable")
-        await wire.restore()
+        await proxy.restore()
         assert (await ada.pay(order["id"])).expect(201).body["status"] == "succeeded"
     await each_charged_once(api, 1)
 
 
 async def test_a_silent_database_is_answered_for_in_time(
-    start_api: Start, wires: AsyncExitStack, database_url: str
+    start_api: Start, proxies: AsyncExitStack, database_url: str
 ) -> None:
-    wire = await wires.enter_async_context(NetworkProxy(URL(database_url)).opened())
+    proxy = await proxies.enter_async_context(NetworkProxy(URL(database_url)).opened())
     api = await start_api(
-        DATABASE_URL=wire.url,
+        DATABASE_URL=proxy.url,
         REQUEST_TIMEOUT_S=str(REQUEST_TIMEOUT_S),
         DB_STATEMENT_TIMEOUT_S="1",
         PROVIDER_TIMEOUT_S="2",
@@ -131,12 +131,12 @@ async def test_a_silent_database_is_answered_for_in_time(
     )
     async with api.client() as ada:
         order = await ada.order(["game-1"])
-        wire.silence()
+        proxy.silence()
         started = time.monotonic()
         reply = (await ada.pay(order["id"], key="once")).expect(503)
         assert time.monotonic() - started < REQUEST_TIMEOUT_S + SCHEDULING_S
         assert "Retry-After" in reply.headers
-        await wire.restore()
+        await proxy.restore()
         await Load(api).buy("bob")
         api.clock.forward(minutes=5)  # what the first request began may own its key till then
         (await ada.pay(order["id"], key="once")).expect(201)
@@ -144,11 +144,11 @@ async def test_a_silent_database_is_answered_for_in_time(
 
 
 async def test_a_slow_database_is_only_slow(
-    start_api: Start, wires: AsyncExitStack, database_url: str
+    start_api: Start, proxies: AsyncExitStack, database_url: str
 ) -> None:
-    wire = await wires.enter_async_context(NetworkProxy(URL(database_url)).opened())
-    api = await start_api(DATABASE_URL=wire.url)
-    wire.delay_s = 0.05
+    proxy = await proxies.enter_async_context(NetworkProxy(URL(database_url)).opened())
+    api = await start_api(DATABASE_URL=proxy.url)
+    proxy.delay_s = 0.05
     load = Load(api)
     async with load.running(LANES):
         await load.until_bought(LANES)
@@ -157,15 +157,15 @@ async def test_a_slow_database_is_only_slow(
 
 
 async def test_connections_to_the_database_are_cut_in_mid_load(
-    start_api: Start, wires: AsyncExitStack, database_url: str, say: Say
+    start_api: Start, proxies: AsyncExitStack, database_url: str, say: Say
 ) -> None:
-    wire = await wires.enter_async_context(NetworkProxy(URL(database_url)).opened())
-    api = await start_api(DATABASE_URL=wire.url)
+    proxy = await proxies.enter_async_context(NetworkProxy(URL(database_url)).opened())
+    api = await start_api(DATABASE_URL=proxy.url)
     load = Load(api)
     async with load.running(LANES):
         for _ in range(CUTS):
             await load.until_bought(LANES // 2)
-            await wire.cut()
+            await proxy.cut()
         await load.until_bought(LANES)
     assert set(load.answers) <= {201, 202, 409, 503}
     await each_charged_once(api, load.bought)
@@ -220,11 +220,11 @@ async def test_postgres_restarts_in_mid_load(
 
 
 async def test_a_database_that_hangs_is_not_queued_up_for(
-    start_api: Start, wires: AsyncExitStack, database_url: str
+    start_api: Start, proxies: AsyncExitStack, database_url: str
 ) -> None:
-    wire = await wires.enter_async_context(NetworkProxy(URL(database_url)).opened())
+    proxy = await proxies.enter_async_context(NetworkProxy(URL(database_url)).opened())
     api = await start_api(
-        DATABASE_URL=wire.url,
+        DATABASE_URL=proxy.url,
         DB_BATCH_QUEUE=str(QUEUE),
         DB_BATCH_CONNECTIONS="1",
         IDEMPOTENCY_LOCK_S="120",
@@ -234,7 +234,7 @@ async def test_a_database_that_hangs_is_not_queued_up_for(
     async with AsyncExitStack() as stack:
         users = [await stack.enter_async_context(api.client(f"u{n}")) for n in range(LANES)]
         orders = [(await user.order(["game-1"]))["id"] for user in users]
-        wire.silence()
+        proxy.silence()
         paying = {
             asyncio.create_task(user.pay(order, key=order)): number
             for number, (user, order) in enumerate(zip(users, orders, strict=True))
@@ -248,7 +248,7 @@ async def test_a_database_that_hangs_is_not_queued_up_for(
         assert {reply.body["code"] for reply in replies} == {"overloaded"}
         assert all(int(reply.headers["Retry-After"]) >= 1 for reply in replies)
         assert 0 < len(set(paying) - refused) <= 2 * QUEUE
-        await wire.restore()
+        await proxy.restore()
         kept = [await task for task in set(paying) - refused]
         assert {reply.status for reply in kept} <= {201, 503}
         api.clock.forward(minutes=5)

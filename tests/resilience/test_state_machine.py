@@ -1,8 +1,8 @@
-"""Random customers, random faults, crashes and leaps of time; afterwards the money must be right.
+"""Random customers, faults, crashes and leaps of time; afterwards the money must be right.
 
-Hypothesis writes the stories and shortens those that end badly. The API is a process of its own
-that is really killed; the database, the cache, the simulator and HTTP are real. A model that
-predicts each answer would be the service written twice, with the same mistakes.
+Hypothesis generates the scenarios and shrinks those that fail. The API is a process that is really
+killed; the database, the cache, the simulator and HTTP are real. There is no model that predicts
+each answer: it would be the service written twice, with the same mistakes.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from hypothesis.stateful import (
 from scripts.platform.embedded import Valkey
 from simulator.client import Control
 from tests.resilience.conftest import Say
-from tests.resilience.outside import BANK, DASHBOARD
-from tests.resilience.store_harness import Ask, StoreHarness
+from tests.resilience.platform_harness import Ask, PlatformHarness
+from tests.resilience.provider_events import BANK, DASHBOARD
 from tests.support import services
 from tests.support.databases import Databases
 from tests.support.forks import Forks, SharedClock
@@ -42,10 +42,10 @@ PART_MINOR = 300
 EXAMPLES = {"short": 15, "long": 400}
 STEPS = {"short": 30, "long": 60}
 IMPATIENT = {
-    "PROVIDER_TIMEOUT_S": "0.3",  # a time-out is a fault's point, not its length
+    "PROVIDER_TIMEOUT_S": "0.3",  # short: only that a timeout happens matters
     "INTEGRATION_TIMEOUT_S": "0.3",
     "RATE_LIMIT_WEBHOOKS": "0",
-    "BREAKER_OPEN_S": "0.05",  # a breaker that opens would keep the faults behind it from us
+    "BREAKER_OPEN_S": "0.05",  # an open breaker would hide the faults behind it
 }
 BROKEN_CALLS = st.sampled_from(
     (
@@ -77,8 +77,8 @@ WHO = st.integers(0, 1)
 GAMES = st.lists(st.integers(1, 20), min_size=1, max_size=2, unique=True)
 PAYING = st.sampled_from(("pay", "pay", "authorize", "authorize", "decline"))
 CHANGING = st.sampled_from(("capture", "capture_part", "cancel", "refund"))
-BEHIND_OUR_BACK = st.sampled_from(tuple(DASHBOARD))
-"""What people do in the provider's dashboard, or providers by themselves."""
+PROVIDER_EVENTS = st.sampled_from(tuple(DASHBOARD))
+"""Actions in the provider's dashboard, or of the provider itself."""
 
 BANK_ACTS = st.sampled_from(tuple(BANK))
 COURSES = st.sampled_from(
@@ -93,10 +93,10 @@ COURSES = st.sampled_from(
         ("pay", "refund_part", "dispute_part", "lose", "escalate", "win", "reinstate"),
     )
 )
-"""How it goes on with what was bought; `escalate` after an end is a bank's second round."""
+"""Typical courses of a purchase; `escalate` after an end is a bank's second round."""
 
 CLOCKS = st.integers(-300, 300)
-"""By how many seconds the clock of a process's machine is ahead, or behind."""
+"""The offset of a process's clock, in seconds."""
 
 MOMENTS = st.sampled_from(("hold_before", "hold_after"))
 TARGETS = {
@@ -108,7 +108,7 @@ TARGETS = {
 
 
 class Environment:
-    """Makes shops: one for all stories, and a new one after a story that ended badly."""
+    """Starts one platform for all scenarios, and a new one after a scenario that failed."""
 
     def __init__(self, databases: Databases, environ: dict[str, str], folder: Path) -> None:
         self._databases, self._environ, self._folder = databases, environ, folder
@@ -116,12 +116,12 @@ class Environment:
         self.users = count(1)
         self.steps = self.crashes = self.scenarios = 0
         self.outcomes: Counter[str] = Counter()
-        self._shops: list[tuple[Any, StoreHarness]] = []
+        self._harnesses: list[tuple[Any, PlatformHarness]] = []
 
-    def harness(self) -> StoreHarness:
-        """Return a shop whose books are right."""
+    def harness(self) -> PlatformHarness:
+        """Return a platform whose records are right."""
         self.scenarios += 1
-        if not self._shops:
+        if not self._harnesses:
             database = self._databases.fresh()
             environ = {**self._environ, "DATABASE_URL": database.__enter__().service}
             simulator = Control(
@@ -129,19 +129,19 @@ class Environment:
             )
             self.run(simulator.reset())
             forks = Forks(self._folder, environ, SharedClock())
-            self._shops.append((database, self.run(StoreHarness.open(forks, simulator))))
-        return self._shops[-1][1]
+            self._harnesses.append((database, self.run(PlatformHarness.open(forks, simulator))))
+        return self._harnesses[-1][1]
 
     def run(self, action: Awaitable[T]) -> T:
-        """Do something asynchronous now."""
+        """Run a coroutine."""
 
         async def act() -> T:
             return await action
 
         return self.runner.run(act())
 
-    def left(self, harness: StoreHarness, *, well: bool) -> None:
-        """Count a story, and give up a shop that it has spoilt."""
+    def finished(self, harness: PlatformHarness, *, well: bool) -> None:
+        """Count a scenario; end its platform if it failed."""
         self.steps, self.crashes = self.steps + harness.steps, self.crashes + harness.crashes
         self.outcomes += harness.outcomes
         harness.steps, harness.crashes, harness.outcomes = 0, 0, Counter()
@@ -149,15 +149,15 @@ class Environment:
             self.close()
 
     def close(self) -> None:
-        """End the shop that is open."""
-        while self._shops:
-            database, harness = self._shops.pop()
+        """End the platform that runs."""
+        while self._harnesses:
+            database, harness = self._harnesses.pop()
             self.run(harness.close())
             database.__exit__(None, None, None)
 
 
 class Scenario(RuleBasedStateMachine):
-    """What can happen in a shop."""
+    """The rules of a scenario."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__()
@@ -173,19 +173,19 @@ class Scenario(RuleBasedStateMachine):
 
     @initialize(api=CLOCKS, workers=CLOCKS)
     def clocks(self, api: int, workers: int) -> None:
-        """Give each process a machine of its own, whose clock is off by so many seconds."""
+        """Give each process a clock that is off by so many seconds."""
         self.do(self.harness.begin(api_clock_s=api, workers_clock_s=workers))
 
     @rule(target=ORDERS, who=WHO, games=GAMES)
     def order(self, who: int, games: list[int]) -> Any:
-        """Order games; some want the same again."""
+        """Order games; a user may order the same game twice."""
         user = self.users[who]
         made = self.do(self.harness.order(user, [f"game-{game}" for game in games]))
         return (user, made) if made else multiple()
 
     @rule(target=ORDERS, who=WHO, games=GAMES, kind=PAYING, fault=TROUBLE)
     def buy(self, who: int, games: list[int], kind: str, fault: str | None) -> Any:
-        """Order games and pay them in one go, as most do, whatever happens to the charge."""
+        """Order games and pay them, whatever happens to the charge."""
         user = self.users[who]
         made = self.do(self.harness.order(user, [f"game-{game}" for game in games]))
         if not made:
@@ -195,12 +195,12 @@ class Scenario(RuleBasedStateMachine):
 
     @rule(target=REQUESTS, order=ORDERS, kind=st.one_of(PAYING, CHANGING), fault=TROUBLE)
     def ask(self, order: Order, kind: str, fault: str | None) -> Request:
-        """Pay an order, or change what was paid, whether that can be done or not."""
+        """Pay an order, or change its payment, whether that is possible or not."""
         return self.asked(order, kind, fault)
 
     @rule(request=REQUESTS, twice=st.booleans())
     def ask_again(self, request: Request, twice: Any) -> None:
-        """Send the same request under the same key; two at once as an impatient click does."""
+        """Send the same request under the same key, once or twice at the same time."""
 
         async def again() -> None:
             await asyncio.gather(*(self.harness.ask(*request) for _ in range(2 if twice else 1)))
@@ -209,63 +209,63 @@ class Scenario(RuleBasedStateMachine):
 
     @rule(order=ORDERS)
     def cancel_order(self, order: Order) -> None:
-        """Let a customer think better of it."""
+        """Cancel an order."""
         user, order_id = order
         path = f"/v1/orders/{order_id}/cancel"
         self.do(self.harness.ask(user, path, lambda customer: customer.call("POST", path)))
 
     @rule(fault=FAULTS, times=st.integers(1, 3))
     def fail(self, fault: tuple[str, str], times: int) -> None:
-        """Tell the provider or the Library to fail."""
+        """Begin a fault of the provider or the Library."""
         self.do(self.harness.simulator.fault(*fault, times=times))
 
     @rule()
-    def calm(self) -> None:
-        """End the faults, and let go on what was held on its way."""
+    def end_faults(self) -> None:
+        """End the faults, and release held requests."""
         self.do(self.harness.simulator.clear_faults())
         self.do(self.harness.simulator.release())
 
     @rule(seconds=st.sampled_from((1, 31, 150, 3_600, 2 * 86_400, 7 * 86_400)))
     def work(self, seconds: int) -> None:
-        """Let time pass, a moment or a week, and the workers do what is due."""
+        """Let time pass, a moment or a week, and run the workers."""
         self.harness.forks.clock.forward(seconds=seconds)
         self.do(self.harness.work())
 
     @rule(back=st.integers(0, 5), times=st.integers(1, 2))
-    def hear(self, back: int, times: int) -> None:
-        """Take a webhook: in any order, twice, or a week late."""
-        self.do(self.harness.hear(back, times))
+    def receive_webhook(self, back: int, times: int) -> None:
+        """Deliver a webhook: in any order, twice, or a week late."""
+        self.do(self.harness.deliver_webhook(back, times))
 
-    @rule(what=BEHIND_OUR_BACK, back=st.integers(0, 3), heard=st.booleans())
-    def happen(self, what: str, back: int, heard: Any) -> None:
-        """Let somebody work in the provider's dashboard, or a bank take its word back."""
-        self.do(self.harness.happen(what, back))
-        if heard:
-            self.do(self.harness.hear(0, 1))
+    @rule(what=PROVIDER_EVENTS, back=st.integers(0, 3), known=st.booleans())
+    def provider_event(self, what: str, back: int, known: Any) -> None:
+        """Act in the provider's dashboard, or reverse something as a bank does."""
+        self.do(self.harness.provider_event(what, back))
+        if known:
+            self.do(self.harness.deliver_webhook(0, 1))
 
-    @rule(what=BANK_ACTS, back=st.integers(0, 3), heard=st.booleans())
-    def bank(self, what: str, back: int, heard: Any) -> None:
-        """Let a buyer's bank begin a dispute, or go on with one."""
-        self.happen(what, back, heard)
+    @rule(what=BANK_ACTS, back=st.integers(0, 3), known=st.booleans())
+    def bank(self, what: str, back: int, known: Any) -> None:
+        """Let a buyer's bank begin or continue a dispute."""
+        self.provider_event(what, back, known)
 
-    @rule(target=ORDERS, who=WHO, games=GAMES, course=COURSES, heard=st.booleans())
+    @rule(target=ORDERS, who=WHO, games=GAMES, course=COURSES, known=st.booleans())
     def buy_and_regret(
-        self, who: int, games: list[int], course: tuple[str, ...], heard: Any
+        self, who: int, games: list[int], course: tuple[str, ...], known: Any
     ) -> Any:
-        """Buy games; then people at the provider, or the bank, do what they usually do."""
+        """Buy games, and go through a typical course of events at the provider or the bank."""
         made = self.buy(who, games, course[0], None)
         for act in course[1:]:
-            self.happen(act, 0, heard)
+            self.provider_event(act, 0, known)
         return made
 
-    @rule(target=REQUESTS, order=ORDERS, heard=st.booleans())
-    def dispute_and_ask(self, order: Order, heard: Any) -> Request:
-        """Let a buyer want the money twice: from the bank, and from us, who know of it or not."""
+    @rule(target=REQUESTS, order=ORDERS, known=st.booleans())
+    def dispute_and_ask(self, order: Order, known: Any) -> Request:
+        """Let a buyer dispute a payment and ask for its refund, before or after we know of it."""
         payment = self.environment.run(self.harness.payment(*order))
         if payment:
             self.do(self.harness.dispute(payment))
-        if heard:
-            self.do(self.harness.hear(0, 1))
+        if known:
+            self.do(self.harness.deliver_webhook(0, 1))
             self.do(self.harness.work())
         return self.asked(order, "refund", None)
 
@@ -278,9 +278,9 @@ class Scenario(RuleBasedStateMachine):
         clock=CLOCKS,
     )
     def crash(self, order: Order, kind: str, moment: str, later: Any, clock: int) -> Request:
-        """Kill the API while the provider has its call, which goes on now or much later.
+        """Kill the API while the provider holds its call, which continues now or much later.
 
-        The next one is on another machine, and so by another clock.
+        The next process has another clock offset.
         """
         request = self.request(order, kind)
         target = TARGETS.get(kind, "provider.charge")
@@ -291,11 +291,11 @@ class Scenario(RuleBasedStateMachine):
 
     @rule(target_=st.sampled_from(WORKERS_CALLS), moment=MOMENTS, clock=CLOCKS)
     def crash_workers(self, target_: str, moment: str, clock: int) -> None:
-        """Kill the workers in the middle of a round; the next ones go by another clock."""
+        """Kill the workers in the middle of a round; the next ones have another clock offset."""
         self.do(self.harness.crash_workers_during(target=target_, moment=moment, clock_s=clock))
 
     def asked(self, order: Order, kind: str, fault: str | None) -> Request:
-        """Ask, and return the request so that it can be repeated."""
+        """Send a request; return it, so that it can be repeated."""
         request = self.request(order, kind)
         if fault is not None:
             target = TARGETS.get(kind, "provider.charge")
@@ -307,14 +307,14 @@ class Scenario(RuleBasedStateMachine):
         return request
 
     def refusal(self, order: Order) -> str | None:
-        """Return with which code a refund must be refused because of a dispute we know of."""
+        """Return the code with which a refund must be refused because of a known dispute."""
         payment = self.environment.run(self.harness.payment(*order))
         return (
             self.environment.run(self.harness.refund_code(order[0], payment)) if payment else None
         )
 
     def request(self, order: Order, kind: str) -> Request:
-        """Return who asks, under which key, and the request."""
+        """Return the user, the key and the request."""
         user, order_id = order
         key = f"{user}-{next(self.keys)}"
         if kind in ("pay", "authorize", "decline"):
@@ -338,13 +338,13 @@ class Scenario(RuleBasedStateMachine):
         return user, key, lambda customer: customer.cancel(subject, key=key)
 
     def teardown(self) -> None:
-        """Nothing is stuck, and all books agree."""
+        """Assert that nothing is stuck and that all records agree."""
         try:
             self.environment.run(self.harness.drain())
             self.environment.run(self.harness.audit())
             self.well = True
         finally:
-            self.environment.left(self.harness, well=self.well)
+            self.environment.finished(self.harness, well=self.well)
 
 
 @pytest.fixture
@@ -354,25 +354,25 @@ def environment(
     environ = services.settings(database_url="", redis_url=valkey.url, simulator_url=simulator_url)
     made = Environment(databases, {**environ, **IMPATIENT}, tmp_path)
     yield made
-    with suppress(Exception):  # the test has said what was wrong
+    with suppress(Exception):  # the test has failed already
         made.close()
     made.runner.close()
 
 
-TOLD = frozenset(
+EXPECTED_OUTCOMES = frozenset(
     {"succeeded", "failed", "unknown", "authorized", "canceled", "webhook accepted"}
     | {f"provider: {what.removesuffix('_part')}" for what in (*DASHBOARD, *BANK)}
     | {"payment_disputed"}
 )
-"""What stories that are worth their time come to."""
+"""Outcomes that the scenarios together must reach."""
 ROUNDS = 3
 
 
 @pytest.mark.timeout(3_600)
-def test_stories(environment: Environment, depth: str, say: Say) -> None:
-    for _ in range(ROUNDS):  # an order that a busy machine refuses turns all stories after it
+def test_random_scenarios(environment: Environment, depth: str, say: Say) -> None:
+    for _ in range(ROUNDS):  # a refused order on a busy machine changes all later scenarios
         run_scenarios(environment, depth)
-        if set(environment.outcomes) >= TOLD:
+        if set(environment.outcomes) >= EXPECTED_OUTCOMES:
             break
     outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(environment.outcomes.items()))
     say(
@@ -380,17 +380,17 @@ def test_stories(environment: Environment, depth: str, say: Say) -> None:
         f" {environment.crashes} times kill -9;"
         f" answers: {outcomes}"
     )
-    assert set(environment.outcomes) >= TOLD, "the stories have become too tame"
+    assert set(environment.outcomes) >= EXPECTED_OUTCOMES, "an outcome is never reached"
 
 
 def run_scenarios(environment: Environment, depth: str) -> None:
-    """Let Hypothesis write stories, and fail with the shortest that ends badly."""
+    """Let Hypothesis generate scenarios; fail with the shortest that fails."""
     run_state_machine_as_test(
-        lambda: Scenario(environment),  # type: ignore[arg-type]  # whatever makes one will do
+        lambda: Scenario(environment),  # type: ignore[arg-type]  # any factory is accepted
         settings=settings(
             max_examples=EXAMPLES[depth],
             stateful_step_count=STEPS[depth],
-            derandomize=depth == "short",  # a build is no lottery; the long form is
+            derandomize=depth == "short",  # builds are repeatable; the long form is random
             database=None,
             deadline=None,
             phases=[Phase.generate, Phase.shrink],

@@ -1,4 +1,4 @@
-"""A buyer's bank at work, and what our books then say."""
+"""Actions of a buyer's bank, and what the ledger then holds."""
 
 import json
 from typing import Any

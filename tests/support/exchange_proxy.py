@@ -1,8 +1,7 @@
-"""Proxies that see every exchange between a process and a server, and can stop the world there.
+"""Proxies that see every exchange between a process and a server, and can stop all traffic.
 
-A crash can leave only so many things behind: a request was sent or not, its answer has come or not.
-So the moments before a request goes on and after its answer has come are all the points at which a
-process can die, as far as anybody outside can tell.
+From outside, a process can die only before a request is sent or after its answer has arrived. The
+proxies count these points and stop at one.
 """
 
 import asyncio
@@ -17,8 +16,8 @@ from scripts.platform.embedded import LOOPBACK
 
 MAX_LINE_BYTES: Final = 1_048_576  # of an HTTP head, or of what is read at once
 _ID: Final = re.compile(r"\b(ch|re)_\w+")  # each charge has another one
-_OF_NO_REQUEST: Final = ("SET statement_timeout", "SELECT clock_timestamp()")
-"""What a process asks for itself: a connection's settings, and the time."""
+_OVERHEAD: Final = ("SET statement_timeout", "SELECT clock_timestamp()")
+"""Statements that belong to no request: a connection's settings, and the time."""
 
 
 class Point(NamedTuple):
@@ -51,7 +50,7 @@ class Gate:
         self._reached, self._dropped = asyncio.Event(), asyncio.Event()
 
     def drop(self) -> None:
-        """Break off what was stopped, and count no more."""
+        """Drop the stopped exchanges, and stop counting."""
         self._armed = False
         self._dropped.set()
 
@@ -64,7 +63,7 @@ class Gate:
         """Count a point. Raises DroppedError at the wanted one."""
         if not self._armed or not what:
             return
-        if self._reached.is_set():  # the world stands still
+        if self._reached.is_set():  # all traffic is stopped
             await self._dropped.wait()
             raise DroppedError
         self.passed.append(Point(what, when))
@@ -82,7 +81,7 @@ Answers = Callable[[StreamReader], AsyncIterator[tuple[bool, bytes]]]
 
 
 @dataclass
-class Tap:
+class ExchangeProxy:
     """A proxy to one server whose exchanges pass a gate."""
 
     gate: Gate
@@ -150,14 +149,14 @@ class Tap:
                 await client.drain()
 
 
-def postgres_tap(gate: Gate, host: str, port: int) -> Tap:
+def postgres_proxy(gate: Gate, host: str, port: int) -> ExchangeProxy:
     """Return a proxy to PostgreSQL; the connection must not ask for TLS."""
-    return Tap(gate, host, port, _statements, _results)
+    return ExchangeProxy(gate, host, port, _statements, _results)
 
 
-def http_tap(gate: Gate, host: str, port: int) -> Tap:
+def http_proxy(gate: Gate, host: str, port: int) -> ExchangeProxy:
     """Return a proxy to a server of HTTP/1.1 whose messages have a Content-Length."""
-    return Tap(gate, host, port, _http_requests, _http_answers)
+    return ExchangeProxy(gate, host, port, _http_requests, _http_answers)
 
 
 async def _statements(client: StreamReader) -> AsyncIterator[tuple[str, bytes]]:
@@ -166,7 +165,7 @@ async def _statements(client: StreamReader) -> AsyncIterator[tuple[str, bytes]]:
     while True:
         kind, message = await _postgres_message(client)
         sql = message[5:-1].decode() if kind == b"Q" else ""
-        yield "" if sql.startswith(_OF_NO_REQUEST) else _words_of(sql), message
+        yield "" if sql.startswith(_OVERHEAD) else _summary(sql), message
 
 
 async def _results(server: StreamReader) -> AsyncIterator[tuple[bool, bytes]]:
@@ -180,8 +179,8 @@ async def _postgres_message(reader: StreamReader) -> tuple[bytes, bytes]:
     return head[:1], head + await reader.readexactly(int.from_bytes(head[1:], "big") - 4)
 
 
-def _words_of(sql: str) -> str:
-    """Return what tells a statement from others at a glance."""
+def _summary(sql: str) -> str:
+    """Return a statement's beginning, as its name."""
     return " ".join(sql.split("(", 1)[0].split())[:60] if sql else ""
 
 

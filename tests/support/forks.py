@@ -1,7 +1,7 @@
 """Processes of the service that start in a twentieth of a second, to be killed by the dozen.
 
 Each is forked from a server process that has imported everything already. It is a process like any
-other: SIGKILL ends it with whatever it has in hand. It goes by the database's clock, moved by what
+other: SIGKILL ends it in the middle of its work. It goes by the database's clock, moved by what
 the test says, whatever the clock of its own machine is.
 """
 

@@ -1,4 +1,4 @@
-"""A merchant's server: it takes webhooks, answers as it is told to, and checks signatures."""
+"""A merchant's server: it accepts webhooks, answers as a test says, and checks signatures."""
 
 import asyncio
 from collections import deque

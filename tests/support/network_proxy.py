@@ -32,7 +32,7 @@ class NetworkProxy:
 
     @property
     def url(self) -> str:
-        """Return the target's URL as it is through this wire."""
+        """Return the target's URL through this proxy."""
         return str(self.target.with_port(self.listens_at)).rstrip("/")
 
     @asynccontextmanager
@@ -99,7 +99,7 @@ class NetworkProxy:
         with suppress(OSError):
             while data := await source.read(CHUNK_BYTES):
                 if self.delay_s:
-                    await asyncio.sleep(self.delay_s)  # the wire's length, and no wait for an event
+                    await asyncio.sleep(self.delay_s)  # a slow network; no wait for an event
                 await self._flows.wait()
                 sink.write(data)
                 await sink.drain()

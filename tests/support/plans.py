@@ -101,7 +101,7 @@ class Explained:
 
     def taken(self) -> list[Plan]:
         """Return the plans since the last call."""
-        told = [notice.partition("plan:\n")[2] for notice in self._notices]
+        plans = [notice.partition("plan:\n")[2] for notice in self._notices]
         self._notices.clear()
-        found = [json.loads(text) for text in told if text]
+        found = [json.loads(text) for text in plans if text]
         return [Plan(plan["Query Text"].strip(), plan["Plan"]) for plan in found]

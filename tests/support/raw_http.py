@@ -24,7 +24,7 @@ BLOCK: Final = b" " * 1_048_576
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """An answer as it came over the wire."""
+    """An answer as it arrived."""
 
     status: int
     headers: dict[str, str]
@@ -94,9 +94,9 @@ async def connected(url: str) -> AsyncIterator[RawConnection]:
 
 
 def request(method: str, path: str, *lines: str, body: bytes = b"") -> bytes:
-    """Return a request with further header lines; its length is told unless a line does."""
-    told = any(line.lower().startswith(("content-length", "transfer-encoding")) for line in lines)
-    length = () if told else (f"Content-Length: {len(body)}",)
+    """Return a request with further header lines; its length is added unless a line gives it."""
+    framed = any(line.lower().startswith(("content-length", "transfer-encoding")) for line in lines)
+    length = () if framed else (f"Content-Length: {len(body)}",)
     head = "\r\n".join((f"{method} {path} HTTP/1.1", "Host: x", *lines, *length))
     return head.encode() + b"\r\n\r\n" + body
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.report import Measured, Report, Round, judge, table
+from bench.report import Measured, Report, Round, evaluate, table
 
 
 def side(connections: int, rate: float) -> Measured:
@@ -21,7 +21,7 @@ def rounds(*ratios: float) -> list[Round]:
     ("ratios", "passed"), [((1.1, 1.3, 1.2), True), ((1.1, 1.19, 1.9), False), ((1.21,), True)]
 )
 def test_the_median_of_the_ratios_is_judged(ratios: tuple[float, ...], *, passed: bool) -> None:
-    few, many = judge(rounds(*ratios))
+    few, many = evaluate(rounds(*ratios))
     assert few.connections == 64
     assert few.lowest == pytest.approx(min(ratios))
     assert few.highest == pytest.approx(max(ratios))
@@ -33,7 +33,7 @@ def test_the_median_of_the_ratios_is_judged(ratios: tuple[float, ...], *, passed
 
 def test_a_missed_bar_is_shown() -> None:
     measured = rounds(1.0, 1.1)
-    text = table(Report({"machine": "of a test"}, measured, judge(measured)))
+    text = table(Report({"machine": "of a test"}, measured, evaluate(measured)))
     assert "of a test" in text
     assert "MISSED" in text
     assert "pgbench, 16 clients" in text

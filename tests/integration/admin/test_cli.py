@@ -183,12 +183,12 @@ async def test_parked_events_are_dismissed_in_bulk(harness: Api, cli: Cli) -> No
     for number in range(5):
         await parked_long_ago(harness, f"evt_{number}", "t.x", named=number == 0)
     dismiss = ("dismiss-parked-webhooks", "--provider", "simulator", "--json", *WHY)
-    told = await cli(*dismiss, "--type", "t.y")
-    assert (told.code, told.body) == (0, {"dismissed": 0, "more": False})
-    told = await cli(*dismiss, "--parked-before", "2030-01-01T00:00:00Z")
-    assert (told.code, told.body["dismissed"]) == (0, 4)
-    told = await cli(*dismiss, "--named")
-    assert told.body["dismissed"] == 1
+    reply = await cli(*dismiss, "--type", "t.y")
+    assert (reply.code, reply.body) == (0, {"dismissed": 0, "more": False})
+    reply = await cli(*dismiss, "--parked-before", "2030-01-01T00:00:00Z")
+    assert (reply.code, reply.body["dismissed"]) == (0, 4)
+    reply = await cli(*dismiss, "--named")
+    assert reply.body["dismissed"] == 1
 
 
 async def test_the_books_are_compared_here_and_now(

@@ -14,7 +14,7 @@ from tests.integration.api.conftest import (  # noqa: F401  fixtures
     clock,
     start_api,
 )
-from tests.integration.api.test_merchant_webhooks import buy, tell
+from tests.integration.api.merchant_webhooks.sending import buy, send_due
 from tests.support.merchant import TAKES_LOOPBACK, Merchant, merchant
 from tests.support.services import settings
 
@@ -33,7 +33,7 @@ async def api(start_api: Start) -> Api:  # noqa: F811  a fixture
 
 
 @pytest.fixture
-async def harness() -> AsyncIterator[Merchant]:
+async def receiver() -> AsyncIterator[Merchant]:
     async with merchant() as found:
         yield found
 
@@ -45,21 +45,21 @@ async def added(cli: Cli, url: str) -> Any:
 
 
 async def test_an_endpoint_from_its_registration_to_its_end(
-    api: Api, cli: Cli, harness: Merchant
+    api: Api, cli: Cli, receiver: Merchant
 ) -> None:
-    made = await added(cli, harness.url)
+    made = await added(cli, receiver.url)
     identifier = made["endpoint"]["id"]
     async with api.client() as customer:
         await buy(api, customer)
-    await tell(api)
-    harness.messages[0].verify(made["secret"])
+    await send_due(api)
+    receiver.messages[0].verify(made["secret"])
     [row] = (await cli("list-webhook-deliveries", identifier, "--json")).body["items"]
-    assert (row["status"], row["webhook_id"]) == ("succeeded", harness.messages[0].id)
+    assert (row["status"], row["webhook_id"]) == ("succeeded", receiver.messages[0].id)
 
     again = await cli("redeliver-webhook", identifier, str(row["id"]), *WHY)
     assert (again.code, "status\tpending\n" in again.out) == (0, True)
-    await tell(api)
-    assert harness.messages[0].body == harness.messages[1].body
+    await send_due(api)
+    assert receiver.messages[0].body == receiver.messages[1].body
     assert (await cli("test-webhook-endpoint", identifier, *WHY)).code == 0
 
     rotated = await cli("rotate-webhook-secret", identifier, *WHY)

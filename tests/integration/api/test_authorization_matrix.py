@@ -1,4 +1,4 @@
-"""Every door of the real API is tried: with no key, with another's, and with a key made over."""
+"""Every endpoint of the real API without a token, with another user's, and with a changed one."""
 
 import base64
 import json
@@ -76,8 +76,8 @@ async def test_no_door_opens_without_its_key(api: Api) -> None:
 def made_over(token: str, **claims: Any) -> str:
     """Return the token with other claims, under its old signature."""
     head, payload, signature = token.split(".")
-    told = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    changed = base64.urlsafe_b64encode(json.dumps({**told, **claims}).encode()).rstrip(b"=")
+    signed = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    changed = base64.urlsafe_b64encode(json.dumps({**signed, **claims}).encode()).rstrip(b"=")
     return f"{head}.{changed.decode()}.{signature}"
 
 

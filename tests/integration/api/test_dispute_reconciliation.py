@@ -1,4 +1,4 @@
-"""Disputes whose events never came are found when the books are compared."""
+"""Reconciliation finds disputes whose events never came."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,7 +25,7 @@ async def operator(api: Api) -> AsyncIterator[Client]:
         yield client
 
 
-async def unheard(api: Api, buyer: Client, **options: Any) -> dict[str, Any]:
+async def dispute_without_event(api: Api, buyer: Client, **options: Any) -> dict[str, Any]:
     """Let a payment be disputed an hour ago, without an event."""
     await paid(api, buyer)
     await api.simulator.send_webhooks("", "")
@@ -37,7 +37,7 @@ async def unheard(api: Api, buyer: Client, **options: Any) -> dict[str, Any]:
 async def test_a_dispute_that_nobody_told_of_is_brought_home(
     api: Api, ada: Client, operator: Client
 ) -> None:
-    dispute = await unheard(api, ada)
+    dispute = await dispute_without_event(api, ada)
     assert (await run(api, operator))["status"] == "succeeded"
     [row] = await rows(api)
     assert (row["provider_ref"], row["status"]) == (dispute["id"], "needs_response")
@@ -64,7 +64,7 @@ async def test_a_status_that_nobody_told_of_is_brought_home(
 async def test_a_dispute_of_no_payment_of_ours_is_a_difference(
     api: Api, ada: Client, operator: Client
 ) -> None:
-    dispute = await unheard(api, ada, currency="USD")
+    dispute = await dispute_without_event(api, ada, currency="USD")
     await run(api, operator)
     [found] = await differences(operator)
     assert (found["kind"], found["source"], found["subject"]) == (

@@ -144,7 +144,7 @@ async def test_an_inquiry_moves_nothing_and_may_be_refunded(api: Api, ada: Clien
 
 
 async def test_a_refunded_payment_that_is_lost_too(api: Api, ada: Client) -> None:
-    """The buyer has the money twice: the books say so, and the game is revoked once."""
+    """The buyer has the money twice: the ledger shows it, and the game is revoked once."""
     payment = await paid(api, ada)
     dispute = await disputed(api, inquiry=True)
     (await ada.refund(payment["id"])).expect(201)
@@ -162,7 +162,7 @@ async def test_a_refund_that_meets_an_unheard_of_dispute(api: Api, ada: Client) 
     refund = (await ada.refund(payment["id"])).expect(201).body
     assert (refund["status"], refund["failure_code"]) == ("failed", "charge_disputed")
     [row] = await rows(api)
-    assert row["status"] == "needs_response"  # the refusal told of it
+    assert row["status"] == "needs_response"  # known from the refusal
     assert (await ada.refund(payment["id"])).status == 409
     await api.sound()
 

@@ -26,7 +26,7 @@ async def mallory(api: Api) -> AsyncIterator[Client]:
         yield client
 
 
-def told(reply: Reply) -> tuple[int, dict[str, Any], set[str]]:
+def visible(reply: Reply) -> tuple[int, dict[str, Any], set[str]]:
     """Return all that an answer says but the id of its request."""
     body = {name: value for name, value in reply.body.items() if name != "correlation_id"}
     return reply.status, body, set(reply.headers)
@@ -45,20 +45,20 @@ async def test_another_users_things_are_as_absent_as_those_that_never_were(
     ):
         foreign = await mallory.call("GET", path.format(identifier))
         missing = await mallory.call("GET", path.format(uuid4()))
-        assert told(foreign) == told(missing)
+        assert visible(foreign) == visible(missing)
         assert (foreign.status, foreign.body["code"]) == (404, "not_found")
 
 
 async def test_another_users_things_cannot_be_acted_on(ada: Client, mallory: Client) -> None:
     order = await ada.order(["game-1"])
     payment = (await ada.pay(order["id"])).expect(201).body
-    assert told(await mallory.pay(order["id"])) == told(await mallory.pay(str(uuid4())))
-    assert told(await mallory.refund(payment["id"], 1)) == told(
+    assert visible(await mallory.pay(order["id"])) == visible(await mallory.pay(str(uuid4())))
+    assert visible(await mallory.refund(payment["id"], 1)) == visible(
         await mallory.refund(str(uuid4()), 1)
     )
     for act in (mallory.capture, mallory.cancel):
         foreign, missing = await act(payment["id"]), await act(str(uuid4()))
-        assert told(foreign) == told(missing)
+        assert visible(foreign) == visible(missing)
         assert foreign.status == 404
     after = await ada.read(f"/v1/payments/{payment['id']}")
     assert after == payment

@@ -1,4 +1,4 @@
-"""What somebody else sells on the same account at the provider: told from ours, and left alone."""
+"""Charges of another business on the same account: recognized and ignored."""
 
 import asyncio
 from uuid import UUID, uuid4

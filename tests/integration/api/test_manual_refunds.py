@@ -58,9 +58,9 @@ async def ungranted(api: Api, ada: Client) -> Json:
 
 
 async def decide(
-    operator: Client, what: str, subject_id: str, verb: str, body: Json, *, key: str = ""
+    operator: Client, what: str, subject_id: str, action: str, body: Json, *, key: str = ""
 ) -> Reply:
-    path = f"/v1/admin/{what}/{subject_id}/{verb}"
+    path = f"/v1/admin/{what}/{subject_id}/{action}"
     return await operator.call("POST", path, json=body, key=key or str(uuid4()))
 
 
@@ -173,9 +173,9 @@ async def test_of_operators_at_once_one_decides_on_an_orphan(
     api: Api, ada: Client, hook: Hook, operator: Client
 ) -> None:
     orphan = await orphan_in_review(api, ada, hook)
-    verbs: list[tuple[str, Json]] = [("retry", NOTE), ("record", TRANSFER)] * 6
+    actions: list[tuple[str, Json]] = [("retry", NOTE), ("record", TRANSFER)] * 6
     replies = await asyncio.gather(
-        *(decide(operator, "orphan-captures", orphan["id"], *verb) for verb in verbs)
+        *(decide(operator, "orphan-captures", orphan["id"], *action) for action in actions)
     )
     assert sorted(reply.status for reply in replies)[1:] == [409] * 11
     assert {r.body["code"] for r in replies if r.status == 409} == {"illegal_transition"}
@@ -234,9 +234,9 @@ async def test_a_refund_of_what_cannot_be_granted_is_recorded(
 
 async def test_of_operators_at_once_one_refunds(api: Api, ada: Client, operator: Client) -> None:
     failed = await ungranted(api, ada)
-    verbs: list[tuple[str, Json]] = [("retry", NOTE), ("record", TRANSFER)] * 6
+    actions: list[tuple[str, Json]] = [("retry", NOTE), ("record", TRANSFER)] * 6
     replies = await asyncio.gather(
-        *(decide(operator, "refunds", failed["id"], *verb) for verb in verbs)
+        *(decide(operator, "refunds", failed["id"], *action) for action in actions)
     )
     assert sorted(reply.status for reply in replies)[1:] == [409] * 11
     await api.complete()
@@ -254,9 +254,9 @@ async def test_only_what_cannot_be_granted_is_refunded_by_operators(
     refund = (await ada.refund(payment["id"])).expect(201).body
     assert refund["status"] == "failed"
     for what, subject in (("refunds", refund["id"]), ("orphan-captures", str(uuid4()))):
-        for verb, body in (("retry", NOTE), ("record", TRANSFER)):
-            assert (await decide(operator, what, subject, verb, body)).status == 404
-            assert (await decide(ada, what, subject, verb, body)).status == 403
+        for action, body in (("retry", NOTE), ("record", TRANSFER)):
+            assert (await decide(operator, what, subject, action, body)).status == 404
+            assert (await decide(ada, what, subject, action, body)).status == 403
 
 
 def lost_record() -> Json:
@@ -276,9 +276,9 @@ async def parked(api: Api, hook: Hook, record: Json) -> str:
     return str(event["id"])
 
 
-async def on_event(operator: Client, verb: str, event_id: str) -> Reply:
+async def on_event(operator: Client, action: str, event_id: str) -> Reply:
     body = {"provider": "simulator", "event_id": event_id, **NOTE}
-    return await operator.call("POST", f"/v1/admin/webhooks/{verb}", json=body)
+    return await operator.call("POST", f"/v1/admin/webhooks/{action}", json=body)
 
 
 async def event_audit(api: Api) -> list[tuple[str, ...]]:
@@ -317,7 +317,7 @@ async def test_a_parked_event_is_dismissed_for_good(api: Api, hook: Hook, operat
     record = lost_record()
     event_id = await parked(api, hook, record)
     replies = await asyncio.gather(
-        *(on_event(operator, verb, event_id) for verb in ["dismiss", "dismiss", "dismiss"])
+        *(on_event(operator, action, event_id) for action in ["dismiss", "dismiss", "dismiss"])
     )
     assert sorted(reply.status for reply in replies) == [200, 409, 409]
     assert (await operator.read("/v1/admin/webhooks/parked"))["items"] == []
@@ -332,7 +332,7 @@ async def test_a_parked_event_is_dismissed_for_good(api: Api, hook: Hook, operat
 
 
 async def parked_long_ago(api: Api, event_id: str, kind: str, *, named: bool = False) -> None:
-    """Leave an event to people, as they were before a stranger's charge was told from ours."""
+    """Park an event, as those of foreign charges were before they were recognized."""
     at = api.context.now() - timedelta(days=10)
     db = api.context.db
     await db.fetch(

@@ -1,4 +1,4 @@
-"""The books side by side: each kind of difference is found once, kept, and closed when gone."""
+"""Reconciliation: each kind of difference is found once, kept, and closed when gone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -30,9 +30,7 @@ async def operator(api: Api) -> AsyncIterator[Client]:
 
 async def run(api: Api, operator: Client) -> dict[str, Any]:
     """Ask for a run, let the worker do it, and return it."""
-    asked = await operator.call(
-        "POST", "/v1/admin/reconciliation/runs", json={"note": "a look at the books"}
-    )
+    asked = await operator.call("POST", "/v1/admin/reconciliation/runs", json={"note": "a test"})
     assert await jobs.run_reconciliation(api.context) == 1
     return await operator.read(f"/v1/admin/reconciliation/runs/{asked.expect(202).body['id']}")
 
@@ -47,7 +45,7 @@ async def kinds(operator: Client, state: str = "open") -> list[str]:
 
 
 async def outside(api: Api, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-    """Change the provider's or the Library's books behind the service's back."""
+    """Change the provider's or the Library's records; the service is not told."""
     secret = "LIBRARY_TOKEN" if path.startswith("/library") else "SIMULATOR_API_KEY"
     headers = {
         "Authorization": f"Bearer {SIMULATOR_SECRETS[secret]}",

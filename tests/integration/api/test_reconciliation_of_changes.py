@@ -26,7 +26,7 @@ __all__ = ["api", "operator"]
 
 
 async def old_sale(api: Api, customer: Client, *, days: int = 40, **options: Any) -> dict[str, Any]:
-    """Sell a game so many days ago, in our books and in the provider's; return the payment."""
+    """Sell a game so many days ago, in our records and the provider's; return the payment."""
     api.clock.forward(days=-days)
     order = await customer.order(["game-1"])
     payment = (await customer.pay(order["id"], **options)).expect(201).body

@@ -350,6 +350,6 @@ async def test_a_refund_that_came_back_is_dismissed_once(api: Api, ada: Client, 
 async def test_a_refund_that_succeeded_is_not_for_an_operator(api: Api, ada: Client) -> None:
     refund = await refunded(ada, await bought(api, ada), 500)
     async with api.client("op", ADMIN) as operator:
-        for verb, body in (("dismiss", {"note": "x"}), ("retry", {"note": "x"})):
-            path = f"/v1/admin/refunds/{refund['id']}/{verb}"
+        for action, body in (("dismiss", {"note": "x"}), ("retry", {"note": "x"})):
+            path = f"/v1/admin/refunds/{refund['id']}/{action}"
             assert (await operator.call("POST", path, json=body, key=str(uuid4()))).status == 404

@@ -1,4 +1,4 @@
-"""Reversals that cross: of a refund and of its capture, and news that others' older answers met."""
+"""Reversals at the same time: of a refund and its capture, and with older answers."""
 
 import asyncio
 from typing import Any
@@ -134,8 +134,8 @@ async def test_a_dismissed_refund_of_what_could_not_be_granted_may_still_be_trie
     await taken_back(api, hook)
     path, note = f"/v1/admin/refunds/{refund['id']}", {"note": "x"}
     async with api.client("op", ADMIN) as operator:
-        for verb, status in (("dismiss", 200), ("retry", 202)):
-            done = await operator.call("POST", f"{path}/{verb}", json=note, key=str(uuid4()))
+        for action, status in (("dismiss", 200), ("retry", 202)):
+            done = await operator.call("POST", f"{path}/{action}", json=note, key=str(uuid4()))
             assert done.status == status
     await api.complete()
     assert (await ada.read(f"/v1/orders/{order['id']}"))["status"] == "refunded"

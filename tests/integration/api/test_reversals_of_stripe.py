@@ -4,11 +4,18 @@ import pytest
 
 from scripts.platform.client import Client
 from tests.integration.api.conftest import Api
-from tests.integration.api.test_webhooks_of_stripe import Told, api, of, pay, stripe, told
+from tests.integration.api.test_webhooks_of_stripe import (
+    EventSender,
+    api,
+    of,
+    pay,
+    send_event,
+    stripe,
+)
 from tests.support.recorded import Recorded, page, refund
 from tests.support.webhooks import Json
 
-__all__ = ["api", "stripe", "told"]
+__all__ = ["api", "send_event", "stripe"]
 
 
 async def refunded(ada: Client, stripe: Recorded, payment: Json, made: Json, minor: int) -> Json:
@@ -23,13 +30,13 @@ async def refunded(ada: Client, stripe: Recorded, payment: Json, made: Json, min
 
 @pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
 async def test_a_refund_that_the_buyers_bank_sends_back_is_reversed(
-    api: Api, ada: Client, stripe: Recorded, told: Told, kind: str
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender, kind: str
 ) -> None:
     payment, made = await pay(ada, stripe, "succeeded")
     given = await refunded(ada, stripe, payment, made, made["amount"])
     back = given | {"status": "failed", "failure_reason": "expired_or_canceled_card"}
     stripe.will((200, page(back)))
-    await told(kind, back)
+    await send_event(kind, back)
     [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (found["status"], found["failure_code"]) == ("failed", "expired_or_canceled_card")
     now = await ada.read(f"/v1/payments/{payment['id']}")
@@ -39,15 +46,15 @@ async def test_a_refund_that_the_buyers_bank_sends_back_is_reversed(
 
 
 async def test_a_refund_in_the_dashboard_is_adopted(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     payment, made = await pay(ada, stripe, "succeeded")
     given = refund("succeeded", id="re_dash", amount=100, payment_intent=made["id"])
     stripe.will((200, page(given)))
-    await told("refund.created", given)
+    await send_event("refund.created", given)
     stripe.will((200, page(given)))
     charged = {"id": "ch_1", "object": "charge", "payment_intent": made["id"]}
-    await told("charge.refunded", charged | {"status": "succeeded", "amount_refunded": 100})
+    await send_event("charge.refunded", charged | {"status": "succeeded", "amount_refunded": 100})
     [found] = (await ada.read(f"/v1/payments/{payment['id']}/refunds"))["items"]
     assert (found["amount"], found["origin"], found["status"]) == (100, "provider", "succeeded")
     rest = await refunded(ada, stripe, payment, made, made["amount"] - 100)
@@ -58,7 +65,7 @@ async def test_a_refund_in_the_dashboard_is_adopted(
 
 @pytest.mark.parametrize("kind", ["charge.failed", "payment_intent.payment_failed"])
 async def test_a_debit_that_fails_after_it_succeeded_is_reversed(
-    api: Api, ada: Client, stripe: Recorded, told: Told, kind: str
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender, kind: str
 ) -> None:
     payment, made = await pay(ada, stripe, "succeeded")
     trouble = {"type": "card_error", "code": "debit_not_authorized"}
@@ -69,14 +76,14 @@ async def test_a_debit_that_fails_after_it_succeeded_is_reversed(
     }
     charged = {"id": "ch_1", "object": "charge", "payment_intent": made["id"], "status": "failed"}
     stripe.will((200, failed))
-    await told(kind, charged if kind.startswith("charge") else failed)
+    await send_event(kind, charged if kind.startswith("charge") else failed)
     found = await ada.read(f"/v1/payments/{payment['id']}")
     assert (found["status"], found["failure_code"]) == ("reversed", "debit_not_authorized")
     await api.sound()
 
 
 async def test_a_part_that_is_captured_in_the_dashboard_is_booked(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     order = await ada.order(["game-1"])
     stripe.will((200, of(order["total"], "requires_capture")))
@@ -86,7 +93,7 @@ async def test_a_part_that_is_captured_in_the_dashboard_is_booked(
     named = {name: sent[f"metadata[{name}]"] for name in ("payment_id", "attempt_id")}
     done = of(order["total"], "succeeded", metadata=named) | {"amount_received": 700}
     stripe.will((200, done))
-    await told("payment_intent.succeeded", done)
+    await send_event("payment_intent.succeeded", done)
     found = await ada.read(f"/v1/payments/{payment['id']}")
     assert (found["status"], found["captured"]) == ("succeeded", 700)
     await api.sound()
@@ -106,7 +113,7 @@ async def test_a_part_is_captured_by_its_amount(api: Api, ada: Client, stripe: R
 
 
 async def test_what_a_partial_capture_lets_go_is_no_refund(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     """Stripe lists it as a refund that has moved nothing on our balance."""
     order = await ada.order(["game-1"])
@@ -121,7 +128,7 @@ async def test_what_a_partial_capture_lets_go_is_no_refund(
     let_go["payment_intent"] = held["id"]
     for kind in ("refund.created", "charge.refunded"):
         stripe.will((200, page(let_go)))
-        await told(kind, let_go)
+        await send_event(kind, let_go)
     found = await ada.read(f"/v1/payments/{payment['id']}")
     assert (found["captured"], found["refunded"]) == (1000, 0)
     made = {"id": held["id"], **held}

@@ -18,7 +18,7 @@ from service.integrations.merchants import (
 )
 from service.settings import SettingsError
 from tests.integration.api.conftest import Start
-from tests.integration.api.test_merchant_webhooks import buy, tell
+from tests.integration.api.merchant_webhooks.sending import buy, send_due
 from tests.support.merchant import TAKES_LOOPBACK, Merchant, deliveries, merchant, register
 from tests.support.services import ADMIN
 
@@ -27,7 +27,7 @@ LAX = {**STRICT, "WEBHOOK_URL_SCHEMES": "http+https"}
 
 
 @pytest.fixture
-async def harness() -> AsyncIterator[Merchant]:
+async def receiver() -> AsyncIterator[Merchant]:
     async with merchant() as found:
         yield found
 
@@ -83,18 +83,18 @@ async def test_urls_that_are_refused_at_once(start_api: Start, url: str, says: s
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST"])
 async def test_names_of_this_machine_are_not_connected_to(
-    start_api: Start, harness: Merchant, host: str
+    start_api: Start, receiver: Merchant, host: str
 ) -> None:
     """The URL looks harmless; what it resolves to is looked at when a socket is opened."""
     api = await start_api(**LAX)
-    url = harness.url.replace("127.0.0.1", host)
+    url = receiver.url.replace("127.0.0.1", host)
     async with api.client("olga", ADMIN) as operator, api.client("ada") as ada:
         endpoint, _ = await register(operator, url, "payment.succeeded")
         await buy(api, ada)
-        assert await tell(api) == 1
+        assert await send_due(api) == 1
         [row] = await deliveries(operator, endpoint)
         assert (row["status"], row["last_error"]) == ("pending", "the address is not public")
-    assert harness.messages == []
+    assert receiver.messages == []
     exposed = api.context.metrics.exposition().decode()
     assert 'merchant_webhooks_total{outcome="refused"} 1.0' in exposed
 
@@ -112,16 +112,16 @@ class Rebinding:
 
 
 async def test_a_name_that_changes_its_mind_gains_nothing(
-    harness: Merchant, monkeypatch: pytest.MonkeyPatch
+    receiver: Merchant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Rebinding()
     monkeypatch.setattr(merchants, "_look_up", names)
     assert names("shop.example", 80, 0)[0][4][0] == "8.8.8.8"  # the attacker's first answer
     async with aiohttp.ClientSession(connector=public_connector()) as session:
-        url = harness.url.replace("127.0.0.1", "shop.example")
+        url = receiver.url.replace("127.0.0.1", "shop.example")
         with pytest.raises(UnreachableError, match="not public") as caught:
             await Merchants(session, 5).post(url, b"{}", {})
-    assert (caught.value.outcome, names.asked, harness.messages) == ("refused", 2, [])
+    assert (caught.value.outcome, names.asked, receiver.messages) == ("refused", 2, [])
 
 
 async def test_an_address_among_public_ones_is_passed_over(
@@ -195,12 +195,12 @@ async def test_whatever_is_answered_is_borne(
             assert caught.value.outcome == outcome
 
 
-async def test_an_endpoint_that_never_answers_is_left_after_the_timeout(harness: Merchant) -> None:
-    harness.open.clear()
+async def test_an_endpoint_that_never_answers_is_left_after_the_timeout(receiver: Merchant) -> None:
+    receiver.open.clear()
     connector = public_connector(networks("127.0.0.0/8"))
     async with aiohttp.ClientSession(connector=connector) as session:
         with pytest.raises(UnreachableError) as caught:
-            await Merchants(session, 0.2).post(harness.url, b"{}", {})
+            await Merchants(session, 0.2).post(receiver.url, b"{}", {})
     assert caught.value.outcome == "timeout"
 
 

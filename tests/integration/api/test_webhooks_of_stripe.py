@@ -32,13 +32,13 @@ async def api(start_api: Start, stripe: Recorded) -> Api:
 
 
 @pytest.fixture
-async def told(api: Api) -> AsyncIterator["Told"]:
+async def send_event(api: Api) -> AsyncIterator["EventSender"]:
     """Give a sender of Stripe's events."""
     async with aiohttp.ClientSession() as session:
-        yield Told(api, Hook(api.url, session))
+        yield EventSender(api, Hook(api.url, session))
 
 
-class Told:
+class EventSender:
     """Sends an event as Stripe does, and lets the worker process it."""
 
     def __init__(self, api: Api, hook: Hook) -> None:
@@ -74,13 +74,13 @@ def of(minor: int, status: str, **more: Any) -> Json:
 
 
 async def test_a_buyer_confirms_at_stripe(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     payment, made = await pay(ada, stripe, "requires_action")
     assert payment["status"] == "requires_action"
     done = made | {"status": "succeeded", "amount_received": made["amount"]}
     stripe.will((200, done))
-    await told("payment_intent.succeeded", done)
+    await send_event("payment_intent.succeeded", done)
     assert (stripe.asked[-1].method, stripe.asked[-1].path) == (
         "GET",
         f"/v1/payment_intents/{made['id']}",
@@ -90,17 +90,17 @@ async def test_a_buyer_confirms_at_stripe(
 
 
 async def test_what_stripe_says_now_counts_and_not_its_event(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     payment, made = await pay(ada, stripe, "requires_action")
     stripe.will((200, made))
-    await told("payment_intent.succeeded", made | {"status": "succeeded"})
+    await send_event("payment_intent.succeeded", made | {"status": "succeeded"})
     assert await status_of(ada, payment) == "requires_action"
     await api.sound()
 
 
 async def test_an_event_tells_of_a_charge_whose_answer_was_lost(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     """Stripe's search lags behind; the event names the PaymentIntent at once."""
     order = await ada.order(["game-1"])
@@ -111,24 +111,24 @@ async def test_an_event_tells_of_a_charge_whose_answer_was_lost(
     named = {name: sent[f"metadata[{name}]"] for name in ("payment_id", "attempt_id")}
     done = of(order["total"], "succeeded", metadata=named)
     stripe.will((200, done))
-    await told("payment_intent.succeeded", done)
+    await send_event("payment_intent.succeeded", done)
     assert await status_of(ada, payment) == "succeeded"
     await api.sound()
 
 
 async def test_an_event_of_a_charge_finds_the_payment_by_its_intent(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     payment, made = await pay(ada, stripe, "requires_action")
     stripe.will((200, made | {"status": "canceled"}))
     record = {"id": "ch_1", "object": "charge", "payment_intent": made["id"], "status": "failed"}
-    await told("charge.failed", record)
+    await send_event("charge.failed", record)
     assert await status_of(ada, payment) == "canceled"
     await api.sound()
 
 
 async def test_a_late_success_at_stripe_is_given_back(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     """A declined PaymentIntent can be confirmed again, with another card."""
     trouble = {"type": "card_error", "code": "card_declined"}
@@ -137,7 +137,7 @@ async def test_a_late_success_at_stripe_is_given_back(
     done = made | {"status": "succeeded", "amount_received": made["amount"]}
     back = refund("succeeded", amount=made["amount"], payment_intent=made["id"])
     stripe.will((200, done), (200, page()), (200, page()), (200, back))
-    await told("payment_intent.succeeded", done)
+    await send_event("payment_intent.succeeded", done)
     [orphan] = await orphans(api.context.db)
     assert (orphan["status"], orphan["refund_ref"]) == ("refunded", back["id"])
     asked = stripe.asked[-1]
@@ -149,7 +149,7 @@ async def test_a_late_success_at_stripe_is_given_back(
 
 
 async def test_a_refund_that_takes_days_is_settled_by_its_event(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     payment, made = await pay(ada, stripe, "succeeded")
     on_its_way = refund("pending", amount=100, payment_intent=made["id"])
@@ -158,19 +158,21 @@ async def test_a_refund_that_takes_days_is_settled_by_its_event(
     assert asked["status"] == "unknown"
     done = on_its_way | {"status": "succeeded", "metadata": {"refund_id": asked["id"]}}
     stripe.will((200, page(done)))
-    await told("refund.updated", done)
+    await send_event("refund.updated", done)
     found = await ada.read(f"/v1/payments/{payment['id']}")
     assert (found["refunded"], found["refund_pending"]) == (100, 0)
     await api.sound()
 
 
-async def test_the_simulators_secret_opens_nothing_of_stripe(api: Api, told: Told) -> None:
+async def test_the_simulators_secret_opens_nothing_of_stripe(
+    api: Api, send_event: EventSender
+) -> None:
     async with aiohttp.ClientSession() as session:
         event = {"id": "evt_1", "type": "x", "data": {"object": {"object": "charge", "id": "c"}}}
         status, body = await Hook(api.url, session).send(event, provider="stripe")
     assert (status, body["code"]) == (400, "webhook_refused")
     assert await inbox(api.context.db) == []
-    await told("payment_intent.created", intent("processing"))  # and its own secret does
+    await send_event("payment_intent.created", intent("processing"))  # and its own secret does
 
 
 @pytest.mark.parametrize(
@@ -183,17 +185,17 @@ async def test_the_simulators_secret_opens_nothing_of_stripe(api: Api, told: Tol
 )
 @pytest.mark.parametrize("metadata", [{}, {"order_id": "6735"}, {"payment_id": "4711"}])
 async def test_somebody_elses_intent_on_the_account(
-    api: Api, stripe: Recorded, told: Told, kind: str, status: str, metadata: Json
+    api: Api, stripe: Recorded, send_event: EventSender, kind: str, status: str, metadata: Json
 ) -> None:
     theirs = intent(status, id="pi_theirs", metadata=metadata)
     stripe.will((200, theirs))
-    await told(kind, theirs)
+    await send_event(kind, theirs)
     [row] = await inbox(api.context.db)
     assert (row["status"], row["outcome"], row["attempts"]) == ("processed", "foreign", 1)
 
 
 async def test_an_event_without_names_finds_its_payment_by_stripes_record(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     """A charge's event names its PaymentIntent only, and we don't know that name yet."""
     order = await ada.order(["game-1"])
@@ -204,13 +206,13 @@ async def test_an_event_without_names_finds_its_payment_by_stripes_record(
     done = of(order["total"], "succeeded", metadata=named)
     stripe.will((200, done), (200, done))
     record = {"id": "ch_1", "object": "charge", "payment_intent": done["id"]}
-    await told("charge.succeeded", record)
+    await send_event("charge.succeeded", record)
     assert await status_of(ada, payment.body) == "succeeded"
     await api.sound()
 
 
 async def test_an_event_that_puts_our_names_on_somebody_elses_intent(
-    api: Api, ada: Client, stripe: Recorded, told: Told
+    api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     order = await ada.order(["game-1"])
     stripe.will("reset")
@@ -219,7 +221,7 @@ async def test_an_event_that_puts_our_names_on_somebody_elses_intent(
     named = {name: sent[f"metadata[{name}]"] for name in ("payment_id", "attempt_id")}
     theirs = of(order["total"], "succeeded", id="pi_theirs", metadata={"order_id": "6735"})
     stripe.will((200, theirs))
-    await told("payment_intent.succeeded", theirs | {"metadata": named})
+    await send_event("payment_intent.succeeded", theirs | {"metadata": named})
     assert await status_of(ada, payment.body) == "unknown"
     assert [row["outcome"] for row in await inbox(api.context.db)] == ["mismatch"]
     assert [(asked.method, asked.path) for asked in stripe.asked][-1:] == [

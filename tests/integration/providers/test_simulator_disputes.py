@@ -24,12 +24,12 @@ async def charged(simpay: SimulatorProvider) -> str:
 async def test_a_chargeback_and_its_money(simpay: SimulatorProvider, simulator: Control) -> None:
     ref = await charged(simpay)
     dispute = await simulator.dispute(ref, reason="fraudulent")
-    told = await simpay.get_dispute(dispute["id"])
-    assert (told.charge_ref, told.reason) == (ref, "fraudulent")
-    assert told.dispute is not None
-    assert told.dispute.status is DisputeStatus.NEEDS_RESPONSE
-    assert (told.dispute.amount, told.dispute.withdrawn_minor) == (PRICE, PRICE.minor)
-    assert told.dispute.evidence_due_at is not None
+    reported = await simpay.get_dispute(dispute["id"])
+    assert (reported.charge_ref, reported.reason) == (ref, "fraudulent")
+    assert reported.dispute is not None
+    assert reported.dispute.status is DisputeStatus.NEEDS_RESPONSE
+    assert (reported.dispute.amount, reported.dispute.withdrawn_minor) == (PRICE, PRICE.minor)
+    assert reported.dispute.evidence_due_at is not None
 
     for action, status in (("submit", "under_review"), ("win", "won"), ("lose", "lost")):
         await simulator.change_dispute(dispute["id"], action)
@@ -67,9 +67,9 @@ async def test_the_list_is_by_window_and_page(
 
 async def test_a_dispute_that_cannot_be_ours(simpay: SimulatorProvider, simulator: Control) -> None:
     dispute = await simulator.dispute(await charged(simpay), currency="XXX")
-    told = await simpay.get_dispute(dispute["id"])
-    assert told.dispute is None
-    assert "XXX" in told.unreadable
+    reported = await simpay.get_dispute(dispute["id"])
+    assert reported.dispute is None
+    assert "XXX" in reported.unreadable
     for ref in ("dp_no", "../charges"):
         with pytest.raises(OutcomeUnknownError):
             await simpay.get_dispute(ref)
@@ -80,8 +80,8 @@ async def test_a_warning_helps_until_the_dispute(
 ) -> None:
     ref = await charged(simpay)
     warning = await simulator.warn(ref, fraud_type="misc")
-    told = await simpay.get_fraud_warning(warning["id"])
-    assert (told.charge_ref, told.fraud_type, told.actionable) == (ref, "misc", True)
+    reported = await simpay.get_fraud_warning(warning["id"])
+    assert (reported.charge_ref, reported.fraud_type, reported.actionable) == (ref, "misc", True)
     await simulator.dispute(ref)
     assert not (await simpay.get_fraud_warning(warning["id"])).actionable
 

@@ -84,14 +84,14 @@ async def test_stripe_takes_our_look_ups(connect: Connect, paid_url: str) -> Non
 
 async def test_stripe_takes_our_look_ups_of_disputes(connect: Connect, paid_url: str) -> None:
     provider = StripeProvider(connect(paid_url, "sk_test_123"))
-    told = await provider.get_dispute("dp_1")
-    assert (told.charge_ref, told.reason) == ("pi_1", "fraudulent")
+    reported = await provider.get_dispute("dp_1")
+    assert (reported.charge_ref, reported.reason) == ("pi_1", "fraudulent")
     due = datetime.fromtimestamp(1_790_600_000, UTC)
-    assert told.dispute == Dispute(DisputeStatus.NEEDS_RESPONSE, PRICE, 1999, 0, due)
-    assert await provider.find_disputes("pi_1") == [told]
+    assert reported.dispute == Dispute(DisputeStatus.NEEDS_RESPONSE, PRICE, 1999, 0, due)
+    assert await provider.find_disputes("pi_1") == [reported]
     now = datetime.now(UTC)
     listed = [found async for found in provider.list_disputes(now - timedelta(days=1), now)]
-    assert listed == [told]
+    assert listed == [reported]
     warning = await provider.get_fraud_warning("issfr_1")
     assert (warning.charge_ref, warning.actionable) == ("pi_1", True)
 

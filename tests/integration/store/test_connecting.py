@@ -191,15 +191,15 @@ async def test_a_name_that_is_unknown_is_said_so(database_url: str, answers: Ans
 
 @pytest.mark.parametrize("first", ["refuses", "is a black hole"])
 async def test_the_next_address_is_tried(database_url: str, answers: Answers, first: str) -> None:
-    wire = NetworkProxy(URL(named(database_url)).with_host("127.0.0.1"))
-    url = named(wire.url)
-    # The server answers at 127.0.0.1 only through the wire's port; 127.0.0.2 has nobody there, or
+    proxy = NetworkProxy(URL(named(database_url)).with_host("127.0.0.1"))
+    url = named(proxy.url)
+    # The server answers at 127.0.0.1 only through the proxy's port; 127.0.0.2 has nobody there, or
     # somebody who takes connections and says nothing.
     answers[:] = ["127.0.0.2", "127.0.0.1"]
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(wire.opened())
+        await stack.enter_async_context(proxy.opened())
         if first == "is a black hole":
-            hole = await asyncio.start_server(_say_nothing, "127.0.0.2", wire.listens_at)
+            hole = await asyncio.start_server(_say_nothing, "127.0.0.2", proxy.listens_at)
             stack.push_async_callback(_close, hole)
         async with opened(url) as db:
             assert await db.fetch("SELECT 1") == [(1,)]
@@ -235,10 +235,10 @@ async def test_a_host_without_an_address_is_passed_over(database_url: str) -> No
 
 async def test_a_connection_that_broke_meanwhile_is_not_lent(database_url: str) -> None:
     """It comes back while another one is being made, and breaks before that one is there."""
-    async with NetworkProxy(URL(database_url)).opened() as wire, opened(wire.url, size=2) as db:
+    async with NetworkProxy(URL(database_url)).opened() as proxy, opened(proxy.url, size=2) as db:
         async with db.transaction() as transaction:
             [(pid,)] = await transaction.fetch("SELECT pg_backend_pid()")
-            wire.delay_s = 0.2
+            proxy.delay_s = 0.2
             waiting = asyncio.create_task(db.fetch("SELECT 1"))
             await eventually(lambda: _true(db.in_use == 2))
         assert not waiting.done()  # the first one is back, and the second one is on its way

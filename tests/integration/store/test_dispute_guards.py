@@ -25,7 +25,7 @@ def withdrawal(minor: int, account: str = "disputes:simulator") -> Movement:
     return Movement(new_id(), "dispute_withdrawal", tuple(rows))
 
 
-def told(
+def reported(
     payment_id: UUID, *movements: Movement, withdrawn: int = 0, version: int = 0,
     currency: str = "EUR", status: str = "needs_response", amount: int = 1_000,
     provider: str = "simulator", reinstated: int = 0,
@@ -55,7 +55,7 @@ def told(
 
 async def disputed(harness: StoreHarness) -> UUID:
     payment_id = (await harness.paid()).payment_id
-    assert await disputes.sync(harness.db, told(payment_id, withdrawal(1_000), withdrawn=1_000))
+    assert await disputes.sync(harness.db, reported(payment_id, withdrawal(1_000), withdrawn=1_000))
     return payment_id
 
 
@@ -120,7 +120,7 @@ async def test_a_dispute_is_of_its_payment(
 ) -> None:
     payment_id = (await harness.paid()).payment_id
     with pytest.raises(RefusedError) as caught:
-        await disputes.sync(harness.db, told(payment_id, **item))  # type: ignore[arg-type]
+        await disputes.sync(harness.db, reported(payment_id, **item))  # type: ignore[arg-type]
     assert caught.value.constraint == rule
 
 
@@ -128,16 +128,16 @@ async def test_money_of_a_dispute_is_booked_on_accounts_that_count(harness: Stor
     payment_id = (await harness.paid()).payment_id
     elsewhere = withdrawal(400, "sales:games")
     with pytest.raises(RefusedError) as caught:
-        await disputes.sync(harness.db, told(payment_id, elsewhere, withdrawn=400))
+        await disputes.sync(harness.db, reported(payment_id, elsewhere, withdrawn=400))
     assert caught.value.constraint == "dispute_booked"
 
 
 async def test_who_has_seen_an_older_version_changes_nothing(harness: StoreHarness) -> None:
     payment_id = await disputed(harness)
     for version in (0, 2):
-        late = told(payment_id, withdrawn=1_000, status="under_review", version=version)
+        late = reported(payment_id, withdrawn=1_000, status="under_review", version=version)
         assert not await disputes.sync(harness.db, late)
-    now = told(payment_id, withdrawn=1_000, status="under_review", version=1)
+    now = reported(payment_id, withdrawn=1_000, status="under_review", version=1)
     assert await disputes.sync(harness.db, now)
     assert await harness.violations() == {}
 

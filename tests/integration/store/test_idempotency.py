@@ -19,7 +19,7 @@ from tests.integration.store.test_refunds import begin as refund_of
 LATER = NOW + LOCK
 
 
-async def handed_on(harness: StoreHarness) -> BeginPayment:
+async def failed_over(harness: StoreHarness) -> BeginPayment:
     """Leave a payment that failed without an answer: the next provider was to make it."""
     item = begin_item(await harness.order())
     await harness.begin(item)
@@ -52,7 +52,7 @@ def capture_of(item: BeginPayment) -> BeginOperation:
 
 
 async def test_a_key_whose_payment_failed_without_an_answer_is_freed(harness: StoreHarness) -> None:
-    item = await handed_on(harness)
+    item = await failed_over(harness)
     early = NOW + LOCK - timedelta(seconds=1)
     assert await idempotency.free_abandoned(harness.db, at=early, limit=10) == 0
     assert await idempotency.free_abandoned(harness.db, at=LATER, limit=10) == 1
@@ -62,7 +62,7 @@ async def test_a_key_whose_payment_failed_without_an_answer_is_freed(harness: St
 
 
 async def test_a_request_that_was_only_late_finds_its_key_gone(harness: StoreHarness) -> None:
-    item = await handed_on(harness)
+    item = await failed_over(harness)
     await idempotency.free_abandoned(harness.db, at=LATER, limit=10)
     again = replace(item, payment_id=new_id(), attempt_id=new_id())
     await harness.begin(again)

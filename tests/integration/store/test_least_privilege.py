@@ -35,7 +35,7 @@ WRITES: Final = re.compile(
 
 
 class Grant(NamedTuple):
-    verb: str
+    privilege: str
     table: str
     column: str = "*"
 
@@ -114,7 +114,7 @@ def granted(url: str) -> set[Grant]:
 def grouped(grants: set[Grant]) -> dict[str, list[str]]:
     found = defaultdict(list)
     for grant in sorted(grants):
-        found[f"{grant.verb} {grant.table}"].append(grant.column)
+        found[f"{grant.privilege} {grant.table}"].append(grant.column)
     return dict(found)
 
 

@@ -40,7 +40,7 @@ def reverse(item: BeginRefund, minor: int) -> ReverseRefund:
     )
 
 
-async def given_back(harness: StoreHarness, minor: int) -> tuple[BeginPayment, BeginRefund]:
+async def refunded(harness: StoreHarness, minor: int) -> tuple[BeginPayment, BeginRefund]:
     """Return a payment of 1,000 and a refund of it that has succeeded."""
     payment = await harness.paid()
     item = begin(payment, minor)
@@ -50,7 +50,7 @@ async def given_back(harness: StoreHarness, minor: int) -> tuple[BeginPayment, B
 
 
 async def test_a_refund_is_taken_back_once_however_many_try(harness: StoreHarness) -> None:
-    payment, item = await given_back(harness, 400)
+    payment, item = await refunded(harness, 400)
     tries = [
         reversals.reverse_refund(harness.db, payment.payment_id, reverse(item, 400))
         for _ in range(12)
@@ -61,7 +61,7 @@ async def test_a_refund_is_taken_back_once_however_many_try(harness: StoreHarnes
 
 
 async def test_a_refund_that_came_back_cannot_succeed_again(harness: StoreHarness) -> None:
-    payment, item = await given_back(harness, 400)
+    payment, item = await refunded(harness, 400)
     await reversals.reverse_refund(harness.db, payment.payment_id, reverse(item, 400))
     again = record_outcome(item, 400)
     with pytest.raises(RefusedError) as caught:
@@ -188,7 +188,7 @@ async def test_a_capture_is_taken_back_once_and_its_order_closed(harness: StoreH
 async def test_hands_do_not_change_what_was_taken_back(
     harness: StoreHarness, write: str, rule: str
 ) -> None:
-    payment, item = await given_back(harness, 400)
+    payment, item = await refunded(harness, 400)
     await reversals.reverse_refund(harness.db, payment.payment_id, reverse(item, 400))
     with pytest.raises(RefusedError) as caught:
         await harness.db.fetch(write)
@@ -197,7 +197,7 @@ async def test_hands_do_not_change_what_was_taken_back(
 
 @pytest.mark.as_owner
 async def test_a_reversal_that_is_not_booked_shows(harness: StoreHarness) -> None:
-    payment, _ = await given_back(harness, 400)
+    payment, _ = await refunded(harness, 400)
     await harness.db.fetch("UPDATE refunds SET status = 'failed'")
     broken = await harness.violations()
     assert broken["reversals_not_booked"] == 1

@@ -1,6 +1,6 @@
 """Who is neither the owner nor the service: every function of our schema is tried by each of them.
 
-Each wall is tried alone: what one keeps out is let through to the next one.
+Each guard is tested alone: the others are removed.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ class Actors:
         return run(self.urls.owner, statement, *parameters)
 
     def give(self, what: str, actor: str) -> None:
-        """Let an actor through a wall, for this test's database."""
+        """Remove a guard for an actor, in this test's database."""
         name = URL(self.urls.owner).path[1:]
         self.own(f"GRANT {what.format(database=name)} TO {self.login(actor)}")
 
@@ -166,7 +166,7 @@ def test_a_table_of_ones_own_gets_no_trigger_of_ours(actors: Actors, actor: str)
 
 @pytest.mark.parametrize("actor", ACTORS)
 def test_a_function_looks_at_what_it_hangs_on(actors: Actors, actor: str) -> None:
-    """The last wall: somebody may make a table and call the function."""
+    """The last guard: an actor may create a table and call the function."""
     actors.give("TEMPORARY ON DATABASE {database}", actor)
     for function, table in hung(actors).items():
         actors.give(f"EXECUTE ON FUNCTION {function}()", actor)

@@ -78,13 +78,13 @@ async def test_what_is_undone_is_not_told(db: Database, harness: StoreHarness) -
     item = begin_item(await harness.order())
     await harness.begin(item)
 
-    async def settle_and_fail(transaction: Transaction) -> None:
+    async def record_and_fail(transaction: Transaction) -> None:
         assert (await record_outcome_within(transaction, outcome_item(item, 1_000))).applied
         assert await transaction.fetch("SELECT count(*) FROM webhook_events") == [(1,)]
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await db.transact(settle_and_fail)
+        await db.transact(record_and_fail)
     assert await db.fetch("SELECT count(*) FROM webhook_events") == [(0,)]
 
 

@@ -1,4 +1,4 @@
-"""promtool and amtool, the real ones: rules and routes are judged by those who run them."""
+"""promtool and amtool, the real programs, to check rules and routes."""
 
 import os
 import shutil

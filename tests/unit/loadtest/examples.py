@@ -45,5 +45,5 @@ def raw_run() -> dict[str, Any]:
     }
 
 
-def clean_books() -> Money:
+def no_violations() -> Money:
     return Money({"ledger_balanced": 0, "no_double_grant": 0}, {"outbox": 0})

@@ -28,7 +28,7 @@ def test_a_person_comes_back_with_what_was_bought() -> None:
     pool = IdentityPool(["a"])
     person = pool.take()
     game = person.next_game()
-    pool.give_back(person)
+    pool.release(person)
     again = pool.take()
     assert again.token == "a"
     assert game not in again.unowned
@@ -38,6 +38,6 @@ def test_a_person_who_owns_everything_does_not_come_back() -> None:
     pool = IdentityPool(["a"])
     person = pool.take()
     person.unowned.clear()
-    pool.give_back(person)
+    pool.release(person)
     with pytest.raises(NoIdentityLeftError):
         pool.take()

@@ -11,15 +11,15 @@ import pytest
 from loadtest.profile import SMOKE
 from loadtest.report import GREEN, Report, table
 from loadtest.results import parse
-from loadtest.verdict import Money, judge
-from tests.unit.loadtest.examples import clean_books, entry, raw_run
+from loadtest.verdict import Money, evaluate
+from tests.unit.loadtest.examples import entry, no_violations, raw_run
 
 
 def report(raw: dict[str, Any] | None = None, money: Money | None = None) -> Report:
-    results, books = parse(raw or raw_run()), money or clean_books()
+    results, money = parse(raw or raw_run()), money or no_violations()
     started = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    verdict = judge(SMOKE, results, books)
-    return Report(SMOKE, "http://127.0.0.1:8080", started, results, books, verdict)
+    verdict = evaluate(SMOKE, results, money)
+    return Report(SMOKE, "http://127.0.0.1:8080", started, results, money, verdict)
 
 
 def test_files_are_written(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_charts_stay_inside_their_frame() -> None:
             assert 0 <= y <= 120
 
 
-@pytest.mark.parametrize("colour", [True, False])
-def test_colours_are_for_terminals(colour: bool) -> None:  # noqa: FBT001  a parameter of pytest
-    text = table(report().verdict, colour=colour)
-    assert (GREEN in text) is colour
+@pytest.mark.parametrize("color", [True, False])
+def test_colours_are_for_terminals(color: bool) -> None:  # noqa: FBT001  a parameter of pytest
+    text = table(report().verdict, color=color)
+    assert (GREEN in text) is color
     assert text.splitlines()[-1].endswith("verdict")

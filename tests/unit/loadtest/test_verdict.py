@@ -7,8 +7,8 @@ import pytest
 
 from loadtest.profile import SMOKE
 from loadtest.results import parse
-from loadtest.verdict import Check, Money, Verdict, judge
-from tests.unit.loadtest.examples import clean_books, entry, raw_run
+from loadtest.verdict import Check, Money, Verdict, evaluate
+from tests.unit.loadtest.examples import entry, no_violations, raw_run
 
 Raw = dict[str, Any]
 
@@ -18,7 +18,7 @@ def failed(verdict: Verdict) -> list[Check]:
 
 
 def test_a_good_run_passes() -> None:
-    verdict = judge(SMOKE, parse(raw_run()), clean_books())
+    verdict = evaluate(SMOKE, parse(raw_run()), no_violations())
     assert verdict.passed, failed(verdict)
 
 
@@ -91,7 +91,7 @@ def broken_load_test(raw: Raw) -> None:
 def test_one_fault_fails_the_run(fault: Callable[[Raw], None], check: str) -> None:
     raw = raw_run()
     fault(raw)
-    assert check in [found.name for found in failed(judge(SMOKE, parse(raw), clean_books()))]
+    assert check in [found.name for found in failed(evaluate(SMOKE, parse(raw), no_violations()))]
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_one_fault_fails_the_run(fault: Callable[[Raw], None], check: str) -> No
     ],
 )
 def test_wrong_books_fail_the_fastest_run(money: Money, check: str) -> None:
-    assert [found.name for found in failed(judge(SMOKE, parse(raw_run()), money))] == [check]
+    assert [found.name for found in failed(evaluate(SMOKE, parse(raw_run()), money))] == [check]

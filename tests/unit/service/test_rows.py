@@ -9,7 +9,7 @@ import pytest
 from service.store.rows import Page, columns, page_of, row_of, whole
 
 
-class Colour(StrEnum):
+class Color(StrEnum):
     RED = "red"
 
 
@@ -19,7 +19,7 @@ class Part(msgspec.Struct, frozen=True):
 
 class Thing(msgspec.Struct, frozen=True):
     id: int
-    colour: Colour | None
+    color: Color | None
     facts: dict[str, Any]
     parts: tuple[Part, ...]
     tags: list[str]
@@ -27,15 +27,15 @@ class Thing(msgspec.Struct, frozen=True):
 
 def test_columns_are_the_fields_in_their_order() -> None:
     assert columns(Thing, "t", parts="(SELECT 1)") == (
-        "t.id, t.colour, t.facts::text, (SELECT 1), t.tags"
+        "t.id, t.color, t.facts::text, (SELECT 1), t.tags"
     )
 
 
 def test_a_row_has_enums_and_what_json_says() -> None:
     found = row_of(Thing, (1, "red", '{"a": 1}', '[{"name": "x"}]', ["b"]))
-    assert found == Thing(1, Colour.RED, {"a": 1}, (Part("x"),), ["b"])
-    assert isinstance(found.colour, Colour)
-    assert row_of(Thing, (1, None, "{}", "[]", [])).colour is None
+    assert found == Thing(1, Color.RED, {"a": 1}, (Part("x"),), ["b"])
+    assert isinstance(found.color, Color)
+    assert row_of(Thing, (1, None, "{}", "[]", [])).color is None
     with pytest.raises(ValueError, match="blue"):
         row_of(Thing, (1, "blue", "{}", "[]", []))
 

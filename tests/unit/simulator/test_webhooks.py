@@ -1,4 +1,4 @@
-"""The provider tells of every change: signed, at least once, and as badly as it was told to."""
+"""The provider sends every change: signed, at least once, and with scripted faults."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ class Receiver:
 
     answers: list[int] = field(default_factory=list)
     taken: list[tuple[str, Body, bool]] = field(default_factory=list)
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def handle(self, request: web.Request) -> web.Response:
         raw = await request.read()
@@ -32,15 +32,15 @@ class Receiver:
         signed = at.removeprefix("t=").encode() + b"." + raw
         genuine = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest() == given
         event = json.loads(raw)
-        async with self.news:
+        async with self.arrived:
             self.taken.append((event["type"], event, genuine))
-            self.news.notify_all()
+            self.arrived.notify_all()
         return web.Response(status=self.answers.pop(0) if self.answers else 200)
 
     async def until(self, count: int) -> list[str]:
         """Wait for so many deliveries; return their types."""
-        async with asyncio.timeout(10), self.news:
-            await self.news.wait_for(lambda: len(self.taken) >= count)
+        async with asyncio.timeout(10), self.arrived:
+            await self.arrived.wait_for(lambda: len(self.taken) >= count)
         return [kind for kind, _, _ in self.taken]
 
 

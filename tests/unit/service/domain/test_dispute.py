@@ -1,4 +1,4 @@
-"""What our books can hold of what a provider says of a dispute."""
+"""Which disputes of a provider the ledger can hold."""
 
 from typing import Any
 

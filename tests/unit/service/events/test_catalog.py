@@ -52,7 +52,7 @@ def level_of(function: ast.expr) -> str | None:
 
 
 def names_of(node: ast.expr, where: str) -> Iterator[str]:
-    """Yield the names that an event's expression can have; fail for one that can't be told."""
+    """Yield the names that an event's expression can have; fail for one that can't be derived."""
     match node:
         case ast.Constant(value=str(name)):
             yield name

@@ -1,4 +1,4 @@
-"""Two books side by side: every way to differ, and every way to only look so."""
+"""Reconciliation: every kind of difference, and every apparent difference that is none."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

@@ -56,9 +56,9 @@ def no_trace(log: Lines) -> bool:
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_no_byte_of_a_bomb_is_inflated(url: str, log: Lines, method: str, path: str) -> None:
     body = bomb(MEGABYTES)
-    async with connected(url) as wire, longest_stall() as stall:
-        await wire.send(request(method, path, "Content-Encoding: gzip", body=body))
-        answer = await wire.answer()
+    async with connected(url) as connection, longest_stall() as stall:
+        await connection.send(request(method, path, "Content-Encoding: gzip", body=body))
+        answer = await connection.answer()
     assert (answer.status, answer.problem["code"]) == (415, "unsupported_media_type")
     assert answer.headers["accept-encoding"] == "identity"
     assert stall.longest_s < STALL_S
@@ -77,29 +77,29 @@ async def test_no_byte_of_a_bomb_is_inflated(url: str, log: Lines, method: str, 
     ],
 )
 async def test_every_coding_is_refused_wherever_it_stands(url: str, log: Lines, line: str) -> None:
-    async with connected(url) as wire:
-        await wire.send(request("POST", "/v1/raw", line, body=b"not compressed at all"))
-        answer = await wire.answer()
+    async with connected(url) as connection:
+        await connection.send(request("POST", "/v1/raw", line, body=b"not compressed at all"))
+        answer = await connection.answer()
     assert (answer.status, answer.problem["code"]) == (415, "unsupported_media_type")
     assert no_trace(log)
 
 
 @pytest.mark.parametrize("coding", ["", "identity", "Identity , identity"])
 async def test_no_coding_is_taken(url: str, coding: str) -> None:
-    async with connected(url) as wire:
+    async with connected(url) as connection:
         line = f"Content-Encoding: {coding}"
-        await wire.send(request("POST", "/v1/raw", line, body=b'{"a":1}'))
-        answer = await wire.answer()
+        await connection.send(request("POST", "/v1/raw", line, body=b'{"a":1}'))
+        answer = await connection.answer()
     assert (answer.status, answer.body) == (200, b'{"a":1}')
 
 
 async def test_a_body_under_a_compressing_transfer_is_not_inflated(url: str, log: Lines) -> None:
     packed = bomb(MEGABYTES)
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(packed), packed)
-    async with connected(url) as wire, longest_stall() as stall:
+    async with connected(url) as connection, longest_stall() as stall:
         line = "Transfer-Encoding: gzip, chunked"
-        await wire.send(request("POST", "/v1/things", line, body=body))
-        assert 400 <= (await wire.answer()).status < 500
+        await connection.send(request("POST", "/v1/things", line, body=body))
+        assert 400 <= (await connection.answer()).status < 500
     assert stall.longest_s < STALL_S
     assert no_trace(log)
 
@@ -113,15 +113,15 @@ HALF_CHUNKED = request("POST", "/v1/raw", "Transfer-Encoding: chunked", body=b"5
 async def test_a_client_that_hangs_up_in_its_body_is_counted_as_such(
     app: web.Application, url: str, log: Lines, sent: bytes, end: str
 ) -> None:
-    async with connected(url) as wire:
-        await wire.send(sent)
+    async with connected(url) as connection:
+        await connection.send(sent)
         await asyncio.sleep(0.05)  # the server reads the head, and waits for the rest
         if end == "half-close":
-            wire.writer.write_eof()
+            connection.writer.write_eof()
         elif end == "reset":
-            wire.reset()
+            connection.reset()
         else:
-            wire.writer.close()
+            connection.writer.close()
         await until_counted(app, ("/v1/raw", "499"))
     assert [line["status"] for line in log("http_request")] == [499]
     assert no_trace(log)
@@ -130,9 +130,9 @@ async def test_a_client_that_hangs_up_in_its_body_is_counted_as_such(
 async def test_a_client_that_hangs_up_before_its_whole_body_is_read_is_counted_as_such(
     app: web.Application, url: str, log: Lines
 ) -> None:
-    async with connected(url) as wire:
-        await wire.send(request("POST", "/v1/raw", body=b"x" * 60_000))
-        wire.reset()
+    async with connected(url) as connection:
+        await connection.send(request("POST", "/v1/raw", body=b"x" * 60_000))
+        connection.reset()
 
         async def look() -> list[str]:
             return [status for _, status in counted(app)]
@@ -156,15 +156,15 @@ async def test_a_body_that_is_no_http_is_a_bad_request(
     apart: bool,  # noqa: FBT001
 ) -> None:
     head = request("POST", "/v1/raw", "Transfer-Encoding: chunked")
-    async with connected(url) as wire:
-        await wire.send(head if apart else head + chunk)
+    async with connected(url) as connection:
+        await connection.send(head if apart else head + chunk)
         if apart:
             await asyncio.sleep(0.05)  # the handler waits for the body
-            await wire.send(chunk)
-        answer = await wire.answer()
+            await connection.send(chunk)
+        answer = await connection.answer()
         assert (answer.status, answer.problem["code"]) == (400, "malformed_request")
         assert answer.headers["server"] == "coinslot"
-        assert await wire.closed()
+        assert await connection.closed()
     assert not [status for _, status in counted(app) if status[0] == "5"]
     assert no_trace(log)
 
@@ -172,25 +172,25 @@ async def test_a_body_that_is_no_http_is_a_bad_request(
 async def test_a_slow_body_is_the_clients_time_out(
     app: web.Application, url: str, log: Lines
 ) -> None:
-    async with connected(url) as wire:
+    async with connected(url) as connection:
         started = asyncio.get_running_loop().time()
-        await wire.send(request("POST", "/v1/raw", "Content-Length: 100"))
-        dripping = asyncio.create_task(drip(wire))
-        answer = await wire.answer()
+        await connection.send(request("POST", "/v1/raw", "Content-Length: 100"))
+        dripping = asyncio.create_task(drip(connection))
+        answer = await connection.answer()
         took_s = asyncio.get_running_loop().time() - started
         dripping.cancel()
         assert (answer.status, answer.problem["code"]) == (408, "request_body_timeout")
         assert answer.headers["connection"] == "close"
-        assert await wire.closed()
+        assert await connection.closed()
     assert took_s < 10
     assert counted(app) == {("/v1/raw", "408"): 1}
     assert no_trace(log)
 
 
-async def drip(wire: RawConnection) -> None:
+async def drip(connection: RawConnection) -> None:
     while True:
         await asyncio.sleep(0.3)  # the slowness is what is tested
-        await wire.send(b"x")
+        await connection.send(b"x")
 
 
 JUNK = {
@@ -210,18 +210,18 @@ JUNK = {
 async def test_what_is_no_http_gets_a_problem_document(
     app: web.Application, url: str, log: Lines, kind: str, before: bytes
 ) -> None:
-    async with connected(url) as wire:
+    async with connected(url) as connection:
         if before:
-            await wire.send(before)
-            assert (await wire.answer()).status == 200
-        await wire.send(JUNK[kind])
-        answer = await wire.answer()
+            await connection.send(before)
+            assert (await connection.answer()).status == 200
+        await connection.send(JUNK[kind])
+        answer = await connection.answer()
         assert (answer.status, answer.problem["code"]) == (400, "malformed_request")
         assert answer.problem["correlation_id"] == answer.headers["x-correlation-id"]
         assert answer.headers["server"] == "coinslot"
         assert "aiohttp" not in str(answer)
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert await wire.closed()
+        assert await connection.closed()
     assert counted(app)[("unmatched", "400")] == 1
     [line] = log("http_request_unreadable")
     assert (line["level"], line["correlation_id"]) == ("info", answer.problem["correlation_id"])
@@ -230,12 +230,12 @@ async def test_what_is_no_http_gets_a_problem_document(
 
 async def test_an_unread_body_is_not_waited_for_without_end(url: str, log: Lines) -> None:
     """An answer that was given before the body is through: its rest is dropped, for a while."""
-    async with connected(url) as wire:
+    async with connected(url) as connection:
         started = asyncio.get_running_loop().time()
-        await wire.send(request("POST", "/nope", "Content-Length: 1000000000"))
-        assert (await wire.answer()).status == 404
-        dripping = asyncio.create_task(drip(wire))
-        assert await wire.closed()
+        await connection.send(request("POST", "/nope", "Content-Length: 1000000000"))
+        assert (await connection.answer()).status == 404
+        dripping = asyncio.create_task(drip(connection))
+        assert await connection.closed()
         took_s = asyncio.get_running_loop().time() - started
         dripping.cancel()
     assert took_s < 5
@@ -244,18 +244,18 @@ async def test_an_unread_body_is_not_waited_for_without_end(url: str, log: Lines
 
 async def test_a_large_body_that_is_refused_still_gets_its_answer(url: str) -> None:
     """A reset while the client writes would hide the answer from it."""
-    async with connected(url) as wire:
-        await wire.send(request("POST", "/v1/raw", body=b"x" * 3_000_000))
-        answer = await wire.answer()
+    async with connected(url) as connection:
+        await connection.send(request("POST", "/v1/raw", body=b"x" * 3_000_000))
+        answer = await connection.answer()
     assert (answer.status, answer.problem["code"]) == (413, "payload_too_large")
 
 
 async def test_the_connection_goes_on_after_a_small_body_that_nobody_read(url: str) -> None:
-    async with connected(url) as wire:
-        await wire.send(request("POST", "/nope", body=b"x" * 1_000))
-        assert (await wire.answer()).status == 404
-        await wire.send(request("GET", "/v1/things"))
-        assert (await wire.answer()).status == 200
+    async with connected(url) as connection:
+        await connection.send(request("POST", "/nope", body=b"x" * 1_000))
+        assert (await connection.answer()).status == 404
+        await connection.send(request("GET", "/v1/things"))
+        assert (await connection.answer()).status == 200
 
 
 async def test_an_error_of_ours_outside_the_middlewares_shows_nothing(

@@ -1,6 +1,6 @@
-"""Our books against the provider's and the Library's, payment by payment.
+"""Compares our ledger with the provider's and the Library's records, payment by payment.
 
-What a person has to decide has no answer yet, and is left out.
+What an operator has yet to decide is left out.
 """
 
 import json
@@ -36,7 +36,7 @@ GRANTED: Final = "SELECT user_id, game_id FROM entitlements WHERE status = 'gran
 
 
 def compare(database_url: str, state: Record) -> None:
-    """Assert that our books say what the simulator's state says."""
+    """Assert that our records agree with the simulator's state."""
     payments = _records(database_url, PAYMENTS)
     disputes, warnings = _records(database_url, DISPUTES), dict(rows(database_url, WARNINGS))
     _money_agrees(payments, state["charges"])
@@ -61,7 +61,7 @@ def _money_agrees(payments: Mapping[str, Record], charges: Sequence[Record]) -> 
     made = defaultdict(list)
     for charge in charges:
         made[charge["reference"]].append(charge)
-    assert set(made) <= set(payments), "the provider has charged what we know nothing of"
+    assert set(made) <= set(payments), "the provider has charges that we don't know"
     paid: dict[str, int] = defaultdict(int)
     for payment_id, payment in payments.items():
         mine = made[payment_id]
@@ -85,22 +85,22 @@ def _disputes_agree(
     parked: frozenset[str],
     disputes: Sequence[Record],
 ) -> None:
-    """Compare dispute by dispute: who has the money, and whose turn it is.
+    """Compare each dispute's status and amounts.
 
-    `paid_by` leads from a charge to the payment of ours that it captured; without one the event of
-    a dispute is `parked`, for a person.
+    `paid_by` maps a charge to the payment of ours that it captured; without one the dispute's event
+    is `parked`, for an operator.
     """
-    assert set(ours) <= {told["id"] for told in disputes}, "we know what the provider does not"
-    for told in disputes:
-        known = ours.get(told["id"])
-        if told["charge"] not in paid_by:
-            assert known is None, (known, told)
-            assert told["id"] in parked, told
+    assert set(ours) <= {theirs["id"] for theirs in disputes}, "we know what the provider does not"
+    for theirs in disputes:
+        known = ours.get(theirs["id"])
+        if theirs["charge"] not in paid_by:
+            assert known is None, (known, theirs)
+            assert theirs["id"] in parked, theirs
             continue
-        assert known is not None, f"we lack {told} of {paid_by[told['charge']]}"
-        assert known["payment"] == paid_by[told["charge"]], (known, told)
+        assert known is not None, f"we lack {theirs} of {paid_by[theirs['charge']]}"
+        assert known["payment"] == paid_by[theirs["charge"]], (known, theirs)
         for fact in ("status", "amount", "withdrawn", "reinstated"):
-            assert known[fact] == told[fact], (fact, known, told)
+            assert known[fact] == theirs[fact], (fact, known, theirs)
 
 
 def _warnings_agree(
@@ -109,15 +109,15 @@ def _warnings_agree(
     parked: frozenset[str],
     warnings: Sequence[Record],
 ) -> None:
-    for told in warnings:
-        if told["charge"] in paid_by:
-            assert ours.get(told["id"]) == str(told["actionable"]).lower(), told
+    for theirs in warnings:
+        if theirs["charge"] in paid_by:
+            assert ours.get(theirs["id"]) == str(theirs["actionable"]).lower(), theirs
         else:
-            assert told["id"] in parked, told
+            assert theirs["id"] in parked, theirs
 
 
 def _lost_games_are_gone(payments: Mapping[str, Record], ours: Mapping[str, Record]) -> None:
-    """Assert that nobody keeps games and money, unless a person was asked."""
+    """Assert that nobody keeps games and money, unless an operator was asked."""
     lost: dict[str, int] = defaultdict(int)
     for dispute in ours.values():
         if dispute["status"] == "lost":

@@ -1,7 +1,7 @@
-"""A shop that customers use while everything around it breaks, until nothing is left to do.
+"""The API and the workers under faults, crashes and wrong clocks, until nothing is left to do.
 
-Each of its processes runs on a machine whose clock is off, by other minutes after each crash. Time
-itself is the simulator's and the database's: webhooks and tokens are signed by it.
+Each process runs on a machine whose clock is off, by a new offset after each crash. Webhooks and
+tokens are signed by the true time, which the simulator and the database share.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import aiohttp
 from scripts.platform.client import Client, Reply
 from service.providers.signature import HEADER, sign
 from simulator.client import Control
-from tests.resilience import outside, truth
+from tests.resilience import provider_comparison, provider_events
 from tests.resilience.ledger_checks import UNFINISHED, broken_invariants, rows
-from tests.resilience.outside import ACTS, WITHHOLDING
+from tests.resilience.provider_events import ACTS, WITHHOLDING
 from tests.resilience.rounds import Rounds
 from tests.support.forks import Fork, Forks
 from tests.support.services import ADMIN, SIMULATOR_SECRETS
@@ -27,22 +27,22 @@ from tests.support.services import ADMIN, SIMULATOR_SECRETS
 Ask = Callable[[Client], Awaitable[Reply]]
 
 ANSWERS: Final = frozenset({200, 201, 202, 404, 409, 503})
-"""All that a customer may be told here: no request is malformed, and nothing may be a 500."""
+"""The answers that a customer may get: no request is malformed, and nothing may be a 500."""
 
 RECORDS: Final = ("charges", "refunds", "disputes")
 MAX_ROUNDS: Final = 40  # two hours each: more than three days, all schedules are through by then
-LOOKS: Final = 2  # at each parked event: a busy machine may let one time out
+REPLAYS: Final = 2  # of each parked event: on a busy machine one may time out
 HOLD_S: Final = 5.0  # a request that is to be held reaches the provider in milliseconds
 
 NOBODY: Final = "http://127.0.0.1:1"
-"""Webhooks by themselves go nowhere: the stories deliver them, late or twice or not at all."""
+"""The simulator's webhooks reach nobody: scenarios deliver them, late, twice or not at all."""
 
 WEBHOOK_SECRET: Final = SIMULATOR_SECRETS["SIMULATOR_WEBHOOK_SECRETS"]
 
 
 @dataclass
-class StoreHarness:
-    """A process of the API, and one of the workers, which work when told to; both can be killed."""
+class PlatformHarness:
+    """A process of the API, and one of the workers, which work when asked; both can be killed."""
 
     forks: Forks
     simulator: Control
@@ -52,12 +52,12 @@ class StoreHarness:
     crashes: int = 0
     answers: dict[tuple[str, str], Reply] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
-    heard: set[str] = field(default_factory=set)
+    delivered: set[str] = field(default_factory=set)
     before: set[str] = field(default_factory=set)
 
     @classmethod
-    async def open(cls, forks: Forks, simulator: Control) -> "StoreHarness":
-        """Start the API and the workers, on machines whose clocks are right."""
+    async def open(cls, forks: Forks, simulator: Control) -> "PlatformHarness":
+        """Start the API and the workers, with right clocks."""
         api, workers = await forks("api"), await Rounds.start(forks, 0)
         await simulator.send_webhooks(NOBODY, WEBHOOK_SECRET)
         return cls(forks, simulator, api, workers)
@@ -68,7 +68,7 @@ class StoreHarness:
         self.forks.close()
 
     async def begin(self, *, api_clock_s: float, workers_clock_s: float) -> None:
-        """Begin a story on machines whose clocks are off; what was before it is left alone."""
+        """Begin a scenario on machines whose clocks are off; earlier records are left alone."""
         self.before = {each["id"] for each in _records(await self.simulator.state())}
         self.api.kill()
         self.api, _ = await asyncio.gather(
@@ -105,10 +105,10 @@ class StoreHarness:
             found = await customer.read(f"/v1/payments?order_id={order_id}")
         return str(found["items"][0]["id"]) if found["items"] else None
 
-    async def happen(self, what: str, back: int) -> None:
-        """Do something at the provider past the API, to one of the last records that allow it."""
+    async def provider_event(self, what: str, back: int) -> None:
+        """Act at the provider, past the API, on one of the last records that allow it."""
         act = ACTS[what]
-        allowed = list(act.subjects(await self._story()))
+        allowed = list(act.subjects(await self._own_records()))
         if not allowed:
             return
         await act.do(self.simulator, allowed[-1 - back % len(allowed)])
@@ -116,13 +116,13 @@ class StoreHarness:
 
     async def dispute(self, payment_id: str) -> None:
         """Let the buyer of a payment dispute it, if there is anything to dispute."""
-        charge = outside.of_charge(await self._story(), payment_id)
+        charge = provider_events.of_charge(await self._own_records(), payment_id)
         if charge is not None:
             await self.simulator.dispute(charge)
             self.outcomes["provider: dispute"] += 1
 
     async def refund_code(self, user: str, payment_id: str) -> str | None:
-        """Return the code with which a refund must be refused now, as far as the API has heard."""
+        """Return the code with which a refund must be refused now, as far as the API knows."""
         async with self.api.client(user) as customer:
             disputes = await customer.read(f"/v1/payments/{payment_id}/disputes")
             payment = await customer.read(f"/v1/payments/{payment_id}")
@@ -130,11 +130,11 @@ class StoreHarness:
             return None
         return "payment_disputed" if payment["status"] == "succeeded" else "illegal_transition"
 
-    async def hear_all(self) -> None:
-        """Deliver what nobody has heard yet, the latest first: all of it comes in the end."""
+    async def deliver_all(self) -> None:
+        """Deliver what has not been delivered yet, the latest first."""
         for event in reversed((await self.simulator.webhooks())["deliveries"]):
-            if event["event_id"] not in self.heard:
-                await self._tell(event, times=1)
+            if event["event_id"] not in self.delivered:
+                await self._deliver(event, times=1)
 
     async def crash_during(
         self, user: str, key: str, ask: Ask, *, target: str, moment: str, clock_s: float
@@ -146,7 +146,7 @@ class StoreHarness:
             self.api = await self.forks("api", clock_offset_s=clock_s)
 
     async def crash_workers_during(self, *, target: str, moment: str, clock_s: float) -> None:
-        """Kill the workers while somebody holds a call of theirs, and start others."""
+        """Kill the workers while a call of theirs is held, and start others."""
         async with self._held(target, moment, self.workers()):
             self.workers.kill()
             self.crashes += 1
@@ -156,12 +156,12 @@ class StoreHarness:
         """Run every worker once; return how much they found to do."""
         return await self.workers()
 
-    async def hear(self, back: int, times: int) -> None:
+    async def deliver_webhook(self, back: int, times: int) -> None:
         """Deliver a webhook that the provider has sent, `back` events ago, once more or late."""
         sent = (await self.simulator.webhooks())["deliveries"]
         if not sent:
             return
-        await self._tell(sent[-1 - back % len(sent)], times)
+        await self._deliver(sent[-1 - back % len(sent)], times)
 
     @asynccontextmanager
     async def _held(
@@ -176,7 +176,7 @@ class StoreHarness:
         yield
         holding.cancel()
         await asyncio.gather(holding, return_exceptions=True)
-        with suppress(EOFError):  # the workers' last word
+        with suppress(EOFError):  # from the killed workers
             await done
         await self.simulator.clear_faults()
 
@@ -184,8 +184,8 @@ class StoreHarness:
         self.workers.kill()
         self.workers = await Rounds.start(self.forks, clock_s)
 
-    async def _story(self) -> outside.State:
-        """Return what the provider has on record of this story: it is told alike again."""
+    async def _own_records(self) -> provider_events.State:
+        """Return the provider's records of this scenario, so that it can be repeated."""
         state = await self.simulator.state()
         return {
             kind: [each for each in found if each["id"] not in self.before]
@@ -193,7 +193,7 @@ class StoreHarness:
             if kind in RECORDS
         }
 
-    async def _tell(self, event: dict[str, Any], times: int) -> None:
+    async def _deliver(self, event: dict[str, Any], times: int) -> None:
         body = event["body"].encode()
         at_s = int(self.forks.clock().timestamp())
         headers = {
@@ -206,16 +206,16 @@ class StoreHarness:
                 async with session.post(url, data=body, headers=headers) as answer:
                     assert answer.status in (200, 503), await answer.text()
                     if answer.status == 200:
-                        self.heard.add(event["event_id"])
+                        self.delivered.add(event["event_id"])
                     self.outcomes[f"webhook {(await answer.json()).get('outcome')}"] += 1
 
     async def drain(self) -> None:
         """Let everything work again, and time pass until nothing is left to do."""
         await self.simulator.clear_faults()
         await self.simulator.release()
-        await self.hear_all()
+        await self.deliver_all()
         await self._finish()
-        for _ in range(LOOKS):
+        for _ in range(REPLAYS):
             await self._end_parked("replay")
             await self._finish()
         await self._end_parked("dismiss")
@@ -230,22 +230,22 @@ class StoreHarness:
         left = rows(self.forks.environ["DATABASE_URL"], UNFINISHED)
         raise AssertionError(f"stuck past every schedule: {left}")
 
-    async def _end_parked(self, verb: str) -> None:
-        """Have every parked event looked at once more, or dismiss it, as an operator does."""
+    async def _end_parked(self, action: str) -> None:
+        """Replay or dismiss every parked event, as an operator does."""
         async with self.api.client("olga", ADMIN) as operator:
             for event in (await operator.read("/v1/admin/webhooks/parked"))["items"]:
                 named = {name: event[name] for name in ("provider", "event_id")}
-                body = {**named, "note": "all is heard and answers now"}
-                reply = await operator.call("POST", f"/v1/admin/webhooks/{verb}", json=body)
+                body = {**named, "note": "all events are delivered"}
+                reply = await operator.call("POST", f"/v1/admin/webhooks/{action}", json=body)
                 assert reply.status == 200, reply
 
     async def audit(self) -> None:
-        """Assert that our books hold, and say what the provider's and the Library's say."""
+        """Assert that the invariants hold and that the provider and the Library agree."""
         broken = broken_invariants(self.forks)
         assert not broken, broken
         state = await self.simulator.state()
-        truth.compare(self.forks.environ["DATABASE_URL"], state)
+        provider_comparison.compare(self.forks.environ["DATABASE_URL"], state)
 
 
-def _records(state: outside.State) -> Iterator[dict[str, Any]]:
+def _records(state: provider_events.State) -> Iterator[dict[str, Any]]:
     return chain.from_iterable(state[kind] for kind in RECORDS)

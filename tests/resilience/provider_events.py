@@ -1,4 +1,4 @@
-"""What happens at the provider past our API: people in its dashboard, and the buyer's bank."""
+"""Events at the provider that our API did not cause: its dashboard, and the buyer's bank."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, NamedTuple
@@ -19,11 +19,11 @@ FROM: Final = {
     "escalate": frozenset({"warning", "warning_closed", "won", "lost"}),
     "close": frozenset({"warning"}),
 }
-"""The statuses in which a bank does that; what it never does is refused by our rules."""
+"""The statuses in which a bank does that."""
 
 
 class Act(NamedTuple):
-    """What can be done to which records, the latest last, and how."""
+    """An action, and the records that allow it, the latest last."""
 
     subjects: Callable[[State], Iterator[str]]
     do: Callable[[Control, str], Awaitable[Any]]
