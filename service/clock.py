@@ -29,11 +29,6 @@ Clock = Callable[[], datetime]
 _log = get_logger(__name__)
 
 
-def utc_now() -> datetime:
-    """Return the machine's time."""
-    return datetime.now(UTC)
-
-
 class DatabaseClock:
     """The database's time, from samples of it; call it for the time."""
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from service.domain.dispute import DisputeStatus
 from service.domain.ledger import TransactionKind
@@ -162,21 +163,13 @@ dispute_view = viewer(DisputeView)
 orphan_view = viewer(OrphanCapture)
 event_view = viewer(EventView)
 ledger_view = viewer(LedgerEntryView)
-item_view = viewer(OrderItemView)
+_item_view = viewer(OrderItemView)
+_order_view = viewer(OrderView)
 
 
 def order_view(row: OrderRow) -> OrderView:
     """Return the order as the API shows it."""
-    return OrderView(
-        id=row.id,
-        status=row.status,
-        currency=row.currency,
-        total=row.total_minor,
-        items=tuple(map(item_view, row.items)),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        expires_at=row.expires_at,
-    )
+    return replace(_order_view(row), items=tuple(map(_item_view, row.items)))
 
 
 def payment_view(row: PaymentRow, action: NextAction | None = None) -> PaymentView:

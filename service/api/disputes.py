@@ -6,11 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from service import errors as e
-from service.admin_views import (
-    AdminDispute,
-    FraudWarningView,
-    admin_dispute_view,
-)
+from service.admin_views import AdminDispute, FraudWarningView, admin_dispute_view
 from service.api.common import (
     ADMIN,
     CONTEXT,

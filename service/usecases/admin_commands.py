@@ -1,6 +1,7 @@
 """What every decision of an operator has: who, why, the evidence, a key, and one answer."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -38,13 +39,25 @@ class AdminCommand(msgspec.Struct, frozen=True, kw_only=True):
         return self.request.caller
 
 
-def command_item(
-    ctx: Context, command: AdminCommand, answer: CommandResponse, subject: Subject, action: str
-) -> CommandItem:
-    """Return what the store writes beside the decision's own effects."""
+async def decide(
+    ctx: Context,
+    command: AdminCommand,
+    answer: CommandResponse,
+    subject: Subject,
+    action: str,
+    begin: Callable[[CommandItem], Awaitable[BeginOutcome]],
+    *,
+    ready: str = "in review",
+    count: Callable[[RecordedOutcome], None] | None = None,
+) -> CommandResponse:
+    """Carry a decision out and return `answer`, or the one that this key already got.
+
+    `begin` gets what the store writes beside the decision's own effects; `count` counts what was
+    recorded.
+    """
     by = By(command.actor, command.evidence.note)
     evidence = msgspec.to_builtins(command.evidence)
-    return CommandItem(
+    item = CommandItem(
         **command.request.claim(ctx),
         subject_id=command.subject_id,
         action_id=new_id(),
@@ -53,27 +66,12 @@ def command_item(
         action=audit.entry(ctx, subject, command.subject_id, action, by, **evidence),
     )
 
-
-async def decide(
-    ctx: Context,
-    answer: CommandResponse,
-    begin: Callable[[], Awaitable[BeginOutcome]],
-    noun: str,
-    ready: str = "in review",
-    *,
-    count: Callable[[RecordedOutcome], None] | None = None,
-) -> CommandResponse:
-    """Carry a decision out and return `answer`, or the one that this key already got.
-
-    `count` counts what was recorded.
-    """
-
     async def created(begun: BeginOutcome) -> CommandResponse:
         if count is not None and begun.recorded is not None:
             count(begun.recorded)
         return answer
 
-    return await run(ctx, begin, noun, ready, created=created)
+    return await run(ctx, partial(begin, item), subject.replace("_", " "), ready, created=created)
 
 
 def invalid(path: str, detail: str) -> ValidationFailedError:

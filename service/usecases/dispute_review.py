@@ -10,7 +10,7 @@ from service.logs import bind, correlation_id, get_logger
 from service.store import dispute_review as store
 from service.store import disputes, fraud_warnings
 from service.store.dispute_review import CloseDispute, CloseWarning
-from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
+from service.usecases.admin_commands import AdminCommand, decide, invalid
 from service.usecases.context import Context
 from service.usecases.idempotency import CommandResponse
 from service.views import encode
@@ -53,9 +53,8 @@ async def close_dispute(ctx: Context, command: Close) -> CommandResponse:
         at=ctx.now(),
     )
     action = "revoke" if command.revoke else "close"
-    kept = command_item(ctx, command, answer, "dispute", action)
-    begin = partial(store.close_dispute, ctx.db, kept, item)
-    answered = await decide(ctx, answer, begin, "dispute", WAITING)
+    begin = partial(store.close_dispute, ctx.db, item=item)
+    answered = await decide(ctx, command, answer, "dispute", action, begin, ready=WAITING)
     if not answered.replayed:
         _log.warning("dispute_closed_by_operator", actor=command.actor, outcome=action)
     return answered
@@ -70,9 +69,8 @@ async def close_warning(ctx: Context, command: AdminCommand) -> CommandResponse:
     done = replace(row, status="closed", updated_at=ctx.now())
     answer = CommandResponse(OK, encode(fraud_warning_view(done)))
     item = CloseWarning(row.id, correlation_id(), ctx.now())
-    kept = command_item(ctx, command, answer, "fraud_warning", "close")
-    begin = partial(store.close_warning, ctx.db, kept, item)
-    answered = await decide(ctx, answer, begin, "warning", WAITING)
+    begin = partial(store.close_warning, ctx.db, item=item)
+    answered = await decide(ctx, command, answer, "fraud_warning", "close", begin, ready=WAITING)
     if not answered.replayed:
         _log.warning("fraud_warning_closed_by_operator", actor=command.actor)
     return answered

@@ -33,7 +33,7 @@ from service.store import disputes as store
 from service.store import fraud_warnings, payments
 from service.store.database import RefusedError
 from service.store.disputes import DisputeRow, Movement, SyncDispute, TimelineEntry
-from service.store.fraud_warnings import FraudWarningRow, NewWarning
+from service.store.fraud_warnings import NewWarning
 from service.store.payments import PaymentRow
 from service.store.record_outcomes import EntryRow
 from service.usecases.context import Context
@@ -102,16 +102,6 @@ async def list_disputes(ctx: Context, payment_id: UUID, user_id: str) -> list[Di
     """Return the disputes of the user's payment, oldest first; raise NotFoundError."""
     await get_payment(ctx, payment_id, user_id)
     return await store.of_payment(ctx.db, payment_id)
-
-
-async def of_payment(
-    ctx: Context, payment_id: UUID
-) -> tuple[list[DisputeRow], list[FraudWarningRow]]:
-    """Return the disputes and warnings of a payment, oldest first."""
-    return (
-        await store.of_payment(ctx.db, payment_id),
-        await fraud_warnings.of_payment(ctx.db, payment_id),
-    )
 
 
 async def _bring(

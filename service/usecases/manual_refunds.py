@@ -21,7 +21,7 @@ from service.store.manual_refunds import EndOrphan, RefundAgain
 from service.store.orphans import OrphanRow
 from service.store.refunds import DueRefund, RefundRow
 from service.usecases import refunds
-from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
+from service.usecases.admin_commands import AdminCommand, decide, invalid
 from service.usecases.context import Context
 from service.usecases.idempotency import CommandResponse
 from service.views import encode, orphan_view, refund_view
@@ -57,10 +57,9 @@ async def retry_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
     """
     due, came_back = await _refund_in_place(ctx, command.subject_id)
     answer = CommandResponse(ACCEPTED, encode(refund_view(due.refund)))
-    kept = command_item(ctx, command, answer, "refund", "retry")
     again = _again(command, due, came_back=came_back)
-    begin = partial(store.refund_again, ctx.db, kept, again)
-    answered = await decide(ctx, answer, begin, "refund", MISSING)
+    begin = partial(store.refund_again, ctx.db, item=again)
+    answered = await decide(ctx, command, answer, "refund", "retry", begin, ready=MISSING)
     if not answered.replayed:
         _log.warning("refund_retried_by_operator", actor=command.actor)
     return answered
@@ -72,12 +71,13 @@ async def record_refund(ctx: Context, command: AdminCommand) -> CommandResponse:
     ref = _reference(command, due.refund.amount_minor)
     row = replace(due.refund, status=RefundStatus.SUCCEEDED)
     answer = CommandResponse(OK, encode(refund_view(row)))
-    kept = command_item(ctx, command, answer, "refund", "record")
     again = _again(command, due, came_back=came_back)
     outcome_item = refunds.outcome_item(due, row, ref)
-    begin = partial(store.refund_again, ctx.db, kept, again, outcome_item)
+    begin = partial(store.refund_again, ctx.db, item=again, outcome_item=outcome_item)
     count = partial(refunds.count_order, ctx)
-    answered = await decide(ctx, answer, begin, "refund", MISSING, count=count)
+    answered = await decide(
+        ctx, command, answer, "refund", "record", begin, ready=MISSING, count=count
+    )
     if not answered.replayed:
         _log.warning("refund_recorded_by_operator", actor=command.actor)
     return answered
@@ -93,9 +93,8 @@ async def dismiss_refund(ctx: Context, command: AdminCommand) -> CommandResponse
         raise NotFoundError("No such refund: only one that came back is to be decided")
     bind(payment_id=str(refund.payment_id))
     answer = CommandResponse(OK, encode(refund_view(refund)))
-    kept = command_item(ctx, command, answer, "refund", "dismiss")
-    begin = partial(store.dismiss_reversal, ctx.db, kept, ctx.now())
-    answered = await decide(ctx, answer, begin, "refund", MISSING)
+    begin = partial(store.dismiss_reversal, ctx.db, at=ctx.now())
+    answered = await decide(ctx, command, answer, "refund", "dismiss", begin, ready=MISSING)
     if not answered.replayed:
         _log.warning("refund_dismissed_by_operator", actor=command.actor)
     return answered
@@ -124,9 +123,8 @@ async def _end_orphan(
         at=ctx.now(),
     )
     answer = CommandResponse(ACCEPTED if pending else OK, encode(orphan_view(row)))
-    kept = command_item(ctx, command, answer, "orphan_capture", action)
-    begin = partial(store.end_orphan, ctx.db, kept, item)
-    answered = await decide(ctx, answer, begin, "orphan capture")
+    begin = partial(store.end_orphan, ctx.db, item=item)
+    answered = await decide(ctx, command, answer, "orphan_capture", action, begin)
     if not answered.replayed:
         _log.warning(
             "orphan_capture_decided_by_operator",

@@ -16,7 +16,7 @@ from service.store import review as store
 from service.store.payments import Attempt, PaymentRow
 from service.store.refunds import RefundRow
 from service.usecases import refunds
-from service.usecases.admin_commands import AdminCommand, command_item, decide, invalid
+from service.usecases.admin_commands import AdminCommand, decide, invalid
 from service.usecases.context import Context
 from service.usecases.idempotency import CommandResponse
 from service.usecases.record_outcome import announce, outcome_item
@@ -50,10 +50,11 @@ async def resolve_payment(ctx: Context, command: Resolve) -> CommandResponse:
     resolved = _resolved(ctx, command, payment, decision)
     answer = CommandResponse(OK, encode(payment_view(resolved)))
     item = outcome_item(ctx, Attempt(new_id(), "review", payment), decision, resolved, None)
-    kept = command_item(ctx, command, answer, "payment", f"resolve_{command.outcome}")
-    begin = partial(store.resolve_payment, ctx.db, kept, item)
+    begin = partial(store.resolve_payment, ctx.db, outcome_item=item)
     count = partial(announce, ctx, resolved)
-    answered = await decide(ctx, answer, begin, "payment", count=count)
+    answered = await decide(
+        ctx, command, answer, "payment", f"resolve_{command.outcome}", begin, count=count
+    )
     if not answered.replayed:
         _log.warning("payment_resolved_by_operator", actor=command.actor, outcome=command.outcome)
     return answered
@@ -76,10 +77,11 @@ async def resolve_refund(ctx: Context, command: Resolve) -> CommandResponse:
         refunds.outcome_item(refunds.due_of(payment, refund), row, command.evidence.provider_ref),
         of_status=[RefundStatus.REVIEW],
     )
-    kept = command_item(ctx, command, answer, "refund", f"resolve_{command.outcome}")
-    begin = partial(store.resolve_refund, ctx.db, kept, item)
+    begin = partial(store.resolve_refund, ctx.db, outcome_item=item)
     count = partial(refunds.count_order, ctx)
-    answered = await decide(ctx, answer, begin, "refund", count=count)
+    answered = await decide(
+        ctx, command, answer, "refund", f"resolve_{command.outcome}", begin, count=count
+    )
     if not answered.replayed:
         _log.warning("refund_resolved_by_operator", actor=command.actor, outcome=command.outcome)
     return answered

@@ -5,10 +5,10 @@ The alert waits for a quarter of an hour that no scaling shortens: it is a thres
 
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Final
 
 from service import logs
-from service.clock import utc_now
 from service.serve import serve
 from service.settings import load
 from tests.support.skewed import shift
@@ -21,7 +21,7 @@ def main() -> int:
     shift(-BACK_S)
     settings = load(os.environ, "worker")
     logs.configure(settings.log_level)
-    serve(settings, "worker", utc_now)
+    serve(settings, "worker", lambda: datetime.now(UTC))
     return 0
 
 
