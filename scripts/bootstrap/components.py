@@ -9,7 +9,7 @@ from os import environ
 from pathlib import Path
 from typing import Final
 
-from scripts.bootstrap import catalogue, sources, store, tools, venv
+from scripts.bootstrap import catalog, sources, store, tools, venv
 from scripts.bootstrap.commands import BootstrapError, UnavailableError
 from scripts.bootstrap.tools import Place
 
@@ -25,7 +25,7 @@ NOT_BY_DEFAULT: Final = frozenset({"image", "kubectl", "wrk"})
 
 def components(root: Path) -> Mapping[str, Component]:
     """Return what each component is, and what makes it ready."""
-    about = {name: tool.about for name, tool in catalogue.load(root).items() if tool.about}
+    about = {name: tool.about for name, tool in catalog.load(root).items() if tool.about}
     return {
         "venv": ("the Python packages of requirements/dev.txt and this repository", venv.ensure),
         "kubernetes-provider": (

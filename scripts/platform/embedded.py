@@ -231,8 +231,7 @@ def _initialised(folder: Path, *, durable: bool) -> str:
 
 def _initdb(data: Path, password_file: Path, *, durable: bool) -> None:
     command = [
-        *unprivileged.command(data),
-        postgres_program("initdb"),
+        *_postgres_command("initdb", data),
         f"--pgdata={data}",
         f"--username={USER}",
         f"--pwfile={password_file}",
@@ -243,7 +242,7 @@ def _initdb(data: Path, password_file: Path, *, durable: bool) -> None:
         *(() if durable else ("--no-sync",)),
     ]
     done = subprocess.run(
-        [str(part) for part in command],
+        command,
         capture_output=True,
         text=True,
         check=False,
@@ -268,8 +267,7 @@ def _start_postgres(folder: Path, port: int, *, durable: bool) -> Child:
     child = spawn(
         "postgres",
         [
-            *unprivileged.command(data),
-            postgres_program("postgres"),
+            *_postgres_command("postgres", data),
             "-D",
             data,
             *(f"--{name}={value}" for name, value in settings.items()),
@@ -346,6 +344,15 @@ def _write_secret(path: Path, value: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(value + "\n")
+
+
+def _postgres_command(name: str, data: Path) -> tuple[str, ...]:
+    """Return the beginning of a command of PostgreSQL, as a user that it accepts."""
+    program = postgres_program(name)
+    try:
+        return (*unprivileged.prefix(data, program), str(program))
+    except OSError as error:
+        raise EmbeddedError(str(error)) from error
 
 
 def postgres_program(name: str) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts.bootstrap import sources, tools
-from scripts.bootstrap.catalogue import Debian, Download, Go, Tool
+from scripts.bootstrap.catalog import Debian, Download, Go, Tool
 from scripts.bootstrap.commands import BootstrapError, Commands
 from scripts.bootstrap.console import Console
 from scripts.bootstrap.tools import Place
