@@ -16,8 +16,8 @@ usage or a missing tool.
 
 import argparse
 import json
+import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from infra import migrations as statements
-from scripts import ROOT, console
-from scripts.deploy.engine import BINARIES
+from scripts import ROOT, console, programs
+from scripts.programs import ProgramError
 
 REFUSED: Final = 1
 USAGE: Final = 2
@@ -34,7 +34,6 @@ FOLDER: Final = ROOT / "service" / "store" / "migrations"
 FIRST_JUDGED: Final = 17
 """Number of the first migration that may meet somebody's data."""
 POSTGRESQL: Final = "18"
-TIMEOUT_S: Final = 30.0  # milliseconds of work; the rest is for a machine that is swamped
 
 Kind = Literal["contract", "locks"]
 
@@ -76,10 +75,6 @@ OUTSIDE_TRANSACTION: Final = re.compile(
 """yoyo's own word, among a file's first comments, for what runs outside of a transaction."""
 
 
-class SquawkError(Exception):
-    """squawk is missing or failed; the message says what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A statement that is refused; `line` counts from 1."""
@@ -100,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     paths = options.files or judged(FOLDER)
     try:
         found = [finding for path in paths for finding in check(path)]
-    except (OSError, SquawkError) as error:
+    except (OSError, ProgramError) as error:
         console.complain("migrations", error)
         return USAGE
     if options.json:
@@ -119,12 +114,12 @@ def judged(folder: Path) -> list[Path]:
 
 
 def check(path: Path) -> Iterator[Finding]:
-    """Yield what is refused in a migration, and marks that cover nothing; raise SquawkError."""
+    """Yield what is refused in a migration, and marks that cover nothing; raise ProgramError."""
     return judge(path.name, path.read_text(encoding="utf-8"))
 
 
 def judge(file: str, text: str) -> Iterator[Finding]:
-    """Yield what is refused in the text of a migration; raise SquawkError."""
+    """Yield what is refused in the text of a migration; raise ProgramError."""
     lines = text.splitlines()
     used: set[int] = set()
     if not OUTSIDE_TRANSACTION.search(text):
@@ -144,7 +139,7 @@ def judge(file: str, text: str) -> Iterator[Finding]:
 
 
 def contractions(name: str, sql: str) -> list[str]:
-    """Return what a migration takes away from a release before it; raise SquawkError.
+    """Return what a migration takes away from a release before it; raise ProgramError.
 
     What is declared as a contraction is one, what is said to expand is none.
     """
@@ -198,25 +193,14 @@ def _word(line: str) -> str:
 
 
 def _squawk(text: str) -> list[Any]:
-    program = BINARIES / "squawk"
-    if not program.exists():
-        raise SquawkError(f"{program} is missing: run tools/bootstrap venv")
-    command = [str(program), "--reporter", "json", "--pg-version", POSTGRESQL]
-    command += ["--exclude", ",".join(NOT_ASKED)]
-    command += [] if OUTSIDE_TRANSACTION.search(text) else ["--assume-in-transaction"]
+    options = ["--config", os.devnull, "--reporter", "json", "--pg-version", POSTGRESQL]
+    options += ["--exclude", ",".join(NOT_ASKED)]
+    options += [] if OUTSIDE_TRANSACTION.search(text) else ["--assume-in-transaction"]
+    answer = programs.run(programs.path_of("squawk", "venv"), *options, given=text)
     try:
-        done = subprocess.run(
-            command,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            cwd="/",  # no settings of a folder take part
-        )
-        found: list[Any] = json.loads(done.stdout)
-    except (subprocess.TimeoutExpired, ValueError) as error:
-        raise SquawkError(f"squawk failed: {error}") from error
+        found: list[Any] = json.loads(answer)
+    except ValueError as error:
+        raise ProgramError(f"squawk failed: {answer}") from error
     return found
 
 

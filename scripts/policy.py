@@ -5,7 +5,6 @@ Exit codes: 0 nothing to fix, 1 something is violated, 2 wrong usage or a missin
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -18,8 +17,8 @@ from infra.policy.objects import ManifestError, Stack, load
 from infra.policy.rules import Violation, Waiver
 from infra.policy.rules import judge as with_waivers
 from infra.policy.waivers import WAIVERS
-from scripts import ROOT, console
-from scripts.deploy.engine import BINARIES
+from scripts import ROOT, console, programs
+from scripts.programs import ProgramError
 from scripts.render import RENDERED
 from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER
 
@@ -28,7 +27,6 @@ USAGE: Final = 2
 SCORE: Final = "kube-score"
 CONFORM: Final = "kubeconform"
 POD_SECURITY: Final = "pod-security"
-TIMEOUT_S: Final = 60.0  # a second of work; a minute is for a machine that is swamped
 PERFECT: Final = 10
 """kube-score's grade of a check without any remark."""
 OPTIONAL: Final = ("container-ports-check", "container-seccomp-profile")
@@ -37,17 +35,13 @@ which buys a quality of service that nothing here needs, with CPU that stands id
 SCHEMA: Final = "{{.ResourceKind}}{{.KindSuffix}}.json"
 
 
-class CheckerError(Exception):
-    """A checker is missing or doesn't do its work; the message says what to do."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge, print; return the exit code."""
     options = _parser().parse_args(arguments)
     stacks = STACKS if options.stack == "all" else (options.stack,)
     try:
         judged = {stack: judge(stack, options.manifests / stack) for stack in stacks}
-    except (CheckerError, FileNotFoundError, ManifestError) as error:
+    except (ProgramError, FileNotFoundError, ManifestError) as error:
         console.complain("policy", error)
         return USAGE
     if options.json:
@@ -120,12 +114,12 @@ def _found(folder: Path) -> Iterator[Violation]:
 
 
 def kube_score(folder: Path) -> Iterator[Violation]:
-    """Yield kube-score's remarks, whose ids are `kube-score/<its check>`; raise CheckerError."""
+    """Yield kube-score's remarks, whose ids are `kube-score/<its check>`; raise ProgramError."""
     oldest = ".".join(KUBERNETES[0].version.split(".")[:2])
     optional = [part for name in OPTIONAL for part in ("--enable-optional-test", name)]
     files = [str(path) for path in sorted(folder.rglob("*.yaml"))]
     options = ["--kubernetes-version", oldest, "--disable-ignore-checks-annotations", *optional]
-    for scored in _run(SCORE, "score", *files, "--output-format", "json", *options):
+    for scored in _asked(SCORE, "score", *files, "--output-format", "json", *options):
         title = f"{scored['type_meta']['kind']} {scored['object_meta']['name']}"
         for check in scored["checks"]:
             if not check["skipped"] and check["grade"] < PERFECT:
@@ -139,14 +133,14 @@ def _remark(check: Any) -> str:
 
 
 def kubeconform(folder: Path, version: str) -> Iterator[Violation]:
-    """Yield what an API server of this version would refuse; raise CheckerError."""
+    """Yield what an API server of this version would refuse; raise ProgramError."""
     places = [
         f"{ROOT}/{FOLDER}/{{{{.NormalizedKubernetesVersion}}}}/{SCHEMA}",
         f"{ROOT}/{FOLDER}/{OPERATOR_FOLDER}/{SCHEMA}",
     ]
     locations = [part for place in places for part in ("-schema-location", place)]
     options = ["-strict", "-output", "json", "-kubernetes-version", version.removeprefix("v")]
-    answer = _run(CONFORM, *options, *locations, str(folder))
+    answer = _asked(CONFORM, *options, *locations, str(folder))
     for resource in answer["resources"]:
         title = f"{resource['kind']} {resource['name']}"
         yield Violation(
@@ -155,37 +149,26 @@ def kubeconform(folder: Path, version: str) -> Iterator[Violation]:
 
 
 def pod_security(stack: Stack) -> Iterator[Violation]:
-    """Yield what the level "restricted" forbids, by the API server's own code; raise CheckerError.
+    """Yield what the level "restricted" forbids, by the API server's own code; raise ProgramError.
 
     An API server applies it to pods: it takes a Deployment, which then never gets any.
     """
     pods = stack.pods()
     templates = [{"metadata": {"annotations": pod.annotations}, "spec": pod.spec} for pod in pods]
-    answer = _run(POD_SECURITY, given=json.dumps(templates))
+    answer = _asked(POD_SECURITY, given=json.dumps(templates))
     for pod, said in zip(pods, answer, strict=True):
         for text in said:
             rule = f"{POD_SECURITY}/restricted"
             yield Violation(rule, "mandatory", pod.owner, f"is refused: {text}")
 
 
-def _run(program: str, *arguments: str, given: str = "") -> Any:
-    command = BINARIES / program
-    if not command.exists():
-        raise CheckerError(f"{command} is missing: run tools/bootstrap {program}")
+def _asked(name: str, *arguments: str, given: str = "") -> Any:
+    """Return a checker's answer; its exit code says only that there are remarks."""
+    answer = programs.run(programs.path_of(name), *arguments, given=given)
     try:
-        done = subprocess.run(
-            [command, *arguments],
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        return json.loads(done.stdout)  # its exit code says only that there are remarks
-    except subprocess.TimeoutExpired as error:
-        raise CheckerError(f"{program} did not end within {TIMEOUT_S:g} s") from error
+        return json.loads(answer)
     except ValueError as error:
-        raise CheckerError(f"{program} failed: {done.stderr.strip() or done.stdout}") from error
+        raise ProgramError(f"{name} failed: {answer}") from error
 
 
 def _parser() -> argparse.ArgumentParser:

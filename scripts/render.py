@@ -17,7 +17,7 @@ from typing import Final
 from infra.config import STACKS
 from scripts import ROOT, console
 from scripts.deploy import revisions
-from scripts.deploy.engine import EngineMissingError
+from scripts.programs import ProgramError
 
 GENERATORS: Final = {
     "alerts": "alerts/generated",
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="coinslot-render-") as folder:
         try:
             render(Path(folder))
-        except (RenderError, EngineMissingError) as error:
+        except (RenderError, ProgramError) as error:
             print(f"render: {error}", file=sys.stderr)
             return 2
         wanted = files_below(Path(folder), folders())

@@ -21,8 +21,8 @@ from infra.policy.objects import Stack, load
 from infra.review import Review, compare, report
 from infra.review.risks import SEVERITIES
 from scripts import console, policy
-from scripts.deploy.engine import EngineMissingError
 from scripts.deploy.revisions import Repository, Revision, RevisionError, rendered
+from scripts.programs import ProgramError
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         base = repository.base(options.base, head.commit)
         stacks = STACKS if "all" in options.stacks else tuple(dict.fromkeys(options.stacks))
         reviews = _reviews(repository, base, head, stacks)
-    except (EngineMissingError, policy.CheckerError) as error:
+    except ProgramError as error:
         console.complain("diff", error)
         return USAGE
     except (RevisionError, TimeoutExpired) as error:

@@ -19,11 +19,10 @@ from typing import IO, Any, Final, Literal
 
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
-from scripts import ROOT
+from scripts import ROOT, programs
 
 Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
 
-BINARIES: Final = ROOT / ".venv" / "bin"
 PASSPHRASE: Final = "development"  # noqa: S105  guards a state that holds no secret of anybody's
 
 POLICY_PACK: Final = ROOT / "infra" / "policy" / "pack"
@@ -44,10 +43,6 @@ Event = Mapping[str, Any]
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
 OPERATION_TIMEOUT_S: Final = 1_800.0  # the migration's deadline and two rollouts', twice over
 STOP_TIMEOUT_S: Final = 60.0  # after Ctrl-C the engine ends what it has begun and saves its state
-
-
-class EngineMissingError(Exception):
-    """The Pulumi CLI is not there; the message says how to get it."""
 
 
 class EngineFailedError(Exception):
@@ -90,7 +85,7 @@ class Engine:
     backend given, a run needs less than half the time without them."""
 
     def run(self, operation: Operation, stack: str, message: str = "") -> Outcome:
-        """Run one operation to its end; raise EngineMissingError or EngineFailedError.
+        """Run one operation to its end; raise ProgramError or EngineFailedError.
 
         A stack that doesn't exist yet is made first. `message` stands in the stack's history.
         """
@@ -198,15 +193,12 @@ class Engine:
             raise
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
-        command = BINARIES / "pulumi"
-        if not command.exists():
-            raise EngineMissingError(f"{command} is missing: run tools/bootstrap pulumi")
-        return [str(command), "--non-interactive", *arguments]
+        return [str(programs.path_of("pulumi")), "--non-interactive", *arguments]
 
     def _environment(self) -> dict[str, str]:
         # The event log is the engine's machine-readable report, as its Automation API reads it.
         environment = {**self.environ, "PULUMI_DEBUG_COMMANDS": "true"}
-        environment["PATH"] = os.pathsep.join((str(BINARIES), environment.get("PATH", "")))
+        environment["PATH"] = os.pathsep.join((str(programs.BINARIES), environment.get("PATH", "")))
         if self.root != ROOT:
             # The venv knows this clone as an editable package; the other tree's own comes first.
             environment["PYTHONPATH"] = str(self.root)

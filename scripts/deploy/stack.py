@@ -28,19 +28,18 @@ from scripts.deploy import drift, releases, revisions, rollback, versions
 from scripts.deploy.engine import (
     Engine,
     EngineFailedError,
-    EngineMissingError,
     Operation,
     Outcome,
 )
 from scripts.deploy.releases import SUCCEEDED, Release, ReleaseError
 from scripts.deploy.revisions import SHORT, Repository, RevisionError
-from scripts.migrations import SquawkError
+from scripts.programs import ProgramError
 
 FAILED: Final = 1
 USAGE: Final = 2
 DRIFTED: Final = 3
 INTERRUPTED: Final = 130
-FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, RevisionError, SquawkError)
+FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, RevisionError)
 """What ends a command with a message and exit code 1."""
 WORDS: Final = {
     "create": "created",
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     try:
         return COMMANDS.get(options.operation, _operate)(options)
-    except EngineMissingError as error:
+    except ProgramError as error:
         console.complain("stack", error)
         return USAGE
     except FAILURES as error:
@@ -117,7 +116,7 @@ def _prune(stack: str) -> None:
     try:
         for removed in versions.prune(labels.namespace_name(stack)):
             console.note(f"up: no revision refers to {removed} any more: removed")
-    except versions.KubectlError as error:
+    except ProgramError as error:
         console.note(f"up: old versions of the configuration were left alone: {error}")
 
 

@@ -105,9 +105,14 @@ class Platform:
         return watchers[done.pop()].died()
 
 
-def start_here(role: str, settings: Mapping[str, str], log: Path) -> Child:
-    """Start a role of the service as a process of this machine."""
-    return spawn(role, [sys.executable, "-m", "service", role], env=settings, log=log)
+def start_role(
+    role: str, settings: Mapping[str, str], log: Path, *, module: Sequence[str] = ("service",)
+) -> Child:
+    """Start a role of the service as a process of this machine; `module` runs it, with arguments.
+
+    The settings say where it listens.
+    """
+    return spawn(role, [sys.executable, "-m", *module, role], env=settings, log=log)
 
 
 @asynccontextmanager
@@ -119,7 +124,7 @@ async def platform(
     logs: Path | None = None,
     environ: Mapping[str, str] = os.environ,
     report: Report = lambda _part, _seconds, _where: None,
-    start: Start = start_here,
+    start: Start = start_role,
 ) -> AsyncIterator[Platform]:
     """Run the platform with its data below `folder`; `environ` may override settings.
 
@@ -152,25 +157,6 @@ def start_simulator(url: str, environ: Mapping[str, str], log: Path) -> Child:
     """Start a simulator that will listen at `url`."""
     command = [sys.executable, "-m", "simulator", "--port", _port_of(url)]
     return spawn("simulator", command, env=environ, log=log)
-
-
-def start_service(
-    role: str,
-    url: str,
-    environ: Mapping[str, str],
-    log: Path,
-    *,
-    ops_url: str = "",
-    module: Sequence[str] = ("service",),
-) -> Child:
-    """Start a role of the service that will listen at `url`; `module` runs it, with arguments.
-
-    `ops_url` is the API's operations port, a free one if it is left out; a worker's is its `url`,
-    as it has no other.
-    """
-    command = [sys.executable, "-m", *module, role]
-    ports = listens(role, url, ops_url or f"http://{LOOPBACK}:{free_port()}")
-    return spawn(role, command, env={**environ, **ports}, log=log)
 
 
 def listens(role: str, url: str, ops_url: str) -> dict[str, str]:

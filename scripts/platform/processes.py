@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ kill -KILL "$1" 2>/dev/null
 [ -z "$3" ] || rm -rf "$3"
 """
 STOP_TIMEOUT_S: Final = 10.0  # a database's fast shutdown, or a server that has nothing in flight
+EXIT_POLL_S: Final = 0.05
 REAP_TIMEOUT_S: Final = 5.0  # after SIGKILL only the kernel's work is left
 
 
@@ -93,20 +93,9 @@ class Child:
 
     async def exited(self) -> int:
         """Wait, without a limit, until it ends; return its exit code."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[int] = loop.create_future()
-
-        def report(code: int) -> None:
-            if not done.done():
-                done.set_result(code)
-
-        def watch() -> None:
-            code = self._process.wait()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(report, code)
-
-        threading.Thread(target=watch, name=f"watch {self.name}", daemon=True).start()
-        return await done
+        while (code := self.returncode) is None:  # noqa: ASYNC110  a process sets no event
+            await asyncio.sleep(EXIT_POLL_S)
+        return code
 
     def tail(self, lines: int = 20) -> str:
         """Return its last log lines."""

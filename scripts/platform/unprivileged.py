@@ -35,7 +35,7 @@ def prefix(folder: Path, program: Path) -> tuple[str, ...]:
     us = os.geteuid()
     if us != 0 and _has_name():
         return ()
-    ways = [(CALLED_NOBODY, us)]
+    ways: list[tuple[tuple[str, ...], int]] = [(CALLED_NOBODY, us)]
     if us == 0:
         ways = [((*AS_NOBODY, *PASSING), NOBODY), (AS_NOBODY, NOBODY), *ways]
     reasons = []

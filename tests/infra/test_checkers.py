@@ -14,7 +14,7 @@ import yaml
 
 from infra.config import STACKS
 from infra.policy.rules import Waiver
-from scripts import policy, schemas
+from scripts import policy, programs, schemas
 from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER, VERSIONS
 from tests.infra.broken_pods import RESTRICTED, SCORED
 from tests.infra.program import ROOT
@@ -181,7 +181,7 @@ def test_the_command_judges_and_says_so_by_its_exit_code(
 def test_a_missing_checker_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(policy, "BINARIES", tmp_path)
+    monkeypatch.setattr(programs, "BINARIES", tmp_path)
 
     assert policy.main(["staging"]) == policy.USAGE
     assert "run tools/bootstrap kube-score" in capsys.readouterr().err

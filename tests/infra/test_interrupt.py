@@ -31,8 +31,9 @@ sys.exit(1)
 """
 VERB = """\
 import sys, pathlib
+from scripts import programs
 from scripts.deploy import engine
-engine.BINARIES = pathlib.Path(sys.argv[1])
+programs.BINARIES = pathlib.Path(sys.argv[1])
 try:
     engine.Engine().run("up", "local")
 except KeyboardInterrupt:

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from infra.config import STACKS
-from scripts import render
-from scripts.deploy import engine, revisions, stack
-from scripts.deploy.engine import Engine, EngineMissingError, Outcome
+from scripts import programs, render
+from scripts.deploy import revisions, stack
+from scripts.deploy.engine import Engine, Outcome
+from scripts.programs import ProgramError
 from tests.infra.program import ROOT
 from tests.support.clones import home_with_logs
 
@@ -66,9 +67,9 @@ def test_the_last_word_names_what_happened() -> None:
 def test_a_missing_engine_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engine, "BINARIES", tmp_path)
+    monkeypatch.setattr(programs, "BINARIES", tmp_path)
 
-    with pytest.raises(EngineMissingError, match="run tools/bootstrap pulumi"):
+    with pytest.raises(ProgramError, match="run tools/bootstrap pulumi"):
         Engine().run("preview", "local")
     assert stack.main(["preview", "local"]) == stack.USAGE
     assert "run tools/bootstrap pulumi" in capsys.readouterr().err
