@@ -117,8 +117,8 @@ pictures: ## draw the dashboards into docs/pictures: ARGS="--prometheus URL --mi
 	@$(PYTHON) -m tests.live.pictures $(ARGS)
 
 .PHONY: schemas
-schemas: ## renew infra/schemas from the Kubernetes versions that scripts/schemas.py names; needs Go
-	$(BOOTSTRAP) venv
+schemas: ## renew infra/schemas from the Kubernetes versions that tools/kubernetes-openapi-* name; needs Go
+	$(BOOTSTRAP) venv schemas
 	@$(PYTHON) -m scripts.schemas
 
 # A cluster is touched by the official provider only; rendering needs no download.

@@ -109,13 +109,13 @@ def judged(stack: Stack) -> Iterator[Violation]:
 def _found(folder: Path) -> Iterator[Violation]:
     yield from kube_score(folder)
     yield from pod_security(load(folder))
-    for module in KUBERNETES:
-        yield from kubeconform(folder, module.version)
+    for version in KUBERNETES:
+        yield from kubeconform(folder, version)
 
 
 def kube_score(folder: Path) -> Iterator[Violation]:
     """Yield kube-score's remarks, whose ids are `kube-score/<its check>`; raise ProgramError."""
-    oldest = ".".join(KUBERNETES[0].version.split(".")[:2])
+    oldest = ".".join(KUBERNETES[0].split(".")[:2])
     optional = [part for name in OPTIONAL for part in ("--enable-optional-test", name)]
     files = [str(path) for path in sorted(folder.rglob("*.yaml"))]
     options = ["--kubernetes-version", oldest, "--disable-ignore-checks-annotations", *optional]

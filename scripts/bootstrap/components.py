@@ -20,7 +20,7 @@ PLUGIN_HOST: Final = "https://get.pulumi.com"
 PLUGIN_TIMEOUT_SECONDS: Final = 120.0  # 40 MB
 DOCKER_TIMEOUT_SECONDS: Final = 5.0
 CONTROL_PLANE: Final = ("etcd", "monitoring-definitions", "kwok", "kubernetes", "kubectl")
-NOT_BY_DEFAULT: Final = frozenset({"image", "kubectl", "wrk"})
+NOT_BY_DEFAULT: Final = frozenset({"image", "kubectl", "schemas", "wrk"})
 
 
 def components(root: Path) -> Mapping[str, Component]:
@@ -36,6 +36,7 @@ def components(root: Path) -> Mapping[str, Component]:
             "a Kubernetes control plane with simulated nodes, for tests",
             control_plane,
         ),
+        "schemas": ("the documents from which `make schemas` makes schemas", schemas),
         "image": (
             "builds images: Docker if an engine answers, else buildah and debootstrap",
             image,
@@ -53,6 +54,13 @@ def control_plane(place: Place) -> None:
     """Make a Kubernetes API ready whose Deployments, Jobs and budgets move."""
     for name in CONTROL_PLANE:
         tool(name, place)
+
+
+def schemas(place: Place) -> None:
+    """Make what Kubernetes and the Prometheus operator publish about their kinds ready."""
+    for name in place.tools:
+        if name.startswith(("monitoring-definitions", "kubernetes-openapi-")):
+            tool(name, place)
 
 
 def image(place: Place) -> None:
