@@ -153,7 +153,7 @@ image: ## build the container image and let a container of it pay a payment
 .PHONY: push
 push: ## push IMAGE=registry/name:tag and name it by digest
 	$(BOOTSTRAP) venv
-	@$(PYTHON) -m scripts.image.push $(IMAGE)
+	@$(PYTHON) -m scripts.push $(IMAGE)
 
 # --- load it ---------------------------------------------------------------------------------
 

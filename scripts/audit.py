@@ -22,13 +22,12 @@ import msgspec
 from packaging.utils import canonicalize_name
 from pip_requirements_parser import RequirementsFile
 
-from scripts import ROOT
+from scripts import ROOT, image
 from scripts.bootstrap import store
 from scripts.bootstrap.commands import Commands
 from scripts.bootstrap.console import Console
 from scripts.console import parser as new_parser
-from scripts.image import __main__ as images
-from scripts.image import inside
+from scripts.platform import image_contents
 
 LOCK: Final = ROOT / "requirements" / "runtime.txt"
 BILL: Final = ROOT / "build" / "audit" / "bom.json"
@@ -92,12 +91,12 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     console = Console(name="audit")
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, images.interrupt)
+        signal.signal(number, image.interrupt)
     try:
         with console.alive():
             checks = list(_audit(options, console))
-    except images.FAILURES as error:
-        console.say(f"the image could not be looked at: {error}")
+    except image.FAILURES as error:
+        console.say(f"the image could not be scanned: {error}")
         return 1
     except KeyboardInterrupt:
         console.say("interrupted")
@@ -125,17 +124,17 @@ def _audit(options: argparse.Namespace, console: Console) -> Iterator[Check]:
 def _check_image(tag: str, console: Console) -> Check:
     cache = store.cache_home()
     commands = Commands(cache / "logs" / str(os.getpid()))
-    engine = images.choose(cache, commands)
+    engine = image.choose(cache, commands)
     if tag == IMAGE:
-        images.build(engine, tag, commands, console)
+        image.build(engine, tag, commands, console)
     with (
-        console.step(f"looking through {tag}", "10 s"),
+        console.step(f"scanning {tag}", "10 s"),
         tempfile.TemporaryDirectory(prefix="coinslot-audit-") as scratch,
         engine.container(tag) as container,
     ):
-        found = inside.look(container, Path(scratch))
+        found = image_contents.scan(container, Path(scratch))
     seen = f"{found['files'][0]} files, user, settings"
-    return Check("image", seen, tuple(inside.problems(found)))
+    return Check("image", seen, tuple(image_contents.problems(found)))
 
 
 def _write_bill(locked: Path, console: Console) -> None:

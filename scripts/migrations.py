@@ -16,7 +16,6 @@ usage or a missing tool.
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,7 +32,7 @@ USAGE: Final = 2
 FOLDER: Final = ROOT / "service" / "store" / "migrations"
 FIRST_JUDGED: Final = 17
 """Number of the first migration that may meet somebody's data."""
-POSTGRESQL: Final = "18"
+SETTINGS: Final = ROOT / "tools" / "squawk" / "squawk.toml"
 
 Kind = Literal["contract", "locks"]
 
@@ -49,17 +48,6 @@ LOCKS: Final = frozenset(
     }
 )
 """squawk's rules about locks; every other one that is asked is about taking away."""
-NOT_ASKED: Final = (
-    "prefer-robust-stmts",  # a migration is one transaction: it is never half done
-    "prefer-bigint-over-int",
-    "prefer-bigint-over-smallint",
-    "prefer-identity",
-    "prefer-text-field",
-    "prefer-timestamp-tz",
-    "require-lock-timeout",  # for the migrate role to set, once for all
-    "require-statement-timeout",
-)
-"""Style, and what our runner sees to."""
 MARKS: Final[dict[Kind, tuple[str, ...]]] = {
     "contract": ("contract", "expands"),
     "locks": ("locks",),
@@ -193,8 +181,7 @@ def _word(line: str) -> str:
 
 
 def _squawk(text: str) -> list[Any]:
-    options = ["--config", os.devnull, "--reporter", "json", "--pg-version", POSTGRESQL]
-    options += ["--exclude", ",".join(NOT_ASKED)]
+    options = ["--config", str(SETTINGS), "--reporter", "json"]
     options += [] if OUTSIDE_TRANSACTION.search(text) else ["--assume-in-transaction"]
     answer = programs.run(programs.path_of("squawk", "venv"), *options, given=text)
     try:

@@ -11,6 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from infra import policy
 from infra.config import STACKS
 from infra.policy.objects import ManifestError, Stack, load
@@ -45,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.complain("policy", error)
         return USAGE
     if options.json:
-        documents = [document(stack, found) for stack, found in judged.items()]
-        print(json.dumps({"stacks": documents}, ensure_ascii=False))
+        answer = [{"stack": stack, "violations": found} for stack, found in judged.items()]
+        print(msgspec.json.encode({"stacks": answer}).decode())
     else:
         console.show(line for stack, found in judged.items() for line in lines(stack, found))
     return VIOLATED if any(v.waiver is None for f in judged.values() for v in f) else 0
@@ -69,27 +71,6 @@ def lines(stack: str, found: Sequence[Violation]) -> list[tuple[str, str]]:
 
 def _until(violation: Violation) -> str:
     return f"until {violation.waiver.expires}" if violation.waiver else ""
-
-
-def document(stack: str, found: Sequence[Violation]) -> dict[str, Any]:
-    """Return what is found as JSON."""
-    return {
-        "stack": stack,
-        "violations": [
-            {
-                "rule": violation.rule,
-                "severity": violation.severity,
-                "object": violation.object,
-                "message": violation.message,
-                "waiver": violation.waiver
-                and {
-                    "reason": violation.waiver.reason,
-                    "expires": violation.waiver.expires.isoformat(),
-                },
-            }
-            for violation in found
-        ],
-    }
 
 
 def violations(

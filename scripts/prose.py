@@ -8,6 +8,7 @@ are the reference pages, whose texts come from the code. Exit codes: 0 nothing f
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -30,36 +31,8 @@ CODE: Final = re.compile(
     r"^ *```.*?^ *```|^(?: {4,}|\t)(?![-*\d|]).*?$|`[^`\n]+`|\]\([^)]*\)|<!--.*?-->|<https?:[^>]*>",
     re.MULTILINE | re.DOTALL,
 )
-WORDS: Final = {
-    r"(?:catalogu)(?:e|es)": "catalog",
-    r"cancell(?:ed|ing)": "canceled",
-    r"licences?|licenced": "license",
-    r"behaviours?": "behavior",
-    r"colou(?:r|rs|red)": "color",
-    r"recognis(?:e|es|ed)": "recognize",
-    r"honours?": "honors",
-    r"time-outs?": "timeout",
-    r"fail-over": "failover",
-    r"roll-outs?": "rollout",
-    r"settl(?:e|es|ed|ing)": "record the outcome",
-    r"hand(?:s|ed|ing)? on": "fail over",
-    r"st(?:and|ands|ood|anding) in for": "fail over, or simulate",
-    r"g(?:ive|ives|iving|iven|ave) (?:it )?back": "refund",
-    r"news": "provider update",
-    r"judg(?:e|es|ed|ing)": "check, decide",
-    r"verbs?": "target",
-    r"played": "simulated",
-    r"mend(?:s|ed|ing)?": "fix",
-    r"stor(?:y|ies)": "scenario",
-    r"taps?": "exchange proxy",
-    r"(?:our|the|their|whose) books": "ledger",
-    r"walls?|doors?": "guard, access",
-    r"t(?:ake|akes|aken|ook) up": "finish, resume",
-    r"(?:against|to) whom": "name the actor",
-    r"what became of": "the outcome of",
-    r"what comes of": "the outcome of",
-}
-"""Words that are pictures or our own, and the field's word instead."""
+WORDS: Final = tomllib.loads((ROOT / "tools" / "proselint" / "words.toml").read_text())
+"""Words that are pictures or our own, as patterns, and the field's word instead."""
 
 CHECKS: Final = {
     **dict.fromkeys(("archaism", "cliches", "malapropisms"), True),

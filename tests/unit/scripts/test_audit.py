@@ -12,7 +12,7 @@ import pytest
 
 from scripts import audit
 from scripts.audit import EXIT_FOUND, EXIT_NOT_ASKED, Check
-from scripts.image import inside
+from scripts.platform import image_contents
 
 HASH = "0" * 64
 GOOD = f"""# a comment
@@ -162,13 +162,13 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
     (tmp_path / "bin/su").chmod(0o4755)
     seen = subprocess.run(
-        [sys.executable, str(inside.LOOK), str(tmp_path)],
+        [sys.executable, str(image_contents.SCAN), str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
         env={"PATH": os.environ["PATH"], "STRIPE_API_KEY": "x", "PORT": "1"},
     ).stdout
-    found = json.loads(seen.removeprefix("LOOK "))
+    found = json.loads(seen.removeprefix("SCAN "))
     assert found["setuid"] == ["/bin/su"]
     assert found["compilers"] == ["/usr/bin/gcc-12"]
     assert sorted(found["installers"]) == [
@@ -190,8 +190,8 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
     ],
 )
 def test_an_image_is_judged_by_what_is_inside(change: dict[str, list[str]], words: str) -> None:
-    assert inside.problems(INSIDE) == []
-    (found,) = inside.problems({**INSIDE, **change})
+    assert image_contents.problems(INSIDE) == []
+    (found,) = image_contents.problems({**INSIDE, **change})
     assert words in found
 
 

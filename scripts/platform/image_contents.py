@@ -1,19 +1,19 @@
-"""The image from inside: nobody in particular, no setuid file, installer, compiler or secret."""
+"""What is in an image: no setuid file, installer, compiler or secret, and no other user."""
 
 import json
 from pathlib import Path
 from typing import Final
 
-from scripts.image.engines import Container
+from scripts.platform.containers import Container
 from scripts.platform.processes import spawn
 
-LOOK: Final = Path(__file__).with_name("look.py")
+SCAN: Final = Path(__file__).with_name("image_scan.py")
 USER: Final = 10001
 WRITABLE: Final = {"/tmp", "/var/tmp", "/run/lock"}  # noqa: S108  every Debian has them
 TIMEOUT_S: Final = 120.0  # it reads every small file of a Debian: two seconds when idle
 MANY_FILES: Final = 1_000
-"""Fewer than in any image with a Python: then it looked at something else."""
-WORDS: Final = {
+"""Fewer than in any image with a Python: then something else was scanned."""
+REASONS: Final = {
     "setuid": "runs with its owner's rights (setuid or setgid)",
     "compilers": "is a compiler or linker",
     "installers": "is a package installer",
@@ -25,23 +25,23 @@ WORDS: Final = {
 Found = dict[str, list[str]]
 
 
-def look(container: Container, folder: Path) -> Found:
-    """Look through a container's files; raise ProcessDiedError when it says nothing."""
-    log = folder / "look.log"
-    child = spawn("look", container(("python3", "-c", LOOK.read_text()), {}), log=log)
+def scan(container: Container, folder: Path) -> Found:
+    """Scan a container's files; raise ProcessDiedError when it prints no result."""
+    log = folder / "scan.log"
+    child = spawn("scan", container(("python3", "-c", SCAN.read_text()), {}), log=log)
     child.wait(TIMEOUT_S)
-    lines = [line for line in child.tail().splitlines() if line.startswith("LOOK ")]
+    lines = [line for line in child.tail().splitlines() if line.startswith("SCAN ")]
     if not lines:
         raise child.died()
-    found: Found = json.loads(lines[0].removeprefix("LOOK "))
+    found: Found = json.loads(lines[0].removeprefix("SCAN "))
     return found
 
 
 def problems(found: Found) -> list[str]:
-    """Return what is wrong with what was seen inside."""
+    """Return what is wrong with what a scan found."""
     wrong = [
-        f"{path} {words}"
-        for kind, words in WORDS.items()
+        f"{path} {reason}"
+        for kind, reason in REASONS.items()
         for path in found[kind]
         if kind != "writable" or path not in WRITABLE
     ]

@@ -1,19 +1,18 @@
-"""Proves an image: its three roles, as containers, take a real payment and stop in order."""
+"""Smoke test of an image: its three roles, as containers, take a payment and stop in order."""
 
 import asyncio
 import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 import psutil
 
-from scripts.image.engines import Container
 from scripts.platform.client import UnexpectedAnswerError
+from scripts.platform.containers import Container
 from scripts.platform.launcher import Platform, Start, platform
 from scripts.platform.processes import Child, spawn
 
@@ -26,23 +25,14 @@ Image = Callable[[], AbstractContextManager[Container]]
 """Makes a new container of the image."""
 
 
-class ProofError(Exception):
+class SmokeTestError(Exception):
     """The image does not do what it must; the message says what."""
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What a container of the image has shown."""
-
-    payment: str
-    order: str
-    games: int
-
-
-def prove(image: Image, folder: Path, report: Callable[[str], None]) -> Proof:
+def run(image: Image, folder: Path, report: Callable[[str], None]) -> None:
     """Start migrate, worker and api in containers, pay one payment and stop them.
 
-    Raises ProofError, PlatformError or ProcessDiedError.
+    Raises SmokeTestError, PlatformError or ProcessDiedError.
     """
     with ExitStack() as stack:
 
@@ -50,28 +40,27 @@ def prove(image: Image, folder: Path, report: Callable[[str], None]) -> Proof:
             container = stack.enter_context(image())
             return spawn(role, container((*PYTHON, role), settings), log=log)
 
-        return asyncio.run(_prove(start, folder, report))
+        asyncio.run(_run(start, folder, report))
 
 
-async def _prove(start: Start, folder: Path, report: Callable[[str], None]) -> Proof:
+async def _run(start: Start, folder: Path, report: Callable[[str], None]) -> None:
     def ready(part: str, _seconds: float, where: str) -> None:
         report(f"{part} is ready: {where}")
 
     async with platform(folder, durable=False, environ={}, report=ready, start=start) as running:
         roles = [running.children[role] for role in ("worker", "api")]
         try:
-            proof = await _one_sale(running)
+            payment = await _one_sale(running)
         except (UnexpectedAnswerError, aiohttp.ClientError, TimeoutError) as error:
             lines = "\n".join(child.tail() for child in roles)
-            raise ProofError(f"the sale failed: {error}; the last lines:\n{lines}") from error
-        report(f"payment {proof.payment} succeeded, {proof.games} game granted")
+            raise SmokeTestError(f"the sale failed: {error}; the last lines:\n{lines}") from error
+        report(f"payment {payment} succeeded, {len(GAMES)} game granted")
         for child in roles:
             _stop(child)
             report(f"role {child.name} stopped by SIGTERM with exit code 0")
-    return proof
 
 
-async def _one_sale(running: Platform) -> Proof:
+async def _one_sale(running: Platform) -> str:
     async with running.client("ada") as ada:
         order = await ada.order(GAMES)
         payment = (await ada.pay(order["id"])).expect(201, 202).body
@@ -79,8 +68,8 @@ async def _one_sale(running: Platform) -> Proof:
         await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
     shelf = await running.simulator().shelf("ada")
     if len(shelf) != len(GAMES):
-        raise ProofError(f"{len(GAMES)} game at the Library, not {len(shelf)}")
-    return Proof(payment["id"], order["id"], len(shelf))
+        raise SmokeTestError(f"{len(GAMES)} game at the Library, not {len(shelf)}")
+    return str(payment["id"])
 
 
 def _stop(child: Child) -> None:
@@ -89,4 +78,4 @@ def _stop(child: Child) -> None:
     os.kill(inside[-1].pid if inside else child.pid, signal.SIGTERM)
     code = child.wait(STOP_TIMEOUT_S)
     if code != 0:
-        raise ProofError(f"{child.name} ended with {code} after SIGTERM:\n{child.tail()}")
+        raise SmokeTestError(f"{child.name} ended with {code} after SIGTERM:\n{child.tail()}")

@@ -1,4 +1,4 @@
-"""Build the image and prove it: `make image`. BASE_IMAGE and IMAGE choose other names."""
+"""Build the image and test it: `make image`. BASE_IMAGE and IMAGE choose other names."""
 
 import os
 import signal
@@ -14,10 +14,10 @@ from scripts.bootstrap import store
 from scripts.bootstrap.commands import Commands, UnavailableError
 from scripts.bootstrap.components import docker_answers
 from scripts.bootstrap.console import Console
-from scripts.image import base, inside, proof
-from scripts.image.engines import Buildah, Docker, Engine
-from scripts.image.proof import ProofError
+from scripts.platform import base_image, image_contents, image_smoke_test
+from scripts.platform.containers import Buildah, Docker, Engine
 from scripts.platform.embedded import EmbeddedError
+from scripts.platform.image_smoke_test import SmokeTestError
 from scripts.platform.launcher import PlatformError
 from scripts.platform.processes import ProcessDiedError
 
@@ -25,13 +25,13 @@ IMAGE: Final = "localhost/coinslot:dev"
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 FAILURES: Final = (
-    *(UnavailableError, ProofError, PlatformError, ProcessDiedError, EmbeddedError),
+    *(UnavailableError, SmokeTestError, PlatformError, ProcessDiedError, EmbeddedError),
     TimeoutError,
 )
 
 
 def main() -> int:
-    """Build, prove and name the image; return the exit code."""
+    """Build, test and name the image; return the exit code."""
     console = Console(name="image")
     cache = store.cache_home()
     commands = Commands(cache / "logs" / str(os.getpid()))
@@ -42,7 +42,7 @@ def main() -> int:
         with console.alive():
             engine = choose(cache, commands)
             build(engine, tag, commands, console)
-        show(engine, tag, console)
+        test(engine, tag, console)
     except FAILURES as error:
         console.say(str(error))
         return EXIT_FAILED
@@ -89,27 +89,29 @@ def build(engine: Engine, tag: str, commands: Commands, console: Console) -> Non
 
 
 def _own_base(engine: Buildah, commands: Commands, console: Console) -> str:
-    """Return the stand-in for the official base image; make it when it is not there."""
-    if engine.has(base.IMAGE):
-        return base.IMAGE
-    with console.step(f"making {base.IMAGE} with debootstrap", "1 min, once a machine") as step:
+    """Return the substitute for the official base image; make it when it is not there."""
+    if engine.has(base_image.IMAGE):
+        return base_image.IMAGE
+    with console.step(
+        f"making {base_image.IMAGE} with debootstrap", "1 min, once a machine"
+    ) as step:
 
         def progress(line: str) -> None:
             step.detail = line.strip().removeprefix("I: ")[:60]
 
-        base.make(engine, ROOT / ".tools" / "bin", commands, progress)
-    return base.IMAGE
+        base_image.make(engine, ROOT / ".tools" / "bin", commands, progress)
+    return base_image.IMAGE
 
 
-def show(engine: Engine, tag: str, console: Console) -> None:
-    """Run the image's roles and pay one payment; raise ProofError when they do not."""
+def test(engine: Engine, tag: str, console: Console) -> None:
+    """Run the image's roles and pay one payment; raise SmokeTestError when they do not."""
     with tempfile.TemporaryDirectory(prefix="coinslot-image-") as scratch:
         folder = Path(scratch)
         with engine.container(tag) as container:
-            if wrong := inside.problems(inside.look(container, folder)):
-                raise ProofError("; ".join(wrong))
-        console.say(f"runs as user {inside.USER} and can write to temporary folders only")
-        proof.prove(lambda: engine.container(tag), folder, console.say)
+            if wrong := image_contents.problems(image_contents.scan(container, folder)):
+                raise SmokeTestError("; ".join(wrong))
+        console.say(f"runs as user {image_contents.USER} and can write to temporary folders only")
+        image_smoke_test.run(lambda: engine.container(tag), folder, console.say)
 
 
 def _git(*arguments: str) -> str:

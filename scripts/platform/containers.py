@@ -13,7 +13,7 @@ from typing import Final
 from scripts import ROOT
 from scripts.bootstrap.commands import Commands, UnavailableError
 
-POLICY: Final = Path(__file__).with_name("policy.json")
+POLICY: Final = Path(__file__).with_name("containers_policy.json")
 SYSTEM_CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 BUILD_TIMEOUT_S: Final = 15 * 60.0  # half a minute when the index is near
 QUICK_TIMEOUT_S: Final = 60.0
@@ -69,22 +69,22 @@ class Buildah:
         self._storage = storage
         self._timestamp = timestamp
 
-    def _command(self, verb: str, *arguments: str | Path) -> Command:
+    def _command(self, subcommand: str, *arguments: str | Path) -> Command:
         storage = ("--root", self._storage / "root", "--runroot", self._storage / "run")
         driver = os.environ.get("STORAGE_DRIVER", "overlay")
-        checked = verb in {"bud", "commit", "from"}  # the verbs that ask whom to trust
+        checked = subcommand in {"bud", "commit", "from"}  # these ask whom to trust
         policy = ("--signature-policy", POLICY) if checked else ()
-        return (self._binary, *storage, "--storage-driver", driver, verb, *policy, *arguments)
+        return (self._binary, *storage, "--storage-driver", driver, subcommand, *policy, *arguments)
 
     def _run(
         self,
-        verb: str,
+        subcommand: str,
         *arguments: str | Path,
         timeout: float = QUICK_TIMEOUT_S,
         progress: Progress | None = None,
     ) -> str:
         return self._commands.run(
-            self._command(verb, *arguments),
+            self._command(subcommand, *arguments),
             log="build.log",
             timeout=timeout,
             env={"BUILDAH_ISOLATION": "chroot"},

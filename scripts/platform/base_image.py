@@ -1,4 +1,4 @@
-"""A stand-in for python:3.11-slim-bookworm, made of Debian's own packages.
+"""A substitute for python:3.11-slim-bookworm, made of Debian's own packages.
 
 Where no Docker engine can pull the official base, debootstrap makes the same system with Debian's
 Python 3.11. What would differ from build to build, or is of no use in a container, is removed.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.bootstrap.commands import Commands
-from scripts.image.engines import Buildah, Progress
+from scripts.platform.containers import Buildah, Progress
 
 IMAGE: Final = "localhost/python:3.11-slim-bookworm"
 SUITE: Final = "bookworm"
@@ -25,7 +25,7 @@ BLANKED: Final = ("etc/machine-id", "etc/resolv.conf", "etc/hostname")
 
 
 def make(engine: Buildah, binaries: Path, commands: Commands, progress: Progress) -> None:
-    """Make the image; raise UnavailableError with debootstrap's last words."""
+    """Make the image; raise UnavailableError with debootstrap's last lines."""
     with tempfile.TemporaryDirectory(prefix="coinslot-base-") as scratch:
         root = Path(scratch) / "root"
         options = ("--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE)
