@@ -79,7 +79,6 @@ def exit_code(checks: Sequence[Check]) -> int:
 
 
 def lines(checks: Sequence[Check]) -> Iterator[str]:
-    """Yield the audit as text."""
     for check in checks:
         state = "FOUND" if check.found else "NOT ASKED" if check.not_asked else "ok"
         yield f"{state:9}  {check.name}: {check.looked_at}"
@@ -87,7 +86,6 @@ def lines(checks: Sequence[Check]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make every check that can be made; return the exit code."""
     options = _parse(arguments)
     console = Console(name="audit")
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -138,7 +136,6 @@ def _check_image(tag: str, console: Console) -> Check:
 
 
 def _write_bill(locked: Path, console: Console) -> None:
-    """Write a CycloneDX bill of materials of the lock, the same for the same lock."""
     BILL.parent.mkdir(parents=True, exist_ok=True)
     _cyclonedx("requirements", str(locked), "-o", str(BILL))
     console.say(f"bill of materials (CycloneDX): {BILL.relative_to(ROOT)}")
@@ -229,7 +226,6 @@ def run_module(arguments: Sequence[str]) -> str:
 
 
 def check_advisories(lock: Path, packages: int, run: Run = run_module) -> Check:
-    """Ask for known vulnerabilities of every package of the lock."""
     reasons = []
     for service in SERVICES:
         options = ("--disable-pip", "--require-hashes", "--progress-spinner=off", "--format=json")

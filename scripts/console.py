@@ -13,7 +13,6 @@ PART_WIDTH: Final = 12
 
 
 def make(*, quiet: bool = False) -> Console:
-    """Return a console on stdout, or one that says nothing."""
     terminal = sys.stdout.isatty()
     return Console(
         quiet=quiet,
@@ -30,14 +29,12 @@ def parser(module: str, about: str | None) -> argparse.ArgumentParser:
 
 
 def show(lines: Iterable[tuple[str, str]]) -> None:
-    """Print lines to stdout, each with its style."""
     screen = make()
     for text, style in lines:
         screen.print(Text(text, style=style), soft_wrap=True)
 
 
 def done(console: Console, what: str, seconds: float, detail: str = "") -> None:
-    """Print that something is done, how long it took, and a detail."""
     line = Text.assemble(
         ("  ✓ ", "bold green"), f"{what:<{PART_WIDTH}}", (f"{seconds:6.2f} s  ", "dim"), detail
     )
@@ -45,7 +42,6 @@ def done(console: Console, what: str, seconds: float, detail: str = "") -> None:
 
 
 def complain(program: str, error: object) -> None:
-    """Print an error to stderr."""
     sys.stderr.write(f"{program}: {error}\n")
 
 

@@ -31,7 +31,6 @@ FAILURES: Final = (
 
 
 def main() -> int:
-    """Build, test and name the image; return the exit code."""
     console = Console(name="image")
     cache = store.cache_home()
     commands = Commands(cache / "logs" / str(os.getpid()))
@@ -60,7 +59,6 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def choose(cache: Path, commands: Commands) -> Engine:
-    """Return Docker if its engine answers, else buildah."""
     if docker_answers():
         return Docker(commands)
     timestamp = int(_git("log", "-1", "--format=%ct") or 0)
@@ -68,7 +66,6 @@ def choose(cache: Path, commands: Commands) -> Engine:
 
 
 def build(engine: Engine, tag: str, commands: Commands, console: Console) -> None:
-    """Build the Dockerfile on a base image that this machine can have."""
     given = os.environ.get("BASE_IMAGE")
     if not given and isinstance(engine, Buildah):
         given = _own_base(engine, commands, console)
@@ -115,7 +112,6 @@ def test(engine: Engine, tag: str, console: Console) -> None:
 
 
 def _git(*arguments: str) -> str:
-    """Return what git says, or nothing outside of a repository."""
     command = ("git", "-C", str(ROOT), *arguments)
     try:
         answer = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10)

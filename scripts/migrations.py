@@ -78,7 +78,6 @@ class Finding:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge, print; return the exit code."""
     options = _parser().parse_args(arguments)
     paths = options.files or judged(FOLDER)
     try:
@@ -96,7 +95,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def judged(folder: Path) -> list[Path]:
-    """Return the migrations that may meet somebody's data."""
     paths = sorted(folder.glob("*.sql"))
     return [path for path in paths if int(path.stem.partition("_")[0]) >= FIRST_JUDGED]
 

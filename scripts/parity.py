@@ -27,7 +27,6 @@ Side = tuple[StackConfig, Stack]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare, print; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         found, unused = compare(side(options.root, "staging"), side(options.root, "prod"))
@@ -58,7 +57,6 @@ def side(root: Path, stack: str) -> Side:
 
 
 def lines(found: Sequence[Difference], unused: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield what is said, each line with its style: by reason, the undeclared ones last."""
     undeclared = [one for one in found if not one.reason]
     reasons = dict.fromkeys(one.reason for one in found if one.reason)
     yield (
@@ -79,7 +77,6 @@ def lines(found: Sequence[Difference], unused: Sequence[str]) -> Iterator[tuple[
 
 
 def answer(found: Sequence[Difference], unused: Sequence[str]) -> dict[str, Any]:
-    """Return what is said as JSON."""
     return {
         "differences": [document(one) for one in found],
         "unused": list(unused),

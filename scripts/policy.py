@@ -38,7 +38,6 @@ SCHEMA: Final = "{{.ResourceKind}}{{.KindSuffix}}.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge, print; return the exit code."""
     options = _parser().parse_args(arguments)
     stacks = STACKS if options.stack == "all" else (options.stack,)
     try:
@@ -55,12 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def judge(stack: str, folder: Path) -> list[Violation]:
-    """Return everything that is found in a stack's folder, waived findings included."""
     return [*policy.review(load(folder)), *violations(stack, folder)]
 
 
 def lines(stack: str, found: Sequence[Violation]) -> list[tuple[str, str]]:
-    """Return what is said about a stack, each line with its style."""
     wrong = [violation for violation in found if violation.waiver is None]
     waived = [violation for violation in found if violation.waiver is not None]
     said = [(f"{stack}: {len(wrong)} violated, {len(waived)} waived", "bold")]

@@ -15,7 +15,6 @@ class ProgramError(Exception):
 
 
 def path_of(name: str, component: str = "") -> Path:
-    """Return a program's path; raise ProgramError when it is missing."""
     path = BINARIES / name
     if not path.exists():
         raise ProgramError(f"{path} is missing: run tools/bootstrap {component or name}")

@@ -42,7 +42,6 @@ CHECKS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print each finding as file:line:column; return the exit code."""
     paths = [Path(name).resolve() for name in (sys.argv[1:] if arguments is None else arguments)]
     found = [line for name, text in texts(paths) for line in findings(name, text)]
     print("\n".join(found) or "prose: nothing found")
@@ -69,13 +68,11 @@ def texts(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 
 def pages() -> Iterator[Path]:
-    """Yield the pages that people write."""
     yield from (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
     yield from (p for p in sorted((ROOT / "docs").rglob("*.md")) if GENERATED not in p.parents)
 
 
 def described(where: str, part: Any) -> Iterator[tuple[str, str]]:
-    """Yield the summaries and descriptions in a part of the API's document."""
     if isinstance(part, dict):
         for key, value in part.items():
             if key in {"summary", "description"} and isinstance(value, str):

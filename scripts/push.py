@@ -19,7 +19,6 @@ DIGEST: Final = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
-    """Push the image, print its reference; return the exit code."""
     image = arguments[0] if arguments else ""
     registry, slash, _ = image.partition("/")
     if not slash or registry == "localhost":

@@ -56,7 +56,6 @@ MACHINES: Final[tuple[tuple[str, States, Sequence[StrEnum]], ...]] = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the pages into --out; return the exit code."""
     parser = console.parser("scripts.reference", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
     folder: Path = parser.parse_args(arguments).out
@@ -67,7 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def pages() -> dict[str, str]:
-    """Return file name to text."""
     made = {
         "alerts.md": _alerts(),
         "events.md": _events(),

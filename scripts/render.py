@@ -34,7 +34,6 @@ Files = dict[str, str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Render, then write or compare; return the exit code."""
     parser = console.parser("scripts.render", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
     options = parser.parse_args(arguments)
@@ -58,7 +57,6 @@ class RenderError(Exception):
 
 
 def folders() -> tuple[str, ...]:
-    """Return every folder that holds nothing but generated files."""
     return (*GENERATORS.values(), RENDERED)
 
 
@@ -121,7 +119,6 @@ def differences(committed: Files, wanted: Files) -> Iterator[str]:
 
 
 def report(diff: Sequence[str], count: int, remedy: str = "make render") -> int:
-    """Print the verdict of a check; return its exit code."""
     if not diff:
         print(f"render: {count} generated files are fresh")
         return 0

@@ -52,7 +52,6 @@ OPERATOR_FOLDER: Final = f"prometheus-operator-v{TOOLS['monitoring-definitions']
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write or compare; return the exit code."""
     parser = console.parser("scripts.schemas", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
     options = parser.parse_args(arguments)
@@ -84,7 +83,6 @@ def generate() -> dict[str, str]:
 
 
 def _kinds(definitions: Mapping[str, Schema]) -> Iterator[tuple[str, str]]:
-    """Yield a file for each built-in kind, and one with all that they refer to."""
     strict = {name: narrowed(schema) for name, schema in definitions.items()}
     strict[QUANTITY] = {"type": ["string", "number"]}
     used = {META}

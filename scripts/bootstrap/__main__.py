@@ -30,7 +30,6 @@ cache is ${XDG_CACHE_HOME:-$HOME/.cache}/coinslot, one folder a version, shared 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the named components ready; return the exit code."""
     os.environ.pop("PYTHONPATH", None)  # what we start has its own environment
     os.environ.pop("VIRTUAL_ENV", None)  # so does a venv that happens to be active
     options = _parse(arguments)

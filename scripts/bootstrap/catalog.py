@@ -75,7 +75,6 @@ class Tool:
 
 
 def load(root: Path) -> dict[str, Tool]:
-    """Return the tools by name."""
     return {path.parent.name: _tool(path) for path in sorted(root.glob(f"tools/*/{DESCRIPTION}"))}
 
 
@@ -99,7 +98,6 @@ def _go(fields: dict[str, Any]) -> Go:
 
 
 def _filled(value: Any, version: str) -> Any:
-    """Fill in the placeholders, and make lists tuples."""
     if isinstance(value, dict):
         return {key: _filled(each, version) for key, each in value.items()}
     if isinstance(value, list):

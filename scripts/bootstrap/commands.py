@@ -26,8 +26,6 @@ class CancelledError(Exception):
 
 
 class Commands:
-    """Starts processes and can end them all."""
-
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._lock = threading.RLock()  # a second Ctrl-C may come while the first one is handled
@@ -42,7 +40,6 @@ class Commands:
                 _end(process)
 
     def check(self) -> None:
-        """Raise CancelledError after cancel()."""
         if self.cancelled.is_set():
             raise CancelledError
 

@@ -24,7 +24,6 @@ NOT_BY_DEFAULT: Final = frozenset({"image", "kubectl", "schemas", "wrk"})
 
 
 def components(root: Path) -> Mapping[str, Component]:
-    """Return what each component is, and what makes it ready."""
     about = {name: tool.about for name, tool in catalog.load(root).items() if tool.about}
     return {
         "venv": ("the Python packages of requirements/dev.txt and this repository", venv.ensure),
@@ -46,7 +45,6 @@ def components(root: Path) -> Mapping[str, Component]:
 
 
 def tool(name: str, place: Place) -> None:
-    """Make one tool ready."""
     tools.ensure(place.tools[name], place)
 
 
@@ -64,13 +62,11 @@ def schemas(place: Place) -> None:
 
 
 def image(place: Place) -> None:
-    """Make an image builder ready: a Docker engine that answers, or buildah and debootstrap."""
     if not docker_answers():
         tool("image-tools", place)
 
 
 def docker_answers() -> bool:
-    """Tell whether there is a Docker engine, not only its client."""
     if not shutil.which("docker"):
         return False
     command = ("docker", "version", "--format", "{{.Server.Version}}")

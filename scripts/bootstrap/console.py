@@ -27,7 +27,6 @@ class Step:
 
 
 def clock(seconds: float) -> str:
-    """Format a duration as m:ss."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}:{rest:02d}"
 
@@ -44,7 +43,6 @@ class Console:
         self._stop = threading.Event()
 
     def say(self, text: str) -> None:
-        """Write one line."""
         with self._lock:
             self._wipe()
             print(f"{self._name}: {text}", file=self._stream, flush=True)

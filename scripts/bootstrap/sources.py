@@ -43,7 +43,6 @@ class Job:
     modules: Path  # holds a folder for each module that pins Go programs
 
     def go(self, log: str, *arguments: str | Path, on_line: LineHandler | None = None) -> str:
-        """Run the Go command; return what it printed."""
         return self.commands.run(
             ("go", *arguments),
             log=f"{log}.log",
@@ -62,7 +61,6 @@ def on_path(name: str, root: Path, search: str | None = None) -> Path | None:
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """Return the first dotted number in a text, () when there is none."""
     match = re.search(r"\d+(\.\d+)+", text)
     return tuple(int(part) for part in match[0].split(".")) if match else ()
 
@@ -114,7 +112,6 @@ def _fetch(url: str) -> Iterator[bytes]:
 
 
 def reachable(url: str) -> bool:
-    """Tell whether a TCP connection to the host of `url` succeeds soon."""
     try:
         socket.create_connection((_host(url), 443), CONNECT_TIMEOUT_SECONDS).close()
     except OSError:
@@ -191,7 +188,6 @@ def _apt(job: Job, program: str, *arguments: str) -> str:
 
 
 def go_build(parts: tuple[Go, ...], job: Job) -> None:
-    """Build or copy the parts from the modules pinned in tools/<folder>/go.mod."""
     if not shutil.which("go"):
         raise UnavailableError("there is no Go to build it")
     for part in parts:

@@ -111,16 +111,13 @@ class Stamps:
     folder: Path
 
     def matches(self, name: str, key: str) -> bool:
-        """Tell whether `name` was last made under exactly this key."""
         try:
             return (self.folder / name).read_text() == key
         except OSError:
             return False
 
     def write(self, name: str, key: str) -> None:
-        """Record that `name` is ready under this key."""
         write_atomically(self.folder / name, key)
 
     def forget(self) -> None:
-        """Forget everything, so that the next run looks again."""
         shutil.rmtree(self.folder, ignore_errors=True)

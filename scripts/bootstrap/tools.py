@@ -28,7 +28,6 @@ class Place:
 
     @cached_property
     def tools(self) -> Mapping[str, Tool]:
-        """The catalog."""
         return catalog.load(self.root)
 
     @property
@@ -76,7 +75,6 @@ def _key(tool: Tool, root: Path, candidates: list[Path | None]) -> str:
 
 
 def _accepted(tool: Tool, candidates: list[Path | None], place: Place) -> list[Path] | None:
-    """Return the binaries on PATH when all are there and new enough."""
     found = [path for path in candidates if path]
     if len(found) < len(candidates):
         return None
@@ -109,7 +107,6 @@ def _new_enough(tool: Tool, binary: Path, place: Place) -> bool:
 
 
 def cached(tool: Tool, place: Place) -> list[Path]:
-    """Return the tool's binaries in the cache, after filling it if need be."""
     digest = recipe_digest(tool, place.root)
     name = f"{tool.name}-{tool.version}-{catalog.SYSTEM}-{catalog.MACHINE}-{digest}"
     folder = store.once(

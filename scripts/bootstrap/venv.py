@@ -39,7 +39,6 @@ def ensure(place: Place) -> None:
 
 
 def python_of(root: Path) -> Path:
-    """Return the clone's own interpreter."""
     return root / ".venv" / "bin" / "python"
 
 

@@ -32,7 +32,6 @@ ENGINES: Final = 2  # more would fight for the cores of a small machine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare, print, write; return the exit code."""
     options = _parser().parse_args(arguments)
     repository = Repository()
     if lacking := [file.parent for file in options.markdown if not file.parent.is_dir()]:

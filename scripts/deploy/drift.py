@@ -27,14 +27,12 @@ class Drift:
     fields: Sequence[FieldChange] = ()
 
     def lines(self) -> Iterator[str]:
-        """Yield the object, and a line for each field: as applied → as it is."""
         yield f"- {self.object} is gone" if self.gone else f"~ {self.object} was changed"
         secret = self.object.startswith(f"{MASKED} ")
         for field in self.fields:
             yield from (f"    {line}" for line in field_lines(field, secret=secret))
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON-ready values."""
         secret = self.object.startswith(f"{MASKED} ")
         return {
             "object": self.object,

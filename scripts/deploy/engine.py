@@ -61,7 +61,6 @@ class Outcome:
 
     @property
     def unchanged(self) -> bool:
-        """Say whether every resource is as it was."""
         return not any(count for kind, count in self.changes.items() if kind != "same")
 
 
@@ -105,7 +104,6 @@ class Engine:
         return Outcome(operation, stack, _changes(events), seconds, events)
 
     def exists(self, stack: str) -> bool:
-        """Say whether the backend knows the stack."""
         if folder := self._local_backend():  # half a second less than asking
             if not (folder / ".pulumi").exists():
                 return False
@@ -115,7 +113,6 @@ class Engine:
         return stack in names
 
     def export(self, stack: str) -> dict[str, Any]:
-        """Return the stack's state, as `pulumi stack export` does."""
         state: dict[str, Any] = json.loads(self._ask("stack", "export", "--stack", stack))
         return state
 
@@ -136,7 +133,6 @@ class Engine:
             self._ask("config", "set-all", "--stack", stack, "--path", *pairs)
 
     def init(self, stack: str) -> None:
-        """Make the stack, if it is not there, without resources."""
         if not self.exists(stack):
             self._ask("stack", "init", stack, "--no-select")
 
@@ -162,7 +158,6 @@ class Engine:
         return done.stdout
 
     def _extra(self, operation: Operation, stack: str) -> dict[str, str]:
-        """Return variables for one operation only."""
         file = self.config_file or self.root / f"Pulumi.{stack}.yaml"
         if operation in ("refresh", "drift") and RENDERS.search(file.read_text(encoding="utf-8")):
             # The official provider would look for a cluster; with this it keeps what it rendered.
@@ -240,7 +235,6 @@ def without_logs(folder: Path, environ: Mapping[str, str]) -> Path:
 
 
 def _changes(events: Sequence[Event]) -> dict[str, int]:
-    """Return the counts of the last summary."""
     for event in reversed(events):
         if summary := event.get("summaryEvent"):
             return dict(summary.get("resourceChanges", {}))

@@ -63,7 +63,6 @@ class Release:
 
     @property
     def message(self) -> str:
-        """Return what stands in the stack's history."""
         changes = " with uncommitted changes" if self.dirty else ""
         title = f"{self.commit[:SHORT]}{changes}, {self.image}, by {self.who}"
         record = {

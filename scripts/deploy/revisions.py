@@ -56,7 +56,6 @@ class Repository:
     root: Path = ROOT
 
     def revision(self, name: str) -> Revision:
-        """Return the state of a commit; raise RevisionError."""
         commit = self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return Revision(name, commit, commit)
 

@@ -92,7 +92,6 @@ def with_secrets(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, A
 
 
 def _link_rendered(root: Path, clone: Path) -> None:
-    """Let the program's folder of manifests be the clone's."""
     target = clone / RENDERED
     target.mkdir(parents=True, exist_ok=True)
     if (root / RENDERED).exists():
@@ -141,7 +140,6 @@ def _brought(repository: Repository, release: Release) -> dict[str, str]:
 
 
 def _migrations(repository: Repository, release: Release) -> dict[str, str]:
-    """Return name to SQL of the migrations of a release's commit."""
     where = f"{release.commit}:{MIGRATIONS}"
     files = repository.git("ls-tree", "--name-only", where).splitlines()
     return {

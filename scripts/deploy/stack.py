@@ -51,7 +51,6 @@ WORDS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one operation; return the exit code."""
     options = _parser().parse_args(arguments)
     if refused := _refusal(options):
         console.complain("stack", refused)
@@ -219,7 +218,6 @@ def _document(outcome: Outcome, record: Release | None) -> dict[str, object]:
 
 
 def summary(outcome: Outcome) -> str:
-    """Return one line: what the operation did, or would do."""
     counts = {kind: n for kind, n in sorted(outcome.changes.items()) if n}
     words = ", ".join(f"{count} {WORDS.get(kind, kind)}" for kind, count in counts.items())
     mood = " (nothing done yet)" if outcome.operation == "preview" and not outcome.unchanged else ""

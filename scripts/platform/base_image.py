@@ -25,7 +25,6 @@ BLANKED: Final = ("etc/machine-id", "etc/resolv.conf", "etc/hostname")
 
 
 def make(engine: Buildah, binaries: Path, commands: Commands, progress: Progress) -> None:
-    """Make the image; raise UnavailableError with debootstrap's last lines."""
     with tempfile.TemporaryDirectory(prefix="coinslot-base-") as scratch:
         root = Path(scratch) / "root"
         options = ("--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE)

@@ -19,8 +19,6 @@ class UnexpectedAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer with its decoded JSON body."""
-
     status: int
     headers: Mapping[str, str]
     body: dict[str, Any]
@@ -63,7 +61,6 @@ class Client:
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Call and return the answer, whatever its status."""
         own = {"Idempotency-Key": key} if key is not None else {}
         async with self._session.request(
             method, self._url + path, json=json, headers={**own, **(headers or {})}
@@ -72,7 +69,6 @@ class Client:
             return Reply(response.status, dict(response.headers), body)
 
     async def order(self, games: Sequence[str], currency: str = "EUR") -> dict[str, Any]:
-        """Order one of each game; return the order."""
         items = [{"game_id": game, "quantity": 1} for game in games]
         body = {"currency": currency, "items": items}
         return (await self.call("POST", "/v1/orders", json=body)).expect(201).body
@@ -89,7 +85,6 @@ class Client:
     async def capture(
         self, payment_id: str, amount: int | None = None, *, key: str | None = None
     ) -> Reply:
-        """Capture a held payment: an amount in minor units, or all of it."""
         body = {} if amount is None else {"amount": amount}
         path = f"/v1/payments/{payment_id}/capture"
         return await self.call("POST", path, json=body, key=key or str(uuid4()))
@@ -102,7 +97,6 @@ class Client:
     async def refund(
         self, payment_id: str, amount: int | None = None, *, key: str | None = None
     ) -> Reply:
-        """Refund an amount in minor units, or all that is left."""
         body: dict[str, Any] = {"reason": "requested_by_customer"}
         if amount is not None:
             body["amount"] = amount
@@ -111,7 +105,6 @@ class Client:
         )
 
     async def read(self, path: str) -> dict[str, Any]:
-        """Return what is at a path of the API; raise UnexpectedAnswerError."""
         return (await self.call("GET", path)).expect(200).body
 
     async def until(
@@ -126,5 +119,4 @@ class Client:
         return body
 
     async def until_status(self, path: str, status: str) -> dict[str, Any]:
-        """Wait until an order, a payment or a refund has a status; return it."""
         return await self.until(path, lambda body: body["status"] == status)

@@ -110,7 +110,6 @@ class Buildah:
         )
 
     def import_root(self, folder: Path, tag: str) -> None:
-        """Make a base image of a root file system."""
         name = self._run("from", "scratch").split()[-1]
         try:
             self._run("add", "--quiet", name, folder, "/", timeout=BUILD_TIMEOUT_S)

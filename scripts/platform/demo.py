@@ -41,7 +41,6 @@ QUICK: Final = {"UNKNOWN_RETRY_S": "0.5", "WORKER_POLL_S": "0.1"}  # a demo wait
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the demo; return 0 only if everything came out as it must."""
     parser = console.parser("scripts.platform.demo", __doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
     options = parser.parse_args(argv)
@@ -138,7 +137,6 @@ async def _render(scenario: Scenario, folder: Path) -> None:
 
 
 def _objects() -> dict[str, list[str]]:
-    """Return the names of the rendered objects by their kind."""
     objects: dict[str, list[str]] = {}
     for file in sorted(RENDERED.rglob("*.yaml")):
         manifest = yaml.safe_load(file.read_text())

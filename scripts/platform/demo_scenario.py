@@ -37,14 +37,11 @@ class Record:
 
 
 class Scenario:
-    """Runs the steps in order; each that went well is reported and recorded."""
-
     def __init__(self, report: Report) -> None:
         self.record = Record()
         self._report = report
 
     def done(self, name: str, seconds: float, detail: str = "") -> None:
-        """Record and report a step: its name, its duration and a detail."""
         step = {"name": name, "seconds": round(seconds, 3), "detail": detail}
         self.record.steps.append(step)
         self._report(name, seconds, detail)
@@ -153,7 +150,6 @@ class Scenario:
 
 
 def expect(condition: bool, sentence: str) -> None:  # noqa: FBT001  reads as a sentence
-    """Raise ExpectationError unless the condition holds."""
     if not condition:
         raise ExpectationError(f"expected {sentence}")
 

@@ -30,7 +30,6 @@ SETTINGS_FILE: Final = "env"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run until told to stop; return the exit code."""
     parser = console.parser("scripts.platform.dev", __doc__)
     about = "keeps data, logs and secrets (%(default)s)"
     parser.add_argument("--folder", type=Path, default=DEV_FOLDER, help=about)

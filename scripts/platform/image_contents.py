@@ -38,7 +38,6 @@ def scan(container: Container, folder: Path) -> Found:
 
 
 def problems(found: Found) -> list[str]:
-    """Return what is wrong with what a scan found."""
     wrong = [
         f"{path} {reason}"
         for kind, reason in REASONS.items()

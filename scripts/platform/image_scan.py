@@ -64,7 +64,6 @@ def kinds(path: Path, inside: Path) -> Iterator[str]:
 
 
 def holds_a_key(path: Path) -> bool:
-    """Tell whether a file holds a private key in PEM."""
     try:
         return path.stat().st_size <= MAX_BYTES and bool(PRIVATE.search(path.read_bytes()))
     except OSError:

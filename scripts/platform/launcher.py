@@ -83,7 +83,6 @@ class Platform:
     children: dict[str, Child] = field(default_factory=dict)
 
     def token(self, user: str, scopes: str = DEFAULT_SCOPES) -> str:
-        """Return a bearer token that the service accepts."""
         return make(self.environ["JWT_SECRET"], user, scopes, environ=self.environ)
 
     def client(self, user: str, scopes: str = DEFAULT_SCOPES) -> Client:
@@ -91,7 +90,6 @@ class Platform:
         return Client(self.api_url, self.token(user, scopes))
 
     def simulator(self) -> Control:
-        """Return the simulator's fault control."""
         return Control(self.simulator_url, library_token=self.environ["LIBRARY_TOKEN"])
 
     async def first_death(self) -> ProcessDiedError:
@@ -154,7 +152,6 @@ async def platform(
 
 
 def start_simulator(url: str, environ: Mapping[str, str], log: Path) -> Child:
-    """Start a simulator that will listen at `url`."""
     command = [sys.executable, "-m", "simulator", "--port", _port_of(url)]
     return spawn("simulator", command, env=environ, log=log)
 
@@ -267,7 +264,6 @@ async def _migrate(running: Platform, start: Start) -> str:
 
 
 def _waits(migrate: Child) -> str:
-    """Return what it waits for, if that is the last that it has said."""
     try:
         said = json.loads(migrate.tail(1))
     except ValueError:  # nothing yet, or half a line
@@ -324,7 +320,6 @@ def _checked(ports: Ports) -> tuple[int, int, int, int]:
 
 
 def is_free(port: int) -> bool:
-    """Say whether nobody listens on a port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is not in use
         try:

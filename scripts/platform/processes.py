@@ -32,8 +32,6 @@ class ProcessDiedError(Exception):
 
 
 class Child:
-    """One running child: its name, its log file, and the ways to stop it."""
-
     def __init__(
         self, name: str, process: "subprocess.Popen[bytes]", log: Path, stop_signal: signal.Signals
     ) -> None:
@@ -66,7 +64,6 @@ class Child:
         )
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if the child still runs."""
         self._process.send_signal(number)
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
@@ -85,7 +82,6 @@ class Child:
         return self._process.wait(REAP_TIMEOUT_S)
 
     def wait(self, timeout_s: float) -> int:
-        """Wait until it ends by itself; raise TimeoutError."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
@@ -98,11 +94,9 @@ class Child:
         return code
 
     def tail(self, lines: int = 20) -> str:
-        """Return its last log lines."""
         return tail(self.log, lines)
 
     def died(self) -> ProcessDiedError:
-        """Return the error for a child that should still run."""
         ended = self.returncode
         return ProcessDiedError(
             f"{self.name} ended with exit code {ended}; its last lines ({self.log}):\n{self.tail()}"
@@ -152,7 +146,6 @@ def spawn(
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    """Return the last lines of a log file; empty when there is none."""
     try:
         with log.open(errors="replace") as file:
             return "".join(deque(file, maxlen=lines)).rstrip()

@@ -84,7 +84,6 @@ def _default(setting: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print a token; return the exit code."""
     parser = console.parser("scripts.platform.token", __doc__)
     add = parser.add_argument
     add("--user", required=True, help="the user id, the token's `sub`")
