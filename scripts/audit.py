@@ -33,7 +33,7 @@ LOCK: Final = ROOT / "requirements" / "runtime.txt"
 BILL: Final = ROOT / "build" / "audit" / "bom.json"
 IMAGE: Final = "localhost/coinslot:audit"
 EXIT_INTERRUPTED: Final = 130
-BILL_TIMEOUT_S: Final = 60.0
+BILL_FORM: Final = ("--output-format", "JSON", "--output-reproducible", "--no-validate")
 EXIT_FOUND: Final = 1
 EXIT_NOT_ASKED: Final = 3
 """Nothing was found, and somebody who might know more did not answer: that is not "clean"."""
@@ -93,8 +93,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with console.alive():
             checks = list(_audit(options, console))
-    except image.FAILURES as error:
-        console.say(f"the image could not be scanned: {error}")
+    except (*image.FAILURES, subprocess.SubprocessError) as error:
+        console.say(f"a check could not be made: {error}")
         return 1
     except KeyboardInterrupt:
         console.say("interrupted")
@@ -137,17 +137,8 @@ def _check_image(tag: str, console: Console) -> Check:
 
 def _write_bill(locked: Path, console: Console) -> None:
     BILL.parent.mkdir(parents=True, exist_ok=True)
-    _cyclonedx("requirements", str(locked), "-o", str(BILL))
+    BILL.write_text(run_module(("cyclonedx_py", "requirements", str(locked), *BILL_FORM)))
     console.say(f"bill of materials (CycloneDX): {BILL.relative_to(ROOT)}")
-
-
-def _cyclonedx(*arguments: str) -> str:
-    form = ("--output-format", "JSON", "--output-reproducible", "--no-validate")
-    command = (sys.executable, "-m", "cyclonedx_py", *arguments, *form)
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True, timeout=BILL_TIMEOUT_S
-    )
-    return done.stdout
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -204,7 +195,7 @@ def allowed(name: str, given: str) -> bool:
 
 def installed_licenses() -> dict[Package, list[str]]:
     """Return what the installed packages declare, by CycloneDX's reading of their metadata."""
-    bill = json.loads(_cyclonedx("environment", sys.executable))
+    bill = json.loads(run_module(("cyclonedx_py", "environment", sys.executable, *BILL_FORM)))
     return {
         (canonicalize_name(each["name"]), each["version"]): [
             declared.get("expression") or _name(declared["license"])
@@ -222,6 +213,8 @@ def run_module(arguments: Sequence[str]) -> str:
     """Run `python -m <arguments>`; return what it prints, whatever its exit code is."""
     command = [sys.executable, "-m", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    if not done.stdout:
+        raise subprocess.SubprocessError(f"{arguments[0]}: {done.stderr.strip()}")
     return done.stdout
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +13,7 @@ from scripts.bootstrap import store
 from scripts.bootstrap.commands import Commands, UnavailableError
 from scripts.bootstrap.components import docker_answers
 from scripts.bootstrap.console import Console
+from scripts.deploy.revisions import Repository, RevisionError
 from scripts.platform import base_image, image_contents, image_smoke_test
 from scripts.platform.containers import Buildah, Docker, Engine
 from scripts.platform.embedded import EmbeddedError
@@ -112,12 +112,10 @@ def test(engine: Engine, tag: str, console: Console) -> None:
 
 
 def _git(*arguments: str) -> str:
-    command = ("git", "-C", str(ROOT), *arguments)
     try:
-        answer = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10)
-    except OSError:
+        return Repository().git(*arguments)
+    except RevisionError:
         return ""
-    return answer.stdout.strip()
 
 
 if __name__ == "__main__":

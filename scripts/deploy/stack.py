@@ -90,13 +90,15 @@ def _operate(options: argparse.Namespace) -> int:
     outcome = _run(engine, options.operation, options, record)
     if record:
         _prune(options.stack)
-    if options.json:
-        print(json.dumps(_document(outcome, record)))
-        return 0
-    print(summary(outcome))
+    lines = [summary(outcome)]
     if record:
-        print(f"released {record.message.splitlines()[0].removeprefix('release ')}")
+        lines.append(f"released {record.message.splitlines()[0].removeprefix('release ')}")
+    _print(options, _document(outcome, record), lines)
     return 0
+
+
+def _print(options: argparse.Namespace, document: object, lines: Sequence[str]) -> None:
+    print(json.dumps(document) if options.json else "\n".join(lines))
 
 
 def _judge(engine: Engine, options: argparse.Namespace) -> None:
@@ -147,25 +149,18 @@ def _drift(options: argparse.Namespace) -> int:
         raise EngineFailedError(f"there is no stack {options.stack} yet: make up first")
     outcome = _run(engine, "drift", options, quiet=True)
     found = drift.found(outcome.events)
-    if options.json:
-        print(json.dumps({"stack": options.stack, "drift": [each.document() for each in found]}))
-        return DRIFTED if found else 0
-    for each in found:
-        print(*each.lines(), sep="\n")
     what = f"{len(found)} objects are not as applied" if found else "everything is as applied"
-    print(f"drift {options.stack}: {what}, {outcome.seconds:.1f} s")
+    lines = [line for each in found for line in each.lines()]
+    lines.append(f"drift {options.stack}: {what}, {outcome.seconds:.1f} s")
+    document = {"stack": options.stack, "drift": [each.document() for each in found]}
+    _print(options, document, lines)
     return DRIFTED if found else 0
 
 
 def _releases(options: argparse.Namespace) -> int:
     found = releases.recorded(Engine().history(options.stack))
-    if options.json:
-        print(json.dumps([asdict(release) for release in found]))
-        return 0
-    if not found:
-        print(f"{options.stack} was never released")
-    for release in found:
-        print(_line(release))
+    lines = [_line(release) for release in found] or [f"{options.stack} was never released"]
+    _print(options, [asdict(release) for release in found], lines)
     return 0
 
 
@@ -196,14 +191,11 @@ def _rollback(options: argparse.Namespace) -> int:
         environ = {**engine.environ, **({IMAGE_VARIABLE: to.image} if "@" in to.image else {})}
         there = replace(engine, root=root, environ=environ)
         outcome = _run(there, "up", options, planned.record)
-    if options.json:
-        print(json.dumps(_document(outcome, planned.record)))
-        return 0
-    print(summary(outcome))
-    print(
+    back = (
         f"{options.stack} is back at release {to.number}. Pulumi.{options.stack}.yaml and the code "
         "here are still newer: the next `make up` goes forward again"
     )
+    _print(options, _document(outcome, planned.record), [summary(outcome), back])
     return 0
 
 

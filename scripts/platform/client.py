@@ -73,36 +73,30 @@ class Client:
         body = {"currency": currency, "items": items}
         return (await self.call("POST", "/v1/orders", json=body)).expect(201).body
 
+    async def post(self, path: str, body: Mapping[str, Any], key: str | None) -> Reply:
+        """Post under this idempotency key, or a new one."""
+        return await self.call("POST", path, json=body, key=key or str(uuid4()))
+
     async def pay(self, order_id: str, *, key: str | None = None, **options: Any) -> Reply:
         """Pay an order; options are `capture`, `payment_method` and `provider`."""
-        return await self.call(
-            "POST",
-            "/v1/payments",
-            json={"order_id": order_id, **options},
-            key=key or str(uuid4()),
-        )
+        return await self.post("/v1/payments", {"order_id": order_id, **options}, key)
 
     async def capture(
         self, payment_id: str, amount: int | None = None, *, key: str | None = None
     ) -> Reply:
+        """Capture minor units of a held payment, or all of it."""
         body = {} if amount is None else {"amount": amount}
-        path = f"/v1/payments/{payment_id}/capture"
-        return await self.call("POST", path, json=body, key=key or str(uuid4()))
+        return await self.post(f"/v1/payments/{payment_id}/capture", body, key)
 
     async def cancel(self, payment_id: str, *, key: str | None = None) -> Reply:
-        """Let a held payment go."""
-        path = f"/v1/payments/{payment_id}/cancel"
-        return await self.call("POST", path, json={}, key=key or str(uuid4()))
+        return await self.post(f"/v1/payments/{payment_id}/cancel", {}, key)
 
     async def refund(
         self, payment_id: str, amount: int | None = None, *, key: str | None = None
     ) -> Reply:
-        body: dict[str, Any] = {"reason": "requested_by_customer"}
-        if amount is not None:
-            body["amount"] = amount
-        return await self.call(
-            "POST", f"/v1/payments/{payment_id}/refunds", json=body, key=key or str(uuid4())
-        )
+        """Refund minor units, or all that is left."""
+        body = {"reason": "requested_by_customer"} | ({} if amount is None else {"amount": amount})
+        return await self.post(f"/v1/payments/{payment_id}/refunds", body, key)
 
     async def read(self, path: str) -> dict[str, Any]:
         return (await self.call("GET", path)).expect(200).body

@@ -218,7 +218,8 @@ def _initialised(folder: Path, *, durable: bool) -> str:
         half_made = folder / "data.new"  # renamed when complete: a killed initdb leaves no trap
         shutil.rmtree(half_made, ignore_errors=True)
         half_made.mkdir(mode=0o700)
-        _write_secret(password_file, secrets.token_urlsafe(PASSWORD_BYTES))
+        password_file.touch(mode=0o600)
+        password_file.write_text(secrets.token_urlsafe(PASSWORD_BYTES))
         _initdb(half_made, password_file, durable=durable)
         half_made.rename(data)
     _same_major_version(data)
@@ -334,12 +335,6 @@ def _on_a_free_port(start: Callable[[int], Child]) -> tuple[Child, int]:
                 raise
     port = free_port()
     return start(port), port
-
-
-def _write_secret(path: Path, value: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(value + "\n")
 
 
 def _postgres_command(name: str, data: Path) -> tuple[str, ...]:

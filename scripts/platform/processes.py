@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -31,15 +32,13 @@ class ProcessDiedError(Exception):
     """A child ended by itself; the message has its last lines."""
 
 
+@dataclass
 class Child:
-    def __init__(
-        self, name: str, process: "subprocess.Popen[bytes]", log: Path, stop_signal: signal.Signals
-    ) -> None:
-        self.name = name
-        self.log = log
-        self.stop_signal = stop_signal
-        self._process = process
-        self._lifeline: subprocess.Popen[bytes] | None = None
+    name: str
+    _process: "subprocess.Popen[bytes]"
+    log: Path
+    stop_signal: signal.Signals
+    _lifeline: "subprocess.Popen[bytes] | None" = None
 
     @property
     def pid(self) -> int:

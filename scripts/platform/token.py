@@ -55,15 +55,11 @@ def make(
 def ensure_secret(folder: Path) -> str:
     """Return the secret of a development folder; make it, readable by its owner only."""
     path = folder / SECRET_FILE
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    secret = secrets.token_hex(MIN_HS256_KEY_BYTES)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
-    return secret
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(MIN_HS256_KEY_BYTES))
+    return path.read_text().strip()
 
 
 def find_secret(environ: Mapping[str, str], folder: Path) -> str:
