@@ -94,10 +94,10 @@ def main(arguments: Sequence[str]) -> int:
         with console.alive():
             checks = list(_audit(options, console))
     except (*image.FAILURES, subprocess.SubprocessError) as error:
-        console.say(f"a check could not be made: {error}")
+        console.log(f"a check could not be made: {error}")
         return 1
     except KeyboardInterrupt:
-        console.say("interrupted")
+        console.log("interrupted")
         return EXIT_INTERRUPTED
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(checks), indent=2).decode())
@@ -138,7 +138,7 @@ def _check_image(tag: str, console: Console) -> Check:
 def _write_bill(locked: Path, console: Console) -> None:
     BILL.parent.mkdir(parents=True, exist_ok=True)
     BILL.write_text(run_module(("cyclonedx_py", "requirements", str(locked), *BILL_FORM)))
-    console.say(f"bill of materials (CycloneDX): {BILL.relative_to(ROOT)}")
+    console.log(f"bill of materials (CycloneDX): {BILL.relative_to(ROOT)}")
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -265,7 +265,7 @@ def _json(run: Run, ask: Sequence[str]) -> dict[str, Any]:
     try:
         answer = json.loads(run(ask))
     except (OSError, subprocess.SubprocessError, ValueError):
-        return {}  # no answer; what it said instead went to stderr
+        return {}  # no answer; a reason went to stderr
     return answer if isinstance(answer, dict) else {}
 
 

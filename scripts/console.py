@@ -1,4 +1,4 @@
-"""How the scripts speak: aligned lines, with colours on a terminal and plain text elsewhere."""
+"""Output of the scripts: aligned lines, with colors on a terminal and plain text elsewhere."""
 
 import argparse
 import sys
@@ -41,11 +41,11 @@ def done(console: Console, what: str, seconds: float, detail: str = "") -> None:
     console.print(line, soft_wrap=True)
 
 
-def complain(program: str, error: object) -> None:
+def error(program: str, error: object) -> None:
     sys.stderr.write(f"{program}: {error}\n")
 
 
 def note(text: str) -> None:
-    """Tell on stderr what goes on: stdout belongs to the result."""
+    """Print progress to stderr: stdout belongs to the result."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

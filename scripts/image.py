@@ -43,11 +43,11 @@ def main() -> int:
             build(engine, tag, commands, console)
         test(engine, tag, console)
     except FAILURES as error:
-        console.say(str(error))
+        console.log(str(error))
         return EXIT_FAILED
     except KeyboardInterrupt:
         commands.cancel()
-        console.say("interrupted; nothing half-made is left")
+        console.log("interrupted; nothing half-made is left")
         return EXIT_INTERRUPTED
     print(f"image: {tag} is built with {engine.name} and has taken a payment")
     return 0
@@ -107,8 +107,8 @@ def test(engine: Engine, tag: str, console: Console) -> None:
         with engine.container(tag) as container:
             if wrong := image_contents.problems(image_contents.scan(container, folder)):
                 raise SmokeTestError("; ".join(wrong))
-        console.say(f"runs as user {image_contents.USER} and can write to temporary folders only")
-        image_smoke_test.run(lambda: engine.container(tag), folder, console.say)
+        console.log(f"runs as user {image_contents.USER} and can write to temporary folders only")
+        image_smoke_test.run(lambda: engine.container(tag), folder, console.log)
 
 
 def _git(*arguments: str) -> str:

@@ -10,7 +10,7 @@ unless a comment right before it says why it is safe:
 
 What a statement does is squawk's to say (https://squawkhq.com), and infra/migrations.py knows what
 squawk doesn't mind. A rollback is refused for the same statements. Migrations from before the first
-release are not judged: nobody's data was there. Exit codes: 0 they expand, 1 one does not, 2 wrong
+release are not checked: nobody's data was there. Exit codes: 0 they expand, 1 one does not, 2 wrong
 usage or a missing tool.
 """
 
@@ -30,7 +30,7 @@ from scripts.programs import ProgramError
 REFUSED: Final = 1
 USAGE: Final = 2
 FOLDER: Final = ROOT / "service" / "store" / "migrations"
-FIRST_JUDGED: Final = 17
+FIRST_CHECKED: Final = 17
 """Number of the first migration that may meet somebody's data."""
 SETTINGS: Final = ROOT / "tools" / "squawk" / "squawk.toml"
 
@@ -79,32 +79,32 @@ class Finding:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    paths = options.files or judged(FOLDER)
+    paths = options.files or checked(FOLDER)
     try:
         found = [finding for path in paths for finding in check(path)]
     except (OSError, ProgramError) as error:
-        console.complain("migrations", error)
+        console.error("migrations", error)
         return USAGE
     if options.json:
         print(json.dumps({"judged": len(paths), "refused": [asdict(one) for one in found]}))
     else:
-        print(f"migrations: {len(paths)} judged, {len(found)} statements refused")
+        print(f"migrations: {len(paths)} checked, {len(found)} statements refused")
         for finding in found:
             print(f"  {finding}")
     return REFUSED if found else 0
 
 
-def judged(folder: Path) -> list[Path]:
+def checked(folder: Path) -> list[Path]:
     paths = sorted(folder.glob("*.sql"))
-    return [path for path in paths if int(path.stem.partition("_")[0]) >= FIRST_JUDGED]
+    return [path for path in paths if int(path.stem.partition("_")[0]) >= FIRST_CHECKED]
 
 
 def check(path: Path) -> Iterator[Finding]:
     """Yield what is refused in a migration, and marks that cover nothing; raise ProgramError."""
-    return judge(path.name, path.read_text(encoding="utf-8"))
+    return check_text(path.name, path.read_text(encoding="utf-8"))
 
 
-def judge(file: str, text: str) -> Iterator[Finding]:
+def check_text(file: str, text: str) -> Iterator[Finding]:
     """Yield what is refused in the text of a migration; raise ProgramError."""
     lines = text.splitlines()
     used: set[int] = set()
@@ -115,8 +115,8 @@ def judge(file: str, text: str) -> Iterator[Finding]:
         marks = [n for n in _before(lines, found.line - 1) if _word(lines[n]) in allowed]
         used.update(marks)
         if not marks:
-            words = " or ".join(f"`-- {word}: <reason>`" for word in allowed)
-            message = f"{found.message} Or say before it why it is safe: {words}"
+            detail = " or ".join(f"`-- {word}: <reason>`" for word in allowed)
+            message = f"{found.message} Or say before it why it is safe: {detail}"
             yield replace(found, message=message)
     for number, line in enumerate(lines):
         if _word(line) and number not in used:
@@ -127,12 +127,12 @@ def judge(file: str, text: str) -> Iterator[Finding]:
 def contractions(name: str, sql: str) -> list[str]:
     """Return what a migration takes away from a release before it; raise ProgramError.
 
-    What is declared as a contraction is one, what is said to expand is none.
+    What is declared as a contraction is one, what is marked as expanding is none.
     """
     own = statements.contractions(sql)
     others = [
         f"{finding.rule}: {finding.message}"
-        for finding in judge(f"{name}.sql", sql)
+        for finding in check_text(f"{name}.sql", sql)
         if finding.kind == "contract" and finding.rule not in FORMAL and not _in(own, finding.line)
     ]
     return [each.text for each in own if each.excuse != "expands"] + others
@@ -141,12 +141,12 @@ def contractions(name: str, sql: str) -> list[str]:
 def _objections(file: str, text: str) -> Iterator[Finding]:
     """Yield squawk's objections, then ours to statements that it does not mind."""
     minded: set[int] = set()
-    for said in _squawk(text):
-        kind: Kind = "locks" if said["rule_name"] in LOCKS else "contract"
-        better = f" {said['help']}" if said["help"] else ""
-        line = said["line"] + 1
+    for output in _squawk(text):
+        kind: Kind = "locks" if output["rule_name"] in LOCKS else "contract"
+        better = f" {output['help']}" if output["help"] else ""
+        line = output["line"] + 1
         minded |= {line} if kind == "contract" else set()
-        yield Finding(file, line, kind, said["rule_name"], f"{said['message']}{better}")
+        yield Finding(file, line, kind, output["rule_name"], f"{output['message']}{better}")
     for own in statements.contractions(text):
         if not own.declared and minded.isdisjoint(range(own.first, own.last + 1)):
             yield Finding(file, own.first, "contract", "takes-away", f"It {own.text}.")
@@ -160,8 +160,8 @@ def _concurrently(file: str, lines: Sequence[str]) -> Iterator[Finding]:
     """Yield what PostgreSQL would refuse inside of a transaction; squawk sees some of it only."""
     for number, line in enumerate(lines, start=1):
         if re.search(r"(?i)\bCONCURRENTLY\b", line.partition("--")[0]):
-            said = "needs `-- transactional: false` at the head of its file"
-            yield Finding(file, number, "contract", CONCURRENTLY, said)
+            output = "needs `-- transactional: false` at the head of its file"
+            yield Finding(file, number, "contract", CONCURRENTLY, output)
 
 
 def _before(lines: Sequence[str], start: int) -> Iterator[int]:

@@ -10,11 +10,13 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from infra import config
 from infra.labels import PLACEHOLDER, PROJECT
-from infra.parity import Difference, compare, document
+from infra.parity import Difference, compare
 from infra.policy.objects import ManifestError, Stack, load
 from infra.sections import StackConfig
 from scripts import ROOT, console
@@ -23,24 +25,24 @@ from scripts.render import RENDERED
 
 DIFFERENT: Final = 1
 USAGE: Final = 2
-Side = tuple[StackConfig, Stack]
+StackState = tuple[StackConfig, Stack]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        found, unused = compare(side(options.root, "staging"), side(options.root, "prod"))
+        found, unused = compare(read(options.root, "staging"), read(options.root, "prod"))
     except (config.StackConfigError, ManifestError, OSError, RevisionError) as error:
-        console.complain("parity", error)
+        console.error("parity", error)
         return USAGE
     if options.json:
-        print(json.dumps(answer(found, unused), ensure_ascii=False))
+        print(msgspec.json.encode({"differences": found, "unused": unused}).decode())
     else:
         console.show(lines(found, unused))
     return DIFFERENT if unused or any(not one.reason for one in found) else 0
 
 
-def side(root: Path, stack: str) -> Side:
+def read(root: Path, stack: str) -> StackState:
     """Return a stack's settings and its rendered objects.
 
     Nobody needs a key for that: secrets are compared by their names alone. Raises StackConfigError,
@@ -74,13 +76,6 @@ def lines(found: Sequence[Difference], unused: Sequence[str]) -> Iterator[tuple[
         yield f"    {one}", "red"
     for reason in unused:
         yield f"  A reason without a difference; remove it from infra/parity.py: {reason}", "red"
-
-
-def answer(found: Sequence[Difference], unused: Sequence[str]) -> dict[str, Any]:
-    return {
-        "differences": [document(one) for one in found],
-        "unused": list(unused),
-    }
 
 
 def _parser() -> argparse.ArgumentParser:

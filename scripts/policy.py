@@ -1,4 +1,4 @@
-"""Judge the rendered manifests: our own rules and those of others; with what is waived.
+"""Check the rendered manifests: our own rules and those of others; with what is waived.
 
 Exit codes: 0 nothing to fix, 1 something is violated, 2 wrong usage or a missing tool.
 """
@@ -16,8 +16,7 @@ import msgspec
 from infra import policy
 from infra.config import STACKS
 from infra.policy.objects import ManifestError, Stack, load
-from infra.policy.rules import Violation, Waiver
-from infra.policy.rules import judge as with_waivers
+from infra.policy.rules import Violation, Waiver, apply_waivers
 from infra.policy.waivers import WAIVERS
 from scripts import ROOT, console, programs
 from scripts.programs import ProgramError
@@ -41,33 +40,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     stacks = STACKS if options.stack == "all" else (options.stack,)
     try:
-        judged = {stack: judge(stack, options.manifests / stack) for stack in stacks}
+        checked = {stack: check(stack, options.manifests / stack) for stack in stacks}
     except (ProgramError, FileNotFoundError, ManifestError) as error:
-        console.complain("policy", error)
+        console.error("policy", error)
         return USAGE
     if options.json:
-        answer = [{"stack": stack, "violations": found} for stack, found in judged.items()]
-        print(msgspec.json.encode({"stacks": answer}).decode())
+        documents = [document(stack, found) for stack, found in checked.items()]
+        print(json.dumps({"stacks": documents}, ensure_ascii=False))
     else:
-        console.show(line for stack, found in judged.items() for line in lines(stack, found))
-    return VIOLATED if any(v.waiver is None for f in judged.values() for v in f) else 0
+        console.show(line for stack, found in checked.items() for line in lines(stack, found))
+    return VIOLATED if any(v.waiver is None for f in checked.values() for v in f) else 0
 
 
-def judge(stack: str, folder: Path) -> list[Violation]:
+def check(stack: str, folder: Path) -> list[Violation]:
     return [*policy.review(load(folder)), *violations(stack, folder)]
 
 
 def lines(stack: str, found: Sequence[Violation]) -> list[tuple[str, str]]:
     wrong = [violation for violation in found if violation.waiver is None]
     waived = [violation for violation in found if violation.waiver is not None]
-    said = [(f"{stack}: {len(wrong)} violated, {len(waived)} waived", "bold")]
-    said += [(f"  {violation.severity:<9} {violation}", "red") for violation in wrong]
-    said += [(f"  waived    {violation} ({_until(violation)})", "dim") for violation in waived]
-    return said
+    message = [(f"{stack}: {len(wrong)} violated, {len(waived)} waived", "bold")]
+    message += [(f"  {violation.severity:<9} {violation}", "red") for violation in wrong]
+    message += [(f"  waived    {violation} ({_until(violation)})", "dim") for violation in waived]
+    return message
 
 
 def _until(violation: Violation) -> str:
     return f"until {violation.waiver.expires}" if violation.waiver else ""
+
+
+def document(stack: str, found: Sequence[Violation]) -> dict[str, Any]:
+    violations = [{**msgspec.to_builtins(each), "message": each.message} for each in found]
+    return {"stack": stack, "violations": violations}
 
 
 def violations(
@@ -75,10 +79,10 @@ def violations(
 ) -> list[Violation]:
     """Return what the others find in a stack's folder, the waived findings with their waiver."""
     mine = tuple(w for w in waivers if w.rule.startswith(f"{SCORE}/") and stack in w.stacks)
-    return list(with_waivers(_found(folder), mine, today))
+    return list(apply_waivers(_found(folder), mine, today))
 
 
-def judged(stack: Stack) -> Iterator[Violation]:
+def objections(stack: Stack) -> Iterator[Violation]:
     """Yield what our rules and Pod Security admission find in one side of a review."""
     yield from policy.violations(stack)
     yield from pod_security(stack)
@@ -106,8 +110,8 @@ def kube_score(folder: Path) -> Iterator[Violation]:
 
 
 def _remark(check: Any) -> str:
-    said = sorted({comment["summary"] for comment in check["comments"] or ()})
-    return f"fails “{check['check']['name']}”: {'; '.join(said) or check['check']['comment']}"
+    message = sorted({comment["summary"] for comment in check["comments"] or ()})
+    return f"fails “{check['check']['name']}”: {'; '.join(message) or check['check']['comment']}"
 
 
 def kubeconform(folder: Path, version: str) -> Iterator[Violation]:
@@ -134,8 +138,8 @@ def pod_security(stack: Stack) -> Iterator[Violation]:
     pods = stack.pods()
     templates = [{"metadata": {"annotations": pod.annotations}, "spec": pod.spec} for pod in pods]
     answer = _asked(POD_SECURITY, given=json.dumps(templates))
-    for pod, said in zip(pods, answer, strict=True):
-        for text in said:
+    for pod, message in zip(pods, answer, strict=True):
+        for text in message:
             rule = f"{POD_SECURITY}/restricted"
             yield Violation(rule, "mandatory", pod.owner, f"is refused: {text}")
 

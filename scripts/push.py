@@ -33,7 +33,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
         print(f"push: {getattr(error, 'stderr', '') or error}", file=sys.stderr)
         return FAILED
     if pushed is None:
-        print(f"push: the registry told no digest of {image}", file=sys.stderr)
+        print(f"push: the registry gave no digest of {image}", file=sys.stderr)
         return FAILED
     reference = f"{image}@{pushed[1]}"
     print(reference)

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         wanted = {f"{FOLDER}/{name}": text for name, text in generate().items()}
     except FileNotFoundError as error:
-        console.complain("schemas", f"{error.filename} is missing: run tools/bootstrap schemas")
+        console.error("schemas", f"{error.filename} is missing: run tools/bootstrap schemas")
         return 2
     committed = files_below(ROOT, [FOLDER])
     if options.check:

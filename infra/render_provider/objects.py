@@ -16,7 +16,6 @@ def name(obj: Mapping[str, Any]) -> str:
 
 
 def namespace(obj: Mapping[str, Any]) -> str:
-    """Return metadata.namespace, or the empty string."""
     return _named(obj, "namespace")
 
 
@@ -32,7 +31,6 @@ def identity(obj: Mapping[str, Any]) -> str:
 
 
 def is_secret(obj: Mapping[str, Any]) -> bool:
-    """Say whether this is a core Secret."""
     return obj.get("kind") == "Secret" and obj.get("apiVersion") == "v1"
 
 

@@ -64,7 +64,6 @@ class RenderProvider(provider_pb2_grpc.ResourceProviderServicer):
     def CheckConfig(
         self, request: provider_pb2.CheckRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
-        """Refuse a cluster."""
         arguments = wire.reveal(wire.decode(request.news))
         failures = [
             provider_pb2.CheckFailure(
@@ -133,7 +132,6 @@ class RenderProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(
         self, request: provider_pb2.UpdateRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.UpdateResponse:
-        """Write the manifest anew."""
         if request.preview:
             return provider_pb2.UpdateResponse(properties=request.news)
         outputs = self._write(wire.decode(request.news), wire.decode(request.olds))

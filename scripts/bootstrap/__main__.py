@@ -45,10 +45,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _make_ready(options.components, place)
     except BootstrapError as error:
-        console.say(str(error))
+        console.log(str(error))
         return EXIT_FAILED
     except CancelledError:
-        console.say("interrupted; nothing half-made is left, run it again to go on")
+        console.log("interrupted; nothing half-made is left, run it again to go on")
         return EXIT_INTERRUPTED
     return 0
 

@@ -88,7 +88,7 @@ def kubernetes_provider(place: Place) -> None:
     version = locked_version(place.root, "pulumi-kubernetes")
     if _official(place.root) or not (reason := _install_official(version, place)):
         return
-    place.console.say(f"Kubernetes provider: official download is not possible: {reason}")
+    place.console.log(f"Kubernetes provider: official download is not possible: {reason}")
     (built,) = tools.cached(place.tools[PROVIDER], place)
     store.link(_plugin(version), built)
 

@@ -81,28 +81,30 @@ def _accepted(tool: Tool, candidates: list[Path | None], place: Place) -> list[P
     for companion in tool.companions:
         beside = found[0].resolve().parent / companion
         if not (os.access(beside, os.X_OK) or sources.on_path(companion, place.root)):
-            place.console.say(f"{found[0]} is not used: it comes without {companion}")
+            place.console.log(f"{found[0]} is not used: it comes without {companion}")
             return None
     if tool.minimum and not _new_enough(tool, found[0], place):
         return None
-    place.console.say(f"{tool.name}: using {', '.join(map(str, found))}")
+    place.console.log(f"{tool.name}: using {', '.join(map(str, found))}")
     return found
 
 
 def _new_enough(tool: Tool, binary: Path, place: Place) -> bool:
     try:
-        said = place.commands.run(
+        message = place.commands.run(
             (binary, *tool.version_arguments),
             log=f"{tool.name}.log",
             timeout=sources.PROBE_TIMEOUT_SECONDS,
             env={"PULUMI_SKIP_UPDATE_CHECK": "true"},
         )
     except UnavailableError as error:
-        place.console.say(f"{binary} is not used: {error}")
+        place.console.log(f"{binary} is not used: {error}")
         return False
-    if sources.version_of(said) >= sources.version_of(tool.minimum):
+    if sources.version_of(message) >= sources.version_of(tool.minimum):
         return True
-    place.console.say(f"{binary} is not used: {tool.minimum} is needed, it says {said.strip()!r}")
+    place.console.log(
+        f"{binary} is not used: {tool.minimum} is needed, it says {message.strip()!r}"
+    )
     return False
 
 
@@ -112,7 +114,7 @@ def cached(tool: Tool, place: Place) -> list[Path]:
     folder = store.once(
         place.cache / "tools" / name,
         place.commands,
-        lambda: place.console.say(f"{tool.name}: {WAITING}"),
+        lambda: place.console.log(f"{tool.name}: {WAITING}"),
         lambda folder: _fill(tool, folder, place),
     )
     return [folder / binary for binary in tool.binaries]
@@ -128,7 +130,7 @@ def _fill(tool: Tool, folder: Path, place: Place) -> None:
             ):
                 provide(Job(draft, step, place.commands, place.root / "tools"))
         except UnavailableError as error:
-            place.console.say(f"{tool.name}: {title} is not possible: {error}")
+            place.console.log(f"{tool.name}: {title} is not possible: {error}")
             refusals.append(f"{title}: {error}")
         else:
             return

@@ -31,7 +31,7 @@ def ensure(place: Place) -> None:
         return
 
     def report_wait() -> None:
-        place.console.say("venv: another bootstrap of this clone is at it; waiting for that one")
+        place.console.log("venv: another bootstrap of this clone is at it; waiting for that one")
 
     with store.locked(place.root / ".tools" / "locks" / "venv.lock", place.commands, report_wait):
         if not _ready(place):
@@ -117,19 +117,19 @@ def _install_locked(place: Place, step: Step) -> None:
         step.detail = "fetching and linking packages"
         _sync_with_uv(place)
     except UnavailableError as error:
-        place.console.say(f"venv: uv could not do it, using pip instead: {error}")
+        place.console.log(f"venv: uv could not do it, using pip instead: {error}")
         step.detail = "fetching and installing packages"
         _pip(place, "--require-hashes", "--requirement", _locked(place.root))
 
 
 def _sync_with_uv(place: Place) -> None:
-    """Let uv trust the system's certificates and use the package index that pip is told to use."""
+    """Let uv trust the system's certificates and use pip's package index."""
     environment = {"UV_SYSTEM_CERTS": os.environ.get("UV_SYSTEM_CERTS", "true")}
     if index := os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL"):
         environment["UV_DEFAULT_INDEX"] = index
     python = python_of(place.root)
     # Compiled once here: every start of the service and of the engine's program is quicker, also
-    # where Python is told to write no bytecode.
+    # where Python is set to write no bytecode.
     options = ("--compile-bytecode", "--require-hashes", "--python", python)
     place.commands.run(
         (python.with_name("uv"), "pip", "sync", *options, _locked(place.root)),

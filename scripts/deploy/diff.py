@@ -3,7 +3,7 @@
 Both revisions are rendered from git with the real engine. The base is where the change left BASE;
 the head is the working tree, uncommitted files included, or --head.
 
-Exit codes: 0 it is said, 1 a revision does not render, 2 wrong usage or a missing tool, 3 with
+Exit codes: 0 it is printed, 1 a revision does not render, 2 wrong usage or a missing tool, 3 with
 --fail-on: there is a risk at least so severe, or a newly violated policy; 130 after Ctrl-C.
 """
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     repository = Repository()
     if lacking := [file.parent for file in options.markdown if not file.parent.is_dir()]:
-        console.complain("diff", f"there is no folder {lacking[0]}")
+        console.error("diff", f"there is no folder {lacking[0]}")
         return USAGE
     try:
         head = repository.revision(options.head) if options.head else repository.working_tree()
@@ -43,15 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stacks = STACKS if "all" in options.stacks else tuple(dict.fromkeys(options.stacks))
         reviews = _reviews(repository, base, head, stacks)
     except ProgramError as error:
-        console.complain("diff", error)
+        console.error("diff", error)
         return USAGE
     except (RevisionError, TimeoutExpired) as error:
-        console.complain("diff", error)
+        console.error("diff", error)
         return FAILED
     except KeyboardInterrupt:
-        console.complain("diff", "interrupted; nothing was changed")
+        console.error("diff", "interrupted; nothing was changed")
         return INTERRUPTED
-    _tell(reviews, f"{base} → {head}", options)
+    _write(reviews, f"{base} → {head}", options)
     risky = options.fail_on and any(review.reaches(options.fail_on) for review in reviews)
     return RISKY if risky else 0
 
@@ -69,7 +69,7 @@ def _reviews(
         found = []
         for stack, before, after in zip(stacks, befores, afters, strict=True):
             console.note(f"diff: rendering {stack} of {base} and of {head}")
-            found.append(compare(stack, before.result(), after.result(), policy.judged))
+            found.append(compare(stack, before.result(), after.result(), policy.objections))
         return found
 
 
@@ -91,7 +91,7 @@ def _base(root: Path, stack: str, revision: Revision) -> Stack:
         return load(committed)
 
 
-def _tell(reviews: Sequence[Review], revisions: str, options: argparse.Namespace) -> None:
+def _write(reviews: Sequence[Review], revisions: str, options: argparse.Namespace) -> None:
     for file in options.markdown:
         file.write_text(report.markdown(reviews, revisions), encoding="utf-8")
     if options.json:

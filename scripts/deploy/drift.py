@@ -47,7 +47,7 @@ class Drift:
 
 
 def found(events: Sequence[Event]) -> list[Drift]:
-    """Return the drift that the events of a refresh tell of, in order of the objects' names."""
+    """Return the drift that the events of a refresh show, in order of the objects' names."""
     ended = (event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event)
     drifts = (
         _drift(resource) for resource in ended if str(resource["type"]).startswith("kubernetes:")

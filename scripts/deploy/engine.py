@@ -1,4 +1,4 @@
-"""Runs the Pulumi engine: the real CLI, as `make` verbs, rendering and tests use it.
+"""Runs the Pulumi engine: the real CLI, as `make` targets, rendering and tests use it.
 
 With no backend given, the clone's own state and the defaults of scripts/pulumi apply. A throw-away
 backend is any empty folder.

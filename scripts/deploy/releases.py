@@ -2,7 +2,7 @@
 
 The engine writes a history entry with every `up`, beside the state and wherever that is kept. Its
 message holds our record: a line for people and a line of JSON. An `up` that was run without the
-verbs has no record; what the engine itself notes about git then has to do.
+targets has no record; what the engine itself notes about git then has to do.
 """
 
 import getpass

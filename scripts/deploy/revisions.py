@@ -89,7 +89,7 @@ class Repository:
             root.mkdir()
             command = ("tar", "-xf", str(archive), "-C", str(root))
             subprocess.run(command, check=True, timeout=GIT_TIMEOUT_S)
-            # A language host that honours Pulumi.yaml's virtualenv looks for it here.
+            # A language host that honors Pulumi.yaml's virtualenv looks for it here.
             (root / ".venv").symlink_to(ROOT / ".venv")
             yield root
 
@@ -108,8 +108,8 @@ class Repository:
         except FileNotFoundError as error:
             raise RevisionError("git is not installed") from error
         except subprocess.CalledProcessError as error:
-            said = error.stderr.strip() or f"no such commit: {arguments[-1].partition('^')[0]}"
-            raise RevisionError(f"git {arguments[0]}: {said}") from error
+            message = error.stderr.strip() or f"no such commit: {arguments[-1].partition('^')[0]}"
+            raise RevisionError(f"git {arguments[0]}: {message}") from error
         return done.stdout.strip()
 
 
@@ -153,8 +153,8 @@ def render(root: Path, stack: str, out: Path, name: str) -> None:
             engine.run("up", stack)
         except EngineFailedError as error:
             log.seek(0)
-            said = f"{error}\n{log.read().strip()}"
-            raise RevisionError(f"{stack} of {name} does not render: {said}") from error
+            message = f"{error}\n{log.read().strip()}"
+            raise RevisionError(f"{stack} of {name} does not render: {message}") from error
 
 
 def settings(file: Path, name: str = "the working tree") -> dict[str, Any]:

@@ -53,18 +53,18 @@ WORDS: Final = {
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if refused := _refusal(options):
-        console.complain("stack", refused)
+        console.error("stack", refused)
         return USAGE
     try:
         return COMMANDS.get(options.operation, _operate)(options)
     except ProgramError as error:
-        console.complain("stack", error)
+        console.error("stack", error)
         return USAGE
     except FAILURES as error:
-        console.complain("stack", error)
+        console.error("stack", error)
         return FAILED
     except KeyboardInterrupt:
-        console.complain("stack", "interrupted; the state is saved")
+        console.error("stack", "interrupted; the state is saved")
         return INTERRUPTED
 
 
@@ -86,7 +86,7 @@ def _operate(options: argparse.Namespace) -> int:
     record = releases.of_tree(ROOT, options.stack) if options.operation == "up" else None
     engine = Engine()
     if options.operation == "up":
-        _judge(engine, options)
+        _check_policies(engine, options)
     outcome = _run(engine, options.operation, options, record)
     if record:
         _prune(options.stack)
@@ -101,7 +101,7 @@ def _print(options: argparse.Namespace, document: object, lines: Sequence[str]) 
     print(json.dumps(document) if options.json else "\n".join(lines))
 
 
-def _judge(engine: Engine, options: argparse.Namespace) -> None:
+def _check_policies(engine: Engine, options: argparse.Namespace) -> None:
     """Let the policy pack see what would be applied; an update asks it when all is applied."""
     try:
         _run(engine, "preview", options, quiet=True)
@@ -110,7 +110,7 @@ def _judge(engine: Engine, options: argparse.Namespace) -> None:
 
 
 def _prune(stack: str) -> None:
-    """Remove old configuration from a cluster; what stays behind does no harm, so only tell."""
+    """Remove old configuration from a cluster; a failure does no harm and is only noted."""
     config = revisions.settings(ROOT / f"Pulumi.{stack}.yaml")["config"]
     if config.get(f"{labels.PROJECT}:target") != "cluster":
         return
@@ -211,9 +211,9 @@ def _document(outcome: Outcome, record: Release | None) -> dict[str, object]:
 
 def summary(outcome: Outcome) -> str:
     counts = {kind: n for kind, n in sorted(outcome.changes.items()) if n}
-    words = ", ".join(f"{count} {WORDS.get(kind, kind)}" for kind, count in counts.items())
+    text = ", ".join(f"{count} {WORDS.get(kind, kind)}" for kind, count in counts.items())
     mood = " (nothing done yet)" if outcome.operation == "preview" and not outcome.unchanged else ""
-    what = words or "nothing to do"
+    what = text or "nothing to do"
     return f"{outcome.operation} {outcome.stack}: {what}{mood}, {outcome.seconds:.1f} s"
 
 

@@ -19,7 +19,7 @@ BUILD_TIMEOUT_S: Final = 15 * 60.0  # half a minute when the index is near
 QUICK_TIMEOUT_S: Final = 60.0
 Command = Sequence[str | Path]
 Progress = Callable[[str], None]
-"""Is told each line that a builder prints."""
+"""Called with each line that a builder prints."""
 
 
 Container = Callable[[Sequence[str], Mapping[str, str]], Command]

@@ -47,9 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     screen = console.make(quiet=options.json)
     scenario = Scenario(partial(console.done, screen))
     try:
-        asyncio.run(_until_told(_run(screen, scenario)))
+        asyncio.run(_until_terminated(_run(screen, scenario)))
     except (asyncio.CancelledError, KeyboardInterrupt):
-        console.complain("demo", "interrupted; everything is stopped")
+        console.error("demo", "interrupted; everything is stopped")
         return INTERRUPTED
     except (ExpectationError, PlatformError, EmbeddedError, ProcessDiedError) as error:
         return _end(options.json, scenario.record, str(error))
@@ -60,11 +60,11 @@ def _end(as_json: bool, record: Record, error: str | None) -> int:  # noqa: FBT0
     if as_json:
         print(json.dumps({"ok": error is None, "error": error, **asdict(record)}, indent=2))
     elif error is not None:
-        console.complain("demo", error)
+        console.error("demo", error)
     return 0 if error is None else 1
 
 
-async def _until_told(running: Any) -> None:
+async def _until_terminated(running: Any) -> None:
     """Run, and cancel at SIGTERM, so that every child is stopped."""
     task = asyncio.ensure_future(running)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -120,7 +120,7 @@ async def _render(scenario: Scenario, folder: Path) -> None:
         "PULUMI_SKIP_CHECKPOINTS": "true",  # nobody goes on from a state that was cut off here
     }
     command = [sys.executable, "-m", "scripts.deploy.stack", "up", STACK, "--json"]
-    async with scenario.step("pulumi up") as words:
+    async with scenario.step("pulumi up") as details:
         child = spawn("pulumi up", command, env=environ, log=log, stop_signal=signal.SIGINT)
         try:
             async with asyncio.timeout(PULUMI_TIMEOUT_S):
@@ -133,7 +133,7 @@ async def _render(scenario: Scenario, folder: Path) -> None:
         scenario.record.pulumi = {**summary, "objects": _objects()}
         made = summary["changes"].get("create", 0)
         expect(made > 0, f"objects to be created, not {summary['changes']}")
-        words.append(f"stack {STACK}, render mode: {made} resources created")
+        details.append(f"stack {STACK}, render mode: {made} resources created")
 
 
 def _objects() -> dict[str, list[str]]:
@@ -193,7 +193,7 @@ def _next(screen: Console, seconds: float) -> None:
         f"""
 All as it must be, in {seconds:.1f} s. Where to look next
   {files}/   every object, rule and dashboard that Kubernetes would get
-  {logs}/   what the service said meanwhile
+  {logs}/   the logs of the service
   make dev    the same platform in the foreground, for your own requests
   make preview STACK=staging    what the engine would do to a cluster
   docs/develop/architecture.md, service/api/routes.py    how it works""",

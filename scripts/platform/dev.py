@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         return asyncio.run(_run(options.folder, ports))
     except (PlatformError, EmbeddedError, ProcessDiedError) as error:
-        console.complain("dev", error)
+        console.error("dev", error)
         return 1
 
 

@@ -93,7 +93,7 @@ class Platform:
         return Control(self.simulator_url, library_token=self.environ["LIBRARY_TOKEN"])
 
     async def first_death(self) -> ProcessDiedError:
-        """Wait until a part ends by itself; return the error that tells of it."""
+        """Wait until a part ends by itself; return its error."""
         watchers = {asyncio.create_task(c.exited()): c for c in self.children.values()}
         try:
             done, _ = await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
@@ -246,10 +246,10 @@ async def _migrate(running: Platform, start: Start) -> str:
     exited = asyncio.ensure_future(child.exited())
     try:
         async with asyncio.timeout(MIGRATE_TIMEOUT_S):
-            told = ""
+            reported = ""
             while not (await asyncio.wait({exited}, timeout=MIGRATE_LOOK_S))[0]:
-                if (waits := _waits(child)) != told:
-                    console.note(told := waits)
+                if (waits := _waits(child)) != reported:
+                    console.note(reported := waits)
     except TimeoutError as error:
         raise PlatformError(
             f"the migrations took more than {MIGRATE_TIMEOUT_S:g} s; the last lines of "
@@ -265,13 +265,13 @@ async def _migrate(running: Platform, start: Start) -> str:
 
 def _waits(migrate: Child) -> str:
     try:
-        said = json.loads(migrate.tail(1))
+        message = json.loads(migrate.tail(1))
     except ValueError:  # nothing yet, or half a line
         return ""
-    if said["event"] != "migration_waits":
+    if message["event"] != "migration_waits":
         return ""
-    by = "; ".join(said["blocked_by"])
-    return f"schema: {said['migration']} waits, {said['waited_s']:g} s so far, for {by}"
+    by = "; ".join(message["blocked_by"])
+    return f"schema: {message['migration']} waits, {message['waited_s']:g} s so far, for {by}"
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:

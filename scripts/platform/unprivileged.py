@@ -64,7 +64,7 @@ def _has_name() -> bool:
 
 
 def _try(command: tuple[str, ...]) -> None:
-    """Let the program tell its version; raise OSError if it can't."""
+    """Let the program print its version; raise OSError if it can't."""
     done = subprocess.run(
         (*command, "--version"), capture_output=True, text=True, check=False, timeout=TIMEOUT_S
     )

@@ -62,7 +62,7 @@ def installed(tmp_path: Path, version: str) -> None:
 
 
 def renders(place: Place) -> bool:
-    """Finish as bootstrap does; say whether the engine would find the stand-in."""
+    """Finish as bootstrap does; say whether the engine would find ours."""
     (place.root / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
     components.link_into_venv(place)
     return (place.root / ".venv" / "bin" / PROVIDER).is_symlink()

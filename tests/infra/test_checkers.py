@@ -1,4 +1,4 @@
-"""The judges of others: they find nothing without a waiver, and they would find something."""
+"""Checkers of others: they find nothing without a waiver, and they would find something."""
 
 import json
 import shutil
@@ -72,12 +72,12 @@ REFUSED: dict[str, tuple[Break, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_every_supported_version_refuses(case: str, tmp_path: Path) -> None:
-    damage, said = REFUSED[case]
+    damage, output = REFUSED[case]
     folder = folder_with(tmp_path, damage)
 
     for version in KUBERNETES:
         found = [violation.message for violation in policy.kubeconform(folder, version)]
-        assert [message for message in found if message.startswith(said)], found
+        assert [message for message in found if message.startswith(output)], found
         assert len(found) == 1
 
 
@@ -109,12 +109,12 @@ def test_kube_score_sees(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", RESTRICTED)
 def test_pod_security_refuses(case: str) -> None:
-    damage, said = RESTRICTED[case]
+    damage, output = RESTRICTED[case]
     stack = copied("staging")
     damage(stack)
     found = [str(violation) for violation in policy.pod_security(stack)]
 
-    wanted = f"pod-security/restricted: Deployment coinslot-api is refused: {said}"
+    wanted = f"pod-security/restricted: Deployment coinslot-api is refused: {output}"
     assert any(text.startswith(wanted) for text in found), found
 
 

@@ -120,7 +120,7 @@ def test_for_a_base_that_renders_no_more_its_committed_manifests_stand_in(made: 
     program = "infra/__main__.py"
     made.edit(program, "import pulumi\n", "import pulumi\nimport gone_since_then\n")
     made.commit("Need a package that is gone")
-    made.git("switch", "--quiet", "--create", "mend")
+    made.git("switch", "--quiet", "--create", "fix")
     made.edit(program, "import gone_since_then\n", "")
     made.edit(STACK_FILE, "tag: 0.1.0", "tag: 0.2.0")
     made.commit("Do without it")
@@ -145,7 +145,7 @@ def test_a_stack_s_file_that_is_none_is_named(made: Clone) -> None:
 
 
 def test_wrong_usage_is_told(made: Clone) -> None:
-    for arguments, code, said in (
+    for arguments, code, message in (
         (("staging", "--base", "nowhere"), diff.FAILED, "no such commit: nowhere"),
         (("staging", "--markdown", "no/such/folder.md"), diff.USAGE, "there is no folder no/such"),
         (("dev",), diff.USAGE, "invalid choice: 'dev'"),
@@ -153,4 +153,4 @@ def test_wrong_usage_is_told(made: Clone) -> None:
     ):
         done = made.run("scripts.deploy.diff", *arguments)
         assert (done.code, "Traceback" in done.err) == (code, False)
-        assert said in done.err
+        assert message in done.err

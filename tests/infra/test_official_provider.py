@@ -1,4 +1,4 @@
-"""The stand-in that renders beside the official provider: same files, same states."""
+"""The provider that renders beside the official provider: same files, same states."""
 
 import os
 from collections.abc import Callable, Iterator

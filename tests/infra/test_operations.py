@@ -80,7 +80,7 @@ def what_the_schema_forbids_is_refused(made: Clone) -> None:
 
 @pytest.mark.timeout(TIMEOUT_S)
 def test_a_stack_is_released_drifts_is_repaired_and_goes_back(made: Clone) -> None:
-    """Each run of the engine takes seconds, so one story walks through them all."""
+    """Each run of the engine takes seconds, so one scenario walks through them all."""
     assert "there is no stack staging yet" in run(made, "drift", code=stack.FAILED).err
     first = release(made, "1.0.0", "9001_note", EXPAND)
     assert json.loads(run(made, "drift", "--json").out)["drift"] == []

@@ -76,7 +76,7 @@ def test_a_missing_engine_says_how_to_get_it(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("destroy", "prod"), "destroying prod needs --yes-destroy-prod"),
         (("preview", "dev"), "invalid choice: 'dev'"),
@@ -84,7 +84,7 @@ def test_a_missing_engine_says_how_to_get_it(
         ((), "required: operation, stack"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], message: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.deploy.stack", *arguments],
         cwd=ROOT,
@@ -95,7 +95,7 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], said: str) -> No
     )
 
     assert done.returncode == stack.USAGE
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize("name", STACKS)

@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--minutes", type=float, default=8.0, help="until now (%(default)g)")
     add("--only", nargs="+", choices=texts, default=texts, metavar="UID", help="these")
     add("--out", type=Path, default=PICTURES, help="folder (docs/pictures)")
-    add("--check", action="store_true", help="draw nothing, tell what is stale")
+    add("--check", action="store_true", help="draw nothing, list what is stale")
     options = parser.parse_args(arguments)
     if options.check:
         print(*(found := stale(texts, options.out)), sep="\n", end="\n" if found else "")
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_draw(wanted, options.prometheus, options.minutes * 60, options.out))
     except (*FAILURES, aiohttp.ClientError, TimeoutError) as error:
-        console.complain("pictures", str(error) or type(error).__name__)
+        console.error("pictures", str(error) or type(error).__name__)
         return 1
     return 0
 
@@ -177,8 +177,8 @@ async def _watched(seconds: float) -> AsyncIterator[Prometheus]:
         async with live_platform(Path(folder), groups=real, report=report) as live:
             await asyncio.sleep(WARM_UP_S)
             began = time.monotonic()
-            for share, words, target, kind, options in FAULTS:
-                await _until(began, share * seconds, words)
+            for share, detail, target, kind, options in FAULTS:
+                await _until(began, share * seconds, detail)
                 await live.control.clear_faults()
                 await live.control.fault(target, kind, **options)
             live.merchants.answers[BROKEN] = 500
@@ -190,9 +190,9 @@ async def _watched(seconds: float) -> AsyncIterator[Prometheus]:
             yield live.prometheus
 
 
-async def _until(began: float, seconds: float, words: str) -> None:
+async def _until(began: float, seconds: float, detail: str) -> None:
     await asyncio.sleep(max(began + seconds - time.monotonic(), 0.0))
-    print(f"  {seconds:4.0f} s  {words}", flush=True)
+    print(f"  {seconds:4.0f} s  {detail}", flush=True)
 
 
 async def ask(document: Mapping[str, Any], running: Prometheus, start: float, end: float) -> Shown:
@@ -288,8 +288,8 @@ def _text(axes: Axes, panel: Any, lines: Sequence[Line]) -> None:
         value = lines[0].known()[-1] if lines else math.nan
         steps = fields.get("thresholds", {}).get("steps", [{"value": None, "color": "gray"}])
         color = [s for s in steps if s["value"] is None or value >= s["value"]][-1]["color"]
-        words = fields.get("noValue", "No data") if math.isnan(value) else text(value, unit)
-        axes.text(0.5, 0.5, words, color=color, size=13, weight="bold", ha="center", va="center")
+        detail = fields.get("noValue", "No data") if math.isnan(value) else text(value, unit)
+        axes.text(0.5, 0.5, detail, color=color, size=13, weight="bold", ha="center", va="center")
 
 
 def _timeseries(figure: Figure, panel: Any, shown: Shown, lines: Sequence[Line]) -> None:

@@ -2,7 +2,7 @@
 
 Real are PostgreSQL, Valkey, the simulator, the API, the worker and Prometheus, which scrapes them
 with the labels that a ServiceMonitor gives, and evaluates the service's own rules in a scaled time.
-What a kubelet would tell is simulated (tests/live/kubelet.py).
+What a kubelet would report is simulated (tests/live/kubelet.py).
 """
 
 import asyncio
@@ -132,7 +132,7 @@ class Live:
         return self.adopt(name, role, url, child, ops_url=ops_url if role == "api" else "")
 
     def discover(self, pods: Sequence[Pod] | None = None) -> None:
-        """Tell Prometheus of all pods, or of these only."""
+        """Let Prometheus scrape all pods, or of these only."""
         found = self.pods.values() if pods is None else pods
         self.discovery.publish([pod.target for pod in found])
 

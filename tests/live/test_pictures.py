@@ -46,8 +46,8 @@ async def test_an_expression_that_prometheus_refuses_is_reported_with_its_panel(
 def test_pictures_that_are_older_than_their_dashboards_are_reported() -> None:
     """A warning: new pictures take minutes, and a fixed expression shall not wait for them."""
     assert {path.stem for path in pictures.PICTURES.glob("*.png")} == pictures.shipped().keys()
-    for words in pictures.stale(pictures.shipped(), pictures.PICTURES):
-        warnings.warn(words, stacklevel=1)
+    for text in pictures.stale(pictures.shipped(), pictures.PICTURES):
+        warnings.warn(text, stacklevel=1)
 
 
 def test_a_value_is_written_in_its_unit() -> None:

@@ -180,7 +180,7 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "detail"),
     [
         ({"setuid": ["/bin/su"]}, "/bin/su runs with its owner's rights"),
         ({"user": ["0", "0"]}, "runs as 0:0"),
@@ -189,10 +189,10 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
         ({"files": ["3"]}, "only 3 files were seen"),
     ],
 )
-def test_an_image_is_judged_by_what_is_inside(change: dict[str, list[str]], words: str) -> None:
+def test_an_image_is_checked_by_what_is_inside(change: dict[str, list[str]], detail: str) -> None:
     assert image_contents.problems(INSIDE) == []
     (found,) = image_contents.problems({**INSIDE, **change})
-    assert words in found
+    assert detail in found
 
 
 def test_the_verb_writes_a_bill_and_fails_for_a_planted_line(tmp_path: Path) -> None:
