@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.render_provider.normal import normalise
-from infra.render_provider.state import OWN_KEYS
+from infra.render_provider.objects import OWN_KEYS
 from infra.review.fields import FieldChange, differences
 from infra.review.report import field_lines
 from scripts.deploy.engine import Event

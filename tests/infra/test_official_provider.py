@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.render_provider.state import FIELD_MANAGER_KEY
+from infra.render_provider.objects import FIELD_MANAGER_KEY
 from scripts.deploy.engine import Engine
 from scripts.render import files_below
 from tests.infra import awkward_objects
