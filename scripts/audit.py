@@ -86,7 +86,13 @@ def lines(checks: Sequence[Check]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = _parse(arguments)
+    parser = new_parser("scripts.audit", __doc__)
+    parser.add_argument("--lock", type=Path, default=LOCK, help="the locked requirements")
+    parser.add_argument("--image", default=IMAGE, help="an image that is there; default: build it")
+    parser.add_argument("--no-image", action="store_true", help="look at no image")
+    parser.add_argument("--offline", action="store_true", help="ask nobody outside")
+    parser.add_argument("--json", action="store_true", help="the checks as JSON")
+    options = parser.parse_args(arguments)
     console = Console(name="audit")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, image.interrupt)
@@ -139,16 +145,6 @@ def _write_bill(locked: Path, console: Console) -> None:
     BILL.parent.mkdir(parents=True, exist_ok=True)
     BILL.write_text(run_module(("cyclonedx_py", "requirements", str(locked), *BILL_FORM)))
     console.log(f"bill of materials (CycloneDX): {BILL.relative_to(ROOT)}")
-
-
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = new_parser("scripts.audit", __doc__)
-    parser.add_argument("--lock", type=Path, default=LOCK, help="the locked requirements")
-    parser.add_argument("--image", default=IMAGE, help="an image that is there; default: build it")
-    parser.add_argument("--no-image", action="store_true", help="look at no image")
-    parser.add_argument("--offline", action="store_true", help="ask nobody outside")
-    parser.add_argument("--json", action="store_true", help="the checks as JSON")
-    return parser.parse_args(arguments)
 
 
 def read(lock: Path) -> tuple[list[Package], list[str]]:

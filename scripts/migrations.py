@@ -14,7 +14,6 @@ release are not checked: nobody's data was there. Exit codes: 0 they expand, 1 o
 usage or a missing tool.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -78,7 +77,10 @@ class Finding:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = console.parser("scripts.migrations", __doc__)
+    parser.add_argument("files", type=Path, nargs="*", help="SQL files (the service's own)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
     paths = options.files or checked(FOLDER)
     try:
         found = [finding for path in paths for finding in check(path)]
@@ -187,13 +189,6 @@ def _squawk(text: str) -> list[Any]:
     except ValueError as error:
         raise ProgramError(f"squawk failed: {answer}") from error
     return found
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.migrations", __doc__)
-    parser.add_argument("files", type=Path, nargs="*", help="SQL files (the service's own)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
 
 
 if __name__ == "__main__":

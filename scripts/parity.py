@@ -5,7 +5,6 @@ that nothing needs any more. Exit codes: 0 every difference has its reason, 1 on
 reason has no difference, 2 a stack's file is wrong or its manifests are missing.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,12 @@ StackState = tuple[StackConfig, Stack]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = console.parser("scripts.parity", __doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, metavar="FOLDER", help="another clone (this one)"
+    )
+    options = parser.parse_args(arguments)
     try:
         found, unused = compare(read(options.root, "staging"), read(options.root, "prod"))
     except (config.StackConfigError, ManifestError, OSError, RevisionError) as error:
@@ -76,15 +80,6 @@ def lines(found: Sequence[Difference], unused: Sequence[str]) -> Iterator[tuple[
         yield f"    {one}", "red"
     for reason in unused:
         yield f"  A reason without a difference; remove it from infra/parity.py: {reason}", "red"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.parity", __doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--root", type=Path, default=ROOT, metavar="FOLDER", help="another clone (this one)"
-    )
-    return parser
 
 
 if __name__ == "__main__":

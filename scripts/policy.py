@@ -3,7 +3,6 @@
 Exit codes: 0 nothing to fix, 1 something is violated, 2 wrong usage or a missing tool.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -37,7 +36,17 @@ SCHEMA: Final = "{{.ResourceKind}}{{.KindSuffix}}.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = console.parser("scripts.policy", __doc__)
+    parser.add_argument("stack", choices=(*STACKS, "all"), nargs="?", default="all")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--manifests",
+        type=Path,
+        default=ROOT / RENDERED,
+        metavar="FOLDER",
+        help="the parent of the stacks' manifests (infra/rendered)",
+    )
+    options = parser.parse_args(arguments)
     stacks = STACKS if options.stack == "all" else (options.stack,)
     try:
         checked = {stack: check(stack, options.manifests / stack) for stack in stacks}
@@ -151,20 +160,6 @@ def _asked(name: str, *arguments: str, given: str = "") -> Any:
         return json.loads(answer)
     except ValueError as error:
         raise ProgramError(f"{name} failed: {answer}") from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.policy", __doc__)
-    parser.add_argument("stack", choices=(*STACKS, "all"), nargs="?", default="all")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--manifests",
-        type=Path,
-        default=ROOT / RENDERED,
-        metavar="FOLDER",
-        help="the parent of the stacks' manifests (infra/rendered)",
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -32,7 +32,21 @@ ENGINES: Final = 2  # more would fight for the cores of a small machine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = console.parser("scripts.deploy.diff", __doc__)
+    parser.add_argument("stacks", nargs="+", choices=(*STACKS, "all"), metavar="STACK")
+    parser.add_argument("--base", default="main", metavar="REF", help="default: main")
+    parser.add_argument("--head", metavar="REF", help="default: the working tree")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write a comment for a pull request; may be given more than once",
+    )
+    parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 3 if there is such a risk")
+    options = parser.parse_args(arguments)
     repository = Repository()
     if lacking := [file.parent for file in options.markdown if not file.parent.is_dir()]:
         console.error("diff", f"there is no folder {lacking[0]}")
@@ -100,24 +114,6 @@ def _write(reviews: Sequence[Review], revisions: str, options: argparse.Namespac
         return
     lines = (line for review in reviews for line in report.lines(review, revisions))
     console.show((line.text, line.style) for line in lines)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.deploy.diff", __doc__)
-    parser.add_argument("stacks", nargs="+", choices=(*STACKS, "all"), metavar="STACK")
-    parser.add_argument("--base", default="main", metavar="REF", help="default: main")
-    parser.add_argument("--head", metavar="REF", help="default: the working tree")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--markdown",
-        type=Path,
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="write a comment for a pull request; may be given more than once",
-    )
-    parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 3 if there is such a risk")
-    return parser
 
 
 if __name__ == "__main__":

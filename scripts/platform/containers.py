@@ -35,9 +35,6 @@ class Docker:
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
-    def has(self, image: str) -> bool:
-        return _succeeds(self._commands, ("docker", "image", "inspect", image))
-
     def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
         options = ("--tag", tag, *_build_arguments(arguments))
         command: Command = ("docker", "build", *options, ROOT)
@@ -92,7 +89,11 @@ class Buildah:
         )
 
     def has(self, image: str) -> bool:
-        return _succeeds(self._commands, self._command("inspect", "--type=image", image))
+        try:
+            self._run("inspect", "--type=image", image)
+        except UnavailableError:
+            return False
+        return True
 
     def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
         trusted: Command = ()
@@ -140,11 +141,3 @@ Engine = Docker | Buildah
 
 def _build_arguments(arguments: Mapping[str, str]) -> list[str]:
     return [f"--build-arg={name}={value}" for name, value in arguments.items()]
-
-
-def _succeeds(commands: Commands, command: Command) -> bool:
-    try:
-        commands.run(command, log="build.log", timeout=QUICK_TIMEOUT_S)
-    except UnavailableError:
-        return False
-    return True

@@ -34,7 +34,6 @@ MIGRATE_TIMEOUT_S: Final = 120.0  # beyond MIGRATION_WAIT_S, after which it says
 MIGRATION_WAIT: Final = {"MIGRATION_WAIT_S": "45"}
 """Whoever blocks a developer's own database is the developer, and watches."""
 
-MIGRATE_LOOK_S: Final = 1.0
 SHARED_SECRETS: Final = ("SIMULATOR_API_KEY", "SIMULATOR_WEBHOOK_SECRETS", "LIBRARY_TOKEN")
 """What the service and the simulator both know; made anew for each run."""
 
@@ -94,13 +93,11 @@ class Platform:
 
     async def first_death(self) -> ProcessDiedError:
         """Wait until a part ends by itself; return its error."""
-        watchers = {asyncio.create_task(c.exited()): c for c in self.children.values()}
-        try:
-            done, _ = await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for watcher in watchers:
-                watcher.cancel()
-        return watchers[done.pop()].died()
+        while True:
+            for child in self.children.values():
+                if child.returncode is not None:
+                    return child.died()
+            await asyncio.sleep(READY_POLL_S)
 
 
 def start_role(
@@ -243,20 +240,19 @@ async def _migrate(running: Platform, start: Start) -> str:
     log = running.logs / "migrate.log"
     log.unlink(missing_ok=True)
     child = start("migrate", running.environ, log)
-    exited = asyncio.ensure_future(child.exited())
+    reported = ""
     try:
         async with asyncio.timeout(MIGRATE_TIMEOUT_S):
-            reported = ""
-            while not (await asyncio.wait({exited}, timeout=MIGRATE_LOOK_S))[0]:
+            while child.returncode is None:
                 if (waits := _waits(child)) != reported:
                     console.note(reported := waits)
+                await asyncio.sleep(READY_POLL_S)
     except TimeoutError as error:
         raise PlatformError(
             f"the migrations took more than {MIGRATE_TIMEOUT_S:g} s; the last lines of "
             f"{child.log}:\n{child.tail()}"
         ) from error
     finally:
-        exited.cancel()
         child.stop()
     if child.returncode != 0:
         raise child.died()
