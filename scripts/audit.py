@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,19 +39,9 @@ EXIT_FOUND: Final = 1
 EXIT_NOT_ASKED: Final = 3
 """Nothing was found, and somebody who might know more did not answer: that is not "clean"."""
 _SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_OSI: Final = "License :: OSI Approved :: "
-"""What packages wrote before licenses had names that programs can read."""
-
-ALLOWED: Final = frozenset(
-    {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0"}
-    | {f"{_OSI}Apache Software License", f"{_OSI}BSD License"}
-)
-EXCEPTIONS: Final[Mapping[str, str]] = {
-    # Used as a library, which is what this license allows.
-    "psycopg2-binary": f"{_OSI}GNU Library or Lesser General Public License (LGPL)",
-}
-"""Packages with a license that is allowed for this package alone."""
-
+LICENSES: Final = tomllib.loads((ROOT / "tools" / "cyclonedx" / "licenses.toml").read_text())
+ALLOWED: Final = frozenset(LICENSES["allowed"])
+EXCEPTIONS: Final[Mapping[str, str]] = LICENSES["exceptions"]
 TIMEOUT_S: Final = 180.0  # half a minute where the services are near
 ANSWER_S: Final = 10
 SERVICES: Final = ("pypi", "osv")

@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
 from typing import Final
 
 from rich.console import Console
@@ -10,6 +11,11 @@ from rich.text import Text
 
 PLAIN_WIDTH: Final = 100  # of tables in a log file; a terminal has its own width
 PART_WIDTH: Final = 12
+
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130  # the shell's convention for SIGINT
+Main = Callable[..., int]
 
 
 def make(*, quiet: bool = False) -> Console:
@@ -26,6 +32,35 @@ def parser(module: str, about: str | None) -> argparse.ArgumentParser:
     """Return an empty parser of a module's arguments; `about` is its docstring."""
     raw = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(f"python -m {module}", description=about, formatter_class=raw)
+
+
+def command(
+    program: str,
+    *,
+    failed: tuple[type[Exception], ...] = (),
+    usage: tuple[type[Exception], ...] = (),
+    interrupted: str = "interrupted; nothing was changed",
+) -> Callable[[Main], Main]:
+    """Let a `main` end with a message and an exit code in place of these errors or of Ctrl-C."""
+
+    def decorate(main: Main) -> Main:
+        @wraps(main)
+        def run(arguments: Sequence[str] | None = None) -> int:
+            try:
+                return main(arguments)
+            except usage as problem:
+                error(program, problem)
+                return USAGE
+            except failed as problem:
+                error(program, problem)
+                return FAILED
+            except KeyboardInterrupt:
+                error(program, interrupted)
+                return INTERRUPTED
+
+        return run
+
+    return decorate
 
 
 def show(lines: Iterable[tuple[str, str]]) -> None:

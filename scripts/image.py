@@ -14,7 +14,7 @@ from scripts.bootstrap.commands import Commands, UnavailableError
 from scripts.bootstrap.components import docker_answers
 from scripts.bootstrap.console import Console
 from scripts.deploy.revisions import Repository, RevisionError
-from scripts.platform import base_image, image_contents, image_smoke_test
+from scripts.platform import containers, image_contents, image_smoke_test
 from scripts.platform.containers import Buildah, Docker, Engine
 from scripts.platform.embedded import EmbeddedError
 from scripts.platform.image_smoke_test import SmokeTestError
@@ -87,17 +87,17 @@ def build(engine: Engine, tag: str, commands: Commands, console: Console) -> Non
 
 def _own_base(engine: Buildah, commands: Commands, console: Console) -> str:
     """Return the substitute for the official base image; make it when it is not there."""
-    if engine.has(base_image.IMAGE):
-        return base_image.IMAGE
+    if engine.has(containers.BASE_IMAGE):
+        return containers.BASE_IMAGE
     with console.step(
-        f"making {base_image.IMAGE} with debootstrap", "1 min, once a machine"
+        f"making {containers.BASE_IMAGE} with debootstrap", "1 min, once a machine"
     ) as step:
 
         def progress(line: str) -> None:
             step.detail = line.strip().removeprefix("I: ")[:60]
 
-        base_image.make(engine, ROOT / ".tools" / "bin", commands, progress)
-    return base_image.IMAGE
+        containers.make_base(engine, ROOT / ".tools" / "bin", commands, progress)
+    return containers.BASE_IMAGE
 
 
 def test(engine: Engine, tag: str, console: Console) -> None:

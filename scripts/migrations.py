@@ -17,6 +17,7 @@ usage or a missing tool.
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,26 +28,14 @@ from scripts import ROOT, console, programs
 from scripts.programs import ProgramError
 
 REFUSED: Final = 1
-USAGE: Final = 2
 FOLDER: Final = ROOT / "service" / "store" / "migrations"
 FIRST_CHECKED: Final = 17
 """Number of the first migration that may meet somebody's data."""
-SETTINGS: Final = ROOT / "tools" / "squawk" / "squawk.toml"
+SQUAWK: Final = ROOT / "tools" / "squawk"
 
 Kind = Literal["contract", "locks"]
 
-LOCKS: Final = frozenset(
-    {
-        "adding-field-with-default",
-        "adding-foreign-key-constraint",
-        "constraint-missing-not-valid",
-        "disallowed-unique-constraint",
-        "require-concurrent-index-creation",
-        "require-concurrent-index-deletion",
-        "require-concurrent-reindex",
-    }
-)
-"""squawk's rules about locks; every other one that is asked is about taking away."""
+LOCKS: Final = frozenset(tomllib.loads((SQUAWK / "locks.toml").read_text())["rules"])
 MARKS: Final[dict[Kind, tuple[str, ...]]] = {
     "contract": ("contract", "expands"),
     "locks": ("locks",),
@@ -76,17 +65,14 @@ class Finding:
         return f"{self.file}:{self.line}: {self.rule}: {self.message}"
 
 
+@console.command("migrations", usage=(OSError, ProgramError))
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.migrations", __doc__)
     parser.add_argument("files", type=Path, nargs="*", help="SQL files (the service's own)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     paths = options.files or checked(FOLDER)
-    try:
-        found = [finding for path in paths for finding in check(path)]
-    except (OSError, ProgramError) as error:
-        console.error("migrations", error)
-        return USAGE
+    found = [finding for path in paths for finding in check(path)]
     if options.json:
         print(json.dumps({"judged": len(paths), "refused": [asdict(one) for one in found]}))
     else:
@@ -181,7 +167,7 @@ def _word(line: str) -> str:
 
 
 def _squawk(text: str) -> list[Any]:
-    options = ["--config", str(SETTINGS), "--reporter", "json"]
+    options = ["--config", str(SQUAWK / "squawk.toml"), "--reporter", "json"]
     options += [] if OUTSIDE_TRANSACTION.search(text) else ["--assume-in-transaction"]
     answer = programs.run(programs.path_of("squawk", "venv"), *options, given=text)
     try:

@@ -23,10 +23,10 @@ from scripts.deploy.revisions import SECRET_VALUES, RevisionError, settings
 from scripts.render import RENDERED
 
 DIFFERENT: Final = 1
-USAGE: Final = 2
 StackState = tuple[StackConfig, Stack]
 
 
+@console.command("parity", usage=(config.StackConfigError, ManifestError, OSError, RevisionError))
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.parity", __doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -34,11 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--root", type=Path, default=ROOT, metavar="FOLDER", help="another clone (this one)"
     )
     options = parser.parse_args(arguments)
-    try:
-        found, unused = compare(read(options.root, "staging"), read(options.root, "prod"))
-    except (config.StackConfigError, ManifestError, OSError, RevisionError) as error:
-        console.error("parity", error)
-        return USAGE
+    found, unused = compare(read(options.root, "staging"), read(options.root, "prod"))
     if options.json:
         print(msgspec.json.encode({"differences": found, "unused": unused}).decode())
     else:

@@ -23,7 +23,6 @@ from scripts.render import RENDERED
 from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER
 
 VIOLATED: Final = 1
-USAGE: Final = 2
 SCORE: Final = "kube-score"
 CONFORM: Final = "kubeconform"
 POD_SECURITY: Final = "pod-security"
@@ -35,6 +34,7 @@ which buys a quality of service that nothing here needs, with CPU that stands id
 SCHEMA: Final = "{{.ResourceKind}}{{.KindSuffix}}.json"
 
 
+@console.command("policy", usage=(ProgramError, FileNotFoundError, ManifestError))
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.policy", __doc__)
     parser.add_argument("stack", choices=(*STACKS, "all"), nargs="?", default="all")
@@ -48,11 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     stacks = STACKS if options.stack == "all" else (options.stack,)
-    try:
-        checked = {stack: check(stack, options.manifests / stack) for stack in stacks}
-    except (ProgramError, FileNotFoundError, ManifestError) as error:
-        console.error("policy", error)
-        return USAGE
+    checked = {stack: check(stack, options.manifests / stack) for stack in stacks}
     if options.json:
         documents = [document(stack, found) for stack, found in checked.items()]
         print(json.dumps({"stacks": documents}, ensure_ascii=False))

@@ -33,27 +33,29 @@ SHOWN_LINES: Final = 60
 Files = dict[str, str]
 
 
+class RenderError(Exception):
+    """A generator or the engine failed; the message holds its last words."""
+
+
+@console.command("render", usage=(RenderError, ProgramError))
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.render", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="coinslot-render-") as folder:
-        try:
-            render(Path(folder))
-        except (RenderError, ProgramError) as error:
-            print(f"render: {error}", file=sys.stderr)
-            return 2
+        render(Path(folder))
         wanted = files_below(Path(folder), folders())
-    committed = files_below(ROOT, folders())
-    if options.check:
-        return report(list(differences(committed, wanted)), len(wanted))
+    return finish("render", folders(), wanted, check=options.check)
+
+
+def finish(target: str, names: Sequence[str], wanted: Files, *, check: bool) -> int:
+    """Compare or write generated files; return the exit code."""
+    committed = files_below(ROOT, names)
+    if check:
+        return report(list(differences(committed, wanted)), len(wanted), f"make {target}")
     changed = write(ROOT, committed, wanted)
-    print(f"render: {len(wanted)} files, {changed} changed")
+    print(f"{target}: {len(wanted)} files, {changed} changed")
     return 0
-
-
-class RenderError(Exception):
-    """A generator or the engine failed; the message holds its last words."""
 
 
 def folders() -> tuple[str, ...]:
@@ -118,7 +120,7 @@ def differences(committed: Files, wanted: Files) -> Iterator[str]:
         )
 
 
-def report(diff: Sequence[str], count: int, remedy: str = "make render") -> int:
+def report(diff: Sequence[str], count: int, remedy: str) -> int:
     if not diff:
         print(f"render: {count} generated files are fresh")
         return 0

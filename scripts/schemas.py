@@ -9,6 +9,7 @@ refused. With --check nothing is written: exit code 1 says that what is committe
 
 import json
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,23 +17,11 @@ import yaml
 
 from scripts import ROOT, console
 from scripts.bootstrap import catalog
-from scripts.render import differences, files_below, report, write
+from scripts.programs import ProgramError
+from scripts.render import finish
 
-VERSIONS: Final = {
-    "ConfigMap": "v1",
-    "Deployment": "apps/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "Job": "batch/v1",
-    "Namespace": "v1",
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "PodDisruptionBudget": "policy/v1",
-    "PrometheusRule": "monitoring.coreos.com/v1",
-    "Secret": "v1",
-    "Service": "v1",
-    "ServiceAccount": "v1",
-    "ServiceMonitor": "monitoring.coreos.com/v1",
-}
-"""The kinds that we use, in their stable versions; another has no schema, so it is refused."""
+VERSIONS: Final = tomllib.loads((ROOT / "tools" / "kubeconform" / "kinds.toml").read_text())
+"""The kinds that we use, each with its version."""
 FOLDER: Final = "infra/schemas"
 GROUP_KIND: Final = "x-kubernetes-group-version-kind"
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -51,6 +40,7 @@ OPERATOR_GROUP: Final = "monitoring.coreos.com"
 OPERATOR_FOLDER: Final = f"prometheus-operator-v{TOOLS['monitoring-definitions'].version}"
 
 
+@console.command("schemas", usage=(ProgramError,))
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.schemas", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
@@ -58,14 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         wanted = {f"{FOLDER}/{name}": text for name, text in generate().items()}
     except FileNotFoundError as error:
-        console.error("schemas", f"{error.filename} is missing: run tools/bootstrap schemas")
-        return 2
-    committed = files_below(ROOT, [FOLDER])
-    if options.check:
-        return report(list(differences(committed, wanted)), len(wanted), "make schemas")
-    changed = write(ROOT, committed, wanted)
-    print(f"schemas: {len(wanted)} files, {changed} changed")
-    return 0
+        raise ProgramError(f"{error.filename} is missing: run tools/bootstrap schemas") from error
+    return finish("schemas", [FOLDER], wanted, check=options.check)
 
 
 def generate() -> dict[str, str]:

@@ -24,13 +24,11 @@ from scripts import console, policy
 from scripts.deploy.revisions import Repository, Revision, RevisionError, rendered
 from scripts.programs import ProgramError
 
-FAILED: Final = 1
-USAGE: Final = 2
 RISKY: Final = 3
-INTERRUPTED: Final = 130
 ENGINES: Final = 2  # more would fight for the cores of a small machine
 
 
+@console.command("diff", failed=(RevisionError, TimeoutExpired), usage=(ProgramError,))
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.deploy.diff", __doc__)
     parser.add_argument("stacks", nargs="+", choices=(*STACKS, "all"), metavar="STACK")
@@ -50,21 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     repository = Repository()
     if lacking := [file.parent for file in options.markdown if not file.parent.is_dir()]:
         console.error("diff", f"there is no folder {lacking[0]}")
-        return USAGE
-    try:
-        head = repository.revision(options.head) if options.head else repository.working_tree()
-        base = repository.base(options.base, head.commit)
-        stacks = STACKS if "all" in options.stacks else tuple(dict.fromkeys(options.stacks))
-        reviews = _reviews(repository, base, head, stacks)
-    except ProgramError as error:
-        console.error("diff", error)
-        return USAGE
-    except (RevisionError, TimeoutExpired) as error:
-        console.error("diff", error)
-        return FAILED
-    except KeyboardInterrupt:
-        console.error("diff", "interrupted; nothing was changed")
-        return INTERRUPTED
+        return console.USAGE
+    head = repository.revision(options.head) if options.head else repository.working_tree()
+    base = repository.base(options.base, head.commit)
+    stacks = STACKS if "all" in options.stacks else tuple(dict.fromkeys(options.stacks))
+    reviews = _reviews(repository, base, head, stacks)
     _write(reviews, f"{base} → {head}", options)
     risky = options.fail_on and any(review.reaches(options.fail_on) for review in reviews)
     return RISKY if risky else 0

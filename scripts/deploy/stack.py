@@ -35,10 +35,7 @@ from scripts.deploy.releases import SUCCEEDED, Release, ReleaseError
 from scripts.deploy.revisions import SHORT, Repository, RevisionError
 from scripts.programs import ProgramError
 
-FAILED: Final = 1
-USAGE: Final = 2
 DRIFTED: Final = 3
-INTERRUPTED: Final = 130
 FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, RevisionError)
 """What ends a command with a message and exit code 1."""
 WORDS: Final = {
@@ -50,22 +47,15 @@ WORDS: Final = {
 }
 
 
+@console.command(
+    "stack", failed=FAILURES, usage=(ProgramError,), interrupted="interrupted; the state is saved"
+)
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if refused := _refusal(options):
         console.error("stack", refused)
-        return USAGE
-    try:
-        return COMMANDS.get(options.operation, _operate)(options)
-    except ProgramError as error:
-        console.error("stack", error)
-        return USAGE
-    except FAILURES as error:
-        console.error("stack", error)
-        return FAILED
-    except KeyboardInterrupt:
-        console.error("stack", "interrupted; the state is saved")
-        return INTERRUPTED
+        return console.USAGE
+    return COMMANDS.get(options.operation, _operate)(options)
 
 
 def _refusal(options: argparse.Namespace) -> str:

@@ -1,10 +1,14 @@
 """What builds and runs images: a Docker engine, or buildah where there is none.
 
 buildah runs with chroot isolation, which needs root but no daemon. Images have Docker's format,
-because OCI's has no HEALTHCHECK.
+because OCI's has no HEALTHCHECK. Where no Docker engine can pull the official base image, debootstrap
+makes a substitute: the same system with Debian's Python 3.11, without what differs between builds.
 """
 
 import os
+import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +21,15 @@ POLICY: Final = Path(__file__).with_name("containers_policy.json")
 SYSTEM_CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 BUILD_TIMEOUT_S: Final = 15 * 60.0  # half a minute when the index is near
 QUICK_TIMEOUT_S: Final = 60.0
+BASE_IMAGE: Final = "localhost/python:3.11-slim-bookworm"
+SUITE: Final = "bookworm"
+PACKAGES: Final = ("ca-certificates", "netbase", "python3", "python3-venv")
+EMPTIED: Final = (
+    *("var/lib/apt/lists", "var/cache", "var/log"),
+    *("usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian"),
+)
+BLANKED: Final = ("etc/machine-id", "etc/resolv.conf", "etc/hostname")
+
 Command = Sequence[str | Path]
 Progress = Callable[[str], None]
 """Called with each line that a builder prints."""
@@ -141,3 +154,50 @@ Engine = Docker | Buildah
 
 def _build_arguments(arguments: Mapping[str, str]) -> list[str]:
     return [f"--build-arg={name}={value}" for name, value in arguments.items()]
+
+
+def make_base(engine: Buildah, binaries: Path, commands: Commands, progress: Progress) -> None:
+    with tempfile.TemporaryDirectory(prefix="coinslot-base-") as scratch:
+        root = Path(scratch) / "root"
+        options = ("--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE)
+        commands.run(
+            (binaries / "debootstrap", *options, root, *_mirror(commands)),
+            log="base.log",
+            timeout=BUILD_TIMEOUT_S,
+            on_line=progress,
+        )
+        slim(root)
+        engine.import_root(root, BASE_IMAGE)
+
+
+def slim(root: Path) -> None:
+    """Remove what is of no use in a container or differs between two builds."""
+    for folder in EMPTIED:
+        for path in (root / folder).glob("*"):
+            _remove(path)
+    for path in (root / "usr/share/doc").rglob("*"):
+        if path.is_file() and path.name != "copyright":
+            path.unlink()
+    for path in [*root.rglob("__pycache__"), *root.rglob("etc/*-"), *root.rglob("*-old")]:
+        _remove(path)
+    for name in BLANKED:
+        (root / name).write_text("")
+    (root / "usr/bin/python").symlink_to("python3")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _mirror(commands: Commands) -> list[str]:
+    """Return the mirror that this machine's apt uses for the suite, or leave it to debootstrap."""
+    targets = commands.run(
+        ("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Identifier: Packages"),
+        log="base.log",
+        timeout=60,
+    )
+    found = re.search(rf"^{SUITE} (\S*debian/?)$", targets, re.MULTILINE)
+    return [found[1]] if found else []

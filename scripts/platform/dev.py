@@ -29,21 +29,18 @@ MAX_PORT: Final = 65_535
 SETTINGS_FILE: Final = "env"
 
 
+@console.command("dev", failed=(PlatformError, EmbeddedError, ProcessDiedError))
 def main(argv: list[str] | None = None) -> int:
     parser = console.parser("scripts.platform.dev", __doc__)
     about = "keeps data, logs and secrets (%(default)s)"
     parser.add_argument("--folder", type=Path, default=DEV_FOLDER, help=about)
     options = parser.parse_args(argv)
-    try:
-        ports = Ports(
-            api=_port(os.environ, "PORT", DEFAULT_PORT),
-            ops=_ops_port(os.environ),
-            simulator=_port(os.environ, "SIMULATOR_PORT", DEFAULT_SIMULATOR_PORT),
-        )
-        return asyncio.run(_run(options.folder, ports))
-    except (PlatformError, EmbeddedError, ProcessDiedError) as error:
-        console.error("dev", error)
-        return 1
+    ports = Ports(
+        api=_port(os.environ, "PORT", DEFAULT_PORT),
+        ops=_ops_port(os.environ),
+        simulator=_port(os.environ, "SIMULATOR_PORT", DEFAULT_SIMULATOR_PORT),
+    )
+    return asyncio.run(_run(options.folder, ports))
 
 
 async def _run(folder: Path, ports: Ports) -> int:

@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -79,19 +79,16 @@ def _default(setting: str) -> str:
     return str(next(f.default for f in msgspec.structs.fields(Settings) if f.name == setting))
 
 
-def main(argv: list[str] | None = None) -> int:
+@console.command("token", failed=(TokenError,))
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.platform.token", __doc__)
     add = parser.add_argument
     add("--user", required=True, help="the user id, the token's `sub`")
     add("--scopes", default=DEFAULT_SCOPES, help="space-separated (%(default)s)")
     add("--ttl", type=int, default=DEFAULT_TTL_S, metavar="SECONDS", help="(%(default)s)")
     add("--folder", type=Path, default=DEV_FOLDER, help="of `make dev` (%(default)s)")
-    options = parser.parse_args(argv)
-    try:
-        secret = find_secret(os.environ, options.folder)
-    except TokenError as error:
-        print(f"token: {error}", file=sys.stderr)
-        return 1
+    options = parser.parse_args(arguments)
+    secret = find_secret(os.environ, options.folder)
     print(make(secret, options.user, options.scopes, ttl_s=options.ttl))
     return 0
 

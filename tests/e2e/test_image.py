@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.bootstrap.components import docker_answers
-from scripts.platform import base_image
+from scripts.platform import containers
 from scripts.platform.containers import Buildah, Docker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,13 +47,13 @@ def test_a_slim_root_keeps_licenses_and_loses_what_differs_between_builds(tmp_pa
         "usr/lib/python3/__pycache__/a.pyc",
         "etc/passwd-",
     ]
-    for name in [*kept, *gone, *base_image.BLANKED]:
+    for name in [*kept, *gone, *containers.BLANKED]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("content")
-    base_image.slim(tmp_path)
+    containers.slim(tmp_path)
     assert [name for name in kept if not (tmp_path / name).exists()] == []
     assert [name for name in gone if (tmp_path / name).exists()] == []
-    assert [(tmp_path / name).read_text() for name in base_image.BLANKED] == ["", "", ""]
+    assert [(tmp_path / name).read_text() for name in containers.BLANKED] == ["", "", ""]
 
 
 def test_both_engines_keep_a_container_from_privileges(tmp_path: Path) -> None:

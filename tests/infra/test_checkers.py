@@ -11,7 +11,7 @@ import yaml
 
 from infra.config import STACKS
 from infra.policy.rules import Waiver
-from scripts import policy, programs, schemas
+from scripts import console, policy, programs, schemas
 from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER, VERSIONS
 from tests.infra.broken_pods import RESTRICTED, SCORED
 from tests.infra.program import ROOT
@@ -160,7 +160,7 @@ def test_the_command_judges_and_says_so_by_its_exit_code(
     wrong = [v for v in answer["violations"] if v["waiver"] is None]
     assert {v["rule"] for v in wrong} == {"kube-score/deployment-has-poddisruptionbudget"}
 
-    assert policy.main(["prod", "--manifests", str(tmp_path)]) == policy.USAGE
+    assert policy.main(["prod", "--manifests", str(tmp_path)]) == console.USAGE
     assert "make render" in capsys.readouterr().err
 
 
@@ -169,5 +169,5 @@ def test_a_missing_checker_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(programs, "BINARIES", tmp_path)
 
-    assert policy.main(["staging"]) == policy.USAGE
+    assert policy.main(["staging"]) == console.USAGE
     assert "run tools/bootstrap kube-score" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import migrations
+from scripts import console, migrations
 from scripts.migrations import FIRST_CHECKED, FOLDER, check, checked, main
 
 TAKES_AWAY = {
@@ -139,4 +139,4 @@ def test_the_command_says_where_and_what_to_do(
     assert (refused["file"], refused["line"]) == ("0099_try.sql", 3)
     assert main([str(path)]) == migrations.REFUSED
     assert "0099_try.sql:3: ban-drop-column: " in capsys.readouterr().out
-    assert main([str(tmp_path / "none.sql")]) == migrations.USAGE
+    assert main([str(tmp_path / "none.sql")]) == console.USAGE

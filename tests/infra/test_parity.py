@@ -10,6 +10,7 @@ import yaml
 
 from infra import parity
 from infra.parity import EXPECTED, Expected
+from scripts import console
 from scripts import parity as command
 from scripts.parity import read
 from tests.infra.program import ROOT
@@ -69,7 +70,7 @@ def test_encrypted_secrets_are_compared_without_a_key(clone: Path) -> None:
 def test_a_file_that_is_none_is_named(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (clone / "Pulumi.prod.yaml").write_text("config: [")
 
-    assert command.main(["--root", str(clone)]) == command.USAGE
+    assert command.main(["--root", str(clone)]) == console.USAGE
     assert "Pulumi.prod.yaml of the working tree can't be read" in capsys.readouterr().err
 
 
@@ -122,7 +123,7 @@ def test_a_stack_that_is_wrong_is_wrong_usage(
 ) -> None:
     edit(clone / "Pulumi.prod.yaml", lambda d: d["config"].pop("coinslot:image"))
 
-    assert command.main(["--root", str(clone)]) == command.USAGE
+    assert command.main(["--root", str(clone)]) == console.USAGE
     assert "coinslot:image is missing" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from infra.config import STACKS
-from scripts import programs, render
+from scripts import console, programs, render
 from scripts.deploy import revisions, stack
 from scripts.deploy.engine import Engine, Outcome
 from scripts.programs import ProgramError
@@ -46,7 +46,7 @@ def test_a_difference_is_shown_with_its_file() -> None:
 def test_stale_files_are_exit_code_1(
     diff: list[str], code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert render.report(diff, 3) == code
+    assert render.report(diff, 3, "make render") == code
     captured = capsys.readouterr()
     assert ("fresh" in captured.out) is (code == 0)
     assert ("run `make render`" in captured.err) is (code == 1)
@@ -71,7 +71,7 @@ def test_a_missing_engine_says_how_to_get_it(
 
     with pytest.raises(ProgramError, match="run tools/bootstrap pulumi"):
         Engine().run("preview", "local")
-    assert stack.main(["preview", "local"]) == stack.USAGE
+    assert stack.main(["preview", "local"]) == console.USAGE
     assert "run tools/bootstrap pulumi" in capsys.readouterr().err
 
 
@@ -94,7 +94,7 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], message: str) ->
         check=False,
     )
 
-    assert done.returncode == stack.USAGE
+    assert done.returncode == console.USAGE
     assert message in done.stderr
 
 
