@@ -28,7 +28,7 @@ from scripts.bootstrap import store
 from scripts.bootstrap.commands import Commands
 from scripts.bootstrap.console import Console
 from scripts.console import parser as new_parser
-from scripts.platform import image_contents
+from scripts.platform import image_checks
 
 LOCK: Final = ROOT / "requirements" / "runtime.txt"
 BILL: Final = ROOT / "build" / "audit" / "bom.json"
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     console = Console(name="audit")
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, image.interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         with console.alive():
             checks = list(_audit(options, console))
@@ -127,9 +127,9 @@ def _check_image(tag: str, console: Console) -> Check:
         tempfile.TemporaryDirectory(prefix="coinslot-audit-") as scratch,
         engine.container(tag) as container,
     ):
-        found = image_contents.scan(container, Path(scratch))
+        found = image_checks.scan(container, Path(scratch))
     seen = f"{found['files'][0]} files, user, settings"
-    return Check("image", seen, tuple(image_contents.problems(found)))
+    return Check("image", seen, tuple(image_checks.problems(found)))
 
 
 def _write_bill(locked: Path, console: Console) -> None:
@@ -153,7 +153,6 @@ def read(lock: Path) -> tuple[list[Package], list[str]]:
 
 
 def check_pins(lock: Path) -> Check:
-    """Every package has one version and the hashes of its files."""
     pinned, wrong = read(lock)
     times = Counter(name for name, _ in pinned)
     wrong += [f"{name} is locked twice" for name in sorted(times) if times[name] > 1]
@@ -185,15 +184,12 @@ def installed_licenses() -> dict[Package, list[str]]:
     bill = json.loads(run_module(("cyclonedx_py", "environment", sys.executable, *BILL_FORM)))
     return {
         (canonicalize_name(each["name"]), each["version"]): [
-            declared.get("expression") or _name(declared["license"])
+            declared.get("expression") or named.get("id") or named["name"]
             for declared in each.get("licenses", ())
+            for named in [declared.get("license", {})]
         ]
         for each in bill["components"]
     }
-
-
-def _name(license_: Mapping[str, str]) -> str:
-    return license_.get("id") or license_["name"]
 
 
 def run_module(arguments: Sequence[str]) -> str:
@@ -225,7 +221,6 @@ def check_advisories(lock: Path, packages: int, run: Run = run_module) -> Check:
 
 
 def check_withdrawn(lock: Path, packages: int, run: Run = run_module) -> Check:
-    """Ask the package index whether a locked release was withdrawn (yanked)."""
     options = ("--dry-run", "--quiet", "--no-deps", "--ignore-installed", "--only-binary=:all:")
     ask = ("pip", "install", *options, "--require-hashes", "--report=-", "-r", str(lock))
     found = _json(run, ask).get("install", ())

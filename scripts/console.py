@@ -29,7 +29,6 @@ def make(*, quiet: bool = False) -> Console:
 
 
 def parser(module: str, about: str | None) -> argparse.ArgumentParser:
-    """Return an empty parser of a module's arguments; `about` is its docstring."""
     raw = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(f"python -m {module}", description=about, formatter_class=raw)
 
@@ -81,6 +80,5 @@ def error(program: str, error: object) -> None:
 
 
 def note(text: str) -> None:
-    """Print progress to stderr: stdout belongs to the result."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

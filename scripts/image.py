@@ -5,7 +5,6 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from scripts import ROOT
@@ -14,10 +13,10 @@ from scripts.bootstrap.commands import Commands, UnavailableError
 from scripts.bootstrap.components import docker_answers
 from scripts.bootstrap.console import Console
 from scripts.deploy.revisions import Repository, RevisionError
-from scripts.platform import containers, image_contents, image_smoke_test
+from scripts.platform import containers, image_checks
 from scripts.platform.containers import Buildah, Docker, Engine
 from scripts.platform.embedded import EmbeddedError
-from scripts.platform.image_smoke_test import SmokeTestError
+from scripts.platform.image_checks import ImageError
 from scripts.platform.launcher import PlatformError
 from scripts.platform.processes import ProcessDiedError
 
@@ -25,7 +24,7 @@ IMAGE: Final = "localhost/coinslot:dev"
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 FAILURES: Final = (
-    *(UnavailableError, SmokeTestError, PlatformError, ProcessDiedError, EmbeddedError),
+    *(UnavailableError, ImageError, PlatformError, ProcessDiedError, EmbeddedError),
     TimeoutError,
 )
 
@@ -36,7 +35,7 @@ def main() -> int:
     commands = Commands(cache / "logs" / str(os.getpid()))
     tag = os.environ.get("IMAGE") or IMAGE
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         with console.alive():
             engine = choose(cache, commands)
@@ -51,11 +50,6 @@ def main() -> int:
         return EXIT_INTERRUPTED
     print(f"image: {tag} is built with {engine.name} and has taken a payment")
     return 0
-
-
-def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as Ctrl-C does, whoever asks and whatever the parent ignores."""
-    raise KeyboardInterrupt
 
 
 def choose(cache: Path, commands: Commands) -> Engine:
@@ -86,7 +80,6 @@ def build(engine: Engine, tag: str, commands: Commands, console: Console) -> Non
 
 
 def _own_base(engine: Buildah, commands: Commands, console: Console) -> str:
-    """Return the substitute for the official base image; make it when it is not there."""
     if engine.has(containers.BASE_IMAGE):
         return containers.BASE_IMAGE
     with console.step(
@@ -101,14 +94,14 @@ def _own_base(engine: Buildah, commands: Commands, console: Console) -> str:
 
 
 def test(engine: Engine, tag: str, console: Console) -> None:
-    """Run the image's roles and pay one payment; raise SmokeTestError when they do not."""
+    """Run the image's roles and pay one payment; raise ImageError when they do not."""
     with tempfile.TemporaryDirectory(prefix="coinslot-image-") as scratch:
         folder = Path(scratch)
         with engine.container(tag) as container:
-            if wrong := image_contents.problems(image_contents.scan(container, folder)):
-                raise SmokeTestError("; ".join(wrong))
-        console.log(f"runs as user {image_contents.USER} and can write to temporary folders only")
-        image_smoke_test.run(lambda: engine.container(tag), folder, console.log)
+            if wrong := image_checks.problems(image_checks.scan(container, folder)):
+                raise ImageError("; ".join(wrong))
+        console.log(f"runs as user {image_checks.USER} and can write to temporary folders only")
+        image_checks.pay(lambda: engine.container(tag), folder, console.log)
 
 
 def _git(*arguments: str) -> str:

@@ -88,12 +88,10 @@ def checked(folder: Path) -> list[Path]:
 
 
 def check(path: Path) -> Iterator[Finding]:
-    """Yield what is refused in a migration, and marks that cover nothing; raise ProgramError."""
     return check_text(path.name, path.read_text(encoding="utf-8"))
 
 
 def check_text(file: str, text: str) -> Iterator[Finding]:
-    """Yield what is refused in the text of a migration; raise ProgramError."""
     lines = text.splitlines()
     used: set[int] = set()
     if not OUTSIDE_TRANSACTION.search(text):
@@ -121,7 +119,9 @@ def contractions(name: str, sql: str) -> list[str]:
     others = [
         f"{finding.rule}: {finding.message}"
         for finding in check_text(f"{name}.sql", sql)
-        if finding.kind == "contract" and finding.rule not in FORMAL and not _in(own, finding.line)
+        if finding.kind == "contract"
+        and finding.rule not in FORMAL
+        and not any(each.first <= finding.line <= each.last for each in own)
     ]
     return [each.text for each in own if each.excuse != "expands"] + others
 
@@ -140,10 +140,6 @@ def _objections(file: str, text: str) -> Iterator[Finding]:
             yield Finding(file, own.first, "contract", "takes-away", f"It {own.text}.")
 
 
-def _in(own: Sequence[statements.Contraction], line: int) -> bool:
-    return any(each.first <= line <= each.last for each in own)
-
-
 def _concurrently(file: str, lines: Sequence[str]) -> Iterator[Finding]:
     """Yield what PostgreSQL would refuse inside of a transaction; squawk sees some of it only."""
     for number, line in enumerate(lines, start=1):
@@ -153,7 +149,6 @@ def _concurrently(file: str, lines: Sequence[str]) -> Iterator[Finding]:
 
 
 def _before(lines: Sequence[str], start: int) -> Iterator[int]:
-    """Yield the numbers of the lines between the statement before and this one's line."""
     for number in range(start - 1, -1, -1):
         code = lines[number].partition("--")[0].rstrip()
         if code.endswith(";"):

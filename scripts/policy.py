@@ -63,15 +63,11 @@ def check(stack: str, folder: Path) -> list[Violation]:
 
 def lines(stack: str, found: Sequence[Violation]) -> list[tuple[str, str]]:
     wrong = [violation for violation in found if violation.waiver is None]
-    waived = [violation for violation in found if violation.waiver is not None]
+    waived = [(violation, violation.waiver.expires) for violation in found if violation.waiver]
     message = [(f"{stack}: {len(wrong)} violated, {len(waived)} waived", "bold")]
     message += [(f"  {violation.severity:<9} {violation}", "red") for violation in wrong]
-    message += [(f"  waived    {violation} ({_until(violation)})", "dim") for violation in waived]
+    message += [(f"  waived    {violation} (until {day})", "dim") for violation, day in waived]
     return message
-
-
-def _until(violation: Violation) -> str:
-    return f"until {violation.waiver.expires}" if violation.waiver else ""
 
 
 def document(stack: str, found: Sequence[Violation]) -> dict[str, Any]:
@@ -82,7 +78,6 @@ def document(stack: str, found: Sequence[Violation]) -> dict[str, Any]:
 def violations(
     stack: str, folder: Path, waivers: tuple[Waiver, ...] = WAIVERS, today: date | None = None
 ) -> list[Violation]:
-    """Return what the others find in a stack's folder, the waived findings with their waiver."""
     mine = tuple(w for w in waivers if w.rule.startswith(f"{SCORE}/") and stack in w.stacks)
     return list(apply_waivers(_found(folder), mine, today))
 
@@ -101,7 +96,6 @@ def _found(folder: Path) -> Iterator[Violation]:
 
 
 def kube_score(folder: Path) -> Iterator[Violation]:
-    """Yield kube-score's remarks, whose ids are `kube-score/<its check>`; raise ProgramError."""
     oldest = ".".join(KUBERNETES[0].split(".")[:2])
     optional = [part for name in OPTIONAL for part in ("--enable-optional-test", name)]
     files = [str(path) for path in sorted(folder.rglob("*.yaml"))]
@@ -120,7 +114,6 @@ def _remark(check: Any) -> str:
 
 
 def kubeconform(folder: Path, version: str) -> Iterator[Violation]:
-    """Yield what an API server of this version would refuse; raise ProgramError."""
     places = [
         f"{ROOT}/{FOLDER}/{{{{.NormalizedKubernetesVersion}}}}/{SCHEMA}",
         f"{ROOT}/{FOLDER}/{OPERATOR_FOLDER}/{SCHEMA}",

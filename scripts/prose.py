@@ -50,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @cache
 def register() -> None:
-    """Register proselint's checks and the one of our own words, once a process."""
     ours = Check(
         check_type=types.PreferredForms(items=WORDS),
         path="vocabulary",
@@ -85,7 +84,6 @@ def described(where: str, part: Any) -> Iterator[tuple[str, str]]:
 
 
 def findings(name: str, text: str) -> Iterator[str]:
-    """Yield what a text should say otherwise; code is blanked, so that places stay."""
     register()
     prose = CODE.sub(lambda code: re.sub(r"\S", " ", code[0]), text)
     config = Config(max_errors=SHOWN, checks=CHECKS)

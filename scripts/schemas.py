@@ -30,13 +30,11 @@ SHARED: Final = "_definitions.json"
 
 Schema = dict[str, Any]
 
-
 TOOLS: Final = catalog.load(ROOT)
 KUBERNETES: Final = tuple(
     f"v{tool.version}" for name, tool in TOOLS.items() if name.startswith("kubernetes-openapi-")
 )
 """The versions that the manifests must be right for, the oldest first."""
-OPERATOR_GROUP: Final = "monitoring.coreos.com"
 OPERATOR_FOLDER: Final = f"prometheus-operator-v{TOOLS['monitoring-definitions'].version}"
 
 
@@ -53,7 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def generate() -> dict[str, str]:
-    """Return file name to text of every schema; raise FileNotFoundError."""
     files: dict[str, str] = {}
     for version in KUBERNETES:
         path = ROOT / ".tools" / "openapi" / version / "swagger.json"
@@ -74,7 +71,10 @@ def _kinds(definitions: Mapping[str, Schema]) -> Iterator[tuple[str, str]]:
         for found in schema.get(GROUP_KIND, ()):
             group, version, kind = found["group"], found["version"], found["kind"]
             if VERSIONS.get(kind) == "/".join(part for part in (group, version) if part):
-                yield file_name(group, version, kind), _text({"$ref": _shared(name)})
+                yield (
+                    file_name(group, version, kind),
+                    _text({"$ref": f"{SHARED}#/definitions/{name}"}),
+                )
                 used.add(name)
     reached = _reached(strict, used)
     yield SHARED, _text({"definitions": {name: strict[name] for name in sorted(reached)}})
@@ -115,10 +115,6 @@ def file_name(group: str, version: str, kind: str) -> str:
     """Return the name under which kubeconform looks for a kind."""
     parts = [kind.lower(), group.partition(".")[0], version]
     return "-".join(part for part in parts if part) + ".json"
-
-
-def _shared(name: str) -> str:
-    return f"{SHARED}#/definitions/{name}"
 
 
 def narrowed(schema: Any) -> Any:

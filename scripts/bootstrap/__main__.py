@@ -4,7 +4,6 @@ import argparse
 import os
 import signal
 import sys
-import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -77,7 +76,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tools/bootstrap",
         description="Makes this clone ready to work.",
-        epilog=f"components:\n{listing}\n\n{textwrap.dedent(EPILOG)}",
+        epilog=f"components:\n{listing}\n\n{EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -33,7 +33,6 @@ class Commands:
         self.cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """End every process that runs and refuse new ones."""
         self.cancelled.set()
         with self._lock:
             for process in self._running:
@@ -121,7 +120,6 @@ class Commands:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ask the process group to end; kill it when it does not."""
     _signal_group(process, signal.SIGTERM)
     killer = threading.Timer(GRACE_SECONDS, _signal_group, (process, signal.SIGKILL))
     killer.daemon = True

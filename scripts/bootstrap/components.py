@@ -4,7 +4,7 @@ import functools
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import environ
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,9 @@ NOT_BY_DEFAULT: Final = frozenset({"image", "kubectl", "schemas", "wrk"})
 
 
 def components(root: Path) -> Mapping[str, Component]:
-    about = {name: tool.about for name, tool in catalog.load(root).items() if tool.about}
+    known = catalog.load(root)
+    about = {name: tool.about for name, tool in known.items() if tool.about}
+    documents = ["monitoring-definitions", *(name for name in known if "-openapi-" in name)]
     return {
         "venv": ("the Python packages of requirements/dev.txt and this repository", venv.ensure),
         "kubernetes-provider": (
@@ -33,9 +35,12 @@ def components(root: Path) -> Mapping[str, Component]:
         ),
         "control-plane": (
             "a Kubernetes control plane with simulated nodes, for tests",
-            control_plane,
+            functools.partial(several, CONTROL_PLANE),
         ),
-        "schemas": ("the documents from which `make schemas` makes schemas", schemas),
+        "schemas": (
+            "the documents from which `make schemas` makes schemas",
+            functools.partial(several, documents),
+        ),
         "image": (
             "builds images: Docker if an engine answers, else buildah and debootstrap",
             image,
@@ -48,17 +53,9 @@ def tool(name: str, place: Place) -> None:
     tools.ensure(place.tools[name], place)
 
 
-def control_plane(place: Place) -> None:
-    """Make a Kubernetes API ready whose Deployments, Jobs and budgets move."""
-    for name in CONTROL_PLANE:
+def several(names: Iterable[str], place: Place) -> None:
+    for name in names:
         tool(name, place)
-
-
-def schemas(place: Place) -> None:
-    """Make what Kubernetes and the Prometheus operator publish about their kinds ready."""
-    for name in place.tools:
-        if name.startswith(("monitoring-definitions", "kubernetes-openapi-")):
-            tool(name, place)
 
 
 def image(place: Place) -> None:
@@ -80,10 +77,7 @@ def docker_answers() -> bool:
 
 
 def kubernetes_provider(place: Place) -> None:
-    """Make the official provider ready where the engine looks for it; needs the CLI.
-
-    Raises BootstrapError when it can neither be downloaded nor built.
-    """
+    """Make the official provider ready where the engine looks for it; needs the CLI."""
     tool("pulumi", place)
     version = locked_version(place.root, "pulumi-kubernetes")
     if _official(place.root) or not (reason := _install_official(version, place)):
@@ -104,7 +98,6 @@ def _plugin(version: str) -> Path:
 
 
 def _install_official(version: str, place: Place) -> str:
-    """Let the CLI install its plugin; return why not, or nothing."""
     if not sources.reachable(PLUGIN_HOST):
         return f"{PLUGIN_HOST} does not answer"
     try:

@@ -63,7 +63,6 @@ class Console:
 
     @contextmanager
     def alive(self) -> Iterator[None]:
-        """Show the running steps until the block ends."""
         ticker = threading.Thread(target=self._run, daemon=True)
         ticker.start()
         try:

@@ -26,10 +26,7 @@ def cache_home(environment: Mapping[str, str] = os.environ) -> Path:
 
 @contextmanager
 def locked(path: Path, commands: Commands, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold an exclusive lock; the kernel frees it even when the holder is killed.
-
-    Raises BootstrapError when another process holds it for too long.
-    """
+    """Hold an exclusive lock; the kernel frees it even when the holder is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS

@@ -141,7 +141,6 @@ def _fill(tool: Tool, folder: Path, place: Place) -> None:
 
 
 def _sources(tool: Tool) -> Iterator[tuple[str, str, Callable[[Job], None]]]:
-    """Yield title, usual duration and action of each source, in the order of preference."""
     if tool.download:
         yield "official download", tool.download.usually, partial(sources.download, tool.download)
     if tool.debian:

@@ -23,10 +23,7 @@ NO_VENV: Final = "this Python cannot make a venv (Debian: apt install python3-ve
 
 
 def ensure(place: Place) -> None:
-    """Make .venv hold what requirements/dev.txt and pyproject.toml say.
-
-    Raises BootstrapError when neither uv nor pip can install it.
-    """
+    """Make .venv hold what requirements/dev.txt and pyproject.toml say."""
     if _ready(place):
         return
 

@@ -112,21 +112,16 @@ class Engine:
         names = {entry["name"] for entry in json.loads(self._ask("stack", "ls", "--json"))}
         return stack in names
 
-    def export(self, stack: str) -> dict[str, Any]:
-        state: dict[str, Any] = json.loads(self._ask("stack", "export", "--stack", stack))
-        return state
+    def export(self, stack: str) -> Any:
+        return json.loads(self._ask("stack", "export", "--stack", stack))
 
-    def history(self, stack: str) -> list[dict[str, Any]]:
-        """Return what was done to the stack, the newest first, as `pulumi stack history` does."""
+    def history(self, stack: str) -> Any:
+        """Return what was done to the stack, the newest first."""
         if not self.exists(stack):
             return []
-        found: list[dict[str, Any]] = json.loads(
-            self._ask("stack", "history", "--stack", stack, "--json")
-        )
-        return found
+        return json.loads(self._ask("stack", "history", "--stack", stack, "--json"))
 
     def set_secrets(self, stack: str, values: Mapping[str, str]) -> None:
-        """Write values into the stack's file, encrypted; `values` are paths to texts."""
         if values:
             self.init(stack)
             pairs = [word for key, text in values.items() for word in ("--secret", f"{key}={text}")]

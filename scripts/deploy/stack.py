@@ -51,7 +51,15 @@ WORDS: Final = {
     "stack", failed=FAILURES, usage=(ProgramError,), interrupted="interrupted; the state is saved"
 )
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = console.parser("scripts.deploy.stack", __doc__)
+    parser.add_argument("operation", choices=(*get_args(Operation), "releases", "rollback"))
+    parser.add_argument("stack", choices=STACKS)
+    parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--yes-destroy-prod", action="store_true", help="without it, prod is never destroyed"
+    )
+    options = parser.parse_args(arguments)
     if refused := _refusal(options):
         console.error("stack", refused)
         return console.USAGE
@@ -119,7 +127,6 @@ def _run(
     *,
     quiet: bool = False,
 ) -> Outcome:
-    """Run the engine with its own output, or with nothing of it unless it fails."""
     message = record.message if record else ""
     if not quiet:
         shown = replace(engine, output=sys.stderr if options.json else None)
@@ -213,18 +220,6 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "rollback": _rollback,
 }
 """What is more than one run of the engine."""
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.deploy.stack", __doc__)
-    parser.add_argument("operation", choices=(*get_args(Operation), "releases", "rollback"))
-    parser.add_argument("stack", choices=STACKS)
-    parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--yes-destroy-prod", action="store_true", help="without it, prod is never destroyed"
-    )
-    return parser
 
 
 if __name__ == "__main__":

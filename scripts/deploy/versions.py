@@ -19,10 +19,7 @@ Object = Mapping[str, Any]
 
 
 def prune(namespace: str) -> list[str]:
-    """Remove what nobody refers to from the kubeconfig's cluster; return what was removed.
-
-    Raises ProgramError.
-    """
+    """Remove what nobody refers to from the kubeconfig's cluster; return what was removed."""
     used = {name for owner in _listed(namespace, OWNERS) for name in referred(owner)}
     removed = []
     for kind in KINDS:

@@ -25,19 +25,15 @@ class Reply:
 
     @property
     def replayed(self) -> bool:
-        """Whether the service repeated an earlier answer."""
         return self.headers.get("Idempotent-Replayed") == "true"
 
     def expect(self, *statuses: int) -> Self:
-        """Return itself; raise UnexpectedAnswerError for another status."""
         if self.status not in statuses:
             raise UnexpectedAnswerError(f"{self.status}, not {statuses}: {self.body}")
         return self
 
 
 class Client:
-    """Calls with one bearer token. Use it as an async context manager."""
-
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
@@ -74,7 +70,6 @@ class Client:
         return (await self.call("POST", "/v1/orders", json=body)).expect(201).body
 
     async def post(self, path: str, body: Mapping[str, Any], key: str | None) -> Reply:
-        """Post under this idempotency key, or a new one."""
         return await self.call("POST", path, json=body, key=key or str(uuid4()))
 
     async def pay(self, order_id: str, *, key: str | None = None, **options: Any) -> Reply:
@@ -84,7 +79,6 @@ class Client:
     async def capture(
         self, payment_id: str, amount: int | None = None, *, key: str | None = None
     ) -> Reply:
-        """Capture minor units of a held payment, or all of it."""
         body = {} if amount is None else {"amount": amount}
         return await self.post(f"/v1/payments/{payment_id}/capture", body, key)
 
@@ -94,7 +88,6 @@ class Client:
     async def refund(
         self, payment_id: str, amount: int | None = None, *, key: str | None = None
     ) -> Reply:
-        """Refund minor units, or all that is left."""
         body = {"reason": "requested_by_customer"} | ({} if amount is None else {"amount": amount})
         return await self.post(f"/v1/payments/{payment_id}/refunds", body, key)
 

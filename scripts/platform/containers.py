@@ -1,8 +1,8 @@
 """What builds and runs images: a Docker engine, or buildah where there is none.
 
 buildah runs with chroot isolation, which needs root but no daemon. Images have Docker's format,
-because OCI's has no HEALTHCHECK. Where no Docker engine can pull the official base image, debootstrap
-makes a substitute: the same system with Debian's Python 3.11, without what differs between builds.
+because OCI's has no HEALTHCHECK. Where no Docker engine can pull the official base image,
+debootstrap makes a substitute: the same Debian, its Python 3.11, nothing that differs each time.
 """
 
 import os
@@ -34,15 +34,12 @@ Command = Sequence[str | Path]
 Progress = Callable[[str], None]
 """Called with each line that a builder prints."""
 
-
 Container = Callable[[Sequence[str], Mapping[str, str]], Command]
 """A container, in which commands can be run: takes arguments and variables, and returns the command
 of this machine that runs them inside, in the foreground."""
 
 
 class Docker:
-    """The Docker engine of this machine; it fetches the base image by itself."""
-
     name = "docker"
 
     def __init__(self, commands: Commands) -> None:
@@ -171,7 +168,6 @@ def make_base(engine: Buildah, binaries: Path, commands: Commands, progress: Pro
 
 
 def slim(root: Path) -> None:
-    """Remove what is of no use in a container or differs between two builds."""
     for folder in EMPTIED:
         for path in (root / folder).glob("*"):
             _remove(path)

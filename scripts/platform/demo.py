@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from infra.policy.objects import load
 from scripts import ROOT, console
 from scripts.platform.demo_scenario import ExpectationError, Record, Scenario, expect, money
 from scripts.platform.embedded import EmbeddedError
@@ -65,7 +65,6 @@ def _end(as_json: bool, record: Record, error: str | None) -> int:  # noqa: FBT0
 
 
 async def _until_terminated(running: Any) -> None:
-    """Run, and cancel at SIGTERM, so that every child is stopped."""
     task = asyncio.ensure_future(running)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await task
@@ -138,8 +137,7 @@ async def _render(scenario: Scenario, folder: Path) -> None:
 
 def _objects() -> dict[str, list[str]]:
     objects: dict[str, list[str]] = {}
-    for file in sorted(RENDERED.rglob("*.yaml")):
-        manifest = yaml.safe_load(file.read_text())
+    for manifest in load(RENDERED).objects:
         objects.setdefault(manifest["kind"], []).append(manifest["metadata"]["name"])
     return objects
 
@@ -151,7 +149,6 @@ def _clean(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _tables(record: Record) -> Iterator[Table]:
-    """Yield what happened to the payment, its ledger entries, and the money invariants."""
     heads = ("time (UTC)", "event", "amount", "")
     currency = record.payment["currency"]
     events = (_event(event, currency) for event in record.timeline)
@@ -177,7 +174,6 @@ def _entry(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _table(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    """Return a table; columns of figures are aligned to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for head in heads:
         figures = head in ("amount", "debit", "credit", "rows")

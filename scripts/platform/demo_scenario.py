@@ -48,7 +48,6 @@ class Scenario:
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[list[str]]:
-        """Time a step; the block appends details."""
         details: list[str] = []
         started = time.monotonic()
         try:
@@ -89,7 +88,6 @@ class Scenario:
             details.append("unknown, not failed; the provider was asked: one charge, game granted")
 
     async def the_money_is_counted(self, admin: Client) -> None:
-        """Nothing is under way, and no money invariant is broken."""
         async with self.step("invariants") as details:
             body = await admin.until(
                 "/v1/admin/invariants", lambda body: not any(body["pending"].values())

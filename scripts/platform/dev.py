@@ -84,7 +84,6 @@ def _ops_port(environ: Mapping[str, str]) -> int:
 
 
 def _write_settings(running: Platform) -> None:
-    """Leave the addresses and secrets of this run where other programs can source them."""
     names = (
         *("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL"),
         *("SIMULATOR_URL", "SIMULATOR_API_KEY", "LIBRARY_TOKEN"),

@@ -51,11 +51,7 @@ POSTGRES_SETTINGS: Final = {
     "log_timezone": "UTC",
 }
 _SERVES: Final = ("ready", "standby")  # what postmaster.pid says of one that takes connections
-THROW_AWAY_SETTINGS: Final = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-}
+THROW_AWAY: Final = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
 
 
 class EmbeddedError(Exception):
@@ -75,7 +71,6 @@ class Postgres:
         return urlunsplit(urlsplit(self.default_url)._replace(path=f"/{database}"))
 
     def execute(self, statement: sql.Composable, *, database: str | None = None) -> None:
-        """Run one statement outside a transaction, such as CREATE DATABASE."""
         connection = psycopg2.connect(self.url(database))
         try:
             connection.autocommit = True
@@ -259,7 +254,7 @@ def _same_major_version(data: Path) -> None:
 
 
 def _start_postgres(folder: Path, port: int, *, durable: bool) -> Child:
-    settings = {**POSTGRES_SETTINGS, "port": str(port), **({} if durable else THROW_AWAY_SETTINGS)}
+    settings = {**POSTGRES_SETTINGS, "port": str(port), **({} if durable else THROW_AWAY)}
     data = folder / "data"
     child = spawn(
         "postgres",
@@ -338,7 +333,6 @@ def _on_a_free_port(start: Callable[[int], Child]) -> tuple[Child, int]:
 
 
 def _postgres_command(name: str, data: Path) -> tuple[str, ...]:
-    """Return the beginning of a command of PostgreSQL, as a user that it accepts."""
     program = postgres_program(name)
     try:
         return (*unprivileged.prefix(data, program), str(program))

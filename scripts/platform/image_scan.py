@@ -46,7 +46,6 @@ def scan(root: str) -> dict[str, list[str]]:
 
 
 def kinds(path: Path, inside: Path) -> Iterator[str]:
-    """Yield what is wrong with one file of the folder `inside` the image."""
     name = path.name
     try:
         mode = path.lstat().st_mode

@@ -40,15 +40,13 @@ SHARED_SECRETS: Final = ("SIMULATOR_API_KEY", "SIMULATOR_WEBHOOK_SECRETS", "LIBR
 DRAIN_MARGIN_S: Final = 5.0  # beyond the service's own SHUTDOWN_DRAIN_S
 DEFAULT_DRAIN_S: Final = 20.0
 
+# All requests of a load test or a benchmark come from one address.
 GENEROUS: Final = {"RATE_LIMIT_USER": "1000000", "RATE_LIMIT_ADDRESS": "10000000"}
-"""All requests of a load test or a benchmark come from one address."""
 
 Report = Callable[[str, float, str], None]
 """Called with a part's name, the seconds it took to be ready, and where it is."""
 
-
 Start = Callable[[str, Mapping[str, str], Path], Child]
-"""Starts a role of the service with these settings and this log."""
 
 
 class PlatformError(Exception):
@@ -85,14 +83,12 @@ class Platform:
         return make(self.environ["JWT_SECRET"], user, scopes, environ=self.environ)
 
     def client(self, user: str, scopes: str = DEFAULT_SCOPES) -> Client:
-        """Return a client that speaks for `user`; use it as an async context manager."""
         return Client(self.api_url, self.token(user, scopes))
 
     def simulator(self) -> Control:
         return Control(self.simulator_url, library_token=self.environ["LIBRARY_TOKEN"])
 
     async def first_death(self) -> ProcessDiedError:
-        """Wait until a part ends by itself; return its error."""
         while True:
             for child in self.children.values():
                 if child.returncode is not None:
@@ -103,10 +99,7 @@ class Platform:
 def start_role(
     role: str, settings: Mapping[str, str], log: Path, *, module: Sequence[str] = ("service",)
 ) -> Child:
-    """Start a role of the service as a process of this machine; `module` runs it, with arguments.
-
-    The settings say where it listens.
-    """
+    """Start a role of the service here, which listens by its settings; `module` runs it."""
     return spawn(role, [sys.executable, "-m", *module, role], env=settings, log=log)
 
 
@@ -177,14 +170,12 @@ async def until_ready(child: Child, url: str) -> None:
 
 
 def stop_timeout_s(environ: Mapping[str, str]) -> float:
-    """Return how long a service process may take to stop: its drain and a margin."""
     return float(environ.get("SHUTDOWN_DRAIN_S") or DEFAULT_DRAIN_S) + DRAIN_MARGIN_S
 
 
 def _launch(
     stack: AsyncExitStack, running: Platform, part: str, url: str, report: Report, start: Start
 ) -> Callable[[], Awaitable[None]]:
-    """Start a part; what is returned waits until it is ready."""
     log = running.logs / f"{part}.log"
     log.unlink(missing_ok=True)
     started = time.monotonic()
@@ -236,7 +227,6 @@ def _logins(database: Postgres) -> dict[str, str]:
 
 
 async def _migrate(running: Platform, start: Start) -> str:
-    """Bring the schema up to date; return what was done in a few words."""
     log = running.logs / "migrate.log"
     log.unlink(missing_ok=True)
     child = start("migrate", running.environ, log)
@@ -300,7 +290,6 @@ def _addresses(simulator_url: str, api_url: str, environ: Mapping[str, str]) -> 
 
 
 def _checked(ports: Ports) -> tuple[int, int, int, int]:
-    """Return the ports; raise PlatformError naming one that is in use."""
     named = (
         (ports.api, "PORT"),
         (ports.ops, "OPS_PORT"),

@@ -50,7 +50,6 @@ class Child:
         return self._process.poll()
 
     def attach_lifeline(self, discard: Path | None) -> None:
-        """Stop the child when this process ends, and then remove the folder `discard`."""
         self._lifeline = subprocess.Popen(
             [
                 *("/bin/sh", "-c", LIFELINE, "lifeline"),
@@ -75,7 +74,6 @@ class Child:
             return self.kill()
 
     def kill(self) -> int:
-        """End it at once, as a crash would, and return its exit code."""
         self._cut_lifeline()
         self._process.kill()
         return self._process.wait(REAP_TIMEOUT_S)
@@ -87,7 +85,6 @@ class Child:
             raise TimeoutError(f"{self.name} still runs after {timeout_s:g} s") from error
 
     async def exited(self) -> int:
-        """Wait, without a limit, until it ends; return its exit code."""
         while (code := self.returncode) is None:  # noqa: ASYNC110  a process sets no event
             await asyncio.sleep(EXIT_POLL_S)
         return code

@@ -53,7 +53,6 @@ def make(
 
 
 def ensure_secret(folder: Path) -> str:
-    """Return the secret of a development folder; make it, readable by its owner only."""
     path = folder / SECRET_FILE
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +62,6 @@ def ensure_secret(folder: Path) -> str:
 
 
 def find_secret(environ: Mapping[str, str], folder: Path) -> str:
-    """Return JWT_SECRET, or the secret that `make dev` made. Raises TokenError."""
     if secret := environ.get("JWT_SECRET", "").strip():
         return secret
     try:

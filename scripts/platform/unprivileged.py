@@ -73,7 +73,6 @@ def _try(command: tuple[str, ...]) -> None:
 
 
 def _give(folder: Path, user: int) -> None:
-    """Make the user the owner of a folder and all in it, unless it is."""
     if folder.stat().st_uid == user:
         return
     for path in folder.rglob("*"):

@@ -12,7 +12,7 @@ import pytest
 
 from scripts import audit
 from scripts.audit import EXIT_FOUND, EXIT_NOT_ASKED, Check
-from scripts.platform import image_contents
+from scripts.platform import image_checks
 
 HASH = "0" * 64
 GOOD = f"""# a comment
@@ -162,7 +162,7 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
     (tmp_path / "bin/su").chmod(0o4755)
     seen = subprocess.run(
-        [sys.executable, str(image_contents.SCAN), str(tmp_path)],
+        [sys.executable, str(image_checks.SCAN), str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
@@ -190,8 +190,8 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
     ],
 )
 def test_an_image_is_checked_by_what_is_inside(change: dict[str, list[str]], detail: str) -> None:
-    assert image_contents.problems(INSIDE) == []
-    (found,) = image_contents.problems({**INSIDE, **change})
+    assert image_checks.problems(INSIDE) == []
+    (found,) = image_checks.problems({**INSIDE, **change})
     assert detail in found
 
 
