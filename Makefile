@@ -117,8 +117,8 @@ pictures: ## draw the dashboards into docs/pictures: ARGS="--prometheus URL --mi
 	@$(PYTHON) -m tests.live.pictures $(ARGS)
 
 .PHONY: schemas
-schemas: ## renew infra/schemas from the Kubernetes versions that scripts/schemas.py names; needs Go
-	$(BOOTSTRAP) venv
+schemas: ## renew infra/schemas from the Kubernetes versions that tools/kubernetes-openapi-* name; needs Go
+	$(BOOTSTRAP) venv schemas
 	@$(PYTHON) -m scripts.schemas
 
 # A cluster is touched by the official provider only; rendering needs no download.
@@ -153,7 +153,7 @@ image: ## build the container image and let a container of it pay a payment
 .PHONY: push
 push: ## push IMAGE=registry/name:tag and name it by digest
 	$(BOOTSTRAP) venv
-	@$(PYTHON) -m scripts.image.push $(IMAGE)
+	@$(PYTHON) -m scripts.push $(IMAGE)
 
 # --- load it ---------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import psutil
 from bench import orders
 from scripts.platform import token
 from scripts.platform.embedded import LOOPBACK, free_port
-from scripts.platform.launcher import start_service, until_ready
+from scripts.platform.launcher import listens, start_role, until_ready
 from scripts.platform.processes import Child
 
 SCRIPT: Final = Path(__file__).with_name("payments.lua")
@@ -61,7 +61,8 @@ def start(stack: ExitStack, environ: Mapping[str, str], processes: int, logs: Pa
     children = []
     for number in range(processes):
         url = f"http://{LOOPBACK}:{free_port()}"
-        child = start_service("api", url, environ, logs / f"api-{number}.log")
+        settings = {**environ, **listens("api", url, f"http://{LOOPBACK}:{free_port()}")}
+        child = start_role("api", settings, logs / f"api-{number}.log")
         stack.callback(child.stop)
         asyncio.run(until_ready(child, url))
         child.name = url

@@ -1,7 +1,7 @@
 """What must fit together in a stack's settings that are right one by one.
 
 Each problem names the key, what is wrong, and what to do. A question that rests on a value which
-could not be read has no answer: what is wrong with that value has been said.
+could not be read has no answer: the problem of that value is reported already.
 """
 
 import math
@@ -92,7 +92,7 @@ def _secrets(config: StackConfig, secret_keys: Collection[str]) -> Iterator[Ques
     yield lambda: (
         secrets.source == "placeholder"
         and config.stack != "local"
-        and f"coinslot:secrets.source is placeholder, and {config.stack} is no stack to play with; "
+        and f"coinslot:secrets.source is placeholder, and {config.stack} is shared; "
         "use existing or stack"
     )
     yield lambda: (
@@ -123,7 +123,6 @@ def _secrets_formed(config: StackConfig) -> Iterator[str]:
 
 
 def _refused(config: StackConfig, secrets: dict[str, str]) -> list[str]:
-    """Return why a pod would not start with these secrets."""
     try:
         service_settings.parsed(config.environment, secrets)
     except SettingsError as error:
@@ -253,7 +252,7 @@ def _no_limit(config: StackConfig, name: str) -> str | bool:
 
 
 def _own_servers(config: StackConfig) -> Iterator[Question]:
-    """Let what a stack brings along be what its pods are told to use."""
+    """Let what a stack brings along be what its pods use."""
     if config.dependencies is None or config.stack != "local":
         return
     yield partial(_elsewhere, config, "database", labels.POSTGRESQL_PORT)

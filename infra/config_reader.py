@@ -31,10 +31,10 @@ class _Unread:
 UNREAD: Final[Any] = _Unread()
 
 
-def as_far_as_read(said: Iterable[str]) -> Iterator[str]:
+def as_far_as_read(message: Iterable[str]) -> Iterator[str]:
     """Yield what a check says until it asks for what could not be read."""
     try:
-        yield from said
+        yield from message
     except UnreadError:
         return
 
@@ -122,7 +122,6 @@ def _suggest(key: str, names: list[str], prefix: str) -> str:
 
 
 def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
-    """Return the struct that `kind` is, or that it is an optional one of."""
     candidates = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     structs = (
         part for part in candidates if isinstance(part, type) and issubclass(part, msgspec.Struct)

@@ -95,7 +95,6 @@ def resource_name(component: str) -> str:
 
 
 def namespace_name(stack: str) -> str:
-    """Return the namespace that holds a stack."""
     return f"{PROJECT}-{stack}"
 
 
@@ -105,7 +104,6 @@ def selector(component: str) -> dict[str, str]:
 
 
 def common(stack: str) -> dict[str, str]:
-    """Return the labels of every object of a stack."""
     return {NAME: PROJECT, INSTANCE: namespace_name(stack), MANAGED_BY: "pulumi"}
 
 
@@ -115,7 +113,6 @@ def versioned(name: str, values: Mapping[str, str]) -> str:
 
 
 def config_name(values: Mapping[str, str], database_connections: str) -> str:
-    """Return the name of the ConfigMap with these values and this annotation."""
     return versioned(
         resource_name("config"), {**values, DATABASE_CONNECTIONS: database_connections}
     )

@@ -40,7 +40,7 @@ TAKES_AWAY: Final[tuple[tuple[str, str], ...]] = (
     (r"\bRENAME\b", "renames what earlier code knows by its old name"),
     (r"\bSET\s+SCHEMA\b", "moves what earlier code looks for in its old place"),
     (r"\bENABLE\s+ROW\s+LEVEL\s+SECURITY\b", "hides rows from earlier code"),
-    (r"^DO\b", "runs a block whose statements can't be judged"),
+    (r"^DO\b", "runs a block whose statements can't be checked"),
     (r"\bALTER\s+(?:COLUMN\s+)?[\w\"]+\s+(?:SET\s+DATA\s+)?TYPE\b", "changes a column's type"),
     (r"\bSET\s+NOT\s+NULL\b", "demands a value that earlier code may not write"),
     (r"\bDROP\s+DEFAULT\b", "takes a default that earlier code may rely on"),

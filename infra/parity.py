@@ -6,7 +6,7 @@ difference, of a setting and of a field of an object, is declared with its reaso
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -59,8 +59,8 @@ class Difference:
     path: str
     staging: Any
     prod: Any
-    reason: str = ""
-    """Empty if nobody has declared it."""
+    reason: str | None = None
+    """None if nobody has declared it."""
 
     def __str__(self) -> str:
         where = f"{self.place} {self.path}".rstrip()
@@ -126,17 +126,16 @@ def compare(
     prod: tuple[StackConfig, Stack],
     expected: Sequence[Expected] = EXPECTED,
 ) -> tuple[list[Difference], list[str]]:
-    """Return every difference, with its reason if declared, and declared paths without one."""
     unused = {path: entry for entry in expected for path in entry.paths}
-    judged = []
+    explained = []
     for found in (*_settings(staging[0], prod[0]), *_objects(staging[1], prod[1])):
-        reason = ""
+        reason = None
         for entry in expected:
             if path := entry.covering(found.place, found.path):
                 unused.pop(path, None)
                 reason = reason or entry.reason
-        judged.append(replace(found, reason=reason))
-    return judged, [f"{path}: {entry.reason}" for path, entry in unused.items()]
+        explained.append(replace(found, reason=reason))
+    return explained, [f"{path}: {entry.reason}" for path, entry in unused.items()]
 
 
 def _settings(staging: StackConfig, prod: StackConfig) -> Iterator[Difference]:
@@ -166,7 +165,6 @@ def _objects(staging: Stack, prod: Stack) -> Iterator[Difference]:
 
 
 def _by_title(stack: Stack) -> dict[str, Any]:
-    """Return the objects by title, without their stack's name and without a hash of content."""
     found = {}
     for obj in stack.objects:
         plain = json.loads(OWN_NAME.sub(ANY_STACK, json.dumps(obj)))
@@ -190,14 +188,3 @@ def _shown(value: Any) -> str:
         return "nothing"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-
-
-def document(difference: Difference) -> Mapping[str, Any]:
-    """Return a difference as JSON."""
-    return {
-        "place": difference.place,
-        "path": difference.path,
-        "staging": difference.staging,
-        "prod": difference.prod,
-        "reason": difference.reason or None,
-    }

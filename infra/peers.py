@@ -1,4 +1,4 @@
-"""What must be right about the other sides of the pods' connections, in a stack's settings."""
+"""What must be right about the peers of the pods' connections, in a stack's settings."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -27,10 +27,10 @@ def checks(config: StackConfig) -> Iterator[Iterator[str]]:
 def _peers(config: StackConfig) -> Iterator[tuple[str, Peer]]:
     """Yield every peer under its key; one of several has its place in the list."""
     network = config.network
-    sides = {"database": network.database, "cache": network.cache}
+    flows = {"database": network.database, "cache": network.cache}
     services = read_or({}, lambda: dict(network.services.items()))
-    sides |= {f"services.{name}": peers for name, peers in services.items()}
-    for name, peers in sides.items():
+    flows |= {f"services.{name}": peers for name, peers in services.items()}
+    for name, peers in flows.items():
         for index, peer in enumerate(read_or([], peers.copy)):
             place = f"[{index}]" if len(peers) > 1 else ""
             yield f"{KEY}.{name}{place}", peer

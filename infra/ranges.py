@@ -37,7 +37,6 @@ def parsed(text: str) -> Network:
 
 
 def too_wide(network: Network) -> bool:
-    """Say whether a range is wider than any network of ours."""
     return network.prefixlen < WIDEST[network.version]
 
 
@@ -56,7 +55,6 @@ def too_many(networks: Iterable[Network]) -> bool:
 
 
 def holds_metadata(network: Network) -> bool:
-    """Say whether a metadata server is in a range."""
     return any(_overlap(network, each) for each in METADATA)
 
 

@@ -1,7 +1,7 @@
 """The settings of a stack, as types: what can be said in a Pulumi.<stack>.yaml, and no more.
 
 The keys are those of the file under the project's name, in camelCase. What single values may be is
-said here; what must fit together is in infra/coherence.py.
+stated here; what must fit together is in infra/coherence.py.
 """
 
 from typing import Annotated, Final, Literal, get_args
@@ -169,7 +169,6 @@ class Database(Section, frozen=True):
 
     @property
     def available(self) -> int:
-        """Return how many connections all pods together may use."""
         return self.max_connections - self.reserved_connections
 
 
@@ -235,13 +234,12 @@ class StackConfig(StackSections, frozen=True, kw_only=True):
     environment: dict[str, str]
     """The environment of the stack's pods without the secrets."""
     service: Settings
-    """What the pods read from it; the secrets are stand-ins."""
+    """What the pods read from it; the secrets are placeholders."""
     render_directory: str = ""
     """Where the manifests go; empty unless the target is `render`."""
 
     @property
     def namespace(self) -> str:
-        """Return the namespace that holds the stack."""
         return labels.namespace_name(self.stack)
 
     @property

@@ -34,10 +34,10 @@ HOSTS: Final = {"IPv4": "0.0.0.0", "IPv6": "::"}  # noqa: S104  a NetworkPolicy 
 """Where a pod listens, by the families of its addresses."""
 
 NOTHING: Final[Mapping[str, str]] = {}
-_STAND_IN: Final = "x" * MIN_HS256_KEY_BYTES
+_PLACEHOLDER: Final = "x" * MIN_HS256_KEY_BYTES
 """Satisfies every check of a secret, where only the other settings are looked at."""
 FORMED: Final = {
-    "JWT_KEYS": json.dumps([{"kid": "stand-in", "alg": "HS256", "key": _STAND_IN}]),
+    "JWT_KEYS": json.dumps([{"kid": "placeholder", "alg": "HS256", "key": _PLACEHOLDER}]),
     "WEBHOOK_MASTER_KEYS": "",
 }
 """The same of secrets that have a form to hold."""
@@ -63,7 +63,6 @@ def plain_values(
 
 
 def secret_names() -> tuple[str, ...]:
-    """Return the environment variables that hold secrets."""
     return tuple(env_name(name) for name in _secret_fields())
 
 
@@ -95,7 +94,7 @@ def parsed(values: Mapping[str, str], given: Mapping[str, str] = NOTHING) -> Set
 
     `given` are the secrets as far as they are known; the error does not repeat them.
     """
-    secrets = dict.fromkeys(secret_names(), _STAND_IN) | FORMED
+    secrets = dict.fromkeys(secret_names(), _PLACEHOLDER) | FORMED
     return load({**values, **secrets, **given})
 
 

@@ -10,57 +10,32 @@ unless a comment right before it says why it is safe:
 
 What a statement does is squawk's to say (https://squawkhq.com), and infra/migrations.py knows what
 squawk doesn't mind. A rollback is refused for the same statements. Migrations from before the first
-release are not judged: nobody's data was there. Exit codes: 0 they expand, 1 one does not, 2 wrong
+release are not checked: nobody's data was there. Exit codes: 0 they expand, 1 one does not, 2 wrong
 usage or a missing tool.
 """
 
-import argparse
 import json
 import re
-import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from infra import migrations as statements
-from scripts import ROOT, console
-from scripts.deploy.engine import BINARIES
+from scripts import ROOT, console, programs
+from scripts.programs import ProgramError
 
 REFUSED: Final = 1
-USAGE: Final = 2
 FOLDER: Final = ROOT / "service" / "store" / "migrations"
-FIRST_JUDGED: Final = 17
+FIRST_CHECKED: Final = 17
 """Number of the first migration that may meet somebody's data."""
-POSTGRESQL: Final = "18"
-TIMEOUT_S: Final = 30.0  # milliseconds of work; the rest is for a machine that is swamped
+SQUAWK: Final = ROOT / "tools" / "squawk"
 
 Kind = Literal["contract", "locks"]
 
-LOCKS: Final = frozenset(
-    {
-        "adding-field-with-default",
-        "adding-foreign-key-constraint",
-        "constraint-missing-not-valid",
-        "disallowed-unique-constraint",
-        "require-concurrent-index-creation",
-        "require-concurrent-index-deletion",
-        "require-concurrent-reindex",
-    }
-)
-"""squawk's rules about locks; every other one that is asked is about taking away."""
-NOT_ASKED: Final = (
-    "prefer-robust-stmts",  # a migration is one transaction: it is never half done
-    "prefer-bigint-over-int",
-    "prefer-bigint-over-smallint",
-    "prefer-identity",
-    "prefer-text-field",
-    "prefer-timestamp-tz",
-    "require-lock-timeout",  # for the migrate role to set, once for all
-    "require-statement-timeout",
-)
-"""Style, and what our runner sees to."""
+LOCKS: Final = frozenset(tomllib.loads((SQUAWK / "locks.toml").read_text())["rules"])
 MARKS: Final[dict[Kind, tuple[str, ...]]] = {
     "contract": ("contract", "expands"),
     "locks": ("locks",),
@@ -74,10 +49,6 @@ OUTSIDE_TRANSACTION: Final = re.compile(
     r"\A(?:\s*--[^\n]*\n)*?--\s*transactional:\s*false\b", re.IGNORECASE
 )
 """yoyo's own word, among a file's first comments, for what runs outside of a transaction."""
-
-
-class SquawkError(Exception):
-    """squawk is missing or failed; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,37 +65,33 @@ class Finding:
         return f"{self.file}:{self.line}: {self.rule}: {self.message}"
 
 
+@console.command("migrations", usage=(OSError, ProgramError))
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge, print; return the exit code."""
-    options = _parser().parse_args(arguments)
-    paths = options.files or judged(FOLDER)
-    try:
-        found = [finding for path in paths for finding in check(path)]
-    except (OSError, SquawkError) as error:
-        console.complain("migrations", error)
-        return USAGE
+    parser = console.parser("scripts.migrations", __doc__)
+    parser.add_argument("files", type=Path, nargs="*", help="SQL files (the service's own)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    paths = options.files or checked(FOLDER)
+    found = [finding for path in paths for finding in check(path)]
     if options.json:
         print(json.dumps({"judged": len(paths), "refused": [asdict(one) for one in found]}))
     else:
-        print(f"migrations: {len(paths)} judged, {len(found)} statements refused")
+        print(f"migrations: {len(paths)} checked, {len(found)} statements refused")
         for finding in found:
             print(f"  {finding}")
     return REFUSED if found else 0
 
 
-def judged(folder: Path) -> list[Path]:
-    """Return the migrations that may meet somebody's data."""
+def checked(folder: Path) -> list[Path]:
     paths = sorted(folder.glob("*.sql"))
-    return [path for path in paths if int(path.stem.partition("_")[0]) >= FIRST_JUDGED]
+    return [path for path in paths if int(path.stem.partition("_")[0]) >= FIRST_CHECKED]
 
 
 def check(path: Path) -> Iterator[Finding]:
-    """Yield what is refused in a migration, and marks that cover nothing; raise SquawkError."""
-    return judge(path.name, path.read_text(encoding="utf-8"))
+    return check_text(path.name, path.read_text(encoding="utf-8"))
 
 
-def judge(file: str, text: str) -> Iterator[Finding]:
-    """Yield what is refused in the text of a migration; raise SquawkError."""
+def check_text(file: str, text: str) -> Iterator[Finding]:
     lines = text.splitlines()
     used: set[int] = set()
     if not OUTSIDE_TRANSACTION.search(text):
@@ -134,8 +101,8 @@ def judge(file: str, text: str) -> Iterator[Finding]:
         marks = [n for n in _before(lines, found.line - 1) if _word(lines[n]) in allowed]
         used.update(marks)
         if not marks:
-            words = " or ".join(f"`-- {word}: <reason>`" for word in allowed)
-            message = f"{found.message} Or say before it why it is safe: {words}"
+            detail = " or ".join(f"`-- {word}: <reason>`" for word in allowed)
+            message = f"{found.message} Or say before it why it is safe: {detail}"
             yield replace(found, message=message)
     for number, line in enumerate(lines):
         if _word(line) and number not in used:
@@ -144,15 +111,17 @@ def judge(file: str, text: str) -> Iterator[Finding]:
 
 
 def contractions(name: str, sql: str) -> list[str]:
-    """Return what a migration takes away from a release before it; raise SquawkError.
+    """Return what a migration takes away from a release before it; raise ProgramError.
 
-    What is declared as a contraction is one, what is said to expand is none.
+    What is declared as a contraction is one, what is marked as expanding is none.
     """
     own = statements.contractions(sql)
     others = [
         f"{finding.rule}: {finding.message}"
-        for finding in judge(f"{name}.sql", sql)
-        if finding.kind == "contract" and finding.rule not in FORMAL and not _in(own, finding.line)
+        for finding in check_text(f"{name}.sql", sql)
+        if finding.kind == "contract"
+        and finding.rule not in FORMAL
+        and not any(each.first <= finding.line <= each.last for each in own)
     ]
     return [each.text for each in own if each.excuse != "expands"] + others
 
@@ -160,31 +129,26 @@ def contractions(name: str, sql: str) -> list[str]:
 def _objections(file: str, text: str) -> Iterator[Finding]:
     """Yield squawk's objections, then ours to statements that it does not mind."""
     minded: set[int] = set()
-    for said in _squawk(text):
-        kind: Kind = "locks" if said["rule_name"] in LOCKS else "contract"
-        better = f" {said['help']}" if said["help"] else ""
-        line = said["line"] + 1
+    for output in _squawk(text):
+        kind: Kind = "locks" if output["rule_name"] in LOCKS else "contract"
+        better = f" {output['help']}" if output["help"] else ""
+        line = output["line"] + 1
         minded |= {line} if kind == "contract" else set()
-        yield Finding(file, line, kind, said["rule_name"], f"{said['message']}{better}")
+        yield Finding(file, line, kind, output["rule_name"], f"{output['message']}{better}")
     for own in statements.contractions(text):
         if not own.declared and minded.isdisjoint(range(own.first, own.last + 1)):
             yield Finding(file, own.first, "contract", "takes-away", f"It {own.text}.")
-
-
-def _in(own: Sequence[statements.Contraction], line: int) -> bool:
-    return any(each.first <= line <= each.last for each in own)
 
 
 def _concurrently(file: str, lines: Sequence[str]) -> Iterator[Finding]:
     """Yield what PostgreSQL would refuse inside of a transaction; squawk sees some of it only."""
     for number, line in enumerate(lines, start=1):
         if re.search(r"(?i)\bCONCURRENTLY\b", line.partition("--")[0]):
-            said = "needs `-- transactional: false` at the head of its file"
-            yield Finding(file, number, "contract", CONCURRENTLY, said)
+            output = "needs `-- transactional: false` at the head of its file"
+            yield Finding(file, number, "contract", CONCURRENTLY, output)
 
 
 def _before(lines: Sequence[str], start: int) -> Iterator[int]:
-    """Yield the numbers of the lines between the statement before and this one's line."""
     for number in range(start - 1, -1, -1):
         code = lines[number].partition("--")[0].rstrip()
         if code.endswith(";"):
@@ -198,33 +162,14 @@ def _word(line: str) -> str:
 
 
 def _squawk(text: str) -> list[Any]:
-    program = BINARIES / "squawk"
-    if not program.exists():
-        raise SquawkError(f"{program} is missing: run tools/bootstrap venv")
-    command = [str(program), "--reporter", "json", "--pg-version", POSTGRESQL]
-    command += ["--exclude", ",".join(NOT_ASKED)]
-    command += [] if OUTSIDE_TRANSACTION.search(text) else ["--assume-in-transaction"]
+    options = ["--config", str(SQUAWK / "squawk.toml"), "--reporter", "json"]
+    options += [] if OUTSIDE_TRANSACTION.search(text) else ["--assume-in-transaction"]
+    answer = programs.run(programs.path_of("squawk", "venv"), *options, given=text)
     try:
-        done = subprocess.run(
-            command,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            cwd="/",  # no settings of a folder take part
-        )
-        found: list[Any] = json.loads(done.stdout)
-    except (subprocess.TimeoutExpired, ValueError) as error:
-        raise SquawkError(f"squawk failed: {error}") from error
+        found: list[Any] = json.loads(answer)
+    except ValueError as error:
+        raise ProgramError(f"squawk failed: {answer}") from error
     return found
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.migrations", __doc__)
-    parser.add_argument("files", type=Path, nargs="*", help="SQL files (the service's own)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
 
 
 if __name__ == "__main__":

@@ -5,16 +5,17 @@ that nothing needs any more. Exit codes: 0 every difference has its reason, 1 on
 reason has no difference, 2 a stack's file is wrong or its manifests are missing.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from infra import config
 from infra.labels import PLACEHOLDER, PROJECT
-from infra.parity import Difference, compare, document
+from infra.parity import Difference, compare
 from infra.policy.objects import ManifestError, Stack, load
 from infra.sections import StackConfig
 from scripts import ROOT, console
@@ -22,26 +23,26 @@ from scripts.deploy.revisions import SECRET_VALUES, RevisionError, settings
 from scripts.render import RENDERED
 
 DIFFERENT: Final = 1
-USAGE: Final = 2
-Side = tuple[StackConfig, Stack]
+StackState = tuple[StackConfig, Stack]
 
 
+@console.command("parity", usage=(config.StackConfigError, ManifestError, OSError, RevisionError))
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare, print; return the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        found, unused = compare(side(options.root, "staging"), side(options.root, "prod"))
-    except (config.StackConfigError, ManifestError, OSError, RevisionError) as error:
-        console.complain("parity", error)
-        return USAGE
+    parser = console.parser("scripts.parity", __doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, metavar="FOLDER", help="another clone (this one)"
+    )
+    options = parser.parse_args(arguments)
+    found, unused = compare(read(options.root, "staging"), read(options.root, "prod"))
     if options.json:
-        print(json.dumps(answer(found, unused), ensure_ascii=False))
+        print(msgspec.json.encode({"differences": found, "unused": unused}).decode())
     else:
         console.show(lines(found, unused))
     return DIFFERENT if unused or any(not one.reason for one in found) else 0
 
 
-def side(root: Path, stack: str) -> Side:
+def read(root: Path, stack: str) -> StackState:
     """Return a stack's settings and its rendered objects.
 
     Nobody needs a key for that: secrets are compared by their names alone. Raises StackConfigError,
@@ -58,7 +59,6 @@ def side(root: Path, stack: str) -> Side:
 
 
 def lines(found: Sequence[Difference], unused: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield what is said, each line with its style: by reason, the undeclared ones last."""
     undeclared = [one for one in found if not one.reason]
     reasons = dict.fromkeys(one.reason for one in found if one.reason)
     yield (
@@ -76,23 +76,6 @@ def lines(found: Sequence[Difference], unused: Sequence[str]) -> Iterator[tuple[
         yield f"    {one}", "red"
     for reason in unused:
         yield f"  A reason without a difference; remove it from infra/parity.py: {reason}", "red"
-
-
-def answer(found: Sequence[Difference], unused: Sequence[str]) -> dict[str, Any]:
-    """Return what is said as JSON."""
-    return {
-        "differences": [document(one) for one in found],
-        "unused": list(unused),
-    }
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.parity", __doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--root", type=Path, default=ROOT, metavar="FOLDER", help="another clone (this one)"
-    )
-    return parser
 
 
 if __name__ == "__main__":

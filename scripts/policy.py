@@ -1,34 +1,31 @@
-"""Judge the rendered manifests: our own rules and those of others; with what is waived.
+"""Check the rendered manifests: our own rules and those of others; with what is waived.
 
 Exit codes: 0 nothing to fix, 1 something is violated, 2 wrong usage or a missing tool.
 """
 
-import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from infra import policy
 from infra.config import STACKS
 from infra.policy.objects import ManifestError, Stack, load
-from infra.policy.rules import Violation, Waiver
-from infra.policy.rules import judge as with_waivers
+from infra.policy.rules import Violation, Waiver, apply_waivers
 from infra.policy.waivers import WAIVERS
-from scripts import ROOT, console
-from scripts.deploy.engine import BINARIES
+from scripts import ROOT, console, programs
+from scripts.programs import ProgramError
 from scripts.render import RENDERED
 from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER
 
 VIOLATED: Final = 1
-USAGE: Final = 2
 SCORE: Final = "kube-score"
 CONFORM: Final = "kubeconform"
 POD_SECURITY: Final = "pod-security"
-TIMEOUT_S: Final = 60.0  # a second of work; a minute is for a machine that is swamped
 PERFECT: Final = 10
 """kube-score's grade of a check without any remark."""
 OPTIONAL: Final = ("container-ports-check", "container-seccomp-profile")
@@ -37,158 +34,8 @@ which buys a quality of service that nothing here needs, with CPU that stands id
 SCHEMA: Final = "{{.ResourceKind}}{{.KindSuffix}}.json"
 
 
-class CheckerError(Exception):
-    """A checker is missing or doesn't do its work; the message says what to do."""
-
-
+@console.command("policy", usage=(ProgramError, FileNotFoundError, ManifestError))
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge, print; return the exit code."""
-    options = _parser().parse_args(arguments)
-    stacks = STACKS if options.stack == "all" else (options.stack,)
-    try:
-        judged = {stack: judge(stack, options.manifests / stack) for stack in stacks}
-    except (CheckerError, FileNotFoundError, ManifestError) as error:
-        console.complain("policy", error)
-        return USAGE
-    if options.json:
-        documents = [document(stack, found) for stack, found in judged.items()]
-        print(json.dumps({"stacks": documents}, ensure_ascii=False))
-    else:
-        console.show(line for stack, found in judged.items() for line in lines(stack, found))
-    return VIOLATED if any(v.waiver is None for f in judged.values() for v in f) else 0
-
-
-def judge(stack: str, folder: Path) -> list[Violation]:
-    """Return everything that is found in a stack's folder, waived findings included."""
-    return [*policy.review(load(folder)), *violations(stack, folder)]
-
-
-def lines(stack: str, found: Sequence[Violation]) -> list[tuple[str, str]]:
-    """Return what is said about a stack, each line with its style."""
-    wrong = [violation for violation in found if violation.waiver is None]
-    waived = [violation for violation in found if violation.waiver is not None]
-    said = [(f"{stack}: {len(wrong)} violated, {len(waived)} waived", "bold")]
-    said += [(f"  {violation.severity:<9} {violation}", "red") for violation in wrong]
-    said += [(f"  waived    {violation} ({_until(violation)})", "dim") for violation in waived]
-    return said
-
-
-def _until(violation: Violation) -> str:
-    return f"until {violation.waiver.expires}" if violation.waiver else ""
-
-
-def document(stack: str, found: Sequence[Violation]) -> dict[str, Any]:
-    """Return what is found as JSON."""
-    return {
-        "stack": stack,
-        "violations": [
-            {
-                "rule": violation.rule,
-                "severity": violation.severity,
-                "object": violation.object,
-                "message": violation.message,
-                "waiver": violation.waiver
-                and {
-                    "reason": violation.waiver.reason,
-                    "expires": violation.waiver.expires.isoformat(),
-                },
-            }
-            for violation in found
-        ],
-    }
-
-
-def violations(
-    stack: str, folder: Path, waivers: tuple[Waiver, ...] = WAIVERS, today: date | None = None
-) -> list[Violation]:
-    """Return what the others find in a stack's folder, the waived findings with their waiver."""
-    mine = tuple(w for w in waivers if w.rule.startswith(f"{SCORE}/") and stack in w.stacks)
-    return list(with_waivers(_found(folder), mine, today))
-
-
-def judged(stack: Stack) -> Iterator[Violation]:
-    """Yield what our rules and Pod Security admission find in one side of a review."""
-    yield from policy.violations(stack)
-    yield from pod_security(stack)
-
-
-def _found(folder: Path) -> Iterator[Violation]:
-    yield from kube_score(folder)
-    yield from pod_security(load(folder))
-    for module in KUBERNETES:
-        yield from kubeconform(folder, module.version)
-
-
-def kube_score(folder: Path) -> Iterator[Violation]:
-    """Yield kube-score's remarks, whose ids are `kube-score/<its check>`; raise CheckerError."""
-    oldest = ".".join(KUBERNETES[0].version.split(".")[:2])
-    optional = [part for name in OPTIONAL for part in ("--enable-optional-test", name)]
-    files = [str(path) for path in sorted(folder.rglob("*.yaml"))]
-    options = ["--kubernetes-version", oldest, "--disable-ignore-checks-annotations", *optional]
-    for scored in _run(SCORE, "score", *files, "--output-format", "json", *options):
-        title = f"{scored['type_meta']['kind']} {scored['object_meta']['name']}"
-        for check in scored["checks"]:
-            if not check["skipped"] and check["grade"] < PERFECT:
-                rule = f"{SCORE}/{check['check']['id']}"
-                yield Violation(rule, "mandatory", title, _remark(check))
-
-
-def _remark(check: Any) -> str:
-    said = sorted({comment["summary"] for comment in check["comments"] or ()})
-    return f"fails “{check['check']['name']}”: {'; '.join(said) or check['check']['comment']}"
-
-
-def kubeconform(folder: Path, version: str) -> Iterator[Violation]:
-    """Yield what an API server of this version would refuse; raise CheckerError."""
-    places = [
-        f"{ROOT}/{FOLDER}/{{{{.NormalizedKubernetesVersion}}}}/{SCHEMA}",
-        f"{ROOT}/{FOLDER}/{OPERATOR_FOLDER}/{SCHEMA}",
-    ]
-    locations = [part for place in places for part in ("-schema-location", place)]
-    options = ["-strict", "-output", "json", "-kubernetes-version", version.removeprefix("v")]
-    answer = _run(CONFORM, *options, *locations, str(folder))
-    for resource in answer["resources"]:
-        title = f"{resource['kind']} {resource['name']}"
-        yield Violation(
-            f"{CONFORM}/{version}", "mandatory", title, f"is refused: {resource['msg']}"
-        )
-
-
-def pod_security(stack: Stack) -> Iterator[Violation]:
-    """Yield what the level "restricted" forbids, by the API server's own code; raise CheckerError.
-
-    An API server applies it to pods: it takes a Deployment, which then never gets any.
-    """
-    pods = stack.pods()
-    templates = [{"metadata": {"annotations": pod.annotations}, "spec": pod.spec} for pod in pods]
-    answer = _run(POD_SECURITY, given=json.dumps(templates))
-    for pod, said in zip(pods, answer, strict=True):
-        for text in said:
-            rule = f"{POD_SECURITY}/restricted"
-            yield Violation(rule, "mandatory", pod.owner, f"is refused: {text}")
-
-
-def _run(program: str, *arguments: str, given: str = "") -> Any:
-    command = BINARIES / program
-    if not command.exists():
-        raise CheckerError(f"{command} is missing: run tools/bootstrap {program}")
-    try:
-        done = subprocess.run(
-            [command, *arguments],
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        return json.loads(done.stdout)  # its exit code says only that there are remarks
-    except subprocess.TimeoutExpired as error:
-        raise CheckerError(f"{program} did not end within {TIMEOUT_S:g} s") from error
-    except ValueError as error:
-        raise CheckerError(f"{program} failed: {done.stderr.strip() or done.stdout}") from error
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = console.parser("scripts.policy", __doc__)
     parser.add_argument("stack", choices=(*STACKS, "all"), nargs="?", default="all")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -199,7 +46,109 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="the parent of the stacks' manifests (infra/rendered)",
     )
-    return parser
+    options = parser.parse_args(arguments)
+    stacks = STACKS if options.stack == "all" else (options.stack,)
+    checked = {stack: check(stack, options.manifests / stack) for stack in stacks}
+    if options.json:
+        documents = [document(stack, found) for stack, found in checked.items()]
+        print(json.dumps({"stacks": documents}, ensure_ascii=False))
+    else:
+        console.show(line for stack, found in checked.items() for line in lines(stack, found))
+    return VIOLATED if any(v.waiver is None for f in checked.values() for v in f) else 0
+
+
+def check(stack: str, folder: Path) -> list[Violation]:
+    return [*policy.review(load(folder)), *violations(stack, folder)]
+
+
+def lines(stack: str, found: Sequence[Violation]) -> list[tuple[str, str]]:
+    wrong = [violation for violation in found if violation.waiver is None]
+    waived = [(violation, violation.waiver.expires) for violation in found if violation.waiver]
+    message = [(f"{stack}: {len(wrong)} violated, {len(waived)} waived", "bold")]
+    message += [(f"  {violation.severity:<9} {violation}", "red") for violation in wrong]
+    message += [(f"  waived    {violation} (until {day})", "dim") for violation, day in waived]
+    return message
+
+
+def document(stack: str, found: Sequence[Violation]) -> dict[str, Any]:
+    violations = [{**msgspec.to_builtins(each), "message": each.message} for each in found]
+    return {"stack": stack, "violations": violations}
+
+
+def violations(
+    stack: str, folder: Path, waivers: tuple[Waiver, ...] = WAIVERS, today: date | None = None
+) -> list[Violation]:
+    mine = tuple(w for w in waivers if w.rule.startswith(f"{SCORE}/") and stack in w.stacks)
+    return list(apply_waivers(_found(folder), mine, today))
+
+
+def objections(stack: Stack) -> Iterator[Violation]:
+    """Yield what our rules and Pod Security admission find in one side of a review."""
+    yield from policy.violations(stack)
+    yield from pod_security(stack)
+
+
+def _found(folder: Path) -> Iterator[Violation]:
+    yield from kube_score(folder)
+    yield from pod_security(load(folder))
+    for version in KUBERNETES:
+        yield from kubeconform(folder, version)
+
+
+def kube_score(folder: Path) -> Iterator[Violation]:
+    oldest = ".".join(KUBERNETES[0].split(".")[:2])
+    optional = [part for name in OPTIONAL for part in ("--enable-optional-test", name)]
+    files = [str(path) for path in sorted(folder.rglob("*.yaml"))]
+    options = ["--kubernetes-version", oldest, "--disable-ignore-checks-annotations", *optional]
+    for scored in _asked(SCORE, "score", *files, "--output-format", "json", *options):
+        title = f"{scored['type_meta']['kind']} {scored['object_meta']['name']}"
+        for check in scored["checks"]:
+            if not check["skipped"] and check["grade"] < PERFECT:
+                rule = f"{SCORE}/{check['check']['id']}"
+                yield Violation(rule, "mandatory", title, _remark(check))
+
+
+def _remark(check: Any) -> str:
+    message = sorted({comment["summary"] for comment in check["comments"] or ()})
+    return f"fails “{check['check']['name']}”: {'; '.join(message) or check['check']['comment']}"
+
+
+def kubeconform(folder: Path, version: str) -> Iterator[Violation]:
+    places = [
+        f"{ROOT}/{FOLDER}/{{{{.NormalizedKubernetesVersion}}}}/{SCHEMA}",
+        f"{ROOT}/{FOLDER}/{OPERATOR_FOLDER}/{SCHEMA}",
+    ]
+    locations = [part for place in places for part in ("-schema-location", place)]
+    options = ["-strict", "-output", "json", "-kubernetes-version", version.removeprefix("v")]
+    answer = _asked(CONFORM, *options, *locations, str(folder))
+    for resource in answer["resources"]:
+        title = f"{resource['kind']} {resource['name']}"
+        yield Violation(
+            f"{CONFORM}/{version}", "mandatory", title, f"is refused: {resource['msg']}"
+        )
+
+
+def pod_security(stack: Stack) -> Iterator[Violation]:
+    """Yield what the level "restricted" forbids, by the API server's own code; raise ProgramError.
+
+    An API server applies it to pods: it takes a Deployment, which then never gets any.
+    """
+    pods = stack.pods()
+    templates = [{"metadata": {"annotations": pod.annotations}, "spec": pod.spec} for pod in pods]
+    answer = _asked(POD_SECURITY, given=json.dumps(templates))
+    for pod, message in zip(pods, answer, strict=True):
+        for text in message:
+            rule = f"{POD_SECURITY}/restricted"
+            yield Violation(rule, "mandatory", pod.owner, f"is refused: {text}")
+
+
+def _asked(name: str, *arguments: str, given: str = "") -> Any:
+    """Return a checker's answer; its exit code says only that there are remarks."""
+    answer = programs.run(programs.path_of(name), *arguments, given=given)
+    try:
+        return json.loads(answer)
+    except ValueError as error:
+        raise ProgramError(f"{name} failed: {answer}") from error
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Exit codes: 0 nothing found, 1 findings.
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -31,36 +32,8 @@ CODE: Final = re.compile(
     r"^ *```.*?^ *```|^(?: {4,}|\t)(?![-*\d|]).*?$|`[^`\n]+`|\]\([^)]*\)|<!--.*?-->|<https?:[^>]*>",
     re.MULTILINE | re.DOTALL,
 )
-WORDS: Final = {
-    r"(?:catalogu)(?:e|es)": "catalog",
-    r"cancell(?:ed|ing)": "canceled",
-    r"licences?|licenced": "license",
-    r"behaviours?": "behavior",
-    r"colou(?:r|rs|red)": "color",
-    r"recognis(?:e|es|ed)": "recognize",
-    r"honours?": "honors",
-    r"time-outs?": "timeout",
-    r"fail-over": "failover",
-    r"roll-outs?": "rollout",
-    r"settl(?:e|es|ed|ing)": "record the outcome",
-    r"hand(?:s|ed|ing)? on": "fail over",
-    r"st(?:and|ands|ood|anding) in for": "fail over, or simulate",
-    r"g(?:ive|ives|iving|iven|ave) (?:it )?back": "refund",
-    r"news": "provider update",
-    r"judg(?:e|es|ed|ing)": "check, decide",
-    r"verbs?": "target",
-    r"played": "simulated",
-    r"mend(?:s|ed|ing)?": "fix",
-    r"stor(?:y|ies)": "scenario",
-    r"taps?": "exchange proxy",
-    r"(?:our|the|their|whose) books": "ledger",
-    r"walls?|doors?": "guard, access",
-    r"t(?:ake|akes|aken|ook) up": "finish, resume",
-    r"(?:against|to) whom": "name the actor",
-    r"what became of": "the outcome of",
-    r"what comes of": "the outcome of",
-}
-"""Words that are pictures or our own, and the field's word instead."""
+WORDS: Final = tomllib.loads((ROOT / "tools" / "proselint" / "words.toml").read_text())
+"""Words that are pictures or our own, as patterns, and the field's word instead."""
 
 CHECKS: Final = {
     **dict.fromkeys(("archaism", "cliches", "malapropisms"), True),
@@ -70,7 +43,6 @@ CHECKS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print each finding as file:line:column; return the exit code."""
     paths = [Path(name).resolve() for name in (sys.argv[1:] if arguments is None else arguments)]
     found = [line for name, text in texts(paths) for line in findings(name, text)]
     print("\n".join(found) or "prose: nothing found")
@@ -79,7 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @cache
 def register() -> None:
-    """Register proselint's checks and the one of our own words, once a process."""
     ours = Check(
         check_type=types.PreferredForms(items=WORDS),
         path="vocabulary",
@@ -97,13 +68,11 @@ def texts(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 
 def pages() -> Iterator[Path]:
-    """Yield the pages that people write."""
     yield from (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
     yield from (p for p in sorted((ROOT / "docs").rglob("*.md")) if GENERATED not in p.parents)
 
 
 def described(where: str, part: Any) -> Iterator[tuple[str, str]]:
-    """Yield the summaries and descriptions in a part of the API's document."""
     if isinstance(part, dict):
         for key, value in part.items():
             if key in {"summary", "description"} and isinstance(value, str):
@@ -116,7 +85,6 @@ def described(where: str, part: Any) -> Iterator[tuple[str, str]]:
 
 
 def findings(name: str, text: str) -> Iterator[str]:
-    """Yield what a text should say otherwise; code is blanked, so that places stay."""
     register()
     prose = CODE.sub(lambda code: re.sub(r"\S", " ", code[0]), text)
     config = Config(max_errors=SHOWN, checks=CHECKS)

@@ -56,7 +56,6 @@ MACHINES: Final[tuple[tuple[str, States, Sequence[StrEnum]], ...]] = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the pages into --out; return the exit code."""
     parser = console.parser("scripts.reference", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
     folder: Path = parser.parse_args(arguments).out
@@ -67,7 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def pages() -> dict[str, str]:
-    """Return file name to text."""
     made = {
         "alerts.md": _alerts(),
         "events.md": _events(),
@@ -97,13 +95,8 @@ def _events() -> Iterator[str]:
         yield from _table(
             ("Event", "Level", "Meaning", "Fields"),
             (
-                (
-                    f"`{event.name}`",
-                    ", ".join(event.levels),
-                    event.meaning,
-                    ", ".join(f"`{name}`" for name in event.fields),
-                )
-                for event in sorted(events.CATALOG.values(), key=lambda event: event.name)
+                (f"`{name}`", ", ".join(event.levels), event.meaning, _code(event.fields))
+                for name, event in sorted(events.CATALOG.items())
                 if event.kind == kind
             ),
         )
@@ -117,22 +110,19 @@ def _errors() -> Iterator[str]:
     yield ""
     yield from _table(
         ("Status", "Code", "Title", "Meaning", "Operations"),
-        (
-            (
-                str(error.status),
-                f"`{error.code}`",
-                error.title,
-                " ".join((error.__doc__ or "").split()),
-                _operations(error),
-            )
-            for error in sorted(_kinds(), key=lambda error: (error.status, error.code))
-        ),
+        map(_error, sorted(_kinds(), key=lambda error: (error.status, error.code))),
     )
 
 
-def _operations(error: type[ServiceError]) -> str:
-    names = [f"`{route.operation_id}`" for route in ROUTES if error in route.every_error]
-    return "all" if len(names) == len(ROUTES) else ", ".join(names)
+def _error(error: type[ServiceError]) -> Sequence[str]:
+    names = [route.operation_id for route in ROUTES if error in route.every_error]
+    operations = "all" if len(names) == len(ROUTES) else _code(names)
+    meaning = " ".join((error.__doc__ or "").split())
+    return str(error.status), f"`{error.code}`", error.title, meaning, operations
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _kinds() -> Iterator[type[ServiceError]]:
@@ -218,10 +208,7 @@ def _policy() -> Iterator[str]:
     yield from ("", "## Staging and prod", "", "Where they differ, and why (`make parity`).", "")
     yield from _table(
         ("Differs", "At", "Because"),
-        (
-            (", ".join(f"`{path}`" for path in e.paths), ", ".join(e.places), e.reason)
-            for e in EXPECTED
-        ),
+        ((_code(e.paths), ", ".join(e.places), e.reason) for e in EXPECTED),
     )
 
 

@@ -17,7 +17,8 @@ from typing import Final
 from infra.config import STACKS
 from scripts import ROOT, console
 from scripts.deploy import revisions
-from scripts.deploy.engine import EngineMissingError
+from scripts.deploy.revisions import RevisionError
+from scripts.programs import ProgramError
 
 GENERATORS: Final = {
     "alerts": "alerts/generated",
@@ -33,37 +34,31 @@ SHOWN_LINES: Final = 60
 Files = dict[str, str]
 
 
+@console.command("render", usage=(RevisionError, ProgramError))
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Render, then write or compare; return the exit code."""
     parser = console.parser("scripts.render", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="coinslot-render-") as folder:
-        try:
-            render(Path(folder))
-        except (RenderError, EngineMissingError) as error:
-            print(f"render: {error}", file=sys.stderr)
-            return 2
+        render(Path(folder))
         wanted = files_below(Path(folder), folders())
-    committed = files_below(ROOT, folders())
-    if options.check:
-        return report(list(differences(committed, wanted)), len(wanted))
+    return finish("render", folders(), wanted, check=options.check)
+
+
+def finish(target: str, names: Sequence[str], wanted: Files, *, check: bool) -> int:
+    committed = files_below(ROOT, names)
+    if check:
+        return report(list(differences(committed, wanted)), len(wanted), f"make {target}")
     changed = write(ROOT, committed, wanted)
-    print(f"render: {len(wanted)} files, {changed} changed")
+    print(f"{target}: {len(wanted)} files, {changed} changed")
     return 0
 
 
-class RenderError(Exception):
-    """A generator or the engine failed; the message holds its last words."""
-
-
 def folders() -> tuple[str, ...]:
-    """Return every folder that holds nothing but generated files."""
     return (*GENERATORS.values(), RENDERED)
 
 
 def render(root: Path) -> None:
-    """Generate everything below `root`, in the layout of the clone; raise RenderError."""
     for module, folder in GENERATORS.items():
         command = (sys.executable, "-m", module, "--out", str(root / folder))
         done = subprocess.run(
@@ -75,18 +70,15 @@ def render(root: Path) -> None:
             check=False,
         )
         if done.returncode:
-            raise RenderError(f"python -m {module} failed:\n{done.stderr.strip()}")
+            raise ProgramError(f"python -m {module} failed:\n{done.stderr.strip()}")
     with ThreadPoolExecutor(max_workers=ENGINES) as pool:
         list(pool.map(lambda stack: render_stack(stack, root / RENDERED), STACKS))
 
 
 def render_stack(stack: str, directory: Path) -> None:
     """Render one stack into `directory`/<stack>; its secrets and their keys are not needed."""
-    try:
-        with revisions.detached() as root:
-            revisions.render(root, stack, directory, "the working tree")
-    except revisions.RevisionError as error:
-        raise RenderError(str(error)) from error
+    with revisions.detached() as root:
+        revisions.render(root, stack, directory, "the working tree")
 
 
 def files_below(root: Path, names: Sequence[str]) -> Files:
@@ -96,7 +88,6 @@ def files_below(root: Path, names: Sequence[str]) -> Files:
 
 
 def write(root: Path, committed: Files, wanted: Files) -> int:
-    """Make the folders hold exactly the wanted files; return how many changed."""
     stale = [name for name in committed if name not in wanted]
     for name in stale:
         (root / name).unlink()
@@ -108,7 +99,6 @@ def write(root: Path, committed: Files, wanted: Files) -> int:
 
 
 def differences(committed: Files, wanted: Files) -> Iterator[str]:
-    """Yield a unified diff from what is committed to what is generated."""
     for name in sorted(committed.keys() | wanted.keys()):
         yield from difflib.unified_diff(
             committed.get(name, "").splitlines(),
@@ -120,8 +110,7 @@ def differences(committed: Files, wanted: Files) -> Iterator[str]:
         )
 
 
-def report(diff: Sequence[str], count: int, remedy: str = "make render") -> int:
-    """Print the verdict of a check; return its exit code."""
+def report(diff: Sequence[str], count: int, remedy: str) -> int:
     if not diff:
         print(f"render: {count} generated files are fresh")
         return 0

@@ -1,42 +1,28 @@
 """Write the schemas that manifests are checked against, from what the API server itself publishes.
 
-Each supported Kubernetes version's OpenAPI document and the Prometheus operator's definitions come
-out of their Go modules, pinned by checksum: collections on the web lag behind and are one more
-party to trust; only the kinds that we use are kept, and unknown fields are refused. With
---check nothing is written: exit code 1 says that what is committed is something else, 2 that a
-module can't be had.
+The OpenAPI documents and the Prometheus operator's definitions come out of the Go modules that
+tools/kubernetes-openapi-* and tools/monitoring-definitions pin: collections on the web lag behind
+and are one more party to trust. Only the kinds that we use are kept, and unknown fields are
+refused. With --check nothing is written: exit code 1 says that what is committed is something else,
+2 that a document is missing.
 """
 
 import json
-import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from scripts import ROOT, console
-from scripts.render import differences, files_below, report, write
+from scripts.bootstrap import catalog
+from scripts.programs import ProgramError
+from scripts.render import finish
 
-VERSIONS: Final = {
-    "ConfigMap": "v1",
-    "Deployment": "apps/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "Job": "batch/v1",
-    "Namespace": "v1",
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "PodDisruptionBudget": "policy/v1",
-    "PrometheusRule": "monitoring.coreos.com/v1",
-    "Secret": "v1",
-    "Service": "v1",
-    "ServiceAccount": "v1",
-    "ServiceMonitor": "monitoring.coreos.com/v1",
-}
-"""The kinds that we use, in their stable versions; another has no schema, so it is refused."""
+VERSIONS: Final = tomllib.loads((ROOT / "tools" / "kubeconform" / "kinds.toml").read_text())
+"""The kinds that we use, each with its version."""
 FOLDER: Final = "infra/schemas"
-DOWNLOAD_TIMEOUT_S: Final = 600.0  # 50 MB a version, once
 GROUP_KIND: Final = "x-kubernetes-group-version-kind"
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -44,100 +30,40 @@ SHARED: Final = "_definitions.json"
 
 Schema = dict[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A Go module with its checksum, which the Go command itself has verified."""
-
-    path: str
-    version: str
-    checksum: str
-
-    def __str__(self) -> str:
-        return f"{self.path}@{self.version}"
-
-
-KUBERNETES: Final = (
-    Module("k8s.io/kubernetes", "v1.33.13", "h1:bmH31xUdSzeA5vk0wZAK9MZp11mdLuzUSeKk0qN3hPQ="),
-    Module("k8s.io/kubernetes", "v1.34.4", "h1:Yy6R4QB8C9kJPp25GFqEvX5XQwY5qzKeqD0Xx6oAcmk="),
-    Module("k8s.io/kubernetes", "v1.35.4", "h1:o/8dBC/pHVpYoGV4OAIytAlNPZbdYVTXJHoYvXC4qzM="),
+TOOLS: Final = catalog.load(ROOT)
+KUBERNETES: Final = tuple(
+    f"v{tool.version}" for name, tool in TOOLS.items() if name.startswith("kubernetes-openapi-")
 )
-"""The versions that the manifests must be right for."""
-OPERATOR: Final = Module(
-    "github.com/prometheus-operator/prometheus-operator",
-    "v0.85.0",
-    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
-)
-OPERATOR_GROUP: Final = "monitoring.coreos.com"
-OPERATOR_FOLDER: Final = f"prometheus-operator-{OPERATOR.version}"
+"""The versions that the manifests must be right for, the oldest first."""
+OPERATOR_FOLDER: Final = f"prometheus-operator-v{TOOLS['monitoring-definitions'].version}"
 
 
-class ModuleError(Exception):
-    """A module can't be had, or is not the one that is expected."""
-
-
+@console.command("schemas", usage=(ProgramError,))
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write or compare; return the exit code."""
     parser = console.parser("scripts.schemas", __doc__)
     parser.add_argument("--check", action="store_true", help="compare only; change nothing")
     options = parser.parse_args(arguments)
     try:
         wanted = {f"{FOLDER}/{name}": text for name, text in generate().items()}
-    except ModuleError as error:
-        console.complain("schemas", error)
-        return 2
-    committed = files_below(ROOT, [FOLDER])
-    if options.check:
-        return report(list(differences(committed, wanted)), len(wanted), "make schemas")
-    changed = write(ROOT, committed, wanted)
-    print(f"schemas: {len(wanted)} files, {changed} changed")
-    return 0
+    except FileNotFoundError as error:
+        raise ProgramError(f"{error.filename} is missing: run tools/bootstrap schemas") from error
+    return finish("schemas", [FOLDER], wanted, check=options.check)
 
 
 def generate() -> dict[str, str]:
-    """Return file name to text of every schema; raise ModuleError."""
     files: dict[str, str] = {}
-    for module in KUBERNETES:
-        console.note(f"schemas: {module}")
-        document = json.loads(
-            (_folder(module) / "api/openapi-spec/swagger.json").read_text(encoding="utf-8")
-        )
-        for name, text in _kinds(document["definitions"]):
-            files[f"{module.version}/{name}"] = text
-    console.note(f"schemas: {OPERATOR}")
-    folder = _folder(OPERATOR) / "example/prometheus-operator-crd"
-    for kind, version in VERSIONS.items():
-        if version.startswith(OPERATOR_GROUP):
-            path = folder / f"{OPERATOR_GROUP}_{kind.lower()}s.yaml"
-            definition = yaml.safe_load(path.read_text(encoding="utf-8"))
-            for name, text in _custom_kinds(definition["spec"]):
-                files[f"{OPERATOR_FOLDER}/{name}"] = text
+    for version in KUBERNETES:
+        path = ROOT / ".tools" / "openapi" / version / "swagger.json"
+        for name, text in _kinds(json.loads(path.read_text(encoding="utf-8"))["definitions"]):
+            files[f"{version}/{name}"] = text
+    for name in TOOLS["monitoring-definitions"].binaries:
+        definition = (ROOT / ".tools" / "definitions" / name).read_text(encoding="utf-8")
+        for file, text in _custom_kinds(yaml.safe_load(definition)["spec"]):
+            files[f"{OPERATOR_FOLDER}/{file}"] = text
     return files
 
 
-def _folder(module: Module) -> Path:
-    """Return where the Go command keeps the module; raise ModuleError."""
-    try:
-        done = subprocess.run(
-            ("go", "mod", "download", "-json", str(module)),
-            capture_output=True,
-            text=True,
-            timeout=DOWNLOAD_TIMEOUT_S,
-            check=False,
-            cwd="/",  # no module of ours takes part
-        )
-        found = json.loads(done.stdout)
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        raise ModuleError(f"{module} can't be had: {error}; install Go") from error
-    if "Dir" not in found:
-        raise ModuleError(f"{module} can't be had: {found.get('Error', done.stderr)}")
-    if found["Sum"] != module.checksum:
-        raise ModuleError(f"{module} has the checksum {found['Sum']}, not {module.checksum}")
-    return Path(found["Dir"])
-
-
 def _kinds(definitions: Mapping[str, Schema]) -> Iterator[tuple[str, str]]:
-    """Yield a file for each built-in kind, and one with all that they refer to."""
     strict = {name: narrowed(schema) for name, schema in definitions.items()}
     strict[QUANTITY] = {"type": ["string", "number"]}
     used = {META}
@@ -145,7 +71,10 @@ def _kinds(definitions: Mapping[str, Schema]) -> Iterator[tuple[str, str]]:
         for found in schema.get(GROUP_KIND, ()):
             group, version, kind = found["group"], found["version"], found["kind"]
             if VERSIONS.get(kind) == "/".join(part for part in (group, version) if part):
-                yield file_name(group, version, kind), _text({"$ref": _shared(name)})
+                yield (
+                    file_name(group, version, kind),
+                    _text({"$ref": f"{SHARED}#/definitions/{name}"}),
+                )
                 used.add(name)
     reached = _reached(strict, used)
     yield SHARED, _text({"definitions": {name: strict[name] for name in sorted(reached)}})
@@ -186,10 +115,6 @@ def file_name(group: str, version: str, kind: str) -> str:
     """Return the name under which kubeconform looks for a kind."""
     parts = [kind.lower(), group.partition(".")[0], version]
     return "-".join(part for part in parts if part) + ".json"
-
-
-def _shared(name: str) -> str:
-    return f"{SHARED}#/definitions/{name}"
 
 
 def narrowed(schema: Any) -> Any:

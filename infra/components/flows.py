@@ -1,4 +1,4 @@
-"""NetworkPolicies in the words of this platform: roles, peers, named ports."""
+"""NetworkPolicies in terms of this platform: roles, peers, named ports."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
@@ -6,6 +6,7 @@ from typing import Final
 
 import pulumi
 import pulumi_kubernetes as k8s
+from pulumi_kubernetes.networking import v1 as net
 
 from infra import labels
 from infra.components.scope import Scope
@@ -18,8 +19,6 @@ DNS_LABELS: Final = {"k8s-app": "kube-dns"}
 SERVERS: Final = (labels.API, labels.WORKER)
 ROLES: Final = (*SERVERS, labels.MIGRATE)
 
-net = k8s.networking.v1
-
 
 def allow(
     scope: Scope,
@@ -27,8 +26,8 @@ def allow(
     components: Sequence[str],
     opts: pulumi.ResourceOptions,
     *,
-    ingress: Sequence[k8s.networking.v1.NetworkPolicyIngressRuleArgs] | None = None,
-    egress: Sequence[k8s.networking.v1.NetworkPolicyEgressRuleArgs] | None = None,
+    ingress: Sequence[net.NetworkPolicyIngressRuleArgs] | None = None,
+    egress: Sequence[net.NetworkPolicyEgressRuleArgs] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> None:
     """Make the policy that lets one flow through to or from the pods of these components."""
@@ -45,22 +44,18 @@ def allow(
     )
 
 
-def from_namespace(namespace: str, port: str) -> k8s.networking.v1.NetworkPolicyIngressRuleArgs:
+def from_namespace(namespace: str, port: str) -> net.NetworkPolicyIngressRuleArgs:
     """Take requests of any pod of another namespace."""
     return net.NetworkPolicyIngressRuleArgs(from_=[_namespace(namespace)], ports=[_port(port)])
 
 
-def from_pods(
-    components: Sequence[str], port: int | str
-) -> k8s.networking.v1.NetworkPolicyIngressRuleArgs:
+def from_pods(components: Sequence[str], port: int | str) -> net.NetworkPolicyIngressRuleArgs:
     """Take connections of the stack's own pods."""
     there = net.NetworkPolicyPeerArgs(pod_selector=_components(components))
     return net.NetworkPolicyIngressRuleArgs(from_=[there], ports=[_port(port)])
 
 
-def to_pods(
-    components: Sequence[str], port: int | str
-) -> k8s.networking.v1.NetworkPolicyEgressRuleArgs:
+def to_pods(components: Sequence[str], port: int | str) -> net.NetworkPolicyEgressRuleArgs:
     """Open connections to the stack's own pods."""
     there = net.NetworkPolicyPeerArgs(pod_selector=_components(components))
     return net.NetworkPolicyEgressRuleArgs(to=[there], ports=[_port(port)])
@@ -68,7 +63,7 @@ def to_pods(
 
 def to_peers(
     peers: Iterable[Peer], families: Sequence[IpFamily]
-) -> list[k8s.networking.v1.NetworkPolicyEgressRuleArgs]:
+) -> list[net.NetworkPolicyEgressRuleArgs]:
     """Open connections to ranges of addresses, to namespaces, or to the outside."""
     return [
         net.NetworkPolicyEgressRuleArgs(to=_there(peer, families), ports=[_port(peer.port)])
@@ -76,9 +71,7 @@ def to_peers(
     ]
 
 
-def _there(
-    peer: Peer, families: Sequence[IpFamily]
-) -> list[k8s.networking.v1.NetworkPolicyPeerArgs]:
+def _there(peer: Peer, families: Sequence[IpFamily]) -> list[net.NetworkPolicyPeerArgs]:
     if peer.internet:
         blocks = [labels.INTERNET[family] for family in families]
         return [
@@ -90,7 +83,7 @@ def _there(
     return [_namespace(peer.namespace or "")]
 
 
-def dns(addresses: Sequence[str] = ()) -> list[k8s.networking.v1.NetworkPolicyEgressRuleArgs]:
+def dns(addresses: Sequence[str] = ()) -> list[net.NetworkPolicyEgressRuleArgs]:
     """Ask the cluster's DNS, and the name servers at these addresses."""
     single = [ip_network(address) for address in addresses]
     blocks = [net.IPBlockArgs(cidr=str(each)) for each in single]
@@ -114,9 +107,7 @@ def _components(names: Sequence[str]) -> k8s.meta.v1.LabelSelectorArgs:
     )
 
 
-def _namespace(
-    name: str, pods: Mapping[str, str] | None = None
-) -> k8s.networking.v1.NetworkPolicyPeerArgs:
+def _namespace(name: str, pods: Mapping[str, str] | None = None) -> net.NetworkPolicyPeerArgs:
     return net.NetworkPolicyPeerArgs(
         namespace_selector=k8s.meta.v1.LabelSelectorArgs(
             match_labels={labels.NAMESPACE_NAME: name}
@@ -125,5 +116,5 @@ def _namespace(
     )
 
 
-def _port(port: int | str, protocol: str = "TCP") -> k8s.networking.v1.NetworkPolicyPortArgs:
+def _port(port: int | str, protocol: str = "TCP") -> net.NetworkPolicyPortArgs:
     return net.NetworkPolicyPortArgs(port=port, protocol=protocol)

@@ -17,7 +17,7 @@ MERCHANTS: Final = Peer(port=443, internet=True)
 
 @dataclass(frozen=True, slots=True)
 class NetworkArgs:
-    """`peers` are the other sides of the flows; the pods' own side follows from the roles."""
+    """`peers` are the other ends of the flows; the pods' own follow from the roles."""
 
     scope: Scope
     peers: Peers

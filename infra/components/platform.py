@@ -125,7 +125,7 @@ class Platform(pulumi.ComponentResource):
         )
 
     def _secret(self) -> dict[str, str] | None:
-        """Return the Secret's values: none of ours, stand-ins, or the stack's own."""
+        """Return the Secret's values: none of ours, placeholders, or the stack's own."""
         config = self._config
         if config.secrets.source == "existing":
             return None
@@ -172,7 +172,6 @@ class Platform(pulumi.ComponentResource):
         )
 
     def _servers(self, pods: Mapping[Role, PodArgs], needed: Sequence[pulumi.Resource]) -> Workload:
-        """Make the worker and the API; return the API."""
         config = self._config
         worker = WorkloadArgs(
             scope=self._scope,

@@ -57,7 +57,6 @@ class RoleArgs:
 def template(
     pod: PodArgs, role: RoleArgs, common: Mapping[str, str]
 ) -> k8s.core.v1.PodTemplateSpecArgs:
-    """Return the pod template of a role."""
     selector = labels.selector(role.role)
     return hardened(
         role.role,

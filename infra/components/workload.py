@@ -15,7 +15,7 @@ from infra.sections import SURGE_PERCENT, Autoscaling, IpFamily, Resources
 from service.metric_catalog import ACTIVE_PAYMENTS
 
 PRE_STOP_S: Final = 5
-"""Requests still arrive for a moment after a pod was told to stop: endpoints take that long."""
+"""Requests still arrive for a moment after a pod got SIGTERM: endpoints take that long."""
 EXIT_MARGIN_S: Final = 5
 """For closing pools after the drain, before the kubelet kills."""
 MIN_READY_S: Final = 5
@@ -39,7 +39,7 @@ class WorkloadArgs:
     resources: Resources
     ip_families: Sequence[IpFamily]
     drain_s: float
-    """How long the service waits for what it has begun when it is told to stop."""
+    """How long the service waits for what it has begun when it gets SIGTERM."""
     scaling: Autoscaling | None = None
     replicas: int | None = None
 

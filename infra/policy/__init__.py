@@ -1,4 +1,4 @@
-"""The rules that every stack keeps: the judge of tests, previews and reports.
+"""The rules that every stack keeps: checked by tests, previews and reports.
 
 A rule is a plain function over a stack's objects (`infra/policy/rules.py`), with an id, a reason,
 and an example that breaks it in tests/infra/test_policy.py. What is let pass is in `waivers.py`.
@@ -10,7 +10,7 @@ from typing import Final
 
 from infra.policy import capacity, network, pods, references, security
 from infra.policy.objects import Stack
-from infra.policy.rules import Rule, Violation, Waiver, judge
+from infra.policy.rules import Rule, Violation, Waiver, apply_waivers
 from infra.policy.waivers import WAIVERS
 
 RULES: Final[tuple[Rule, ...]] = tuple(
@@ -27,13 +27,13 @@ def review(
     """Return everything that the rules find, the waived findings with their waiver.
 
     A waiver that has expired or covers nothing is a finding itself. Only waivers of our own rules
-    count; those of other checkers are judged where these run.
+    count; those of other checkers are applied where these run.
     """
     return [found for rule in RULES for found in examine(rule, stack, waivers, today)]
 
 
 def violations(stack: Stack) -> list[Violation]:
-    """Return what has to be mended; each has a rule, a severity, an object and a message."""
+    """Return what has to be fixed; each has a rule, a severity, an object and a message."""
     return [violation for violation in review(stack) if violation.waiver is None]
 
 
@@ -42,7 +42,7 @@ def examine(
 ) -> Iterator[Violation]:
     """Yield what one rule finds, and what is wrong with its waivers."""
     mine = tuple(w for w in waivers if w.rule == rule.id and stack.name in w.stacks)
-    return judge(_found(rule, stack), mine, today)
+    return apply_waivers(_found(rule, stack), mine, today)
 
 
 def _found(rule: Rule, stack: Stack) -> Iterator[Violation]:
@@ -51,5 +51,5 @@ def _found(rule: Rule, stack: Stack) -> Iterator[Violation]:
         for title, text in rule.check(stack):
             yield Violation(rule.id, rule.severity, title, text)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        said = f"can't be judged by this rule: {type(error).__name__}: {error}"
-        yield Violation(rule.id, "mandatory", f"Stack {stack.name}".rstrip(), said)
+        text = f"can't be checked by this rule: {type(error).__name__}: {error}"
+        yield Violation(rule.id, "mandatory", f"Stack {stack.name}".rstrip(), text)

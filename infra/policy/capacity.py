@@ -59,7 +59,6 @@ def scale_in_range(stack: Stack) -> Iterator[Problem]:
 
 
 def replicas(stack: Stack, deployment: Object) -> tuple[int, int]:
-    """Return the fewest and the most pods of a Deployment."""
     for scaler in stack.of("HorizontalPodAutoscaler"):
         if scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]:
             return scaler["spec"].get("minReplicas", 1), scaler["spec"]["maxReplicas"]

@@ -16,7 +16,7 @@ SCRAPE_FLOW: Final = labels.resource_name("allow-scrape")
 OPS_PORTS: Final = {labels.OPS_PORT_NAME, labels.OPS_PORT}
 """The operations port by its name and by its number."""
 BOTH: Final = {"Ingress", "Egress"}
-SIDES: Final = {"ingress": "from", "egress": "to"}
+PEER_KEYS: Final = {"ingress": "from", "egress": "to"}
 HTTPS_PORT: Final = 443
 
 
@@ -37,9 +37,9 @@ def denied_by_default(stack: Stack) -> Iterator[Problem]:
 def flows_have_ends(stack: Stack) -> Iterator[Problem]:
     """Give every allowed flow its peers and its ports; the internet only by 443, and outwards."""
     for policy in stack.of("NetworkPolicy"):
-        for direction, side in SIDES.items():
+        for direction, peer_key in PEER_KEYS.items():
             for allowed in policy["spec"].get(direction, ()):
-                peers, ports = allowed.get(side, ()), allowed.get("ports", ())
+                peers, ports = allowed.get(peer_key, ()), allowed.get("ports", ())
                 if not (peers and ports):
                     yield title(policy), f"allows {direction} without naming peers and ports"
                 if any("port" not in port or "endPort" in port for port in ports):
@@ -81,8 +81,8 @@ def _name_servers(policy: Object) -> list[ranges.Network]:
     """Return the addresses that the policy for DNS declares, as far as a name server has them."""
     if policy["metadata"]["name"] != DNS_FLOW:
         return []
-    said = policy["metadata"].get("annotations", {}).get(labels.NAME_SERVERS, "")
-    found = [ranges.parsed(address) for address in said.split(",") if address]
+    message = policy["metadata"].get("annotations", {}).get(labels.NAME_SERVERS, "")
+    found = [ranges.parsed(address) for address in message.split(",") if address]
     return [address for address in found if ranges.is_name_server(address)]
 
 
@@ -107,7 +107,7 @@ def flows_take_effect(stack: Stack) -> Iterator[Problem]:
     """Name a direction in a policy's types if it has rules for it."""
     for policy in stack.of("NetworkPolicy"):
         spec = policy["spec"]
-        for direction in SIDES:
+        for direction in PEER_KEYS:
             if spec.get(direction) and direction.capitalize() not in spec.get("policyTypes", ()):
                 yield title(policy), f"has rules for {direction}, and its policyTypes leave it out"
 

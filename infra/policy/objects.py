@@ -43,7 +43,6 @@ class Pod:
 
     @property
     def component(self) -> str:
-        """Return the part of the platform that it is: api, worker, postgresql, …."""
         return self.labels.get(labels.COMPONENT, "")
 
     @property
@@ -58,7 +57,7 @@ class Pod:
 
     @property
     def serves(self) -> bool:
-        """Say whether it runs until it is told to stop."""
+        """Say whether it runs until it gets SIGTERM."""
         return self.kind not in ("Job", "CronJob")
 
 
@@ -76,19 +75,15 @@ class Stack:
         return found["metadata"]["name"].removeprefix(prefix) if found else ""
 
     def of(self, *kinds: str) -> Iterator[Object]:
-        """Yield the objects of these kinds."""
         return (obj for obj in self.objects if obj["kind"] in kinds)
 
     def named(self, kind: str, name: str) -> Object | None:
-        """Return the object of this kind and name, or None."""
         return next((obj for obj in self.of(kind) if obj["metadata"]["name"] == name), None)
 
     def pods(self) -> list[Pod]:
-        """Return every pod template."""
         return [_pod(obj) for obj in self.of(*POD_OWNERS)]
 
     def selected(self, selector: Object) -> list[Pod]:
-        """Return the pods that a selector matches."""
         return [pod for pod in self.pods() if selects(selector, pod.labels)]
 
     def settings(self, pod: Pod) -> dict[str, str]:
@@ -114,7 +109,6 @@ def _pod(owner: Object) -> Pod:
 
 
 def dig(obj: Any, path: str) -> Any:
-    """Return the value at a dotted path of mappings, or None."""
     for step in path.split("."):
         if not isinstance(obj, Mapping):
             return None
@@ -167,8 +161,8 @@ def _manifest(path: Path) -> Object:
         found: Object = yaml.load(path.read_bytes(), Loader=LOADER)  # noqa: S506  a safe one
         named = str(found["apiVersion"]) and found["kind"] and found["metadata"]["name"]
     except (yaml.YAMLError, LookupError, TypeError) as error:
-        said = " ".join(str(error).split())
-        raise ManifestError(f"{path.name} is no manifest of one object: {said}") from error
+        message = " ".join(str(error).split())
+        raise ManifestError(f"{path.name} is no manifest of one object: {message}") from error
     if not named:
         raise ManifestError(f"{path.name} is no manifest of one object: it has no kind or no name")
     return found

@@ -42,7 +42,7 @@ def stack_of(resources: Iterable[PolicyResource], wanted: Wanted) -> Stack:
     """Return the objects that the engine is about to make, as the program wants them.
 
     What the engine gives for a whole stack holds what servers and controllers have set, such as
-    the replicas of an autoscaled Deployment; `wanted` holds what the program said, by URN.
+    the replicas of an autoscaled Deployment; `wanted` holds what the program declared, by URN.
     """
     found = [each for each in resources if each.resource_type.startswith(OBJECTS)]
     return Stack([_object(wanted.get(each.urn, each.props)) for each in found])
@@ -79,7 +79,6 @@ def _plain(value: Any) -> Any:
 
 
 def policy(severity: Severity, wanted: Wanted) -> StackValidationPolicy:
-    """Return all rules of a severity as one policy."""
     rules = [rule for rule in RULES if rule.severity == severity]
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:

@@ -1,7 +1,7 @@
 """What a rule is, what it finds, and how a finding is let pass for a while."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Final, Literal
@@ -27,7 +27,6 @@ class Rule:
 
     @property
     def id(self) -> str:
-        """Return the name that reports and waivers use."""
         return self.check.__name__.replace("_", "-")
 
     @property
@@ -64,7 +63,6 @@ class Violation:
 
     @property
     def message(self) -> str:
-        """Return the finding as a sentence."""
         return f"{self.object} {self.text}"
 
     def __str__(self) -> str:
@@ -80,7 +78,7 @@ WAIVER_RULE: Final = "waivers-hold"
 """The id under which waivers themselves are found wrong."""
 
 
-def judge(
+def apply_waivers(
     found: Iterator[Violation], waivers: tuple[Waiver, ...], today: date | None = None
 ) -> Iterator[Violation]:
     """Yield the findings, those that a waiver covers with it, then the waivers that are wrong."""
@@ -92,13 +90,11 @@ def judge(
             yield violation
         else:
             used.add(waiver)
-            yield Violation(
-                violation.rule, violation.severity, violation.object, violation.text, waiver
-            )
+            yield replace(violation, waiver=waiver)
     for waiver in waivers:
         where = f"The waiver of {waiver.rule} for {waiver.object}"
         if waiver not in used:
             yield Violation(WAIVER_RULE, "mandatory", where, "covers nothing: remove it")
         elif day > waiver.expires:
-            said = f"expired on {waiver.expires}: mend what it covers ({waiver.reason})"
-            yield Violation(WAIVER_RULE, "mandatory", where, said)
+            text = f"expired on {waiver.expires}: fix what it covers ({waiver.reason})"
+            yield Violation(WAIVER_RULE, "mandatory", where, text)

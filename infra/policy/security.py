@@ -1,6 +1,6 @@
 """Rules about what a pod could do if somebody got into it.
 
-Pod Security admission and kube-score judge the pods themselves (scripts/policy.py); these are
+Pod Security admission and kube-score check the pods themselves (scripts/policy.py); these are
 about what both leave open: the namespace's level, tokens, accounts, rights and secrets.
 """
 
@@ -63,11 +63,11 @@ def no_roles(stack: Stack) -> Iterator[Problem]:
 def namespace_restricted(stack: Stack) -> Iterator[Problem]:
     """Enforce the Pod Security Standard "restricted" in the namespace."""
     for namespace in stack.of("Namespace"):
-        said = namespace["metadata"].get("labels", {})
-        level = said.get(f"{labels.POD_SECURITY}/enforce")
+        message = namespace["metadata"].get("labels", {})
+        level = message.get(f"{labels.POD_SECURITY}/enforce")
         if level != "restricted":
             yield title(namespace), f"enforces the pod security standard {level}"
-        version = said.get(f"{labels.POD_SECURITY}/enforce-version")
+        version = message.get(f"{labels.POD_SECURITY}/enforce-version")
         if version not in (None, "latest"):
             yield title(namespace), f"enforces the pod security standard as it was in {version}"
 

@@ -1,4 +1,4 @@
-"""A stand-in for Pulumi's Kubernetes provider that renders manifests, and does nothing else.
+"""A substitute for Pulumi's Kubernetes provider that renders manifests, and does nothing else.
 
 It speaks the engine's protocol (pulumirpc.ResourceProvider) and writes the same files and the same
 state as the official plugin, so either takes over from the other. docs/render-provider.md says

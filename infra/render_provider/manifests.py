@@ -44,7 +44,6 @@ _LOOKS_TYPED: Final = re.compile(
 
 
 def path_of(obj: Object) -> PurePath:
-    """Return the object's file below the render folder."""
     version = re.sub("[/:]", "_", str(obj["apiVersion"]))
     kind = str(obj["kind"]).lower()
     file = f"{version}-{kind}-{namespace(obj) or 'default'}-{name(obj)}.yaml"

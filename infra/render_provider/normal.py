@@ -57,7 +57,6 @@ def is_definition(obj: Object) -> bool:
 
 
 def normalise(obj: Object) -> Object:
-    """Return the object in that form."""
     plain = dict(obj)
     if isinstance(plain.get("metadata"), dict):
         plain["metadata"] = {

@@ -1,13 +1,20 @@
-"""Names of a Kubernetes object, and its values that must not be rendered."""
+"""A Kubernetes object: its names, what must not be rendered of it, its form in Pulumi's state."""
 
 import base64
+import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from infra import labels
 from infra.render_provider.wire import Sensitive, contains, reveal
 
 Object = dict[str, Any]
+
+INPUTS_KEY: Final = "__inputs"
+API_VERSION_KEY: Final = "__initialApiVersion"
+FIELD_MANAGER_KEY: Final = "__fieldManager"
+OWN_KEYS: Final = (INPUTS_KEY, API_VERSION_KEY, FIELD_MANAGER_KEY)
+"""What the provider keeps for itself in the outputs, as the official one does."""
 
 
 def name(obj: Mapping[str, Any]) -> str:
@@ -16,7 +23,6 @@ def name(obj: Mapping[str, Any]) -> str:
 
 
 def namespace(obj: Mapping[str, Any]) -> str:
-    """Return metadata.namespace, or the empty string."""
     return _named(obj, "namespace")
 
 
@@ -32,7 +38,6 @@ def identity(obj: Mapping[str, Any]) -> str:
 
 
 def is_secret(obj: Mapping[str, Any]) -> bool:
-    """Say whether this is a core Secret."""
     return obj.get("kind") == "Secret" and obj.get("apiVersion") == "v1"
 
 
@@ -79,3 +84,19 @@ def protect(obj: Object) -> Object:
         key: Sensitive(reveal(value)) if key in ("data", "stringData") else value
         for key, value in obj.items()
     }
+
+
+def checkpoint(inputs: Object, before: Mapping[str, Any]) -> Object:
+    """Return the outputs to store for `inputs`; what was fixed at creation is kept of `before`."""
+    return {
+        **inputs,
+        INPUTS_KEY: inputs,
+        API_VERSION_KEY: before.get(API_VERSION_KEY) or inputs["apiVersion"],
+        FIELD_MANAGER_KEY: before.get(FIELD_MANAGER_KEY)
+        or f"pulumi-kubernetes-{secrets.token_hex(4)}",
+    }
+
+
+def live_of(outputs: Mapping[str, Any]) -> Object:
+    """Return the object as it was last seen, in plain values."""
+    return {key: reveal(value) for key, value in outputs.items() if key not in OWN_KEYS}

@@ -15,7 +15,7 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from infra.render_provider import manifests, objects, state, wire
+from infra.render_provider import manifests, objects, wire
 from infra.render_provider.normal import normalise
 from infra.render_provider.objects import Object
 
@@ -64,7 +64,6 @@ class RenderProvider(provider_pb2_grpc.ResourceProviderServicer):
     def CheckConfig(
         self, request: provider_pb2.CheckRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
-        """Refuse a cluster."""
         arguments = wire.reveal(wire.decode(request.news))
         failures = [
             provider_pb2.CheckFailure(
@@ -112,7 +111,7 @@ class RenderProvider(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.DiffRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
         """Replace what is called otherwise; the engine itself compares the inputs."""
-        old = state.live_of(wire.decode(request.olds))
+        old = objects.live_of(wire.decode(request.olds))
         new = wire.reveal(wire.decode(request.news))
         fields = {"metadata.name": objects.name, "metadata.namespace": objects.namespace}
         return _replaced({path for path, of in fields.items() if of(old) != of(new)})
@@ -133,7 +132,6 @@ class RenderProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(
         self, request: provider_pb2.UpdateRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.UpdateResponse:
-        """Write the manifest anew."""
         if request.preview:
             return provider_pb2.UpdateResponse(properties=request.news)
         outputs = self._write(wire.decode(request.news), wire.decode(request.olds))
@@ -144,7 +142,7 @@ class RenderProvider(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.DeleteRequest, _context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
         """Remove the manifest; one that is gone already is no error."""
-        known = state.live_of(wire.decode(request.properties))
+        known = objects.live_of(wire.decode(request.properties))
         (self._directory / manifests.path_of(known)).unlink(missing_ok=True)
         return empty_pb2.Empty()
 
@@ -178,7 +176,7 @@ class RenderProvider(provider_pb2_grpc.ResourceProviderServicer):
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         partial.write_text(manifests.dump(wanted), encoding="utf-8")
         partial.replace(path)
-        return wire.encode(state.checkpoint(inputs, before))
+        return wire.encode(objects.checkpoint(inputs, before))
 
 
 def _replaced(paths: set[str]) -> provider_pb2.DiffResponse:

@@ -1,6 +1,6 @@
 """What a change does to a stack: objects paired, fields compared, risks named. Pure.
 
-`compare` takes the objects of two sides; scripts/deploy/diff.py gets them from git and the engine.
+`compare` takes the objects of two revisions, which scripts/deploy/diff.py renders.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ from infra.review.risks import RULES, SEVERITIES, Risk, Severity, risks
 
 __all__ = ["RULES", "Review", "Risk", "compare"]
 
-Judge = Callable[[Stack], Iterable[Violation]]
+Check = Callable[[Stack], Iterable[Violation]]
 ACTIONS: Final[tuple[Action, ...]] = ("created", "changed", "replaced", "deleted")
 
 
@@ -30,13 +30,11 @@ class Review:
     """What the policies say against the new side, and whether they did not before."""
 
     def counts(self) -> dict[str, int]:
-        """Return how many objects each action touches."""
         return {
             action: sum(change.action == action for change in self.changes) for action in ACTIONS
         }
 
     def risk_counts(self) -> dict[Severity, int]:
-        """Return how many risks there are of each severity."""
         return {level: sum(risk.severity == level for risk in self.risks) for level in SEVERITIES}
 
     def reaches(self, severity: Severity) -> bool:
@@ -47,17 +45,17 @@ class Review:
         )
 
 
-def compare(name: str, before: Stack, after: Stack, judge: Judge = policy.violations) -> Review:
-    """Return the review of stack `name`: changes, risks by severity, what a judge finds."""
+def compare(name: str, before: Stack, after: Stack, check: Check = policy.violations) -> Review:
+    """Return the review of stack `name`: changes, risks by severity, what a check finds."""
     changes = pairs(before, after)
-    known = {unhashed(text) for text in _found(before, judge)}
+    known = {unhashed(text) for text in _found(before, check)}
     return Review(
         stack=name,
         changes=changes,
         risks=risks(changes, before, after),
-        violations=[(text, unhashed(text) not in known) for text in _found(after, judge)],
+        violations=[(text, unhashed(text) not in known) for text in _found(after, check)],
     )
 
 
-def _found(stack: Stack, judge: Judge) -> list[str]:
-    return [str(violation) for violation in judge(stack)] if stack.objects else []
+def _found(stack: Stack, check: Check) -> list[str]:
+    return [str(violation) for violation in check(stack)] if stack.objects else []

@@ -28,7 +28,7 @@ KEYS: Final[tuple[tuple[str, ...], ...]] = (
     ("title",),
     ("refId",),
 )
-"""What tells the items of a list apart; the first that fits all of them on both sides is used."""
+"""What identifies the items of a list; the first that fits all of them is used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,22 +55,19 @@ class Change:
 
     @property
     def kind(self) -> str:
-        """Return the object's kind."""
         return str(self.object["kind"])
 
     @property
     def name(self) -> str:
-        """Return the object's name."""
         return str(self.object["metadata"]["name"])
 
     @property
     def title(self) -> str:
-        """Return kind and name."""
         return title(self.object)
 
     @property
     def kept(self) -> bool:
-        """Say whether it is there on both sides."""
+        """Say whether it is there before and after."""
         return self.before is not None and self.after is not None
 
 
@@ -87,7 +84,7 @@ def identity(obj: Object) -> Identity:
 
 
 def pairs(before: Stack, after: Stack) -> list[Change]:
-    """Return what happens to each object that is not the same on both sides, in order."""
+    """Return what happens to each object that is not the same before and after, in order."""
     old = {identity(obj): obj for obj in before.objects}
     new = {identity(obj): obj for obj in after.objects}
     renamed = _renamed(

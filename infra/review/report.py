@@ -1,8 +1,8 @@
-"""A review in words: lines for a terminal, markdown for a pull request, JSON for a script."""
+"""A review as lines for a terminal, markdown for a pull request, JSON for a script."""
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Final
 
 from infra.review import Review
@@ -30,15 +30,15 @@ RISK_WIDTH: Final = 28
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text, and how a terminal may colour it."""
+    """A line of text, and how a terminal may color it."""
 
     text: str
     style: str = ""
 
 
-def lines(review: Review, sides: str) -> Iterator[Line]:
-    """Yield the report of one stack; `sides` says what is compared."""
-    yield Line(f"{review.stack}: {sides}", "bold")
+def lines(review: Review, revisions: str) -> Iterator[Line]:
+    """Yield the report of one stack; `revisions` says what is compared."""
+    yield Line(f"{review.stack}: {revisions}", "bold")
     yield Line(f"  objects  {_counted(review.counts())}")
     yield Line(f"  risks    {_counted(review.risk_counts())}")
     for risk in review.risks:
@@ -59,7 +59,7 @@ def lines(review: Review, sides: str) -> Iterator[Line]:
 
 def field_lines(field: FieldChange, *, secret: bool = False) -> Iterator[str]:
     """Yield a field's change; an expression of PromQL stands on lines of its own."""
-    before, after = ("(secret)" if secret else _shown(side) for side in (field.before, field.after))
+    before, after = ("(secret)" if secret else _shown(each) for each in (field.before, field.after))
     if field.before is None:
         yield f"+ {field.path}: {after}"
     elif field.after is None:
@@ -72,10 +72,10 @@ def field_lines(field: FieldChange, *, secret: bool = False) -> Iterator[str]:
         yield f"~ {field.path}: {before} → {after}"
 
 
-def markdown(reviews: Sequence[Review], sides: str) -> str:
+def markdown(reviews: Sequence[Review], revisions: str) -> str:
     """Return the reviews as a comment for a pull request, short enough to be one."""
     for details in (True, False):
-        parts = [MARKER, "## What this change does to the cluster", sides, ""]
+        parts = [MARKER, "## What this change does to the cluster", revisions, ""]
         parts += [part for review in reviews for part in _sections(review, details=details)]
         text = "\n".join(parts) + "\n"
         if len(text) <= COMMENT_BYTES:
@@ -128,22 +128,15 @@ def document(review: Review) -> dict[str, Any]:
         "stack": review.stack,
         "objects": review.counts(),
         "risk_counts": review.risk_counts(),
-        "risks": [
-            {"rule": r.rule, "severity": r.severity, "object": r.object, "text": r.text}
-            for r in review.risks
-        ],
+        "risks": [asdict(risk) for risk in review.risks],
         "violations": [{"text": text, "new": new} for text, new in review.violations],
         "changes": [
             {
                 "action": change.action,
                 "object": change.title,
                 "fields": [
-                    {
-                        "path": f.path,
-                        "before": _masked(change, f.before),
-                        "after": _masked(change, f.after),
-                    }
-                    for f in change.fields
+                    {"path": path, "before": _masked(change, old), "after": _masked(change, new)}
+                    for path, old, new in map(astuple, change.fields)
                 ],
             }
             for change in review.changes

@@ -4,7 +4,6 @@ import argparse
 import os
 import signal
 import sys
-import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -30,7 +29,6 @@ cache is ${XDG_CACHE_HOME:-$HOME/.cache}/coinslot, one folder a version, shared 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the named components ready; return the exit code."""
     os.environ.pop("PYTHONPATH", None)  # what we start has its own environment
     os.environ.pop("VIRTUAL_ENV", None)  # so does a venv that happens to be active
     options = _parse(arguments)
@@ -46,10 +44,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _make_ready(options.components, place)
     except BootstrapError as error:
-        console.say(str(error))
+        console.log(str(error))
         return EXIT_FAILED
     except CancelledError:
-        console.say("interrupted; nothing half-made is left, run it again to go on")
+        console.log("interrupted; nothing half-made is left, run it again to go on")
         return EXIT_INTERRUPTED
     return 0
 
@@ -78,7 +76,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tools/bootstrap",
         description="Makes this clone ready to work.",
-        epilog=f"components:\n{listing}\n\n{textwrap.dedent(EPILOG)}",
+        epilog=f"components:\n{listing}\n\n{EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -26,8 +26,6 @@ class CancelledError(Exception):
 
 
 class Commands:
-    """Starts processes and can end them all."""
-
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._lock = threading.RLock()  # a second Ctrl-C may come while the first one is handled
@@ -35,14 +33,12 @@ class Commands:
         self.cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """End every process that runs and refuse new ones."""
         self.cancelled.set()
         with self._lock:
             for process in self._running:
                 _end(process)
 
     def check(self) -> None:
-        """Raise CancelledError after cancel()."""
         if self.cancelled.is_set():
             raise CancelledError
 
@@ -124,7 +120,6 @@ class Commands:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ask the process group to end; kill it when it does not."""
     _signal_group(process, signal.SIGTERM)
     killer = threading.Timer(GRACE_SECONDS, _signal_group, (process, signal.SIGKILL))
     killer.daemon = True

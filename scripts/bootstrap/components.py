@@ -4,12 +4,12 @@ import functools
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import environ
 from pathlib import Path
 from typing import Final
 
-from scripts.bootstrap import catalogue, sources, store, tools, venv
+from scripts.bootstrap import catalog, sources, store, tools, venv
 from scripts.bootstrap.commands import BootstrapError, UnavailableError
 from scripts.bootstrap.tools import Place
 
@@ -20,12 +20,13 @@ PLUGIN_HOST: Final = "https://get.pulumi.com"
 PLUGIN_TIMEOUT_SECONDS: Final = 120.0  # 40 MB
 DOCKER_TIMEOUT_SECONDS: Final = 5.0
 CONTROL_PLANE: Final = ("etcd", "monitoring-definitions", "kwok", "kubernetes", "kubectl")
-NOT_BY_DEFAULT: Final = frozenset({"image", "kubectl", "wrk"})
+NOT_BY_DEFAULT: Final = frozenset({"image", "kubectl", "schemas", "wrk"})
 
 
 def components(root: Path) -> Mapping[str, Component]:
-    """Return what each component is, and what makes it ready."""
-    about = {name: tool.about for name, tool in catalogue.load(root).items() if tool.about}
+    known = catalog.load(root)
+    about = {name: tool.about for name, tool in known.items() if tool.about}
+    documents = ["monitoring-definitions", *(name for name in known if "-openapi-" in name)]
     return {
         "venv": ("the Python packages of requirements/dev.txt and this repository", venv.ensure),
         "kubernetes-provider": (
@@ -34,7 +35,11 @@ def components(root: Path) -> Mapping[str, Component]:
         ),
         "control-plane": (
             "a Kubernetes control plane with simulated nodes, for tests",
-            control_plane,
+            functools.partial(several, CONTROL_PLANE),
+        ),
+        "schemas": (
+            "the documents from which `make schemas` makes schemas",
+            functools.partial(several, documents),
         ),
         "image": (
             "builds images: Docker if an engine answers, else buildah and debootstrap",
@@ -45,24 +50,20 @@ def components(root: Path) -> Mapping[str, Component]:
 
 
 def tool(name: str, place: Place) -> None:
-    """Make one tool ready."""
     tools.ensure(place.tools[name], place)
 
 
-def control_plane(place: Place) -> None:
-    """Make a Kubernetes API ready whose Deployments, Jobs and budgets move."""
-    for name in CONTROL_PLANE:
+def several(names: Iterable[str], place: Place) -> None:
+    for name in names:
         tool(name, place)
 
 
 def image(place: Place) -> None:
-    """Make an image builder ready: a Docker engine that answers, or buildah and debootstrap."""
     if not docker_answers():
         tool("image-tools", place)
 
 
 def docker_answers() -> bool:
-    """Tell whether there is a Docker engine, not only its client."""
     if not shutil.which("docker"):
         return False
     command = ("docker", "version", "--format", "{{.Server.Version}}")
@@ -76,15 +77,12 @@ def docker_answers() -> bool:
 
 
 def kubernetes_provider(place: Place) -> None:
-    """Make the official provider ready where the engine looks for it; needs the CLI.
-
-    Raises BootstrapError when it can neither be downloaded nor built.
-    """
+    """Make the official provider ready where the engine looks for it; needs the CLI."""
     tool("pulumi", place)
     version = locked_version(place.root, "pulumi-kubernetes")
     if _official(place.root) or not (reason := _install_official(version, place)):
         return
-    place.console.say(f"Kubernetes provider: official download is not possible: {reason}")
+    place.console.log(f"Kubernetes provider: official download is not possible: {reason}")
     (built,) = tools.cached(place.tools[PROVIDER], place)
     store.link(_plugin(version), built)
 
@@ -100,7 +98,6 @@ def _plugin(version: str) -> Path:
 
 
 def _install_official(version: str, place: Place) -> str:
-    """Let the CLI install its plugin; return why not, or nothing."""
     if not sources.reachable(PLUGIN_HOST):
         return f"{PLUGIN_HOST} does not answer"
     try:

@@ -27,13 +27,12 @@ class Step:
 
 
 def clock(seconds: float) -> str:
-    """Format a duration as m:ss."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}:{rest:02d}"
 
 
 class Console:
-    """Writes to stderr, so that a verb's own output stays clean on stdout."""
+    """Writes to stderr, so that a target's own output stays clean on stdout."""
 
     def __init__(self, stream: TextIO | None = None, name: str = "bootstrap") -> None:
         self._name = name
@@ -43,8 +42,7 @@ class Console:
         self._steps: list[Step] = []
         self._stop = threading.Event()
 
-    def say(self, text: str) -> None:
-        """Write one line."""
+    def log(self, text: str) -> None:
         with self._lock:
             self._wipe()
             print(f"{self._name}: {text}", file=self._stream, flush=True)
@@ -53,19 +51,18 @@ class Console:
     def step(self, title: str, usually: str) -> Iterator[Step]:
         """Announce a step, keep showing it while it runs, and say how long it took."""
         step = Step(title)
-        self.say(f"{title} (usually {usually})")
+        self.log(f"{title} (usually {usually})")
         with self._lock:
             self._steps.append(step)
         try:
             yield step
-            self.say(f"{title}: done in {clock(time.monotonic() - step.started)}")
+            self.log(f"{title}: done in {clock(time.monotonic() - step.started)}")
         finally:
             with self._lock:
                 self._steps.remove(step)
 
     @contextmanager
     def alive(self) -> Iterator[None]:
-        """Show the running steps until the block ends."""
         ticker = threading.Thread(target=self._run, daemon=True)
         ticker.start()
         try:

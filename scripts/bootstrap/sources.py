@@ -1,6 +1,7 @@
 """The places a tool can come from. Each fills an empty folder or says why it cannot."""
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -11,11 +12,12 @@ import tempfile
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from scripts.bootstrap.catalogue import Debian, Download, Go
-from scripts.bootstrap.commands import Commands, UnavailableError
+from scripts.bootstrap.catalog import Debian, Download, Go
+from scripts.bootstrap.commands import Commands, LineHandler, UnavailableError
 from scripts.bootstrap.console import Step
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0  # a network that has the host answers in one; and one try
@@ -27,6 +29,27 @@ PROBE_TIMEOUT_SECONDS: Final = 10.0
 # No inlining and no debug information: a third less work for the compiler, and these tools wait
 # for other programs most of their time anyway.
 COMPILER_FLAGS: Final = "all=-dwarf=false -l"
+GO_ENVIRONMENT: Final = {"GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"}
+STARTER: Final = Path(__file__).with_name("debian_starter.sh.in").read_text()
+
+
+@dataclass(frozen=True)
+class Job:
+    """The empty folder `draft` that a source is to fill, and how it may do so."""
+
+    draft: Path
+    step: Step
+    commands: Commands
+    modules: Path  # holds a folder for each module that pins Go programs
+
+    def go(self, log: str, *arguments: str | Path, on_line: LineHandler | None = None) -> str:
+        return self.commands.run(
+            ("go", *arguments),
+            log=f"{log}.log",
+            timeout=GO_TIMEOUT_SECONDS,
+            env=GO_ENVIRONMENT,
+            on_line=on_line,
+        )
 
 
 def on_path(name: str, root: Path, search: str | None = None) -> Path | None:
@@ -38,30 +61,29 @@ def on_path(name: str, root: Path, search: str | None = None) -> Path | None:
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """Return the first dotted number in a text, () when there is none."""
     match = re.search(r"\d+(\.\d+)+", text)
     return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
-def download(source: Download, draft: Path, step: Step, commands: Commands) -> None:
-    """Fetch a release archive, verify its checksum and unpack the wanted files into `draft`.
+def download(source: Download, job: Job) -> None:
+    """Fetch a release archive, verify its checksum and unpack the wanted files.
 
     Raises UnavailableError when the host does not answer, the publisher has no checksum for the
     archive, or the checksum differs.
     """
     expected = _published_checksum(source)
-    with tempfile.NamedTemporaryFile(dir=draft.parent, suffix=".tar.gz") as archive:
+    with tempfile.NamedTemporaryFile(dir=job.draft.parent, suffix=".tar.gz") as archive:
         digest, total = hashlib.sha256(), 0
         for chunk in _fetch(source.archive):
-            commands.check()
+            job.commands.check()
             archive.write(chunk)
             digest.update(chunk)
             total += len(chunk)
-            step.detail = f"{total / 1e6:.0f} MB"
+            job.step.detail = f"{total / 1e6:.0f} MB"
         archive.flush()
         if digest.hexdigest() != expected:
             raise UnavailableError(f"{source.archive} does not have its published checksum")
-        _unpack(Path(archive.name), source.files, draft)
+        _unpack(Path(archive.name), source.files, job.draft)
 
 
 def _published_checksum(source: Download) -> str:
@@ -76,7 +98,7 @@ def _published_checksum(source: Download) -> str:
 
 def _fetch(url: str) -> Iterator[bytes]:
     try:
-        with urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT_SECONDS) as answer:  # noqa: S310  the catalogue's
+        with urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT_SECONDS) as answer:  # noqa: S310  the catalog's
             total = 0
             while chunk := answer.read(CHUNK_BYTES):
                 total += len(chunk)
@@ -90,7 +112,6 @@ def _fetch(url: str) -> Iterator[bytes]:
 
 
 def reachable(url: str) -> bool:
-    """Tell whether a TCP connection to the host of `url` succeeds soon."""
     try:
         socket.create_connection((_host(url), 443), CONNECT_TIMEOUT_SECONDS).close()
     except OSError:
@@ -121,16 +142,38 @@ def _unpack(archive: Path, wanted: tuple[str, ...], draft: Path) -> None:
         raise UnavailableError(f"{archive.name} does not hold {', '.join(sorted(missing))}")
 
 
-def debian(source: Debian, draft: Path, step: Step, commands: Commands) -> None:
-    """Unpack packages with what they need into `draft`, and write a starter for each binary.
-
-    apt works on lists and archives of its own, so it neither waits for nor changes the system.
-    """
+def debian(source: Debian, job: Job) -> None:
+    """Unpack packages with what they need, and write a starter for each binary."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise UnavailableError("Debian packages need root on Debian or Ubuntu")
-    apt = draft / ".apt"
+    job.step.detail = "reading package lists"
+    apt = job.draft / ".apt"
+    _apt(job, "apt-get", "update")
+    if source.minimum:
+        policy = _apt(job, "apt-cache", "policy", source.packages[0])
+        candidate = re.search(r"Candidate: (\S+)", policy)
+        if not candidate or version_of(candidate[1]) < version_of(source.minimum):
+            has = candidate[1] if candidate else "no such package"
+            raise UnavailableError(f"Debian has {source.packages[0]} {has}, not {source.minimum}")
+    job.step.detail = "fetching packages"
+    install = ("install", "--yes", "--no-install-recommends", "--download-only")
+    _apt(job, "apt-get", *install, *source.packages)
+    for package in sorted((apt / "archives").glob("*.deb")):
+        job.step.detail = f"unpacking {package.name.split('_')[0]}"
+        command = ("dpkg", "-x", package, job.draft / "root")
+        job.commands.run(command, log="debian.log", timeout=APT_TIMEOUT_SECONDS)
+    shutil.rmtree(apt)
+    for binary in source.binaries:
+        starter = job.draft / Path(binary).name
+        starter.write_text(STARTER.format(binary=binary))
+        starter.chmod(0o755)
+
+
+def _apt(job: Job, program: str, *arguments: str) -> str:
+    """Run apt on lists and archives of our own: it neither waits for nor changes the system."""
+    apt = job.draft / ".apt"
     for folder in ("lists/partial", "archives/partial"):
-        (apt / folder).mkdir(parents=True)
+        (apt / folder).mkdir(parents=True, exist_ok=True)
     options = (
         f"-oDir::State::lists={apt}/lists",
         f"-oDir::Cache={apt}",
@@ -140,106 +183,50 @@ def debian(source: Debian, draft: Path, step: Step, commands: Commands) -> None:
         f"-oAcquire::http::Timeout={CONNECT_TIMEOUT_SECONDS:.0f}",
         "-oAcquire::Retries=0",
     )
-
-    def run(*command: str | Path) -> str:
-        return commands.run(command, log="debian.log", timeout=APT_TIMEOUT_SECONDS)
-
-    step.detail = "reading package lists"
-    run("apt-get", *options, "update")
-    if source.minimum:
-        policy = run("apt-cache", *options, "policy", source.packages[0])
-        candidate = re.search(r"Candidate: (\S+)", policy)
-        if not candidate or version_of(candidate[1]) < version_of(source.minimum):
-            has = candidate[1] if candidate else "no such package"
-            raise UnavailableError(f"Debian has {source.packages[0]} {has}, not {source.minimum}")
-    step.detail = "fetching packages"
-    install = ("install", "--yes", "--no-install-recommends", "--download-only")
-    run("apt-get", *options, *install, *source.packages)
-    for package in sorted((apt / "archives").glob("*.deb")):
-        step.detail = f"unpacking {package.name.split('_')[0]}"
-        run("dpkg", "-x", package, draft / "root")
-    shutil.rmtree(apt)
-    for binary in source.binaries:
-        starter = draft / Path(binary).name
-        starter.write_text(STARTER.format(binary=binary))
-        starter.chmod(0o755)
+    command = (program, *options, *arguments)
+    return job.commands.run(command, log="debian.log", timeout=APT_TIMEOUT_SECONDS)
 
 
-STARTER: Final = """\
-#!/bin/sh
-# Starts {binary} from unpacked Debian packages. Their libraries are laid over the system's in a
-# mount namespace of this process alone: buildah starts itself again without its environment, so
-# LD_LIBRARY_PATH would not last.
-root=$(dirname "$(readlink -f "$0")")/root
-export PATH="$PATH:$root/usr/sbin:$root/usr/bin"
-export DEBOOTSTRAP_DIR="$root/usr/share/debootstrap"
-exec unshare --mount --propagation slave sh -c '
-for folder in "$0"/usr/lib/*-linux-gnu; do
-    target=${{folder#"$0"}}
-    mount -t overlay overlay -o "lowerdir=$folder:$target" "$target" || exit 1
-done
-exec "$@"' "$root" "$root/{binary}" "$@"
-"""
-
-
-GO_ENVIRONMENT: Final = {"GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"}
-
-
-def go_build(
-    parts: tuple[Go, ...], tools: Path, draft: Path, step: Step, commands: Commands
-) -> None:
-    """Build or copy the parts from the modules pinned in tools/<folder>/go.mod into `draft`."""
+def go_build(parts: tuple[Go, ...], job: Job) -> None:
     if not shutil.which("go"):
         raise UnavailableError("there is no Go to build it")
     for part in parts:
-        module = tools / part.folder
+        module = job.modules / part.folder
         if part.module:
-            _copy_files(part, part.module, module, draft, commands)
+            _copy_files(part, part.module, job.draft, job)
         elif part.embeds:
-            _go_program(part, _with_embeds(part, module, draft, commands), draft, step, commands)
-            shutil.rmtree(draft / "source")
+            _go_program(part, _with_embeds(part, job), job)
+            shutil.rmtree(job.draft / "source")
         else:
-            _go_program(part, module, draft, step, commands)
+            _go_program(part, module, job)
 
 
-def _copy_files(part: Go, owner: str, module: Path, target: Path, commands: Commands) -> None:
-    answer = commands.run(
-        ("go", "-C", module, "mod", "download", "-json", owner),
-        log=f"{part.folder}.log",
-        timeout=GO_TIMEOUT_SECONDS,
-        env=GO_ENVIRONMENT,
-    )
+def _copy_files(part: Go, owner: str, target: Path, job: Job) -> None:
+    module = job.modules / part.folder
+    answer = job.go(part.folder, "-C", module, "mod", "download", "-json", owner)
     folder = Path(json.loads(answer[answer.index("{") :])["Dir"])  # after lines of progress
     for file in part.files:
         shutil.copyfile(folder / file, target / Path(file).name)
 
 
-def _with_embeds(part: Go, module: Path, draft: Path, commands: Commands) -> Path:
+def _with_embeds(part: Go, job: Job) -> Path:
     """Put our main package beside the files that it embeds; the schema carries the version."""
-    source = shutil.copytree(module, draft / "source")
-    _copy_files(part, part.embeds, module, source, commands)
+    source = shutil.copytree(job.modules / part.folder, job.draft / "source")
+    _copy_files(part, part.embeds, source, job)
     schema = source / "schema.json"
     version = part.stamp.rpartition("=")[2]
     schema.write_text(json.dumps({**json.loads(schema.read_text()), "version": version}))
     return source
 
 
-def _go_program(program: Go, module: Path, draft: Path, step: Step, commands: Commands) -> None:
+def _go_program(program: Go, module: Path, job: Job) -> None:
     def go(*arguments: str | Path, counting: str) -> str:
-        seen = 0
+        seen = itertools.count(1)
 
         def count(_line: str) -> None:
-            nonlocal seen
-            seen += 1
-            step.detail = f"{program.binary}: {counting.format(seen)}"
+            job.step.detail = f"{program.binary}: {counting.format(next(seen))}"
 
-        return commands.run(
-            ("go", *arguments),
-            log=f"{program.binary}.log",
-            timeout=GO_TIMEOUT_SECONDS,
-            env=GO_ENVIRONMENT,
-            on_line=count,
-        )
+        return job.go(program.binary, *arguments, on_line=count)
 
     flags = ("-C", module, "-mod=readonly", f"-tags={program.tags}")
     listing = go("list", *flags, "-deps", program.package, counting="{} modules and packages read")
@@ -248,12 +235,12 @@ def _go_program(program: Go, module: Path, draft: Path, step: Step, commands: Co
     go(
         *("build", *flags, "-v", "-trimpath", "-buildvcs=false"),
         *(f"-ldflags=-s -w{stamps}", f"-gcflags={COMPILER_FLAGS}"),
-        *("-o", draft / program.binary, program.package),
+        *("-o", job.draft / program.binary, program.package),
         counting=f"{{}} of at most {total} packages built",
     )
     if program.scripts:
         folder = go("list", *flags, "-f", "{{.Dir}}", program.package, counting="{}").strip()
         for script in program.scripts:
-            target = draft / Path(script).name
+            target = job.draft / Path(script).name
             shutil.copyfile(Path(folder) / script, target)
             target.chmod(0o755)

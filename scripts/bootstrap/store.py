@@ -1,12 +1,13 @@
 """Where things are kept: the user's cache, this clone's links to it, and the locks on both."""
 
 import fcntl
+import itertools
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,31 +26,21 @@ def cache_home(environment: Mapping[str, str] = os.environ) -> Path:
 
 @contextmanager
 def locked(path: Path, commands: Commands, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold an exclusive lock; the kernel frees it even when the holder is killed.
-
-    Raises BootstrapError when another process holds it for too long.
-    """
+    """Hold an exclusive lock; the kernel frees it even when the holder is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
-        waiting = False
-        while not _try_lock(handle.fileno()):
-            if not waiting:
+        for tried in itertools.count():
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            if not tried:
                 on_wait()
-            waiting = True
             if time.monotonic() > deadline:
                 raise BootstrapError(f"another bootstrap holds {path} for too long: end it first")
             commands.cancelled.wait(LOCK_POLL_SECONDS)
             commands.check()
         yield
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def once(
@@ -82,15 +73,6 @@ def published(target: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a small file so that a reader sees the old or the new text, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w") as draft:
-        draft.write(text)
-    Path(name).replace(path)
-
-
 def link(path: Path, target: Path) -> None:
     """Make `path` a symbolic link to `target`, replacing what is there in one rename."""
     if path.is_symlink() and path.readlink() == target:
@@ -111,16 +93,14 @@ class Stamps:
     folder: Path
 
     def matches(self, name: str, key: str) -> bool:
-        """Tell whether `name` was last made under exactly this key."""
         try:
             return (self.folder / name).read_text() == key
         except OSError:
             return False
 
     def write(self, name: str, key: str) -> None:
-        """Record that `name` is ready under this key."""
-        write_atomically(self.folder / name, key)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_text(key)  # half a key matches nothing
 
     def forget(self) -> None:
-        """Forget everything, so that the next run looks again."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -4,14 +4,15 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
-from scripts.bootstrap import catalogue, sources, store
-from scripts.bootstrap.catalogue import Tool
+from scripts.bootstrap import catalog, sources, store
+from scripts.bootstrap.catalog import Tool
 from scripts.bootstrap.commands import BootstrapError, Commands, UnavailableError
-from scripts.bootstrap.console import Console, Step
+from scripts.bootstrap.console import Console
+from scripts.bootstrap.sources import Job
 
 WAITING: Final = "another bootstrap is getting it; waiting for that one"
 
@@ -27,8 +28,7 @@ class Place:
 
     @cached_property
     def tools(self) -> Mapping[str, Tool]:
-        """The catalogue."""
-        return catalogue.load(self.root)
+        return catalog.load(self.root)
 
     @property
     def links(self) -> Path:
@@ -75,46 +75,46 @@ def _key(tool: Tool, root: Path, candidates: list[Path | None]) -> str:
 
 
 def _accepted(tool: Tool, candidates: list[Path | None], place: Place) -> list[Path] | None:
-    """Return the binaries on PATH when all are there and new enough."""
     found = [path for path in candidates if path]
     if len(found) < len(candidates):
         return None
     for companion in tool.companions:
         beside = found[0].resolve().parent / companion
         if not (os.access(beside, os.X_OK) or sources.on_path(companion, place.root)):
-            place.console.say(f"{found[0]} is not used: it comes without {companion}")
+            place.console.log(f"{found[0]} is not used: it comes without {companion}")
             return None
     if tool.minimum and not _new_enough(tool, found[0], place):
         return None
-    place.console.say(f"{tool.name}: using {', '.join(map(str, found))}")
+    place.console.log(f"{tool.name}: using {', '.join(map(str, found))}")
     return found
 
 
 def _new_enough(tool: Tool, binary: Path, place: Place) -> bool:
     try:
-        said = place.commands.run(
+        message = place.commands.run(
             (binary, *tool.version_arguments),
             log=f"{tool.name}.log",
             timeout=sources.PROBE_TIMEOUT_SECONDS,
             env={"PULUMI_SKIP_UPDATE_CHECK": "true"},
         )
     except UnavailableError as error:
-        place.console.say(f"{binary} is not used: {error}")
+        place.console.log(f"{binary} is not used: {error}")
         return False
-    if sources.version_of(said) >= sources.version_of(tool.minimum):
+    if sources.version_of(message) >= sources.version_of(tool.minimum):
         return True
-    place.console.say(f"{binary} is not used: {tool.minimum} is needed, it says {said.strip()!r}")
+    place.console.log(
+        f"{binary} is not used: {tool.minimum} is needed, it says {message.strip()!r}"
+    )
     return False
 
 
 def cached(tool: Tool, place: Place) -> list[Path]:
-    """Return the tool's binaries in the cache, after filling it if need be."""
     digest = recipe_digest(tool, place.root)
-    name = f"{tool.name}-{tool.version}-{catalogue.SYSTEM}-{catalogue.MACHINE}-{digest}"
+    name = f"{tool.name}-{tool.version}-{catalog.SYSTEM}-{catalog.MACHINE}-{digest}"
     folder = store.once(
         place.cache / "tools" / name,
         place.commands,
-        lambda: place.console.say(f"{tool.name}: {WAITING}"),
+        lambda: place.console.log(f"{tool.name}: {WAITING}"),
         lambda folder: _fill(tool, folder, place),
     )
     return [folder / binary for binary in tool.binaries]
@@ -122,15 +122,15 @@ def cached(tool: Tool, place: Place) -> list[Path]:
 
 def _fill(tool: Tool, folder: Path, place: Place) -> None:
     refusals = []
-    for title, usually, provide in _sources(tool, place):
+    for title, usually, provide in _sources(tool):
         try:
             with (
                 store.published(folder) as draft,
                 place.console.step(f"{tool.name} {tool.version}: {title}", usually) as step,
             ):
-                provide(draft, step)
+                provide(Job(draft, step, place.commands, place.root / "tools"))
         except UnavailableError as error:
-            place.console.say(f"{tool.name}: {title} is not possible: {error}")
+            place.console.log(f"{tool.name}: {title} is not possible: {error}")
             refusals.append(f"{title}: {error}")
         else:
             return
@@ -140,25 +140,10 @@ def _fill(tool: Tool, folder: Path, place: Place) -> None:
     )
 
 
-def _sources(tool: Tool, place: Place) -> Iterator[tuple[str, str, Callable[[Path, Step], None]]]:
-    """Yield title, usual duration and action of each source, in the order of preference."""
-    commands = place.commands
-    if archive := tool.download:
-        yield (
-            "official download",
-            archive.usually,
-            lambda draft, step: sources.download(archive, draft, step, commands),
-        )
-    if packages := tool.debian:
-        yield (
-            "Debian packages",
-            packages.usually,
-            lambda draft, step: sources.debian(packages, draft, step, commands),
-        )
+def _sources(tool: Tool) -> Iterator[tuple[str, str, Callable[[Job], None]]]:
+    if tool.download:
+        yield "official download", tool.download.usually, partial(sources.download, tool.download)
+    if tool.debian:
+        yield "Debian packages", tool.debian.usually, partial(sources.debian, tool.debian)
     if tool.go:
-        modules = place.root / "tools"
-        yield (
-            "building with Go",
-            tool.go_usually,
-            lambda draft, step: sources.go_build(tool.go, modules, draft, step, commands),
-        )
+        yield "building with Go", tool.go_usually, partial(sources.go_build, tool.go)

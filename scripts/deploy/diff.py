@@ -3,7 +3,7 @@
 Both revisions are rendered from git with the real engine. The base is where the change left BASE;
 the head is the working tree, uncommitted files included, or --head.
 
-Exit codes: 0 it is said, 1 a revision does not render, 2 wrong usage or a missing tool, 3 with
+Exit codes: 0 it is printed, 1 a revision does not render, 2 wrong usage or a missing tool, 3 with
 --fail-on: there is a risk at least so severe, or a newly violated policy; 130 after Ctrl-C.
 """
 
@@ -21,38 +21,39 @@ from infra.policy.objects import Stack, load
 from infra.review import Review, compare, report
 from infra.review.risks import SEVERITIES
 from scripts import console, policy
-from scripts.deploy.engine import EngineMissingError
 from scripts.deploy.revisions import Repository, Revision, RevisionError, rendered
+from scripts.programs import ProgramError
 
-FAILED: Final = 1
-USAGE: Final = 2
 RISKY: Final = 3
-INTERRUPTED: Final = 130
 ENGINES: Final = 2  # more would fight for the cores of a small machine
 
 
+@console.command("diff", failed=(RevisionError, TimeoutExpired), usage=(ProgramError,))
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare, print, write; return the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = console.parser("scripts.deploy.diff", __doc__)
+    parser.add_argument("stacks", nargs="+", choices=(*STACKS, "all"), metavar="STACK")
+    parser.add_argument("--base", default="main", metavar="REF", help="default: main")
+    parser.add_argument("--head", metavar="REF", help="default: the working tree")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write a comment for a pull request; may be given more than once",
+    )
+    parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 3 if there is such a risk")
+    options = parser.parse_args(arguments)
     repository = Repository()
     if lacking := [file.parent for file in options.markdown if not file.parent.is_dir()]:
-        console.complain("diff", f"there is no folder {lacking[0]}")
-        return USAGE
-    try:
-        head = repository.revision(options.head) if options.head else repository.working_tree()
-        base = repository.base(options.base, head.commit)
-        stacks = STACKS if "all" in options.stacks else tuple(dict.fromkeys(options.stacks))
-        reviews = _reviews(repository, base, head, stacks)
-    except (EngineMissingError, policy.CheckerError) as error:
-        console.complain("diff", error)
-        return USAGE
-    except (RevisionError, TimeoutExpired) as error:
-        console.complain("diff", error)
-        return FAILED
-    except KeyboardInterrupt:
-        console.complain("diff", "interrupted; nothing was changed")
-        return INTERRUPTED
-    _tell(reviews, f"{base} → {head}", options)
+        console.error("diff", f"there is no folder {lacking[0]}")
+        return console.USAGE
+    head = repository.revision(options.head) if options.head else repository.working_tree()
+    base = repository.base(options.base, head.commit)
+    stacks = STACKS if "all" in options.stacks else tuple(dict.fromkeys(options.stacks))
+    reviews = _reviews(repository, base, head, stacks)
+    _write(reviews, f"{base} → {head}", options)
     risky = options.fail_on and any(review.reaches(options.fail_on) for review in reviews)
     return RISKY if risky else 0
 
@@ -70,7 +71,7 @@ def _reviews(
         found = []
         for stack, before, after in zip(stacks, befores, afters, strict=True):
             console.note(f"diff: rendering {stack} of {base} and of {head}")
-            found.append(compare(stack, before.result(), after.result(), policy.judged))
+            found.append(compare(stack, before.result(), after.result(), policy.objections))
         return found
 
 
@@ -92,7 +93,7 @@ def _base(root: Path, stack: str, revision: Revision) -> Stack:
         return load(committed)
 
 
-def _tell(reviews: Sequence[Review], revisions: str, options: argparse.Namespace) -> None:
+def _write(reviews: Sequence[Review], revisions: str, options: argparse.Namespace) -> None:
     for file in options.markdown:
         file.write_text(report.markdown(reviews, revisions), encoding="utf-8")
     if options.json:
@@ -101,24 +102,6 @@ def _tell(reviews: Sequence[Review], revisions: str, options: argparse.Namespace
         return
     lines = (line for review in reviews for line in report.lines(review, revisions))
     console.show((line.text, line.style) for line in lines)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.deploy.diff", __doc__)
-    parser.add_argument("stacks", nargs="+", choices=(*STACKS, "all"), metavar="STACK")
-    parser.add_argument("--base", default="main", metavar="REF", help="default: main")
-    parser.add_argument("--head", metavar="REF", help="default: the working tree")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--markdown",
-        type=Path,
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="write a comment for a pull request; may be given more than once",
-    )
-    parser.add_argument("--fail-on", choices=SEVERITIES, help="exit with 3 if there is such a risk")
-    return parser
 
 
 if __name__ == "__main__":

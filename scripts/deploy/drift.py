@@ -6,16 +6,13 @@ nobody's drift.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from infra.render_provider.normal import normalise
-from infra.render_provider.state import OWN_KEYS
+from infra.render_provider.objects import OWN_KEYS
 from infra.review.fields import FieldChange, differences
 from infra.review.report import field_lines
 from scripts.deploy.engine import Event
-
-MASKED: Final = "Secret"
-"""The kind whose values are not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +24,13 @@ class Drift:
     fields: Sequence[FieldChange] = ()
 
     def lines(self) -> Iterator[str]:
-        """Yield the object, and a line for each field: as applied → as it is."""
         yield f"- {self.object} is gone" if self.gone else f"~ {self.object} was changed"
-        secret = self.object.startswith(f"{MASKED} ")
+        secret = self.object.startswith("Secret ")
         for field in self.fields:
             yield from (f"    {line}" for line in field_lines(field, secret=secret))
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON-ready values."""
-        secret = self.object.startswith(f"{MASKED} ")
+        secret = self.object.startswith("Secret ")
         return {
             "object": self.object,
             "gone": self.gone,
@@ -49,7 +44,6 @@ class Drift:
 
 
 def found(events: Sequence[Event]) -> list[Drift]:
-    """Return the drift that the events of a refresh tell of, in order of the objects' names."""
     ended = (event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event)
     drifts = (
         _drift(resource) for resource in ended if str(resource["type"]).startswith("kubernetes:")

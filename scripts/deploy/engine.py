@@ -1,4 +1,4 @@
-"""Runs the Pulumi engine: the real CLI, as `make` verbs, rendering and tests use it.
+"""Runs the Pulumi engine: the real CLI, as `make` targets, rendering and tests use it.
 
 With no backend given, the clone's own state and the defaults of scripts/pulumi apply. A throw-away
 backend is any empty folder.
@@ -19,11 +19,10 @@ from typing import IO, Any, Final, Literal
 
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
-from scripts import ROOT
+from scripts import ROOT, programs
 
 Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
 
-BINARIES: Final = ROOT / ".venv" / "bin"
 PASSPHRASE: Final = "development"  # noqa: S105  guards a state that holds no secret of anybody's
 
 POLICY_PACK: Final = ROOT / "infra" / "policy" / "pack"
@@ -46,10 +45,6 @@ OPERATION_TIMEOUT_S: Final = 1_800.0  # the migration's deadline and two rollout
 STOP_TIMEOUT_S: Final = 60.0  # after Ctrl-C the engine ends what it has begun and saves its state
 
 
-class EngineMissingError(Exception):
-    """The Pulumi CLI is not there; the message says how to get it."""
-
-
 class EngineFailedError(Exception):
     """The engine ended with an error; it has said itself what is wrong."""
 
@@ -66,7 +61,6 @@ class Outcome:
 
     @property
     def unchanged(self) -> bool:
-        """Say whether every resource is as it was."""
         return not any(count for kind, count in self.changes.items() if kind != "same")
 
 
@@ -90,7 +84,7 @@ class Engine:
     backend given, a run needs less than half the time without them."""
 
     def run(self, operation: Operation, stack: str, message: str = "") -> Outcome:
-        """Run one operation to its end; raise EngineMissingError or EngineFailedError.
+        """Run one operation to its end; raise ProgramError or EngineFailedError.
 
         A stack that doesn't exist yet is made first. `message` stands in the stack's history.
         """
@@ -110,7 +104,6 @@ class Engine:
         return Outcome(operation, stack, _changes(events), seconds, events)
 
     def exists(self, stack: str) -> bool:
-        """Say whether the backend knows the stack."""
         if folder := self._local_backend():  # half a second less than asking
             if not (folder / ".pulumi").exists():
                 return False
@@ -119,29 +112,22 @@ class Engine:
         names = {entry["name"] for entry in json.loads(self._ask("stack", "ls", "--json"))}
         return stack in names
 
-    def export(self, stack: str) -> dict[str, Any]:
-        """Return the stack's state, as `pulumi stack export` does."""
-        state: dict[str, Any] = json.loads(self._ask("stack", "export", "--stack", stack))
-        return state
+    def export(self, stack: str) -> Any:
+        return json.loads(self._ask("stack", "export", "--stack", stack))
 
-    def history(self, stack: str) -> list[dict[str, Any]]:
-        """Return what was done to the stack, the newest first, as `pulumi stack history` does."""
+    def history(self, stack: str) -> Any:
+        """Return what was done to the stack, the newest first."""
         if not self.exists(stack):
             return []
-        found: list[dict[str, Any]] = json.loads(
-            self._ask("stack", "history", "--stack", stack, "--json")
-        )
-        return found
+        return json.loads(self._ask("stack", "history", "--stack", stack, "--json"))
 
     def set_secrets(self, stack: str, values: Mapping[str, str]) -> None:
-        """Write values into the stack's file, encrypted; `values` are paths to texts."""
         if values:
             self.init(stack)
             pairs = [word for key, text in values.items() for word in ("--secret", f"{key}={text}")]
             self._ask("config", "set-all", "--stack", stack, "--path", *pairs)
 
     def init(self, stack: str) -> None:
-        """Make the stack, if it is not there, without resources."""
         if not self.exists(stack):
             self._ask("stack", "init", stack, "--no-select")
 
@@ -167,7 +153,6 @@ class Engine:
         return done.stdout
 
     def _extra(self, operation: Operation, stack: str) -> dict[str, str]:
-        """Return variables for one operation only."""
         file = self.config_file or self.root / f"Pulumi.{stack}.yaml"
         if operation in ("refresh", "drift") and RENDERS.search(file.read_text(encoding="utf-8")):
             # The official provider would look for a cluster; with this it keeps what it rendered.
@@ -198,15 +183,12 @@ class Engine:
             raise
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
-        command = BINARIES / "pulumi"
-        if not command.exists():
-            raise EngineMissingError(f"{command} is missing: run tools/bootstrap pulumi")
-        return [str(command), "--non-interactive", *arguments]
+        return [str(programs.path_of("pulumi")), "--non-interactive", *arguments]
 
     def _environment(self) -> dict[str, str]:
         # The event log is the engine's machine-readable report, as its Automation API reads it.
         environment = {**self.environ, "PULUMI_DEBUG_COMMANDS": "true"}
-        environment["PATH"] = os.pathsep.join((str(BINARIES), environment.get("PATH", "")))
+        environment["PATH"] = os.pathsep.join((str(programs.BINARIES), environment.get("PATH", "")))
         if self.root != ROOT:
             # The venv knows this clone as an editable package; the other tree's own comes first.
             environment["PYTHONPATH"] = str(self.root)
@@ -248,7 +230,6 @@ def without_logs(folder: Path, environ: Mapping[str, str]) -> Path:
 
 
 def _changes(events: Sequence[Event]) -> dict[str, int]:
-    """Return the counts of the last summary."""
     for event in reversed(events):
         if summary := event.get("summaryEvent"):
             return dict(summary.get("resourceChanges", {}))

@@ -2,7 +2,7 @@
 
 The engine writes a history entry with every `up`, beside the state and wherever that is kept. Its
 message holds our record: a line for people and a line of JSON. An `up` that was run without the
-verbs has no record; what the engine itself notes about git then has to do.
+targets has no record; what the engine itself notes about git then has to do.
 """
 
 import getpass
@@ -63,14 +63,9 @@ class Release:
 
     @property
     def message(self) -> str:
-        """Return what stands in the stack's history."""
         changes = " with uncommitted changes" if self.dirty else ""
         title = f"{self.commit[:SHORT]}{changes}, {self.image}, by {self.who}"
-        record = {
-            key: value
-            for key, value in asdict(self).items()
-            if key not in ("number", "when", "result")
-        }
+        record = {k: v for k, v in asdict(self).items() if k not in ("number", "when", "result")}
         what = f"rollback to release {self.back_to}: " if self.back_to else "release "
         return f"{what}{title}\n{json.dumps(record)}"
 
@@ -95,7 +90,6 @@ def of_tree(root: Path, stack: str, repository: Repository | None = None) -> Rel
 
 
 def config_hash(document: Mapping[str, Any]) -> str:
-    """Return a short hash of a stack's settings, whatever their order and encryption."""
     config = {k: v for k, v in (document.get("config") or {}).items() if k != SECRET_VALUES}
     rest = {k: v for k, v in document.items() if k not in (*ENCRYPTION, "config")}
     text = json.dumps([config, rest], sort_keys=True)
@@ -103,7 +97,6 @@ def config_hash(document: Mapping[str, Any]) -> str:
 
 
 def recorded(history: Sequence[Mapping[str, Any]]) -> list[Release]:
-    """Return the releases of a stack, the oldest first, from the engine's history."""
     updates = [entry for entry in reversed(history) if entry.get("kind") == "update"]
     return [
         replace(

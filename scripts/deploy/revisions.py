@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,21 +56,17 @@ class Repository:
     root: Path = ROOT
 
     def revision(self, name: str) -> Revision:
-        """Return the state of a commit; raise RevisionError."""
         commit = self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return Revision(name, commit, commit)
 
     def base(self, name: str, head: str) -> Revision:
         """Return where `head` left `name`: what came later there is not this change's doing."""
         commit = self.revision(name).commit
-        try:
+        with suppress(RevisionError):  # a shallow clone, or histories that never met: as it is
             commit = self.git("merge-base", commit, head)
-        except RevisionError:  # a shallow clone, or histories that never met: the commit as it is
-            return Revision(name, commit, commit)
         return Revision(name, commit, commit)
 
     def working_tree(self) -> Revision:
-        """Return the files as they are now, those that are not committed yet included."""
         commit = self.git("rev-parse", "HEAD")
         with tempfile.TemporaryDirectory() as folder:
             index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
@@ -82,7 +78,6 @@ class Repository:
 
     @contextmanager
     def exported(self, revision: Revision) -> Iterator[Path]:
-        """Write a revision's files into a folder that is there as long as the context is."""
         with tempfile.TemporaryDirectory(prefix="coinslot-revision-") as folder:
             archive = Path(folder) / "revision.tar"
             self.git("archive", "--output", str(archive), revision.tree)
@@ -90,12 +85,11 @@ class Repository:
             root.mkdir()
             command = ("tar", "-xf", str(archive), "-C", str(root))
             subprocess.run(command, check=True, timeout=GIT_TIMEOUT_S)
-            # A language host that honours Pulumi.yaml's virtualenv looks for it here.
+            # A language host that honors Pulumi.yaml's virtualenv looks for it here.
             (root / ".venv").symlink_to(ROOT / ".venv")
             yield root
 
     def git(self, *arguments: str, extra: dict[str, str] | None = None) -> str:
-        """Return what git says; raise RevisionError with its own words."""
         try:
             done = subprocess.run(
                 ("git", *arguments),
@@ -109,8 +103,8 @@ class Repository:
         except FileNotFoundError as error:
             raise RevisionError("git is not installed") from error
         except subprocess.CalledProcessError as error:
-            said = error.stderr.strip() or f"no such commit: {arguments[-1].partition('^')[0]}"
-            raise RevisionError(f"git {arguments[0]}: {said}") from error
+            message = error.stderr.strip() or f"no such commit: {arguments[-1].partition('^')[0]}"
+            raise RevisionError(f"git {arguments[0]}: {message}") from error
         return done.stdout.strip()
 
 
@@ -127,10 +121,7 @@ def detached(root: Path = ROOT) -> Iterator[Path]:
 
 
 def rendered(root: Path, stack: str, name: str) -> Stack:
-    """Return the objects of a stack, rendered by the program below `root`; raise RevisionError.
-
-    A revision that has no such stack has no objects.
-    """
+    """Return the objects of a stack, rendered by the program below `root`; raise RevisionError."""
     if not (root / f"Pulumi.{stack}.yaml").is_file():
         return Stack([])
     with tempfile.TemporaryDirectory() as folder:
@@ -154,12 +145,11 @@ def render(root: Path, stack: str, out: Path, name: str) -> None:
             engine.run("up", stack)
         except EngineFailedError as error:
             log.seek(0)
-            said = f"{error}\n{log.read().strip()}"
-            raise RevisionError(f"{stack} of {name} does not render: {said}") from error
+            message = f"{error}\n{log.read().strip()}"
+            raise RevisionError(f"{stack} of {name} does not render: {message}") from error
 
 
 def settings(file: Path, name: str = "the working tree") -> dict[str, Any]:
-    """Return the content of a stack's file, which has a mapping `config`; raise RevisionError."""
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -44,11 +44,8 @@ def plan(
     later: dict[str, str] = {}
     for release in releases:
         if release.number > to.number:
-            later |= {
-                name: text
-                for name, text in _brought(repository, release).items()
-                if name not in own
-            }
+            found = _brought(repository, release)
+            later |= {name: text for name, text in found.items() if name not in own}
     against = [
         f"{name}: {problem}" for name in sorted(later) for problem in check(name, later[name])
     ]
@@ -64,10 +61,7 @@ def plan(
 
 @contextmanager
 def tree(repository: Repository, rollback: Rollback, stack: str) -> Iterator[Path]:
-    """Give a folder with the release's program and settings, and today's secrets.
-
-    What is rendered goes where the clone's own goes.
-    """
+    """Give a folder with the release's program and settings, and today's secrets."""
     revision = repository.revision(rollback.to.commit)
     with repository.exported(revision) as root:
         name = f"Pulumi.{stack}.yaml"
@@ -92,7 +86,6 @@ def with_secrets(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, A
 
 
 def _link_rendered(root: Path, clone: Path) -> None:
-    """Let the program's folder of manifests be the clone's."""
     target = clone / RENDERED
     target.mkdir(parents=True, exist_ok=True)
     if (root / RENDERED).exists():
@@ -141,7 +134,6 @@ def _brought(repository: Repository, release: Release) -> dict[str, str]:
 
 
 def _migrations(repository: Repository, release: Release) -> dict[str, str]:
-    """Return name to SQL of the migrations of a release's commit."""
     where = f"{release.commit}:{MIGRATIONS}"
     files = repository.git("ls-tree", "--name-only", where).splitlines()
     return {

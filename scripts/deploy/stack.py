@@ -28,19 +28,15 @@ from scripts.deploy import drift, releases, revisions, rollback, versions
 from scripts.deploy.engine import (
     Engine,
     EngineFailedError,
-    EngineMissingError,
     Operation,
     Outcome,
 )
 from scripts.deploy.releases import SUCCEEDED, Release, ReleaseError
 from scripts.deploy.revisions import SHORT, Repository, RevisionError
-from scripts.migrations import SquawkError
+from scripts.programs import ProgramError
 
-FAILED: Final = 1
-USAGE: Final = 2
 DRIFTED: Final = 3
-INTERRUPTED: Final = 130
-FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, RevisionError, SquawkError)
+FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, RevisionError)
 """What ends a command with a message and exit code 1."""
 WORDS: Final = {
     "create": "created",
@@ -51,23 +47,23 @@ WORDS: Final = {
 }
 
 
+@console.command(
+    "stack", failed=FAILURES, usage=(ProgramError,), interrupted="interrupted; the state is saved"
+)
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one operation; return the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = console.parser("scripts.deploy.stack", __doc__)
+    parser.add_argument("operation", choices=(*get_args(Operation), "releases", "rollback"))
+    parser.add_argument("stack", choices=STACKS)
+    parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--yes-destroy-prod", action="store_true", help="without it, prod is never destroyed"
+    )
+    options = parser.parse_args(arguments)
     if refused := _refusal(options):
-        console.complain("stack", refused)
-        return USAGE
-    try:
-        return COMMANDS.get(options.operation, _operate)(options)
-    except EngineMissingError as error:
-        console.complain("stack", error)
-        return USAGE
-    except FAILURES as error:
-        console.complain("stack", error)
-        return FAILED
-    except KeyboardInterrupt:
-        console.complain("stack", "interrupted; the state is saved")
-        return INTERRUPTED
+        console.error("stack", refused)
+        return console.USAGE
+    return COMMANDS.get(options.operation, _operate)(options)
 
 
 def _refusal(options: argparse.Namespace) -> str:
@@ -88,20 +84,22 @@ def _operate(options: argparse.Namespace) -> int:
     record = releases.of_tree(ROOT, options.stack) if options.operation == "up" else None
     engine = Engine()
     if options.operation == "up":
-        _judge(engine, options)
+        _check_policies(engine, options)
     outcome = _run(engine, options.operation, options, record)
     if record:
         _prune(options.stack)
-    if options.json:
-        print(json.dumps(_document(outcome, record)))
-        return 0
-    print(summary(outcome))
+    lines = [summary(outcome)]
     if record:
-        print(f"released {record.message.splitlines()[0].removeprefix('release ')}")
+        lines.append(f"released {record.message.splitlines()[0].removeprefix('release ')}")
+    _print(options, _document(outcome, record), lines)
     return 0
 
 
-def _judge(engine: Engine, options: argparse.Namespace) -> None:
+def _print(options: argparse.Namespace, document: object, lines: Sequence[str]) -> None:
+    print(json.dumps(document) if options.json else "\n".join(lines))
+
+
+def _check_policies(engine: Engine, options: argparse.Namespace) -> None:
     """Let the policy pack see what would be applied; an update asks it when all is applied."""
     try:
         _run(engine, "preview", options, quiet=True)
@@ -110,14 +108,14 @@ def _judge(engine: Engine, options: argparse.Namespace) -> None:
 
 
 def _prune(stack: str) -> None:
-    """Remove old configuration from a cluster; what stays behind does no harm, so only tell."""
+    """Remove old configuration from a cluster; a failure does no harm and is only noted."""
     config = revisions.settings(ROOT / f"Pulumi.{stack}.yaml")["config"]
     if config.get(f"{labels.PROJECT}:target") != "cluster":
         return
     try:
         for removed in versions.prune(labels.namespace_name(stack)):
             console.note(f"up: no revision refers to {removed} any more: removed")
-    except versions.KubectlError as error:
+    except ProgramError as error:
         console.note(f"up: old versions of the configuration were left alone: {error}")
 
 
@@ -129,7 +127,6 @@ def _run(
     *,
     quiet: bool = False,
 ) -> Outcome:
-    """Run the engine with its own output, or with nothing of it unless it fails."""
     message = record.message if record else ""
     if not quiet:
         shown = replace(engine, output=sys.stderr if options.json else None)
@@ -149,25 +146,18 @@ def _drift(options: argparse.Namespace) -> int:
         raise EngineFailedError(f"there is no stack {options.stack} yet: make up first")
     outcome = _run(engine, "drift", options, quiet=True)
     found = drift.found(outcome.events)
-    if options.json:
-        print(json.dumps({"stack": options.stack, "drift": [each.document() for each in found]}))
-        return DRIFTED if found else 0
-    for each in found:
-        print(*each.lines(), sep="\n")
     what = f"{len(found)} objects are not as applied" if found else "everything is as applied"
-    print(f"drift {options.stack}: {what}, {outcome.seconds:.1f} s")
+    lines = [line for each in found for line in each.lines()]
+    lines.append(f"drift {options.stack}: {what}, {outcome.seconds:.1f} s")
+    document = {"stack": options.stack, "drift": [each.document() for each in found]}
+    _print(options, document, lines)
     return DRIFTED if found else 0
 
 
 def _releases(options: argparse.Namespace) -> int:
     found = releases.recorded(Engine().history(options.stack))
-    if options.json:
-        print(json.dumps([asdict(release) for release in found]))
-        return 0
-    if not found:
-        print(f"{options.stack} was never released")
-    for release in found:
-        print(_line(release))
+    lines = [_line(release) for release in found] or [f"{options.stack} was never released"]
+    _print(options, [asdict(release) for release in found], lines)
     return 0
 
 
@@ -198,14 +188,11 @@ def _rollback(options: argparse.Namespace) -> int:
         environ = {**engine.environ, **({IMAGE_VARIABLE: to.image} if "@" in to.image else {})}
         there = replace(engine, root=root, environ=environ)
         outcome = _run(there, "up", options, planned.record)
-    if options.json:
-        print(json.dumps(_document(outcome, planned.record)))
-        return 0
-    print(summary(outcome))
-    print(
+    back = (
         f"{options.stack} is back at release {to.number}. Pulumi.{options.stack}.yaml and the code "
         "here are still newer: the next `make up` goes forward again"
     )
+    _print(options, _document(outcome, planned.record), [summary(outcome), back])
     return 0
 
 
@@ -220,11 +207,10 @@ def _document(outcome: Outcome, record: Release | None) -> dict[str, object]:
 
 
 def summary(outcome: Outcome) -> str:
-    """Return one line: what the operation did, or would do."""
     counts = {kind: n for kind, n in sorted(outcome.changes.items()) if n}
-    words = ", ".join(f"{count} {WORDS.get(kind, kind)}" for kind, count in counts.items())
+    text = ", ".join(f"{count} {WORDS.get(kind, kind)}" for kind, count in counts.items())
     mood = " (nothing done yet)" if outcome.operation == "preview" and not outcome.unchanged else ""
-    what = words or "nothing to do"
+    what = text or "nothing to do"
     return f"{outcome.operation} {outcome.stack}: {what}{mood}, {outcome.seconds:.1f} s"
 
 
@@ -234,18 +220,6 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "rollback": _rollback,
 }
 """What is more than one run of the engine."""
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("scripts.deploy.stack", __doc__)
-    parser.add_argument("operation", choices=(*get_args(Operation), "releases", "rollback"))
-    parser.add_argument("stack", choices=STACKS)
-    parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--yes-destroy-prod", action="store_true", help="without it, prod is never destroyed"
-    )
-    return parser
 
 
 if __name__ == "__main__":

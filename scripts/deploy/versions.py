@@ -6,29 +6,20 @@ revisions of a Deployment; a version that none of them names, and no Job or pod,
 """
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from infra import labels
-from scripts.deploy.engine import BINARIES
+from scripts import programs
 
 KINDS: Final = ("configmaps", "secrets")
 OWNERS: Final = "deployments,replicasets,jobs,pods"
-KUBECTL_TIMEOUT_S: Final = 60.0
 
 Object = Mapping[str, Any]
 
 
-class KubectlError(Exception):
-    """kubectl is missing or was refused; the message says which."""
-
-
 def prune(namespace: str) -> list[str]:
-    """Remove what nobody refers to from the kubeconfig's cluster; return what was removed.
-
-    Raises KubectlError.
-    """
+    """Remove what nobody refers to from the kubeconfig's cluster; return what was removed."""
     used = {name for owner in _listed(namespace, OWNERS) for name in referred(owner)}
     removed = []
     for kind in KINDS:
@@ -65,20 +56,5 @@ def _listed(namespace: str, kinds: str, *options: str) -> list[Object]:
 
 
 def _kubectl(namespace: str, *arguments: str) -> str:
-    program = BINARIES / "kubectl"
-    if not program.exists():
-        raise KubectlError(f"{program} is missing: run tools/bootstrap kubectl")
-    try:
-        done = subprocess.run(
-            (str(program), f"--namespace={namespace}", *arguments),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=KUBECTL_TIMEOUT_S,
-            check=True,
-        )
-    except subprocess.CalledProcessError as error:
-        raise KubectlError(str(error.stderr).strip()) from error
-    except subprocess.TimeoutExpired as error:
-        raise KubectlError(f"kubectl did not end within {KUBECTL_TIMEOUT_S:g} s") from error
-    return done.stdout
+    program = programs.path_of("kubectl")
+    return programs.run(program, f"--namespace={namespace}", *arguments, check=True)

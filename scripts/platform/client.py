@@ -19,27 +19,21 @@ class UnexpectedAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer with its decoded JSON body."""
-
     status: int
     headers: Mapping[str, str]
     body: dict[str, Any]
 
     @property
     def replayed(self) -> bool:
-        """Whether the service repeated an earlier answer."""
         return self.headers.get("Idempotent-Replayed") == "true"
 
     def expect(self, *statuses: int) -> Self:
-        """Return itself; raise UnexpectedAnswerError for another status."""
         if self.status not in statuses:
             raise UnexpectedAnswerError(f"{self.status}, not {statuses}: {self.body}")
         return self
 
 
 class Client:
-    """Calls with one bearer token. Use it as an async context manager."""
-
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
@@ -63,7 +57,6 @@ class Client:
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Call and return the answer, whatever its status."""
         own = {"Idempotency-Key": key} if key is not None else {}
         async with self._session.request(
             method, self._url + path, json=json, headers={**own, **(headers or {})}
@@ -72,46 +65,33 @@ class Client:
             return Reply(response.status, dict(response.headers), body)
 
     async def order(self, games: Sequence[str], currency: str = "EUR") -> dict[str, Any]:
-        """Order one of each game; return the order."""
         items = [{"game_id": game, "quantity": 1} for game in games]
         body = {"currency": currency, "items": items}
         return (await self.call("POST", "/v1/orders", json=body)).expect(201).body
 
+    async def post(self, path: str, body: Mapping[str, Any], key: str | None) -> Reply:
+        return await self.call("POST", path, json=body, key=key or str(uuid4()))
+
     async def pay(self, order_id: str, *, key: str | None = None, **options: Any) -> Reply:
         """Pay an order; options are `capture`, `payment_method` and `provider`."""
-        return await self.call(
-            "POST",
-            "/v1/payments",
-            json={"order_id": order_id, **options},
-            key=key or str(uuid4()),
-        )
+        return await self.post("/v1/payments", {"order_id": order_id, **options}, key)
 
     async def capture(
         self, payment_id: str, amount: int | None = None, *, key: str | None = None
     ) -> Reply:
-        """Capture a held payment: an amount in minor units, or all of it."""
         body = {} if amount is None else {"amount": amount}
-        path = f"/v1/payments/{payment_id}/capture"
-        return await self.call("POST", path, json=body, key=key or str(uuid4()))
+        return await self.post(f"/v1/payments/{payment_id}/capture", body, key)
 
     async def cancel(self, payment_id: str, *, key: str | None = None) -> Reply:
-        """Let a held payment go."""
-        path = f"/v1/payments/{payment_id}/cancel"
-        return await self.call("POST", path, json={}, key=key or str(uuid4()))
+        return await self.post(f"/v1/payments/{payment_id}/cancel", {}, key)
 
     async def refund(
         self, payment_id: str, amount: int | None = None, *, key: str | None = None
     ) -> Reply:
-        """Refund an amount in minor units, or all that is left."""
-        body: dict[str, Any] = {"reason": "requested_by_customer"}
-        if amount is not None:
-            body["amount"] = amount
-        return await self.call(
-            "POST", f"/v1/payments/{payment_id}/refunds", json=body, key=key or str(uuid4())
-        )
+        body = {"reason": "requested_by_customer"} | ({} if amount is None else {"amount": amount})
+        return await self.post(f"/v1/payments/{payment_id}/refunds", body, key)
 
     async def read(self, path: str) -> dict[str, Any]:
-        """Return what is at a path of the API; raise UnexpectedAnswerError."""
         return (await self.call("GET", path)).expect(200).body
 
     async def until(
@@ -126,5 +106,4 @@ class Client:
         return body
 
     async def until_status(self, path: str, status: str) -> dict[str, Any]:
-        """Wait until an order, a payment or a refund has a status; return it."""
         return await self.until(path, lambda body: body["status"] == status)

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from infra.policy.objects import load
 from scripts import ROOT, console
 from scripts.platform.demo_scenario import ExpectationError, Record, Scenario, expect, money
 from scripts.platform.embedded import EmbeddedError
@@ -41,16 +41,15 @@ QUICK: Final = {"UNKNOWN_RETRY_S": "0.5", "WORKER_POLL_S": "0.1"}  # a demo wait
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the demo; return 0 only if everything came out as it must."""
     parser = console.parser("scripts.platform.demo", __doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
     options = parser.parse_args(argv)
     screen = console.make(quiet=options.json)
     scenario = Scenario(partial(console.done, screen))
     try:
-        asyncio.run(_until_told(_run(screen, scenario)))
+        asyncio.run(_until_terminated(_run(screen, scenario)))
     except (asyncio.CancelledError, KeyboardInterrupt):
-        console.complain("demo", "interrupted; everything is stopped")
+        console.error("demo", "interrupted; everything is stopped")
         return INTERRUPTED
     except (ExpectationError, PlatformError, EmbeddedError, ProcessDiedError) as error:
         return _end(options.json, scenario.record, str(error))
@@ -61,12 +60,11 @@ def _end(as_json: bool, record: Record, error: str | None) -> int:  # noqa: FBT0
     if as_json:
         print(json.dumps({"ok": error is None, "error": error, **asdict(record)}, indent=2))
     elif error is not None:
-        console.complain("demo", error)
+        console.error("demo", error)
     return 0 if error is None else 1
 
 
-async def _until_told(running: Any) -> None:
-    """Run, and cancel at SIGTERM, so that every child is stopped."""
+async def _until_terminated(running: Any) -> None:
     task = asyncio.ensure_future(running)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await task
@@ -121,7 +119,7 @@ async def _render(scenario: Scenario, folder: Path) -> None:
         "PULUMI_SKIP_CHECKPOINTS": "true",  # nobody goes on from a state that was cut off here
     }
     command = [sys.executable, "-m", "scripts.deploy.stack", "up", STACK, "--json"]
-    async with scenario.step("pulumi up") as words:
+    async with scenario.step("pulumi up") as details:
         child = spawn("pulumi up", command, env=environ, log=log, stop_signal=signal.SIGINT)
         try:
             async with asyncio.timeout(PULUMI_TIMEOUT_S):
@@ -134,14 +132,12 @@ async def _render(scenario: Scenario, folder: Path) -> None:
         scenario.record.pulumi = {**summary, "objects": _objects()}
         made = summary["changes"].get("create", 0)
         expect(made > 0, f"objects to be created, not {summary['changes']}")
-        words.append(f"stack {STACK}, render mode: {made} resources created")
+        details.append(f"stack {STACK}, render mode: {made} resources created")
 
 
 def _objects() -> dict[str, list[str]]:
-    """Return the names of the rendered objects by their kind."""
     objects: dict[str, list[str]] = {}
-    for file in sorted(RENDERED.rglob("*.yaml")):
-        manifest = yaml.safe_load(file.read_text())
+    for manifest in load(RENDERED).objects:
         objects.setdefault(manifest["kind"], []).append(manifest["metadata"]["name"])
     return objects
 
@@ -153,7 +149,6 @@ def _clean(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _tables(record: Record) -> Iterator[Table]:
-    """Yield what happened to the payment, its ledger entries, and the money invariants."""
     heads = ("time (UTC)", "event", "amount", "")
     currency = record.payment["currency"]
     events = (_event(event, currency) for event in record.timeline)
@@ -179,7 +174,6 @@ def _entry(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _table(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    """Return a table; columns of figures are aligned to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for head in heads:
         figures = head in ("amount", "debit", "credit", "rows")
@@ -195,7 +189,7 @@ def _next(screen: Console, seconds: float) -> None:
         f"""
 All as it must be, in {seconds:.1f} s. Where to look next
   {files}/   every object, rule and dashboard that Kubernetes would get
-  {logs}/   what the service said meanwhile
+  {logs}/   the logs of the service
   make dev    the same platform in the foreground, for your own requests
   make preview STACK=staging    what the engine would do to a cluster
   docs/develop/architecture.md, service/api/routes.py    how it works""",

@@ -29,22 +29,18 @@ MAX_PORT: Final = 65_535
 SETTINGS_FILE: Final = "env"
 
 
+@console.command("dev", failed=(PlatformError, EmbeddedError, ProcessDiedError))
 def main(argv: list[str] | None = None) -> int:
-    """Run until told to stop; return the exit code."""
     parser = console.parser("scripts.platform.dev", __doc__)
     about = "keeps data, logs and secrets (%(default)s)"
     parser.add_argument("--folder", type=Path, default=DEV_FOLDER, help=about)
     options = parser.parse_args(argv)
-    try:
-        ports = Ports(
-            api=_port(os.environ, "PORT", DEFAULT_PORT),
-            ops=_ops_port(os.environ),
-            simulator=_port(os.environ, "SIMULATOR_PORT", DEFAULT_SIMULATOR_PORT),
-        )
-        return asyncio.run(_run(options.folder, ports))
-    except (PlatformError, EmbeddedError, ProcessDiedError) as error:
-        console.complain("dev", error)
-        return 1
+    ports = Ports(
+        api=_port(os.environ, "PORT", DEFAULT_PORT),
+        ops=_ops_port(os.environ),
+        simulator=_port(os.environ, "SIMULATOR_PORT", DEFAULT_SIMULATOR_PORT),
+    )
+    return asyncio.run(_run(options.folder, ports))
 
 
 async def _run(folder: Path, ports: Ports) -> int:
@@ -88,7 +84,6 @@ def _ops_port(environ: Mapping[str, str]) -> int:
 
 
 def _write_settings(running: Platform) -> None:
-    """Leave the addresses and secrets of this run where other programs can source them."""
     names = (
         *("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL"),
         *("SIMULATOR_URL", "SIMULATOR_API_KEY", "LIBRARY_TOKEN"),

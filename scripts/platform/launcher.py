@@ -34,22 +34,19 @@ MIGRATE_TIMEOUT_S: Final = 120.0  # beyond MIGRATION_WAIT_S, after which it says
 MIGRATION_WAIT: Final = {"MIGRATION_WAIT_S": "45"}
 """Whoever blocks a developer's own database is the developer, and watches."""
 
-MIGRATE_LOOK_S: Final = 1.0
 SHARED_SECRETS: Final = ("SIMULATOR_API_KEY", "SIMULATOR_WEBHOOK_SECRETS", "LIBRARY_TOKEN")
 """What the service and the simulator both know; made anew for each run."""
 
 DRAIN_MARGIN_S: Final = 5.0  # beyond the service's own SHUTDOWN_DRAIN_S
 DEFAULT_DRAIN_S: Final = 20.0
 
+# All requests of a load test or a benchmark come from one address.
 GENEROUS: Final = {"RATE_LIMIT_USER": "1000000", "RATE_LIMIT_ADDRESS": "10000000"}
-"""All requests of a load test or a benchmark come from one address."""
 
 Report = Callable[[str, float, str], None]
 """Called with a part's name, the seconds it took to be ready, and where it is."""
 
-
 Start = Callable[[str, Mapping[str, str], Path], Child]
-"""Starts a role of the service with these settings and this log."""
 
 
 class PlatformError(Exception):
@@ -83,31 +80,27 @@ class Platform:
     children: dict[str, Child] = field(default_factory=dict)
 
     def token(self, user: str, scopes: str = DEFAULT_SCOPES) -> str:
-        """Return a bearer token that the service accepts."""
         return make(self.environ["JWT_SECRET"], user, scopes, environ=self.environ)
 
     def client(self, user: str, scopes: str = DEFAULT_SCOPES) -> Client:
-        """Return a client that speaks for `user`; use it as an async context manager."""
         return Client(self.api_url, self.token(user, scopes))
 
     def simulator(self) -> Control:
-        """Return the simulator's fault control."""
         return Control(self.simulator_url, library_token=self.environ["LIBRARY_TOKEN"])
 
     async def first_death(self) -> ProcessDiedError:
-        """Wait until a part ends by itself; return the error that tells of it."""
-        watchers = {asyncio.create_task(c.exited()): c for c in self.children.values()}
-        try:
-            done, _ = await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for watcher in watchers:
-                watcher.cancel()
-        return watchers[done.pop()].died()
+        while True:
+            for child in self.children.values():
+                if child.returncode is not None:
+                    return child.died()
+            await asyncio.sleep(READY_POLL_S)
 
 
-def start_here(role: str, settings: Mapping[str, str], log: Path) -> Child:
-    """Start a role of the service as a process of this machine."""
-    return spawn(role, [sys.executable, "-m", "service", role], env=settings, log=log)
+def start_role(
+    role: str, settings: Mapping[str, str], log: Path, *, module: Sequence[str] = ("service",)
+) -> Child:
+    """Start a role of the service here, which listens by its settings; `module` runs it."""
+    return spawn(role, [sys.executable, "-m", *module, role], env=settings, log=log)
 
 
 @asynccontextmanager
@@ -119,7 +112,7 @@ async def platform(
     logs: Path | None = None,
     environ: Mapping[str, str] = os.environ,
     report: Report = lambda _part, _seconds, _where: None,
-    start: Start = start_here,
+    start: Start = start_role,
 ) -> AsyncIterator[Platform]:
     """Run the platform with its data below `folder`; `environ` may override settings.
 
@@ -149,28 +142,8 @@ async def platform(
 
 
 def start_simulator(url: str, environ: Mapping[str, str], log: Path) -> Child:
-    """Start a simulator that will listen at `url`."""
     command = [sys.executable, "-m", "simulator", "--port", _port_of(url)]
     return spawn("simulator", command, env=environ, log=log)
-
-
-def start_service(
-    role: str,
-    url: str,
-    environ: Mapping[str, str],
-    log: Path,
-    *,
-    ops_url: str = "",
-    module: Sequence[str] = ("service",),
-) -> Child:
-    """Start a role of the service that will listen at `url`; `module` runs it, with arguments.
-
-    `ops_url` is the API's operations port, a free one if it is left out; a worker's is its `url`,
-    as it has no other.
-    """
-    command = [sys.executable, "-m", *module, role]
-    ports = listens(role, url, ops_url or f"http://{LOOPBACK}:{free_port()}")
-    return spawn(role, command, env={**environ, **ports}, log=log)
 
 
 def listens(role: str, url: str, ops_url: str) -> dict[str, str]:
@@ -197,14 +170,12 @@ async def until_ready(child: Child, url: str) -> None:
 
 
 def stop_timeout_s(environ: Mapping[str, str]) -> float:
-    """Return how long a service process may take to stop: its drain and a margin."""
     return float(environ.get("SHUTDOWN_DRAIN_S") or DEFAULT_DRAIN_S) + DRAIN_MARGIN_S
 
 
 def _launch(
     stack: AsyncExitStack, running: Platform, part: str, url: str, report: Report, start: Start
 ) -> Callable[[], Awaitable[None]]:
-    """Start a part; what is returned waits until it is ready."""
     log = running.logs / f"{part}.log"
     log.unlink(missing_ok=True)
     started = time.monotonic()
@@ -256,24 +227,22 @@ def _logins(database: Postgres) -> dict[str, str]:
 
 
 async def _migrate(running: Platform, start: Start) -> str:
-    """Bring the schema up to date; return what was done in a few words."""
     log = running.logs / "migrate.log"
     log.unlink(missing_ok=True)
     child = start("migrate", running.environ, log)
-    exited = asyncio.ensure_future(child.exited())
+    reported = ""
     try:
         async with asyncio.timeout(MIGRATE_TIMEOUT_S):
-            told = ""
-            while not (await asyncio.wait({exited}, timeout=MIGRATE_LOOK_S))[0]:
-                if (waits := _waits(child)) != told:
-                    console.note(told := waits)
+            while child.returncode is None:
+                if (waits := _waits(child)) != reported:
+                    console.note(reported := waits)
+                await asyncio.sleep(READY_POLL_S)
     except TimeoutError as error:
         raise PlatformError(
             f"the migrations took more than {MIGRATE_TIMEOUT_S:g} s; the last lines of "
             f"{child.log}:\n{child.tail()}"
         ) from error
     finally:
-        exited.cancel()
         child.stop()
     if child.returncode != 0:
         raise child.died()
@@ -281,15 +250,14 @@ async def _migrate(running: Platform, start: Start) -> str:
 
 
 def _waits(migrate: Child) -> str:
-    """Return what it waits for, if that is the last that it has said."""
     try:
-        said = json.loads(migrate.tail(1))
+        message = json.loads(migrate.tail(1))
     except ValueError:  # nothing yet, or half a line
         return ""
-    if said["event"] != "migration_waits":
+    if message["event"] != "migration_waits":
         return ""
-    by = "; ".join(said["blocked_by"])
-    return f"schema: {said['migration']} waits, {said['waited_s']:g} s so far, for {by}"
+    by = "; ".join(message["blocked_by"])
+    return f"schema: {message['migration']} waits, {message['waited_s']:g} s so far, for {by}"
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
@@ -322,7 +290,6 @@ def _addresses(simulator_url: str, api_url: str, environ: Mapping[str, str]) -> 
 
 
 def _checked(ports: Ports) -> tuple[int, int, int, int]:
-    """Return the ports; raise PlatformError naming one that is in use."""
     named = (
         (ports.api, "PORT"),
         (ports.ops, "OPS_PORT"),
@@ -338,7 +305,6 @@ def _checked(ports: Ports) -> tuple[int, int, int, int]:
 
 
 def is_free(port: int) -> bool:
-    """Say whether nobody listens on a port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is not in use
         try:

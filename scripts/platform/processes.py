@@ -9,9 +9,9 @@ import asyncio
 import os
 import signal
 import subprocess
-import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,7 @@ kill -KILL "$1" 2>/dev/null
 [ -z "$3" ] || rm -rf "$3"
 """
 STOP_TIMEOUT_S: Final = 10.0  # a database's fast shutdown, or a server that has nothing in flight
+EXIT_POLL_S: Final = 0.05
 REAP_TIMEOUT_S: Final = 5.0  # after SIGKILL only the kernel's work is left
 
 
@@ -31,17 +32,13 @@ class ProcessDiedError(Exception):
     """A child ended by itself; the message has its last lines."""
 
 
+@dataclass
 class Child:
-    """One running child: its name, its log file, and the ways to stop it."""
-
-    def __init__(
-        self, name: str, process: "subprocess.Popen[bytes]", log: Path, stop_signal: signal.Signals
-    ) -> None:
-        self.name = name
-        self.log = log
-        self.stop_signal = stop_signal
-        self._process = process
-        self._lifeline: subprocess.Popen[bytes] | None = None
+    name: str
+    _process: "subprocess.Popen[bytes]"
+    log: Path
+    stop_signal: signal.Signals
+    _lifeline: "subprocess.Popen[bytes] | None" = None
 
     @property
     def pid(self) -> int:
@@ -53,7 +50,6 @@ class Child:
         return self._process.poll()
 
     def attach_lifeline(self, discard: Path | None) -> None:
-        """Stop the child when this process ends, and then remove the folder `discard`."""
         self._lifeline = subprocess.Popen(
             [
                 *("/bin/sh", "-c", LIFELINE, "lifeline"),
@@ -66,7 +62,6 @@ class Child:
         )
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if the child still runs."""
         self._process.send_signal(number)
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
@@ -79,41 +74,25 @@ class Child:
             return self.kill()
 
     def kill(self) -> int:
-        """End it at once, as a crash would, and return its exit code."""
         self._cut_lifeline()
         self._process.kill()
         return self._process.wait(REAP_TIMEOUT_S)
 
     def wait(self, timeout_s: float) -> int:
-        """Wait until it ends by itself; raise TimeoutError."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"{self.name} still runs after {timeout_s:g} s") from error
 
     async def exited(self) -> int:
-        """Wait, without a limit, until it ends; return its exit code."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[int] = loop.create_future()
-
-        def report(code: int) -> None:
-            if not done.done():
-                done.set_result(code)
-
-        def watch() -> None:
-            code = self._process.wait()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(report, code)
-
-        threading.Thread(target=watch, name=f"watch {self.name}", daemon=True).start()
-        return await done
+        while (code := self.returncode) is None:  # noqa: ASYNC110  a process sets no event
+            await asyncio.sleep(EXIT_POLL_S)
+        return code
 
     def tail(self, lines: int = 20) -> str:
-        """Return its last log lines."""
         return tail(self.log, lines)
 
     def died(self) -> ProcessDiedError:
-        """Return the error for a child that should still run."""
         ended = self.returncode
         return ProcessDiedError(
             f"{self.name} ended with exit code {ended}; its last lines ({self.log}):\n{self.tail()}"
@@ -163,7 +142,6 @@ def spawn(
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    """Return the last lines of a log file; empty when there is none."""
     try:
         with log.open(errors="replace") as file:
             return "".join(deque(file, maxlen=lines)).rstrip()

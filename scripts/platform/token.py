@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -53,21 +53,15 @@ def make(
 
 
 def ensure_secret(folder: Path) -> str:
-    """Return the secret of a development folder; make it, readable by its owner only."""
     path = folder / SECRET_FILE
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    secret = secrets.token_hex(MIN_HS256_KEY_BYTES)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
-    return secret
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(MIN_HS256_KEY_BYTES))
+    return path.read_text().strip()
 
 
 def find_secret(environ: Mapping[str, str], folder: Path) -> str:
-    """Return JWT_SECRET, or the secret that `make dev` made. Raises TokenError."""
     if secret := environ.get("JWT_SECRET", "").strip():
         return secret
     try:
@@ -83,20 +77,16 @@ def _default(setting: str) -> str:
     return str(next(f.default for f in msgspec.structs.fields(Settings) if f.name == setting))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print a token; return the exit code."""
+@console.command("token", failed=(TokenError,))
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.platform.token", __doc__)
     add = parser.add_argument
     add("--user", required=True, help="the user id, the token's `sub`")
     add("--scopes", default=DEFAULT_SCOPES, help="space-separated (%(default)s)")
     add("--ttl", type=int, default=DEFAULT_TTL_S, metavar="SECONDS", help="(%(default)s)")
     add("--folder", type=Path, default=DEV_FOLDER, help="of `make dev` (%(default)s)")
-    options = parser.parse_args(argv)
-    try:
-        secret = find_secret(os.environ, options.folder)
-    except TokenError as error:
-        print(f"token: {error}", file=sys.stderr)
-        return 1
+    options = parser.parse_args(arguments)
+    secret = find_secret(os.environ, options.folder)
     print(make(secret, options.user, options.scopes, ttl_s=options.ttl))
     return 0
 

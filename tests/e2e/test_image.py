@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from scripts.bootstrap.components import docker_answers
-from scripts.image import base
-from scripts.image.engines import Buildah, Docker
+from scripts.platform import containers
+from scripts.platform.containers import Buildah, Docker
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 600.0  # the first build makes the base image too
@@ -38,7 +38,7 @@ def test_a_container_of_the_image_takes_a_payment() -> None:
     assert "localhost/coinslot:test is built with" in done.stdout
 
 
-def test_a_slim_root_keeps_licences_and_loses_what_differs_between_builds(tmp_path: Path) -> None:
+def test_a_slim_root_keeps_licenses_and_loses_what_differs_between_builds(tmp_path: Path) -> None:
     kept = ["usr/share/doc/x/copyright", "usr/bin/python3", "etc/passwd"]
     gone = [
         "usr/share/doc/x/changelog.gz",
@@ -47,13 +47,13 @@ def test_a_slim_root_keeps_licences_and_loses_what_differs_between_builds(tmp_pa
         "usr/lib/python3/__pycache__/a.pyc",
         "etc/passwd-",
     ]
-    for name in [*kept, *gone, *base.BLANKED]:
+    for name in [*kept, *gone, *containers.BLANKED]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("content")
-    base.slim(tmp_path)
+    containers.slim(tmp_path)
     assert [name for name in kept if not (tmp_path / name).exists()] == []
     assert [name for name in gone if (tmp_path / name).exists()] == []
-    assert [(tmp_path / name).read_text() for name in base.BLANKED] == ["", "", ""]
+    assert [(tmp_path / name).read_text() for name in containers.BLANKED] == ["", "", ""]
 
 
 def test_both_engines_keep_a_container_from_privileges(tmp_path: Path) -> None:

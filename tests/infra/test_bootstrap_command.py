@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60.0
-# A compiler that tells when it runs (its pid, through a pipe) and ends when it is told to.
+# A compiler that writes its pid into a pipe when it runs, and ends when a gate opens.
 GO_THAT_WAITS = """#!/bin/sh
 [ "$1" = list ] && { echo example.invalid/widget; exit; }
 echo build >> "$CALLS"
@@ -48,7 +48,7 @@ class Clone:
     def run(self, *arguments: str) -> tuple[int, str]:
         process = self.start(*arguments)
         output, errors = process.communicate(timeout=TIMEOUT_S)
-        assert output == "" or "--help" in arguments, "stdout belongs to the verb"
+        assert output == "" or "--help" in arguments, "stdout belongs to the target"
         return process.returncode, errors
 
     def cached(self) -> list[Path]:
@@ -124,10 +124,10 @@ def compiler(clone: Clone, tmp_path: Path) -> Compiler:
 
 def test_without_a_python_it_says_which_one_to_install(clone: Clone) -> None:
     (clone.path / "python3").unlink()
-    code, said = clone.run()
+    code, message = clone.run()
     assert code == 1
-    assert said.count("\n") == 1
-    assert "no Python 3.11 or newer is on PATH: install one" in said
+    assert message.count("\n") == 1
+    assert "no Python 3.11 or newer is on PATH: install one" in message
 
 
 def test_a_python_that_is_too_old_is_passed_over(clone: Clone) -> None:
@@ -135,19 +135,19 @@ def test_a_python_that_is_too_old_is_passed_over(clone: Clone) -> None:
     (clone.path / "python3").write_text("#!/bin/sh\nexit 1\n")
     (clone.path / "python3").chmod(0o755)
     (clone.path / "python3.12").symlink_to(sys.executable)
-    code, said = clone.run("nothing")
+    code, message = clone.run("nothing")
     assert code == 2
-    assert "no such component: nothing" in said
+    assert "no such component: nothing" in message
 
 
 def test_without_pulumi_download_and_go_it_fails_with_one_clear_sentence(clone: Clone) -> None:
-    code, said = clone.run("pulumi")
+    code, message = clone.run("pulumi")
     assert code == 1
-    last = said.splitlines()[-1]
+    last = message.splitlines()[-1]
     assert last.startswith("bootstrap: pulumi is not on PATH and could not be got (official")
     assert "building with Go: there is no Go to build it" in last
     assert last.endswith("install Pulumi 3.259.0 or newer, or Go 1.25 or newer, and run again")
-    assert "Traceback" not in said
+    assert "Traceback" not in message
 
 
 def test_two_at_a_time_build_once(clone: Clone, compiler: Compiler) -> None:
@@ -181,10 +181,10 @@ def test_ctrl_c_ends_the_build_and_leaves_nothing_half_made(
     process = clone.start("stripe-mock")
     build = compiler.wait()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=TIMEOUT_S)
+    _, message = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
-    assert said.splitlines()[-1].startswith("bootstrap: interrupted; nothing half-made is left")
-    assert "Traceback" not in said
+    assert message.splitlines()[-1].startswith("bootstrap: interrupted; nothing half-made is left")
+    assert "Traceback" not in message
     assert clone.cached() == []
     with pytest.raises(ProcessLookupError):
         os.kill(build, 0)

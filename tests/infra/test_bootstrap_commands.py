@@ -25,9 +25,9 @@ def gone(pid: int) -> bool:
 
 
 def test_what_was_printed_is_returned_and_logged(commands: Commands, tmp_path: Path) -> None:
-    said = commands.run(("/bin/sh", "-c", "echo out; echo err >&2"), log="x.log", timeout=10)
-    assert said == "out\nerr\n"
-    assert (tmp_path / "logs" / "x.log").read_text() == said
+    message = commands.run(("/bin/sh", "-c", "echo out; echo err >&2"), log="x.log", timeout=10)
+    assert message == "out\nerr\n"
+    assert (tmp_path / "logs" / "x.log").read_text() == message
 
 
 def test_a_failure_has_the_last_lines_and_the_logs_path(commands: Commands) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bootstrap import catalogue, components
+from scripts.bootstrap import catalog, components
 from scripts.bootstrap.commands import BootstrapError, Commands
 from scripts.bootstrap.components import PROVIDER
 from scripts.bootstrap.console import Console
@@ -62,7 +62,7 @@ def installed(tmp_path: Path, version: str) -> None:
 
 
 def renders(place: Place) -> bool:
-    """Finish as bootstrap does; say whether the engine would find the stand-in."""
+    """Finish as bootstrap does; say whether the engine would find ours."""
     (place.root / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
     components.link_into_venv(place)
     return (place.root / ".venv" / "bin" / PROVIDER).is_symlink()
@@ -118,7 +118,7 @@ def test_without_a_download_it_is_built_with_go_into_the_plugin_cache(
 
 
 def test_build_and_sdk_have_one_version() -> None:
-    described = catalogue.load(ROOT)[PROVIDER].version
+    described = catalog.load(ROOT)[PROVIDER].version
     assert components.locked_version(ROOT, "pulumi-kubernetes") == described == VERSION
 
 

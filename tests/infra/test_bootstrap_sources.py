@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts.bootstrap import sources, tools
-from scripts.bootstrap.catalogue import Debian, Download, Go, Tool
+from scripts.bootstrap.catalog import Debian, Download, Go, Tool
 from scripts.bootstrap.commands import BootstrapError, Commands
 from scripts.bootstrap.console import Console
 from scripts.bootstrap.tools import Place
@@ -70,18 +70,18 @@ def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
 
 
 @pytest.fixture
-def said() -> io.StringIO:
+def message() -> io.StringIO:
     return io.StringIO()
 
 
 @pytest.fixture
-def place(tmp_path: Path, said: io.StringIO) -> Place:
+def place(tmp_path: Path, message: io.StringIO) -> Place:
     module = tmp_path / "clone" / "tools" / "widget"
     module.mkdir(parents=True)
     (module / "go.mod").write_text("module example.invalid/widget\n")
     (module / "go.sum").write_text("")
     cache = tmp_path / "cache"
-    return Place(tmp_path / "clone", cache, Console(said), Commands(cache / "logs"))
+    return Place(tmp_path / "clone", cache, Console(message), Commands(cache / "logs"))
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_tool_on_path_is_used_and_nothing_is_fetched(
 
 
 def test_a_tool_that_is_too_old_is_named_and_the_release_is_used(
-    publisher: Publisher, place: Place, path: Path, said: io.StringIO
+    publisher: Publisher, place: Place, path: Path, message: io.StringIO
 ) -> None:
     executable(path / "widget", "echo widget 1.9.12")
     publisher.publish({"widget/bin/widget": "new", "widget/README": "no"})
@@ -138,18 +138,18 @@ def test_a_tool_that_is_too_old_is_named_and_the_release_is_used(
     assert provided(place).read_text() == "new"
     assert provided(place).is_relative_to(place.cache)
     assert provided(place).stat().st_mode & stat.S_IXUSR
-    assert "2.0.0 is needed, it says 'widget 1.9.12'" in said.getvalue()
+    assert "2.0.0 is needed, it says 'widget 1.9.12'" in message.getvalue()
     assert [p.name for p in provided(place).parent.iterdir()] == ["widget"]
 
 
 def test_a_tool_without_its_companion_is_not_used(
-    publisher: Publisher, place: Place, path: Path, said: io.StringIO
+    publisher: Publisher, place: Place, path: Path, message: io.StringIO
 ) -> None:
     executable(path / "widget", "echo 3.0.0")
     publisher.publish({"widget/bin/widget": "whole"})
     tools.ensure(replace(widget(publisher), companions=("widget-host",)), place)
     assert provided(place).read_text() == "whole"
-    assert "comes without widget-host" in said.getvalue()
+    assert "comes without widget-host" in message.getvalue()
 
 
 def test_our_own_links_are_no_source(
@@ -165,13 +165,13 @@ def test_our_own_links_are_no_source(
 
 
 def test_a_wrong_checksum_is_refused_and_go_builds_instead(
-    publisher: Publisher, place: Place, path: Path, said: io.StringIO
+    publisher: Publisher, place: Place, path: Path, message: io.StringIO
 ) -> None:
     publisher.publish({"widget/bin/widget": "tampered"}, checksum="f" * 64)
     executable(path / "go", GO_THAT_BUILDS)
     tools.ensure(widget(publisher), place)
     assert provided(place).read_text() == "built\n"
-    assert "does not have its published checksum" in said.getvalue()
+    assert "does not have its published checksum" in message.getvalue()
 
 
 @pytest.mark.usefixtures("path")
@@ -198,12 +198,12 @@ def test_no_source_at_all_says_what_was_tried_and_what_to_install(
 
 
 def test_debian_is_asked_before_go_and_only_as_root(
-    publisher: Publisher, place: Place, path: Path, said: io.StringIO
+    publisher: Publisher, place: Place, path: Path, message: io.StringIO
 ) -> None:
     executable(path / "go", GO_THAT_BUILDS)
     tool = replace(widget(publisher), debian=Debian(packages=("widget",), binaries=("bin/widget",)))
     tools.ensure(tool, place)
-    lines = [line for line in said.getvalue().splitlines() if "not possible" in line]
+    lines = [line for line in message.getvalue().splitlines() if "not possible" in line]
     assert [line.split(": ")[2].split(" is not")[0] for line in lines] == [
         "official download",
         "Debian packages",
@@ -213,15 +213,15 @@ def test_debian_is_asked_before_go_and_only_as_root(
 
 
 def test_a_second_run_starts_nothing_and_says_nothing(
-    publisher: Publisher, place: Place, path: Path, said: io.StringIO, tmp_path: Path
+    publisher: Publisher, place: Place, path: Path, message: io.StringIO, tmp_path: Path
 ) -> None:
     calls = tmp_path / "calls"
     executable(path / "widget", f"echo called >> {calls}; echo 2.5.0")
     tools.ensure(widget(publisher), place)
-    before = said.getvalue()
+    before = message.getvalue()
     tools.ensure(widget(publisher), place)
     assert calls.read_text() == "called\n"
-    assert said.getvalue() == before
+    assert message.getvalue() == before
 
 
 def test_a_tool_that_appears_on_path_later_is_noticed(

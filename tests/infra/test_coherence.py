@@ -188,7 +188,7 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
     "placeholders outside of local": (
         "staging",
         {"secrets": {"source": "placeholder"}},
-        "coinslot:secrets.source is placeholder, and staging is no stack to play with; use",
+        "coinslot:secrets.source is placeholder, and staging is shared; use",
     ),
     "servers of its own outside of local": (
         "staging",
@@ -262,11 +262,11 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", TOGETHER)
 def test_what_does_not_fit_together_is_refused(case: str) -> None:
-    stack, changes, said = TOGETHER[case]
+    stack, changes, message = TOGETHER[case]
     found = refused(stack, **changes)
 
     assert found.startswith(f"Pulumi.{stack}.yaml has 1 problem:\n"), found
-    assert f"\n  {said}" in found
+    assert f"\n  {message}" in found
 
 
 BROKEN: dict[str, Any] = {
@@ -281,11 +281,11 @@ BROKEN: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", TOGETHER)
 def test_what_else_is_wrong_hides_nothing(case: str) -> None:
-    stack, changes, said = TOGETHER[case]
+    stack, changes, message = TOGETHER[case]
     found = refused(stack, **_merged(BROKEN, changes))
 
     for line in (
-        said,
+        message,
         "coinslot:zzz is not known",
         'coinslot:monitoring.scrapeInterval is "soon"',
         "coinslot:settings.rate_limit_usr is not known",
@@ -314,26 +314,26 @@ def test_seconds_that_do_not_add_up_are_refused(
     settings = {lower: much, upper: much * factor - 1}
     if upper.startswith("reconciliation_window"):
         settings = {lower: 80_000, upper: 80_000}
-    said = refused("staging", settings=settings)
+    message = refused("staging", settings=settings)
 
-    assert f"coinslot:settings: {lower.upper()} is {settings[lower]}, which" in said
-    assert f"is not below {upper.upper()}, {settings[upper]:g}: " in said
+    assert f"coinslot:settings: {lower.upper()} is {settings[lower]}, which" in message
+    assert f"is not below {upper.upper()}, {settings[upper]:g}: " in message
 
 
 def test_a_drain_that_is_shorter_than_a_request_is_refused() -> None:
-    said = refused("staging", settings={"shutdown_drain_s": 15})
+    message = refused("staging", settings={"shutdown_drain_s": 15})
 
-    assert "coinslot:settings.request_timeout_s is 15 s, which is not below" in said
+    assert "coinslot:settings.request_timeout_s is 15 s, which is not below" in message
 
 
 def test_a_secret_url_is_not_repeated() -> None:
-    said = refused(
+    message = refused(
         "local",
         secrets={"source": "stack"},
         secretValues={"DATABASE_URL": "postgresql://u:hunter2@db/x"},
     )
 
-    assert "hunter2" not in said
+    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize("stack", STACKS)

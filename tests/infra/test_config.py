@@ -145,7 +145,7 @@ def test_plain_text_secrets_are_refused_and_not_repeated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ("hunter2", "coinslot:secretValues is no mapping; expected names of secrets"),
         ('{"JWT_SECRET": "hunter2"', "coinslot:secretValues is no mapping"),
@@ -158,10 +158,10 @@ def test_plain_text_secrets_are_refused_and_not_repeated() -> None:
         ({"DATABASE_URL": "postgresql://u:hunter2@[::1/db"}, "secretValues.DATABASE_URL has no"),
     ],
 )
-def test_wrong_secrets_are_refused_and_not_repeated(values: Any, said: str) -> None:
+def test_wrong_secrets_are_refused_and_not_repeated(values: Any, message: str) -> None:
     found = problems("local", ("secretValues",), secrets={"source": "stack"}, secretValues=values)
 
-    assert any(said in line for line in found), found
+    assert any(message in line for line in found), found
     assert "hunter2" not in "".join(found)
 
 
@@ -172,7 +172,7 @@ def test_an_empty_secret_is_a_missing_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "change", "said"),
+    ("key", "change", "message"),
     [
         ("image", {"tag": "1.0-"}, 'image.tag is "1.0-"; expected a text, a tag of at most 63'),
         ("image", {"tag": "1.0\n"}, "a tag of at most 63 characters that can be a label too"),
@@ -201,11 +201,11 @@ def test_an_empty_secret_is_a_missing_one() -> None:
     ],
 )
 def test_what_a_cluster_would_refuse_is_refused_before(
-    key: str, change: dict[str, Any], said: str
+    key: str, change: dict[str, Any], message: str
 ) -> None:
     given = json.loads(raw_config("prod")[key]) | change
 
-    assert any(said in line for line in problems("prod", **{key: given}))
+    assert any(message in line for line in problems("prod", **{key: given}))
 
 
 def test_a_mapping_that_is_cut_short_is_named() -> None:
@@ -276,7 +276,7 @@ def test_bounds_that_cross_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"log_levle": "debug"}, "did you mean coinslot:settings.log_level?"),
         ({"log_level": "loud"}, "coinslot:settings: LOG_LEVEL is 'loud'"),
@@ -286,9 +286,9 @@ def test_bounds_that_cross_are_refused() -> None:
     ],
 )
 def test_service_settings_are_checked_by_the_service_itself(
-    settings: dict[str, Any], said: str
+    settings: dict[str, Any], message: str
 ) -> None:
-    assert any(said in line for line in problems("staging", settings=settings))
+    assert any(message in line for line in problems("staging", settings=settings))
 
 
 def test_every_plain_setting_has_a_value_and_no_secret_has() -> None:

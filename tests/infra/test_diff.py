@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.review import report
+from scripts import console
 from scripts.deploy import diff
 from tests.support.clones import Clone, clone
 
@@ -109,7 +110,7 @@ def test_a_side_that_does_not_render_is_named_with_the_reason(made: Clone) -> No
 
     done = made.run("scripts.deploy.diff", "staging")
 
-    assert done.code == diff.FAILED
+    assert done.code == console.FAILED
     assert "staging of working tree" in done.err
     assert "did you mean coinslot:database.maxConnections?" in done.err
     assert "Traceback" not in done.err
@@ -120,7 +121,7 @@ def test_for_a_base_that_renders_no_more_its_committed_manifests_stand_in(made: 
     program = "infra/__main__.py"
     made.edit(program, "import pulumi\n", "import pulumi\nimport gone_since_then\n")
     made.commit("Need a package that is gone")
-    made.git("switch", "--quiet", "--create", "mend")
+    made.git("switch", "--quiet", "--create", "fix")
     made.edit(program, "import gone_since_then\n", "")
     made.edit(STACK_FILE, "tag: 0.1.0", "tag: 0.2.0")
     made.commit("Do without it")
@@ -139,18 +140,22 @@ def test_a_stack_s_file_that_is_none_is_named(made: Clone) -> None:
 
     done = made.run("scripts.deploy.diff", "staging", "--base", "HEAD")
 
-    assert (done.code, "Traceback" in done.err) == (diff.FAILED, False), done.err
+    assert (done.code, "Traceback" in done.err) == (console.FAILED, False), done.err
     assert f"{STACK_FILE} of working tree" in done.err
     assert "can't be read: no YAML in line 2" in done.err
 
 
 def test_wrong_usage_is_told(made: Clone) -> None:
-    for arguments, code, said in (
-        (("staging", "--base", "nowhere"), diff.FAILED, "no such commit: nowhere"),
-        (("staging", "--markdown", "no/such/folder.md"), diff.USAGE, "there is no folder no/such"),
-        (("dev",), diff.USAGE, "invalid choice: 'dev'"),
-        (("staging", "--fail-on", "some"), diff.USAGE, "invalid choice: 'some'"),
+    for arguments, code, message in (
+        (("staging", "--base", "nowhere"), console.FAILED, "no such commit: nowhere"),
+        (
+            ("staging", "--markdown", "no/such/folder.md"),
+            console.USAGE,
+            "no folder no/such",
+        ),
+        (("dev",), console.USAGE, "invalid choice: 'dev'"),
+        (("staging", "--fail-on", "some"), console.USAGE, "invalid choice: 'some'"),
     ):
         done = made.run("scripts.deploy.diff", *arguments)
         assert (done.code, "Traceback" in done.err) == (code, False)
-        assert said in done.err
+        assert message in done.err

@@ -1,7 +1,7 @@
 """The real engine: lives of stacks, in a state and a folder that are thrown away.
 
 Each step of the engine takes seconds, so one test walks through them all. The stack `prod` is here
-as anybody would run it, `local` with a hand at work, and `staging` in test_operations.py.
+as anybody would run it, `local` with a manual change, and `staging` in test_operations.py.
 """
 
 import json
@@ -51,7 +51,7 @@ def test_a_stack_lives_and_ends(engine: Engine, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(ENGINE_TIMEOUT_S)
-def test_secrets_stay_out_and_a_hand_at_work_is_seen(engine: Engine, tmp_path: Path) -> None:
+def test_secrets_stay_out_and_a_manual_change_is_seen(engine: Engine, tmp_path: Path) -> None:
     # A relative folder, as the committed stacks have it, starts from the program's folder.
     relative = os.path.relpath(tmp_path / "out", ROOT / "infra")
     environ = {**os.environ, RENDER_DIR_VARIABLE: relative}
@@ -78,7 +78,7 @@ def test_wrong_settings_end_in_one_clear_message(engine: Engine, tmp_path: Path)
     with pytest.raises(EngineFailedError, match="preview of prod failed"):
         replace(engine, config_file=wrong, throw_away=True).run("preview", "prod")
 
-    said = (tmp_path / "log").read_text()
-    assert "did you mean coinslot:database.maxConnections?" in said
-    assert "coinslot:database.maxConnections is missing; expected a whole number" in said
-    assert "Traceback" not in said
+    message = (tmp_path / "log").read_text()
+    assert "did you mean coinslot:database.maxConnections?" in message
+    assert "coinslot:database.maxConnections is missing; expected a whole number" in message
+    assert "Traceback" not in message

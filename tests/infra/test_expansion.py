@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import migrations
-from scripts.migrations import FIRST_JUDGED, FOLDER, check, judged, main
+from scripts import console, migrations
+from scripts.migrations import FIRST_CHECKED, FOLDER, check, checked, main
 
 TAKES_AWAY = {
     "a dropped column": "ALTER TABLE payments DROP COLUMN failure_code;",
@@ -121,12 +121,12 @@ def test_sql_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_the_committed_migrations_expand(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0, capsys.readouterr().out
-    assert all(int(path.stem[:4]) >= FIRST_JUDGED for path in judged(FOLDER))
+    assert all(int(path.stem[:4]) >= FIRST_CHECKED for path in checked(FOLDER))
 
 
-def test_the_first_judged_migration_is_never_moved_past_one_that_is_there() -> None:
-    """Whoever moves the number would wave through what is to be judged."""
-    assert FIRST_JUDGED == 17
+def test_the_first_checked_migration_is_never_moved_past_one_that_is_there() -> None:
+    """Whoever moves the number would wave through what is to be checked."""
+    assert FIRST_CHECKED == 17
 
 
 def test_the_command_says_where_and_what_to_do(
@@ -139,4 +139,4 @@ def test_the_command_says_where_and_what_to_do(
     assert (refused["file"], refused["line"]) == ("0099_try.sql", 3)
     assert main([str(path)]) == migrations.REFUSED
     assert "0099_try.sql:3: ban-drop-column: " in capsys.readouterr().out
-    assert main([str(tmp_path / "none.sql")]) == migrations.USAGE
+    assert main([str(tmp_path / "none.sql")]) == console.USAGE

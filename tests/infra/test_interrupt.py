@@ -29,10 +29,11 @@ while signal.sigtimedwait({{signal.SIGINT}}, {wait_s} if heard < {patience} else
     print("heard", heard, flush=True)
 sys.exit(1)
 """
-VERB = """\
+TARGET = """\
 import sys, pathlib
+from scripts import programs
 from scripts.deploy import engine
-engine.BINARIES = pathlib.Path(sys.argv[1])
+programs.BINARIES = pathlib.Path(sys.argv[1])
 try:
     engine.Engine().run("up", "local")
 except KeyboardInterrupt:
@@ -42,12 +43,12 @@ except KeyboardInterrupt:
 
 @contextmanager
 def running(folder: Path, patience: int) -> Iterator["subprocess.Popen[str]"]:
-    """Run a verb as a terminal does, over an engine that ends after `patience` interrupts."""
+    """Run a target as a terminal does, over an engine that ends after `patience` interrupts."""
     command = folder / "pulumi"
     command.write_text(ENGINE.format(python=sys.executable, wait_s=WAIT_S, patience=patience))
     command.chmod(0o755)
     process = subprocess.Popen(
-        [sys.executable, "-c", VERB, folder],
+        [sys.executable, "-c", TARGET, folder],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -47,10 +47,10 @@ EXPANDING = [
 ]
 
 
-@pytest.mark.parametrize(("sql", "said"), CONTRACTING)
-def test_a_contraction_is_named_with_its_statement(sql: str, said: str) -> None:
+@pytest.mark.parametrize(("sql", "message"), CONTRACTING)
+def test_a_contraction_is_named_with_its_statement(sql: str, message: str) -> None:
     (found,) = contractions(f"SELECT 1;\n{sql};\n")
-    assert said in found.text
+    assert message in found.text
     assert sql in found.text
     assert (found.first, found.last, found.excuse) == (2, 2, "")
 
@@ -62,7 +62,7 @@ def test_an_expansion_is_nothing_to_speak_of(sql: str) -> None:
 
 def test_a_block_cannot_be_looked_into() -> None:
     (found,) = contractions("DO $$ BEGIN EXECUTE 'DROP TABLE a'; END $$;")
-    assert "can't be judged" in found.text
+    assert "can't be checked" in found.text
 
 
 def test_an_apostrophe_or_a_semicolon_in_a_comment_hides_nothing() -> None:
@@ -84,15 +84,15 @@ def test_a_reason_holds_for_one_statement_only() -> None:
     assert [each.excuse for each in contractions("-- expands:\nDROP TABLE a;")] == [""]
 
 
-@pytest.mark.parametrize(("sql", "said"), CONTRACTING)
-def test_who_judges_a_migration_and_who_judges_a_rollback_are_one(sql: str, said: str) -> None:
+@pytest.mark.parametrize(("sql", "message"), CONTRACTING)
+def test_who_judges_a_migration_and_who_judges_a_rollback_are_one(sql: str, message: str) -> None:
     sql = f"-- transactional: false\nSELECT 1;\n{sql};\n"
-    assert any(said in each for each in migrations.contractions("0099_x", sql))
-    assert "contract" in {finding.kind for finding in migrations.judge("0099_x.sql", sql)}
+    assert any(message in each for each in migrations.contractions("0099_x", sql))
+    assert "contract" in {finding.kind for finding in migrations.check_text("0099_x.sql", sql)}
 
     excused = sql.replace("SELECT 1;\n", "SELECT 1;\n-- expands: never written\n")
     assert migrations.contractions("0099_x", excused) == []
-    assert "contract" not in {each.kind for each in migrations.judge("0099_x.sql", excused)}
+    assert "contract" not in {each.kind for each in migrations.check_text("0099_x.sql", excused)}
 
 
 def test_what_only_squawk_minds_stands_against_a_rollback_too() -> None:

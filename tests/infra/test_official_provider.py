@@ -1,4 +1,4 @@
-"""The stand-in that renders beside the official provider: same files, same states."""
+"""The provider that renders beside the official provider: same files, same states."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.render_provider.state import FIELD_MANAGER_KEY
+from infra.render_provider.objects import FIELD_MANAGER_KEY
 from scripts.deploy.engine import Engine
 from scripts.render import files_below
 from tests.infra import awkward_objects

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.deploy import stack
+from scripts import console
 from scripts.render import files_below
 from tests.support.clones import Clone, Done, clone
 
@@ -70,18 +70,18 @@ def what_the_schema_forbids_is_refused(made: Clone) -> None:
     bring(made, "1.2.0", "9003_less", CONTRACT)
     run(made, "up")
     third = manifests(made)
-    refused = run(made, "rollback", "--to", "2", code=stack.FAILED)
+    refused = run(made, "rollback", "--to", "2", code=console.FAILED)
     assert "9003_less: drops a column: ALTER TABLE orders DROP COLUMN note" in refused.err
     assert "go forward instead" in refused.err
-    dirty = run(made, "rollback", "--to", "4", code=stack.FAILED)
+    dirty = run(made, "rollback", "--to", "4", code=console.FAILED)
     assert "made from uncommitted changes" in dirty.err
     assert manifests(made) == third
 
 
 @pytest.mark.timeout(TIMEOUT_S)
 def test_a_stack_is_released_drifts_is_repaired_and_goes_back(made: Clone) -> None:
-    """Each run of the engine takes seconds, so one story walks through them all."""
-    assert "there is no stack staging yet" in run(made, "drift", code=stack.FAILED).err
+    """Each run of the engine takes seconds, so one scenario walks through them all."""
+    assert "there is no stack staging yet" in run(made, "drift", code=console.FAILED).err
     first = release(made, "1.0.0", "9001_note", EXPAND)
     assert json.loads(run(made, "drift", "--json").out)["drift"] == []
     assert len(listed(made)) == 1

@@ -10,8 +10,9 @@ import yaml
 
 from infra import parity
 from infra.parity import EXPECTED, Expected
+from scripts import console
 from scripts import parity as command
-from scripts.parity import side
+from scripts.parity import read
 from tests.infra.program import ROOT
 
 
@@ -32,10 +33,10 @@ def edit(path: Path, change: Any) -> None:
 
 def test_every_committed_difference_has_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([]) == 0
-    said = capsys.readouterr().out
+    message = capsys.readouterr().out
 
-    assert " differences, 0 without a reason" in said
-    assert "settings settings.providers: simulator → stripe" in said
+    assert " differences, 0 without a reason" in message
+    assert "settings settings.providers: simulator → stripe" in message
 
 
 def test_a_setting_that_differs_by_accident_fails(
@@ -47,9 +48,9 @@ def test_a_setting_that_differs_by_accident_fails(
     )
 
     assert command.main(["--root", str(clone)]) == command.DIFFERENT
-    said = capsys.readouterr().out
-    assert "1 without a reason" in said
-    assert "settings settings.request_timeout_s: 14 → 15" in said
+    message = capsys.readouterr().out
+    assert "1 without a reason" in message
+    assert "settings settings.request_timeout_s: 14 → 15" in message
 
 
 def test_encrypted_secrets_are_compared_without_a_key(clone: Path) -> None:
@@ -62,14 +63,14 @@ def test_encrypted_secrets_are_compared_without_a_key(clone: Path) -> None:
             ),
         )
 
-    assert side(clone, "prod")[0].secret_values.keys() == {"JWT_SECRET"}
+    assert read(clone, "prod")[0].secret_values.keys() == {"JWT_SECRET"}
     assert command.main(["--root", str(clone)]) == 0
 
 
 def test_a_file_that_is_none_is_named(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (clone / "Pulumi.prod.yaml").write_text("config: [")
 
-    assert command.main(["--root", str(clone)]) == command.USAGE
+    assert command.main(["--root", str(clone)]) == console.USAGE
     assert "Pulumi.prod.yaml of the working tree can't be read" in capsys.readouterr().err
 
 
@@ -122,12 +123,12 @@ def test_a_stack_that_is_wrong_is_wrong_usage(
 ) -> None:
     edit(clone / "Pulumi.prod.yaml", lambda d: d["config"].pop("coinslot:image"))
 
-    assert command.main(["--root", str(clone)]) == command.USAGE
+    assert command.main(["--root", str(clone)]) == console.USAGE
     assert "coinslot:image is missing" in capsys.readouterr().err
 
 
 def test_the_stacks_names_are_no_difference() -> None:
-    found, _ = parity.compare(side(ROOT, "staging"), side(ROOT, "prod"), ())
+    found, _ = parity.compare(read(ROOT, "staging"), read(ROOT, "prod"), ())
 
     assert found
     assert not [one for one in found if "metadata.namespace" in one.path]

@@ -26,13 +26,13 @@ def test_every_stack_keeps_every_rule(stack: str) -> None:
 
 @pytest.mark.parametrize("case", EXAMPLES)
 def test_a_broken_example_is_caught(case: str) -> None:
-    damage, said = EXAMPLES[case]
+    damage, message = EXAMPLES[case]
     stack = copied("staging")
     damage(stack)
 
     found = [str(violation) for violation in policy.violations(stack)]
     shown = (*found, *map(unhashed, found))
-    assert any(problem.startswith(said) for problem in shown), found
+    assert any(problem.startswith(message) for problem in shown), found
 
 
 def test_a_declared_name_server_on_the_node_is_let_pass() -> None:
@@ -46,8 +46,8 @@ def test_prod_is_held_to_more() -> None:
     pod(stack).pop("priorityClassName")
     found = policy.review(stack, waivers=())
 
-    said = {str(violation) for violation in found}
-    assert "priority-in-prod: Deployment coinslot-api has no priority class" in said
+    message = {str(violation) for violation in found}
+    assert "priority-in-prod: Deployment coinslot-api has no priority class" in message
     assert any(v.rule == "image-pinned-in-prod" for v in found)  # until there is a digest to name
     container(stack).update(image=f"ghcr.io/a/b:1@sha256:{'0' * 64}")
     owners = {
@@ -58,7 +58,7 @@ def test_prod_is_held_to_more() -> None:
 
 
 def test_every_rule_has_a_broken_example_and_a_reason() -> None:
-    proved = {said.partition(":")[0] for _, said in EXAMPLES.values()}
+    proved = {message.partition(":")[0] for _, message in EXAMPLES.values()}
 
     assert proved | {"priority-in-prod", "image-pinned-in-prod"} == {r.id for r in policy.RULES}
     for rule in policy.RULES:
@@ -90,9 +90,9 @@ def test_a_file_that_would_hide_objects_is_named(tmp_path: Path, text: str) -> N
 def test_objects_of_a_shape_that_a_rule_does_not_know_are_a_finding() -> None:
     stack = copied("staging")
     container(stack)["resources"]["limits"].update(memory="much")
-    (said,) = [str(found) for found in policy.violations(stack)]
-    assert said.startswith(
-        "requests-within-limits: Stack staging can't be judged by this rule: ValueError: 'much'"
+    (message,) = [str(found) for found in policy.violations(stack)]
+    assert message.startswith(
+        "requests-within-limits: Stack staging can't be checked by this rule: ValueError: 'much'"
     )
 
 
@@ -131,7 +131,7 @@ def test_a_waiver_ends() -> None:
 
     assert said_with(stack, waiver(expires=date(2026, 5, 31))) == [
         "waivers-hold: The waiver of more-than-one-pod for Deployment coinslot-w* expired on "
-        "2026-05-31: mend what it covers (a try)"
+        "2026-05-31: fix what it covers (a try)"
     ]
 
 

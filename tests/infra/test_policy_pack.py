@@ -13,7 +13,7 @@ from pulumi_policy import PolicyResource
 from pulumi_policy.proxy import unknown_checking_proxy
 
 from infra.policy.pulumi_pack import stack_of
-from scripts.deploy import stack
+from scripts import console
 from tests.support.clones import clone
 
 ENGINE_TIMEOUT_S = 240  # a preview of some seconds, on a busy machine
@@ -35,7 +35,7 @@ def test_what_breaks_a_mandatory_rule_is_not_applied(tmp_path: Path) -> None:
 
     done = made.run("scripts.deploy.stack", "up", "staging")
 
-    assert done.code == stack.FAILED
+    assert done.code == console.FAILED
     assert "more-than-one-pod" in done.err
     assert "Deployment coinslot-worker runs with 1 pod. One pod is an outage" in done.err
     assert "preview of staging failed" in done.err

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from infra.config import STACKS
-from scripts import render
-from scripts.deploy import engine, revisions, stack
-from scripts.deploy.engine import Engine, EngineMissingError, Outcome
+from scripts import console, programs, render
+from scripts.deploy import revisions, stack
+from scripts.deploy.engine import Engine, Outcome
+from scripts.programs import ProgramError
 from tests.infra.program import ROOT
 from tests.support.clones import home_with_logs
 
@@ -45,7 +46,7 @@ def test_a_difference_is_shown_with_its_file() -> None:
 def test_stale_files_are_exit_code_1(
     diff: list[str], code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert render.report(diff, 3) == code
+    assert render.report(diff, 3, "make render") == code
     captured = capsys.readouterr()
     assert ("fresh" in captured.out) is (code == 0)
     assert ("run `make render`" in captured.err) is (code == 1)
@@ -66,16 +67,16 @@ def test_the_last_word_names_what_happened() -> None:
 def test_a_missing_engine_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engine, "BINARIES", tmp_path)
+    monkeypatch.setattr(programs, "BINARIES", tmp_path)
 
-    with pytest.raises(EngineMissingError, match="run tools/bootstrap pulumi"):
+    with pytest.raises(ProgramError, match="run tools/bootstrap pulumi"):
         Engine().run("preview", "local")
-    assert stack.main(["preview", "local"]) == stack.USAGE
+    assert stack.main(["preview", "local"]) == console.USAGE
     assert "run tools/bootstrap pulumi" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("destroy", "prod"), "destroying prod needs --yes-destroy-prod"),
         (("preview", "dev"), "invalid choice: 'dev'"),
@@ -83,7 +84,7 @@ def test_a_missing_engine_says_how_to_get_it(
         ((), "required: operation, stack"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], message: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.deploy.stack", *arguments],
         cwd=ROOT,
@@ -93,8 +94,8 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], said: str) -> No
         check=False,
     )
 
-    assert done.returncode == stack.USAGE
-    assert said in done.stderr
+    assert done.returncode == console.USAGE
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize("name", STACKS)

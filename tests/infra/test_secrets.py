@@ -82,7 +82,7 @@ def ran(made: Clone, *arguments: str, code: int = 0) -> str:
     return done.out + done.err
 
 
-def said(made: Clone) -> Iterator[tuple[str, str]]:
+def every_text(made: Clone) -> Iterator[tuple[str, str]]:
     """Yield (what was run, what it said) for everything that a person or CI runs."""
     yield "up", ran(made, "up")
     keep(made, {"JWT_SECRET": f"{PLANTED}-is-another-one-of-32-characters"})
@@ -110,7 +110,7 @@ def test_planted_secrets_come_out_nowhere(made: Clone, tmp_path: Path) -> None:
     shown = pulumi(made, "config", "--stack", STACK, "--show-secrets", "--json").out
     assert leaks(shown.encode()), "the values are there, and this search would find them"
 
-    found = {what: leaks(text.encode()) for what, text in said(made)}
+    found = {what: leaks(text.encode()) for what, text in every_text(made)}
     assert {what: hits for what, hits in found.items() if hits} == {}
     assert len(found) == 10
 
@@ -134,7 +134,7 @@ def test_without_the_secrets_a_preview_works_and_an_up_on_a_cluster_refuses(made
     assert command in ran(made, "preview")
 
     made.edit(f"Pulumi.{STACK}.yaml", "coinslot:target: render", "coinslot:target: cluster")
-    # The verb previews first, and would need a cluster for that.
+    # The target previews first, and would need a cluster for that.
     refused = pulumi(made, "up", "--yes", "--skip-preview", "--stack", STACK, code=1)
     assert f"Pulumi.{STACK}.yaml lacks 4 secrets that its pods can't start without" in refused.out
     for name in ("DATABASE_URL", "JWT_SECRET", "SIMULATOR_API_KEY", "LIBRARY_TOKEN"):

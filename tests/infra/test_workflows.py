@@ -81,20 +81,20 @@ def test_actionlint_has_nothing_to_say() -> None:
 
 
 def test_zizmor_has_nothing_to_say() -> None:
-    code, said = check(ZIZMOR, "--offline", "--no-progress", ROOT / ".github")
-    assert code == 0, said
+    code, message = check(ZIZMOR, "--offline", "--no-progress", ROOT / ".github")
+    assert code == 0, message
 
 
 def test_both_tools_see_a_bad_workflow(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yml"
     bad.write_text(BROKEN)
-    code, said = check(ACTIONLINT, "-shellcheck=", "-pyflakes=", bad)
+    code, message = check(ACTIONLINT, "-shellcheck=", "-pyflakes=", bad)
     assert code == 1
-    assert '"github.event.pull_request.title" is potentially untrusted' in said
-    code, said = check(ZIZMOR, "--offline", "--no-progress", bad)
+    assert '"github.event.pull_request.title" is potentially untrusted' in message
+    code, message = check(ZIZMOR, "--offline", "--no-progress", bad)
     assert code != 0
     for finding in ("template-injection", "dangerous-triggers", "unpinned-uses"):
-        assert finding in said
+        assert finding in message
 
 
 @pytest.mark.parametrize(("job", "command"), list(commands()))

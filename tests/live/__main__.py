@@ -40,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report = asyncio.run(_run(options.folder, screen))
     except (*FAILURES, FaultError) as error:
-        console.complain("live", error)
+        console.error("live", error)
         return NOT_RUN
     except KeyboardInterrupt:
-        console.complain("live", "stopped; nothing runs any more")
+        console.error("live", "stopped; nothing runs any more")
         return STOPPED
     document = json.dumps(answer(report), ensure_ascii=False, indent=2)
     (options.folder / "report.json").write_text(f"{document}\n", encoding="utf-8")
@@ -65,7 +65,7 @@ def show(report: Report, screen: Console) -> None:
         table.add_column(title, overflow="fold")
     for row in report.alerts:
         style = "red" if row.problem else "" if row.fired_after_s is not None else "dim"
-        table.add_row(row.alert, row.fault, row.said, style=style)
+        table.add_row(row.alert, row.fault, row.summary, style=style)
     screen.print(table)
     fired = sum(row.fired_after_s is not None and not row.problem for row in report.alerts)
     screen.print(

@@ -55,7 +55,7 @@ UNDELIVERED_GRANTS: Final = """
 FREEZE: Final = """
     CREATE FUNCTION stay_as_you_are() RETURNS trigger LANGUAGE plpgsql AS
         'BEGIN RETURN NULL; END'"""
-"""A row with such a trigger is changed by nobody, and nobody is told."""
+"""A row with such a trigger is changed by nobody, without an error."""
 CAN_FREEZE: Final = "SELECT oid FROM pg_proc WHERE proname = 'stay_as_you_are'"
 
 FROZEN_EVENT: Final = """

@@ -29,7 +29,7 @@ MIB: Final = 1 << 20
 
 @dataclass
 class Container:
-    """What is told of one pod's only container; `pid` is None while it does not run."""
+    """What a kubelet reports of one pod's only container; `pid` is None while it does not run."""
 
     pod: str
     name: str

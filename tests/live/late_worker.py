@@ -17,7 +17,7 @@ BACK_S: Final = 1_200.0
 
 
 def main() -> int:
-    """Run until told to stop, with the settings of any worker, and by the machine's clock."""
+    """Run until SIGTERM, with the settings of any worker, and by the machine's clock."""
     shift(-BACK_S)
     settings = load(os.environ, "worker")
     logs.configure(settings.log_level)

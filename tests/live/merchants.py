@@ -1,4 +1,4 @@
-"""A merchants' server: it takes webhooks under several addresses, and answers as it is told."""
+"""A merchants' server: it takes webhooks under several addresses, and answers as a test sets it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -25,7 +25,7 @@ PATIENCE_S: Final = 90.0
 
 LOOK_S: Final = 0.25
 
-Tell = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Row:
     problem: str = ""
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The outcome in a few words."""
         if self.problem:
             return self.problem
@@ -68,7 +68,7 @@ class Report:
 
 
 async def prove(
-    live: Live, tell: Tell = lambda _: None, phases: Sequence[Phase] = PHASES
+    live: Live, print_line: PrintLine = lambda _: None, phases: Sequence[Phase] = PHASES
 ) -> Report:
     """Cause every fault, a phase at a time, and report what fired and what had data."""
     report, began = Report(), time.monotonic()
@@ -77,15 +77,15 @@ async def prove(
     try:
         await asyncio.sleep(WARM_UP_S)
         report.fired_when_well = sorted(watch.fired)
-        tell(f"{WARM_UP_S:g} s of a healthy service: {len(watch.fired)} alerts fired")
+        print_line(f"{WARM_UP_S:g} s of a healthy service: {len(watch.fired)} alerts fired")
         for phase in phases:
             async with AsyncExitStack() as undoing:
                 undoing.push_async_callback(live.control.clear_faults)
-                await _run_phase(phase, FaultContext(live, undoing), watch, tell)
+                await _run_phase(phase, FaultContext(live, undoing), watch, print_line)
                 if phase is phases[0]:
                     await _look_at_panels(live, report)
                     empty = len(report.empty_panels)
-                    tell(f"{report.panels} queries of panels, {empty} without data")
+                    print_line(f"{report.panels} queries of panels, {empty} without data")
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -107,7 +107,7 @@ class Watch:
         self._now: set[str] = set()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Poll until canceled."""
         while True:
             with suppress(aiohttp.ClientError, TimeoutError):  # a busy Prometheus; look again
                 await self.look()
@@ -126,23 +126,25 @@ class Watch:
             if name not in self._now:
                 self.fired.pop(name, None)
 
-    async def until(self, alerts: set[str], tell: Tell) -> None:
+    async def until(self, alerts: set[str], print_line: PrintLine) -> None:
         """Wait until all have fired, or patience ends."""
         deadline = time.monotonic() + PATIENCE_S
-        told: set[str] = set()
-        while told != alerts and time.monotonic() < deadline:
-            for name in sorted((alerts & self.fired.keys()) - told):
-                told.add(name)
-                tell(f"  {name} fires")
+        reported: set[str] = set()
+        while reported != alerts and time.monotonic() < deadline:
+            for name in sorted((alerts & self.fired.keys()) - reported):
+                reported.add(name)
+                print_line(f"  {name} fires")
             await asyncio.sleep(LOOK_S)
-        for name in sorted(alerts - told):
-            tell(f"  {name} did not fire within {PATIENCE_S:g} s")
+        for name in sorted(alerts - reported):
+            print_line(f"  {name} did not fire within {PATIENCE_S:g} s")
 
 
-async def _run_phase(phase: Phase, context: FaultContext, watch: Watch, tell: Tell) -> None:
-    tell(f"{phase.name}: {len(phase.faults)} faults")
+async def _run_phase(
+    phase: Phase, context: FaultContext, watch: Watch, print_line: PrintLine
+) -> None:
+    print_line(f"{phase.name}: {len(phase.faults)} faults")
     await asyncio.gather(*(_cause(fault, context, watch) for fault in phase.faults))
-    await watch.until({alert.name for fault in phase.faults for alert in fault.fires}, tell)
+    await watch.until({alert.name for fault in phase.faults for alert in fault.fires}, print_line)
 
 
 async def _cause(fault: Fault, context: FaultContext, watch: Watch) -> None:

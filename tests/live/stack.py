@@ -2,7 +2,7 @@
 
 Real are PostgreSQL, Valkey, the simulator, the API, the worker and Prometheus, which scrapes them
 with the labels that a ServiceMonitor gives, and evaluates the service's own rules in a scaled time.
-What a kubelet would tell is simulated (tests/live/kubelet.py).
+What a kubelet would report is simulated (tests/live/kubelet.py).
 """
 
 import asyncio
@@ -19,7 +19,14 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  a class,
 
 from alerts.model import SERVICE_LABEL
 from scripts.platform.embedded import LOOPBACK, EmbeddedError, free_port
-from scripts.platform.launcher import Platform, PlatformError, Report, platform, start_service
+from scripts.platform.launcher import (
+    Platform,
+    PlatformError,
+    Report,
+    listens,
+    platform,
+    start_role,
+)
 from scripts.platform.processes import Child, ProcessDiedError
 from simulator.client import Control, ControlError
 from tests.live.kubelet import NAMESPACE, Container, Kubelet, kubelet
@@ -120,13 +127,12 @@ class Live:
     def spawn(self, name: str, role: str, environ: Mapping[str, str] | None = None) -> Pod:
         """Start another pod of a role, not waiting for it; `environ` overrides settings."""
         url, ops_url = (f"http://{LOOPBACK}:{free_port()}" for _ in range(2))
-        settings = {**self.platform.environ, **(environ or {})}
-        log = self.platform.logs / f"{name}.log"
-        child = start_service(role, url, settings, log, ops_url=ops_url)
+        settings = {**self.platform.environ, **(environ or {}), **listens(role, url, ops_url)}
+        child = start_role(role, settings, self.platform.logs / f"{name}.log")
         return self.adopt(name, role, url, child, ops_url=ops_url if role == "api" else "")
 
     def discover(self, pods: Sequence[Pod] | None = None) -> None:
-        """Tell Prometheus of all pods, or of these only."""
+        """Let Prometheus scrape all pods, or of these only."""
         found = self.pods.values() if pods is None else pods
         self.discovery.publish([pod.target for pod in found])
 
@@ -142,8 +148,9 @@ class Live:
 
     def respawn(self, pod: Pod, environ: Mapping[str, str] | None = None) -> None:
         """Start the process of a pod again, as the kubelet does with one that has ended."""
-        settings = {**self.platform.environ, **(environ or {})}
-        pod.child = start_service(pod.role, pod.url, settings, pod.child.log, ops_url=pod.ops_url)
+        where = listens(pod.role, pod.url, pod.ops_url)
+        settings = {**self.platform.environ, **(environ or {}), **where}
+        pod.child = start_role(pod.role, settings, pod.child.log)
         pod.container.restarts += 1
 
     async def seen(self, expression: str) -> None:

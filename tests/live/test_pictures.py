@@ -9,7 +9,6 @@ from PIL import Image
 
 from scripts.platform.embedded import LOOPBACK, free_port
 from tests.live import pictures
-from tests.live.drawing import text
 from tests.support.prometheus import Target, prometheus, until_answered
 
 ROLLOUT = "coinslot-rollout"
@@ -30,7 +29,7 @@ async def test_the_command_draws_what_a_given_prometheus_knows(tmp_path: Path) -
         assert len(picture.getcolors(1 << 20) or []) > 10
 
 
-async def test_an_expression_that_prometheus_refuses_is_told_with_its_panel(
+async def test_an_expression_that_prometheus_refuses_is_reported_with_its_panel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = pictures.shipped()[ROLLOUT].replace("count(", "count((", 1)
@@ -44,14 +43,16 @@ async def test_an_expression_that_prometheus_refuses_is_told_with_its_panel(
     assert "parse error" in error
 
 
-def test_pictures_that_are_older_than_their_dashboards_are_told() -> None:
+def test_pictures_that_are_older_than_their_dashboards_are_reported() -> None:
     """A warning: new pictures take minutes, and a fixed expression shall not wait for them."""
     assert {path.stem for path in pictures.PICTURES.glob("*.png")} == pictures.shipped().keys()
-    for words in pictures.stale(pictures.shipped(), pictures.PICTURES):
-        warnings.warn(words, stacklevel=1)
+    for text in pictures.stale(pictures.shipped(), pictures.PICTURES):
+        warnings.warn(text, stacklevel=1)
 
 
 def test_a_value_is_written_in_its_unit() -> None:
-    values = ((0.1234, "percentunit"), (0.0415, "s"), (5400, "s"), (2.5e6, "bytes"), (4.75, "ops"))
-    shown = [text(value, unit) for value, unit in (*values, (14.4, "suffix:x"), (78200, "short"))]
-    assert shown == ["12.3%", "41.5 ms", "1.5 hours", "2.5 MB", "4.75 ops/s", "14.4 x", "78.2 k"]
+    assert pictures.text(0.1234, "percentunit") == "12.3%"
+    assert [pictures.text(value, "s") for value in (0.0415, 5400)] == ["41.5 ms", "1.5 hours"]
+    assert pictures.text(2.5e6, "bytes") == "2.5 MB"
+    assert [pictures.text(4.75, unit) for unit in ("ops", "suffix:x")] == ["4.75 ops/s", "4.75 x"]
+    assert pictures.text(78200, "short") == "78.2 k"

@@ -14,7 +14,7 @@ from tests.live.proof import Report, Row, Watch, outcome
 ALERT = availability.API_GONE
 
 
-def said(report: Report) -> str:
+def printed(report: Report) -> str:
     out = io.StringIO()
     show(report, Console(file=out, width=100))
     return out.getvalue()
@@ -22,7 +22,7 @@ def said(report: Report) -> str:
 
 def test_the_table_names_alert_fault_and_time() -> None:
     report = Report([Row("ApiDown", "all processes are killed", 5.2)], panels=3, recordings=2)
-    text = said(report)
+    text = printed(report)
     assert "ApiDown" in text
     assert "all processes are killed" in text
     assert "5 s" in text
@@ -46,7 +46,7 @@ def test_everything_that_is_wrong_is_a_problem_and_is_told() -> None:
         "a rule can't be evaluated: R: no",
         "CpuHigh fires while all is well",
     ]
-    assert all(problem in said(report) for problem in problems)
+    assert all(problem in printed(report) for problem in problems)
     assert json.loads(json.dumps(answer(report)))["problems"] == problems
 
 
@@ -87,7 +87,7 @@ async def test_only_what_fires_at_its_fault_fired_before_it() -> None:
 def test_an_alert_that_cannot_fire_shows_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(faults.CANNOT, ALERT.name, "needs a moon")
     row = outcome(ALERT, None, None)
-    assert (row.fault, row.said, row.problem) == ("needs a moon", "cannot fire here", "")
+    assert (row.fault, row.summary, row.problem) == ("needs a moon", "cannot fire here", "")
 
 
 def test_an_alert_without_a_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from infra.render_provider import state, wire
+from infra.render_provider import objects, wire
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 EXECUTABLE: Final = ROOT / "infra" / "render_provider" / "pulumi-resource-kubernetes"
@@ -87,7 +87,7 @@ class Provider:
     def read(self, id_: str, outputs: Object, obj: Object) -> provider_pb2.ReadResponse:
         """Refresh an object, or import one when there are no outputs."""
         request = provider_pb2.ReadRequest(id=id_, urn=urn(obj), properties=wire.encode(outputs))
-        request.inputs.CopyFrom(wire.encode(outputs.get(state.INPUTS_KEY, {})))
+        request.inputs.CopyFrom(wire.encode(outputs.get(objects.INPUTS_KEY, {})))
         answer: provider_pb2.ReadResponse = self._call("Read", request)
         return answer
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from scripts.platform import token
 from scripts.platform.client import Client
 from scripts.platform.embedded import LOOPBACK, free_port
-from scripts.platform.launcher import start_service, stop_timeout_s, until_ready
+from scripts.platform.launcher import listens, start_role, stop_timeout_s, until_ready
 from scripts.platform.processes import Child
 
 JWT_SECRET: Final = "a secret for tests that is longer than 32 bytes"
@@ -90,7 +90,7 @@ class Services:
         log = self.folder / f"{len(self.running)}-{role}.log"
         skewed = ("tests.support.skewed", str(clock_offset_s))
         module = skewed if clock_offset_s else ("service",)
-        child = start_service(role, url, settings, log, ops_url=ops_url, module=module)
+        child = start_role(role, settings | listens(role, url, ops_url), log, module=module)
         service = Service(url, ops_url, child, settings)
         self.running.append(service)
         return service

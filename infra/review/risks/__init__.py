@@ -2,7 +2,7 @@
 
 Each rule is a small function over the changes of a stack, with an id and a severity:
 
-- high: an outage, a lost alarm, an open door, or pods that don't start
+- high: an outage, a lost alarm, open access, or pods that don't start
 - medium: less margin than before, or something happens once that is worth watching
 - low: good to know
 """
@@ -28,7 +28,6 @@ RULES: Final[tuple[Rule, ...]] = tuple(
 
 
 def risks(changes: Sequence[Change], before: Stack, after: Stack) -> list[Risk]:
-    """Return what the rules find, the most severe first."""
     comparison = Comparison(changes, before, after)
     found = [risk for rule in RULES for risk in rule.find(comparison)]
     return sorted(found, key=lambda risk: (SEVERITIES.index(risk.severity), risk.object))

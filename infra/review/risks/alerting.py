@@ -1,4 +1,4 @@
-"""Alarms that come later or never: the rules of both sides, read into types and compared."""
+"""Alarms that come later or never: the rules before and after, read into types and compared."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -130,8 +130,8 @@ def _peer(peer: Mapping[str, Any]) -> str:
 def _selected(selector: Mapping[str, Any]) -> str:
     plain = selector.get("matchLabels") or {}
     expressions: Sequence[Any] = selector.get("matchExpressions") or ()
-    words = [f"{key.rpartition('/')[2]}={value}" for key, value in plain.items()]
-    return " ".join([*words, *map(canonical, expressions)]) or "any"
+    text = [f"{key.rpartition('/')[2]}={value}" for key, value in plain.items()]
+    return " ".join([*text, *map(canonical, expressions)]) or "any"
 
 
 def _port(port: Mapping[str, Any]) -> str:

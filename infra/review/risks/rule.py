@@ -35,7 +35,6 @@ class Comparison:
     after: Stack
 
     def of(self, *kinds: str) -> Iterator[Change]:
-        """Yield the changes of objects of these kinds."""
         return (change for change in self.changes if change.kind in kinds)
 
     def kept(self, *kinds: str) -> Iterator[Change]:
@@ -56,17 +55,16 @@ class Rule:
         return self.check.__name__.replace("_", "-")
 
     def find(self, comparison: Comparison) -> Iterator[Risk]:
-        """Yield what the rule finds, once each, or that it can't tell."""
+        """Yield what the rule finds, once each, or that it can't be applied."""
         try:
             for subject, text in dict.fromkeys(self.check(comparison)):
                 yield Risk(self.id, self.severity, subject, text)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            said = f"this rule can't judge the change: {type(error).__name__}: {error}"
-            yield Risk(self.id, self.severity, "the stack", said)
+            text = f"this rule can't check the change: {type(error).__name__}: {error}"
+            yield Risk(self.id, self.severity, "the stack", text)
 
 
 def risk(severity: Severity) -> Callable[[Callable[[Comparison], Iterator[Finding]]], Rule]:
-    """Make a rule of a check."""
     return lambda check: Rule(check, severity)
 
 

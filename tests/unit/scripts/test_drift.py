@@ -48,6 +48,6 @@ def test_values_of_a_secret_are_not_shown() -> None:
     applied = {**config(KEY="old-value"), "kind": "Secret"}
     live = {**config(KEY="new-value"), "kind": "Secret"}
     (found,) = drift.found([refreshed("update", applied, live)])
-    said = "\n".join(found.lines()) + json.dumps(found.document())
-    assert "data.KEY" in said
-    assert "value" not in said
+    message = "\n".join(found.lines()) + json.dumps(found.document())
+    assert "data.KEY" in message
+    assert "value" not in message

@@ -7,7 +7,7 @@ import pytest
 from scripts import prose
 
 
-def said(text: str) -> list[str]:
+def messages(text: str) -> list[str]:
     return [line.partition(" ")[2] for line in prose.findings("page.md", text)]
 
 
@@ -21,11 +21,13 @@ def said(text: str) -> list[str]:
     ],
 )
 def test_a_word_that_is_not_the_fields_is_found(text: str, word: str) -> None:
-    assert any(f"'{word}'" in line for line in said(text))
+    assert any(f"'{word}'" in line for line in messages(text))
 
 
 def test_code_and_links_are_left_alone() -> None:
-    assert said("`settled` [a page](settled.md)\n\n    settled = 1\n\n```sh\nsettled\n```\n") == []
+    assert (
+        messages("`settled` [a page](settled.md)\n\n    settled = 1\n\n```sh\nsettled\n```\n") == []
+    )
 
 
 def test_a_finding_names_its_place() -> None:

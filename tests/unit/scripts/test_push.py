@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.image import push
+from scripts import push
 
 IMAGE = "ghcr.io/coinslot/coinslot:1.0"
 DIGEST = f"sha256:{'a' * 64}"

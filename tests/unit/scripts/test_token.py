@@ -55,9 +55,9 @@ def test_without_a_secret_the_remedy_is_said(
 ) -> None:
     monkeypatch.setattr(os, "environ", {})
     assert token.main(["--user", "u1", "--folder", str(tmp_path)]) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "jwt-secret is made by the first `make dev`" in said.err
+    message = capsys.readouterr()
+    assert message.out == ""
+    assert "jwt-secret is made by the first `make dev`" in message.err
 
 
 def test_the_command_prints_a_token(

@@ -1,12 +1,10 @@
-"""Build the image and prove it: `make image`. BASE_IMAGE and IMAGE choose other names."""
+"""Build the image and test it: `make image`. BASE_IMAGE and IMAGE choose other names."""
 
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from scripts import ROOT
@@ -14,10 +12,11 @@ from scripts.bootstrap import store
 from scripts.bootstrap.commands import Commands, UnavailableError
 from scripts.bootstrap.components import docker_answers
 from scripts.bootstrap.console import Console
-from scripts.image import base, inside, proof
-from scripts.image.engines import Buildah, Docker, Engine
-from scripts.image.proof import ProofError
+from scripts.deploy.revisions import Repository, RevisionError
+from scripts.platform import containers, image_checks
+from scripts.platform.containers import Buildah, Docker, Engine
 from scripts.platform.embedded import EmbeddedError
+from scripts.platform.image_checks import ImageError
 from scripts.platform.launcher import PlatformError
 from scripts.platform.processes import ProcessDiedError
 
@@ -25,42 +24,35 @@ IMAGE: Final = "localhost/coinslot:dev"
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 FAILURES: Final = (
-    *(UnavailableError, ProofError, PlatformError, ProcessDiedError, EmbeddedError),
+    *(UnavailableError, ImageError, PlatformError, ProcessDiedError, EmbeddedError),
     TimeoutError,
 )
 
 
 def main() -> int:
-    """Build, prove and name the image; return the exit code."""
     console = Console(name="image")
     cache = store.cache_home()
     commands = Commands(cache / "logs" / str(os.getpid()))
     tag = os.environ.get("IMAGE") or IMAGE
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         with console.alive():
             engine = choose(cache, commands)
             build(engine, tag, commands, console)
-        show(engine, tag, console)
+        test(engine, tag, console)
     except FAILURES as error:
-        console.say(str(error))
+        console.log(str(error))
         return EXIT_FAILED
     except KeyboardInterrupt:
         commands.cancel()
-        console.say("interrupted; nothing half-made is left")
+        console.log("interrupted; nothing half-made is left")
         return EXIT_INTERRUPTED
     print(f"image: {tag} is built with {engine.name} and has taken a payment")
     return 0
 
 
-def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as Ctrl-C does, whoever asks and whatever the parent ignores."""
-    raise KeyboardInterrupt
-
-
 def choose(cache: Path, commands: Commands) -> Engine:
-    """Return Docker if its engine answers, else buildah."""
     if docker_answers():
         return Docker(commands)
     timestamp = int(_git("log", "-1", "--format=%ct") or 0)
@@ -68,7 +60,6 @@ def choose(cache: Path, commands: Commands) -> Engine:
 
 
 def build(engine: Engine, tag: str, commands: Commands, console: Console) -> None:
-    """Build the Dockerfile on a base image that this machine can have."""
     given = os.environ.get("BASE_IMAGE")
     if not given and isinstance(engine, Buildah):
         given = _own_base(engine, commands, console)
@@ -89,37 +80,35 @@ def build(engine: Engine, tag: str, commands: Commands, console: Console) -> Non
 
 
 def _own_base(engine: Buildah, commands: Commands, console: Console) -> str:
-    """Return the stand-in for the official base image; make it when it is not there."""
-    if engine.has(base.IMAGE):
-        return base.IMAGE
-    with console.step(f"making {base.IMAGE} with debootstrap", "1 min, once a machine") as step:
+    if engine.has(containers.BASE_IMAGE):
+        return containers.BASE_IMAGE
+    with console.step(
+        f"making {containers.BASE_IMAGE} with debootstrap", "1 min, once a machine"
+    ) as step:
 
         def progress(line: str) -> None:
             step.detail = line.strip().removeprefix("I: ")[:60]
 
-        base.make(engine, ROOT / ".tools" / "bin", commands, progress)
-    return base.IMAGE
+        containers.make_base(engine, ROOT / ".tools" / "bin", commands, progress)
+    return containers.BASE_IMAGE
 
 
-def show(engine: Engine, tag: str, console: Console) -> None:
-    """Run the image's roles and pay one payment; raise ProofError when they do not."""
+def test(engine: Engine, tag: str, console: Console) -> None:
+    """Run the image's roles and pay one payment; raise ImageError when they do not."""
     with tempfile.TemporaryDirectory(prefix="coinslot-image-") as scratch:
         folder = Path(scratch)
         with engine.container(tag) as container:
-            if wrong := inside.problems(inside.look(container, folder)):
-                raise ProofError("; ".join(wrong))
-        console.say(f"runs as user {inside.USER} and can write to temporary folders only")
-        proof.prove(lambda: engine.container(tag), folder, console.say)
+            if wrong := image_checks.problems(image_checks.scan(container, folder)):
+                raise ImageError("; ".join(wrong))
+        console.log(f"runs as user {image_checks.USER} and can write to temporary folders only")
+        image_checks.pay(lambda: engine.container(tag), folder, console.log)
 
 
 def _git(*arguments: str) -> str:
-    """Return what git says, or nothing outside of a repository."""
-    command = ("git", "-C", str(ROOT), *arguments)
     try:
-        answer = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10)
-    except OSError:
+        return Repository().git(*arguments)
+    except RevisionError:
         return ""
-    return answer.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ DIGEST: Final = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
-    """Push the image, print its reference; return the exit code."""
     image = arguments[0] if arguments else ""
     registry, slash, _ = image.partition("/")
     if not slash or registry == "localhost":
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
         print(f"push: {getattr(error, 'stderr', '') or error}", file=sys.stderr)
         return FAILED
     if pushed is None:
-        print(f"push: the registry told no digest of {image}", file=sys.stderr)
+        print(f"push: the registry gave no digest of {image}", file=sys.stderr)
         return FAILED
     reference = f"{image}@{pushed[1]}"
     print(reference)

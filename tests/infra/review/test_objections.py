@@ -35,18 +35,18 @@ REFUSED: dict[str, Edit] = {
 }
 
 
-@pytest.mark.parametrize("said", REFUSED)
-def test_what_is_newly_refused_is_a_new_violation(said: str) -> None:
-    review = compare("staging", stack(), stack(REFUSED[said]), policy.judged)
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_is_newly_refused_is_a_new_violation(message: str) -> None:
+    review = compare("staging", stack(), stack(REFUSED[message]), policy.objections)
     new = [text for text, is_new in review.violations if is_new]
 
-    assert any(said in text and API in text for text in new), new
+    assert any(message in text and API in text for text in new), new
     assert review.reaches("high")
 
 
 def test_what_was_refused_before_is_known() -> None:
     broken = stack(cut(API, f"{SECURITY}.runAsNonRoot"))
-    review = compare("staging", broken, broken, policy.judged)
+    review = compare("staging", broken, broken, policy.objections)
 
     assert any("pod-security/restricted" in text for text, _ in review.violations)
     assert not review.reaches("high")

@@ -75,7 +75,6 @@ class Tool:
 
 
 def load(root: Path) -> dict[str, Tool]:
-    """Return the tools by name."""
     return {path.parent.name: _tool(path) for path in sorted(root.glob(f"tools/*/{DESCRIPTION}"))}
 
 
@@ -83,12 +82,13 @@ def _tool(path: Path) -> Tool:
     name, raw = path.parent.name, tomllib.loads(path.read_text())
     fields = {key.replace("-", "_"): value for key, value in _filled(raw, raw["version"]).items()}
     go: Mapping[str, Any] = fields.pop("go", {})
-    programs = (_go({"folder": name, **program}) for program in go.get("programs", ()))
+    fields["go"] = tuple(_go({"folder": name, **program}) for program in go.get("programs", ()))
     for key, kind in (("download", Download), ("debian", Debian)):
         if key in fields:
             fields[key] = kind(**fields[key])
-    defaults = {"name": name, "binaries": (name,), "go_usually": go.get("usually", "")}
-    return Tool(**{**defaults, **fields, "go": tuple(programs)})
+    return Tool(
+        **{"name": name, "binaries": (name,), "go_usually": go.get("usually", ""), **fields}
+    )
 
 
 def _go(fields: dict[str, Any]) -> Go:
@@ -98,7 +98,6 @@ def _go(fields: dict[str, Any]) -> Go:
 
 
 def _filled(value: Any, version: str) -> Any:
-    """Fill in the placeholders, and make lists tuples."""
     if isinstance(value, dict):
         return {key: _filled(each, version) for key, each in value.items()}
     if isinstance(value, list):

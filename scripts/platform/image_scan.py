@@ -1,4 +1,4 @@
-"""Looks through a root file system for what has no business in it; standard library only.
+"""Scans a root file system for what must not be in an image; standard library only.
 
 It runs inside a container of the image (`python3 -c`), and prints one line of JSON.
 """
@@ -25,7 +25,7 @@ ELSEWHERE = frozenset({"proc", "sys", "dev"})
 MAX_BYTES = 262_144  # a key has 2 KB; what is larger is no text that somebody forgot
 
 
-def look(root: str) -> dict[str, list[str]]:
+def scan(root: str) -> dict[str, list[str]]:
     """Return what was found, by kind; paths are absolute inside of `root`."""
     found: dict[str, list[str]] = {
         kind: [] for kind in ("setuid", "compilers", "installers", "secrets", "writable")
@@ -46,7 +46,6 @@ def look(root: str) -> dict[str, list[str]]:
 
 
 def kinds(path: Path, inside: Path) -> Iterator[str]:
-    """Yield what is wrong with one file of the folder `inside` the image."""
     name = path.name
     try:
         mode = path.lstat().st_mode
@@ -64,7 +63,6 @@ def kinds(path: Path, inside: Path) -> Iterator[str]:
 
 
 def holds_a_key(path: Path) -> bool:
-    """Tell whether a file holds a private key in PEM."""
     try:
         return path.stat().st_size <= MAX_BYTES and bool(PRIVATE.search(path.read_bytes()))
     except OSError:
@@ -73,7 +71,7 @@ def holds_a_key(path: Path) -> bool:
 
 if __name__ == "__main__":
     where = sys.argv[1] if len(sys.argv) > 1 else "/"
-    result = look(where)
+    result = scan(where)
     result["settings"] = sorted(name for name in os.environ if SECRET_NAMES.search(name))
     result["user"] = [str(os.getuid()), str(os.getgid())]
-    print("LOOK " + json.dumps(result))
+    print("SCAN " + json.dumps(result))

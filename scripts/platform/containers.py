@@ -1,10 +1,14 @@
 """What builds and runs images: a Docker engine, or buildah where there is none.
 
 buildah runs with chroot isolation, which needs root but no daemon. Images have Docker's format,
-because OCI's has no HEALTHCHECK.
+because OCI's has no HEALTHCHECK. Where no Docker engine can pull the official base image,
+debootstrap makes a substitute: the same Debian, its Python 3.11, nothing that differs each time.
 """
 
 import os
+import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +17,22 @@ from typing import Final
 from scripts import ROOT
 from scripts.bootstrap.commands import Commands, UnavailableError
 
-POLICY: Final = Path(__file__).with_name("policy.json")
+POLICY: Final = Path(__file__).with_name("containers_policy.json")
 SYSTEM_CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 BUILD_TIMEOUT_S: Final = 15 * 60.0  # half a minute when the index is near
 QUICK_TIMEOUT_S: Final = 60.0
+BASE_IMAGE: Final = "localhost/python:3.11-slim-bookworm"
+SUITE: Final = "bookworm"
+PACKAGES: Final = ("ca-certificates", "netbase", "python3", "python3-venv")
+EMPTIED: Final = (
+    *("var/lib/apt/lists", "var/cache", "var/log"),
+    *("usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian"),
+)
+BLANKED: Final = ("etc/machine-id", "etc/resolv.conf", "etc/hostname")
+
 Command = Sequence[str | Path]
 Progress = Callable[[str], None]
-"""Is told each line that a builder prints."""
-
+"""Called with each line that a builder prints."""
 
 Container = Callable[[Sequence[str], Mapping[str, str]], Command]
 """A container, in which commands can be run: takes arguments and variables, and returns the command
@@ -28,15 +40,10 @@ of this machine that runs them inside, in the foreground."""
 
 
 class Docker:
-    """The Docker engine of this machine; it fetches the base image by itself."""
-
     name = "docker"
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
-
-    def has(self, image: str) -> bool:
-        return _succeeds(self._commands, ("docker", "image", "inspect", image))
 
     def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
         options = ("--tag", tag, *_build_arguments(arguments))
@@ -69,22 +76,22 @@ class Buildah:
         self._storage = storage
         self._timestamp = timestamp
 
-    def _command(self, verb: str, *arguments: str | Path) -> Command:
+    def _command(self, subcommand: str, *arguments: str | Path) -> Command:
         storage = ("--root", self._storage / "root", "--runroot", self._storage / "run")
         driver = os.environ.get("STORAGE_DRIVER", "overlay")
-        checked = verb in {"bud", "commit", "from"}  # the verbs that ask whom to trust
+        checked = subcommand in {"bud", "commit", "from"}  # these ask whom to trust
         policy = ("--signature-policy", POLICY) if checked else ()
-        return (self._binary, *storage, "--storage-driver", driver, verb, *policy, *arguments)
+        return (self._binary, *storage, "--storage-driver", driver, subcommand, *policy, *arguments)
 
     def _run(
         self,
-        verb: str,
+        subcommand: str,
         *arguments: str | Path,
         timeout: float = QUICK_TIMEOUT_S,
         progress: Progress | None = None,
     ) -> str:
         return self._commands.run(
-            self._command(verb, *arguments),
+            self._command(subcommand, *arguments),
             log="build.log",
             timeout=timeout,
             env={"BUILDAH_ISOLATION": "chroot"},
@@ -92,7 +99,11 @@ class Buildah:
         )
 
     def has(self, image: str) -> bool:
-        return _succeeds(self._commands, self._command("inspect", "--type=image", image))
+        try:
+            self._run("inspect", "--type=image", image)
+        except UnavailableError:
+            return False
+        return True
 
     def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
         trusted: Command = ()
@@ -110,7 +121,6 @@ class Buildah:
         )
 
     def import_root(self, folder: Path, tag: str) -> None:
-        """Make a base image of a root file system."""
         name = self._run("from", "scratch").split()[-1]
         try:
             self._run("add", "--quiet", name, folder, "/", timeout=BUILD_TIMEOUT_S)
@@ -143,9 +153,47 @@ def _build_arguments(arguments: Mapping[str, str]) -> list[str]:
     return [f"--build-arg={name}={value}" for name, value in arguments.items()]
 
 
-def _succeeds(commands: Commands, command: Command) -> bool:
-    try:
-        commands.run(command, log="build.log", timeout=QUICK_TIMEOUT_S)
-    except UnavailableError:
-        return False
-    return True
+def make_base(engine: Buildah, binaries: Path, commands: Commands, progress: Progress) -> None:
+    with tempfile.TemporaryDirectory(prefix="coinslot-base-") as scratch:
+        root = Path(scratch) / "root"
+        options = ("--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE)
+        commands.run(
+            (binaries / "debootstrap", *options, root, *_mirror(commands)),
+            log="base.log",
+            timeout=BUILD_TIMEOUT_S,
+            on_line=progress,
+        )
+        slim(root)
+        engine.import_root(root, BASE_IMAGE)
+
+
+def slim(root: Path) -> None:
+    for folder in EMPTIED:
+        for path in (root / folder).glob("*"):
+            _remove(path)
+    for path in (root / "usr/share/doc").rglob("*"):
+        if path.is_file() and path.name != "copyright":
+            path.unlink()
+    for path in [*root.rglob("__pycache__"), *root.rglob("etc/*-"), *root.rglob("*-old")]:
+        _remove(path)
+    for name in BLANKED:
+        (root / name).write_text("")
+    (root / "usr/bin/python").symlink_to("python3")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _mirror(commands: Commands) -> list[str]:
+    """Return the mirror that this machine's apt uses for the suite, or leave it to debootstrap."""
+    targets = commands.run(
+        ("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Identifier: Packages"),
+        log="base.log",
+        timeout=60,
+    )
+    found = re.search(rf"^{SUITE} (\S*debian/?)$", targets, re.MULTILINE)
+    return [found[1]] if found else []

@@ -1,1 +1,0 @@
-"""Builds the container image, with Docker or without, and lets a container of it pay a payment."""
