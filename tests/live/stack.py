@@ -192,9 +192,8 @@ async def live_platform(
         began = time.monotonic()
         options: dict[str, Any] = {"scrape_s": SCRAPE_S, "evaluate_s": EVALUATE_S}
         options["groups"] = scaled_groups() if groups is None else groups
-        scraped = [discovery, simulated.target]
         watching = await stack.enter_async_context(
-            prometheus(folder / "prometheus", scraped, **options)
+            prometheus(folder / "prometheus", [discovery, simulated.target], **options)
         )
         control = running.simulator()
         live = Live(
