@@ -54,7 +54,7 @@ fresh: ## fail when `make render` would change a committed file
 	@$(PYTHON) -m scripts.render --check
 
 .PHONY: policy
-policy: ## judge the rendered manifests: our rules, kube-score, kubeconform, Pod Security; STACK=local|staging|prod|all
+policy: ## check the rendered manifests: our rules, kube-score, kubeconform, Pod Security; STACK=local|staging|prod|all
 	$(BOOTSTRAP) venv kubeconform kube-score pod-security
 	@$(PYTHON) -m scripts.policy $(if $(filter command line,$(origin STACK)),$(STACK),all)
 
@@ -158,7 +158,7 @@ push: ## push IMAGE=registry/name:tag and name it by digest
 # --- load it ---------------------------------------------------------------------------------
 
 .PHONY: load
-load: ## a locust run with report and verdict: PROFILE=smoke|standard
+load: ## a locust run with report and result: PROFILE=smoke|standard
 	$(BOOTSTRAP) venv
 	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE))
 

@@ -88,7 +88,7 @@ def _base(root: Path, stack: str, revision: Revision) -> Stack:
             raise
         console.note(
             f"diff: {revision} does not render with this tree's tools; its committed manifests of "
-            f"{stack} stand in, which nobody has proved to be fresh:\n{error}"
+            f"{stack} are used, which may be stale:\n{error}"
         )
         return load(committed)
 

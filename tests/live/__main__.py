@@ -1,8 +1,8 @@
-"""Prove alerts and dashboards: cause each alert's fault under a real Prometheus and see it fire.
+"""Test alerts and dashboards: cause each alert's fault under a real Prometheus and see it fire.
 
-Prints alert, fault, and after how many seconds it fired; writes report.json. Exit codes: 0 all is
-proved, 1 an alert did not fire by its fault, a panel or a recording had no data, or something fired
-while all was well; 2 the platform or Prometheus could not be run.
+Prints alert, fault, and after how many seconds it fired; writes report.json. Exit codes: 0 as
+expected, 1 an alert did not fire by its fault, a panel or a recording had no data, or something
+fired while all was well; 2 the platform or Prometheus could not be run.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from scripts import console
+from tests.live.alert_run import Report, run_alerts
 from tests.live.fault_context import FaultError
-from tests.live.proof import Report, prove
 from tests.live.scale import FACTOR
 from tests.live.stack import FAILURES, live_platform
 
@@ -84,7 +84,7 @@ async def _run(folder: Path, screen: Console) -> Report:
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(parents=True)
     async with live_platform(run, report=partial(console.done, screen)) as live:
-        return await prove(live, partial(screen.print, highlight=False, markup=False))
+        return await run_alerts(live, partial(screen.print, highlight=False, markup=False))
 
 
 def _parser() -> argparse.ArgumentParser:

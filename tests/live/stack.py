@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  a class, named as one
@@ -190,14 +190,10 @@ async def live_platform(
         discovery = Discovery(folder / "pods.json")
         discovery.publish(())
         began = time.monotonic()
+        options: dict[str, Any] = {"scrape_s": SCRAPE_S, "evaluate_s": EVALUATE_S}
+        options["groups"] = scaled_groups() if groups is None else groups
         watching = await stack.enter_async_context(
-            prometheus(
-                folder / "prometheus",
-                [discovery, simulated.target],
-                groups=scaled_groups() if groups is None else groups,
-                scrape_s=SCRAPE_S,
-                evaluate_s=EVALUATE_S,
-            )
+            prometheus(folder / "prometheus", [discovery, simulated.target], **options)
         )
         control = running.simulator()
         live = Live(

@@ -9,7 +9,7 @@ from rich.console import Console
 from alerts import all_alerts, availability
 from tests.live import faults
 from tests.live.__main__ import answer, show
-from tests.live.proof import Report, Row, Watch, outcome
+from tests.live.alert_run import Report, Row, Watch, outcome
 
 ALERT = availability.API_GONE
 

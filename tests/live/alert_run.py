@@ -1,4 +1,4 @@
-"""The proof: every panel has data, every recording a value, and every alert fires by its fault."""
+"""Every panel has data, every recording a value, and every alert fires by its fault."""
 
 import asyncio
 import math
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass
 class Report:
-    """What the proof has shown; empty lists are what we want."""
+    """What the run has shown; empty lists are what we want."""
 
     alerts: list[Row] = field(default_factory=list)
     panels: int = 0
@@ -67,7 +67,7 @@ class Report:
         yield from (f"{name} fires while all is well" for name in self.fired_when_well)
 
 
-async def prove(
+async def run_alerts(
     live: Live, print_line: PrintLine = lambda _: None, phases: Sequence[Phase] = PHASES
 ) -> Report:
     """Cause every fault, a phase at a time, and report what fired and what had data."""
@@ -83,7 +83,7 @@ async def prove(
                 undoing.push_async_callback(live.control.clear_faults)
                 await _run_phase(phase, FaultContext(live, undoing), watch, print_line)
                 if phase is phases[0]:
-                    await _look_at_panels(live, report)
+                    await _check_panels(live, report)
                     empty = len(report.empty_panels)
                     print_line(f"{report.panels} queries of panels, {empty} without data")
     finally:
@@ -155,7 +155,7 @@ async def _cause(fault: Fault, context: FaultContext, watch: Watch) -> None:
     await fault.cause(context)
 
 
-async def _look_at_panels(live: Live, report: Report) -> None:
+async def _check_panels(live: Live, report: Report) -> None:
     """Ask every panel's queries over all of the run, and every recording's value."""
     end = time.time()
     for query in shown():
