@@ -87,10 +87,8 @@ def described(where: str, part: Any) -> Iterator[tuple[str, str]]:
 def findings(name: str, text: str) -> Iterator[str]:
     register()
     prose = CODE.sub(lambda code: re.sub(r"\S", " ", code[0]), text)
-    config = Config(max_errors=SHOWN, checks=CHECKS)
-    for result in LintFile(name, prose).lint(config):
-        line, column = result.pos
-        yield f"{name}:{line}:{column}: {result.check_result.message}"
+    for result in LintFile(name, prose).lint(Config(max_errors=SHOWN, checks=CHECKS)):
+        yield f"{name}:{':'.join(map(str, result.pos))}: {result.check_result.message}"
 
 
 if __name__ == "__main__":
