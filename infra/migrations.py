@@ -5,7 +5,7 @@ may read or write what is no longer allowed. A statement that looks like a contr
 says why, in a comment before it: `-- expands: the table has no rows yet`.
 
 These are the statements that no linter of SQL minds; scripts/migrations.py asks one as well, and
-its judgement is the one that counts.
+its verdict counts.
 """
 
 import re

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.bootstrap import store
-from scripts.bootstrap.commands import BootstrapError, CancelledError, Commands
+from scripts.bootstrap.commands import BootstrapError, CanceledError, Commands
 from scripts.bootstrap.components import NOT_BY_DEFAULT, components, link_into_venv
 from scripts.bootstrap.console import Console
 from scripts.bootstrap.tools import Place
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     except BootstrapError as error:
         console.log(str(error))
         return EXIT_FAILED
-    except CancelledError:
+    except CanceledError:
         console.log("interrupted; nothing half-made is left, run it again to go on")
         return EXIT_INTERRUPTED
     return 0
@@ -60,10 +60,10 @@ def _make_ready(names: Sequence[str], place: Place) -> None:
         # By ticks, because a signal may reach another thread, and its handler runs in this one.
         while wait(futures, TICK_SECONDS).not_done:
             failed = any(future.done() and future.exception() for future in futures)
-            if failed and not place.commands.cancelled.is_set():
+            if failed and not place.commands.canceled.is_set():
                 place.commands.cancel()
     errors = [error for future in futures if (error := future.exception())]
-    for error in sorted(errors, key=lambda error: isinstance(error, CancelledError)):
+    for error in sorted(errors, key=lambda error: isinstance(error, CanceledError)):
         raise error
     link_into_venv(place)
 
@@ -88,7 +88,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--retry",
         action="store_true",
-        help="forget what this clone has settled for, and look for everything again",
+        help="forget what this clone has chosen, and look for everything again",
     )
     options = parser.parse_args(arguments)
     options.components = options.components or default

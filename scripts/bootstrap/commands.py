@@ -21,7 +21,7 @@ class UnavailableError(Exception):
     """One source cannot provide a tool; the message says why, and the next source is tried."""
 
 
-class CancelledError(Exception):
+class CanceledError(Exception):
     """Another step failed or the user pressed Ctrl-C; this one stops without a word."""
 
 
@@ -30,17 +30,17 @@ class Commands:
         self._logs = logs
         self._lock = threading.RLock()  # a second Ctrl-C may come while the first one is handled
         self._running: set[subprocess.Popen[str]] = set()
-        self.cancelled = threading.Event()
+        self.canceled = threading.Event()
 
     def cancel(self) -> None:
-        self.cancelled.set()
+        self.canceled.set()
         with self._lock:
             for process in self._running:
                 _end(process)
 
     def check(self) -> None:
-        if self.cancelled.is_set():
-            raise CancelledError
+        if self.canceled.is_set():
+            raise CanceledError
 
     def run(
         self,

@@ -15,7 +15,7 @@ from typing import Final
 from scripts.bootstrap.commands import BootstrapError, Commands
 
 LOCK_TIMEOUT_SECONDS: Final = 45 * 60.0  # longer than the longest build that another may be at
-LOCK_POLL_SECONDS: Final = 0.2  # flock cannot be awaited and cancelled at the same time
+LOCK_POLL_SECONDS: Final = 0.2  # flock cannot be awaited and canceled at the same time
 
 
 def cache_home(environment: Mapping[str, str] = os.environ) -> Path:
@@ -38,7 +38,7 @@ def locked(path: Path, commands: Commands, on_wait: Callable[[], None]) -> Itera
                 on_wait()
             if time.monotonic() > deadline:
                 raise BootstrapError(f"another bootstrap holds {path} for too long: end it first")
-            commands.cancelled.wait(LOCK_POLL_SECONDS)
+            commands.canceled.wait(LOCK_POLL_SECONDS)
             commands.check()
         yield
 

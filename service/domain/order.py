@@ -35,7 +35,7 @@ TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
 }
 
 MAX_ITEMS: Final = 20
-"""Different games in an order; a cart is not a catalogue."""
+"""Different games in an order; a cart is not a catalog."""
 
 MAX_QUANTITY: Final = 10
 """Copies of one game: gifts for friends, not wholesale."""

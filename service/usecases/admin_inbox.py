@@ -26,8 +26,8 @@ async def end_parked(
     One that is looked at again is parked again if it still makes no sense. A dismissed one stays
     known, so that a replay of it does nothing. Raises NotFoundError or IllegalTransitionError.
     """
-    verb, event = "replay" if again else "dismiss", f"{provider}/{event_id}"
-    action = audit.entry(ctx, "webhook_event", event, verb, by)
+    decision, event = "replay" if again else "dismiss", f"{provider}/{event_id}"
+    action = audit.entry(ctx, "webhook_event", event, decision, by)
     item = EndParked(provider, event_id, again, action.at)
     row = await store.end_parked(ctx.db, item, action)
     if row is None:

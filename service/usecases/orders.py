@@ -1,4 +1,4 @@
-"""Orders: create at the catalogue's prices, read, list, cancel, expire."""
+"""Orders: create at the catalog's prices, read, list, cancel, expire."""
 
 from collections.abc import Sequence
 from datetime import timedelta

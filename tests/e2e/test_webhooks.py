@@ -78,7 +78,7 @@ async def test_late_money_is_given_back_and_said_so(
     assert said["amount_minor"] == order["total"]
 
 
-async def test_a_hundred_payments_and_their_webhooks_settle_each_once(
+async def test_a_hundred_payments_and_their_webhooks_are_each_recorded_once(
     start_service: Services, simulator: Control
 ) -> None:
     start_service.environ["BREAKER_FAILURES"] = "1000"  # so many lost answers would open it

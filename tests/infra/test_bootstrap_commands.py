@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bootstrap.commands import CancelledError, Commands, UnavailableError
+from scripts.bootstrap.commands import CanceledError, Commands, UnavailableError
 
 FOREVER = ("/bin/sh", "-c", "echo $$; exec sleep 600")
 
@@ -75,9 +75,9 @@ def test_a_cancellation_from_another_thread_ends_it_and_refuses_more(commands: C
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
-    with pytest.raises(CancelledError):
+    with pytest.raises(CanceledError):
         commands.run(FOREVER, log="x.log", timeout=30, on_line=on_line)
     canceller.join()
     assert gone(pids[0])
-    with pytest.raises(CancelledError):
+    with pytest.raises(CanceledError):
         commands.run(("/bin/true",), log="x.log", timeout=10)

@@ -1,4 +1,4 @@
-"""Which Kubernetes provider a clone settles for, and what its venv's bin gets."""
+"""Which Kubernetes provider a clone chooses, and what its venv's bin gets."""
 
 import io
 import json

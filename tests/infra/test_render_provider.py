@@ -189,7 +189,7 @@ def test_nothing_is_imported(provider: Provider) -> None:
         provider.read("shop/settings", {}, config_map())
 
 
-def test_a_cancelled_engine_is_answered_to_the_end(provider: Provider) -> None:
+def test_a_canceled_engine_is_answered_to_the_end(provider: Provider) -> None:
     provider.cancel()
     assert provider.create(config_map(a="1"))[0] == "shop/settings"
 

@@ -19,7 +19,7 @@ OPEN_PAYMENT: Final = """
     FROM orders o
     WHERE o.status = 'pending' AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id)
     ORDER BY o.id LIMIT 1"""
-"""It has no attempt, so nothing will ever settle it."""
+"""It has no attempt, so nothing will ever record its outcome."""
 
 REFUND_IN_REVIEW: Final = """
     INSERT INTO refunds (id, payment_id, status, amount_minor, currency, reason, next_check_at,

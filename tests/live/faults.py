@@ -90,7 +90,7 @@ async def catalog_is_down(context: FaultContext) -> None:
 
 
 async def payments_hang(context: FaultContext) -> None:
-    """Write payments that nobody settles, as old as it takes."""
+    """Write payments without an outcome, as old as it takes."""
     for status in ("processing", "unknown", "review"):
         await context.write_unguarded(fault_sql.OPEN_PAYMENT, values=(status,))
 
@@ -261,7 +261,7 @@ OTHERS: Final = Phase(
             (dependencies.CATALOG_FAILING, dependencies.CATALOG_DOWN, api.ERRORS),
         ),
         Fault(
-            "rows: payments that nobody settles",
+            "rows: payments without an outcome",
             payments_hang,
             (payments.STUCK, payments.UNKNOWN, payments.IN_REVIEW),
         ),

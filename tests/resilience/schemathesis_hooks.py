@@ -217,5 +217,5 @@ def sell_what_there_is(body: dict[str, Any]) -> None:
 
 
 def dice(value: Any) -> int:
-    """Return a number that the value decides, so that a seed tells the same story again."""
+    """Return a number that the value decides, so that a seed gives the same requests again."""
     return int(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8], 16)

@@ -1,4 +1,4 @@
-"""The benchmark's judgement: ratios within a round, bars for their median."""
+"""The benchmark's verdict: ratios within a round, bars for their median."""
 
 import pytest
 

@@ -166,7 +166,7 @@ async def test_a_hold_that_was_refunded_and_failed_before_we_heard_is_for_a_pers
 
 @pytest.mark.parametrize("error", [NotSentError("too busy"), OutcomeUnknownError("no answer")])
 @pytest.mark.parametrize("heard_of", ["event", "capture", "lost_charge"])
-async def test_a_failed_charge_is_not_settled_before_its_refunds_are_known(
+async def test_a_failed_charge_is_not_recorded_before_its_refunds_are_known(
     api: Api,
     ada: Client,
     hook: Hook,

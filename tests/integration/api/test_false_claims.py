@@ -43,7 +43,7 @@ async def lost_charge(api: Api, ada: Client) -> tuple[Json, Json]:
 
 
 async def untouched(api: Api, charge: Json) -> None:
-    """Assert that nothing was given back or booked for a charge."""
+    """Assert that nothing was refunded or booked for a charge."""
     [there] = [c for c in (await api.simulator.state())["charges"] if c["id"] == charge["id"]]
     assert there["amount_refunded"] == 0
     assert there["status"] == charge["status"]

@@ -1,4 +1,4 @@
-"""Money that could not be given back, and events that nobody understood: an operator decides."""
+"""Money that could not be refunded, and parked events: an operator decides."""
 
 import asyncio
 from collections.abc import AsyncIterator

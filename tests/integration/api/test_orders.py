@@ -6,7 +6,7 @@ from scripts.platform.client import Client
 from tests.integration.api.conftest import Api
 
 
-async def test_an_order_has_the_catalogues_prices(ada: Client) -> None:
+async def test_an_order_has_the_catalogs_prices(ada: Client) -> None:
     body = {
         "currency": "JPY",
         "items": [{"game_id": "game-2", "quantity": 3}, {"game_id": "game-1"}],
@@ -86,7 +86,7 @@ async def test_another_users_order_is_not_there(api: Api, ada: Client) -> None:
     assert (await ada.read(f"/v1/orders/{order['id']}"))["status"] == "pending"
 
 
-async def test_a_catalogue_that_fails_is_said_so(api: Api, ada: Client) -> None:
+async def test_a_failing_catalog_is_reported(api: Api, ada: Client) -> None:
     await api.simulator.fault("catalog.get", "status", status=500)
     body = {"currency": "EUR", "items": [{"game_id": "game-77"}]}
     reply = (await ada.call("POST", "/v1/orders", json=body)).expect(503)

@@ -301,7 +301,7 @@ async def test_a_capture_that_nobody_asked_for_is_booked(api: Api, ada: Client, 
     await api.sound()
 
 
-async def test_a_refund_event_settles_an_unknown_refund(api: Api, ada: Client, hook: Hook) -> None:
+async def test_a_refund_event_ends_an_unknown_refund(api: Api, ada: Client, hook: Hook) -> None:
     payment = (await ada.pay((await ada.order(["game-1"]))["id"])).expect(201).body
     await api.simulator.fault("provider.refund", "reset_after")
     refund = (await ada.refund(payment["id"], 100)).expect(202).body
@@ -315,7 +315,7 @@ async def test_a_refund_event_settles_an_unknown_refund(api: Api, ada: Client, h
     await api.sound()
 
 
-async def test_a_webhook_before_the_answer_and_the_request_settle_once(
+async def test_a_webhook_before_the_answer_and_the_request_record_once(
     api: Api, ada: Client
 ) -> None:
     """The provider's event is processed while the request still waits for the provider."""

@@ -12,7 +12,7 @@ from tests.integration.api.conftest import Api, Start
 from tests.support.webhooks import Hook, Json, charge_event, inbox, status_of, unknown_payment
 
 
-async def test_a_webhook_settles_what_nobody_knew(api: Api, ada: Client, hook: Hook) -> None:
+async def test_a_webhook_records_an_unknown_outcome(api: Api, ada: Client, hook: Hook) -> None:
     payment = await unknown_payment(api.simulator, ada)
     event = await charge_event(api.simulator)
     assert await hook.send(event) == (200, {"outcome": "accepted", "event_id": event["id"]})
@@ -53,7 +53,7 @@ async def test_fifty_deliveries_at_once_are_one_event(api: Api, ada: Client, hoo
     await api.sound()
 
 
-async def test_fifty_different_events_of_one_charge_settle_it_once(
+async def test_fifty_different_events_of_one_charge_record_it_once(
     api: Api, ada: Client, hook: Hook
 ) -> None:
     payment = await unknown_payment(api.simulator, ada)

@@ -148,7 +148,7 @@ async def test_a_late_success_at_stripe_is_given_back(
     await api.sound()
 
 
-async def test_a_refund_that_takes_days_is_settled_by_its_event(
+async def test_a_refund_that_takes_days_is_recorded_by_its_event(
     api: Api, ada: Client, stripe: Recorded, send_event: EventSender
 ) -> None:
     payment, made = await pay(ada, stripe, "succeeded")

@@ -68,7 +68,7 @@ async def test_a_refund_that_failed_says_why(
 
 
 @pytest.mark.parametrize("status", ["pending", "requires_action", None])
-async def test_a_refund_on_its_way_is_not_settled(
+async def test_a_pending_refund_is_not_recorded(
     provider: StripeProvider, server: Recorded, status: str | None
 ) -> None:
     server.will((200, refund(status)))

@@ -10,7 +10,7 @@ from service.store.record_outcomes import record_outcomes
 from tests.integration.store.conftest import NOW, StoreHarness, begin_item, outcome_item
 
 
-async def test_a_payment_begins_and_settles(harness: StoreHarness) -> None:
+async def test_a_payment_begins_and_gets_its_outcome(harness: StoreHarness) -> None:
     item = begin_item(await harness.order(minor=1_234))
     [begun] = await harness.begin(item)
     assert begun.kind is Begun.CREATED

@@ -17,7 +17,7 @@ async def waits_for_a_lock(db: Database) -> bool:
     return bool(rows[0][0])
 
 
-async def test_a_delivery_queues_up_behind_a_refund_that_settles(harness: StoreHarness) -> None:
+async def test_a_delivery_queues_up_behind_a_refund_that_ends(harness: StoreHarness) -> None:
     item = await harness.paid()
     [grant] = await outbox.claim(harness.db, at=NOW, until=NOW + timedelta(seconds=30), limit=10)
     async with harness.db.transaction() as refund:

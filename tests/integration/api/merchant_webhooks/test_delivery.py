@@ -27,7 +27,7 @@ from tests.support.merchant import (
 PAID = ["payment.succeeded", "order.fulfilled"]
 
 
-async def test_a_sale_is_told_in_the_words_of_the_catalogue(
+async def test_a_sale_is_sent_as_the_catalog_says(
     api: Api, ada: Client, operator: Client, receiver: Merchant
 ) -> None:
     _, secret = await register(operator, receiver.url)
