@@ -44,8 +44,7 @@ ALLOWED: Final = frozenset(LICENSES["allowed"])
 EXCEPTIONS: Final[Mapping[str, str]] = LICENSES["exceptions"]
 TIMEOUT_S: Final = 180.0  # half a minute where the services are near
 ANSWER_S: Final = 10
-SERVICES: Final = ("pypi", "osv")
-"""pip-audit's two sources of advisories; one that knows every package is enough."""
+SERVICES: Final = ("pypi", "osv")  # of advisories; one that knows every package is enough
 Package = tuple[str, str]
 """Name and version."""
 Run = Callable[[Sequence[str]], str]
@@ -134,7 +133,8 @@ def _check_image(tag: str, console: Console) -> Check:
 
 def _write_bill(locked: Path, console: Console) -> None:
     BILL.parent.mkdir(parents=True, exist_ok=True)
-    BILL.write_text(run_module(("cyclonedx_py", "requirements", str(locked), *BILL_FORM)))
+    arguments = ("cyclonedx_py", "requirements", str(locked), *BILL_FORM)
+    BILL.write_text(run_module(arguments, check=True))
     console.log(f"bill of materials (CycloneDX): {BILL.relative_to(ROOT)}")
 
 
@@ -160,16 +160,15 @@ def check_pins(lock: Path) -> Check:
 
 
 def check_licenses(pinned: Sequence[Package], licenses: Mapping[Package, Sequence[str]]) -> Check:
-    """Every package has a license that we allow; `licenses` holds each package's alternatives."""
+    """Every package declares a license, and we allow each that it declares."""
     wrong = [
-        f"{name} {version}: {' OR '.join(given) or 'no license is declared'}"
+        f"{name} {version}: {', '.join(given) or 'no license is declared'}"
         for name, version in pinned
         for given in [licenses.get((name, version), ())]
-        if not any(allowed(name, each) for each in given)
+        if not (given and all(allowed(name, each) for each in given))
     ]
-    return Check(
-        "licenses", f"{len(pinned)} packages; allowed: {', '.join(sorted(ALLOWED))}", tuple(wrong)
-    )
+    seen = f"{len(pinned)} packages; allowed: {', '.join(sorted(ALLOWED))}"
+    return Check("licenses", seen, tuple(wrong))
 
 
 def allowed(name: str, given: str) -> bool:
@@ -181,7 +180,8 @@ def allowed(name: str, given: str) -> bool:
 
 def installed_licenses() -> dict[Package, list[str]]:
     """Return what the installed packages declare, by CycloneDX's reading of their metadata."""
-    bill = json.loads(run_module(("cyclonedx_py", "environment", sys.executable, *BILL_FORM)))
+    arguments = ("cyclonedx_py", "environment", sys.executable, *BILL_FORM)
+    bill = json.loads(run_module(arguments, check=True))
     return {
         (canonicalize_name(each["name"]), each["version"]): [
             declared.get("expression") or named.get("id") or named["name"]
@@ -192,11 +192,11 @@ def installed_licenses() -> dict[Package, list[str]]:
     }
 
 
-def run_module(arguments: Sequence[str]) -> str:
-    """Run `python -m <arguments>`; return what it prints, whatever its exit code is."""
+def run_module(arguments: Sequence[str], *, check: bool = False) -> str:
+    """Run `python -m <arguments>` and return what it prints; `check` looks at its exit code too."""
     command = [sys.executable, "-m", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
-    if not done.stdout:
+    if done.returncode if check else not done.stdout:
         raise subprocess.SubprocessError(f"{arguments[0]}: {done.stderr.strip()}")
     return done.stdout
 

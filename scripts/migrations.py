@@ -144,8 +144,8 @@ def _concurrently(file: str, lines: Sequence[str]) -> Iterator[Finding]:
     """Yield what PostgreSQL would refuse inside of a transaction; squawk sees some of it only."""
     for number, line in enumerate(lines, start=1):
         if re.search(r"(?i)\bCONCURRENTLY\b", line.partition("--")[0]):
-            output = "needs `-- transactional: false` at the head of its file"
-            yield Finding(file, number, "contract", CONCURRENTLY, output)
+            remedy = "needs `-- transactional: false` at the head of its file"
+            yield Finding(file, number, "contract", CONCURRENTLY, remedy)
 
 
 def _before(lines: Sequence[str], start: int) -> Iterator[int]:

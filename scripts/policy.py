@@ -64,10 +64,10 @@ def check(stack: str, folder: Path) -> list[Violation]:
 def lines(stack: str, found: Sequence[Violation]) -> list[tuple[str, str]]:
     wrong = [violation for violation in found if violation.waiver is None]
     waived = [(violation, violation.waiver.expires) for violation in found if violation.waiver]
-    message = [(f"{stack}: {len(wrong)} violated, {len(waived)} waived", "bold")]
-    message += [(f"  {violation.severity:<9} {violation}", "red") for violation in wrong]
-    message += [(f"  waived    {violation} (until {day})", "dim") for violation, day in waived]
-    return message
+    shown = [(f"{stack}: {len(wrong)} violated, {len(waived)} waived", "bold")]
+    shown += [(f"  {violation.severity:<9} {violation}", "red") for violation in wrong]
+    shown += [(f"  waived    {violation} (until {day})", "dim") for violation, day in waived]
+    return shown
 
 
 def document(stack: str, found: Sequence[Violation]) -> dict[str, Any]:
@@ -136,8 +136,8 @@ def pod_security(stack: Stack) -> Iterator[Violation]:
     pods = stack.pods()
     templates = [{"metadata": {"annotations": pod.annotations}, "spec": pod.spec} for pod in pods]
     answer = _asked(POD_SECURITY, given=json.dumps(templates))
-    for pod, message in zip(pods, answer, strict=True):
-        for text in message:
+    for pod, reasons in zip(pods, answer, strict=True):
+        for text in reasons:
             rule = f"{POD_SECURITY}/restricted"
             yield Violation(rule, "mandatory", pod.owner, f"is refused: {text}")
 

@@ -40,7 +40,7 @@ OUTCOMES: Final[dict[str, tuple[str | None, str | None]]] = {
 
 
 class SimPay:
-    """The provider's provider; every change is told by webhook."""
+    """The payment provider; it sends a webhook of every change."""
 
     def __init__(self, records: Records, webhooks: Webhooks) -> None:
         self._records = records

@@ -81,8 +81,8 @@ def _name_servers(policy: Object) -> list[ranges.Network]:
     """Return the addresses that the policy for DNS declares, as far as a name server has them."""
     if policy["metadata"]["name"] != DNS_FLOW:
         return []
-    message = policy["metadata"].get("annotations", {}).get(labels.NAME_SERVERS, "")
-    found = [ranges.parsed(address) for address in message.split(",") if address]
+    declared = policy["metadata"].get("annotations", {}).get(labels.NAME_SERVERS, "")
+    found = [ranges.parsed(address) for address in declared.split(",") if address]
     return [address for address in found if ranges.is_name_server(address)]
 
 

@@ -63,11 +63,11 @@ def no_roles(stack: Stack) -> Iterator[Problem]:
 def namespace_restricted(stack: Stack) -> Iterator[Problem]:
     """Enforce the Pod Security Standard "restricted" in the namespace."""
     for namespace in stack.of("Namespace"):
-        message = namespace["metadata"].get("labels", {})
-        level = message.get(f"{labels.POD_SECURITY}/enforce")
+        found = namespace["metadata"].get("labels", {})
+        level = found.get(f"{labels.POD_SECURITY}/enforce")
         if level != "restricted":
             yield title(namespace), f"enforces the pod security standard {level}"
-        version = message.get(f"{labels.POD_SECURITY}/enforce-version")
+        version = found.get(f"{labels.POD_SECURITY}/enforce-version")
         if version not in (None, "latest"):
             yield title(namespace), f"enforces the pod security standard as it was in {version}"
 

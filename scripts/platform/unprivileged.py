@@ -19,8 +19,8 @@ USUAL_PATH: Final = "/usr/bin:/bin"  # where util-linux is, whatever PATH has
 AS_NOBODY: Final = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 PASSING: Final = (
     "--securebits=+no_setuid_fixup",  # else access(2) looks at no capability: capabilities(7)
-    "--inh-caps=+dac_override",
-    "--ambient-caps=+dac_override",
+    "--inh-caps=-all,+dac_override",
+    "--ambient-caps=-all,+dac_override",
 )
 """With the capability to enter every folder, which a container may withhold."""
 CALLED_NOBODY: Final = ("unshare", f"--map-user={NOBODY}", f"--map-group={NOBODY}")
@@ -40,12 +40,12 @@ def prefix(folder: Path, program: Path) -> tuple[str, ...]:
         ways = [((*AS_NOBODY, *PASSING), NOBODY), (AS_NOBODY, NOBODY), *ways]
     reasons = []
     for (name, *options), owner in ways:
-        path = os.pathsep.join((os.environ.get("PATH", ""), USUAL_PATH))
+        path = os.pathsep.join(filter(None, (os.environ.get("PATH"), USUAL_PATH)))
         command = (shutil.which(name, path=path) or name, *options)
         try:
             _try((*command, str(program)))
             _give(folder, owner)
-        except OSError as error:
+        except (OSError, subprocess.TimeoutExpired) as error:
             reasons.append(str(error))
         else:
             return command

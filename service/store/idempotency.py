@@ -51,8 +51,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     correlation_id: str
     at: datetime
-    locked_until: datetime | None = None
-    """Until when the request owns the key; None for what is answered in the same statement."""
+    locked_until: datetime
+    """Until when the request owns the key, unless it is answered in the same statement."""
 
 
 class BeginOutcome(msgspec.Struct, frozen=True):

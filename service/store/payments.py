@@ -256,5 +256,15 @@ class EntitlementRow(msgspec.Struct, frozen=True):
     updated_at: Timestamp
 
 
-ATTEMPTS: Final = Select(AttemptRow, "payment_attempts a", order="created_at, id")
-ENTITLEMENTS: Final = Select(EntitlementRow, "entitlements e", order="game_id")
+_ATTEMPTS: Final = Select(AttemptRow, "payment_attempts a", order="created_at, id")
+_ENTITLEMENTS: Final = Select(EntitlementRow, "entitlements e", order="game_id")
+
+
+async def list_attempts(db: Database, payment_id: UUID) -> list[AttemptRow]:
+    """Return the payment's attempts, oldest first."""
+    return await _ATTEMPTS.all(db, payment_id=payment_id)
+
+
+async def list_entitlements(db: Database, payment_id: UUID) -> list[EntitlementRow]:
+    """Return the games of the payment."""
+    return await _ENTITLEMENTS.all(db, payment_id=payment_id)

@@ -57,8 +57,8 @@ async def payment_with_all(ctx: Context, payment_id: UUID) -> PaymentDetailView:
         *(("dispute", str(dispute.id)) for dispute in disputed),
         *(("fraud_warning", str(warning.id)) for warning in warnings),
     ]
-    attempts = await payments.ATTEMPTS.all(db, payment_id=payment_id)
-    entitlements = await payments.ENTITLEMENTS.all(db, payment_id=payment_id)
+    attempts = await payments.list_attempts(db, payment_id)
+    entitlements = await payments.list_entitlements(db, payment_id)
     differences = await reconciliation.differences_of_payment(db, payment_id)
     return PaymentDetailView(
         user_id=payment.user_id,

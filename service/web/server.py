@@ -3,7 +3,7 @@
 aiohttp answers what is no HTTP by itself, in plain text under its own name and version, and lets a
 handler wait for ever for a body that turned out to be none. It offers no hook for either, so its
 protocol is subclassed here and nowhere else; tests over raw sockets hold what it relies on
-(`tests/unit/service/http/test_bodies.py`).
+(`tests/unit/service/web/test_bodies.py`).
 """
 
 import secrets

@@ -154,13 +154,13 @@ def service_port_removed(comparison: Comparison) -> Iterator[Finding]:
 def service_changed(comparison: Comparison) -> Iterator[Finding]:
     """Name ports of Services that lead elsewhere or are called otherwise, and unready pods."""
     for change in comparison.kept("Service"):
-        revisions = [
+        ports = [
             {port["port"]: port for port in dig(side, "spec.ports") or ()}
             for side in (change.old, change.new)
         ]
-        for port in sorted(revisions[0].keys() & revisions[1].keys()):
+        for port in sorted(ports[0].keys() & ports[1].keys()):
             for key in ("name", "targetPort", "protocol"):
-                old, new = (each[port].get(key) for each in revisions)
+                old, new = (each[port].get(key) for each in ports)
                 if old != new:
                     yield change.title, f"{key} of port {port} changed: {old} → {new}"
         if dig(change.new, UNREADY) and not dig(change.old, UNREADY):

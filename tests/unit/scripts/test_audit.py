@@ -89,6 +89,13 @@ def test_a_license_that_is_not_allowed_is_found(given: str, *, fine: bool) -> No
     assert (found == ()) is fine
 
 
+def test_each_license_that_a_package_declares_is_allowed() -> None:
+    package = ("msgspec", "0.22.0")
+    bsd = "License :: OSI Approved :: BSD License"
+    found = audit.check_licenses([package], {package: ["GPL-3.0-only", bsd]}).found
+    assert found == (f"msgspec 0.22.0: GPL-3.0-only, {bsd}",)
+
+
 def test_an_exception_is_of_one_package_and_a_license_of_one_version() -> None:
     package, other = ("psycopg2-binary", "2.9"), ("psycopg2-binary", "3.0")
     licenses = {package: list(audit.EXCEPTIONS.values())}
