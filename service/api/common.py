@@ -93,15 +93,10 @@ def by(call: Call[Any, Nothing]) -> By:
 def command_of(call: Call[Any, Nothing], subject: str, evidence: EvidenceBody) -> AdminCommand:
     """Return who decides what about the subject whose id is in the path, and on what evidence."""
     return AdminCommand(
-        request=request_of(call),
+        request=Request(*call.claim),
         subject_id=call.ids[subject],
         evidence=Evidence(evidence.note, evidence.provider_ref, evidence.amount),
     )
-
-
-def request_of(call: Call[Any, Any]) -> Request:
-    """Return what the idempotency key of a request stands for."""
-    return Request(call.caller.user_id, call.idempotency_key, call.fingerprint, call.correlation_id)
 
 
 def reply_of(answer: CommandResponse) -> Reply:

@@ -7,11 +7,12 @@ import msgspec
 from msgspec import Meta
 
 from service import errors as e
-from service.api.common import CONTEXT, READ, WRITE, Amount, PageQuery, reply_of, request_of
+from service.api.common import CONTEXT, READ, WRITE, Amount, PageQuery, reply_of
 from service.domain.payment import CaptureMethod
 from service.store import payments as store
 from service.store.rows import Page, whole
 from service.usecases import operations, payments
+from service.usecases.idempotency import Request
 from service.views import EventView, PaymentView, event_view, payment_view
 from service.web.endpoint import Call, Endpoint, Nothing, Reply
 from service.web.parse import OptionalBody
@@ -52,7 +53,7 @@ async def create_payment(call: Call[CreatePayment, Nothing]) -> Reply:
     answer = await payments.pay(
         call.app(CONTEXT),
         payments.Pay(
-            request_of(call),
+            Request(*call.claim),
             order_id=call.body.order_id,
             provider=call.body.provider,
             capture=call.body.capture,
@@ -101,7 +102,7 @@ async def _operate(
 ) -> Reply:
     answer = await operations.operate_on(
         call.app(CONTEXT),
-        operations.Operate(request_of(call), operation, call.ids["payment_id"], amount_minor),
+        operations.Operate(Request(*call.claim), operation, call.ids["payment_id"], amount_minor),
     )
     return reply_of(answer)
 

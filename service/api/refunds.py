@@ -6,9 +6,10 @@ import msgspec
 from msgspec import Meta
 
 from service import errors as e
-from service.api.common import CONTEXT, READ, WRITE, Amount, reply_of, request_of
+from service.api.common import CONTEXT, READ, WRITE, Amount, reply_of
 from service.store.rows import Page, whole
 from service.usecases import refunds
+from service.usecases.idempotency import Request
 from service.views import RefundView, refund_view
 from service.web.endpoint import Call, Endpoint, Nothing, Reply
 from service.web.parse import TEXT
@@ -28,7 +29,7 @@ async def create_refund(call: Call[CreateRefund, Nothing]) -> Reply:
     answer = await refunds.refund(
         call.app(CONTEXT),
         refunds.Refund(
-            request_of(call), call.ids["payment_id"], call.body.amount, call.body.reason
+            Request(*call.claim), call.ids["payment_id"], call.body.amount, call.body.reason
         ),
     )
     return reply_of(answer)

@@ -93,6 +93,11 @@ class Call(Generic[BodyT, QueryT]):
         """Return the id that this request and all it causes carry in logs and calls."""
         return logs.correlation_id()
 
+    @property
+    def claim(self) -> tuple[str, str, str, str]:
+        """Return what a request under a key brings: caller, key, fingerprint, correlation id."""
+        return self.caller.user_id, self.idempotency_key, self.fingerprint, self.correlation_id
+
     @cached_property
     def fingerprint(self) -> str:
         """Return the hex SHA-256 of method, path and canonical body: what a key stands for.

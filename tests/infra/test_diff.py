@@ -129,7 +129,7 @@ def test_for_a_base_that_renders_no_more_its_committed_manifests_stand_in(made: 
     done = made.run("scripts.deploy.diff", "staging", "--json")
 
     assert done.code == 0, done.err
-    assert "its committed manifests of staging stand in" in done.err
+    assert "its committed manifests of staging are used" in done.err
     assert "gone_since_then" in done.err
     (stack,) = json.loads(done.out)["stacks"]
     assert "image-changed" in {risk["rule"] for risk in stack["risks"]}
