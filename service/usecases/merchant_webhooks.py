@@ -25,15 +25,7 @@ from service.usecases.context import Context
 _log = get_logger(__name__)
 
 SCHEDULE_S: Final = (
-    5.0,
-    300.0,
-    1_800.0,
-    7_200.0,
-    18_000.0,
-    36_000.0,
-    50_400.0,
-    72_000.0,
-    86_400.0,
+    *(5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0),
 )
 """Waits after the first try, the second, …: Standard Webhooks' example, ten tries in three days."""
 
