@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
-from service.store.rows import Page, Select, Timestamp, row_of
+from service.store.rows import Page, Select, Timestamp, row_of, rows_of
 
 GRANT: Final = "library.grant"
 REVOKE: Final = "library.revoke"
@@ -179,11 +179,12 @@ async def list_messages(
 
 async def messages_of_payment(db: Database, payment_id: UUID) -> list[OutboxRow]:
     """Return the payment's grant and revoke, found by what makes them unique."""
-    found = [
-        await _MESSAGES.one(db, topic=topic, dedupe_key=str(payment_id))
-        for topic in get_args(Topic)
-    ]
-    return [message for message in found if message]
+    rows = await db.read(
+        f"SELECT {_MESSAGES.columns} FROM outbox o"  # noqa: S608  constants only
+        " WHERE o.topic IN ('library.grant', 'library.revoke') AND o.dedupe_key = %s ORDER BY o.id",
+        (str(payment_id),),
+    )
+    return rows_of(OutboxRow, rows)
 
 
 async def get_message(db: Database, message_id: int) -> OutboxRow | None:
