@@ -232,7 +232,7 @@ LENGTH = 100_000
         "earer",
     ],
 )
-def test_masking_a_text_twice_as_long_takes_twice_as_long(part: str) -> None:
+def test_masking_a_longer_text_takes_longer_in_proportion(part: str) -> None:
     def cost_s(length: int) -> float:
         text = (part * length)[:length] + "://"
         best = float("inf")
@@ -244,7 +244,8 @@ def test_masking_a_text_twice_as_long_takes_twice_as_long(part: str) -> None:
 
     once = cost_s(LENGTH)
     assert once < 0.25  # the square would take tens of seconds
-    assert cost_s(2 * LENGTH) < 3 * max(once, 0.001)
+    # In proportion is 8 times, the square is 64: room for what a busy machine adds.
+    assert cost_s(8 * LENGTH) < 24 * max(once, 0.001)
 
 
 def test_secret_values_are_masked_under_any_key(lines: Lines, log: Any) -> None:
