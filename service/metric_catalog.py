@@ -13,6 +13,7 @@ from typing import Final
 from service.domain.dispute import OPEN, DisputeStatus
 from service.domain.money import CURRENCIES
 from service.domain.order import OrderStatus
+from service.domain.outbox import Topic
 from service.domain.reconciliation import DifferenceKind
 from service.metric_model import Kind, Open, counter, gauge, histogram
 from service.metric_model import Metric as Metric  # noqa: PLC0414  readers of the catalog need it
@@ -38,7 +39,6 @@ INTEGRATION_CALLS: Final = (
     ("library", "list"),
 )
 INTEGRATION_OPERATIONS: Final = tuple(operation for _, operation in INTEGRATION_CALLS)
-TOPICS: Final = ("library.grant", "library.revoke")
 
 PAYMENT_STATUSES: Final = (
     *("succeeded", "failed", "declined", "authorized", "requires_action", "unknown", "review"),
@@ -142,7 +142,9 @@ HTTP_DURATION: Final = histogram(
     buckets=LATENCY_BUCKETS_S,
 )
 OUTBOX_PENDING: Final = gauge(
-    "outbox_pending_gauge", "Messages in the outbox that are not delivered yet.", {"topic": TOPICS}
+    "outbox_pending_gauge",
+    "Messages in the outbox that are not delivered yet.",
+    {"topic": tuple(Topic)},
 )
 OUTBOX_LAG: Final = gauge(
     "outbox_lag_seconds", "Age of the oldest undelivered message in the outbox."
@@ -150,7 +152,7 @@ OUTBOX_LAG: Final = gauge(
 OUTBOX_DELIVERIES: Final = counter(
     "outbox_deliveries_total",
     "Delivery attempts of outbox messages, by outcome.",
-    {"topic": TOPICS, "outcome": ("ok", "error")},
+    {"topic": tuple(Topic), "outcome": ("ok", "error")},
 )
 UNRESOLVED_PAYMENTS: Final = gauge(
     "payments_unresolved_gauge",

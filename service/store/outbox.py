@@ -7,20 +7,18 @@ from uuid import UUID
 
 import msgspec
 
+from service.domain.outbox import Topic
 from service.store import audit_entries
 from service.store.audit_entries import AuditEntry
 from service.store.database import Database
 from service.store.rows import Page, Select, Timestamp, row_of, rows_of
-
-GRANT: Final = "library.grant"
-REVOKE: Final = "library.revoke"
 
 
 class Message(msgspec.Struct, frozen=True):
     """A message to deliver; `attempts` counts this one."""
 
     id: int
-    topic: str
+    topic: Topic
     payment_id: UUID
     user_id: str
     provider: str
@@ -131,7 +129,6 @@ async def put_off(db: Database, message_id: int, *, until: datetime, error: str)
     )
 
 
-Topic = Literal["library.grant", "library.revoke"]
 State = Literal["stuck", "pending", "delivered", "given_up"]
 
 STUCK_ATTEMPTS = 3

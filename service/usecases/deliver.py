@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from service import metric_catalog as m
+from service.domain.outbox import Topic
 from service.errors import IllegalTransitionError, NotFoundError
 from service.integrations.library import LibraryError, LibraryRefusedError
 from service.logs import bind_payment, get_logger
@@ -71,7 +72,7 @@ async def replay(ctx: Context, message_id: int, by: By) -> OutboxRow:
 
 async def _send(ctx: Context, message: Message) -> None:
     for entitlement in await store.entitlements(ctx.db, message.payment_id):
-        if message.topic == store.GRANT:
+        if message.topic == Topic.GRANT:
             if entitlement.status in HELD:  # a repeat must not bring back what was revoked
                 await _grant(ctx, entitlement)
         elif not await ctx.library.revoke(entitlement.id):

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 from service import metric_catalog as m
+from service.domain.outbox import Topic
 from service.ids import new_id
 from service.integrations.library import LibraryError, LibraryRefusedError
 from service.logs import get_logger
 from service.store import grants as store
 from service.store.grants import GiveUp
-from service.store.outbox import GRANT, Message
+from service.store.outbox import Message
 from service.usecases.context import Context
 
 _log = get_logger(__name__)
@@ -17,7 +18,7 @@ _log = get_logger(__name__)
 async def give_up_if_hopeless(ctx: Context, message: Message, error: LibraryError) -> bool:
     """Give up a grant that the Library refuses, or has not taken for too long; return whether."""
     reason = _reason(ctx, message, error)
-    if message.topic != GRANT or reason is None:
+    if message.topic != Topic.GRANT or reason is None:
         return False
     item = GiveUp(
         message_id=message.id,

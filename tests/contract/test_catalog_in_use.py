@@ -64,7 +64,11 @@ def test_the_service_makes_every_metric() -> None:
 
 CHANGES = [
     ("service/metric_catalog.py", '"outbox_lag_seconds"', '"outbox_age_seconds"'),
-    ("service/metric_catalog.py", '"topic": TOPICS, "outcome"', '"subject": TOPICS, "outcome"'),
+    (
+        "service/metric_catalog.py",
+        '"topic": tuple(Topic), "outcome"',
+        '"subject": tuple(Topic), "outcome"',
+    ),
     ("service/workers/gauges.py", "ctx.metrics.set(m.OUTBOX_LAG, backlog.outbox_oldest_s)", "pass"),
 ]
 """A metric renamed, a label renamed, a metric dropped from the service."""
