@@ -30,8 +30,9 @@ def make_app(config: Config) -> web.Application:
         ],
         client_max_size=MAX_BODY_BYTES,
     )
-    app.add_routes(provider.routes(simulation.provider, simulation.faults))
-    app.add_routes(disputes.routes(simulation.provider, simulation.faults))
+    pay = simulation.provider
+    app.add_routes(provider.routes(pay, simulation.faults))
+    app.add_routes(disputes.routes(pay.disputes, pay.charge, simulation.faults))
     app.add_routes(library.routes(simulation.library, simulation.faults))
     app.add_routes(catalog.routes(simulation.games, simulation.faults))
     app.add_routes(control.routes(simulation))

@@ -2,21 +2,18 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from simulator.charges import Charge
 from simulator.faults import Faults, Target, failing
 from simulator.records import Records, page_of
 from simulator.replies import RefusalError, query, read, reply
 from simulator.webhooks import Webhooks
-
-if TYPE_CHECKING:
-    from simulator.charges import Charge
-    from simulator.provider import SimPay
 
 PREFIX: Final = "/provider/v1"
 CONTROL: Final = "/control"
@@ -105,7 +102,7 @@ class Disputes:
             for dispute in self.disputes.values()
         )
 
-    def open(self, charge: "Charge", new: NewDispute) -> Dispute:
+    def open(self, charge: Charge, new: NewDispute) -> Dispute:
         """Let a buyer dispute a charge: a chargeback takes the money, an inquiry asks first."""
         if not charge.amount_captured:
             raise RefusalError(409, "charge_not_captured", f"the charge is {charge.status}")
@@ -137,7 +134,7 @@ class Disputes:
             raise RefusalError(404, "action_unknown", f"one of {', '.join(self.actions)}")
         return self._announce(dispute, self.actions[action](dispute))
 
-    def warn(self, charge: "Charge", new: NewWarning) -> FraudWarning:
+    def warn(self, charge: Charge, new: NewWarning) -> FraudWarning:
         """Let a card's network suspect fraud."""
         self._records.make_room(len(self.warnings), "warnings")
         warning = FraudWarning(
@@ -200,9 +197,14 @@ def _to(status: str) -> Callable[[Dispute], str]:
     return act
 
 
-def routes(provider: "SimPay", faults: Faults) -> list[web.RouteDef]:
-    """Return the URL tables of the provider's disputes and of the simulated bank."""
-    answer = Handlers(provider)
+def routes(
+    disputes: Disputes, charge: Callable[[str], Charge], faults: Faults
+) -> list[web.RouteDef]:
+    """Return the URL tables of the provider's disputes and of the simulated bank.
+
+    `charge` finds a charge by its id.
+    """
+    answer = Handlers(disputes, charge)
     finds, lists = failing(faults, Target.DISPUTE), failing(faults, Target.LIST)
     return [
         web.get(f"{PREFIX}/disputes", lists(answer.find)),
@@ -217,26 +219,27 @@ def routes(provider: "SimPay", faults: Faults) -> list[web.RouteDef]:
 class Handlers:
     """The provider's side of each request, and the bank's."""
 
-    def __init__(self, provider: "SimPay") -> None:
-        self._provider = provider
+    def __init__(self, disputes: Disputes, charge: Callable[[str], Charge]) -> None:
+        self._disputes = disputes
+        self._charge = charge
 
     async def find(self, request: web.Request) -> web.Response:
-        return reply(self._provider.disputes.find(query(request, DisputeFilter)))
+        return reply(self._disputes.find(query(request, DisputeFilter)))
 
     async def get(self, request: web.Request) -> web.Response:
-        return reply(self._provider.disputes.dispute(request.match_info["id"]))
+        return reply(self._disputes.dispute(request.match_info["id"]))
 
     async def get_warning(self, request: web.Request) -> web.Response:
-        return reply(self._provider.disputes.warning(request.match_info["id"]))
+        return reply(self._disputes.warning(request.match_info["id"]))
 
     async def open(self, request: web.Request) -> web.Response:
-        charge = self._provider.charge(request.match_info["id"])
-        return reply(self._provider.disputes.open(charge, await read(request, NewDispute)))
+        charge = self._charge(request.match_info["id"])
+        return reply(self._disputes.open(charge, await read(request, NewDispute)))
 
     async def warn(self, request: web.Request) -> web.Response:
-        charge = self._provider.charge(request.match_info["id"])
-        return reply(self._provider.disputes.warn(charge, await read(request, NewWarning)))
+        charge = self._charge(request.match_info["id"])
+        return reply(self._disputes.warn(charge, await read(request, NewWarning)))
 
     async def change(self, request: web.Request) -> web.Response:
         found = request.match_info
-        return reply(self._provider.disputes.change(found["id"], found["action"]))
+        return reply(self._disputes.change(found["id"], found["action"]))
