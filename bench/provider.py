@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from service.providers.simulator.mapping import SimulatorCharge
+
 HEAD_END: Final = b"\r\n\r\n"
 LENGTH: Final = b"content-length:"
 
@@ -21,6 +23,7 @@ class _Charge(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Charge).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Provider(asyncio.Protocol):
@@ -58,12 +61,21 @@ def _answer(body: bytes) -> bytes:
     if not body:  # a readiness check
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     charge = _decode(body)
-    made = (
-        f'{{"id":"ch_{charge.reference}","status":"succeeded","amount":{charge.amount},'
-        f'"currency":"{charge.currency}","failure_code":null}}'
+    made = _encode(
+        SimulatorCharge(
+            id=f"ch_{charge.reference}",
+            status="succeeded",
+            amount=charge.amount,
+            currency=charge.currency,
+            amount_captured=charge.amount,
+            amount_refunded=0,
+            reference=charge.reference,
+            idempotency_key="",
+            created=0,
+        )
     )
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(made)}"
-    return f"{head}\r\n\r\n{made}".encode()
+    return head.encode() + HEAD_END + made
 
 
 async def _serve(port: int) -> None:
