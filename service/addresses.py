@@ -17,6 +17,8 @@ from ipaddress import (
 )
 from typing import Final
 
+from service.setting_types import listed, read_each
+
 Network = IPv4Network | IPv6Network
 
 NOT_PUBLIC_V4: Final = tuple(
@@ -123,12 +125,7 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
 
 def networks(text: str) -> tuple[Network, ...]:
     """Return the networks of a comma-separated list; raise ValueError naming all that are none."""
-    found, wrong = [], []
-    for item in filter(None, map(str.strip, text.split(","))):
-        try:
-            found.append(ip_network(item))
-        except ValueError as error:
-            wrong.append(str(error))
+    found, wrong = read_each(listed(text), ip_network)
     if wrong:
         raise ValueError(f"{', '.join(wrong)}; give networks such as 10.0.0.0/8,fd00::/8")
     return tuple(found)

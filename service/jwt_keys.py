@@ -5,20 +5,17 @@ shared secret or the public key in PEM. Or it is a JWK Set (RFC 7517, 5) of publ
 its `kid` and `alg`. An algorithm belongs to its key, never to the token (RFC 8725, 3.1).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from msgspec import Meta
+
+from service.setting_types import read_each, repeated
 
 MIN_HS256_KEY_BYTES: Final = 32  # RFC 7518, 3.2: the key is at least as long as the hash
 MIN_RSA_BITS: Final = 2_048  # RFC 7518, 3.3
@@ -27,6 +24,8 @@ MAX_KEYS: Final = 16
 
 Algorithm = Literal["HS256", "RS256", "ES256"]
 Kid = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}(?!\n)$")]
+
+KeyT = TypeVar("KeyT")
 
 
 class _Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +43,7 @@ class _Jwk(msgspec.Struct, frozen=True):
 
 
 class _JwkSet(msgspec.Struct, frozen=True):
-    keys: tuple[dict[str, Any], ...]
+    keys: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +56,35 @@ class VerificationKey:
 
 
 def read_keys(text: str) -> tuple[VerificationKey, ...]:
-    """Return the keys in `text`, which may be empty; raise ValueError naming the wrong one.
+    """Return the keys in `text`, which may be empty; raise ValueError naming all that is wrong.
 
     The message never holds a key.
     """
     if not text:
         return ()
-    keys = tuple(_from_set(text) if text.lstrip().startswith("{") else _from_list(text))
-    if len(keys) > MAX_KEYS:
-        raise ValueError(f"there are {len(keys)} keys; keep at most {MAX_KEYS}")
-    kids = [key.kid for key in keys]
-    if repeated := {kid for kid in kids if kids.count(kid) > 1}:
-        raise ValueError(f"several keys have the kid {', '.join(sorted(repeated))}; rename them")
-    return keys
+    if text.lstrip().startswith("{"):
+        given, read = _decoded(text, _JwkSet).keys, _from_jwk
+    else:
+        given, read = _decoded(text, tuple[Any, ...]), _from_given
+    keys, wrong = read_each(enumerate(given, 1), read)
+    if len(given) > MAX_KEYS:
+        wrong.append(f"there are {len(given)} keys; keep at most {MAX_KEYS}")
+    if kids := repeated(key.kid for key in keys):
+        wrong.append(f"several keys have the kid {', '.join(kids)}; rename them")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return tuple(keys)
 
 
-def _from_list(text: str) -> list[VerificationKey]:
-    given = _decoded(text, tuple[_Given, ...])
-    return [
-        VerificationKey(each.kid, each.alg, _secret(each))
-        if each.alg == "HS256"
-        else _public(each.kid, each.alg, _from_pem(each))
-        for each in given
-    ]
+def _from_given(numbered: tuple[int, Any]) -> VerificationKey:
+    given = _shaped(numbered, _Given)
+    if given.alg == "HS256":
+        return VerificationKey(given.kid, given.alg, _secret(given))
+    return _public(given.kid, given.alg, _from_pem(given))
 
 
-def _from_set(text: str) -> list[VerificationKey]:
-    return [_from_jwk(jwk, index) for index, jwk in enumerate(_decoded(text, _JwkSet).keys)]
-
-
-def _from_jwk(jwk: Mapping[str, Any], index: int) -> VerificationKey:
-    try:
-        named = msgspec.convert(jwk, _Jwk)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"the key number {index + 1} of the set: {error}") from None
+def _from_jwk(numbered: tuple[int, Any]) -> VerificationKey:
+    named, jwk = _shaped(numbered, _Jwk), numbered[1]
     if "d" in jwk:
         raise ValueError(f"the key {named.kid} is a private one; give its public part")
     try:
@@ -98,6 +92,14 @@ def _from_jwk(jwk: Mapping[str, Any], index: int) -> VerificationKey:
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
         raise ValueError(f"the key {named.kid} is no {named.alg} key") from None
     return _public(named.kid, named.alg, key)
+
+
+def _shaped(numbered: tuple[int, Any], kind: type[KeyT]) -> KeyT:
+    number, given = numbered
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"the key number {number}: {error}") from None
 
 
 def _decoded(text: str, kind: Any) -> Any:

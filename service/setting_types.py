@@ -1,11 +1,15 @@
 """The types of settings: secrets, numbers and texts with their bounds, and how to describe them."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
+
+ItemT = TypeVar("ItemT")
+ReadT = TypeVar("ReadT")
 
 
 class Secret:
@@ -45,6 +49,24 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+def read_each(
+    items: Iterable[ItemT], read: Callable[[ItemT], ReadT]
+) -> tuple[list[ReadT], list[str]]:
+    """Return what the items read as, and what is wrong with those for which `read` raises."""
+    done, wrong = [], []
+    for item in items:
+        try:
+            done.append(read(item))
+        except ValueError as error:
+            wrong.append(str(error))
+    return done, wrong
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that come more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
 def allowed(kind: Any) -> str:
     """Return what a setting of this type may be, in words for its author."""
     origin, args = get_origin(kind), get_args(kind)
@@ -77,9 +99,4 @@ def _bounds(meta: Meta) -> Iterable[str]:
             yield f"{relation} {limit}"
 
 
-_NAMES: Final = {
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    bool: "true or false",
-}
+_NAMES: Final = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

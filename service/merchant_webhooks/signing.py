@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
+from service.setting_types import listed, read_each, repeated
+
 PREFIX: Final = "whsec_"
 ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"
@@ -29,20 +31,25 @@ _NAMED: Final = re.compile(r"([a-z0-9-]{1,32}):(\S+)")
 def read_master_keys(text: str) -> dict[str, bytes]:
     """Return the keys of `name:key[,name:key…]`, the one for new secrets first.
 
-    Raises ValueError, which names the problem and shows no key.
+    Raises ValueError, which names all problems and shows no key.
     """
-    keys: dict[str, bytes] = {}
-    for number, item in enumerate(filter(None, map(str.strip, text.split(","))), 1):
-        found = _NAMED.fullmatch(item)
-        if found is None:
-            raise ValueError(f"key {number} is not name:key; a name has a-z, 0-9 and hyphens")
-        name, key = found.groups()
-        if len(key) < MIN_KEY:
-            raise ValueError(f"key {name} has fewer than {MIN_KEY} characters")
-        if name in keys:
-            raise ValueError(f"two keys are called {name}")
-        keys[name] = key.encode()
-    return keys
+    keys, wrong = read_each(enumerate(listed(text), 1), _master_key)
+    names = [name for name, _ in keys]
+    wrong += [f"two keys are called {name}" for name in repeated(names)]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return dict(keys)
+
+
+def _master_key(numbered: tuple[int, str]) -> tuple[str, bytes]:
+    number, item = numbered
+    found = _NAMED.fullmatch(item)
+    if found is None:
+        raise ValueError(f"key {number} is not name:key; a name has a-z, 0-9 and hyphens")
+    name, key = found.groups()
+    if len(key) < MIN_KEY:
+        raise ValueError(f"key {name} has fewer than {MIN_KEY} characters")
+    return name, key.encode()
 
 
 def derive(keys: Mapping[str, bytes], key_name: str, endpoint_id: UUID, version: int) -> str:

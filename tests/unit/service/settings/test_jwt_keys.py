@@ -85,7 +85,10 @@ def test_no_text_holds_no_keys() -> None:
         ),
         (json.dumps({"keys": [jwk(RSA, "RS256")]}), "k1 is a private one"),
         (json.dumps({"keys": [jwk(EC.public_key(), "ES256", alg="RS256")]}), "k1 is no RS256 key"),
-        (json.dumps({"keys": [{"kty": "oct", "k": "AAAA", "kid": "k", "alg": "HS256"}]}), "1 of"),
+        (
+            json.dumps({"keys": [{"kty": "oct", "k": "AAAA", "kid": "k", "alg": "HS256"}]}),
+            "number 1",
+        ),
         (json.dumps({"keys": [{"kty": "RSA", "kid": "k1", "alg": "RS256"}]}), "k1 is no RS256"),
     ],
 )
@@ -95,6 +98,21 @@ def test_what_is_no_key_is_named_and_not_shown(text: str, sentence: str) -> None
     assert sentence in str(caught.value)
     assert SECRET not in str(caught.value)
     assert "BEGIN" not in str(caught.value)
+
+
+def test_all_wrong_keys_are_named_at_once() -> None:
+    keys = [
+        *(2 * [{"kid": "k1", "alg": "HS256", "key": SECRET}]),
+        {"kid": "k2", "alg": "HS256", "key": "short"},
+        {"kid": "k3", "alg": "RS256", "key": SECRET},
+        1,
+    ]
+    with pytest.raises(ValueError, match="k2 has fewer") as caught:
+        read_keys(json.dumps(keys))
+    message = str(caught.value)
+    assert "k3 is no public key in PEM; the key number 5: Expected `object`" in message
+    assert "several keys have the kid k1" in message
+    assert SECRET not in message
 
 
 @given(

@@ -75,6 +75,7 @@ def test_a_secret_belongs_to_its_endpoint_its_version_and_its_key() -> None:
         (f"a:{'k' * 32},B:{'k' * 32}", "key 2 is not name:key"),
         ("a:short", "key a has fewer than 32 characters"),
         (f"a:{'k' * 32},a:{'j' * 32}", "two keys are called a"),
+        ("no,a:short", "key 1 is not name:key; .*; key a has fewer than 32 characters"),
     ],
 )
 def test_master_keys_that_cannot_be_used_are_named_and_not_shown(text: str, says: str) -> None:
