@@ -19,14 +19,7 @@ from service.store.reconciliation import DifferenceRow
 from service.store.reconciliation_runs import RunRow
 from service.store.review import ReviewRow
 from service.store.rows import Timestamp
-from service.views import (
-    EventView,
-    LedgerEntryView,
-    OrphanCapture,
-    PaymentView,
-    RefundView,
-    viewer,
-)
+from service.views import EventView, LedgerEntryView, OrphanCapture, PaymentView, RefundView, viewer
 
 
 class ReviewItemView(ReviewRow, frozen=True):

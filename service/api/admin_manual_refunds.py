@@ -5,15 +5,7 @@ from typing import Final
 import msgspec
 
 from service import errors as e
-from service.api.common import (
-    ADMIN,
-    CONTEXT,
-    EvidenceBody,
-    PageQuery,
-    Reason,
-    command_of,
-    reply_of,
-)
+from service.api.common import ADMIN, CONTEXT, EvidenceBody, PageQuery, Reason, command_of, reply_of
 from service.store import orphans as store
 from service.store.rows import Page
 from service.usecases import manual_refunds

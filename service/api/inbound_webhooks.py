@@ -34,11 +34,7 @@ class WebhookReceipt(msgspec.Struct, frozen=True):
 
 async def receive_webhook(call: Call[bytes, Nothing]) -> Reply:
     """Receive a provider's event; its signature stands for a caller."""
-    delivery = Delivery(
-        provider=call.path_slugs["provider"],
-        headers=call.header,
-        body=call.body,
-    )
+    delivery = Delivery(provider=call.path_slugs["provider"], headers=call.header, body=call.body)
     receipt = await inbox.receive(call.app(CONTEXT), delivery)
     return Reply(200, WebhookReceipt(receipt.outcome, receipt.event_id))
 

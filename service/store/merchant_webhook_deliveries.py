@@ -62,11 +62,7 @@ class DeliveryRow(msgspec.Struct, frozen=True):
 
 
 _COLUMNS: Final = columns(
-    DeliveryRow,
-    "d",
-    type="v.type",
-    payment_id="v.payment_id",
-    correlation_id="v.correlation_id",
+    DeliveryRow, "d", type="v.type", payment_id="v.payment_id", correlation_id="v.correlation_id"
 )
 
 
@@ -260,12 +256,7 @@ async def send_test(
         INSERT INTO webhook_deliveries (endpoint_id, event_id, next_attempt_at, created_at)
         SELECT %(endpoint)s, v.id, %(at)s, %(at)s FROM event v RETURNING id
         """,
-        {
-            "endpoint": endpoint_id,
-            "type": type_,
-            "at": at,
-            "correlation_id": action.correlation_id,
-        },
+        {"endpoint": endpoint_id, "type": type_, "at": at, "correlation_id": action.correlation_id},
         action,
     )
     return int(rows[0][0]) if rows else None

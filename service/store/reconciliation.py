@@ -163,13 +163,7 @@ async def expected_grants(
           AND p.created_at >= %(since)s AND e.updated_at < %(quiet)s
         ORDER BY e.payment_id, e.game_id LIMIT %(limit)s
         """,  # noqa: S608  constants only
-        {
-            "payment": after[0],
-            "game": after[1],
-            "since": since,
-            "quiet": until,
-            "limit": limit,
-        },
+        {"payment": after[0], "game": after[1], "since": since, "quiet": until, "limit": limit},
     )
     return rows_of(EntitlementFacts, rows)
 

@@ -241,12 +241,7 @@ async def list_refunds(db: Database, payment_id: UUID) -> list[RefundRow]:
 
 
 async def claim_due_refunds(
-    db: Database,
-    *,
-    at: datetime,
-    until: datetime,
-    limit: int,
-    refund_id: UUID | None = None,
+    db: Database, *, at: datetime, until: datetime, limit: int, refund_id: UUID | None = None
 ) -> list[DueRefund]:
     """Take refunds that are overdue (or the one named) and hide them until `until`."""
     rows = await db.fetch(

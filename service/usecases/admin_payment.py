@@ -24,14 +24,7 @@ from service.store import (
 )
 from service.store.audit_entries import Subject, list_actions
 from service.usecases.context import Context
-from service.views import (
-    event_view,
-    ledger_view,
-    orphan_view,
-    payment_view,
-    refund_view,
-    viewer,
-)
+from service.views import event_view, ledger_view, orphan_view, payment_view, refund_view, viewer
 
 _attempt_view = viewer(AttemptView)
 _entitlement_view = viewer(EntitlementView)

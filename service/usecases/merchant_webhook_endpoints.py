@@ -26,12 +26,7 @@ from service.settings import Settings
 from service.store import merchant_webhook_deliveries as deliveries
 from service.store import merchant_webhook_endpoints as store
 from service.store.merchant_webhook_deliveries import DeliveryRow, State
-from service.store.merchant_webhook_endpoints import (
-    Change,
-    EndpointRow,
-    NewEndpoint,
-    UrlTakenError,
-)
+from service.store.merchant_webhook_endpoints import Change, EndpointRow, NewEndpoint, UrlTakenError
 from service.store.rows import Page
 from service.usecases import audit
 from service.usecases.audit import By

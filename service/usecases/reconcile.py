@@ -59,11 +59,7 @@ SKEW_S: Final = 120.0
 """Clocks of others may be this far off; what is nearer to the window's borders isn't missed."""
 
 FOLLOWED: Final = frozenset(
-    {
-        DifferenceKind.REFUND_DIFFERS,
-        DifferenceKind.STATUS_DIFFERS,
-        DifferenceKind.AMOUNT_DIFFERS,
-    }
+    {DifferenceKind.REFUND_DIFFERS, DifferenceKind.STATUS_DIFFERS, DifferenceKind.AMOUNT_DIFFERS}
 )
 """Differences that a lost event may explain."""
 
@@ -240,11 +236,7 @@ class _Job:
             await self._grants_page(page)
         after = pages.first_id(self.since), ""
         while page_of_ours := await store.expected_grants(
-            self.ctx.db,
-            since=self._surely_since,
-            until=self._surely_until,
-            after=after,
-            limit=PAGE,
+            self.ctx.db, since=self._surely_since, until=self._surely_until, after=after, limit=PAGE
         ):
             ids = [str(ours.id) for ours in page_of_ours]
             missing = await store.unseen(self.ctx.db, self.run_id, LIBRARY, ids)

@@ -12,12 +12,7 @@ from msgspec.structs import replace
 from service import metric_catalog as m
 from service.domain import ledger
 from service.domain.money import Money
-from service.domain.payment import (
-    NextAction,
-    PaymentDecision,
-    PaymentStatus,
-    metric_status,
-)
+from service.domain.payment import NextAction, PaymentDecision, PaymentStatus, metric_status
 from service.events import PAYMENT_REACHED
 from service.ids import new_id
 from service.logs import correlation_id, get_logger

@@ -17,12 +17,7 @@ from service.errors import IdempotencyKeyInFlightError, StoreUnavailableError
 from service.events import REFUND_REACHED
 from service.ids import new_id
 from service.logs import bind, correlation_id, get_logger
-from service.providers.port import (
-    NotSentError,
-    OutcomeUnknownError,
-    RefundRequest,
-    RefundResult,
-)
+from service.providers.port import NotSentError, OutcomeUnknownError, RefundRequest, RefundResult
 from service.retry import full_jitter_s
 from service.store import refunds as store
 from service.store.database import RefusedError
