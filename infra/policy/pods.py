@@ -8,6 +8,7 @@ from infra.policy.objects import PROBES, Object, Pod, Stack, dig, selects, title
 from infra.policy.rules import Problem, rule
 from infra.quantities import amount
 from infra.service_settings import secrets_of
+from service.setting_types import repeated
 from service.settings import env_name, fields, secret_fields
 
 FIRST_FREE_PORT: Final = 1_024
@@ -184,7 +185,7 @@ def variables_once(stack: Stack) -> Iterator[Problem]:
     for pod in stack.pods():
         names = [variable["name"] for variable in pod.container.get("env", ())]
         names += stack.settings(pod)
-        for name in sorted({name for name in names if names.count(name) > 1}):
+        for name in repeated(names):
             yield pod.owner, f"is given {name} twice"
 
 
