@@ -20,7 +20,12 @@ PLUGIN_HOST: Final = "https://get.pulumi.com"
 PLUGIN_TIMEOUT_SECONDS: Final = 120.0  # 40 MB
 DOCKER_TIMEOUT_SECONDS: Final = 5.0
 CONTROL_PLANE: Final = ("etcd", "monitoring-definitions", "kwok", "kubernetes", "kubectl")
-NOT_BY_DEFAULT: Final = frozenset({"image", "kubectl", "schemas", "wrk"})
+CLUSTER: Final = (
+    *("etcd", "kubernetes", "kubernetes-node", "kubectl", "node-packages", "coredns"),
+    *("metrics-server", "kube-state-metrics", "prometheus", "prometheus-adapter"),
+    *("prometheus-operator", "alertmanager", "monitoring-definitions"),
+)
+NOT_BY_DEFAULT: Final = frozenset({"cluster", "image", "kubectl", "schemas", "wrk"})
 
 
 def components(root: Path) -> Mapping[str, Component]:
@@ -36,6 +41,10 @@ def components(root: Path) -> Mapping[str, Component]:
         "control-plane": (
             "a Kubernetes control plane with simulated nodes, for tests",
             functools.partial(several, CONTROL_PLANE),
+        ),
+        "cluster": (
+            "the programs of a local cluster with real nodes: control plane, nodes, monitoring",
+            functools.partial(several, CLUSTER),
         ),
         "schemas": (
             "the documents from which `make schemas` makes schemas",
