@@ -35,6 +35,8 @@ KUBERNETES: Final = tuple(
     f"v{tool.version}" for name, tool in TOOLS.items() if name.startswith("kubernetes-openapi-")
 )
 """The versions that the manifests must be right for, the oldest first."""
+OPERATOR_KINDS: Final = ("prometheusrules", "servicemonitors")
+"""What the stacks have of it."""
 OPERATOR_FOLDER: Final = f"prometheus-operator-v{TOOLS['monitoring-definitions'].version}"
 
 
@@ -56,8 +58,9 @@ def generate() -> dict[str, str]:
         path = ROOT / ".tools" / "openapi" / version / "swagger.json"
         for name, text in _kinds(json.loads(path.read_text(encoding="utf-8"))["definitions"]):
             files[f"{version}/{name}"] = text
-    for name in TOOLS["monitoring-definitions"].binaries:
-        definition = (ROOT / ".tools" / "definitions" / name).read_text(encoding="utf-8")
+    for kind in OPERATOR_KINDS:
+        path = ROOT / ".tools" / "definitions" / f"monitoring.coreos.com_{kind}.yaml"
+        definition = path.read_text(encoding="utf-8")
         for file, text in _custom_kinds(yaml.safe_load(definition)["spec"]):
             files[f"{OPERATOR_FOLDER}/{file}"] = text
     return files

@@ -125,11 +125,19 @@ class Engine:
         if values:
             self.init(stack)
             pairs = [word for key, text in values.items() for word in ("--secret", f"{key}={text}")]
-            self._ask("config", "set-all", "--stack", stack, "--path", *pairs)
+            self._ask("config", "set-all", *self._settings(stack), "--path", *pairs)
+
+    def config(self, stack: str, key: str) -> str:
+        """Return a setting in the clear."""
+        return self._ask("config", "get", *self._settings(stack), "--path", key)
 
     def init(self, stack: str) -> None:
         if not self.exists(stack):
             self._ask("stack", "init", stack, "--no-select")
+
+    def _settings(self, stack: str) -> list[str]:
+        file = ["--config-file", str(self.config_file)] if self.config_file else []
+        return ["--stack", stack, *file]
 
     def _local_backend(self) -> Path | None:
         url = self.environ.get("PULUMI_BACKEND_URL", "")

@@ -38,6 +38,7 @@ SECRET = f"{PLANTED} and more than thirty-two bytes"
 FORMED = {"DATABASE_URL": f"postgresql://shop:{PLANTED}@coinslot-postgresql/shop"}
 """What the stack's own database is made with."""
 RULES = "coinslot-adapter-rules"
+KINDS = [f"monitoring.coreos.com_{kind}.yaml" for kind in ("prometheusrules", "servicemonitors")]
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def is_ours(repository: str) -> bool:
 @pytest.fixture(params=STACKS)
 def stack(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
     name = request.param
-    for path in sorted(DEFINITIONS.glob("*.yaml")):
+    for path in map(DEFINITIONS.joinpath, KINDS):
         cluster.kubectl("apply", "--server-side", "-f", str(path))
     priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 1}
     cluster.apply({**priority, "metadata": {"name": "payments-critical"}})

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import yaml
 
+from scripts.cluster.control_plane import ControlPlane, Options, control_plane, program
 from scripts.platform.processes import spawn
-from tests.support.control_plane import ControlPlane, Options, control_plane, program
 
 STAGES: Final = Path(__file__).with_name("kwok.yaml")
 DEFINITIONS: Final = Path(__file__).parents[2] / ".tools" / "definitions"

@@ -1,7 +1,8 @@
-"""etcd, kube-apiserver, kube-controller-manager and kube-scheduler on loopback.
+"""etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
 
-Objects live and controllers work as on any cluster; pods are scheduled as soon as there are nodes.
-`tools/bootstrap control-plane` gets the programs.
+On loopback alone, for tests, or for nodes at an address that they reach. Objects live and
+controllers work as on any cluster; pods are scheduled as soon as there are nodes. `tools/bootstrap
+control-plane` or `cluster` gets the programs.
 """
 
 import ssl
@@ -16,14 +17,12 @@ from typing import Final
 
 import yaml
 
+from scripts.cluster.certificates import Authority, Pair
+from scripts.cluster.layout import API_SERVICE, SERVICES
 from scripts.platform.embedded import LOOPBACK, free_port
 from scripts.platform.processes import Child, spawn
-from tests.support.certificates import Authority, Pair
+from scripts.programs import BINARIES
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-BINARIES: Final = ROOT / ".venv" / "bin"
-SERVICES: Final = "10.96.0.0/16"
-API_SERVICE: Final = "10.96.0.1"  # the first address of SERVICES is the API's own
 HOSTS: Final = (LOOPBACK, API_SERVICE, "localhost", "kubernetes.default.svc")
 ADMINS: Final = "system:masters"  # the group that RBAC lets do everything
 READY_TIMEOUT_S: Final = 120.0  # five seconds on an idle machine
@@ -41,19 +40,25 @@ class ControlPlaneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`arguments` are more flags, by program; `durable` syncs every write to the disk."""
+    """`arguments` are more flags, by program; `durable` syncs every write to the disk.
+
+    With an `address` that is not loopback's, nodes can join at it; 0 is any free `port`.
+    """
 
     durable: bool = False
     arguments: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    address: str = LOOPBACK
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """A running control plane, and the kubeconfig of its administrator."""
+    """A running control plane, the kubeconfig of its administrator, and who signs its keys."""
 
     server: str
     kubeconfig: Path
     children: tuple[Child, ...]
+    authority: Authority
 
 
 def program(name: str) -> Path:
@@ -82,11 +87,12 @@ def control_plane(folder: Path, options: Options | None = None) -> Iterator[Cont
 
         backend = authority.issue("etcd", "etcd", hosts=HOSTS)
         store, etcd = _etcd(start, folder, authority, backend, durable=options.durable)
-        server, api = _api_server(start, authority, backend, store, tokens)
+        keys = _ApiKeys(authority, backend, tokens)
+        server, api = _api_server(start, options, keys, store)
         kubeconfig = write_kubeconfig(folder / "kubeconfig", server, authority, admin)
         _until_ready(server, authority, admin, (etcd, api))
         controllers = _controllers(start, kubeconfig, authority, tokens)
-        yield ControlPlane(server, kubeconfig, (etcd, api, *controllers))
+        yield ControlPlane(server, kubeconfig, (etcd, api, *controllers), authority)
 
 
 def write_kubeconfig(path: Path, server: str, authority: Authority, user: Pair) -> Path:
@@ -128,32 +134,69 @@ def _etcd(
     return clients, child
 
 
-def _api_server(
-    start: Start, authority: Authority, backend: Pair, store: str, tokens: Path
-) -> tuple[str, Child]:
-    port = free_port()
-    pair = authority.issue("kube-apiserver", "kube-apiserver", hosts=HOSTS)
+@dataclass(frozen=True, slots=True)
+class _ApiKeys:
+    """Who signs for the API server, its own pair as etcd's client, and what signs tokens."""
+
+    authority: Authority
+    backend: Pair
+    tokens: Path
+
+
+def _api_server(start: Start, options: Options, keys: _ApiKeys, store: str) -> tuple[str, Child]:
+    port = options.port or free_port()
+    alone = options.address == LOOPBACK
+    hosts = HOSTS if alone else (*HOSTS, options.address)
+    pair = keys.authority.issue("kube-apiserver", "kube-apiserver", hosts=hosts)
     child = start(
         "kube-apiserver",
         f"--etcd-servers={store}",
-        f"--etcd-cafile={authority.certificate}",
-        f"--etcd-certfile={backend.certificate}",
-        f"--etcd-keyfile={backend.key}",
-        f"--bind-address={LOOPBACK}",
+        f"--etcd-cafile={keys.authority.certificate}",
+        f"--etcd-certfile={keys.backend.certificate}",
+        f"--etcd-keyfile={keys.backend.key}",
         f"--secure-port={port}",
         f"--tls-cert-file={pair.certificate}",
         f"--tls-private-key-file={pair.key}",
-        f"--client-ca-file={authority.certificate}",
-        f"--service-account-key-file={tokens}",
-        f"--service-account-signing-key-file={tokens}",
+        f"--client-ca-file={keys.authority.certificate}",
+        f"--service-account-key-file={keys.tokens}",
+        f"--service-account-signing-key-file={keys.tokens}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-cluster-ip-range={SERVICES}",
         "--authorization-mode=Node,RBAC",
         "--anonymous-auth=false",
-        # Loopback is no address for others, and there are no others.
-        "--endpoint-reconciler-type=none",
+        *(_alone() if alone else _for_nodes(options, keys.authority)),
     )
     return f"https://{LOOPBACK}:{port}", child
+
+
+def _alone() -> tuple[str, ...]:
+    # Loopback is no address for others, and there are no others.
+    return f"--bind-address={LOOPBACK}", "--endpoint-reconciler-type=none"
+
+
+def _for_nodes(options: Options, authority: Authority) -> tuple[str, ...]:
+    """Return the flags with which kubelets are asked, and APIs that pods serve are passed on to."""
+    client = authority.issue("kubelet-client", "kube-apiserver-kubelet-client", group=ADMINS)
+    front = Authority(authority.folder / "front-proxy")
+    passed_on = front.issue("client", "front-proxy-client")
+    return (
+        "--bind-address=0.0.0.0",
+        f"--advertise-address={options.address}",
+        "--enable-admission-plugins=NodeRestriction",
+        f"--kubelet-client-certificate={client.certificate}",
+        f"--kubelet-client-key={client.key}",
+        f"--kubelet-certificate-authority={authority.certificate}",
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--requestheader-client-ca-file={front.certificate}",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-username-headers=X-Remote-User",
+        f"--proxy-client-cert-file={passed_on.certificate}",
+        f"--proxy-client-key-file={passed_on.key}",
+        # No kube-proxy runs here: to pods by their own addresses.
+        "--enable-aggregator-routing=true",
+    )
 
 
 def _controllers(

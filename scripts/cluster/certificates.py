@@ -30,7 +30,7 @@ class Authority:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, mode=0o700)
-        self._folder = folder
+        self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("coinslot throw-away authority")
         ca = (
@@ -56,14 +56,14 @@ class Authority:
                 x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False
             )
         signed = builder.sign(self._key, hashes.SHA256())
-        pair = Pair(self._folder / f"{file}.crt", self._folder / f"{file}.key")
+        pair = Pair(self.folder / f"{file}.crt", self.folder / f"{file}.key")
         pair.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
         pair.key.write_bytes(_private(key))
         return pair
 
     def signing_key(self, file: str) -> Path:
         """Return a new private key without a certificate, for service account tokens."""
-        path = self._folder / f"{file}.key"
+        path = self.folder / f"{file}.key"
         path.write_bytes(_private(ec.generate_private_key(ec.SECP256R1())))
         return path
 

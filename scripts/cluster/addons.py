@@ -1,0 +1,124 @@
+"""What a cluster needs before the stack: DNS, storage, measurements, Prometheus and its operator.
+
+manifests/*.yaml, with a few words to be filled in. Applying them again changes nothing.
+"""
+
+import base64
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from scripts import ROOT
+from scripts.bootstrap.console import Console
+from scripts.cluster import layout as at
+from scripts.cluster.certificates import Authority
+from scripts.cluster.kubectl import Kubectl
+from scripts.platform.images import PROGRAMS_TAG
+
+MANIFESTS: Final = Path(__file__).with_name("manifests")
+DEFINITIONS: Final = ROOT / ".tools" / "definitions"
+RENDERED: Final = ROOT / "infra" / "rendered" / "local"
+RULES: Final = "coinslot-adapter-rules"
+MONITORING: Final = "monitoring"
+SYSTEM: Final = "kube-system"
+WEBHOOK: Final = "admission-webhook"
+ROLLOUT_TIMEOUT_S: Final = 180.0  # twenty seconds, on a machine that does nothing else
+ESTABLISHED_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Addon:
+    """A manifest, and what has to run when it is there; `usually` is how long that takes."""
+
+    manifest: str
+    namespace: str = ""
+    workloads: Sequence[str] = ()
+    usually: str = "5 s"
+
+
+BASICS: Final = (
+    Addon("namespaces"),
+    Addon("storage"),
+    Addon("dns", SYSTEM, ["deployment/coredns"], "10 s"),
+)
+"""What a cluster of kind has already, but for the namespaces."""
+MONITORS: Final = (
+    Addon("metrics-server", SYSTEM, ["deployment/metrics-server"], "30 s"),
+    Addon(
+        "operator",
+        MONITORING,
+        ["deployment/prometheus-operator", f"deployment/{WEBHOOK}"],
+        "10 s",
+    ),
+    Addon("prometheus", MONITORING, ["deployment/kube-state-metrics"], "10 s"),
+    Addon("adapter", MONITORING, [], "10 s"),
+)
+OPERATED: Final = ("statefulset/prometheus-main", "statefulset/alertmanager-main")
+"""What the operator makes; the adapter is ready when Prometheus answers it."""
+
+
+def install(kubectl: Kubectl, addons: Sequence[Addon], console: Console) -> None:
+    words = {"IMAGE": PROGRAMS_TAG, "DNS_SERVICE": at.DNS_SERVICE}
+    for addon in addons:
+        with console.step(f"installing {addon.manifest}", addon.usually):
+            kubectl.apply(_filled(addon.manifest, words))
+            kubectl.rollout(addon.namespace, addon.workloads, ROLLOUT_TIMEOUT_S)
+
+
+def install_monitoring(kubectl: Kubectl, console: Console) -> None:
+    with console.step("installing the operator's definitions", "10 s"):
+        files = [word for path in sorted(DEFINITIONS.glob("*.yaml")) for word in ("-f", str(path))]
+        kubectl("apply", "--server-side", "--force-conflicts", *files)
+        kubectl.wait("condition=Established", "crd", "--all", timeout_s=ESTABLISHED_TIMEOUT_S)
+    kubectl.apply(_adapter_rules())
+    authority = _webhook_keys(kubectl)
+    words = {"IMAGE": PROGRAMS_TAG, "AUTHORITY": authority}
+    for addon in MONITORS:
+        with console.step(f"installing {addon.manifest}", addon.usually):
+            kubectl.apply(_filled(addon.manifest, words))
+            kubectl.rollout(addon.namespace, addon.workloads, ROLLOUT_TIMEOUT_S)
+    with console.step("waiting for Prometheus and Alertmanager", "20 s"):
+        kubectl.wait("create", *OPERATED, "-n", MONITORING, timeout_s=ROLLOUT_TIMEOUT_S)
+        kubectl.rollout(MONITORING, OPERATED, ROLLOUT_TIMEOUT_S)
+        kubectl.rollout(MONITORING, ["deployment/prometheus-adapter"], ROLLOUT_TIMEOUT_S)
+
+
+def _filled(manifest: str, words: Mapping[str, str]) -> str:
+    text = (MANIFESTS / f"{manifest}.yaml").read_text(encoding="utf-8")
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
+
+
+def _adapter_rules() -> str:
+    """Return the adapter's settings: the rules that the stack renders, as its owner takes them."""
+    path = next(RENDERED.rglob(f"*{RULES}.yaml"))
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
+    metadata = {"name": "adapter-rules", "namespace": MONITORING}
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def _webhook_keys(kubectl: Kubectl) -> str:
+    """Make the webhook's keys, unless they are there; return its authority in base64."""
+    found = kubectl.get("secret", WEBHOOK, MONITORING)
+    if found:
+        return str(found["data"]["ca.crt"])
+    with tempfile.TemporaryDirectory(prefix="coinslot-webhook-") as folder:
+        authority = Authority(Path(folder) / "pki")
+        pair = authority.issue(WEBHOOK, WEBHOOK, hosts=[f"{WEBHOOK}.{MONITORING}.svc"])
+        files = {
+            "ca.crt": authority.certificate,
+            "tls.crt": pair.certificate,
+            "tls.key": pair.key,
+        }
+        data = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
+    metadata = {"name": WEBHOOK, "namespace": MONITORING}
+    kubectl.apply(
+        json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+    )
+    return data["ca.crt"]
