@@ -1,0 +1,102 @@
+"""Customers in a pod, who buy one game each at a steady rate: standard library and aiohttp alone.
+
+    python buyers.py URL RATE TOKENS
+
+TOKENS is a file with a bearer token a line. Each try of a request is a line of JSON on stdout:
+`at` (seconds since 1970, of its answer), `ok`, `seconds`, and `why` if it failed. A customer
+repeats a request under the same key until it is answered for good. SIGTERM ends the sales; those
+that have begun go on to their end. The last line holds `orders`, as they were paid.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from itertools import count, cycle
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+
+TRY_TIMEOUT_S = 10.0
+PATIENCE_S = 120.0
+PAUSE_S = 0.25
+CONCURRENT = 400  # beyond that nobody new comes: the service is down anyway
+ORDER = {"currency": "EUR", "items": [{"game_id": "game-1", "quantity": 1}]}
+
+
+class Buyers:
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+        self.orders: list[str] = []
+        self.lost = 0
+
+    async def buy(self, token: str) -> None:
+        order = await self._surely("/v1/orders", ORDER, token)
+        if order is None:
+            return
+        body = {"order_id": order["id"], "provider": "simulator"}
+        payment = await self._surely("/v1/payments", body, token)
+        if payment is not None:
+            self.orders.append(order["id"])
+
+    async def _surely(self, path: str, body: object, token: str) -> dict | None:
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid4())}
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            answer = await self._try(path, body, headers)
+            if answer is not None:
+                return answer
+            await asyncio.sleep(PAUSE_S)
+        self.lost += 1
+        return None
+
+    async def _try(self, path: str, body: object, headers: dict[str, str]) -> dict | None:
+        began, why, answer = time.monotonic(), "", None
+        try:
+            async with self._session.post(self._url + path, json=body, headers=headers) as reply:
+                text = await reply.text()
+                if reply.status in (201, 202):
+                    answer = json.loads(text)
+                else:
+                    why = f"{reply.status} {text[:200]}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = repr(error)[:200]
+        say({"at": time.time(), "ok": not why, "seconds": time.monotonic() - began, "why": why})
+        return answer
+
+
+def say(line: object) -> None:
+    print(json.dumps(line), flush=True)
+
+
+async def main() -> None:
+    url, rate, tokens = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]).read_text().split()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    connector = aiohttp.TCPConnector(limit=CONCURRENT)
+    timeout = aiohttp.ClientTimeout(total=TRY_TIMEOUT_S)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        buyers, under_way = Buyers(session, url), set()
+        began = loop.time()
+        for number, token in zip(count(), cycle(tokens), strict=False):
+            if len(under_way) < CONCURRENT:
+                task = asyncio.create_task(buyers.buy(token))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+            try:
+                wait_s = began + (number + 1) / rate - loop.time()
+                await asyncio.wait_for(stop.wait(), max(wait_s, 0))
+                break
+            except TimeoutError:
+                continue
+        if under_way:
+            await asyncio.wait(under_way, timeout=PATIENCE_S)
+        say({"orders": buyers.orders, "lost": buyers.lost + len(under_way)})
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

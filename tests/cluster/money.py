@@ -1,0 +1,111 @@
+"""Whether the money is right: our database against the provider's charges and the Library's grants.
+
+Read by this test's own queries, not by the service's reconciliation.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg2
+
+from infra import labels
+from scripts.cluster.stack import DATABASE, NAMESPACE, OWNER
+from scripts.platform.embedded import LOOPBACK
+from tests.cluster.shop import Shop
+from tests.resilience.ledger_checks import BROKEN, UNFINISHED, rows
+
+FINISH_TIMEOUT_S: Final = 120.0  # an unknown outcome is looked up again after some tens of seconds
+POLL_S: Final = 0.5
+PAYMENTS: Final = """
+    SELECT id::text, order_id::text, status, provider_ref, captured_minor, refunded_minor
+    FROM payments
+"""
+
+
+@dataclass(frozen=True)
+class Books:
+    """What both sides have: rows of PAYMENTS, and the simulator's charges and grants."""
+
+    payments: list[tuple[Any, ...]]
+    charges: list[dict[str, Any]]
+    grants: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Money:
+    """Everything that is wrong; all empty when the money is right."""
+
+    double_charges: list[str]
+    """Orders that were charged more than once, and not refunded."""
+    unmatched_charges: list[str]
+    """Charges that we don't know as such, and payments without their charge."""
+    ungranted: list[str]
+    """Payments that were paid, and whose games nobody was given."""
+    broken: list[tuple[str, str]]
+    """Invariants of the database that don't hold, and how often."""
+
+    @property
+    def right(self) -> bool:
+        return not (self.double_charges or self.unmatched_charges or self.ungranted or self.broken)
+
+
+def judge(books: Books, broken: list[tuple[str, str]]) -> Money:
+    kept = {
+        charge["id"]: charge["amount_captured"] - charge["amount_refunded"]
+        for charge in books.charges
+        if charge["amount_captured"] > charge["amount_refunded"]
+    }
+    order_of = {reference: order for _, order, _, reference, _, _ in books.payments if reference}
+    charged = Counter(order_of[charge] for charge in kept if charge in order_of)
+    ours = {
+        reference: captured - refunded
+        for _, _, status, reference, captured, refunded in books.payments
+        if captured > refunded
+    }
+    granted = {grant["order_id"] for grant in books.grants if not grant["revoked"]}
+    return Money(
+        double_charges=[order for order, count in charged.items() if count > 1],
+        unmatched_charges=[
+            str(charge) for charge in kept.keys() | ours.keys() if kept.get(charge) != ours.get(charge)
+        ],
+        ungranted=[
+            payment
+            for payment, order, status, *_, refunded in books.payments
+            if status == "succeeded" and not refunded and order not in granted
+        ],
+        broken=broken,
+    )
+
+
+def look(shop: Shop) -> Money:
+    """Wait until the workers have nothing left to do; return what is wrong then."""
+    postgresql, simulator = (
+        shop.pods(each)[0]["metadata"]["name"] for each in (labels.POSTGRESQL, labels.SIMULATOR)
+    )
+    with (
+        shop.forwarded(NAMESPACE, f"pod/{postgresql}", labels.POSTGRESQL_PORT) as database,
+        shop.forwarded(NAMESPACE, f"pod/{simulator}", labels.SIMULATOR_PORT) as outside,
+    ):
+        password = shop.secrets["MIGRATION_DATABASE_URL"].split(":")[2].partition("@")[0]
+        url = f"postgresql://{OWNER}:{password}@{LOOPBACK}:{database}/{DATABASE}"
+        _until_finished(url)
+        connection = psycopg2.connect(url)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(PAYMENTS)
+                payments = cursor.fetchall()
+        finally:
+            connection.close()
+        state = shop.ask(outside, "/control/state")
+        books = Books(payments, state["charges"], state["grants"])
+        return judge(books, rows(url, BROKEN))
+
+
+def _until_finished(url: str) -> None:
+    deadline = time.monotonic() + FINISH_TIMEOUT_S
+    while left := rows(url, UNFINISHED):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still to be done after {FINISH_TIMEOUT_S:g} s: {left[:5]}")
+        time.sleep(POLL_S)
