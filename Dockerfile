@@ -20,7 +20,7 @@ COPY service /opt/coinslot/app/service
 # Compiled here, because the root file system is read-only where it runs.
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/coinslot
 
-FROM ${BASE_IMAGE}
+FROM ${BASE_IMAGE} AS production
 RUN echo "coinslot:x:10001:10001::/nonexistent:/usr/sbin/nologin" >> /etc/passwd \
     && echo "coinslot:x:10001:" >> /etc/group \
     # The base's own installers go for the same reason.

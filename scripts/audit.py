@@ -6,7 +6,6 @@ found, but an advisory service or the package index could not be asked.
 
 import argparse
 import json
-import os
 import re
 import signal
 import subprocess
@@ -23,12 +22,10 @@ import msgspec
 from packaging.utils import canonicalize_name
 from pip_requirements_parser import RequirementsFile
 
-from scripts import ROOT, image
-from scripts.bootstrap import store
-from scripts.bootstrap.commands import Commands
+from scripts import ROOT
 from scripts.bootstrap.console import Console
 from scripts.console import parser as new_parser
-from scripts.platform import image_checks
+from scripts.platform import image_checks, images
 
 LOCK: Final = ROOT / "requirements" / "runtime.txt"
 BILL: Final = ROOT / "build" / "audit" / "bom.json"
@@ -89,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with console.alive():
             checks = list(_audit(options, console))
-    except (*image.FAILURES, subprocess.SubprocessError) as error:
+    except (*images.FAILURES, *image_checks.FAILURES, subprocess.SubprocessError) as error:
         console.log(f"a check could not be made: {error}")
         return 1
     except KeyboardInterrupt:
@@ -116,15 +113,13 @@ def _audit(options: argparse.Namespace, console: Console) -> Iterator[Check]:
 
 
 def _check_image(tag: str, console: Console) -> Check:
-    cache = store.cache_home()
-    commands = Commands(cache / "logs" / str(os.getpid()))
-    engine = image.choose(cache, commands)
+    builder = images.ImageBuilder(console)
     if tag == IMAGE:
-        image.build(engine, tag, commands, console)
+        builder.build(images.service_build(builder, tag))
     with (
         console.step(f"scanning {tag}", "10 s"),
         tempfile.TemporaryDirectory(prefix="coinslot-audit-") as scratch,
-        engine.container(tag) as container,
+        builder.engine.container(tag) as container,
     ):
         found = image_checks.scan(container, Path(scratch))
     seen = f"{found['files'][0]} files, user, settings"

@@ -1,96 +1,75 @@
-"""Build the image and test it: `make image`. BASE_IMAGE and IMAGE choose other names."""
+"""Build an image and test it: `make image TARGET=production|development`.
 
+    python -m scripts.image [--target production|development]
+    python -m scripts.image --all --archives FOLDER
+
+--all builds what the stack `local` runs, and writes it as archives that a cluster's nodes import.
+BASE_IMAGE and IMAGE choose other names. Exit codes: 0 built, and it works; 1 not; 2 wrong usage.
+"""
+
+import argparse
 import os
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from scripts import ROOT
-from scripts.bootstrap import store
-from scripts.bootstrap.commands import Commands, UnavailableError
-from scripts.bootstrap.components import docker_answers
 from scripts.bootstrap.console import Console
-from scripts.deploy.revisions import Repository, RevisionError
-from scripts.platform import containers, image_checks
-from scripts.platform.containers import Buildah, Docker, Engine
-from scripts.platform.embedded import EmbeddedError
+from scripts.console import parser as new_parser
+from scripts.platform import image_checks, images
+from scripts.platform.containers import Engine
 from scripts.platform.image_checks import ImageError
-from scripts.platform.launcher import PlatformError
-from scripts.platform.processes import ProcessDiedError
+from scripts.platform.images import ImageBuilder
 
-IMAGE: Final = "localhost/coinslot:dev"
+FAILURES: Final = (*images.FAILURES, *image_checks.FAILURES)
 EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
-FAILURES: Final = (
-    *(UnavailableError, ImageError, PlatformError, ProcessDiedError, EmbeddedError),
-    TimeoutError,
-)
+TARGETS: Final = (images.PRODUCTION, images.DEVELOPMENT)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
     console = Console(name="image")
-    cache = store.cache_home()
-    commands = Commands(cache / "logs" / str(os.getpid()))
-    tag = os.environ.get("IMAGE") or IMAGE
+    builder = images.ImageBuilder(console)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        with console.alive():
-            engine = choose(cache, commands)
-            build(engine, tag, commands, console)
-        test(engine, tag, console)
+        return _run(options, builder, console)
     except FAILURES as error:
         console.log(str(error))
         return EXIT_FAILED
     except KeyboardInterrupt:
-        commands.cancel()
+        builder.commands.cancel()
         console.log("interrupted; nothing half-made is left")
         return EXIT_INTERRUPTED
-    print(f"image: {tag} is built with {engine.name} and has taken a payment")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = new_parser("scripts.image", __doc__)
+    parser.add_argument("--target", choices=TARGETS, default=images.PRODUCTION)
+    parser.add_argument("--all", action="store_true", help="what the stack local runs")
+    parser.add_argument("--archives", type=Path, help="the folder for the archives of --all")
+    return parser
+
+
+def _run(options: argparse.Namespace, builder: ImageBuilder, console: Console) -> int:
+    if options.all != bool(options.archives):
+        console.log("--all and --archives FOLDER belong together")
+        return EXIT_USAGE
+    if options.all:
+        with console.alive():
+            archives = images.build_all(builder, images.local_tags(), options.archives)
+        print("\n".join(map(str, archives.values())))
+        return 0
+    tag = os.environ.get("IMAGE") or f"localhost/coinslot:{options.target}"
+    with console.alive():
+        builder.build(images.service_build(builder, tag, options.target))
+    test(builder.engine, tag, console)
+    print(f"image: {tag} is built with {builder.engine.name} and has taken a payment")
     return 0
-
-
-def choose(cache: Path, commands: Commands) -> Engine:
-    if docker_answers():
-        return Docker(commands)
-    timestamp = int(_git("log", "-1", "--format=%ct") or 0)
-    return Buildah(commands, ROOT / ".tools" / "bin", cache / "containers", timestamp)
-
-
-def build(engine: Engine, tag: str, commands: Commands, console: Console) -> None:
-    given = os.environ.get("BASE_IMAGE")
-    if not given and isinstance(engine, Buildah):
-        given = _own_base(engine, commands, console)
-    arguments = {
-        "VERSION": _git("describe", "--always", "--dirty") or "dev",
-        "REVISION": _git("rev-parse", "HEAD") or "unknown",
-        **({"BASE_IMAGE": given} if given else {}),
-        **{name: value for name in ("PIP_INDEX_URL",) if (value := os.environ.get(name))},
-    }
-    title = f"building {tag} with {engine.name}"
-    with console.step(title, "30 s, 5 s when only code has changed") as step:
-
-        def progress(line: str) -> None:
-            if "STEP" in line:
-                step.detail = line.strip()[:60]
-
-        engine.build(tag, arguments, progress)
-
-
-def _own_base(engine: Buildah, commands: Commands, console: Console) -> str:
-    if engine.has(containers.BASE_IMAGE):
-        return containers.BASE_IMAGE
-    with console.step(
-        f"making {containers.BASE_IMAGE} with debootstrap", "1 min, once a machine"
-    ) as step:
-
-        def progress(line: str) -> None:
-            step.detail = line.strip().removeprefix("I: ")[:60]
-
-        containers.make_base(engine, ROOT / ".tools" / "bin", commands, progress)
-    return containers.BASE_IMAGE
 
 
 def test(engine: Engine, tag: str, console: Console) -> None:
@@ -102,13 +81,6 @@ def test(engine: Engine, tag: str, console: Console) -> None:
                 raise ImageError("; ".join(wrong))
         console.log(f"runs as user {image_checks.USER} and can write to temporary folders only")
         image_checks.pay(lambda: engine.container(tag), folder, console.log)
-
-
-def _git(*arguments: str) -> str:
-    try:
-        return Repository().git(*arguments)
-    except RevisionError:
-        return ""
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from scripts import ROOT
@@ -29,6 +31,7 @@ EMPTIED: Final = (
     *("usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian"),
 )
 BLANKED: Final = ("etc/machine-id", "etc/resolv.conf", "etc/hostname")
+NO_MOUNTS: Final[Mapping[Path, str]] = MappingProxyType({})
 
 Command = Sequence[str | Path]
 Progress = Callable[[str], None]
@@ -39,25 +42,61 @@ Container = Callable[[Sequence[str], Mapping[str, str]], Command]
 of this machine that runs them inside, in the foreground."""
 
 
+@dataclass(frozen=True)
+class Build:
+    """What to build, from which files. Without a `target` the Dockerfile's last stage is built."""
+
+    tag: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    dockerfile: Path = ROOT / "Dockerfile"
+    context: Path = ROOT
+
+    def options(self) -> Iterator[str | Path]:
+        """Yield the options and the argument that `docker build` and `buildah bud` share."""
+        yield f"--tag={self.tag}"
+        yield f"--file={self.dockerfile}"
+        if self.target:
+            yield f"--target={self.target}"
+        yield from (f"--build-arg={name}={value}" for name, value in self.arguments.items())
+        yield self.context
+
+
 class Docker:
     name = "docker"
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
-    def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
-        options = ("--tag", tag, *_build_arguments(arguments))
-        command: Command = ("docker", "build", *options, ROOT)
+    def image_id(self, image: str) -> str:
+        """Return the id of an image, and nothing if the engine has none of that name."""
+        command = ("docker", "image", "inspect", "--format={{.Id}}", image)
+        try:
+            return self._commands.run(command, log="build.log", timeout=QUICK_TIMEOUT_S).strip()
+        except UnavailableError:
+            return ""
+
+    def build(self, build: Build, progress: Progress) -> None:
+        command = ("docker", "build", *build.options())
         self._commands.run(command, log="build.log", timeout=BUILD_TIMEOUT_S, on_line=progress)
 
+    def save(self, image: str, archive: Path) -> None:
+        """Write an image as an archive that `docker load` and `ctr images import` read."""
+        command = ("docker", "save", f"--output={archive}", image)
+        self._commands.run(command, log="build.log", timeout=BUILD_TIMEOUT_S)
+
     @contextmanager
-    def container(self, image: str) -> Iterator[Container]:
-        """Give a container for each command, as Kubernetes would run it: read-only, powerless."""
+    def container(self, image: str, mounts: Mapping[Path, str] = NO_MOUNTS) -> Iterator[Container]:
+        """Give a container for each command, as Kubernetes would run it: read-only, powerless.
+
+        `mounts` are folders of this machine and where the container has them.
+        """
 
         def command(arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
             return (
                 *("docker", "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp"),
                 *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--entrypoint="),
+                *_volumes(mounts),
                 *(f"--env={name}={value}" for name, value in environ.items()),
                 *(image, *arguments),
             )
@@ -79,7 +118,7 @@ class Buildah:
     def _command(self, subcommand: str, *arguments: str | Path) -> Command:
         storage = ("--root", self._storage / "root", "--runroot", self._storage / "run")
         driver = os.environ.get("STORAGE_DRIVER", "overlay")
-        checked = subcommand in {"bud", "commit", "from"}  # these ask whom to trust
+        checked = subcommand in {"bud", "commit", "from", "push"}  # these ask whom to trust
         policy = ("--signature-policy", POLICY) if checked else ()
         return (self._binary, *storage, "--storage-driver", driver, subcommand, *policy, *arguments)
 
@@ -98,14 +137,14 @@ class Buildah:
             on_line=progress,
         )
 
-    def has(self, image: str) -> bool:
+    def image_id(self, image: str) -> str:
+        """Return the id of an image, and nothing if the storage has none of that name."""
         try:
-            self._run("inspect", "--type=image", image)
+            return self._run("inspect", "--type=image", "--format={{.FromImageID}}", image).strip()
         except UnavailableError:
-            return False
-        return True
+            return ""
 
-    def build(self, tag: str, arguments: Mapping[str, str], progress: Progress) -> None:
+    def build(self, build: Build, progress: Progress) -> None:
         trusted: Command = ()
         if SYSTEM_CERTIFICATES.exists():  # a company's own authority must hold in the build too
             trusted = ("--volume", f"{SYSTEM_CERTIFICATES}:{SYSTEM_CERTIFICATES}:ro")
@@ -114,10 +153,16 @@ class Buildah:
             *("--format=docker", "--layers"),  # an OCI image cannot hold a HEALTHCHECK
             f"--timestamp={self._timestamp}",
             *trusted,
-            *("--tag", tag, *_build_arguments(arguments)),
-            ROOT,
+            *build.options(),
             timeout=BUILD_TIMEOUT_S,
             progress=progress,
+        )
+
+    def save(self, image: str, archive: Path) -> None:
+        """Write an image as an archive that `docker load` and `ctr images import` read."""
+        archive.unlink(missing_ok=True)  # buildah adds to an archive, and changes none
+        self._run(
+            "push", "--quiet", image, f"docker-archive:{archive}:{image}", timeout=BUILD_TIMEOUT_S
         )
 
     def import_root(self, folder: Path, tag: str) -> None:
@@ -131,13 +176,13 @@ class Buildah:
             self._run("rm", name)
 
     @contextmanager
-    def container(self, image: str) -> Iterator[Container]:
+    def container(self, image: str, mounts: Mapping[Path, str] = NO_MOUNTS) -> Iterator[Container]:
         """Give a root file system for one command at a time: 1.28 panics when two end at once."""
         name = self._run("from", "--pull-never", image).split()[-1]
 
         def command(arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
             settings = (f"--env={key}={value}" for key, value in environ.items())
-            run = self._command("run", "--isolation=chroot")
+            run = self._command("run", "--isolation=chroot", *_volumes(mounts))
             return (*run, *settings, name, "--", *arguments)
 
         try:
@@ -149,8 +194,8 @@ class Buildah:
 Engine = Docker | Buildah
 
 
-def _build_arguments(arguments: Mapping[str, str]) -> list[str]:
-    return [f"--build-arg={name}={value}" for name, value in arguments.items()]
+def _volumes(mounts: Mapping[Path, str]) -> list[str]:
+    return [f"--volume={folder}:{inside}" for folder, inside in mounts.items()]
 
 
 def make_base(engine: Buildah, binaries: Path, commands: Commands, progress: Progress) -> None:

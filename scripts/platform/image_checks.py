@@ -14,8 +14,9 @@ import psutil
 
 from scripts.platform.client import UnexpectedAnswerError
 from scripts.platform.containers import Container
-from scripts.platform.launcher import Platform, Start, platform
-from scripts.platform.processes import Child, spawn
+from scripts.platform.embedded import EmbeddedError
+from scripts.platform.launcher import Platform, PlatformError, Start, platform
+from scripts.platform.processes import Child, ProcessDiedError, spawn
 
 GAMES: Final = ("game-7",)
 STOP_TIMEOUT_S: Final = 30.0  # nothing is in flight: well under a second, but containers are slow
@@ -43,6 +44,10 @@ Image = Callable[[], AbstractContextManager[Container]]
 
 class ImageError(Exception):
     """The image does not do what it must; the message says what."""
+
+
+FAILURES: Final = (ImageError, PlatformError, ProcessDiedError, EmbeddedError, TimeoutError)
+"""What a check of an image raises."""
 
 
 def pay(image: Image, folder: Path, report: Callable[[str], None]) -> None:

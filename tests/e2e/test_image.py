@@ -1,23 +1,31 @@
 """The image is built from the Dockerfile and a container of it takes a payment."""
 
+import json
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.bootstrap.components import docker_answers
-from scripts.platform import containers
+from scripts.bootstrap.console import Console
+from scripts.platform import containers, images
 from scripts.platform.containers import Buildah, Docker
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 600.0  # the first build makes the base image too
+STATIC = (Path("/sbin/ldconfig.real"), Path("/sbin/ldconfig"))  # Ubuntu's ldconfig is a script
 CAN_BUILD = docker_answers() or (os.geteuid() == 0 and shutil.which("apt-get") is not None)
 
+BUILDS = pytest.mark.skipif(
+    not CAN_BUILD, reason="needs a Docker engine, or root on Debian for buildah"
+)
 
-@pytest.mark.skipif(not CAN_BUILD, reason="needs a Docker engine, or root on Debian for buildah")
+
+@BUILDS
 @pytest.mark.timeout(TIMEOUT_S)
 def test_a_container_of_the_image_takes_a_payment() -> None:
     done = subprocess.run(
@@ -36,6 +44,36 @@ def test_a_container_of_the_image_takes_a_payment() -> None:
     assert "succeeded, 1 game granted" in done.stderr
     assert "role api stopped by SIGTERM with exit code 0" in done.stderr
     assert "localhost/coinslot:test is built with" in done.stdout
+
+
+@BUILDS
+@pytest.mark.timeout(TIMEOUT_S)
+def test_an_image_of_static_programs_is_made_anew_when_one_of_them_changes(tmp_path: Path) -> None:
+    subprocess.run(["tools/bootstrap", "image"], cwd=ROOT, check=True, timeout=TIMEOUT_S)
+    builder = images.ImageBuilder(Console(name="test"))
+    tag, archive = "localhost/coinslot-programs:test", tmp_path / "archives" / "programs.tar"
+    static = next(path for path in STATIC if path.is_file())
+    (tmp_path / "data").write_text("as it was")
+
+    def build() -> tuple[str, int]:
+        binaries = {"ldconfig": static, "data": tmp_path / "data"}
+        assert images.binaries_image(builder, tag, binaries, archive) == archive
+        return builder.engine.image_id(tag), archive.stat().st_mtime_ns
+
+    first = build()
+    assert build() == first
+    (tmp_path / "data").write_text("as it is now")
+    second = build()
+    assert second[0] != first[0]
+    with builder.engine.container(tag) as container:
+        command = [str(part) for part in container(["ldconfig", "--version"], {})]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("ldconfig")
+    with tarfile.open(archive) as saved:
+        (described,) = json.load(saved.extractfile("manifest.json") or pytest.fail("no manifest"))
+        config = json.load(saved.extractfile(described["Config"]) or pytest.fail("no config"))
+    assert described["RepoTags"] == [tag]
+    assert config["config"]["User"] == "65534:65534"
 
 
 def test_a_slim_root_keeps_licenses_and_loses_what_differs_between_builds(tmp_path: Path) -> None:
