@@ -20,6 +20,7 @@ from scripts.bootstrap.console import Console
 from scripts.cluster import addons, namespaces, nodes, stack
 from scripts.cluster.control_plane import ControlPlaneError
 from scripts.cluster.layout import CONTROL, NODES, Layout
+from scripts.cluster.layout import PROGRAMS as PROGRAMS_IMAGE
 from scripts.cluster.namespaces import NamespaceError
 from scripts.deploy.engine import EngineFailedError
 from scripts.platform import images
@@ -69,7 +70,7 @@ def build_images(layout: Layout, said: Console) -> None:
     builder = ImageBuilder(said)
     images.build_all(builder, images.local_tags(), layout.images)
     programs = {name: BINARIES / name for name in PROGRAMS} | {"busybox": BUSYBOX}
-    images.binaries_image(builder, images.PROGRAMS_TAG, programs, layout.images / "programs.tar")
+    images.binaries_image(builder, PROGRAMS_IMAGE, programs, layout.images / "programs.tar")
 
 
 def _down(layout: Layout) -> int:

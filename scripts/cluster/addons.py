@@ -18,7 +18,6 @@ from scripts.bootstrap.console import Console
 from scripts.cluster import layout as at
 from scripts.cluster.certificates import Authority
 from scripts.cluster.kubectl import Kubectl
-from scripts.platform.images import PROGRAMS_TAG
 
 MANIFESTS: Final = Path(__file__).with_name("manifests")
 DEFINITIONS: Final = ROOT / ".tools" / "definitions"
@@ -63,7 +62,7 @@ OPERATED: Final = ("statefulset/prometheus-main", "statefulset/alertmanager-main
 
 
 def install(kubectl: Kubectl, addons: Sequence[Addon], console: Console) -> None:
-    words = {"IMAGE": PROGRAMS_TAG, "DNS_SERVICE": at.DNS_SERVICE}
+    words = {"IMAGE": at.PROGRAMS, "DNS_SERVICE": at.DNS_SERVICE}
     for addon in addons:
         with console.step(f"installing {addon.manifest}", addon.usually):
             kubectl.apply(_filled(addon.manifest, words))
@@ -77,7 +76,7 @@ def install_monitoring(kubectl: Kubectl, console: Console) -> None:
         kubectl.wait("condition=Established", "crd", "--all", timeout_s=ESTABLISHED_TIMEOUT_S)
     kubectl.apply(_adapter_rules())
     authority = _webhook_keys(kubectl)
-    words = {"IMAGE": PROGRAMS_TAG, "AUTHORITY": authority}
+    words = {"IMAGE": at.PROGRAMS, "AUTHORITY": authority}
     for addon in MONITORS:
         with console.step(f"installing {addon.manifest}", addon.usually):
             kubectl.apply(_filled(addon.manifest, words))

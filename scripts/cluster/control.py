@@ -48,7 +48,9 @@ def main() -> None:
 def mount_volumes(layout: Layout) -> None:
     """Show the cluster's volumes at the one place where the provisioner of Kubernetes makes any."""
     layout.volumes.mkdir(parents=True, exist_ok=True)
-    at.VOLUMES.mkdir(exist_ok=True)
+    if not at.VOLUMES.exists():
+        at.VOLUMES.mkdir()
+        layout.owns_volumes.touch()
     run("mount", "--bind", str(layout.volumes), str(at.VOLUMES))
 
 

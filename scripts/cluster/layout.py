@@ -26,6 +26,8 @@ SERVICES: Final = "10.96.0.0/16"
 API_SERVICE: Final = "10.96.0.1"
 """The first address of SERVICES is the API's own."""
 DNS_SERVICE: Final = "10.96.0.10"
+PROGRAMS: Final = "localhost/coinslot-programs:1"
+"""The image that holds the programs of the cluster's own pods."""
 VOLUMES: Final = Path("/tmp/hostpath_pv")  # noqa: S108  where Kubernetes' own provisioner makes them
 
 
@@ -65,6 +67,11 @@ class Layout:
     def volumes(self) -> Path:
         """What pods keep on disk: the nodes share it, as they would a cloud's disks."""
         return self.folder / "volumes"
+
+    @property
+    def owns_volumes(self) -> Path:
+        """There if this cluster made VOLUMES and has to remove it: others mount theirs on it."""
+        return self.folder / "owns-volumes"
 
     @property
     def logs(self) -> Path:

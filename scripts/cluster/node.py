@@ -29,7 +29,6 @@ LINK_TIMEOUT_S: Final = 30.0  # whoever starts the node gives it its link
 SOCKET_TIMEOUT_S: Final = 60.0
 IMPORT_TIMEOUT_S: Final = 300.0  # some 600 MB, on a disk that is busy
 POLL_S: Final = 0.05
-PAUSE_IMAGE: Final = "localhost/coinslot-cluster:1"
 KERNEL: Final = {
     "vm/overcommit_memory": "1",
     "vm/panic_on_oom": "0",
@@ -157,7 +156,7 @@ def _import_images(node: Node) -> None:
 
 def _containerd(node: Node) -> Path:
     plugin = {
-        "sandbox_image": PAUSE_IMAGE,
+        "sandbox_image": at.PROGRAMS,
         "restrict_oom_score_adj": True,  # a machine may forbid to lower it
         "containerd": {
             "snapshotter": "overlayfs",

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -87,9 +86,9 @@ def stop(layout: Layout) -> None:
     """End all parts; the cluster's folder goes with what its pods had on disk."""
     for part in (*NODES, CONTROL):
         namespaces.end(layout, part)
-    shutil.rmtree(layout.folder, ignore_errors=False)
-    with suppress(OSError):  # another cluster's, or never made
+    if layout.owns_volumes.exists():
         at.VOLUMES.rmdir()
+    shutil.rmtree(layout.folder)
 
 
 def _forget(layout: Layout) -> None:

@@ -69,7 +69,8 @@ class Buyers:
 
 
 def say(line: object) -> None:
-    print(json.dumps(line), flush=True)
+    sys.stdout.write(f"{json.dumps(line)}\n")
+    sys.stdout.flush()
 
 
 async def main() -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Final
 from uuid import uuid4
@@ -81,8 +82,8 @@ class Load:
             else:
                 result.failures += 1
                 result.why[entry["why"][:80]] += 1
-        pairs = zip(successes, successes[1:], strict=False)
-        result.gap_s = max((after - before for before, after in pairs), default=float("inf"))
+        gaps = [after - before for before, after in pairwise(successes)]
+        result.gap_s = max(gaps, default=float("inf"))
         return result
 
     def until_more(self, successes: int, timeout_s: float = BEGIN_TIMEOUT_S) -> None:
@@ -91,7 +92,9 @@ class Load:
         deadline = time.monotonic() + timeout_s
         while self._successes() < goal:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"no {successes} more answers within {timeout_s:g} s: {self.tail()}")
+                raise TimeoutError(
+                    f"no {successes} more answers within {timeout_s:g} s: {self.tail()}"
+                )
             time.sleep(POLL_S)
 
     def tail(self) -> list[str]:

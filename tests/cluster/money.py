@@ -68,7 +68,9 @@ def judge(books: Books, broken: list[tuple[str, str]]) -> Money:
     return Money(
         double_charges=[order for order, count in charged.items() if count > 1],
         unmatched_charges=[
-            str(charge) for charge in kept.keys() | ours.keys() if kept.get(charge) != ours.get(charge)
+            str(charge)
+            for charge in kept.keys() | ours.keys()
+            if kept.get(charge) != ours.get(charge)
         ],
         ungranted=[
             payment

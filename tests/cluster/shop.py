@@ -1,15 +1,14 @@
-"""The shop on the local cluster, as its tests see it: what they do to it, and how they look at it."""
+"""The shop on the local cluster: what its tests do to it, and how they look at it."""
 
 import json
 import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -17,10 +16,8 @@ import yaml
 from infra import labels
 from scripts import ROOT
 from scripts.cluster import stack
-from scripts.cluster.__main__ import FOLDER
 from scripts.cluster.kubectl import Kubectl, Object
 from scripts.cluster.layout import Layout
-from scripts.platform.processes import spawn
 from scripts.cluster.stack import NAMESPACE, STACK
 from scripts.platform.embedded import LOOPBACK, free_port
 
@@ -134,7 +131,7 @@ class Shop:
 
     def ask(self, port: int, path: str, body: object = None, method: str = "") -> Any:
         """Ask a forwarded port and return the JSON of its answer."""
-        request = urllib.request.Request(  # noqa: S310  ours
+        request = urllib.request.Request(
             f"http://{LOOPBACK}:{port}{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},

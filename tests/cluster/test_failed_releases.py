@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from infra import labels
 from scripts.cluster import stack
 from scripts.deploy.engine import Engine
 from tests.cluster.conftest import Event
