@@ -15,6 +15,7 @@ import sys
 import time
 from itertools import count, cycle
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -42,7 +43,7 @@ class Buyers:
         if payment is not None:
             self.orders.append(order["id"])
 
-    async def _surely(self, path: str, body: object, token: str) -> dict | None:
+    async def _surely(self, path: str, body: object, token: str) -> dict[str, Any] | None:
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid4())}
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
@@ -53,7 +54,7 @@ class Buyers:
         self.lost += 1
         return None
 
-    async def _try(self, path: str, body: object, headers: dict[str, str]) -> dict | None:
+    async def _try(self, path: str, body: object, headers: dict[str, str]) -> dict[str, Any] | None:
         began, why, answer = time.monotonic(), "", None
         try:
             async with self._session.post(self._url + path, json=body, headers=headers) as reply:
@@ -81,7 +82,8 @@ async def main() -> None:
     connector = aiohttp.TCPConnector(limit=CONCURRENT)
     timeout = aiohttp.ClientTimeout(total=TRY_TIMEOUT_S)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        buyers, under_way = Buyers(session, url), set()
+        buyers = Buyers(session, url)
+        under_way: set[asyncio.Task[None]] = set()
         began = loop.time()
         for number, token in zip(count(), cycle(tokens), strict=False):
             if len(under_way) < CONCURRENT:

@@ -140,5 +140,10 @@ class Shop:
         with urllib.request.urlopen(request, timeout=FORWARD_TIMEOUT_S) as answer:  # noqa: S310
             return json.load(answer)
 
+    def execute(self, namespace: str, pod: str, *command: str) -> "subprocess.Popen[bytes]":
+        """Start a program in a pod's container."""
+        inside = self.kubectl.command("exec", "-n", namespace, pod, "--", *command)
+        return subprocess.Popen(inside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def exec(self, namespace: str, pod: str, *command: str) -> str:
         return self.kubectl("exec", "-n", namespace, pod, "--", *command)

@@ -1,10 +1,12 @@
 """The API's pods become more by load, and fewer when it goes; all three measures have values."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
 from infra import labels
+from scripts.cluster.kubectl import Object
 from scripts.cluster.stack import NAMESPACE
 from tests.cluster.conftest import Event
 from tests.cluster.shop import Shop
@@ -18,11 +20,11 @@ POLL_S = 1.0
 MINIMUM = 3
 
 
-def autoscaler(shop: Shop) -> dict[str, object]:
+def autoscaler(shop: Shop) -> Object:
     return shop.get("hpa", "coinslot-api")
 
 
-def until(shop: Shop, holds: object, timeout_s: float) -> dict[str, object]:
+def until(shop: Shop, holds: Callable[[Object], bool], timeout_s: float) -> Object:
     deadline = time.monotonic() + timeout_s
     while not holds(found := autoscaler(shop)):
         assert time.monotonic() < deadline, found["status"]
@@ -30,7 +32,7 @@ def until(shop: Shop, holds: object, timeout_s: float) -> dict[str, object]:
     return found
 
 
-def measured(found: dict[str, object]) -> set[str]:
+def measured(found: Object) -> set[str]:
     return {
         each["resource"]["name"] if "resource" in each else each["pods"]["metric"]["name"]
         for each in found["status"].get("currentMetrics") or ()

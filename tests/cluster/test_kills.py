@@ -8,6 +8,7 @@ import pytest
 
 from infra import labels
 from scripts.cluster import namespaces
+from scripts.cluster.kubectl import Object
 from scripts.cluster.stack import NAMESPACE
 from scripts.programs import ProgramError
 from tests.cluster.conftest import ROLLOUT_TIMEOUT_S, Event
@@ -17,7 +18,7 @@ RESTART_TIMEOUT_S = 60.0
 POLL_S = 0.2
 
 
-def kill(shop: Shop, pod: dict[str, object]) -> None:
+def kill(shop: Shop, pod: Object) -> None:
     """Kill a pod's process with signal 9, as the kernel does when memory runs out."""
     status, spec = pod["status"], pod["spec"]
     identity = status["containerStatuses"][0]["containerID"].partition("://")[2]

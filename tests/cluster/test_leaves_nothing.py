@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from scripts.bootstrap.console import Console
-from scripts.cluster import namespaces, nodes
 from scripts.cluster import layout as at
+from scripts.cluster import namespaces, nodes
 from scripts.cluster.layout import Layout
 
 COUNTERS = ("kernel/random", "kernel/ns_last_pid", "net/netfilter/nf_conntrack_count")
