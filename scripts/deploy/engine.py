@@ -8,12 +8,13 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -43,6 +44,7 @@ Event = Mapping[str, Any]
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
 OPERATION_TIMEOUT_S: Final = 1_800.0  # the migration's deadline and two rollouts', twice over
 STOP_TIMEOUT_S: Final = 60.0  # after Ctrl-C the engine ends what it has begun and saves its state
+FINISH_TIMEOUT_S: Final = 10.0  # a question takes half a second; a second Ctrl-C doesn't wait
 
 
 class EngineFailedError(Exception):
@@ -75,7 +77,7 @@ class Engine:
     output: IO[Any] | int | None = None
     """Where the engine writes; None is this process's stdout."""
     config_file: Path | None = None
-    """Another file with the stack's settings."""
+    """Another file with the stack's settings than the tree's Pulumi.<stack>.yaml."""
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     root: Path = ROOT
     """The tree whose program and settings are used; the tools are always this clone's."""
@@ -96,7 +98,7 @@ class Engine:
                 arguments += ["--config-file", str(self.config_file)]
             if message:
                 arguments += ["--message", message]
-            code = self._wait(self._start(arguments, self._extra(operation, stack)))
+            code = _wait(self._start(arguments, self._extra(operation, stack)), stack)
             if code:
                 raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
             events = [json.loads(line) for line in log]
@@ -116,20 +118,37 @@ class Engine:
         return json.loads(self._ask("stack", "export", "--stack", stack))
 
     def history(self, stack: str) -> Any:
-        """Return what was done to the stack, the newest first."""
+        """Return all that was ever done to the stack, the newest first."""
         if not self.exists(stack):
             return []
-        return json.loads(self._ask("stack", "history", "--stack", stack, "--json"))
+        # Without a page size it is the last ten; 0 stands for all.
+        text = self._ask("stack", "history", "--stack", stack, "--json", "--page-size", "0")
+        return json.loads(text)
 
     def set_secrets(self, stack: str, values: Mapping[str, str]) -> None:
         if values:
             self.init(stack)
             pairs = [word for key, text in values.items() for word in ("--secret", f"{key}={text}")]
-            self._ask("config", "set-all", "--stack", stack, "--path", *pairs)
+            where = ("--config-file", str(self.config_file)) if self.config_file else ()
+            self._ask("config", "set-all", "--stack", stack, *where, "--path", *pairs)
 
     def init(self, stack: str) -> None:
-        if not self.exists(stack):
+        if self.exists(stack):
+            return
+        if not self.config_file:
             self._ask("stack", "init", stack, "--no-select")
+            return
+        # That knows no --config-file, and proves the passphrase by the file of where it runs.
+        with tempfile.TemporaryDirectory(prefix="coinslot-init-") as folder:
+            there = Path(folder) / f"Pulumi.{stack}.yaml"
+            shutil.copy(self.root / "Pulumi.yaml", folder)
+            shutil.copy(self.config_file, there)
+            replace(self, root=Path(folder), config_file=None).init(stack)
+            if there.read_bytes() != self.config_file.read_bytes():  # it was given a salt
+                shutil.copyfile(there, self.config_file)
+
+    def settings_file(self, stack: str) -> Path:
+        return self.config_file or self.root / f"Pulumi.{stack}.yaml"
 
     def _local_backend(self) -> Path | None:
         url = self.environ.get("PULUMI_BACKEND_URL", "")
@@ -137,23 +156,27 @@ class Engine:
         return self.backend or where
 
     def _ask(self, *arguments: str) -> str:
+        process = subprocess.Popen(
+            self._command(arguments),
+            cwd=self.root,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,  # it doesn't hear the terminal's Ctrl-C
+        )
         try:
-            done = subprocess.run(
-                self._command(arguments),
-                cwd=self.root,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=INIT_TIMEOUT_S,
-                check=True,
-            )
-        except subprocess.CalledProcessError as error:
-            raise EngineFailedError(str(error.stderr).strip()) from error
-        return done.stdout
+            out, err = process.communicate(timeout=INIT_TIMEOUT_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            _finish(process)
+            raise
+        if process.returncode:
+            raise EngineFailedError(err.strip())
+        return out
 
     def _extra(self, operation: Operation, stack: str) -> dict[str, str]:
-        file = self.config_file or self.root / f"Pulumi.{stack}.yaml"
+        file = self.settings_file(stack)
         if operation in ("refresh", "drift") and RENDERS.search(file.read_text(encoding="utf-8")):
             # The official provider would look for a cluster; with this it keeps what it rendered.
             # Set for an update, the same variable makes it crash (4.25).
@@ -174,13 +197,6 @@ class Engine:
             # "at once, whatever becomes of the state". In a group of its own it gets ours alone.
             process_group=0,
         )
-
-    def _wait(self, process: "subprocess.Popen[bytes]") -> int:
-        try:
-            return process.wait(OPERATION_TIMEOUT_S)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            _stop(process)
-            raise
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
         return [str(programs.path_of("pulumi")), "--non-interactive", *arguments]
@@ -204,13 +220,38 @@ class Engine:
         return environment
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the engine to end; ask again when it takes too long, or when Ctrl-C is pressed again."""
+def _wait(process: "subprocess.Popen[bytes]", stack: str) -> int:
+    try:
+        return process.wait(OPERATION_TIMEOUT_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        if not _stop(process):
+            raise EngineFailedError(
+                "the engine did not end when it was asked to, and was killed: what it was doing "
+                f"is not in the state: make unlock STACK={stack}"
+            ) from None
+        raise
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> bool:
+    """Ask the engine to end; ask again when it takes too long, or when Ctrl-C is pressed again.
+
+    Return whether it has ended by itself, with its state saved.
+    """
     for _ in range(2):
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             process.send_signal(signal.SIGINT)
             process.wait(STOP_TIMEOUT_S)
-            return
+            return True
+    process.kill()
+    process.wait()
+    return False
+
+
+def _finish(process: "subprocess.Popen[str]") -> None:
+    """Let a question come to its end: one that is cut off may leave its lock on the stack."""
+    with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.communicate(timeout=FINISH_TIMEOUT_S)
+        return
     process.kill()
     process.wait()
 
