@@ -132,9 +132,10 @@ refresh: ## take over what is really there: STACK=local|staging|prod
 drift: ## what is no longer as it was applied; exit code 3 if anything: STACK=local|staging|prod
 releases: ## what was released: STACK=local|staging|prod
 rollback: ## apply an earlier release again: STACK=… TO=<number or commit>
+# By exec: a shell in between would not pass on the SIGTERM that make does.
 preview up destroy refresh drift releases rollback:
 	$(BOOTSTRAP) venv pulumi $(CLUSTER)
-	@$(PYTHON) -m scripts.deploy.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(ARGS)
+	@exec $(PYTHON) -m scripts.deploy.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(ARGS)
 
 .PHONY: diff
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"

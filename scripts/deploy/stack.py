@@ -9,7 +9,8 @@
   destroy    remove it
 
 Exit codes: 0 it worked, 1 the engine failed or a rollback was refused, 2 wrong usage or a missing
-tool, 3 there is drift, 130 after Ctrl-C. With --json stdout holds JSON, and all else is on stderr.
+tool, 3 there is drift, 130 after Ctrl-C, 143 after SIGTERM. With --json stdout holds JSON, and all
+else is on stderr.
 """
 
 import argparse
