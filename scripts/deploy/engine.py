@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final, Literal, Protocol
 
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
@@ -41,6 +41,7 @@ RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
 LOCAL: Final = "file://"
 Event = Mapping[str, Any]
+LOOK_S: Final = 2.0  # between a watcher's looks at the cluster, each a fifth of a second's work
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
 OPERATION_TIMEOUT_S: Final = 1_800.0  # the migration's deadline and two rollouts', twice over
 STOP_TIMEOUT_S: Final = 60.0  # after Ctrl-C the engine ends what it has begun and saves its state
@@ -49,6 +50,16 @@ FINISH_TIMEOUT_S: Final = 10.0  # a question takes half a second; a second Ctrl-
 
 class EngineFailedError(Exception):
     """The engine ended with an error; it has said itself what is wrong."""
+
+
+class Watcher(Protocol):
+    """Looks after an operation from outside; `events` are the engine's since the last call."""
+
+    def look(self, events: Sequence[Event]) -> None:
+        """Raise EngineFailedError to end the operation, in the way that Ctrl-C does."""
+
+    def failed(self, events: Sequence[Event]) -> None:
+        """Raise EngineFailedError if it is known what the engine has failed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,9 @@ class Engine:
     """Nobody wants the state of a run that was cut off, nor the engine's own logs of it: with a
     backend given, a run needs less than half the time without them."""
 
-    def run(self, operation: Operation, stack: str, message: str = "") -> Outcome:
+    def run(
+        self, operation: Operation, stack: str, message: str = "", watcher: Watcher | None = None
+    ) -> Outcome:
         """Run one operation to its end; raise ProgramError or EngineFailedError.
 
         A stack that doesn't exist yet is made first. `message` stands in the stack's history.
@@ -98,12 +111,16 @@ class Engine:
                 arguments += ["--config-file", str(self.config_file)]
             if message:
                 arguments += ["--message", message]
-            code = _wait(self._start(arguments, self._extra(operation, stack)), stack)
+            events = _Events(Path(log.name))
+            process = self._start(arguments, self._extra(operation, stack))
+            code = _wait(process, stack, events, watcher)
+            if code and watcher:
+                watcher.failed(events.new())
             if code:
                 raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
-            events = [json.loads(line) for line in log]
+            events.new()
         seconds = round(time.monotonic() - began, 1)
-        return Outcome(operation, stack, _changes(events), seconds, events)
+        return Outcome(operation, stack, _changes(events.all), seconds, events.all)
 
     def exists(self, stack: str) -> bool:
         if folder := self._local_backend():  # half a second less than asking
@@ -220,14 +237,45 @@ class Engine:
         return environment
 
 
-def _wait(process: "subprocess.Popen[bytes]", stack: str) -> int:
+class _Events:
+    """What the engine reports, while it writes."""
+
+    def __init__(self, log: Path) -> None:
+        self.all: list[Event] = []
+        self._log = log
+        self._read = 0
+
+    def new(self) -> list[Event]:
+        """Return what has come since the last call."""
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            lines, _, _ = log.read().rpartition(b"\n")  # the last line may be only half there
+        if not lines:
+            return []
+        self._read += len(lines) + 1
+        found = [json.loads(line) for line in lines.splitlines()]
+        self.all += found
+        return found
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]", stack: str, events: _Events, watcher: Watcher | None
+) -> int:
+    deadline = time.monotonic() + OPERATION_TIMEOUT_S
     try:
-        return process.wait(OPERATION_TIMEOUT_S)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        while True:
+            left = max(deadline - time.monotonic(), 0)
+            try:
+                return process.wait(min(left, LOOK_S) if watcher else left)
+            except subprocess.TimeoutExpired:
+                if not watcher or left <= LOOK_S:
+                    raise
+            watcher.look(events.new())
+    except (subprocess.TimeoutExpired, KeyboardInterrupt, EngineFailedError) as reason:
         if not _stop(process):
             raise EngineFailedError(
-                "the engine did not end when it was asked to, and was killed: what it was doing "
-                f"is not in the state: make unlock STACK={stack}"
+                f"{str(reason) or 'interrupted'}; the engine did not end when it was asked to, and "
+                f"was killed: what it was doing is not in the state: make unlock STACK={stack}"
             ) from None
         raise
 

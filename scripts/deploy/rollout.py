@@ -9,7 +9,7 @@ is waited for longer, because kubelets try again after five minutes at most.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 Object = Mapping[str, Any]
@@ -82,6 +82,14 @@ class Trouble:
     def id(self) -> tuple[str, str, str]:
         return self.uid, self.container, self.kind
 
+    def saying(self, message: str) -> "Trouble":
+        return replace(self, message=message)
+
+    def document(self) -> dict[str, str]:
+        kind, name = self.owner
+        where = {"object": f"{kind} {name}", "pod": self.pod, "container": self.container}
+        return {**where, "reason": self.reason, "message": self.message}
+
     def __str__(self) -> str:
         where = [" ".join(self.owner)]
         where += [f"pod {self.pod}"] if self.pod else []
@@ -119,6 +127,12 @@ class State:
         if owner is None or not _is_observed(owner) or _number(maker) != _number(owner):
             return None
         return key(owner), revision
+
+    def made_by(self, uid: str) -> Iterator[Object]:
+        """Yield the pods of a ReplicaSet, a Job or a StatefulSet."""
+        for pod in self.of_kind("Pod"):
+            if (maker := self._controller(pod)) and _uid(maker) == uid:
+                yield pod
 
     def uids(self) -> AbstractSet[str]:
         return self._by_uid.keys()
