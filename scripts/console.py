@@ -1,9 +1,12 @@
 """Output of the scripts: aligned lines, with colors on a terminal and plain text elsewhere."""
 
 import argparse
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
+from types import FrameType
 from typing import Final
 
 from rich.console import Console
@@ -14,8 +17,17 @@ PART_WIDTH: Final = 12
 
 FAILED: Final = 1
 USAGE: Final = 2
-INTERRUPTED: Final = 130  # the shell's convention for SIGINT
+BY_SIGNAL: Final = 128  # the shell's convention: and the signal's number
+ENDS: Final = (signal.SIGTERM, signal.SIGHUP)
 Main = Callable[..., int]
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came: whatever handles Ctrl-C handles it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.code = BY_SIGNAL + number
 
 
 def make(*, quiet: bool = False) -> Console:
@@ -40,26 +52,50 @@ def command(
     usage: tuple[type[Exception], ...] = (),
     interrupted: str = "interrupted; nothing was changed",
 ) -> Callable[[Main], Main]:
-    """Let a `main` end with a message and an exit code in place of these errors or of Ctrl-C."""
+    """Let a `main` end with a message and an exit code in place of these errors or of a signal."""
 
     def decorate(main: Main) -> Main:
         @wraps(main)
         def run(arguments: Sequence[str] | None = None) -> int:
-            try:
-                return main(arguments)
-            except usage as problem:
-                error(program, problem)
-                return USAGE
-            except failed as problem:
-                error(program, problem)
-                return FAILED
-            except KeyboardInterrupt:
-                error(program, interrupted)
-                return INTERRUPTED
+            with _terminated():
+                try:
+                    return main(arguments)
+                except usage as problem:
+                    error(program, problem)
+                    return USAGE
+                except failed as problem:
+                    error(program, problem)
+                    return FAILED
+                except KeyboardInterrupt as interrupt:
+                    error(program, interrupted)
+                    return getattr(interrupt, "code", BY_SIGNAL + signal.SIGINT)
 
         return run
 
     return decorate
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """Let the first SIGTERM or SIGHUP raise TerminatedError; a signal that is ignored stays so."""
+    raised = False
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        nonlocal raised
+        if not raised:  # one stop often comes twice, by `make` and to the group: not "at once"
+            raised = True
+            raise TerminatedError(number)
+
+    before = {
+        each: signal.signal(each, terminate)
+        for each in ENDS
+        if signal.getsignal(each) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def show(lines: Iterable[tuple[str, str]]) -> None:

@@ -8,14 +8,15 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final, Literal, Protocol
 
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
@@ -40,13 +41,25 @@ RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
 LOCAL: Final = "file://"
 Event = Mapping[str, Any]
+LOOK_S: Final = 2.0  # between a watcher's looks at the cluster, each a fifth of a second's work
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
 OPERATION_TIMEOUT_S: Final = 1_800.0  # the migration's deadline and two rollouts', twice over
 STOP_TIMEOUT_S: Final = 60.0  # after Ctrl-C the engine ends what it has begun and saves its state
+FINISH_TIMEOUT_S: Final = 10.0  # a question takes half a second; a second Ctrl-C doesn't wait
 
 
 class EngineFailedError(Exception):
     """The engine ended with an error; it has said itself what is wrong."""
+
+
+class Watcher(Protocol):
+    """Looks after an operation from outside; `events` are the engine's since the last call."""
+
+    def look(self, events: Sequence[Event]) -> None:
+        """Raise EngineFailedError to end the operation, in the way that Ctrl-C does."""
+
+    def failed(self, events: Sequence[Event]) -> None:
+        """Raise EngineFailedError if it is known what the engine has failed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,7 @@ class Engine:
     output: IO[Any] | int | None = None
     """Where the engine writes; None is this process's stdout."""
     config_file: Path | None = None
-    """Another file with the stack's settings."""
+    """Another file with the stack's settings than the tree's Pulumi.<stack>.yaml."""
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     root: Path = ROOT
     """The tree whose program and settings are used; the tools are always this clone's."""
@@ -83,7 +96,9 @@ class Engine:
     """Nobody wants the state of a run that was cut off, nor the engine's own logs of it: with a
     backend given, a run needs less than half the time without them."""
 
-    def run(self, operation: Operation, stack: str, message: str = "") -> Outcome:
+    def run(
+        self, operation: Operation, stack: str, message: str = "", watcher: Watcher | None = None
+    ) -> Outcome:
         """Run one operation to its end; raise ProgramError or EngineFailedError.
 
         A stack that doesn't exist yet is made first. `message` stands in the stack's history.
@@ -96,12 +111,16 @@ class Engine:
                 arguments += ["--config-file", str(self.config_file)]
             if message:
                 arguments += ["--message", message]
-            code = self._wait(self._start(arguments, self._extra(operation, stack)))
+            events = _Events(Path(log.name))
+            process = self._start(arguments, self._extra(operation, stack))
+            code = _wait(process, stack, events, watcher)
+            if code and watcher:
+                watcher.failed(events.new())
             if code:
                 raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
-            events = [json.loads(line) for line in log]
+            events.new()
         seconds = round(time.monotonic() - began, 1)
-        return Outcome(operation, stack, _changes(events), seconds, events)
+        return Outcome(operation, stack, _changes(events.all), seconds, events.all)
 
     def exists(self, stack: str) -> bool:
         if folder := self._local_backend():  # half a second less than asking
@@ -116,10 +135,12 @@ class Engine:
         return json.loads(self._ask("stack", "export", "--stack", stack))
 
     def history(self, stack: str) -> Any:
-        """Return what was done to the stack, the newest first."""
+        """Return all that was ever done to the stack, the newest first."""
         if not self.exists(stack):
             return []
-        return json.loads(self._ask("stack", "history", "--stack", stack, "--json"))
+        # Without a page size it is the last ten; 0 stands for all.
+        text = self._ask("stack", "history", "--stack", stack, "--json", "--page-size", "0")
+        return json.loads(text)
 
     def set_secrets(self, stack: str, values: Mapping[str, str]) -> None:
         if values:
@@ -132,8 +153,22 @@ class Engine:
         return self._ask("config", "get", *self._settings(stack), "--path", key)
 
     def init(self, stack: str) -> None:
-        if not self.exists(stack):
+        if self.exists(stack):
+            return
+        if not self.config_file:
             self._ask("stack", "init", stack, "--no-select")
+            return
+        # That knows no --config-file, and proves the passphrase by the file of where it runs.
+        with tempfile.TemporaryDirectory(prefix="coinslot-init-") as folder:
+            there = Path(folder) / f"Pulumi.{stack}.yaml"
+            shutil.copy(self.root / "Pulumi.yaml", folder)
+            shutil.copy(self.config_file, there)
+            replace(self, root=Path(folder), config_file=None).init(stack)
+            if there.read_bytes() != self.config_file.read_bytes():  # it was given a salt
+                shutil.copyfile(there, self.config_file)
+
+    def settings_file(self, stack: str) -> Path:
+        return self.config_file or self.root / f"Pulumi.{stack}.yaml"
 
     def _settings(self, stack: str) -> list[str]:
         file = ["--config-file", str(self.config_file)] if self.config_file else []
@@ -145,23 +180,27 @@ class Engine:
         return self.backend or where
 
     def _ask(self, *arguments: str) -> str:
+        process = subprocess.Popen(
+            self._command(arguments),
+            cwd=self.root,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,  # it doesn't hear the terminal's Ctrl-C
+        )
         try:
-            done = subprocess.run(
-                self._command(arguments),
-                cwd=self.root,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=INIT_TIMEOUT_S,
-                check=True,
-            )
-        except subprocess.CalledProcessError as error:
-            raise EngineFailedError(str(error.stderr).strip()) from error
-        return done.stdout
+            out, err = process.communicate(timeout=INIT_TIMEOUT_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            _finish(process)
+            raise
+        if process.returncode:
+            raise EngineFailedError(err.strip())
+        return out
 
     def _extra(self, operation: Operation, stack: str) -> dict[str, str]:
-        file = self.config_file or self.root / f"Pulumi.{stack}.yaml"
+        file = self.settings_file(stack)
         if operation in ("refresh", "drift") and RENDERS.search(file.read_text(encoding="utf-8")):
             # The official provider would look for a cluster; with this it keeps what it rendered.
             # Set for an update, the same variable makes it crash (4.25).
@@ -182,13 +221,6 @@ class Engine:
             # "at once, whatever becomes of the state". In a group of its own it gets ours alone.
             process_group=0,
         )
-
-    def _wait(self, process: "subprocess.Popen[bytes]") -> int:
-        try:
-            return process.wait(OPERATION_TIMEOUT_S)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            _stop(process)
-            raise
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
         return [str(programs.path_of("pulumi")), "--non-interactive", *arguments]
@@ -212,13 +244,69 @@ class Engine:
         return environment
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the engine to end; ask again when it takes too long, or when Ctrl-C is pressed again."""
+class _Events:
+    """What the engine reports, while it writes."""
+
+    def __init__(self, log: Path) -> None:
+        self.all: list[Event] = []
+        self._log = log
+        self._read = 0
+
+    def new(self) -> list[Event]:
+        """Return what has come since the last call."""
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            lines, _, _ = log.read().rpartition(b"\n")  # the last line may be only half there
+        if not lines:
+            return []
+        self._read += len(lines) + 1
+        found = [json.loads(line) for line in lines.splitlines()]
+        self.all += found
+        return found
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]", stack: str, events: _Events, watcher: Watcher | None
+) -> int:
+    deadline = time.monotonic() + OPERATION_TIMEOUT_S
+    try:
+        while True:
+            left = max(deadline - time.monotonic(), 0)
+            try:
+                return process.wait(min(left, LOOK_S) if watcher else left)
+            except subprocess.TimeoutExpired:
+                if not watcher or left <= LOOK_S:
+                    raise
+            watcher.look(events.new())
+    except (subprocess.TimeoutExpired, KeyboardInterrupt, EngineFailedError) as reason:
+        if not _stop(process):
+            raise EngineFailedError(
+                f"{str(reason) or 'interrupted'}; the engine did not end when it was asked to, and "
+                f"was killed: what it was doing is not in the state: make unlock STACK={stack}"
+            ) from None
+        raise
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> bool:
+    """Ask the engine to end; ask again when it takes too long, or when Ctrl-C is pressed again.
+
+    Return whether it has ended by itself, with its state saved.
+    """
     for _ in range(2):
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             process.send_signal(signal.SIGINT)
             process.wait(STOP_TIMEOUT_S)
-            return
+            return True
+    process.kill()
+    process.wait()
+    return False
+
+
+def _finish(process: "subprocess.Popen[str]") -> None:
+    """Let a question come to its end: one that is cut off may leave its lock on the stack."""
+    with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.communicate(timeout=FINISH_TIMEOUT_S)
+        return
     process.kill()
     process.wait()
 

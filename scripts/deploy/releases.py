@@ -62,6 +62,11 @@ class Release:
     result: str = ""
 
     @property
+    def is_usable(self) -> bool:
+        """Return whether it can be gone back to, as far as the record tells."""
+        return self.result == SUCCEEDED and not self.dirty
+
+    @property
     def message(self) -> str:
         changes = " with uncommitted changes" if self.dirty else ""
         title = f"{self.commit[:SHORT]}{changes}, {self.image}, by {self.who}"
@@ -70,10 +75,12 @@ class Release:
         return f"{what}{title}\n{json.dumps(record)}"
 
 
-def of_tree(root: Path, stack: str, repository: Repository | None = None) -> Release:
-    """Return the record of what `root` holds now; without git the commit is `unknown`."""
-    repository = repository or Repository(root)
-    document = settings(root / f"Pulumi.{stack}.yaml")
+def of_tree(file: Path, repository: Repository) -> Release:
+    """Return the record of what the clone holds now, with the stack's settings in `file`.
+
+    Without git the commit is `unknown`.
+    """
+    document = settings(file)
     try:
         revision = repository.working_tree()
         commit, dirty = revision.commit, revision.dirty
@@ -84,7 +91,7 @@ def of_tree(root: Path, stack: str, repository: Repository | None = None) -> Rel
         dirty=dirty,
         image=os.environ.get(IMAGE_VARIABLE) or _image(document.get("config") or {}),
         config=config_hash(document),
-        migrations=newest(root / MIGRATIONS),
+        migrations=newest(repository.root / MIGRATIONS),
         who=_who(repository),
     )
 
@@ -125,7 +132,7 @@ def find(releases: Sequence[Release], wanted: str) -> Release:
     if not fitting:
         known = ", ".join(f"{each.number} ({each.commit[:SHORT]})" for each in releases) or "none"
         raise ReleaseError(f"there is no release {wanted!r}; releases: {known}")
-    usable = [each for each in fitting if each.result == SUCCEEDED and not each.dirty]
+    usable = [each for each in fitting if each.is_usable]
     return (usable or fitting)[-1]
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import yaml
 
-from scripts.deploy.releases import MIGRATIONS, SUCCEEDED, Release, ReleaseError
+from infra.config import IMAGE_VARIABLE
+from scripts.deploy.releases import MIGRATIONS, SUCCEEDED, UNKNOWN, Release, ReleaseError
 from scripts.deploy.revisions import ENCRYPTION, SECRET_VALUES, SHORT, Repository, RevisionError
 from scripts.migrations import contractions
 
@@ -59,9 +60,23 @@ def plan(
     return Rollback(to, record, sorted(later))
 
 
+def with_image(environ: Mapping[str, str], to: Release, *, committed: bool) -> dict[str, str]:
+    """Return an environment in which the release's image is deployed, and not today's.
+
+    `committed` settings name it, unless whoever released had chosen another one. A settings file
+    from elsewhere has no history: it is used as it is today, with the image of then.
+    """
+    rest = {key: value for key, value in environ.items() if key != IMAGE_VARIABLE}
+    if committed and "@" not in to.image:
+        return rest
+    if UNKNOWN in to.image:
+        raise ReleaseError(f"nobody noted the image of release {to.number}: choose another one")
+    return {**rest, IMAGE_VARIABLE: to.image}
+
+
 @contextmanager
 def tree(repository: Repository, rollback: Rollback, stack: str) -> Iterator[Path]:
-    """Give a folder with the release's program and settings, and today's secrets."""
+    """Give a folder with the release's program and its committed settings, and today's secrets."""
     revision = repository.revision(rollback.to.commit)
     with repository.exported(revision) as root:
         name = f"Pulumi.{stack}.yaml"

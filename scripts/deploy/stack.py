@@ -9,21 +9,24 @@
   destroy    remove it
 
 Exit codes: 0 it worked, 1 the engine failed or a rollback was refused, 2 wrong usage or a missing
-tool, 3 there is drift, 130 after Ctrl-C. With --json stdout holds JSON, and all else is on stderr.
+tool, 3 there is drift, 130 after Ctrl-C, 143 after SIGTERM. With --json stdout holds JSON, and all
+else is on stderr.
 """
 
 import argparse
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Final, get_args
 
 from infra import labels
-from infra.config import IMAGE_VARIABLE, STACKS
-from scripts import ROOT, console
+from infra.config import STACKS
+from scripts import console
 from scripts.deploy import drift, releases, revisions, rollback, versions
 from scripts.deploy.engine import (
     Engine,
@@ -32,7 +35,8 @@ from scripts.deploy.engine import (
     Outcome,
 )
 from scripts.deploy.releases import SUCCEEDED, Release, ReleaseError
-from scripts.deploy.revisions import SHORT, Repository, RevisionError
+from scripts.deploy.revisions import SHORT, TARGET, Repository, RevisionError
+from scripts.deploy.watch import RolloutError, Watch
 from scripts.programs import ProgramError
 
 DRIFTED: Final = 3
@@ -55,6 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("operation", choices=(*get_args(Operation), "releases", "rollback"))
     parser.add_argument("stack", choices=STACKS)
     parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="the stack's settings, instead of Pulumi.<stack>.yaml of this clone",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--yes-destroy-prod", action="store_true", help="without it, prod is never destroyed"
@@ -67,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refusal(options: argparse.Namespace) -> str:
+    if options.settings and not options.settings.is_file():
+        return f"--settings: there is no file {options.settings}"
     if options.operation == "destroy" and options.stack == "prod" and not options.yes_destroy_prod:
         return (
             "destroying prod needs --yes-destroy-prod: "
@@ -80,14 +92,21 @@ def _refusal(options: argparse.Namespace) -> str:
     return ""
 
 
+def _engine(options: argparse.Namespace) -> Engine:
+    return Engine(config_file=options.settings and options.settings.resolve())
+
+
 def _operate(options: argparse.Namespace) -> int:
-    record = releases.of_tree(ROOT, options.stack) if options.operation == "up" else None
-    engine = Engine()
+    engine = _engine(options)
+    record = None
     if options.operation == "up":
+        record = releases.of_tree(engine.settings_file(options.stack), Repository())
         _check_policies(engine, options)
-    outcome = _run(engine, options.operation, options, record)
     if record:
-        _prune(options.stack)
+        outcome = _apply(engine, options, record)
+        _prune(engine, options.stack)
+    else:
+        outcome = _run(engine, options.operation, options)
     lines = [summary(outcome)]
     if record:
         lines.append(f"released {record.message.splitlines()[0].removeprefix('release ')}")
@@ -107,10 +126,34 @@ def _check_policies(engine: Engine, options: argparse.Namespace) -> None:
         raise EngineFailedError(f"{error}; nothing was applied") from error
 
 
-def _prune(stack: str) -> None:
+def _apply(engine: Engine, options: argparse.Namespace, record: Release) -> Outcome:
+    """Run `up`; on a cluster, end it in time when it can't succeed, and say how to go back."""
+    watch = None
+    if _on_cluster(engine, options.stack):
+        watch = Watch(labels.namespace_name(options.stack), options.operation)
+    try:
+        return _run(engine, "up", options, record, watch)
+    except RolloutError as error:
+        remedy = _remedy(engine, options, record)
+        if options.json:
+            failure = {**error.trouble.document(), "remedy": remedy}
+            what = {"operation": options.operation, "stack": options.stack, "failed": failure}
+            print(json.dumps(what))
+        raise EngineFailedError(f"{error}; {remedy}") from error
+
+
+def _remedy(engine: Engine, options: argparse.Namespace, record: Release) -> str:
+    known = releases.recorded(engine.history(options.stack))
+    good = [each for each in known if each.is_usable and each.number != record.back_to]
+    if not good:
+        return "there is no earlier release to go back to: mend the cause, and `make up` again"
+    settings = f" SETTINGS={shlex.quote(str(options.settings))}" if options.settings else ""
+    return f"go back: make rollback STACK={options.stack} TO={good[-1].number}{settings}"
+
+
+def _prune(engine: Engine, stack: str) -> None:
     """Remove old configuration from a cluster; a failure does no harm and is only noted."""
-    config = revisions.settings(ROOT / f"Pulumi.{stack}.yaml")["config"]
-    if config.get(f"{labels.PROJECT}:target") != "cluster":
+    if not _on_cluster(engine, stack):
         return
     try:
         for removed in versions.prune(labels.namespace_name(stack)):
@@ -119,21 +162,27 @@ def _prune(stack: str) -> None:
         console.note(f"up: old versions of the configuration were left alone: {error}")
 
 
+def _on_cluster(engine: Engine, stack: str) -> bool:
+    target: str = revisions.settings(engine.settings_file(stack))["config"].get(TARGET, "")
+    return target == "cluster"
+
+
 def _run(
     engine: Engine,
     operation: Operation,
     options: argparse.Namespace,
     record: Release | None = None,
+    watch: Watch | None = None,
     *,
     quiet: bool = False,
 ) -> Outcome:
     message = record.message if record else ""
     if not quiet:
         shown = replace(engine, output=sys.stderr if options.json else None)
-        return shown.run(operation, options.stack, message)
+        return shown.run(operation, options.stack, message, watch)
     with tempfile.TemporaryFile("w+") as log:
         try:
-            return replace(engine, output=log).run(operation, options.stack, message)
+            return replace(engine, output=log).run(operation, options.stack)
         except EngineFailedError:
             log.seek(0)
             sys.stderr.write(log.read())
@@ -141,7 +190,7 @@ def _run(
 
 
 def _drift(options: argparse.Namespace) -> int:
-    engine = Engine()
+    engine = _engine(options)
     if not engine.exists(options.stack):
         raise EngineFailedError(f"there is no stack {options.stack} yet: make up first")
     outcome = _run(engine, "drift", options, quiet=True)
@@ -155,7 +204,7 @@ def _drift(options: argparse.Namespace) -> int:
 
 
 def _releases(options: argparse.Namespace) -> int:
-    found = releases.recorded(Engine().history(options.stack))
+    found = releases.recorded(_engine(options).history(options.stack))
     lines = [_line(release) for release in found] or [f"{options.stack} was never released"]
     _print(options, [asdict(release) for release in found], lines)
     return 0
@@ -176,21 +225,25 @@ def _line(release: Release) -> str:
 
 def _rollback(options: argparse.Namespace) -> int:
     repository = Repository()
-    engine = Engine()
+    engine = _engine(options)
     known = releases.recorded(engine.history(options.stack))
     to = releases.find(known, options.to)
-    who = releases.of_tree(ROOT, options.stack, repository).who
-    planned = rollback.plan(repository, known, to, who)
+    file = engine.settings_file(options.stack)
+    now = releases.of_tree(file, repository)
+    planned = rollback.plan(repository, known, to, now.who)
     console.note(f"rollback: to release {to.number}: {_line(to).strip()}")
     if planned.kept:
         console.note(f"rollback: these migrations stay, they only add: {', '.join(planned.kept)}")
+    if options.settings and now.config != to.config:
+        console.note(f"rollback: {file} has changed since then; it is used as it is now")
+    environ = rollback.with_image(engine.environ, to, committed=not options.settings)
     with rollback.tree(repository, planned, options.stack) as root:
-        environ = {**engine.environ, **({IMAGE_VARIABLE: to.image} if "@" in to.image else {})}
         there = replace(engine, root=root, environ=environ)
-        outcome = _run(there, "up", options, planned.record)
+        outcome = _apply(there, options, planned.record)
+    newer = "The code here is" if options.settings else f"{file.name} and the code here are"
     back = (
-        f"{options.stack} is back at release {to.number}. Pulumi.{options.stack}.yaml and the code "
-        "here are still newer: the next `make up` goes forward again"
+        f"{options.stack} is back at release {to.number}. {newer} still newer: "
+        "the next `make up` goes forward again"
     )
     _print(options, _document(outcome, planned.record), [summary(outcome), back])
     return 0

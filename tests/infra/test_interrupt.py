@@ -1,4 +1,7 @@
-"""Ctrl-C: the engine is asked once to end well, and a second time only by a second Ctrl-C."""
+"""Ctrl-C: the engine is asked once to end well, and a second time only by a second Ctrl-C.
+
+The real engine and other signals: test_termination.py.
+"""
 
 import os
 import signal
@@ -29,6 +32,15 @@ while signal.sigtimedwait({{signal.SIGINT}}, {wait_s} if heard < {patience} else
     print("heard", heard, flush=True)
 sys.exit(1)
 """
+QUESTION = """\
+#!{python}
+import pathlib
+folder = pathlib.Path({folder!r})
+(folder / "asked").write_text("")
+(folder / "go").read_text()
+(folder / "answered").touch()
+print('[{{"name": "local"}}]')
+"""
 TARGET = """\
 import sys, pathlib
 from scripts import programs
@@ -42,10 +54,10 @@ except KeyboardInterrupt:
 
 
 @contextmanager
-def running(folder: Path, patience: int) -> Iterator["subprocess.Popen[str]"]:
-    """Run a target as a terminal does, over an engine that ends after `patience` interrupts."""
+def running(folder: Path, engine: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a target as a terminal does, over an engine that is this script."""
     command = folder / "pulumi"
-    command.write_text(ENGINE.format(python=sys.executable, wait_s=WAIT_S, patience=patience))
+    command.write_text(engine)
     command.chmod(0o755)
     process = subprocess.Popen(
         [sys.executable, "-c", TARGET, folder],
@@ -69,7 +81,8 @@ def line(process: "subprocess.Popen[str]") -> str:
 
 @pytest.mark.parametrize("presses", [1, 2])
 def test_each_ctrl_c_reaches_the_engine_once(tmp_path: Path, presses: int) -> None:
-    with running(tmp_path, presses) as process:
+    engine = ENGINE.format(python=sys.executable, wait_s=WAIT_S, patience=presses)
+    with running(tmp_path, engine) as process:
         assert line(process) == "running"
         for press in range(1, presses + 1):
             os.killpg(process.pid, signal.SIGINT)  # a terminal tells its whole group
@@ -77,3 +90,17 @@ def test_each_ctrl_c_reaches_the_engine_once(tmp_path: Path, presses: int) -> No
 
         assert line(process) == "interrupted"
         assert process.wait(WAIT_S) == 0
+
+
+def test_a_question_is_let_finish_because_it_may_hold_a_lock(tmp_path: Path) -> None:
+    """Both sides of a pipe wait until the other one has opened it."""
+    for pipe in ("asked", "go"):
+        os.mkfifo(tmp_path / pipe)
+    question = QUESTION.format(python=sys.executable, folder=str(tmp_path))
+    with running(tmp_path, question) as process:
+        (tmp_path / "asked").read_text()
+        os.killpg(process.pid, signal.SIGINT)
+        (tmp_path / "go").write_text("")
+        assert line(process) == "interrupted"
+        assert process.wait(WAIT_S) == 0
+    assert (tmp_path / "answered").exists()

@@ -88,7 +88,7 @@ def test_a_stack_s_file_that_is_none_is_named(tmp_path: Path, text: str | None) 
     if text is not None:
         (tmp_path / "Pulumi.prod.yaml").write_text(text)
     with pytest.raises(RevisionError, match=r"Pulumi\.prod\.yaml of the working tree"):
-        releases.of_tree(tmp_path, "prod")
+        releases.of_tree(tmp_path / "Pulumi.prod.yaml", Repository(tmp_path))
 
 
 def test_a_hash_of_settings_leaves_out_what_is_secret_and_what_is_only_form() -> None:
@@ -188,8 +188,9 @@ def test_what_was_released_uncommitted_counts_too(shop: Shop) -> None:
 def test_a_release_records_what_it_applies_last_whatever_its_number(shop: Shop) -> None:
     shop.release("0003_first", "CREATE TABLE a (b int)")
     shop.release("0001_then", "-- depends: 0003_first\nALTER TABLE a ADD COLUMN c int")
-    (shop.repository.root / "Pulumi.staging.yaml").write_text("config: {}")
-    record = releases.of_tree(shop.repository.root, "staging", shop.repository)
+    file = shop.repository.root / "Pulumi.staging.yaml"
+    file.write_text("config: {}")
+    record = releases.of_tree(file, shop.repository)
     assert record.migrations == "0001_then"
 
 
@@ -219,3 +220,27 @@ def test_settings_come_from_then_and_secrets_from_now() -> None:
         "secretsprovider": "awskms://…",
         "config": {"coinslot:image": {"tag": "1"}, "coinslot:secretValues": {"K": {"secure": "2"}}},
     }
+
+
+@pytest.mark.parametrize(
+    ("image", "committed", "deployed"),
+    [
+        ("shop:1", True, None),
+        ("shop:1@sha256:00", True, "shop:1@sha256:00"),
+        ("shop:1", False, "shop:1"),
+        ("shop:1@sha256:00", False, "shop:1@sha256:00"),
+    ],
+)
+def test_a_rollback_never_deploys_the_image_of_today(
+    *, image: str, committed: bool, deployed: str | None
+) -> None:
+    environ = {"HOME": "/home/ada", "COINSLOT_IMAGE": "shop:2@sha256:11"}
+    made = rollback.with_image(environ, replace(RELEASE, image=image), committed=committed)
+    assert made.pop("COINSLOT_IMAGE", None) == deployed
+    assert made == {"HOME": "/home/ada"}
+
+
+def test_a_release_whose_image_nobody_noted_is_none_for_settings_from_elsewhere() -> None:
+    unknown = replace(RELEASE, image="unknown:unknown", number=3)
+    with pytest.raises(ReleaseError, match="nobody noted the image of release 3"):
+        rollback.with_image({}, unknown, committed=False)

@@ -1,0 +1,134 @@
+"""Watch the cluster while the engine applies a release; tell what goes wrong, and end it in time.
+
+The engine alone would wait for ten minutes, and then not know why. A cluster that doesn't answer
+is no reason to end anything: the engine decides then.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from scripts import console, programs
+from scripts.deploy.engine import EngineFailedError, Event
+from scripts.deploy.rollout import KINDS, Key, Rollout, State, Trouble, key
+from scripts.programs import ProgramError
+
+REQUEST_TIMEOUT_S: Final = 5.0
+LOG_LINES: Final = 5
+APPLIES: Final = frozenset(("create", "update", "replace", "create-replacement"))
+"""What the engine may do to an object whose pods then matter."""
+
+
+class RolloutError(EngineFailedError):
+    """A release can't succeed; `trouble` is why."""
+
+    def __init__(self, operation: str, trouble: Trouble) -> None:
+        super().__init__(f"{operation} failed: {trouble}")
+        self.trouble = trouble
+
+
+class Watch:
+    """Looks at a namespace whenever the engine lets it (Watcher in scripts/deploy/engine.py)."""
+
+    def __init__(self, namespace: str, operation: str) -> None:
+        self._namespace = namespace
+        self._operation = operation
+        self._applied: set[Key] = set()
+        self._blind = False
+        before = self._state()
+        self._rollout = Rollout(before) if before else None
+
+    def look(self, events: Sequence[Event]) -> None:
+        """Take in the engine's latest events; raise RolloutError when waiting makes no sense."""
+        self._follow(events)
+        state = self._state()
+        if state is None:
+            return
+        if self._rollout is None:  # what could not be seen at the start counts as old
+            self._rollout = Rollout(state)
+        news, over = self._rollout.judge(state, self._applied, time.monotonic())
+        for trouble in news:
+            console.note(f"{self._operation}: {trouble}")
+        if over:
+            self._give_up(state, over)
+
+    def failed(self, events: Sequence[Event]) -> None:
+        """Raise RolloutError if the cluster shows what the engine has failed for."""
+        self._follow(events)
+        state = self._state()
+        if state and self._rollout and (cause := self._rollout.cause(state, self._applied)):
+            self._give_up(state, cause)
+
+    def _follow(self, events: Sequence[Event]) -> None:
+        """Note what the engine is working on."""
+        for event in events:
+            if begun := event.get("resourcePreEvent"):
+                self._applied |= set(_applied(begun["metadata"]))
+            elif done := event.get("resOutputsEvent"):
+                self._applied -= set(_applied(done["metadata"]))
+
+    def _state(self) -> State | None:
+        try:
+            state = State(json.loads(self._kubectl("get", KINDS, "--output=json"))["items"])
+        except ProgramError as error:
+            if not self._blind:
+                console.note(f"{self._operation}: the cluster can't be watched now: {error}")
+            self._blind = True
+            return None
+        self._blind = False
+        return state
+
+    def _give_up(self, state: State, trouble: Trouble) -> None:
+        try:
+            message = " ".join(filter(None, (trouble.message, self._unhealthy(trouble))))
+            for line in self._log(state, trouble):
+                console.note(f"{self._operation}: {line}")
+        except ProgramError as error:
+            message = trouble.message
+            console.note(f"{self._operation}: no more is known: {error}")
+        raise RolloutError(self._operation, trouble.saying(message))
+
+    def _unhealthy(self, trouble: Trouble) -> str:
+        """Return what the kubelet said last about a probe that fails."""
+        if trouble.kind not in ("unready", "crash"):
+            return ""
+        selector = f"involvedObject.uid={trouble.uid},reason=Unhealthy"
+        listed = self._kubectl("get", "events", f"--field-selector={selector}", "--output=json")
+        messages = [event.get("message", "") for event in json.loads(listed)["items"]]
+        return f"({' '.join(messages[-1].split())})" if messages else ""
+
+    def _log(self, state: State, trouble: Trouble) -> list[str]:
+        """Return the last lines of what has failed, after a line that says whose they are."""
+        if trouble.kind == "failed":
+            pods = sorted(state.made_by(trouble.uid), key=_created)
+            name, more = (pods[-1]["metadata"]["name"] if pods else ""), []
+        elif trouble.kind == "crash":
+            name, more = trouble.pod, [f"--container={trouble.container}", "--previous"]
+        else:
+            return []
+        if not name:
+            return [f"no pod of {' '.join(trouble.owner)} is left to show its log"]
+        lines = self._kubectl("logs", name, f"--tail={LOG_LINES}", *more).splitlines()
+        return (
+            [f"the last lines of pod {name}:", *lines] if lines else [f"pod {name} logged nothing"]
+        )
+
+    def _kubectl(self, *arguments: str) -> str:
+        return programs.run(
+            programs.path_of("kubectl"),
+            f"--namespace={self._namespace}",
+            f"--request-timeout={REQUEST_TIMEOUT_S:g}s",
+            *arguments,
+            check=True,
+        )
+
+
+def _applied(resource: Mapping[str, Any]) -> Iterator[Key]:
+    inputs = (resource.get("new") or {}).get("inputs") or {}
+    if resource["op"] in APPLIES and isinstance(inputs.get("kind"), str):
+        yield key(inputs)
+
+
+def _created(pod: Mapping[str, Any]) -> str:
+    return str(pod["metadata"].get("creationTimestamp", ""))
