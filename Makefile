@@ -71,7 +71,7 @@ parity: ## every difference between staging and prod; one without a declared rea
 .PHONY: test
 test: ## every test that needs no cluster
 	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint control-plane
-	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster
+	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/stacks
 
 .PHONY: live
 live: ## cause each alert's fault under a real Prometheus and see it fire, panels with data: ARGS="--json"
@@ -79,16 +79,21 @@ live: ## cause each alert's fault under a real Prometheus and see it fire, panel
 	@$(PYTHON) -m tests.live $(ARGS)
 
 .PHONY: cluster-test
-cluster-test: ## every stack's life on a real API server with simulated nodes (kwok): some minutes
+cluster-test: ## what `up` makes, under load, on the cluster of `make cluster`, half an hour: FORM=short|long
+	$(BOOTSTRAP) venv pulumi kubernetes-provider control-plane cluster
+	$(PYTHON) -m pytest tests/cluster --form=$(or $(FORM),long) $(if $(filter short,$(FORM)),,--report=docs/resilience.md)
+
+.PHONY: stacks-test
+stacks-test: ## every stack's life on a real API server with simulated nodes (kwok): some minutes
 	$(BOOTSTRAP) venv pulumi kubernetes-provider control-plane
-	$(PYTHON) -m pytest tests/cluster
+	$(PYTHON) -m pytest tests/stacks
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
 	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint
 	@mkdir -p .state/coverage
 	$(PYTHON) -m coverage erase
-	$(PYTHON) -m coverage run -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/live $(TESTS)
+	$(PYTHON) -m coverage run -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/stacks --ignore=tests/live $(TESTS)
 	$(PYTHON) -m coverage combine --quiet
 	$(PYTHON) -m coverage html --quiet --directory .state/coverage/html
 	$(PYTHON) -m coverage report
@@ -137,6 +142,15 @@ preview up destroy refresh drift releases rollback:
 	$(BOOTSTRAP) venv pulumi $(CLUSTER)
 	@exec $(PYTHON) -m scripts.deploy.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(if $(SETTINGS),--settings "$(SETTINGS)") $(ARGS)
 
+.PHONY: cluster cluster-down
+cluster: ## a real local Kubernetes with the stack local on it: kind, or nodes in namespaces; CONTEXT=yours
+	$(BOOTSTRAP) venv pulumi kubernetes-provider cluster image
+	@$(PYTHON) -m scripts.cluster up $(if $(CONTEXT),--context $(CONTEXT))
+
+cluster-down: ## remove it: processes, links, rules, mounts, cgroups, files
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.cluster down
+
 .PHONY: diff
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"
 	$(BOOTSTRAP) venv pulumi pod-security
@@ -170,12 +184,10 @@ bench: ## payments a second against pgbench, in alternating rounds
 
 # --- still to come ---------------------------------------------------------------------------
 
-.PHONY: cluster cluster-down stress soak
-cluster: ## (not built yet) a real local Kubernetes with the stack local
-cluster-down: ## (not built yet) remove it
+.PHONY: stress soak
 stress: ## (not built yet) find the knee of the load curve
 soak: ## (not built yet) find leaks in a long run
-cluster cluster-down stress soak:
+stress soak:
 	@echo "make $@ is not built yet" >&2; exit 2
 
 .PHONY: help

@@ -5,27 +5,29 @@
   status  say what runs
 
 Where a Docker engine and kind are, it is a cluster of kind; else its nodes run in Linux namespaces,
-which needs root. CONTEXT=name takes a cluster of your kubeconfig instead, and installs nothing but
-the stack there. Exit codes: 0 done, 1 it failed, 2 this machine can't, 130 after Ctrl-C.
+which needs root. --context takes a cluster of your own kubeconfig instead: nothing but the stack is
+installed there, and its nodes need the images of .state/images. Exit codes: 0 done, 1 it failed, 2
+this machine can't, 130 after Ctrl-C.
 """
 
+import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import Final
 
-from scripts import ROOT, console
+from scripts import ROOT, console, programs
 from scripts.bootstrap.console import Console
-from scripts.cluster import addons, namespaces, nodes, stack
+from scripts.cluster import addons, kind, layout, namespaces, nodes, stack
 from scripts.cluster.control_plane import ControlPlaneError
 from scripts.cluster.layout import CONTROL, NODES, Layout
-from scripts.cluster.layout import PROGRAMS as PROGRAMS_IMAGE
 from scripts.cluster.namespaces import NamespaceError
 from scripts.deploy.engine import EngineFailedError
 from scripts.platform import images
 from scripts.platform.images import ImageBuilder
-from scripts.programs import BINARIES, ProgramError
+from scripts.programs import ProgramError
 
 FOLDER: Final = ROOT / ".state" / "cluster"
 PROGRAMS: Final = (
@@ -35,7 +37,7 @@ PROGRAMS: Final = (
 BUSYBOX: Final = ROOT / ".tools" / "node" / "root" / "bin" / "busybox"
 FAILURES: Final = (
     *(NamespaceError, ControlPlaneError, ProgramError, EngineFailedError, SubprocessError),
-    *images.FAILURES,
+    *(OSError, *images.FAILURES),
 )
 
 
@@ -43,54 +45,74 @@ FAILURES: Final = (
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.cluster", __doc__)
     parser.add_argument("command", choices=("up", "down", "status"))
+    parser.add_argument("--context", help="for up: a context of your kubeconfig")
     options = parser.parse_args(arguments)
-    layout = Layout(FOLDER)
     commands = {"up": _up, "down": _down, "status": _status}
-    return commands[options.command](layout)
+    return commands[options.command](Layout(FOLDER), options)
 
 
-def _up(layout: Layout) -> int:
-    if problem := namespaces.obstacle():
+def _up(place: Layout, options: argparse.Namespace) -> int:
+    by_kind = kind.available()
+    if not (options.context or by_kind) and (problem := namespaces.obstacle()):
         console.error("cluster", f"{problem}; with Docker and kind installed none of it is needed")
         return console.USAGE
+    place.folder.mkdir(parents=True, exist_ok=True)
     said = Console(name="cluster")
     with said.alive():
-        build_images(layout, said)
-        kubectl = nodes.start(layout, said)
-        addons.install(kubectl, addons.BASICS, said)
-        addons.install_monitoring(kubectl, said)
-    stack.write_settings(layout)
-    stack.run(layout, "up")
-    path = stack.write_environment(layout)
-    print(f"cluster: the stack local runs on {len(NODES)} nodes; to work on it: . {_short(path)}")
+        archives = build_images(place, said)
+        if options.context:
+            _use(place, options.context)
+        elif by_kind:
+            with said.step("making a cluster with kind", "2 min"):
+                kubectl = kind.start(place, archives)
+            addons.install(kubectl, addons.NAMESPACES, said)
+            addons.install_monitoring(kubectl, said)
+        else:
+            kubectl = nodes.start(place, said)
+            addons.install(kubectl, [*addons.NAMESPACES, *addons.BASICS], said)
+            addons.install_monitoring(kubectl, said)
+    stack.write_settings(place)
+    path = stack.write_environment(place)
+    stack.run(place, "up")
+    print(f"cluster: the stack local runs; to work on it: . {path.relative_to(ROOT)}")
     return 0
 
 
-def build_images(layout: Layout, said: Console) -> None:
+def build_images(place: Layout, said: Console) -> list[Path]:
+    """Build what pods run, and return the archives."""
     builder = ImageBuilder(said)
-    images.build_all(builder, images.local_tags(), layout.images)
-    programs = {name: BINARIES / name for name in PROGRAMS} | {"busybox": BUSYBOX}
-    images.binaries_image(builder, PROGRAMS_IMAGE, programs, layout.images / "programs.tar")
+    found = images.build_all(builder, images.local_tags(), place.images)
+    files = {name: programs.path_of(name, "cluster") for name in PROGRAMS} | {"busybox": BUSYBOX}
+    archive = place.images / "programs.tar"
+    return [*found.values(), images.binaries_image(builder, layout.PROGRAMS, files, archive)]
 
 
-def _down(layout: Layout) -> int:
-    if not layout.folder.exists():
+def _use(place: Layout, context: str) -> None:
+    """Take over a context of the person's own kubeconfig."""
+    kubectl = programs.path_of("kubectl")
+    view = ("config", "view", "--minify", "--flatten", f"--context={context}")
+    place.kubeconfig.write_text(programs.run(kubectl, *view, check=True), encoding="utf-8")
+    place.kubeconfig.chmod(0o600)
+
+
+def _down(place: Layout, _: argparse.Namespace) -> int:
+    if not place.folder.exists():
         print("cluster: there is none")
         return 0
-    nodes.stop(layout)
+    if place.parts():
+        nodes.stop(place)
+    elif kind.available():
+        kind.stop()
+    shutil.rmtree(place.folder, ignore_errors=True)
     print("cluster: removed")
     return 0
 
 
-def _status(layout: Layout) -> int:
+def _status(place: Layout, _: argparse.Namespace) -> int:
     for part in (CONTROL, *NODES):
-        pid = namespaces.running(layout, part)
+        pid = namespaces.running(place, part)
         print(f"{part:<10}{f'runs as {pid}' if pid else 'does not run'}")
     return 0
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(ROOT)
 
 
 if __name__ == "__main__":

@@ -40,12 +40,12 @@ class Addon:
     usually: str = "5 s"
 
 
+NAMESPACES: Final = (Addon("namespaces"),)
 BASICS: Final = (
-    Addon("namespaces"),
     Addon("storage"),
     Addon("dns", SYSTEM, ["deployment/coredns"], "10 s"),
 )
-"""What a cluster of kind has already, but for the namespaces."""
+"""What a cluster of kind has already."""
 MONITORS: Final = (
     Addon("metrics-server", SYSTEM, ["deployment/metrics-server"], "30 s"),
     Addon(

@@ -109,7 +109,7 @@ def test_a_fault_of_the_provider_fires_its_alert_and_resolves(
     shop: Shop, event: Event, watched: Watched
 ) -> None:
     simulator = shop.pods(labels.SIMULATOR)[0]["metadata"]["name"]
-    fault = {"target": "charge", "kind": "error", "status": 503, "times": 1_000_000}
+    fault = {"target": "provider.charge", "kind": "status", "status": 503, "times": None}
     with (
         event("the provider answers 503 for minutes"),
         shop.forwarded(NAMESPACE, f"pod/{simulator}", labels.SIMULATOR_PORT) as outside,
