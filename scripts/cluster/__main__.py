@@ -3,6 +3,7 @@
   up      make it, or what of it is missing, and `up` the stack
   down    remove it: processes, links, rules, mounts, cgroups, files
   status  say what runs
+  check   say whether this machine can
 
 Where a Docker engine and kind are, it is a cluster of kind; else its nodes run in Linux namespaces,
 which needs root. --context takes a cluster of your own kubeconfig instead: nothing but the stack is
@@ -44,25 +45,23 @@ FAILURES: Final = (
 @console.command("cluster", failed=FAILURES, interrupted="interrupted; run it again to go on")
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.cluster", __doc__)
-    parser.add_argument("command", choices=("up", "down", "status"))
+    parser.add_argument("command", choices=("up", "down", "status", "check"))
     parser.add_argument("--context", help="for up: a context of your kubeconfig")
     options = parser.parse_args(arguments)
-    commands = {"up": _up, "down": _down, "status": _status}
+    commands = {"up": _up, "down": _down, "status": _status, "check": _check}
     return commands[options.command](Layout(FOLDER), options)
 
 
 def _up(place: Layout, options: argparse.Namespace) -> int:
-    by_kind = kind.available()
-    if not (options.context or by_kind) and (problem := namespaces.obstacle()):
-        console.error("cluster", f"{problem}; with Docker and kind installed none of it is needed")
-        return console.USAGE
+    if not options.context and (code := _check(place, options)):
+        return code
     place.folder.mkdir(parents=True, exist_ok=True)
     said = Console(name="cluster")
     with said.alive():
         archives = build_images(place, said)
         if options.context:
             _use(place, options.context)
-        elif by_kind:
+        elif kind.available():
             with said.step("making a cluster with kind", "2 min"):
                 kubectl = kind.start(place, archives)
             addons.install(kubectl, addons.NAMESPACES, said)
@@ -106,6 +105,13 @@ def _down(place: Layout, _: argparse.Namespace) -> int:
     shutil.rmtree(place.folder, ignore_errors=True)
     print("cluster: removed")
     return 0
+
+
+def _check(_place: Layout, _options: argparse.Namespace) -> int:
+    problem = "" if kind.available() else namespaces.obstacle()
+    if problem:
+        console.error("cluster", f"{problem}; with Docker and kind none of it is needed")
+    return console.USAGE if problem else 0
 
 
 def _status(place: Layout, _: argparse.Namespace) -> int:
