@@ -26,6 +26,9 @@ OUTSIDE: Final = "node1"
 OTHER: Final = "node2"
 FORWARD_TIMEOUT_S: Final = 30.0
 COMMAND_TIMEOUT_S: Final = 900.0
+NOTHING: Final[Mapping[str, str]] = {}
+FORCE: Final = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
+"""Lets an `up` take fields over from whoever changed them by hand."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,9 @@ class Shop:
         finally:
             self.write_settings(before)
 
-    def start(self, operation: str, *options: str) -> "subprocess.Popen[str]":
+    def start(
+        self, operation: str, *options: str, environ: Mapping[str, str] = NOTHING
+    ) -> "subprocess.Popen[str]":
         """Start a command of the stack, as make does."""
         return subprocess.Popen(
             [
@@ -94,19 +99,19 @@ class Shop:
                 *(f"--settings={stack.settings_file(self.layout)}", *options),
             ],
             cwd=ROOT,
-            env={**os.environ, **stack.environment(self.layout)},
+            env={**os.environ, **stack.environment(self.layout), **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def run(self, operation: str, *options: str) -> Done:
-        process = self.start(operation, *options)
+    def run(self, operation: str, *options: str, environ: Mapping[str, str] = NOTHING) -> Done:
+        process = self.start(operation, *options, environ=environ)
         text, _ = process.communicate(timeout=COMMAND_TIMEOUT_S)
         return Done(process.returncode, text)
 
-    def up(self, *options: str) -> str:
-        done = self.run("up", *options)
+    def up(self, environ: Mapping[str, str] = NOTHING) -> str:
+        done = self.run("up", environ=environ)
         assert done.code == 0, done.text
         return done.text
 

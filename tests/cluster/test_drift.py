@@ -5,7 +5,7 @@ import pytest
 from infra import labels
 from scripts.cluster.stack import NAMESPACE
 from scripts.programs import ProgramError
-from tests.cluster.shop import Shop
+from tests.cluster.shop import FORCE, Shop
 
 DRIFTED = 3
 GONE_TIMEOUT_S = 120.0
@@ -21,8 +21,7 @@ def test_drift_is_named_and_repaired(shop: Shop) -> None:
     assert "NetworkPolicy coinslot-deny-all is gone" in drift.text
 
     shop.run("refresh")
-    repaired = shop.run("up", "--force")
-    assert repaired.code == 0, repaired.text
+    shop.up(FORCE)
     assert shop.get("networkpolicy", "coinslot-deny-all")
     assert shop.run("drift").code == 0
 

@@ -5,8 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from infra import labels
-from tests.cluster.conftest import Event
-from tests.cluster.shop import Shop
+from scripts.cluster.stack import NAMESPACE
+from scripts.deploy.versions import referred
+from tests.cluster.conftest import ROLLOUT_TIMEOUT_S, Event
+from tests.cluster.shop import FORCE, Shop
+
+SECRET_LENGTH = 32
+"""Of what is generated; shorter ones aren't, such as a port."""
 
 
 def nodes_of(shop: Shop, component: str) -> list[str]:
@@ -28,7 +33,7 @@ def test_a_rolling_update(shop: Shop, event: Event, tag: Callable[[str], None]) 
 
 @pytest.mark.long
 def test_a_configuration_change(shop: Shop, event: Event) -> None:
-    before = shop.get("deployment", "coinslot-api")
+    before, versions = shop.get("deployment", "coinslot-api"), versions_there(shop)
     with (
         event("configuration change by `up`", failures=False),
         shop.changed(settings={"log_level": "info"}),
@@ -36,4 +41,28 @@ def test_a_configuration_change(shop: Shop, event: Event) -> None:
         shop.up()
     after = shop.get("deployment", "coinslot-api")
     assert before["spec"]["template"] != after["spec"]["template"]
-    shop.up()
+    assert versions < versions_there(shop)
+    with event("`kubectl rollout undo`", failures=False):
+        api = ("deployment/coinslot-api", "-n", NAMESPACE)
+        shop.kubectl("rollout", "undo", *api)
+        shop.kubectl.rollout(NAMESPACE, ["deployment/coinslot-api"], ROLLOUT_TIMEOUT_S)
+    for kind, name in referred(shop.get("deployment", "coinslot-api")):
+        assert shop.get(kind, name), "old pods find the settings of their release"
+    shop.up(FORCE)  # the hand that went back still owns the fields
+    assert versions_there(shop) >= versions
+
+
+def versions_there(shop: Shop) -> set[str]:
+    kinds = ("configmaps,secrets", "-n", NAMESPACE, "-l", labels.KEPT, "-o", "name")
+    return set(shop.kubectl("get", *kinds).split())
+
+
+def test_no_secret_is_in_the_state_or_in_what_is_printed(shop: Shop) -> None:
+    preview = shop.run("preview")
+    assert preview.code == 0, preview.text
+    state = "".join(path.read_text() for path in (shop.layout.folder / "pulumi").rglob("*.json"))
+    assert "ciphertext" in state
+    for name, secret in shop.secrets.items():
+        password = secret.partition("@")[0].rpartition(":")[2] if "@" in secret else secret
+        if len(password) >= SECRET_LENGTH:
+            assert password not in state + preview.text, name

@@ -1,11 +1,12 @@
-"""Every stack's life on a real API server, by the real engine and the official provider.
+"""The life of staging and prod on a real API server, by the engine and the official provider.
 
-The pods are simulated; everything else is what `make up` does with `coinslot:target: cluster`.
+Their databases and images are elsewhere, so the pods are simulated; everything else is what `make
+up` does with `coinslot:target: cluster`. The stack `local` lives on real nodes (tests/cluster).
 """
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,13 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from infra import labels, service_settings
+from infra import labels
 from infra.config import STACKS
 from scripts.deploy import drift
 from scripts.deploy.engine import Engine
-from scripts.deploy.versions import prune, referred
 from tests.support.kubernetes import DEFINITIONS, Cluster
-from tests.support.leaks import PLANTED
 from tests.support.provider import ROOT
 
 pytestmark = [
@@ -28,15 +27,10 @@ pytestmark = [
     pytest.mark.timeout(900),  # a dozen runs of some seconds each, on a busy machine
 ]
 
-OWN_SECRETS = "local"
-"""The stack that is tried with secrets of its own; the others' are looked after by the cluster."""
 BY_DIGEST = "prod"
 """The stack whose image has to be named by its digest."""
 WAIT = ("--timeout=60s",)
 FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE"
-SECRET = f"{PLANTED} and more than thirty-two bytes"
-FORMED = {"DATABASE_URL": f"postgresql://shop:{PLANTED}@coinslot-postgresql/shop"}
-"""What the stack's own database is made with."""
 RULES = "coinslot-adapter-rules"
 KINDS = [f"monitoring.coreos.com_{kind}.yaml" for kind in ("prometheusrules", "servicemonitors")]
 
@@ -59,8 +53,8 @@ class Stack:
         """Return the engine that takes fields over from whoever changed them by hand."""
         return replace(self.engine, environ={**self.engine.environ, FORCE: "true"})
 
-    def write_settings(self, tag: str) -> dict[str, Any]:
-        """Write the committed settings with what a cluster needs; keep the secrets."""
+    def write_settings(self, tag: str) -> None:
+        """Write the committed settings with what a cluster needs."""
         path = self.engine.config_file
         assert path is not None
         document = yaml.safe_load((ROOT / path.name).read_text())
@@ -69,21 +63,7 @@ class Stack:
         settings["coinslot:image"]["tag"] = tag
         if self.name == BY_DIGEST:
             settings["coinslot:image"]["digest"] = f"sha256:{sha256(tag.encode()).hexdigest()}"
-        if self.name == OWN_SECRETS:
-            settings["coinslot:secrets"] = {"source": "stack"}
-        if path.exists():
-            kept = yaml.safe_load(path.read_text())["config"].get("coinslot:secretValues")
-            settings |= {"coinslot:secretValues": kept} if kept else {}
         path.write_text(yaml.safe_dump(document))
-        return settings
-
-    def set_secrets(self, names: Sequence[str]) -> None:
-        """Encrypt values into the settings file, as its owner would."""
-        self.engine.init(self.name)
-        where = ("--stack", self.name, "--config-file", str(self.engine.config_file))
-        texts = [f"coinslot:secretValues.{each}={FORMED.get(each, SECRET)}" for each in names]
-        pairs = [word for text in texts for word in ("--secret", text)]
-        self.engine._ask("config", "set-all", *where, "--path", *pairs)
 
     def tags(self) -> set[str]:
         """Return the tags of our image that pods run when all rollouts have ended."""
@@ -103,7 +83,7 @@ def is_ours(repository: str) -> bool:
     return repository.endswith("/coinslot")
 
 
-@pytest.fixture(params=STACKS)
+@pytest.fixture(params=[stack for stack in STACKS if stack != "local"])
 def stack(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
     name = request.param
     for path in map(DEFINITIONS.joinpath, KINDS):
@@ -118,10 +98,7 @@ def stack(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> I
             environ={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
         )
         made = Stack(name, engine, cluster, tmp_path / "engine.log")
-        chosen = made.write_settings("0.1.0")["coinslot:settings"]
-        if name == OWN_SECRETS:
-            values = service_settings.plain_values(name, "0.1.0", chosen)
-            made.set_secrets(service_settings.required_secret_names(values))
+        made.write_settings("0.1.0")
         yield made
 
 
@@ -140,15 +117,10 @@ def test_a_stack_lives_on_a_cluster(stack: Stack) -> None:
     assert engine.run("refresh", name).unchanged
 
     stack.write_settings("0.2.0")
-    before = versions_there(stack)
     rolled = engine.run("up", name)
     assert rolled.changes["replace"] == 2  # a Job is not changed, nor is a version of the settings
     assert stack.tags() == {"0.2.0"}
-    if name == OWN_SECRETS:
-        old_pods_keep_their_settings(stack, before)
-
     drift_is_named_and_repaired(stack)
-    nothing_leaks(stack)
     gone = engine.run("destroy", name)
     assert gone.changes["delete"] >= made.changes["create"]
     assert cluster.get("namespace", stack.namespace) is None
@@ -178,47 +150,3 @@ def drift_is_named_and_repaired(stack: Stack) -> None:
     assert config is not None
     assert "active_payments" in config["data"]["config.yaml"]
     assert drift.found(engine.run("drift", name).events) == []
-
-
-def versions_there(stack: Stack) -> set[str]:
-    names = stack.cluster.kubectl(
-        *("get", "configmaps,secrets", "-n", stack.namespace, "-l", labels.KEPT, "-o", "name")
-    )
-    return set(names.split())
-
-
-def old_pods_keep_their_settings(stack: Stack, before: set[str]) -> None:
-    """Go back by hand, and forward and back by the engine, over versions that stay or go."""
-    cluster, namespace = stack.cluster, stack.namespace
-    now = versions_there(stack)
-    assert before < now
-    api = ("deployment/coinslot-api", "-n", namespace)
-    cluster.kubectl("rollout", "undo", *api)
-    cluster.kubectl("rollout", "status", *api, *WAIT)
-    deployment = cluster.get("deployment", "coinslot-api", namespace)
-    assert deployment is not None
-    for kind, name in referred(deployment):
-        assert cluster.get(kind, name, namespace), name
-
-    stray = {"name": "coinslot-config-0badcafe", "labels": {labels.KEPT: "config"}}
-    metadata = {**stray, "namespace": namespace}
-    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-        assert prune(namespace) == ["configmaps/coinslot-config-0badcafe"]
-    assert versions_there(stack) == now
-
-    stack.write_settings("0.1.0")
-    stack.forced.run("up", stack.name)
-    assert versions_there(stack) == now, "what was kept is taken up again"
-    stack.write_settings("0.2.0")
-    stack.forced.run("up", stack.name)  # the hand that went back still owns the fields
-    assert stack.tags() == {"0.2.0"}
-
-
-def nothing_leaks(stack: Stack) -> None:
-    """Look for the planted values in the state; the run itself looks into every log."""
-    state = json.dumps(stack.engine.export(stack.name))
-    assert PLANTED not in state
-    assert "ciphertext" in state or stack.name != OWN_SECRETS
-    assert PLANTED not in stack.log.read_text()
