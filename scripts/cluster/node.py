@@ -158,6 +158,7 @@ def _containerd(node: Node) -> Path:
     plugin = {
         "sandbox_image": at.PROGRAMS,
         "restrict_oom_score_adj": True,  # a machine may forbid to lower it
+        "enable_unprivileged_ports": True,  # the DNS listens on 53, and is nobody
         "containerd": {
             "snapshotter": "overlayfs",
             "default_runtime_name": "runc",

@@ -7,11 +7,12 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import psycopg2
 
 from infra import labels
-from scripts.cluster.stack import DATABASE, NAMESPACE, OWNER
+from scripts.cluster.stack import NAMESPACE
 from scripts.platform.embedded import LOOPBACK
 from tests.cluster.shop import Shop
 from tests.resilience.ledger_checks import BROKEN, UNFINISHED, rows
@@ -90,8 +91,9 @@ def look(shop: Shop) -> Money:
         shop.forwarded(NAMESPACE, f"pod/{postgresql}", labels.POSTGRESQL_PORT) as database,
         shop.forwarded(NAMESPACE, f"pod/{simulator}", labels.SIMULATOR_PORT) as outside,
     ):
-        password = shop.secrets["MIGRATION_DATABASE_URL"].split(":")[2].partition("@")[0]
-        url = f"postgresql://{OWNER}:{password}@{LOOPBACK}:{database}/{DATABASE}"
+        owner = urlsplit(shop.secrets["MIGRATION_DATABASE_URL"])
+        login = f"{owner.username}:{owner.password}@{LOOPBACK}:{database}"
+        url = owner._replace(netloc=login).geturl()
         _until_finished(url)
         connection = psycopg2.connect(url)
         try:
