@@ -72,7 +72,7 @@ def generated(names: Iterable[str]) -> dict[str, str]:
 
     formed = {
         "DATABASE_URL": login(LOGIN),
-        "MIGRATION_DATABASE_URL": login(OWNER),
+        # "MIGRATION_DATABASE_URL": login(OWNER),
         "REDIS_URL": f"redis://{valkey}:{labels.VALKEY_PORT}/0",
         "WEBHOOK_MASTER_KEYS": f"first:{secrets.token_hex(SECRET_BYTES)}",
     }

@@ -19,6 +19,8 @@ from tests.cluster.shop import OTHER, OUTSIDE, Shop
 
 FORMS = ("short", "long")
 ROLLOUT_TIMEOUT_S = 180.0
+TEST_TIMEOUT_S = 900
+"""Two releases and a load, on a machine that is busy with the cluster."""
 BEFORE = 30
 """Requests that are answered before an event and after it: the load is steady around it."""
 SINGLE = (labels.POSTGRESQL, labels.VALKEY, labels.SIMULATOR)
@@ -38,6 +40,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         long = [each for each in items if each.get_closest_marker("long")]
         config.hook.pytest_deselected(items=long)
         items[:] = [each for each in items if each not in long]
+    for item in items:
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
