@@ -129,16 +129,17 @@ schemas: ## renew infra/schemas from the Kubernetes versions that tools/kubernet
 # A cluster is touched by the official provider only; rendering needs no download.
 CLUSTER := $(if $(shell grep -s 'coinslot:target.*: *.\{0,1\}cluster' "$(or $(SETTINGS),Pulumi.$(STACK).yaml)"),kubernetes-provider kubectl)
 
-.PHONY: preview up destroy refresh drift releases rollback
+.PHONY: preview up destroy refresh drift releases rollback unlock
 preview: ## what `make up` would change: STACK=local|staging|prod
 up: ## make it so, and record the release: STACK=local|staging|prod, or SETTINGS=file for other settings
 destroy: ## remove it: STACK=local|staging|prod
 refresh: ## take over what is really there: STACK=local|staging|prod
 drift: ## what is no longer as it was applied; exit code 3 if anything: STACK=local|staging|prod
 releases: ## what was released: STACK=local|staging|prod
+unlock: ## free it from what an engine that was killed has left: STACK=local|staging|prod
 rollback: ## apply an earlier release again: STACK=… TO=<number or commit>
 # By exec: a shell in between would not pass on the SIGTERM that make does.
-preview up destroy refresh drift releases rollback:
+preview up destroy refresh drift releases rollback unlock:
 	$(BOOTSTRAP) venv pulumi $(CLUSTER)
 	@exec $(PYTHON) -m scripts.deploy.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(if $(SETTINGS),--settings "$(SETTINGS)") $(ARGS)
 

@@ -114,11 +114,14 @@ class Engine:
             events = _Events(Path(log.name))
             process = self._start(arguments, self._extra(operation, stack))
             code = _wait(process, stack, events, watcher)
+            latest = events.new()
             if code and watcher:
-                watcher.failed(events.new())
+                watcher.failed(latest)
             if code:
-                raise EngineFailedError(f"{operation} of {stack} failed (exit code {code})")
-            events.new()
+                # It reports from the moment on when it has the stack's lock.
+                lock = f"; if a lock is in its way that nobody needs: make unlock STACK={stack}"
+                hint = "" if events.all else lock
+                raise EngineFailedError(f"{operation} of {stack} failed (exit code {code}){hint}")
         seconds = round(time.monotonic() - began, 1)
         return Outcome(operation, stack, _changes(events.all), seconds, events.all)
 
@@ -133,6 +136,17 @@ class Engine:
 
     def export(self, stack: str) -> Any:
         return json.loads(self._ask("stack", "export", "--stack", stack))
+
+    def take(self, stack: str, document: Any) -> None:
+        """Put an exported state in place of the present one, without its pending operations."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(document, file)
+            file.flush()
+            self._ask("stack", "import", "--stack", stack, "--file", file.name)
+
+    def cancel(self, stack: str) -> None:
+        """Remove every lock of a stack, whoever holds it."""
+        self._ask("cancel", "--yes", "--stack", stack)
 
     def history(self, stack: str) -> Any:
         """Return all that was ever done to the stack, the newest first."""

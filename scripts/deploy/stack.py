@@ -6,6 +6,7 @@
   drift      name what is no longer as it was applied; changes nothing
   releases   list what was released
   rollback   apply an earlier release again: --to NUMBER or --to COMMIT
+  unlock     free it from what an engine that was killed has left
   destroy    remove it
 
 Exit codes: 0 it worked, 1 the engine failed or a rollback was refused, 2 wrong usage or a missing
@@ -27,20 +28,29 @@ from typing import Final, get_args
 from infra import labels
 from infra.config import STACKS
 from scripts import console
-from scripts.deploy import drift, releases, revisions, rollback, versions
+from scripts.deploy import drift, preflight, releases, revisions, rollback, unlock, versions
 from scripts.deploy.engine import (
     Engine,
     EngineFailedError,
     Operation,
     Outcome,
 )
+from scripts.deploy.preflight import PreflightError
 from scripts.deploy.releases import SUCCEEDED, Release, ReleaseError
 from scripts.deploy.revisions import SHORT, TARGET, Repository, RevisionError
+from scripts.deploy.unlock import UnlockError
 from scripts.deploy.watch import RolloutError, Watch
 from scripts.programs import ProgramError
 
 DRIFTED: Final = 3
-FAILURES: Final = (EngineFailedError, TimeoutExpired, ReleaseError, RevisionError)
+FAILURES: Final = (
+    EngineFailedError,
+    TimeoutExpired,
+    PreflightError,
+    ReleaseError,
+    RevisionError,
+    UnlockError,
+)
 """What ends a command with a message and exit code 1."""
 WORDS: Final = {
     "create": "created",
@@ -56,7 +66,7 @@ WORDS: Final = {
 )
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = console.parser("scripts.deploy.stack", __doc__)
-    parser.add_argument("operation", choices=(*get_args(Operation), "releases", "rollback"))
+    parser.add_argument("operation", choices=(*get_args(Operation), *COMMANDS))
     parser.add_argument("stack", choices=STACKS)
     parser.add_argument("--to", metavar="RELEASE", help="for rollback: its number or commit")
     parser.add_argument(
@@ -101,10 +111,11 @@ def _operate(options: argparse.Namespace) -> int:
     record = None
     if options.operation == "up":
         record = releases.of_tree(engine.settings_file(options.stack), Repository())
-        _check_policies(engine, options)
-    if record:
+        _check(engine, options, quiet=True)
         outcome = _apply(engine, options, record)
         _prune(engine, options.stack)
+    elif options.operation == "preview":
+        outcome = _check(engine, options)
     else:
         outcome = _run(engine, options.operation, options)
     lines = [summary(outcome)]
@@ -118,18 +129,27 @@ def _print(options: argparse.Namespace, document: object, lines: Sequence[str]) 
     print(json.dumps(document) if options.json else "\n".join(lines))
 
 
-def _check_policies(engine: Engine, options: argparse.Namespace) -> None:
-    """Let the policy pack see what would be applied; an update asks it when all is applied."""
+def _check(engine: Engine, options: argparse.Namespace, *, quiet: bool = False) -> Outcome:
+    """Preview, and ask what an update would ask too late or never.
+
+    The policy pack sees what would be applied, and a cluster says whether it knows such objects.
+    """
+    cluster = preflight.Cluster() if _on_cluster(engine, options.stack) else None
     try:
-        _run(engine, "preview", options, quiet=True)
+        outcome = _run(engine, "preview", options, quiet=quiet)
     except EngineFailedError as error:
         raise EngineFailedError(f"{error}; nothing was applied") from error
+    if cluster:
+        for note in preflight.check(outcome.events, cluster):
+            console.note(f"{options.operation}: {note}")
+    return outcome
 
 
 def _apply(engine: Engine, options: argparse.Namespace, record: Release) -> Outcome:
     """Run `up`; on a cluster, end it in time when it can't succeed, and say how to go back."""
     watch = None
     if _on_cluster(engine, options.stack):
+        preflight.Cluster()  # it answers; a rollback has not asked yet
         watch = Watch(labels.namespace_name(options.stack), options.operation)
     try:
         return _run(engine, "up", options, record, watch)
@@ -189,10 +209,15 @@ def _run(
             raise
 
 
-def _drift(options: argparse.Namespace) -> int:
+def _existing(options: argparse.Namespace) -> Engine:
     engine = _engine(options)
     if not engine.exists(options.stack):
         raise EngineFailedError(f"there is no stack {options.stack} yet: make up first")
+    return engine
+
+
+def _drift(options: argparse.Namespace) -> int:
+    engine = _existing(options)
     outcome = _run(engine, "drift", options, quiet=True)
     found = drift.found(outcome.events)
     what = f"{len(found)} objects are not as applied" if found else "everything is as applied"
@@ -249,6 +274,15 @@ def _rollback(options: argparse.Namespace) -> int:
     return 0
 
 
+def _unlock(options: argparse.Namespace) -> int:
+    engine = _existing(options)
+    done = unlock.free(engine, options.stack)
+    what = "free again" if done else "free, and was before"
+    lines = [*done, f"{options.stack} is {what}"]
+    _print(options, {"stack": options.stack, "done": done}, lines)
+    return 0
+
+
 def _document(outcome: Outcome, record: Release | None) -> dict[str, object]:
     return {
         "operation": outcome.operation,
@@ -271,6 +305,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "drift": _drift,
     "releases": _releases,
     "rollback": _rollback,
+    "unlock": _unlock,
 }
 """What is more than one run of the engine."""
 

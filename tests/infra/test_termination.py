@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from scripts import console
 from tests.support.clones import Clone, clone
 
 WAIT_S = 60.0  # an interpreter, the engine and a program start, on a busy machine
@@ -110,3 +111,30 @@ def test_a_signal_ends_the_engine_and_frees_the_stack(
         assert locks(tmp_path) == []
         _, alive = psutil.wait_procs(left(made), WAIT_S)
         assert alive == []
+
+
+@pytest.mark.timeout(300)  # four runs of the engine, on a busy machine
+def test_an_engine_that_outlives_its_command_is_named_and_its_lock_removed_when_it_is_gone(
+    made: Clone, tmp_path: Path
+) -> None:
+    with updating(made, "up") as process:
+        process.kill()
+        process.wait(WAIT_S)
+        refused = made.run("scripts.deploy.stack", "unlock", "local")
+        assert refused.code == console.FAILED
+        assert "is at work; wait for it, or end it well: kill -INT" in refused.err
+        assert len(locks(tmp_path)) == 1
+
+        engine = psutil.Process(int(refused.err.rpartition(" ")[2]))
+        engine.kill()
+        engine.wait(WAIT_S)
+        locked = made.run("scripts.deploy.stack", "refresh", "local")
+        assert locked.code == console.FAILED
+        assert "the stack is currently locked by 1 lock(s)" in locked.err + locked.out
+        assert locked.err.endswith("nobody needs: make unlock STACK=local\n")
+
+        freed = made.run("scripts.deploy.stack", "unlock", "local")
+        assert freed.code == 0, freed.err
+        assert f"(pid {engine.pid} on " in freed.out
+        assert freed.out.endswith("local is free again\n")
+        assert locks(tmp_path) == []

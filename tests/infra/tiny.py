@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 PROJECT: Final = "{name: coinslot, runtime: python}"
-SETTINGS: Final = "config: {coinslot:target: render}\n"
+SETTINGS: Final = "config:\n  coinslot:target: render\n"
 EMPTY: Final = "import pulumi\n"
 
 
