@@ -95,19 +95,19 @@ async def _pay(running: Platform, user: str) -> str:
     return str(payment["id"])
 
 
-def stop(child: Child, program: str = "") -> str:
-    """Send SIGTERM to the program inside, as a kubelet does, expect a clean end, and say so.
+def stop(child: Child, program: str = "", number: signal.Signals = signal.SIGTERM) -> str:
+    """Send a signal to the program inside, as a kubelet does, expect a clean end, and say so.
 
     Without a name it is the innermost process. Where the child is a client of an engine there is
     none inside, and it hands the signal on.
     """
     inside = psutil.Process(child.pid).children(recursive=True)
     named = [process for process in inside if process.name() == program] or inside[-1:]
-    os.kill(named[0].pid if named else child.pid, signal.SIGTERM)
+    os.kill(named[0].pid if named else child.pid, number)
     code = child.wait(STOP_TIMEOUT_S)
     if code != 0:
-        raise ImageError(f"{child.name} ended with {code} after SIGTERM:\n{child.tail()}")
-    return f"role {child.name} stopped by SIGTERM with exit code 0"
+        raise ImageError(f"{child.name} ended with {code} after {number.name}:\n{child.tail()}")
+    return f"role {child.name} stopped by {number.name} with exit code 0"
 
 
 def scan(container: Container, folder: Path) -> Found:
