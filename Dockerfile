@@ -1,5 +1,7 @@
 # The service's image: one image, three roles (api, worker, migrate). `production` is what runs
 # elsewhere; `development` has the locked tools, the tests and a service that restarts.
+#
+# `make base-digest` asks the registry which bytes the tag means, and pins and renews the digest here.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS builder

@@ -153,6 +153,11 @@ image: ## build the container image and let a container of it pay a payment: TAR
 	$(BOOTSTRAP) venv image $(if $(filter development,$(TARGET)),promtool amtool)
 	@$(PYTHON) -m scripts.image --target $(TARGET)
 
+.PHONY: base-digest
+base-digest: ## pin the image's base by the digest that its registry has today
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.base_digest
+
 .PHONY: push
 push: ## push IMAGE=registry/name:tag and name it by digest
 	$(BOOTSTRAP) venv
