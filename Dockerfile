@@ -1,24 +1,23 @@
-# The service's image: one image, three roles (api, worker, migrate).
+# The service's image: one image, three roles (api, worker, migrate). `production` is what runs
+# elsewhere; `development` has the locked tools, the tests and a service that restarts.
 #
-# BASE_IMAGE takes a digest too, and should in a pipeline that keeps one:
-#   --build-arg BASE_IMAGE=python:3.11-slim-bookworm@sha256:…
+# `make base-digest` asks the registry which bytes the tag means, and pins and renews the digest here.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS builder
 # Empty unless your network has a package mirror of its own.
 ARG PIP_INDEX_URL=
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
-RUN python3 -m venv /opt/coinslot
+# An installer has no business in a container that runs, it only helps an intruder: pip stays apart.
+RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/coinslot
 # The dependencies first: this layer is built again only when the locked file changes.
 COPY requirements/runtime.txt /build/runtime.txt
-RUN /opt/coinslot/bin/pip install --only-binary=:all: --require-hashes -r /build/runtime.txt \
-    # An installer has no business in a container that runs: it only helps an intruder.
-    && /opt/coinslot/bin/pip uninstall --yes pip setuptools \
+RUN /opt/pip/bin/pip --python /opt/coinslot/bin/python install \
+       --only-binary=:all: --require-hashes -r /build/runtime.txt \
     # psycopg2's wheel brings test suites and type stubs of no use here.
-    && find /opt/coinslot -depth -type d -name tests -exec rm -rf {} +
-COPY service /opt/coinslot/app/service
-# Compiled here, because the root file system is read-only where it runs.
-RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/coinslot
+    && find /opt/coinslot -depth -type d -name tests -exec rm -rf {} + \
+    # Compiled here and below, because the root file system is read-only where it runs.
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/coinslot
 
 FROM ${BASE_IMAGE} AS production
 RUN echo "coinslot:x:10001:10001::/nonexistent:/usr/sbin/nologin" >> /etc/passwd \
@@ -29,11 +28,13 @@ RUN echo "coinslot:x:10001:10001::/nonexistent:/usr/sbin/nologin" >> /etc/passwd
        /usr/local/lib/python3*/site-packages/wheel* /usr/local/bin/pip* \
     # Nobody in here ever becomes somebody else: no file lends its owner's rights.
     && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
-COPY --from=builder /opt/coinslot /opt/coinslot
 ENV PATH=/opt/coinslot/bin:$PATH \
     PYTHONPATH=/opt/coinslot/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
+COPY --from=builder /opt/coinslot /opt/coinslot
+COPY service /opt/coinslot/app/service
+RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/coinslot/app
 WORKDIR /opt/coinslot/app
 # A number, so that Kubernetes can prove runAsNonRoot without reading /etc/passwd.
 USER 10001:10001
@@ -53,3 +54,29 @@ LABEL org.opencontainers.image.title="coinslot" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 ENV VERSION=${VERSION}
+
+# Below production, because builders without BuildKit make every stage above the one they are asked for.
+FROM builder AS development
+COPY requirements/dev.txt /build/dev.txt
+RUN /opt/pip/bin/pip --python /opt/coinslot/bin/python install \
+       --only-binary=:all: --require-hashes -r /build/dev.txt \
+    # Where a clone has its packages and tools.
+    && mkdir /src && ln -s /opt/coinslot /src/.venv
+# The same user.
+COPY --from=production /etc/passwd /etc/group /etc/
+# What .dockerignore lets through. For a service that restarts as you edit, mount yours over it:
+#   docker run --volume="$PWD/service:/src/service:ro" …
+COPY . /src
+ENV PATH=/opt/coinslot/bin:$PATH \
+    PYTHONPATH=/src \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
+WORKDIR /src
+USER 10001:10001
+EXPOSE 8080 9464
+ENTRYPOINT ["scripts/reload.sh"]
+CMD ["api"]
+
+# The last stage is what a build without --target makes.
+FROM production

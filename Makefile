@@ -7,6 +7,8 @@ USER_ID ?= u1
 SCOPES ?= payments:read payments:write
 # Two test processes: more than one core's worth of waiting, little enough for a laptop's memory.
 WORKERS ?= 2
+# The stage of the image.
+TARGET ?= production
 # By groups: the tests of a server that is expensive to start share one process.
 SPREAD := -n $(WORKERS) --dist loadgroup
 
@@ -39,13 +41,14 @@ token: ## a token that `make dev` accepts: USER_ID=u1 SCOPES="payments:read paym
 check: lint fresh test ## what CI runs: format, lint, types, import rules, prose, generated files, tests
 
 .PHONY: lint
-lint: ## format, lint, types, import rules, dead code and prose
+lint: ## format, lint, types, import rules, dead code, Dockerfiles and prose
 	$(BOOTSTRAP) venv
 	$(PYTHON) -m ruff format --check --quiet .
 	$(PYTHON) -m ruff check --quiet .
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
 	$(PYTHON) -m vulture
+	.venv/bin/hadolint --failure-threshold style Dockerfile scripts/cluster/images/*/Dockerfile
 	@$(PYTHON) -m scripts.prose
 
 .PHONY: fresh
@@ -162,9 +165,14 @@ pr-comment: ## put FILE=diff.md of `make diff` on the pull request PR=123, as th
 	@gh pr comment "$(PR)" --edit-last --create-if-none --body-file "$(FILE)"
 
 .PHONY: image
-image: ## build the container image and let a container of it pay a payment
-	$(BOOTSTRAP) venv image
-	@$(PYTHON) -m scripts.image
+image: ## build the container image and let a container of it pay a payment: TARGET=production|development
+	$(BOOTSTRAP) venv image $(if $(filter development,$(TARGET)),promtool amtool)
+	@$(PYTHON) -m scripts.image --target $(TARGET)
+
+.PHONY: base-digest
+base-digest: ## pin the image's base by the digest that its registry has today
+	$(BOOTSTRAP) venv
+	@$(PYTHON) -m scripts.base_digest
 
 .PHONY: push
 push: ## push IMAGE=registry/name:tag and name it by digest

@@ -75,6 +75,7 @@ def lines(checks: Sequence[Check]) -> Iterator[str]:
 def main(arguments: Sequence[str]) -> int:
     parser = new_parser("scripts.audit", __doc__)
     parser.add_argument("--lock", type=Path, default=LOCK, help="the locked requirements")
+    parser.add_argument("--bill", type=Path, default=BILL, help="where the bill of materials goes")
     parser.add_argument("--image", default=IMAGE, help="an image that is there; default: build it")
     parser.add_argument("--no-image", action="store_true", help="look at no image")
     parser.add_argument("--offline", action="store_true", help="ask nobody outside")
@@ -107,7 +108,7 @@ def _audit(options: argparse.Namespace, console: Console) -> Iterator[Check]:
         with console.step("asking the package index and the advisory services", "30 s"):
             yield check_withdrawn(options.lock, len(pinned))
             yield check_advisories(options.lock, len(pinned))
-    _write_bill(options.lock, console)
+    _write_bill(options.lock, options.bill, console)
     if not options.no_image:
         yield _check_image(options.image, console)
 
@@ -126,11 +127,11 @@ def _check_image(tag: str, console: Console) -> Check:
     return Check("image", seen, tuple(image_checks.problems(found)))
 
 
-def _write_bill(locked: Path, console: Console) -> None:
-    BILL.parent.mkdir(parents=True, exist_ok=True)
+def _write_bill(locked: Path, bill: Path, console: Console) -> None:
+    bill.parent.mkdir(parents=True, exist_ok=True)
     arguments = ("cyclonedx_py", "requirements", str(locked), *BILL_FORM)
-    BILL.write_text(run_module(arguments, check=True))
-    console.log(f"bill of materials (CycloneDX): {BILL.relative_to(ROOT)}")
+    bill.write_text(run_module(arguments, check=True))
+    console.log(f"bill of materials (CycloneDX): {bill}")
 
 
 def read(lock: Path) -> tuple[list[Package], list[str]]:

@@ -18,7 +18,7 @@ from typing import Final
 
 from scripts.bootstrap.console import Console
 from scripts.console import parser as new_parser
-from scripts.platform import image_checks, images
+from scripts.platform import development_checks, image_checks, images
 from scripts.platform.containers import Engine
 from scripts.platform.image_checks import ImageError
 from scripts.platform.images import ImageBuilder
@@ -67,15 +67,19 @@ def _run(options: argparse.Namespace, builder: ImageBuilder, console: Console) -
     tag = os.environ.get("IMAGE") or f"localhost/coinslot:{options.target}"
     with console.alive():
         builder.build(images.service_build(builder, tag, options.target))
-    test(builder.engine, tag, console)
+    test(builder.engine, tag, options.target, console)
     print(f"image: {tag} is built with {builder.engine.name} and has taken a payment")
     return 0
 
 
-def test(engine: Engine, tag: str, console: Console) -> None:
-    """Run the image's roles and pay one payment; raise ImageError when they do not."""
+def test(engine: Engine, tag: str, target: str, console: Console) -> None:
+    """Run the image's roles and pay; raise ImageError when they do not what the stage is for."""
     with tempfile.TemporaryDirectory(prefix="coinslot-image-") as scratch:
         folder = Path(scratch)
+        folder.chmod(0o755)  # containers of another user read what is mounted from here
+        if target == images.DEVELOPMENT:
+            development_checks.check(engine, tag, folder, console.log)
+            return
         with engine.container(tag) as container:
             if wrong := image_checks.problems(image_checks.scan(container, folder)):
                 raise ImageError("; ".join(wrong))

@@ -94,7 +94,7 @@ class Docker:
 
         def command(arguments: Sequence[str], environ: Mapping[str, str]) -> Command:
             return (
-                *("docker", "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp"),
+                *("docker", "run", "--rm", "--network=host", "--read-only", "--tmpfs=/tmp:exec"),
                 *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--entrypoint="),
                 *_volumes(mounts),
                 *(f"--env={name}={value}" for name, value in environ.items()),

@@ -20,6 +20,7 @@ from scripts.platform.processes import Child, ProcessDiedError, spawn
 
 GAMES: Final = ("game-7",)
 STOP_TIMEOUT_S: Final = 30.0  # nothing is in flight: well under a second, but containers are slow
+ROLES: Final = ("worker", "api")  # those that run until they are stopped
 PYTHON: Final = ("python3", "-m", "service")
 
 SCAN: Final = Path(__file__).with_name("image_scan.py")
@@ -32,6 +33,7 @@ REASONS: Final = {
     "setuid": "runs with its owner's rights (setuid or setgid)",
     "compilers": "is a compiler or linker",
     "installers": "is a package installer",
+    "development": "belongs to the stage development",
     "secrets": "looks like a secret or a private key",
     "settings": "is a secret's setting that the image brings along",
     "writable": "can be written to",
@@ -66,37 +68,46 @@ async def _run(start: Start, folder: Path, report: Callable[[str], None]) -> Non
         report(f"{part} is ready: {where}")
 
     async with platform(folder, durable=False, environ={}, report=ready, start=start) as running:
-        roles = [running.children[role] for role in ("worker", "api")]
-        try:
-            payment = await _one_sale(running)
-        except (UnexpectedAnswerError, aiohttp.ClientError, TimeoutError) as error:
-            lines = "\n".join(child.tail() for child in roles)
-            raise ImageError(f"the sale failed: {error}; the last lines:\n{lines}") from error
-        report(f"payment {payment} succeeded, {len(GAMES)} game granted")
-        for child in roles:
-            _stop(child)
-            report(f"role {child.name} stopped by SIGTERM with exit code 0")
+        report(await one_sale(running, "ada"))
+        for role in ROLES:
+            report(stop(running.children[role]))
 
 
-async def _one_sale(running: Platform) -> str:
-    async with running.client("ada") as ada:
-        order = await ada.order(GAMES)
-        payment = (await ada.pay(order["id"])).expect(201, 202).body
-        payment = await ada.until_status(f"/v1/payments/{payment['id']}", "succeeded")
-        await ada.until_status(f"/v1/orders/{order['id']}", "fulfilled")
-    shelf = await running.simulator().shelf("ada")
+async def one_sale(running: Platform, user: str) -> str:
+    """Let a user without games buy one, and say so; raise ImageError with the roles' last lines."""
+    try:
+        payment = await _pay(running, user)
+        shelf = await running.simulator().shelf(user)
+    except (UnexpectedAnswerError, aiohttp.ClientError, TimeoutError) as error:
+        lines = "\n".join(running.children[role].tail() for role in ROLES)
+        raise ImageError(f"the sale failed: {error}; the last lines:\n{lines}") from error
     if len(shelf) != len(GAMES):
         raise ImageError(f"{len(GAMES)} game at the Library, not {len(shelf)}")
+    return f"payment {payment} succeeded, {len(GAMES)} game granted"
+
+
+async def _pay(running: Platform, user: str) -> str:
+    async with running.client(user) as client:
+        order = await client.order(GAMES)
+        payment = (await client.pay(order["id"])).expect(201, 202).body
+        payment = await client.until_status(f"/v1/payments/{payment['id']}", "succeeded")
+        await client.until_status(f"/v1/orders/{order['id']}", "fulfilled")
     return str(payment["id"])
 
 
-def _stop(child: Child) -> None:
-    """Send SIGTERM to the process inside, as a kubelet does, and expect a clean end."""
+def stop(child: Child, program: str = "", number: signal.Signals = signal.SIGTERM) -> str:
+    """Send a signal to the program inside, as a kubelet does, expect a clean end, and say so.
+
+    Without a name it is the innermost process. Where the child is a client of an engine there is
+    none inside, and it hands the signal on.
+    """
     inside = psutil.Process(child.pid).children(recursive=True)
-    os.kill(inside[-1].pid if inside else child.pid, signal.SIGTERM)
+    named = [process for process in inside if process.name() == program] or inside[-1:]
+    os.kill(named[0].pid if named else child.pid, number)
     code = child.wait(STOP_TIMEOUT_S)
     if code != 0:
-        raise ImageError(f"{child.name} ended with {code} after SIGTERM:\n{child.tail()}")
+        raise ImageError(f"{child.name} ended with {code} after {number.name}:\n{child.tail()}")
+    return f"role {child.name} stopped by {number.name} with exit code 0"
 
 
 def scan(container: Container, folder: Path) -> Found:

@@ -21,6 +21,7 @@ COMPILERS = re.compile(
     r"^(.+-)?(gcc|g\+\+|cc|c\+\+|clang|tcc|ld|ld\.(bfd|gold)|as|go|rustc|cargo|make|cmake)(-\d+)?$"
 )
 INSTALLERS = frozenset({"pip", "setuptools", "ensurepip", "wheel", "pipx", "uv", "easy_install"})
+DEVELOPMENT = frozenset({"pytest", "hypothesis", "watchfiles"})
 ELSEWHERE = frozenset({"proc", "sys", "dev"})
 MAX_BYTES = 262_144  # a key has 2 KB; what is larger is no text that somebody forgot
 
@@ -28,7 +29,8 @@ MAX_BYTES = 262_144  # a key has 2 KB; what is larger is no text that somebody f
 def scan(root: str) -> dict[str, list[str]]:
     """Return what was found, by kind; paths are absolute inside of `root`."""
     found: dict[str, list[str]] = {
-        kind: [] for kind in ("setuid", "compilers", "installers", "secrets", "writable")
+        kind: []
+        for kind in ("setuid", "compilers", "installers", "development", "secrets", "writable")
     }
     seen = 0
     for folder, names, files in os.walk(root):
@@ -38,6 +40,7 @@ def scan(root: str) -> dict[str, list[str]]:
         inside = Path("/") / here.relative_to(root)
         found["writable"] += [str(inside)] if os.access(here, os.W_OK) else []
         found["installers"] += [str(inside / name) for name in names if name in INSTALLERS]
+        found["development"] += [str(inside / name) for name in names if name in DEVELOPMENT]
         for name in files:
             seen += 1
             for kind in kinds(here / name, inside):

@@ -122,6 +122,11 @@ class ImageBuilder:
         self._console.log("waiting for another build of images")
 
 
+def can_build() -> bool:
+    """Tell whether an engine answers here, or tools/bootstrap can make buildah ready and run it."""
+    return docker_answers() or (os.geteuid() == 0 and shutil.which("apt-get") is not None)
+
+
 def choose(cache: Path, commands: Commands) -> Engine:
     if docker_answers():
         return Docker(commands)

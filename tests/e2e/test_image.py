@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -10,18 +9,16 @@ from typing import Any
 
 import pytest
 
-from scripts.bootstrap.components import docker_answers
 from scripts.bootstrap.console import Console
 from scripts.platform import containers, images
 from scripts.platform.containers import Buildah, Docker
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 600.0  # the first build makes the base image too
+pytestmark = pytest.mark.xdist_group("images")  # one build at a time
 STATIC = (Path("/sbin/ldconfig.real"), Path("/sbin/ldconfig"))  # Ubuntu's ldconfig is a script
-CAN_BUILD = docker_answers() or (os.geteuid() == 0 and shutil.which("apt-get") is not None)
-
 BUILDS = pytest.mark.skipif(
-    not CAN_BUILD, reason="needs a Docker engine, or root on Debian for buildah"
+    not images.can_build(), reason="needs a Docker engine, or root on Debian for buildah"
 )
 
 

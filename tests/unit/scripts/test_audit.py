@@ -22,7 +22,10 @@ msgspec==0.22.0 \\
     # via something
 """
 INSIDE = {
-    **{kind: [] for kind in ("setuid", "compilers", "installers", "secrets", "settings")},
+    **{
+        kind: []
+        for kind in ("setuid", "compilers", "installers", "development", "secrets", "settings")
+    },
     "writable": ["/tmp"],  # noqa: S108  as every Debian
     "files": ["9000"],
     "user": ["10001", "10001"],
@@ -162,6 +165,7 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
         "bin/su": "",
         "etc/ssl/certs/a.pem": f"-----BEGIN CERTIFICATE-----\n{'A' * 64}\n",
         "usr/bin/cat": "",
+        "opt/coinslot/lib/pytest/__init__.py": "",
         "proc/1/bin/gcc": "",
     }
     for name, content in planted.items():
@@ -183,6 +187,7 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
         "/usr/lib/python3/dist-packages/setuptools",
     ]
     assert sorted(found["secrets"]) == ["/opt/coinslot/.env", "/opt/coinslot/note.txt"]
+    assert found["development"] == ["/opt/coinslot/lib/pytest"]
     assert found["settings"] == ["STRIPE_API_KEY"]
 
 
@@ -190,6 +195,7 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
     ("change", "detail"),
     [
         ({"setuid": ["/bin/su"]}, "/bin/su runs with its owner's rights"),
+        ({"development": ["/opt/x/pytest"]}, "/opt/x/pytest belongs to the stage development"),
         ({"user": ["0", "0"]}, "runs as 0:0"),
         ({"writable": ["/opt/coinslot"]}, "/opt/coinslot can be written to"),
         ({"settings": ["JWT_SECRET"]}, "JWT_SECRET is a secret's setting"),
@@ -203,16 +209,19 @@ def test_an_image_is_checked_by_what_is_inside(change: dict[str, list[str]], det
 
 
 def test_the_verb_writes_a_bill_and_fails_for_a_planted_line(tmp_path: Path) -> None:
-    planted = tmp_path / "runtime.txt"
+    planted, written = tmp_path / "runtime.txt", tmp_path / "bom.json"
     planted.write_text(audit.LOCK.read_text() + "requests==2.0\n")
     command = [sys.executable, "-m", "scripts.audit", "--offline", "--no-image", "--json"]
     done = subprocess.run(
-        [*command, "--lock", str(planted)], capture_output=True, text=True, check=False
+        [*command, "--lock", str(planted), "--bill", str(written)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == EXIT_FOUND, done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)}
     assert checks["pins"]["found"] == ["not pinned by version and sha256: requests==2.0"]
     assert checks["licenses"]["found"] == []
-    bill = json.loads(audit.BILL.read_text())
+    bill = json.loads(written.read_text())
     assert bill["bomFormat"] == "CycloneDX"
     assert {"aiohttp", "redis"} <= {each["name"] for each in bill["components"]}
