@@ -328,6 +328,7 @@ def test_a_migration_that_failed_is_made_again_by_the_next_up() -> None:
     resources, _ = run(config("prod"))
     (job,) = [r for r in resources if r.type == "kubernetes:batch/v1:Job"]
     assert job.inputs["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
+    assert job.deleted_first, "one of the same name would meet the old one"
 
 
 def test_a_new_secret_revision_rolls_the_pods() -> None:
