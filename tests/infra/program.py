@@ -53,7 +53,7 @@ class Monitor(mocks.MockMonitor):
         self.requests: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802  named by the protocol
-        answer = super().RegisterResource(request)
+        answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         self.requests[answer.urn] = request
         return answer
 
