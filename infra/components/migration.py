@@ -2,7 +2,8 @@
 
 A Job's template can't change, so its name carries a hash of what it would do: the same image with
 the same migrations and configuration is the same Job, and anything else a new one. The same one
-that is not done, because it failed or was cut short, is replaced.
+that is not done, because it failed or was cut short, is replaced. The old one goes first: made
+before it goes, one of the same name would meet it, or be deleted in its place by a later run.
 """
 
 import hashlib
@@ -71,7 +72,10 @@ class Migration(pulumi.ComponentResource):
                 active_deadline_seconds=DEADLINE_S,
                 template=pods.template(pod, role, args.scope.labels),
             ),
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[account])),
+            opts=pulumi.ResourceOptions.merge(
+                child,
+                pulumi.ResourceOptions(depends_on=[account], delete_before_replace=True),
+            ),
         )
         self.register_outputs({"job": self.job_name})
 

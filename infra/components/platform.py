@@ -187,7 +187,7 @@ class Platform(pulumi.ComponentResource):
             role=labels.API,
             pod=pods[labels.API],
             resources=config.api.resources,
-            replicas=None,
+            replicas=None if config.target == "render" else config.api.autoscaling.min_replicas,
             scaling=config.api.autoscaling,
         )
         Workload(worker, self._after(*needed))

@@ -201,7 +201,13 @@ def _pre_stop(seconds: int) -> k8s.core.v1.LifecycleArgs:
 
 
 def _apart(selector: Mapping[str, str]) -> k8s.core.v1.AffinityArgs:
-    """Prefer a node that has no pod of this role yet; a small cluster may still double up."""
+    """Prefer a node with fewer pods of this role and revision than others.
+
+    A preference: on a cluster whose other nodes are full, pods double up instead of waiting. For
+    nodes it is the stronger one, and works on nodes without a zone, which the scheduler leaves out
+    of every preferred spread of a pod that is to be spread over zones, too. Each revision counts by
+    itself, or a rollout would place new pods around those that they replace.
+    """
     return core.AffinityArgs(
         pod_anti_affinity=core.PodAntiAffinityArgs(
             preferred_during_scheduling_ignored_during_execution=[
@@ -210,6 +216,7 @@ def _apart(selector: Mapping[str, str]) -> k8s.core.v1.AffinityArgs:
                     pod_affinity_term=core.PodAffinityTermArgs(
                         topology_key=labels.HOSTNAME,
                         label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=dict(selector)),
+                        match_label_keys=[labels.POD_TEMPLATE_HASH],
                     ),
                 )
             ]
@@ -218,14 +225,13 @@ def _apart(selector: Mapping[str, str]) -> k8s.core.v1.AffinityArgs:
 
 
 def _spread(selector: Mapping[str, str]) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
-    """Spread each revision by itself, so that a rollout doesn't count the pods it replaces."""
+    """Prefer an even number of this revision's pods in each zone; a zone may be full or down."""
     return [
         core.TopologySpreadConstraintArgs(
             max_skew=1,
-            topology_key=key,
+            topology_key=labels.ZONE,
             when_unsatisfiable="ScheduleAnyway",
             label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=dict(selector)),
             match_label_keys=[labels.POD_TEMPLATE_HASH],
         )
-        for key in (labels.ZONE, labels.HOSTNAME)
     ]

@@ -31,7 +31,11 @@ MIN_AVAILABLE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class WorkloadArgs:
-    """`scaling` puts an autoscaler in charge of the replicas; without it they are `replicas`."""
+    """`replicas` are how many pods there are, or under `scaling` how many there are to begin with.
+
+    From then on they are the autoscaler's. None leaves the beginning to it as well: a manifest that
+    is applied again would take its pods away.
+    """
 
     scope: Scope
     role: str
@@ -84,7 +88,7 @@ class Workload(pulumi.ComponentResource):
             args.role,
             metadata=args.scope.metadata(self._object_name, args.role),
             spec=k8s.apps.v1.DeploymentSpecArgs(
-                replicas=args.replicas,  # None under an autoscaler, which owns the field then
+                replicas=args.replicas,
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=labels.selector(args.role)),
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
                     type="RollingUpdate",
@@ -98,7 +102,10 @@ class Workload(pulumi.ComponentResource):
                 template=pods.template(args.pod, role, args.scope.labels),
             ),
             opts=pulumi.ResourceOptions.merge(
-                self._child, pulumi.ResourceOptions(depends_on=[account])
+                self._child,
+                pulumi.ResourceOptions(
+                    depends_on=[account], ignore_changes=["spec.replicas"] if args.scaling else None
+                ),
             ),
         )
 

@@ -106,17 +106,27 @@ def _probed_port(probe: Object) -> Any:
     return None
 
 
-@rule("Pods in one zone go down together.")
+@rule("Pods on one node or in one zone go down together.")
 def spread_out(stack: Stack) -> Iterator[Problem]:
-    """Spread a Deployment's pods over nodes and zones by a constraint."""
+    """Spread each revision of a Deployment's pods over nodes by anti-affinity, and over zones."""
     for pod in stack.pods():
-        if pod.serves and (missing := SPREAD - _spread(pod)):
-            yield pod.owner, f"has no topology spread over {', '.join(sorted(missing))}"
+        if not pod.serves:
+            continue
+        terms = {term["topologyKey"]: term for term in _spread(pod)}
+        if missing := SPREAD - terms.keys():
+            yield pod.owner, f"isn't spread over {', '.join(sorted(missing))}"
+        for key, term in terms.items():
+            if labels.POD_TEMPLATE_HASH not in term.get("matchLabelKeys", ()):
+                yield pod.owner, f"is spread over {key} around the pods that a rollout replaces"
 
 
-def _spread(pod: Pod) -> set[str]:
-    found = pod.spec.get("topologySpreadConstraints", ())
-    return {c["topologyKey"] for c in found if selects(c["labelSelector"], pod.labels)}
+def _spread(pod: Pod) -> list[Any]:
+    """Return by what the pod keeps away from others of its kind: each has a topology."""
+    wanted = dig(pod.spec, "affinity.podAntiAffinity") or {}
+    preferred = wanted.get("preferredDuringSchedulingIgnoredDuringExecution", ())
+    apart = [weighted["podAffinityTerm"] for weighted in preferred]
+    found = [*pod.spec.get("topologySpreadConstraints", ()), *apart]
+    return [term for term in found if selects(term["labelSelector"], pod.labels)]
 
 
 @rule("Old pods that go before new ones are ready are lost capacity, or an outage.")

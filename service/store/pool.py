@@ -21,6 +21,10 @@ RETIRE_PAUSE_S: Final = 1.0
 """All connections are replaced once a second at most: as soon as clients are asked to come back,
 and no storm on a server that stays as it is."""
 
+REFUSED_PAUSE_S: Final = 1.0
+"""Statements that the server won't prepare, in a database without its schema, are not tried again
+at once: connections would be made faster than a busy server ends those that failed."""
+
 Connect = Callable[[], Awaitable[aiopg.Connection]]
 _READ_ONLY: Final = ("in_hot_standby", "default_transaction_read_only")
 """What a server reports of itself, at the start of a session and at each change."""
@@ -129,9 +133,13 @@ class Connector:
         self._resolver = Resolver(url)
         self._timeout_s = timeout_s
         self._set_up = set_up
+        self._refusal = ""
+        self._refused_at = -REFUSED_PAUSE_S
 
     async def __call__(self) -> aiopg.Connection:
         """Return a connection; raises OSError or psycopg2.Error, the last address's."""
+        if time.monotonic() - self._refused_at < REFUSED_PAUSE_S:
+            raise psycopg2.ProgrammingError(self._refusal)
         deadline = time.monotonic() + self._timeout_s
         targets = await self._resolver.targets(self._timeout_s)
         *first, last = targets
@@ -164,8 +172,10 @@ class Connector:
         try:
             async with connection.cursor() as cursor:
                 await cursor.execute(self._set_up)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, psycopg2.ProgrammingError):
+                self._refusal, self._refused_at = str(error), time.monotonic()
             raise
         return connection
 

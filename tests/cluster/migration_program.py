@@ -1,5 +1,6 @@
 """A program with one migration Job, whose pods wait for a node with the label `database`."""
 
+import pulumi
 import pulumi_kubernetes as k8s
 
 from infra import labels
@@ -25,4 +26,5 @@ k8s.batch.v1.Job(
             },
         },
     },
+    opts=pulumi.ResourceOptions(delete_before_replace=True),
 )

@@ -9,6 +9,7 @@ from tests.infra.stacks import (
     WORKER,
     Break,
     add,
+    apart,
     container,
     drop,
     get,
@@ -84,13 +85,15 @@ BREAKS: dict[str, tuple[Break, str]] = {
     ),
     "pods in one zone": (
         lambda s: pod(s)["topologySpreadConstraints"].pop(0),
-        "spread-out: Deployment coinslot-api has no topology spread over topology.kubernetes.io",
+        "spread-out: Deployment coinslot-api isn't spread over topology.kubernetes.io/zone",
     ),
     "a spread of other pods": (
-        lambda s: pod(s)["topologySpreadConstraints"][1].update(
-            labelSelector={"matchLabels": {"a": "b"}}
-        ),
-        "spread-out: Deployment coinslot-api has no topology spread over kubernetes.io/hostname",
+        lambda s: apart(s).update(labelSelector={"matchLabels": {"a": "b"}}),
+        "spread-out: Deployment coinslot-api isn't spread over kubernetes.io/hostname",
+    ),
+    "a spread that counts the pods before": (
+        lambda s: apart(s).pop("matchLabelKeys"),
+        "spread-out: Deployment coinslot-api is spread over kubernetes.io/hostname around the pods",
     ),
     "a rollout that never happens": (
         lambda s: spec(s, "Deployment").update(paused=True),

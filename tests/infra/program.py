@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,10 @@ class Registered:
 
     urn: str
     inputs: Mapping[str, Any]
+    deleted_first: bool
+    """Whether a replacement deletes the old object before it makes the new one."""
+    ignored: Sequence[str]
+    """Paths of inputs whose changes are ignored once the object is there."""
 
     @property
     def name(self) -> str:
@@ -39,6 +43,19 @@ class Registered:
     @property
     def parents(self) -> list[str]:
         return self.urn.split("::")[2].split("$")[:-1]
+
+
+class Monitor(mocks.MockMonitor):
+    """Keeps the request for each resource, which has its options, beside the resource."""
+
+    def __init__(self) -> None:
+        super().__init__(Echo())
+        self.requests: dict[str, Any] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802  named by the protocol
+        answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        self.requests[answer.urn] = request
+        return answer
 
 
 class Echo(mocks.Mocks):
@@ -93,7 +110,7 @@ def _event_loop() -> Iterator[None]:
 
 
 def _run(settings: StackConfig, migrations: Path) -> tuple[list[Registered], dict[str, Any]]:
-    monitor = mocks.MockMonitor(Echo())
+    monitor = Monitor()
     mocks.set_mocks(
         monitor.mocks, project="coinslot", stack=settings.stack, preview=False, monitor=monitor
     )
@@ -112,5 +129,14 @@ def _run(settings: StackConfig, migrations: Path) -> tuple[list[Registered], dic
         outputs.update(platform.outputs)
 
     program()
-    found = [Registered(urn, made.state) for urn, made in monitor.resources.items()]
-    return found, outputs
+    return [_registered(monitor, urn) for urn in monitor.resources], outputs
+
+
+def _registered(monitor: Monitor, urn: str) -> Registered:
+    options = monitor.requests[urn]
+    return Registered(
+        urn,
+        monitor.resources[urn].state,
+        deleted_first=options.deleteBeforeReplace,
+        ignored=tuple(options.ignoreChanges),
+    )

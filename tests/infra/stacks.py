@@ -32,6 +32,13 @@ def pod(stack: Stack, name: str = API) -> Any:
     return get(stack, "Deployment", name)["spec"]["template"]["spec"]
 
 
+def apart(stack: Stack) -> Any:
+    """Return by what the API's pods keep away from each other's nodes."""
+    wanted = pod(stack)["affinity"]["podAntiAffinity"]
+    (term,) = wanted["preferredDuringSchedulingIgnoredDuringExecution"]
+    return term["podAffinityTerm"]
+
+
 def container(stack: Stack, name: str = API) -> Any:
     return pod(stack, name)["containers"][0]
 

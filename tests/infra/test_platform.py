@@ -328,6 +328,21 @@ def test_a_migration_that_failed_is_made_again_by_the_next_up() -> None:
     resources, _ = run(config("prod"))
     (job,) = [r for r in resources if r.type == "kubernetes:batch/v1:Job"]
     assert job.inputs["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
+    assert job.deleted_first, "one of the same name would meet the old one"
+
+
+def test_the_autoscaler_owns_the_pods_that_it_did_not_have_to_wait_for() -> None:
+    resources, _ = run(config("prod", target="cluster", image=IMAGE))
+    api = one(resources, "Deployment", "api")
+    scaler = one(resources, "HorizontalPodAutoscaler", "api").inputs["spec"]
+    assert api.inputs["spec"]["replicas"] == scaler["minReplicas"]
+    assert api.ignored == ("spec.replicas",)
+    assert one(resources, "Deployment", "worker").ignored == ()
+
+    resources, _ = run(config("prod"))
+    assert "replicas" not in one(resources, "Deployment", "api").inputs["spec"], (
+        "who applies the manifests again would take the autoscaler's pods away"
+    )
 
 
 def test_a_new_secret_revision_rolls_the_pods() -> None:

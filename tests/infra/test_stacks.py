@@ -30,6 +30,9 @@ pytestmark = [
 BY_DIGEST = "prod"
 """The stack whose image has to be named by its digest."""
 WAIT = ("--timeout=60s",)
+API = "coinslot-api"
+SCALED = 4
+"""Pods that an autoscaler may want in every stack: more than the least, no more than the most."""
 FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE"
 RULES = "coinslot-adapter-rules"
 KINDS = [f"monitoring.coreos.com_{kind}.yaml" for kind in ("prometheusrules", "servicemonitors")]
@@ -116,14 +119,31 @@ def test_a_stack_lives_on_a_cluster(stack: Stack) -> None:
     assert engine.run("preview", name).unchanged
     assert engine.run("refresh", name).unchanged
 
+    scale(stack, SCALED)
     stack.write_settings("0.2.0")
     rolled = engine.run("up", name)
     assert rolled.changes["replace"] == 2  # a Job is not changed, nor is a version of the settings
     assert stack.tags() == {"0.2.0"}
+    assert replicas(stack) == SCALED, "they are the autoscaler's"
     drift_is_named_and_repaired(stack)
     gone = engine.run("destroy", name)
     assert gone.changes["delete"] >= made.changes["create"]
     assert cluster.get("namespace", stack.namespace) is None
+
+
+def scale(stack: Stack, pods: int) -> None:
+    """Do what the autoscaler does, as who it does it."""
+    stack.cluster.kubectl(
+        *("patch", "deployment", API, "-n", stack.namespace, "--subresource=scale"),
+        *("--type=merge", "-p", f'{{"spec": {{"replicas": {pods}}}}}'),
+        "--field-manager=kube-controller-manager",
+    )
+
+
+def replicas(stack: Stack) -> int:
+    api = stack.cluster.get("deployment", API, stack.namespace)
+    assert api is not None
+    return int(api["spec"]["replicas"])
 
 
 def drift_is_named_and_repaired(stack: Stack) -> None:
