@@ -34,6 +34,8 @@ READ_TIMEOUT_S: Final = WATCH_S + 30.0
 NFT_TIMEOUT_S: Final = 10.0
 RETRY_S: Final = 1.0
 ENDED: Final = frozenset({"Succeeded", "Failed"})
+HOOKS: Final = ("forward", "input")
+"""What is routed, and what is for the node itself; what a node sends its pods is never stopped."""
 DIRECTIONS: Final = {"Egress": ("egress", "to", "daddr"), "Ingress": ("ingress", "from", "saddr")}
 
 Object = Mapping[str, Any]
@@ -98,12 +100,13 @@ def table(world: World, pod_range: str) -> str:
     known = ", ".join(sorted({pod.address for pod in world.pods}))
     unknown = f"{pod_range} ip {{}} != {{{{ {known} }}}}" if known else f"{pod_range}"
     closed = "".join(f"    ip {side} {unknown.format(side)} drop\n" for side in ("saddr", "daddr"))
-    hook = "    type filter hook forward priority filter; policy accept;\n"
-    passing = "    ct state established,related accept\n"
-    return (
-        f"table ip {TABLE}\ndelete table ip {TABLE}\ntable ip {TABLE} {{\n{''.join(chains)}"
-        f"  chain forward {{\n{hook}{passing}{closed}{''.join(jumps)}  }}\n}}\n"
+    hooks = "".join(
+        f"  chain {hook} {{\n    type filter hook {hook} priority filter; policy accept;\n"
+        f"    ct state established,related accept\n{closed}{''.join(jumps)}  }}\n"
+        for hook in HOOKS
     )
+    whole = f"table ip {TABLE} {{\n{''.join(chains)}{hooks}}}\n"
+    return f"table ip {TABLE}\ndelete table ip {TABLE}\n{whole}"
 
 
 def _applies(policy: Object, pod: Pod) -> bool:

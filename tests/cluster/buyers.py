@@ -35,6 +35,14 @@ class Buyers:
         self.lost = 0
 
     async def buy(self, token: str) -> None:
+        """Buy one game; what nobody has thought of is a purchase that was lost."""
+        try:
+            await self._buy(token)
+        except Exception as error:
+            self.lost += 1
+            say({"at": time.time(), "ok": False, "seconds": 0, "why": f"bug: {error!r}"})
+
+    async def _buy(self, token: str) -> None:
         order = await self._surely("/v1/orders", ORDER, token)
         if order is None:
             return

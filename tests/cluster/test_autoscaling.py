@@ -8,6 +8,7 @@ import pytest
 from infra import labels
 from scripts.cluster.kubectl import Object
 from scripts.cluster.stack import NAMESPACE
+from service.metric_catalog import ACTIVE_PAYMENTS
 from tests.cluster.conftest import Event
 from tests.cluster.shop import Shop
 
@@ -41,7 +42,7 @@ def measured(found: Object) -> set[str]:
 
 
 def test_all_measures_have_values(shop: Shop) -> None:
-    expected = {"cpu", "memory", "active_payments"}
+    expected = {"cpu", "memory", ACTIVE_PAYMENTS.name}
     found = until(shop, lambda seen: measured(seen) == expected, VALUES_TIMEOUT_S)
     conditions = {each["type"]: each["status"] for each in found["status"]["conditions"]}
     assert conditions["ScalingActive"] == "True"
