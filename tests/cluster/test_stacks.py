@@ -78,11 +78,8 @@ class Stack:
 
     def set_secrets(self, names: Sequence[str]) -> None:
         """Encrypt values into the settings file, as its owner would."""
-        self.engine.init(self.name)
-        where = ("--stack", self.name, "--config-file", str(self.engine.config_file))
-        texts = [f"coinslot:secretValues.{each}={FORMED.get(each, SECRET)}" for each in names]
-        pairs = [word for text in texts for word in ("--secret", text)]
-        self.engine._ask("config", "set-all", *where, "--path", *pairs)
+        values = {f"coinslot:secretValues.{each}": FORMED.get(each, SECRET) for each in names}
+        self.engine.set_secrets(self.name, values)
 
     def tags(self) -> set[str]:
         """Return the tags of our image that pods run when all rollouts have ended."""
