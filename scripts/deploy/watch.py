@@ -80,12 +80,12 @@ class Watch:
         return state
 
     def _give_up(self, state: State, trouble: Trouble) -> None:
+        message = trouble.message
         try:
-            message = " ".join(filter(None, (trouble.message, self._unhealthy(trouble))))
+            message += self._unhealthy(trouble)
             for line in self._log(state, trouble):
                 console.note(f"{self._operation}: {line}")
         except ProgramError as error:
-            message = trouble.message
             console.note(f"{self._operation}: no more is known: {error}")
         raise RolloutError(self._operation, trouble.saying(message))
 
@@ -96,7 +96,7 @@ class Watch:
         selector = f"involvedObject.uid={trouble.uid},reason=Unhealthy"
         listed = self._kubectl("get", "events", f"--field-selector={selector}", "--output=json")
         messages = [event.get("message", "") for event in json.loads(listed)["items"]]
-        return f"({' '.join(messages[-1].split())})" if messages else ""
+        return f"; {' '.join(messages[-1].split())}" if messages else ""
 
     def _log(self, state: State, trouble: Trouble) -> list[str]:
         """Return the last lines of what has failed, after a line that says whose they are."""

@@ -1,11 +1,11 @@
 """A migration Job that failed, under the real engine and the official provider."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from scripts.deploy.engine import Engine, EngineFailedError
+from scripts.deploy.engine import Engine
+from scripts.deploy.watch import RolloutError, Watch
 from tests.support.kubernetes import NODE, Cluster
 from tests.support.provider import ROOT
 
@@ -20,7 +20,8 @@ PROGRAM = Path(__file__).with_name("migration_program.py")
 
 
 @pytest.fixture
-def engine(cluster: Cluster, tmp_path: Path) -> Engine:
+def engine(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
     root = tmp_path / "program"
     root.mkdir()
     (root / "Pulumi.yaml").write_text("{name: coinslot, runtime: python}")
@@ -29,7 +30,6 @@ def engine(cluster: Cluster, tmp_path: Path) -> Engine:
     (root / "infra").symlink_to(ROOT / "infra")
     return Engine(
         backend=tmp_path / "state",
-        environ={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
         root=root,
     )
 
@@ -38,8 +38,8 @@ def test_a_job_that_failed_is_replaced_when_its_cause_is_gone(
     engine: Engine, cluster: Cluster
 ) -> None:
     """Its pod waits for a node with the label `database`; without one it ends by its deadline."""
-    with pytest.raises(EngineFailedError):
-        engine.run("up", STACK)
+    with pytest.raises(RolloutError, match=r"^up failed: Job migrate: DeadlineExceeded: "):
+        engine.run("up", STACK, watcher=Watch("default", "up"))
     failed = cluster.get("job", JOB, "default")
     assert failed is not None
     assert failed["status"]["conditions"][-1]["reason"] == "DeadlineExceeded"
