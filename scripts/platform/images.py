@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,32 +69,35 @@ class ImageBuilder:
         self.commands = commands or Commands(cache / "logs" / str(os.getpid()))
         self.engine = choose(cache, self.commands)
 
-    def build(self, build: Build, usually: str = "30 s, 5 s when only code has changed") -> None:
+    def build(self, build: Build) -> None:
         """Build an image, one at a time of all clones; raise UnavailableError with the reason."""
-        with (
-            store.locked(self._lock, self.commands, self._tell_wait),
-            self._console.step(f"building {build.tag} with {self.engine.name}", usually) as step,
-        ):
+        with self._alone():
+            self._build(build)
+
+    def archive(self, build: Build, inputs: str, archive: Path) -> Path:
+        """Write an image's archive, after building it, unless that was done from these inputs."""
+        stamps = store.Stamps(archive.parent / "stamps")
+        with self._alone():  # until it is written: another clone may build one of that name
+            built = self.engine.image_id(build.tag)
+            if archive.is_file() and stamps.matches(archive.name, f"{inputs} {built}"):
+                return archive
+            self._build(build)
+            with self._console.step(f"writing {archive.name}", "5 s"):
+                draft = archive.with_suffix(".new")
+                self.engine.save(build.tag, draft)
+                draft.replace(archive)
+            stamps.write(archive.name, f"{inputs} {self.engine.image_id(build.tag)}")
+        return archive
+
+    def _build(self, build: Build) -> None:
+        title = f"building {build.tag} with {self.engine.name}"
+        with self._console.step(title, "30 s, 5 s when only code has changed") as step:
 
             def progress(line: str) -> None:
                 if "STEP" in line:
                     step.detail = line.strip()[:60]
 
             self.engine.build(build, progress)
-
-    def archive(self, build: Build, inputs: str, archive: Path) -> Path:
-        """Write an image's archive, after building it, unless that was done from these inputs."""
-        stamps = store.Stamps(archive.parent / "stamps")
-        built = self.engine.image_id(build.tag)
-        if archive.is_file() and stamps.matches(archive.name, f"{inputs} {built}"):
-            return archive
-        self.build(build)
-        with self._console.step(f"writing {archive.name}", "5 s"):
-            draft = archive.with_suffix(".new")
-            self.engine.save(build.tag, draft)
-            draft.replace(archive)
-        stamps.write(archive.name, f"{inputs} {self.engine.image_id(build.tag)}")
-        return archive
 
     def base(self) -> str:
         """Return the base: BASE_IMAGE, or the Dockerfile's, or a substitute where none can pull."""
@@ -108,18 +111,18 @@ class ImageBuilder:
 
     def _make_base(self, engine: Buildah) -> None:
         title = f"making {containers.BASE_IMAGE} with debootstrap"
-        with (
-            store.locked(self._lock, self.commands, self._tell_wait),
-            self._console.step(title, "1 min, once a machine") as step,
-        ):
+        with self._alone(), self._console.step(title, "1 min, once a machine") as step:
 
             def progress(line: str) -> None:
                 step.detail = line.strip().removeprefix("I: ")[:60]
 
             containers.make_base(engine, ROOT / ".tools" / "bin", self.commands, progress)
 
-    def _tell_wait(self) -> None:
-        self._console.log("waiting for another build of images")
+    def _alone(self) -> AbstractContextManager[None]:
+        def on_wait() -> None:
+            self._console.log("waiting for another build of images")
+
+        return store.locked(self._lock, self.commands, on_wait)
 
 
 def can_build() -> bool:

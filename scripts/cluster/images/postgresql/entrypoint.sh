@@ -14,6 +14,9 @@ scripts=/docker-entrypoint-initdb.d
 # Both are the defaults of clients too, which the scripts are.
 export PGHOST=/var/run/postgresql PGUSER="$POSTGRES_USER"
 
+# As the first process of a container it would ignore both; the server replaces it, and these traps.
+trap 'exit 1' INT TERM
+
 fail() {
     echo "entrypoint: $*" >&2
     exit 1
