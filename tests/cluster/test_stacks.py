@@ -41,6 +41,30 @@ SECRET = f"{PLANTED} and more than thirty-two bytes"
 FORMED = {"DATABASE_URL": f"postgresql://shop:{PLANTED}@coinslot-postgresql/shop"}
 """What the stack's own database is made with."""
 RULES = "coinslot-adapter-rules"
+DISK: Sequence[dict[str, Any]] = (
+    {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": "standard",
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": "kubernetes.io/no-provisioner",
+    },
+    {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "disk"},
+        "spec": {
+            "storageClassName": "standard",
+            "capacity": {"storage": "10Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": "/nowhere"},
+        },
+    },
+)
+"""What a cluster has that provides disks: a default class, and one disk for the one claim."""
+DATA = "data-coinslot-postgresql-0"
 
 
 @dataclass(frozen=True)
@@ -112,6 +136,7 @@ def stack(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> I
         cluster.kubectl("apply", "--server-side", "-f", str(path))
     priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 1}
     cluster.apply({**priority, "metadata": {"name": "payments-critical"}})
+    cluster.apply(*DISK)
     with (tmp_path / "engine.log").open("w") as log:
         engine = Engine(
             backend=tmp_path / "state",
@@ -125,6 +150,7 @@ def stack(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> I
             values = service_settings.plain_values(name, "0.1.0", chosen)
             made.set_secrets(service_settings.required_secret_names(values))
         yield made
+    cluster.kubectl("delete", "-f", "-", *WAIT, stdin=yaml.safe_dump_all(DISK))
 
 
 def test_a_stack_lives_on_a_cluster(stack: Stack) -> None:
@@ -150,6 +176,7 @@ def test_a_stack_lives_on_a_cluster(stack: Stack) -> None:
     assert replicas(stack) == SCALED, "they are the autoscaler's"
     if name == OWN_SECRETS:
         old_pods_keep_their_settings(stack, before)
+        a_finished_migration_runs_again(stack)
 
     drift_is_named_and_repaired(stack)
     nothing_leaks(stack)
@@ -233,6 +260,21 @@ def old_pods_keep_their_settings(stack: Stack, before: set[str]) -> None:
     stack.write_settings("0.2.0")
     stack.forced.run("up", stack.name)  # the hand that went back still owns the fields
     assert stack.tags() == {"0.2.0"}
+
+
+def a_finished_migration_runs_again(stack: Stack) -> None:
+    """Do what docs/operate/deployment.md says of a database that has lost its data."""
+    cluster, namespace = stack.cluster, stack.namespace
+    claim = cluster.get("pvc", DATA, namespace)
+    assert claim is not None
+    assert claim["status"]["phase"] == "Bound"
+
+    jobs = ("job", "-n", namespace, "-l", f"{labels.COMPONENT}={labels.MIGRATE}")
+    cluster.kubectl("delete", *jobs)
+    stack.engine.run("refresh", stack.name)
+    assert stack.forced.run("up", stack.name).changes["create"] == 1
+    (job,) = json.loads(cluster.kubectl("get", *jobs, "-o", "json"))["items"]
+    assert job["status"]["succeeded"] == 1
 
 
 def nothing_leaks(stack: Stack) -> None:
