@@ -1,9 +1,9 @@
 """What the service needs and a cluster elsewhere has: PostgreSQL, Valkey, the outside world.
 
-For the stack `local` only. One pod each and no disk: what they hold is thrown away with them.
-Any image will do that keeps to the contract of its publisher's: `postgres` takes POSTGRES_USER,
-POSTGRES_PASSWORD, POSTGRES_DB and PGDATA, `valkey` the server's command line; the simulator's
-runs `python -m simulator`. None of them may need root, or write outside of the folders given here.
+For the stack `local` only. One pod each. PostgreSQL's data is on a disk that outlives its pod; what
+the others hold is thrown away with theirs. Any image will do that keeps to the contract of its
+publisher's: docs/develop/infrastructure.md has it. None of them may need root, or write outside of
+the folders given here.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +35,12 @@ CLIENTS: Final = {
     labels.SIMULATOR: flows.SERVERS,
 }
 LINKS: Final = ("user", "password", "database")
+DATA: Final = "data"
+"""The name of PostgreSQL's volume, and of its claim in front of the pod's name."""
+DATA_SIZE: Final = "2Gi"
+"""A day of load tests on one machine; another size needs another StatefulSet."""
 PGDATA: Final = "/data/pgdata"
+"""Below the volume's own folder, which may hold `lost+found` and belongs to root."""
 
 core = k8s.core.v1
 
@@ -58,7 +63,10 @@ class DependenciesArgs:
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """One pod that listens on one port. `folders` are the only ones that it can write to."""
+    """One pod that listens on one port. `folders` are the only ones that it can write to.
+
+    The folder `claim` is on a disk of its own; without one a pod takes all it has with it.
+    """
 
     name: str
     image: str
@@ -66,6 +74,7 @@ class _Server:
     args: Sequence[str] | None = None
     env: Sequence[k8s.core.v1.EnvVarArgs] = ()
     folders: Mapping[str, str] | None = None
+    claim: str | None = None
     ready_path: str | None = None
 
 
@@ -95,28 +104,53 @@ class LocalDependencies(pulumi.ComponentResource):
         return name
 
     def _serve(self, server: _Server) -> None:
-        scope, name = self._args.scope, labels.resource_name(server.name)
+        scope = self._args.scope
         account = service_account(scope, server.name, self._child)
+        after = pulumi.ResourceOptions.merge(
+            self._child, pulumi.ResourceOptions(depends_on=[account])
+        )
+        (self._with_disk if server.claim else self._without_disk)(server, after)
+        # Kubernetes asks of a StatefulSet's Service that it be headless: its pod has a name then.
+        headless = {"cluster_ip": "None"} if server.claim else {}
+        service(scope, server.name, {server.name: server.port}, self._child, **headless)
+        clients = [flows.from_pods(CLIENTS[server.name], server.name)]
+        flows.allow(scope, server.name, [server.name], self._child, ingress=clients)
+
+    def _without_disk(self, server: _Server, opts: pulumi.ResourceOptions) -> None:
+        scope = self._args.scope
         k8s.apps.v1.Deployment(
             server.name,
-            metadata=scope.metadata(name, server.name),
+            metadata=scope.metadata(labels.resource_name(server.name), server.name),
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=1,
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=labels.selector(server.name)),
-                # Two at once would be two databases behind one name.
+                # Two at once would be two servers behind one name.
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(type="Recreate"),
                 min_ready_seconds=MIN_READY_S,
                 progress_deadline_seconds=PROGRESS_DEADLINE_S,
                 revision_history_limit=REVISIONS,
                 template=_template(server, scope),
             ),
-            opts=pulumi.ResourceOptions.merge(
-                self._child, pulumi.ResourceOptions(depends_on=[account])
-            ),
+            opts=opts,
         )
-        service(scope, server.name, {server.name: server.port}, self._child)
-        clients = [flows.from_pods(CLIENTS[server.name], server.name)]
-        flows.allow(scope, server.name, [server.name], self._child, ingress=clients)
+
+    def _with_disk(self, server: _Server, opts: pulumi.ResourceOptions) -> None:
+        """Make a pod whose claim stays, also when the StatefulSet is made again."""
+        scope, name = self._args.scope, labels.resource_name(server.name)
+        k8s.apps.v1.StatefulSet(
+            server.name,
+            metadata=scope.metadata(name, server.name),
+            spec=k8s.apps.v1.StatefulSetSpecArgs(
+                replicas=1,
+                service_name=name,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=labels.selector(server.name)),
+                min_ready_seconds=MIN_READY_S,
+                revision_history_limit=REVISIONS,
+                template=_template(server, scope),
+                volume_claim_templates=[_claim(server, scope)],
+            ),
+            opts=opts,
+        )
 
     def _webhooks(self) -> None:
         """Let the simulator call the API, which it finds by name."""
@@ -138,7 +172,8 @@ def _postgresql(args: DependenciesArgs, credentials: str) -> _Server:
             core.EnvVarArgs(name="PGDATA", value=PGDATA),
             *(pods.from_secret(name, credentials, key) for name, key in variables.items()),
         ],
-        folders={"data": "/data", "run": "/var/run/postgresql"},
+        folders={DATA: "/data", "run": "/var/run/postgresql"},
+        claim=DATA,
     )
 
 
@@ -189,6 +224,23 @@ def _template(server: _Server, scope: Scope) -> k8s.core.v1.PodTemplateSpecArgs:
         server.name,
         {**scope.labels, **labels.selector(server.name)},
         container,
-        sizes=dict.fromkeys(folders, "1Gi"),
+        sizes={name: "1Gi" for name in folders if name != server.claim},
+        # Always would open the private folders on a disk to the group at each start.
+        fs_group_change="OnRootMismatch" if server.claim else None,
         termination_grace_period_seconds=GRACE_S,
+    )
+
+
+def _claim(server: _Server, scope: Scope) -> k8s.core.v1.PersistentVolumeClaimArgs:
+    """Return the claim on a disk of the cluster's default storage class."""
+    return core.PersistentVolumeClaimArgs(
+        api_version="v1",
+        kind="PersistentVolumeClaim",
+        metadata=k8s.meta.v1.ObjectMetaArgs(
+            name=server.claim, labels={**scope.labels, **labels.selector(server.name)}
+        ),
+        spec=core.PersistentVolumeClaimSpecArgs(
+            access_modes=["ReadWriteOnce"],
+            resources=core.VolumeResourceRequirementsArgs(requests={"storage": DATA_SIZE}),
+        ),
     )

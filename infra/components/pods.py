@@ -79,6 +79,7 @@ def hardened(
     *,
     sizes: Mapping[str, str],
     annotations: Mapping[str, str] | None = None,
+    fs_group_change: str | None = None,
     **spec: Any,
 ) -> k8s.core.v1.PodTemplateSpecArgs:
     """Return the template of a pod with one container, and with folders of these sizes."""
@@ -90,7 +91,9 @@ def hardened(
             service_account_name=labels.resource_name(component),
             automount_service_account_token=False,
             enable_service_links=False,
-            security_context=core.PodSecurityContextArgs(fs_group=UID, **USER),
+            security_context=core.PodSecurityContextArgs(
+                fs_group=UID, fs_group_change_policy=fs_group_change, **USER
+            ),
             containers=[runs],
             volumes=[
                 core.VolumeArgs(name=name, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=size))

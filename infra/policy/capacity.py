@@ -33,11 +33,11 @@ def budget_below_minimum(stack: Stack) -> Iterator[Problem]:
 
 @rule("One pod is an outage at each restart, eviction and node failure.")
 def more_than_one_pod(stack: Stack) -> Iterator[Problem]:
-    """Run every Deployment with two pods or more."""
-    for deployment in stack.of("Deployment"):
-        fewest, _ = replicas(stack, deployment)
+    """Run every Deployment and StatefulSet with two pods or more."""
+    for owner in stack.of("Deployment", "StatefulSet"):
+        fewest, _ = replicas(stack, owner)
         if fewest < 2:  # noqa: PLR2004  one more than one
-            yield title(deployment), f"runs with {fewest} pod"
+            yield title(owner), f"runs with {fewest} pod"
 
 
 @rule("Fewer than three leave no room for a rollout and a drain; more than 20 drown the database.")
@@ -58,11 +58,11 @@ def scale_in_range(stack: Stack) -> Iterator[Problem]:
             yield title(scaler), "doesn't scale by CPU, memory and a metric of the pods"
 
 
-def replicas(stack: Stack, deployment: Object) -> tuple[int, int]:
+def replicas(stack: Stack, owner: Object) -> tuple[int, int]:
     for scaler in stack.of("HorizontalPodAutoscaler"):
-        if scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]:
+        if scaler["spec"]["scaleTargetRef"]["name"] == owner["metadata"]["name"]:
             return scaler["spec"].get("minReplicas", 1), scaler["spec"]["maxReplicas"]
-    number = deployment["spec"].get("replicas", 1)
+    number = owner["spec"].get("replicas", 1)
     return number, number
 
 

@@ -16,7 +16,7 @@ LABELS: Final = (labels.NAME, labels.INSTANCE, labels.MANAGED_BY)
 @rule("Pods of two Deployments behind one selector are counted, ended and called as one.")
 def selectors_apart(stack: Stack) -> Iterator[Problem]:
     """Let a Deployment, a Service and a budget select the pods of one owner."""
-    for obj in stack.of("Deployment", "Service", "PodDisruptionBudget"):
+    for obj in stack.of("Deployment", "StatefulSet", "Service", "PodDisruptionBudget"):
         owners = {pod.owner for pod in stack.selected(obj["spec"]["selector"])}
         if len(owners) > 1:
             yield title(obj), f"selects the pods of {', '.join(sorted(owners))}"

@@ -47,7 +47,7 @@ def test_the_demo_tells_a_story_that_holds() -> None:
     assert printed["pulumi"]["changes"]["create"] > 0
     assert set(printed["pulumi"]["objects"]["Deployment"]) == {
         *("coinslot-api", "coinslot-worker"),
-        *("coinslot-postgresql", "coinslot-valkey", "coinslot-simulator"),
+        *("coinslot-valkey", "coinslot-simulator"),
     }
     assert b"\x1b" not in (demo.BUILD / "logs/api.log").read_bytes()
 

@@ -85,7 +85,7 @@ def test_every_component_takes_one_frozen_args_object(
 def test_only_local_brings_its_servers_along() -> None:
     for stack in STACKS:
         resources, _ = run(config(stack))
-        found = {r.name for r in resources if r.type == "kubernetes:apps/v1:Deployment"}
+        found = {r.name for r in resources if r.type.startswith("kubernetes:apps/v1:")}
         own = {"api", "worker"}
         assert found == (own | {"postgresql", "valkey", "simulator"} if stack == "local" else own)
 
@@ -109,10 +109,27 @@ def test_the_local_database_is_set_up_as_the_service_will_ask_for_it() -> None:
     assert "p@ss" not in str([r for r in resources if r.type != "kubernetes:core/v1:Secret"])
     references = {
         variable["name"]: variable["valueFrom"]["secretKeyRef"]
-        for variable in _container(one(resources, "Deployment", "postgresql"))["env"]
+        for variable in _container(one(resources, "StatefulSet", "postgresql"))["env"]
         if "valueFrom" in variable
     }
     assert references["POSTGRES_PASSWORD"] == {"name": "coinslot-postgresql", "key": "password"}
+
+
+def test_the_local_database_keeps_its_data_on_a_claim() -> None:
+    resources, _ = run(config("local"))
+    spec = one(resources, "StatefulSet", "postgresql").inputs["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    pod = spec["template"]["spec"]
+    mounts = {each["name"]: each["mountPath"] for each in _of(spec)["volumeMounts"]}
+    variables = {each["name"]: each.get("value") for each in _of(spec)["env"]}
+
+    assert claim["metadata"]["name"] not in {volume["name"] for volume in pod["volumes"]}
+    folder = mounts[claim["metadata"]["name"]]
+    assert Path(variables["PGDATA"]).parent == Path(folder), "the mount itself is root's"
+    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+    service = one(resources, "Service", "postgresql").inputs
+    assert spec["serviceName"] == service["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
 
 
 def test_the_adapter_serves_what_the_autoscaler_reads() -> None:
@@ -371,7 +388,11 @@ def test_a_digest_pins_the_image() -> None:
 
 
 def _container(owner: Registered) -> Any:
-    (container,) = owner.inputs["spec"]["template"]["spec"]["containers"]
+    return _of(owner.inputs["spec"])
+
+
+def _of(spec: Any) -> Any:
+    (container,) = spec["template"]["spec"]["containers"]
     return container
 
 
