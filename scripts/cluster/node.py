@@ -1,5 +1,7 @@
 """The first process of a node: its mounts and network, then containerd, kubelet and kube-proxy.
 
+    python -m scripts.cluster.node FOLDER NODE [import]
+
 Started in namespaces of its own (scripts.cluster.namespaces): Debian's packages lie over /usr, what
 would be written to /var and /etc goes to the cluster's folder, and kernel settings that a kubelet
 changes for its whole machine are files of the node's own. When one of its programs ends, the node
@@ -25,6 +27,8 @@ from scripts.programs import path_of
 
 PACKAGES: Final = ROOT / ".tools" / "node" / "root"
 SOCKET: Final = Path("/run/containerd/containerd.sock")
+IMPORT: Final = "import"
+"""As the last argument, in a node that runs: import new images, and that is all."""
 LINK_TIMEOUT_S: Final = 30.0  # whoever starts the node gives it its link
 SOCKET_TIMEOUT_S: Final = 60.0
 IMPORT_TIMEOUT_S: Final = 300.0  # some 600 MB, on a disk that is busy
@@ -63,6 +67,9 @@ class Node:
 
 def main() -> None:
     node = Node(Layout(Path(sys.argv[1])), sys.argv[2])
+    if IMPORT in sys.argv:
+        _import_images(node)
+        return
     _mount(node)
     _join_network(node)
     make_cgroup(node.layout.cgroup(node.name))

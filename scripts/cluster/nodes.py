@@ -2,15 +2,18 @@
 
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Final
 
+from scripts import ROOT
 from scripts.bootstrap.console import Console
 from scripts.cluster import layout as at
 from scripts.cluster import namespaces
 from scripts.cluster.kubectl import Kubectl
 from scripts.cluster.layout import CONTROL, NODES, Layout
+from scripts.cluster.node import IMPORT
 
 CONTROL_TIMEOUT_S: Final = 120.0  # seven seconds on an idle machine
 NODE_TIMEOUT_S: Final = 420.0  # 20 s when idle; most of it is the import of images
@@ -29,7 +32,9 @@ def start(layout: Layout, console: Console) -> Kubectl:
     kubectl = Kubectl(layout.kubeconfig)
     with console.step("starting the nodes", "30 s"):
         for node in NODES:
-            if not namespaces.running(layout, node):
+            if namespaces.running(layout, node):
+                _import_images(layout, node)
+            else:
                 start_node(layout, node)
         for node in NODES:
             until_ready(layout, node, kubectl)
@@ -62,6 +67,12 @@ def start_node(layout: Layout, node: str) -> None:
     ):
         inside = namespaces.enter(layout, CONTROL, *command)
         subprocess.run(inside, check=True, capture_output=True, timeout=LINK_TIMEOUT_S)
+
+
+def _import_images(layout: Layout, node: str) -> None:
+    module = ("-m", "scripts.cluster.node", str(layout.folder), node, IMPORT)
+    inside = namespaces.enter(layout, node, sys.executable, *module, mounts=True)
+    subprocess.run(inside, check=True, cwd=ROOT, capture_output=True, timeout=NODE_TIMEOUT_S)
 
 
 def until_ready(layout: Layout, node: str, kubectl: Kubectl) -> None:

@@ -64,7 +64,7 @@ def shop() -> Shop:
     layout = Layout(FOLDER)
     assert namespaces.running(layout, CONTROL), "there is no cluster: make cluster"
     found = Shop(layout)
-    # _gather(found)
+    _gather(found)
     return found
 
 
