@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from watchfiles import Change, awatch
+
 from scripts.cluster import layout as at
 from scripts.cluster.certificates import Pair
 from scripts.cluster.control_plane import ADMINS, ControlPlane, Options, control_plane
@@ -42,7 +44,7 @@ def main() -> None:
     with control_plane(layout.folder / at.CONTROL, options) as plane:
         _issue(plane, layout)
         _open(plane, layout, way_in.getsockname()[1])
-        asyncio.run(_serve(way_in))
+        asyncio.run(_run(layout, way_in))
 
 
 def mount_volumes(layout: Layout) -> None:
@@ -86,6 +88,22 @@ def _open(plane: ControlPlane, layout: Layout, port: int) -> None:
     draft = layout.folder / "kubeconfig.draft"
     write(draft, f"https://{LOOPBACK}:{port}", plane.authority, admin)
     draft.rename(layout.kubeconfig)
+
+
+async def _run(layout: Layout, way_in: socket.socket) -> None:
+    await asyncio.gather(_serve(way_in), _open_volumes(layout))
+
+
+async def _open_volumes(layout: Layout) -> None:
+    """Let everybody write to each new volume: the provisioner makes them root's, and pods aren't.
+
+    A kubelet gives a cloud's disk to a pod's fsGroup, and leaves a folder of the node as it is.
+    """
+    async for changes in awatch(layout.volumes, recursive=False):
+        for change, path in changes:
+            if change is Change.added:
+                with suppress(FileNotFoundError):
+                    Path(path).chmod(0o777)
 
 
 async def _serve(way_in: socket.socket) -> None:
