@@ -42,6 +42,25 @@ class Seen:
     """Purchases that were given up."""
 
 
+def seen_in(log: str) -> Seen:
+    """Return what the lines of buyers.py say."""
+    result, successes = Seen(), []
+    for line in log.splitlines():
+        entry = json.loads(line)
+        if "orders" in entry:
+            result.orders, result.lost = entry["orders"], entry["lost"]
+            continue
+        result.requests += 1
+        if entry["ok"]:
+            successes.append(entry["at"])
+        else:
+            result.failures += 1
+            result.why[entry["why"][:80]] += 1
+    gaps = [after - before for before, after in pairwise(successes)]
+    result.gap_s = max(gaps, default=float("inf"))
+    return result
+
+
 class Load:
     """Customers in a pod; their lines arrive in a file as they are printed."""
 
@@ -70,21 +89,7 @@ class Load:
 
     def seen(self) -> Seen:
         """Return what was seen from the first success to the last line."""
-        result, successes = Seen(), []
-        for line in self._log.read_text().splitlines():
-            entry = json.loads(line)
-            if "orders" in entry:
-                result.orders, result.lost = entry["orders"], entry["lost"]
-                continue
-            result.requests += 1
-            if entry["ok"]:
-                successes.append(entry["at"])
-            else:
-                result.failures += 1
-                result.why[entry["why"][:80]] += 1
-        gaps = [after - before for before, after in pairwise(successes)]
-        result.gap_s = max(gaps, default=float("inf"))
-        return result
+        return seen_in(self._log.read_text())
 
     def until_more(self, successes: int, timeout_s: float = BEGIN_TIMEOUT_S) -> None:
         """Wait until so many more requests were answered well."""
