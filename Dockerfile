@@ -13,10 +13,11 @@ RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/coinslot
 # The dependencies first: this layer is built again only when the locked file changes.
 COPY requirements/runtime.txt /build/runtime.txt
 RUN /opt/pip/bin/pip --python /opt/coinslot/bin/python install \
-       --only-binary=:all: --require-hashes -r /build/runtime.txt \
+       --no-compile --only-binary=:all: --require-hashes -r /build/runtime.txt \
     # psycopg2's wheel brings test suites and type stubs of no use here.
     && find /opt/coinslot -depth -type d -name tests -exec rm -rf {} + \
-    # Compiled here and below, because the root file system is read-only where it runs.
+    # Compiled here and below, because the root file system is read-only where it runs; not by pip,
+    # whose files hold the time of installing: no two would be the same, and layers change it.
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/coinslot
 
 FROM ${BASE_IMAGE} AS production

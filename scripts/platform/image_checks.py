@@ -34,6 +34,7 @@ REASONS: Final = {
     "compilers": "is a compiler or linker",
     "installers": "is a package installer",
     "development": "belongs to the stage development",
+    "dated": "is compiled for a time of its source that a layer changes: each start compiles anew",
     "secrets": "looks like a secret or a private key",
     "settings": "is a secret's setting that the image brings along",
     "writable": "can be written to",

@@ -22,6 +22,7 @@ COMPILERS = re.compile(
 )
 INSTALLERS = frozenset({"pip", "setuptools", "ensurepip", "wheel", "pipx", "uv", "easy_install"})
 DEVELOPMENT = frozenset({"pytest", "hypothesis", "watchfiles"})
+OURS = ("opt",)
 ELSEWHERE = frozenset({"proc", "sys", "dev"})
 MAX_BYTES = 262_144  # a key has 2 KB; what is larger is no text that somebody forgot
 
@@ -30,7 +31,10 @@ def scan(root: str) -> dict[str, list[str]]:
     """Return what was found, by kind; paths are absolute inside of `root`."""
     found: dict[str, list[str]] = {
         kind: []
-        for kind in ("setuid", "compilers", "installers", "development", "secrets", "writable")
+        for kind in (
+            *("setuid", "compilers", "installers", "development"),
+            *("dated", "secrets", "writable"),
+        )
     }
     seen = 0
     for folder, names, files in os.walk(root):
@@ -61,8 +65,16 @@ def kinds(path: Path, inside: Path) -> Iterator[str]:
         yield "compilers"
     if in_bin and name.rstrip("0123456789.") in INSTALLERS:
         yield "installers"
+    if name.endswith(".pyc") and inside.parts[1:2] == OURS and is_dated(path):
+        yield "dated"
     if SECRET_FILES.match(name) or (stat.S_ISREG(mode) and holds_a_key(path)):
         yield "secrets"
+
+
+def is_dated(path: Path) -> bool:
+    """Tell whether a compiled file is only used while its source has a certain time (PEP 552)."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == bytes(4)
 
 
 def holds_a_key(path: Path) -> bool:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from py_compile import PycInvalidationMode
+from py_compile import compile as compile_
 from typing import Any
 
 import pytest
@@ -22,10 +24,7 @@ msgspec==0.22.0 \\
     # via something
 """
 INSIDE = {
-    **{
-        kind: []
-        for kind in ("setuid", "compilers", "installers", "development", "secrets", "settings")
-    },
+    **{kind: [] for kind in image_checks.REASONS},
     "writable": ["/tmp"],  # noqa: S108  as every Debian
     "files": ["9000"],
     "user": ["10001", "10001"],
@@ -172,6 +171,9 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     (tmp_path / "bin/su").chmod(0o4755)
+    source = tmp_path / "opt/coinslot/lib/pytest/__init__.py"
+    for mode in (PycInvalidationMode.TIMESTAMP, PycInvalidationMode.UNCHECKED_HASH):
+        compile_(str(source), cfile=f"{source.parent}/{mode.name}.pyc", invalidation_mode=mode)
     seen = subprocess.run(
         [sys.executable, str(image_checks.SCAN), str(tmp_path)],
         capture_output=True,
@@ -188,6 +190,7 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
     ]
     assert sorted(found["secrets"]) == ["/opt/coinslot/.env", "/opt/coinslot/note.txt"]
     assert found["development"] == ["/opt/coinslot/lib/pytest"]
+    assert found["dated"] == ["/opt/coinslot/lib/pytest/TIMESTAMP.pyc"]
     assert found["settings"] == ["STRIPE_API_KEY"]
 
 
@@ -195,6 +198,7 @@ def test_what_is_planted_in_a_root_is_found(tmp_path: Path) -> None:
     ("change", "detail"),
     [
         ({"setuid": ["/bin/su"]}, "/bin/su runs with its owner's rights"),
+        ({"dated": ["/opt/x.pyc"]}, "/opt/x.pyc is compiled for a time of its source"),
         ({"development": ["/opt/x/pytest"]}, "/opt/x/pytest belongs to the stage development"),
         ({"user": ["0", "0"]}, "runs as 0:0"),
         ({"writable": ["/opt/coinslot"]}, "/opt/coinslot can be written to"),
