@@ -244,8 +244,12 @@ class StackConfig(StackSections, frozen=True, kw_only=True):
 
     @property
     def needed_secrets(self) -> tuple[str, ...]:
-        """Return the secret variables without which this stack's pods do not start."""
-        return service_settings.required_secret_names(self.environment)
+        """Return the secret variables without which this stack's pods do not start.
+
+        With servers of its own also those by which these are set up and used.
+        """
+        own = service_settings.OWN_SERVERS if self.dependencies else ()
+        return (*service_settings.required_secret_names(self.environment), *own)
 
     @property
     def missing_secrets(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ The pods are simulated; everything else is what `make up` does with `coinslot:ta
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -38,8 +38,12 @@ SCALED = 4
 """Pods that an autoscaler may want in every stack: more than the least, no more than the most."""
 FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE"
 SECRET = f"{PLANTED} and more than thirty-two bytes"
-FORMED = {"DATABASE_URL": f"postgresql://shop:{PLANTED}@coinslot-postgresql/shop"}
-"""What the stack's own database is made with."""
+FORMED = {
+    "DATABASE_URL": f"postgresql://shop:{PLANTED}@coinslot-postgresql/shop",
+    "MIGRATION_DATABASE_URL": f"postgresql://owner:{PLANTED}@coinslot-postgresql/shop",
+    "REDIS_URL": "redis://coinslot-valkey:6379/0",
+}
+"""What the stack's own servers are made with and found by."""
 RULES = "coinslot-adapter-rules"
 DISK: Sequence[dict[str, Any]] = (
     {
@@ -103,7 +107,7 @@ class Stack:
         path.write_text(yaml.safe_dump(document))
         return settings
 
-    def set_secrets(self, names: Sequence[str]) -> None:
+    def set_secrets(self, names: Iterable[str]) -> None:
         """Encrypt values into the settings file, as its owner would."""
         self.engine.init(self.name)
         where = ("--stack", self.name, "--config-file", str(self.engine.config_file))
@@ -148,7 +152,8 @@ def stack(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> I
         chosen = made.write_settings("0.1.0")["coinslot:settings"]
         if name == OWN_SECRETS:
             values = service_settings.plain_values(name, "0.1.0", chosen)
-            made.set_secrets(service_settings.required_secret_names(values))
+            needed = service_settings.required_secret_names(values)
+            made.set_secrets(dict.fromkeys((*needed, *FORMED)))
         yield made
     cluster.kubectl("delete", "-f", "-", *WAIT, stdin=yaml.safe_dump_all(DISK))
 

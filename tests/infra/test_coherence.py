@@ -27,6 +27,8 @@ def _merged(old: Any, new: Any) -> Any:
     return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
 
 
+LOGINS = ("DATABASE_URL", "MIGRATION_DATABASE_URL")
+
 TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
     "an autoscaler without room": (
         "prod",
@@ -256,6 +258,37 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
         "local",
         {"secrets": {"source": "stack"}, "secretValues": {"DATABASE_URL": "postgresql://u@db/x"}},
         "coinslot:secretValues.DATABASE_URL has no user, password or database, or another host",
+    ),
+    "own servers and an owner elsewhere": (
+        "local",
+        {
+            "secrets": {"source": "stack"},
+            "secretValues": {"MIGRATION_DATABASE_URL": "postgresql://u:p@db/x"},
+        },
+        "coinslot:secretValues.MIGRATION_DATABASE_URL has no user, password or database, or",
+    ),
+    "own servers and one login for all": (
+        "local",
+        {
+            "secrets": {"source": "stack"},
+            "secretValues": dict.fromkeys(LOGINS, "postgresql://u:p@coinslot-postgresql/x"),
+        },
+        "coinslot:secretValues.DATABASE_URL has the owner's user, that of MIGRATION_DATABASE_URL;",
+    ),
+    "own servers and two databases": (
+        "local",
+        {
+            "secrets": {"source": "stack"},
+            "secretValues": {
+                name: f"postgresql://{name}:p@coinslot-postgresql/{name}" for name in LOGINS
+            },
+        },
+        "coinslot:secretValues.DATABASE_URL and MIGRATION_DATABASE_URL name two databases;",
+    ),
+    "own servers and a cache elsewhere": (
+        "local",
+        {"secrets": {"source": "stack"}, "secretValues": {"REDIS_URL": "redis://cache:6379/0"}},
+        "coinslot:secretValues.REDIS_URL leads elsewhere; with coinslot:dependencies it is redis://",
     ),
 }
 
