@@ -195,6 +195,11 @@ def _shared(config: StackConfig) -> Iterator[Question]:
         "cache of its own; remove it"
     )
     yield lambda: (
+        config.api.autoscaling.active_payments == 0
+        and f"coinslot:api.autoscaling.activePayments is 0: {config.stack} scales by it; give a "
+        "target, and let prometheus-adapter serve it"
+    )
+    yield lambda: (
         config.image.repository.startswith("localhost")
         and f"coinslot:image.repository is {config.image.repository}; name a registry"
     )

@@ -114,8 +114,8 @@ class Autoscaling(Section, frozen=True):
     max_replicas: Annotated[int, Meta(ge=3, le=20)] = 20
     cpu_percent: Percent = 70
     memory_percent: Percent = 80
-    active_payments: Annotated[int, Meta(ge=1, le=1_000)] = 20
-    """Payment requests being handled by one pod, on average."""
+    active_payments: Annotated[int, Meta(ge=0, le=1_000)] = 20
+    """Payment requests being handled by one pod, on average; 0 where no prometheus-adapter is."""
 
 
 class Api(Section, frozen=True):

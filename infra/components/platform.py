@@ -209,7 +209,7 @@ class Platform(pulumi.ComponentResource):
                 prometheus_labels=monitoring.prometheus_labels,
                 groups=self._args.groups,
                 dashboards=self._args.dashboards,
-                scaled_by=[ACTIVE_PAYMENTS],
+                scaled_by=[ACTIVE_PAYMENTS] if self._config.api.autoscaling.active_payments else [],
             ),
             self._after(namespace),
         )

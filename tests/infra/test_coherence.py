@@ -197,6 +197,11 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
         {"dependencies": dict.fromkeys(("postgresql", "valkey", "simulator"), "localhost/b:1")},
         "coinslot:dependencies is for the stack local: staging has a database and a cache of its",
     ),
+    "a shared stack that doesn't scale by its payments": (
+        "staging",
+        {"api": {"autoscaling": {"activePayments": 0}}},
+        "coinslot:api.autoscaling.activePayments is 0: staging scales by it; give a target",
+    ),
     "an image of this machine": (
         "staging",
         {"image": {"repository": "localhost/coinslot"}},

@@ -97,6 +97,18 @@ def test_the_adapter_serves_what_the_autoscaler_reads() -> None:
     assert rule["seriesQuery"] == ('active_payments_gauge{namespace="coinslot-staging",pod!=""}')
 
 
+def test_without_an_adapter_nothing_waits_for_its_metric() -> None:
+    api = json.loads(raw_config("local")["api"])
+    api["autoscaling"]["activePayments"] = 0
+    resources, _ = run(config("local", api=api))
+    metrics = one(resources, "HorizontalPodAutoscaler", "api").inputs["spec"]["metrics"]
+
+    assert [metric["resource"]["name"] for metric in metrics] == ["cpu", "memory"]
+    assert "adapter-rules" not in {r.name for r in resources}
+    stack = Stack([r.inputs for r in resources if r.type.startswith("kubernetes:")])
+    assert [v for v in policy.violations(stack) if v.object.startswith("Horizontal")] == []
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_object_has_a_fixed_name_and_the_labels_of_its_stack(stack: str) -> None:
     resources, _ = run(config(stack))
