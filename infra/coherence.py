@@ -195,6 +195,11 @@ def _shared(config: StackConfig) -> Iterator[Question]:
         "cache of its own; remove it"
     )
     yield lambda: (
+        config.api.autoscaling.active_payments == 0
+        and f"coinslot:api.autoscaling.activePayments is 0: {config.stack} scales by it; give a "
+        "target, and let prometheus-adapter serve it"
+    )
+    yield lambda: (
         config.image.repository.startswith("localhost")
         and f"coinslot:image.repository is {config.image.repository}; name a registry"
     )
@@ -262,11 +267,44 @@ def _own_servers(config: StackConfig) -> Iterator[Question]:
         and "coinslot:secrets.source is existing, and the database of coinslot:dependencies is set "
         "up with the password in DATABASE_URL; use stack"
     )
-    host = labels.resource_name(labels.POSTGRESQL)
+    for name in ("database_url", "migration_database_url"):
+        yield partial(_foreign_database, config, env_name(name))
+    yield partial(_one_login, config)
+    cache = labels.resource_name(labels.VALKEY)
     yield lambda: (
-        not _is_ours(config.secret_values.get("DATABASE_URL"), host)
-        and f"{VALUES}.{env_name('database_url')} has no user, password or database, "
-        f"or another host; with coinslot:dependencies it is postgresql://USER:PASSWORD@{host}/NAME"
+        not _leads(config.secret_values.get("REDIS_URL"), cache, labels.VALKEY_PORT)
+        and f"{VALUES}.{env_name('redis_url')} leads elsewhere; with coinslot:dependencies it is "
+        f"redis://{cache}:{labels.VALKEY_PORT}/0"
+    )
+
+
+def _foreign_database(config: StackConfig, variable: str) -> str | bool:
+    url, host = config.secret_values.get(variable), labels.resource_name(labels.POSTGRESQL)
+    ours = _leads(url, host, labels.POSTGRESQL_PORT)
+    complete = not _is_given(url) or (ours and all(database_parts(str(url)).values()))
+    return not complete and (
+        f"{VALUES}.{variable} has no user, password or database, or another host; with "
+        f"coinslot:dependencies it is postgresql://USER:PASSWORD@{host}/NAME"
+    )
+
+
+def _one_login(config: StackConfig) -> str | bool:
+    """Say what is wrong with the two logins of one database, of which one owns nothing."""
+    urls = [config.secret_values.get(name) for name in ("DATABASE_URL", "MIGRATION_DATABASE_URL")]
+    if not all(map(_is_given, urls)):
+        return False
+    try:
+        service, owner = (database_parts(str(url)) for url in urls)
+    except ValueError:  # which is said of the URL itself, without repeating it
+        return False
+    if service["database"] != owner["database"]:
+        return (
+            f"{VALUES}.DATABASE_URL and MIGRATION_DATABASE_URL name two databases; "
+            "coinslot:dependencies brings one"
+        )
+    return service["user"] == owner["user"] and (
+        f"{VALUES}.DATABASE_URL has the owner's user, that of MIGRATION_DATABASE_URL; name another "
+        "one, which coinslot:dependencies makes a login that owns nothing"
     )
 
 
@@ -278,16 +316,20 @@ def _elsewhere(config: StackConfig, name: str, port: int) -> str | bool:
     )
 
 
-def _is_ours(url: str | None, host: str) -> bool:
-    """Say whether a URL, if there is one, is of a user of the database that the stack brings."""
-    if not url or url == labels.PLACEHOLDER:
+def _is_given(url: str | None) -> bool:
+    return bool(url) and url != labels.PLACEHOLDER
+
+
+def _leads(url: str | None, host: str, port: int) -> bool:
+    """Say whether a URL, if there is one, is of a server that the stack brings."""
+    if not _is_given(url):
         return True
     try:
-        parts = urlsplit(url)
-        at = (parts.hostname, parts.port or labels.POSTGRESQL_PORT)
+        parts = urlsplit(str(url))
+        there = (parts.hostname, parts.port or port)
     except ValueError:  # whose message repeats the URL
         return False
-    return at == (host, labels.POSTGRESQL_PORT) and all(database_parts(url).values())
+    return there == (host, port)
 
 
 def database_parts(url: str) -> dict[str, str]:

@@ -114,8 +114,8 @@ class Autoscaling(Section, frozen=True):
     max_replicas: Annotated[int, Meta(ge=3, le=20)] = 20
     cpu_percent: Percent = 70
     memory_percent: Percent = 80
-    active_payments: Annotated[int, Meta(ge=1, le=1_000)] = 20
-    """Payment requests being handled by one pod, on average."""
+    active_payments: Annotated[int, Meta(ge=0, le=1_000)] = 20
+    """Payment requests being handled by one pod, on average; 0 where no prometheus-adapter is."""
 
 
 class Api(Section, frozen=True):
@@ -244,8 +244,12 @@ class StackConfig(StackSections, frozen=True, kw_only=True):
 
     @property
     def needed_secrets(self) -> tuple[str, ...]:
-        """Return the secret variables without which this stack's pods do not start."""
-        return service_settings.required_secret_names(self.environment)
+        """Return the secret variables without which this stack's pods do not start.
+
+        With servers of its own also those by which these are set up and used.
+        """
+        own = service_settings.OWN_SERVERS if self.dependencies else ()
+        return (*service_settings.required_secret_names(self.environment), *own)
 
     @property
     def missing_secrets(self) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ DERIVED: Final[Mapping[str, str]] = {
 }
 """Fields that follow from something else, and from what."""
 
+OWN_SERVERS: Final = ("MIGRATION_DATABASE_URL", "REDIS_URL")
+"""Secrets of a stack that brings PostgreSQL and Valkey along: so both logins and both are used."""
+
 HOSTS: Final = {"IPv4": "0.0.0.0", "IPv6": "::"}  # noqa: S104  a NetworkPolicy guards the pods
 """Where a pod listens, by the families of its addresses."""
 

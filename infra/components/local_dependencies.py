@@ -18,6 +18,7 @@ from infra.components import flows, pods
 from infra.components.scope import Scope
 from infra.components.workload import service, service_account
 from infra.sections import Amounts, Dependencies, Resources
+from service.store.database import SERVICE_ROLE
 
 SMALL: Final = Resources(
     requests=Amounts(cpu="50m", memory="64Mi", ephemeral_storage="256Mi"),
@@ -34,7 +35,22 @@ CLIENTS: Final = {
     labels.VALKEY: (labels.API,),
     labels.SIMULATOR: flows.SERVERS,
 }
-LINKS: Final = ("user", "password", "database")
+LOGINS: Final = (
+    "POSTGRES_USER",
+    "POSTGRES_PASSWORD",
+    "POSTGRES_DB",
+    "SERVICE_USER",
+    "SERVICE_PASSWORD",
+)
+"""What PostgreSQL is set up with: the owner's login and database, then the service's login."""
+SCRIPTS: Final = "scripts"
+SCRIPTS_FOLDER: Final = "/docker-entrypoint-initdb.d"
+"""Whose files the publisher's image runs once, with psql, when it has made the data."""
+MAKE_SERVICE_LOGIN: Final = rf"""\getenv name SERVICE_USER
+\getenv password SERVICE_PASSWORD
+CREATE ROLE {SERVICE_ROLE} NOLOGIN;
+CREATE ROLE :"name" LOGIN PASSWORD :'password' IN ROLE {SERVICE_ROLE};
+"""
 DATA: Final = "data"
 """The name of PostgreSQL's volume, and of its claim in front of the pod's name."""
 DATA_SIZE: Final = "2Gi"
@@ -47,7 +63,7 @@ core = k8s.core.v1
 
 @dataclass(frozen=True, slots=True)
 class DependenciesArgs:
-    """`database` holds user, password and name of the database; `secret` the service's secrets.
+    """`database` holds a text for each of LOGINS; `secret` is the Secret of the service.
 
     `webhook_url` is where the simulator announces what happened to a charge; of the secrets that
     it shares with the service, `needed_secrets` are there for certain.
@@ -75,6 +91,8 @@ class _Server:
     env: Sequence[k8s.core.v1.EnvVarArgs] = ()
     folders: Mapping[str, str] | None = None
     claim: str | None = None
+    scripts: str | None = None
+    """The ConfigMap with what sets it up."""
     ready_path: str | None = None
 
 
@@ -85,23 +103,39 @@ class LocalDependencies(pulumi.ComponentResource):
         super().__init__("coinslot:k8s:LocalDependencies", "dependencies", None, opts)
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self)
-        credentials = self._credentials()
-        for server in (_postgresql(args, credentials), _valkey(args), _simulator(args)):
+        for server in (self._postgresql(), _valkey(args), _simulator(args)):
             self._serve(server)
         self._webhooks()
         self.register_outputs({})
 
-    def _credentials(self) -> str:
-        """Make the Secret that PostgreSQL is set up with, out of the service's own URL."""
-        name = labels.resource_name(labels.POSTGRESQL)
+    def _postgresql(self) -> _Server:
+        """Return the database, after making its logins' Secret and the script that uses them."""
+        scope, name = self._args.scope, labels.resource_name(labels.POSTGRESQL)
         core.Secret(
             labels.POSTGRESQL,
-            metadata=self._args.scope.metadata(name, labels.POSTGRESQL),
+            metadata=scope.metadata(name, labels.POSTGRESQL),
             type="Opaque",
-            string_data={part: self._args.database[part] for part in LINKS},
+            string_data={variable: self._args.database[variable] for variable in LOGINS},
             opts=self._child,
         )
-        return name
+        core.ConfigMap(
+            labels.POSTGRESQL,
+            metadata=scope.metadata(name, labels.POSTGRESQL),
+            data={"service-login.sql": MAKE_SERVICE_LOGIN},
+            opts=self._child,
+        )
+        return _Server(
+            name=labels.POSTGRESQL,
+            image=self._args.images.postgresql,
+            port=labels.POSTGRESQL_PORT,
+            env=[
+                core.EnvVarArgs(name="PGDATA", value=PGDATA),
+                *(pods.from_secret(variable, name, variable) for variable in LOGINS),
+            ],
+            folders={DATA: "/data", "run": "/var/run/postgresql"},
+            claim=DATA,
+            scripts=name,
+        )
 
     def _serve(self, server: _Server) -> None:
         scope = self._args.scope
@@ -162,21 +196,6 @@ class LocalDependencies(pulumi.ComponentResource):
         flows.allow(scope, "webhooks-in", [labels.API], self._child, ingress=clients)
 
 
-def _postgresql(args: DependenciesArgs, credentials: str) -> _Server:
-    variables = dict(zip(("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"), LINKS, strict=True))
-    return _Server(
-        name=labels.POSTGRESQL,
-        image=args.images.postgresql,
-        port=labels.POSTGRESQL_PORT,
-        env=[
-            core.EnvVarArgs(name="PGDATA", value=PGDATA),
-            *(pods.from_secret(name, credentials, key) for name, key in variables.items()),
-        ],
-        folders={DATA: "/data", "run": "/var/run/postgresql"},
-        claim=DATA,
-    )
-
-
 def _valkey(args: DependenciesArgs) -> _Server:
     return _Server(
         name=labels.VALKEY,
@@ -213,6 +232,7 @@ def _template(server: _Server, scope: Scope) -> k8s.core.v1.PodTemplateSpecArgs:
         SMALL,
         folders,
         {server.name: server.port},
+        read_only={SCRIPTS: SCRIPTS_FOLDER} if server.scripts else {},
         args=list(server.args) if server.args else None,
         env=list(server.env) or None,
         startup_probe=pods.probe(server.name, server.ready_path, period_s=2, failures=60),
@@ -225,6 +245,7 @@ def _template(server: _Server, scope: Scope) -> k8s.core.v1.PodTemplateSpecArgs:
         {**scope.labels, **labels.selector(server.name)},
         container,
         sizes={name: "1Gi" for name in folders if name != server.claim},
+        config_maps={SCRIPTS: server.scripts} if server.scripts else {},
         # Always would open the private folders on a disk to the group at each start.
         fs_group_change="OnRootMismatch" if server.claim else None,
         termination_grace_period_seconds=GRACE_S,

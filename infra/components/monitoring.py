@@ -43,7 +43,8 @@ class Monitoring(pulumi.ComponentResource):
         self._of_operator("PrometheusRule", {"groups": [dict(group) for group in args.groups]})
         for uid, document in args.dashboards.items():
             self._dashboard(uid, document)
-        self._adapter_rules()
+        if args.scaled_by:
+            self._adapter_rules()
         self.register_outputs({})
 
     def _monitor(self) -> dict[str, Any]:

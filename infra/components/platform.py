@@ -12,7 +12,7 @@ import pulumi_kubernetes as k8s
 from infra import labels, service_settings
 from infra.coherence import database_parts
 from infra.components.configuration import Configuration, ConfigurationArgs
-from infra.components.local_dependencies import DependenciesArgs, LocalDependencies
+from infra.components.local_dependencies import LOGINS, DependenciesArgs, LocalDependencies
 from infra.components.migration import Migration, MigrationArgs
 from infra.components.monitoring import Monitoring, MonitoringArgs
 from infra.components.network import Network, NetworkArgs
@@ -152,12 +152,19 @@ class Platform(pulumi.ComponentResource):
         )
 
     def _database(self) -> dict[str, pulumi.Input[str]]:
-        """Return user, password and name of the database, as the service's own URL has them."""
+        """Return what the database is set up with: the parts of the service's own URLs."""
         config = self._config
         if config.target == "render":
-            return dict.fromkeys(("user", "password", "database"), labels.PLACEHOLDER)
-        parts = database_parts(config.secret_values["DATABASE_URL"])
-        return {name: pulumi.Output.secret(text) for name, text in parts.items()}
+            return dict.fromkeys(LOGINS, labels.PLACEHOLDER)
+        owner, service = (
+            database_parts(config.secret_values.get(name, ""))
+            for name in ("MIGRATION_DATABASE_URL", "DATABASE_URL")
+        )
+        parts = (*owner.values(), service["user"], service["password"])
+        return {
+            variable: pulumi.Output.secret(text)
+            for variable, text in zip(LOGINS, parts, strict=True)
+        }
 
     def _pod(self, role: Role, configuration: Configuration) -> PodArgs:
         secrets = service_settings.secrets_of(role, self._config.environment)
@@ -202,7 +209,7 @@ class Platform(pulumi.ComponentResource):
                 prometheus_labels=monitoring.prometheus_labels,
                 groups=self._args.groups,
                 dashboards=self._args.dashboards,
-                scaled_by=[ACTIVE_PAYMENTS],
+                scaled_by=[ACTIVE_PAYMENTS] if self._config.api.autoscaling.active_payments else [],
             ),
             self._after(namespace),
         )

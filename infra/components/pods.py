@@ -20,6 +20,7 @@ USER: Final[Mapping[str, Any]] = {
     "run_as_group": UID,
     "seccomp_profile": k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
 }
+NONE: Final[Mapping[str, str]] = {}
 TMP: Final = "tmp"
 TMP_FOLDER: Final = {TMP: "/tmp"}  # noqa: S108  a pod's own
 TMP_BYTES: Final = "16Mi"
@@ -78,11 +79,15 @@ def hardened(
     runs: k8s.core.v1.ContainerArgs,
     *,
     sizes: Mapping[str, str],
+    config_maps: Mapping[str, str] = NONE,
     annotations: Mapping[str, str] | None = None,
     fs_group_change: str | None = None,
     **spec: Any,
 ) -> k8s.core.v1.PodTemplateSpecArgs:
-    """Return the template of a pod with one container, and with folders of these sizes."""
+    """Return the template of a pod with one container.
+
+    Its volumes are folders of these sizes, and ConfigMaps.
+    """
     return core.PodTemplateSpecArgs(
         metadata=k8s.meta.v1.ObjectMetaArgs(
             labels=dict(pod_labels), annotations=dict(annotations or {}) or None
@@ -98,6 +103,10 @@ def hardened(
             volumes=[
                 core.VolumeArgs(name=name, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=size))
                 for name, size in sizes.items()
+            ]
+            + [
+                core.VolumeArgs(name=name, config_map=core.ConfigMapVolumeSourceArgs(name=source))
+                for name, source in config_maps.items()
             ],
             **spec,
         ),
@@ -110,6 +119,8 @@ def container(
     resources: Resources,
     folders: Mapping[str, str],
     ports: Mapping[str, int],
+    *,
+    read_only: Mapping[str, str] = NONE,
     **fields: Any,
 ) -> k8s.core.v1.ContainerArgs:
     """Return a container that may write to these folders and nowhere else."""
@@ -130,6 +141,10 @@ def container(
         ),
         volume_mounts=[
             core.VolumeMountArgs(name=name, mount_path=path) for name, path in folders.items()
+        ]
+        + [
+            core.VolumeMountArgs(name=name, mount_path=path, read_only=True)
+            for name, path in read_only.items()
         ],
         **fields,
     )

@@ -1,7 +1,7 @@
 """A long-running role: Deployment, ServiceAccount, Service, disruption budget, autoscaler."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -139,7 +139,7 @@ class Workload(pulumi.ComponentResource):
                 metrics=[
                     _utilization("cpu", scaling.cpu_percent),
                     _utilization("memory", scaling.memory_percent),
-                    _per_pod(ACTIVE_PAYMENTS.name, scaling.active_payments),
+                    *_per_pod(ACTIVE_PAYMENTS.name, scaling.active_payments),
                 ],
                 behavior=k8s.autoscaling.v2.HorizontalPodAutoscalerBehaviorArgs(
                     scale_down=k8s.autoscaling.v2.HPAScalingRulesArgs(
@@ -206,13 +206,15 @@ def _utilization(resource: str, percent: int) -> k8s.autoscaling.v2.MetricSpecAr
     )
 
 
-def _per_pod(metric: str, average: int) -> k8s.autoscaling.v2.MetricSpecArgs:
-    return k8s.autoscaling.v2.MetricSpecArgs(
-        type="Pods",
-        pods=k8s.autoscaling.v2.PodsMetricSourceArgs(
-            metric=k8s.autoscaling.v2.MetricIdentifierArgs(name=metric),
-            target=k8s.autoscaling.v2.MetricTargetArgs(
-                type="AverageValue", average_value=str(average)
+def _per_pod(metric: str, average: int) -> Iterator[k8s.autoscaling.v2.MetricSpecArgs]:
+    """Yield the metric, unless nobody serves it: a missing one keeps all pods that there are."""
+    if average:
+        yield k8s.autoscaling.v2.MetricSpecArgs(
+            type="Pods",
+            pods=k8s.autoscaling.v2.PodsMetricSourceArgs(
+                metric=k8s.autoscaling.v2.MetricIdentifierArgs(name=metric),
+                target=k8s.autoscaling.v2.MetricTargetArgs(
+                    type="AverageValue", average_value=str(average)
+                ),
             ),
-        ),
-    )
+        )

@@ -42,7 +42,10 @@ def more_than_one_pod(stack: Stack) -> Iterator[Problem]:
 
 @rule("Fewer than three leave no room for a rollout and a drain; more than 20 drown the database.")
 def scale_in_range(stack: Stack) -> Iterator[Problem]:
-    """Let an autoscaler move between 3 and 20 pods, by CPU, memory and a metric of our own."""
+    """Let an autoscaler move between 3 and 20 pods, by CPU, memory and a metric of our own.
+
+    `local` may do without the metric: a small cluster has nobody who serves it.
+    """
     for scaler in stack.of("HorizontalPodAutoscaler"):
         spec = scaler["spec"]
         low, high = spec.get("minReplicas", 1), spec["maxReplicas"]
@@ -53,8 +56,10 @@ def scale_in_range(stack: Stack) -> Iterator[Problem]:
             )
         if dig(spec, "behavior.scaleUp.selectPolicy") == "Disabled":
             yield title(scaler), "never adds a pod"
-        kinds = [metric["type"] for metric in spec.get("metrics", ())]
-        if sorted(kinds) != ["Pods", "Resource", "Resource"]:
+        kinds = sorted(metric["type"] for metric in spec.get("metrics", ()))
+        if stack.name == "local" and "Pods" not in kinds:
+            kinds.insert(0, "Pods")
+        if kinds != ["Pods", "Resource", "Resource"]:
             yield title(scaler), "doesn't scale by CPU, memory and a metric of the pods"
 
 

@@ -45,6 +45,17 @@ class Registered:
         return self.urn.split("::")[2].split("$")[:-1]
 
 
+def one(resources: Sequence[Registered], kind: str, name: str) -> Registered:
+    (found,) = [r for r in resources if r.type.endswith(f":{kind}") and r.name == name]
+    return found
+
+
+def container_of(owner: Registered) -> Any:
+    """Return the one container of an object's pods."""
+    (container,) = owner.inputs["spec"]["template"]["spec"]["containers"]
+    return container
+
+
 class Monitor(mocks.MockMonitor):
     """Keeps the request for each resource, which has its options, beside the resource."""
 

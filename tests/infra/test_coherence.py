@@ -27,6 +27,8 @@ def _merged(old: Any, new: Any) -> Any:
     return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
 
 
+LOGINS = ("DATABASE_URL", "MIGRATION_DATABASE_URL")
+
 TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
     "an autoscaler without room": (
         "prod",
@@ -195,6 +197,11 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
         {"dependencies": dict.fromkeys(("postgresql", "valkey", "simulator"), "localhost/b:1")},
         "coinslot:dependencies is for the stack local: staging has a database and a cache of its",
     ),
+    "a shared stack that doesn't scale by its payments": (
+        "staging",
+        {"api": {"autoscaling": {"activePayments": 0}}},
+        "coinslot:api.autoscaling.activePayments is 0: staging scales by it; give a target",
+    ),
     "an image of this machine": (
         "staging",
         {"image": {"repository": "localhost/coinslot"}},
@@ -256,6 +263,37 @@ TOGETHER: dict[str, tuple[str, dict[str, Any], str]] = {
         "local",
         {"secrets": {"source": "stack"}, "secretValues": {"DATABASE_URL": "postgresql://u@db/x"}},
         "coinslot:secretValues.DATABASE_URL has no user, password or database, or another host",
+    ),
+    "own servers and an owner elsewhere": (
+        "local",
+        {
+            "secrets": {"source": "stack"},
+            "secretValues": {"MIGRATION_DATABASE_URL": "postgresql://u:p@db/x"},
+        },
+        "coinslot:secretValues.MIGRATION_DATABASE_URL has no user, password or database, or",
+    ),
+    "own servers and one login for all": (
+        "local",
+        {
+            "secrets": {"source": "stack"},
+            "secretValues": dict.fromkeys(LOGINS, "postgresql://u:p@coinslot-postgresql/x"),
+        },
+        "coinslot:secretValues.DATABASE_URL has the owner's user, that of MIGRATION_DATABASE_URL;",
+    ),
+    "own servers and two databases": (
+        "local",
+        {
+            "secrets": {"source": "stack"},
+            "secretValues": {
+                name: f"postgresql://{name}:p@coinslot-postgresql/{name}" for name in LOGINS
+            },
+        },
+        "coinslot:secretValues.DATABASE_URL and MIGRATION_DATABASE_URL name two databases;",
+    ),
+    "own servers and a cache elsewhere": (
+        "local",
+        {"secrets": {"source": "stack"}, "secretValues": {"REDIS_URL": "redis://cache:6379/0"}},
+        "coinslot:secretValues.REDIS_URL leads elsewhere; with coinslot:dependencies it is redis://",
     ),
 }
 

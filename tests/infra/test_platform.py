@@ -20,15 +20,19 @@ from infra.policy.objects import Stack
 from infra.render_provider.wire import SECRET_SIGNATURE, SIGNATURE_KEY
 from service.metric_catalog import ACTIVE_PAYMENTS
 from service.secret_use import Role
-from tests.infra.program import MIGRATIONS, ROOT, Registered, config, raw_config, run
+from tests.infra.program import (
+    MIGRATIONS,
+    ROOT,
+    Registered,
+    config,
+    container_of,
+    one,
+    raw_config,
+    run,
+)
 
 SECRET_VALUES = dict.fromkeys(config("prod").needed_secrets, "s3cr3t-" * 6)
 IMAGE = {"repository": "ghcr.io/a/b", "tag": "9", "digest": f"sha256:{'0' * 64}"}
-
-
-def one(resources: Sequence[Registered], kind: str, name: str) -> Registered:
-    (found,) = [r for r in resources if r.type.endswith(f":{kind}") and r.name == name]
-    return found
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -82,56 +86,6 @@ def test_every_component_takes_one_frozen_args_object(
     assert params.frozen
 
 
-def test_only_local_brings_its_servers_along() -> None:
-    for stack in STACKS:
-        resources, _ = run(config(stack))
-        found = {r.name for r in resources if r.type.startswith("kubernetes:apps/v1:")}
-        own = {"api", "worker"}
-        assert found == (own | {"postgresql", "valkey", "simulator"} if stack == "local" else own)
-
-
-def test_the_local_database_is_set_up_as_the_service_will_ask_for_it() -> None:
-    url = "postgresql://shop:p%40ss@coinslot-postgresql:5432/money"
-    settings = config(
-        "local",
-        target="cluster",
-        secrets={"source": "stack"},
-        secretValues={
-            **dict.fromkeys(config("local").needed_secrets, "x" * 32),
-            "DATABASE_URL": url,
-        },
-    )
-    resources, _ = run(settings)
-
-    secret = one(resources, "Secret", "postgresql").inputs["stringData"]
-    assert secret[SIGNATURE_KEY] == SECRET_SIGNATURE
-    assert secret["value"] == {"user": "shop", "password": "p@ss", "database": "money"}
-    assert "p@ss" not in str([r for r in resources if r.type != "kubernetes:core/v1:Secret"])
-    references = {
-        variable["name"]: variable["valueFrom"]["secretKeyRef"]
-        for variable in _container(one(resources, "StatefulSet", "postgresql"))["env"]
-        if "valueFrom" in variable
-    }
-    assert references["POSTGRES_PASSWORD"] == {"name": "coinslot-postgresql", "key": "password"}
-
-
-def test_the_local_database_keeps_its_data_on_a_claim() -> None:
-    resources, _ = run(config("local"))
-    spec = one(resources, "StatefulSet", "postgresql").inputs["spec"]
-    (claim,) = spec["volumeClaimTemplates"]
-    pod = spec["template"]["spec"]
-    mounts = {each["name"]: each["mountPath"] for each in _of(spec)["volumeMounts"]}
-    variables = {each["name"]: each.get("value") for each in _of(spec)["env"]}
-
-    assert claim["metadata"]["name"] not in {volume["name"] for volume in pod["volumes"]}
-    folder = mounts[claim["metadata"]["name"]]
-    assert Path(variables["PGDATA"]).parent == Path(folder), "the mount itself is root's"
-    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
-    service = one(resources, "Service", "postgresql").inputs
-    assert spec["serviceName"] == service["metadata"]["name"]
-    assert service["spec"]["clusterIP"] == "None"
-
-
 def test_the_adapter_serves_what_the_autoscaler_reads() -> None:
     resources, _ = run(config("staging"))
     (file,) = one(resources, "ConfigMap", "adapter-rules").inputs["data"].values()
@@ -141,6 +95,18 @@ def test_the_adapter_serves_what_the_autoscaler_reads() -> None:
     (pods,) = [m["pods"] for m in metrics if m["type"] == "Pods"]
     assert rule["name"]["as"] == pods["metric"]["name"] == ACTIVE_PAYMENTS.name
     assert rule["seriesQuery"] == ('active_payments_gauge{namespace="coinslot-staging",pod!=""}')
+
+
+def test_without_an_adapter_nothing_waits_for_its_metric() -> None:
+    api = json.loads(raw_config("local")["api"])
+    api["autoscaling"]["activePayments"] = 0
+    resources, _ = run(config("local", api=api))
+    metrics = one(resources, "HorizontalPodAutoscaler", "api").inputs["spec"]["metrics"]
+
+    assert [metric["resource"]["name"] for metric in metrics] == ["cpu", "memory"]
+    assert "adapter-rules" not in {r.name for r in resources}
+    stack = Stack([r.inputs for r in resources if r.type.startswith("kubernetes:")])
+    assert [v for v in policy.violations(stack) if v.object.startswith("Horizontal")] == []
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -172,7 +138,7 @@ def test_a_role_is_given_its_own_secrets(
     network["services"]["stripe"] = {"port": 443, "internet": True}
     settings = config("staging", settings=chosen, network=network)
     resources, _ = run(settings)
-    variables = _container(one(resources, "Deployment", role))["env"]
+    variables = container_of(one(resources, "Deployment", role))["env"]
     given = {v["name"]: v["valueFrom"]["secretKeyRef"].get("optional", False) for v in variables}
 
     wanted = service_settings.secrets_of(role, settings.environment)
@@ -183,7 +149,7 @@ def test_a_role_is_given_its_own_secrets(
 def test_the_migration_holds_the_database_alone() -> None:
     resources, _ = run(config("prod"))
     (job,) = [r for r in resources if r.type == "kubernetes:batch/v1:Job"]
-    assert {v["name"] for v in _container(job)["env"]} == {
+    assert {v["name"] for v in container_of(job)["env"]} == {
         "DATABASE_URL",
         "MIGRATION_DATABASE_URL",
     }
@@ -252,7 +218,7 @@ def test_an_existing_secret_is_named_and_not_made() -> None:
     resources, _ = run(config("prod", secrets={"source": "existing", "name": "theirs"}))
 
     assert not [r for r in resources if r.type == "kubernetes:core/v1:Secret"]
-    variables = _container(one(resources, "Deployment", "api"))["env"]
+    variables = container_of(one(resources, "Deployment", "api"))["env"]
     assert {v["valueFrom"]["secretKeyRef"]["name"] for v in variables} == {"theirs"}
 
 
@@ -330,7 +296,7 @@ def test_a_secret_of_ours_is_a_version_as_well() -> None:
         references = [
             variable["valueFrom"]["secretKeyRef"]["name"]
             for role in ("api", "worker")
-            for variable in _container(one(resources, "Deployment", role))["env"]
+            for variable in container_of(one(resources, "Deployment", role))["env"]
         ]
         assert set(references) == {found.inputs["metadata"]["name"]}
         return found
@@ -384,20 +350,11 @@ def test_a_digest_pins_the_image() -> None:
     resources, outputs = run(config("prod", image=IMAGE))
 
     assert outputs["image"] == f"ghcr.io/a/b:9@{IMAGE['digest']}"
-    assert _container(one(resources, "Deployment", "worker"))["image"] == outputs["image"]
-
-
-def _container(owner: Registered) -> Any:
-    return _of(owner.inputs["spec"])
-
-
-def _of(spec: Any) -> Any:
-    (container,) = spec["template"]["spec"]["containers"]
-    return container
+    assert container_of(one(resources, "Deployment", "worker"))["image"] == outputs["image"]
 
 
 def _configured_by(resources: Sequence[Registered], kind: str, role: str) -> Any:
-    (source,) = _container(one(resources, kind, role))["envFrom"]
+    (source,) = container_of(one(resources, kind, role))["envFrom"]
     return source["configMapRef"]["name"]
 
 
