@@ -21,8 +21,8 @@ from infra.components.scope import Scope
 from infra.components.workload import service_account
 from infra.sections import Amounts, Resources
 
-BACKOFF_LIMIT: Final = 3
-"""The database may be restarting; a migration that fails four times needs a person."""
+BACKOFF_LIMIT: Final = 2
+"""The database may be restarting; a migration that fails three times needs a person."""
 DEADLINE_S: Final = 600
 """Longer than any expanding migration may take; the rollout waits meanwhile."""
 HASH_DIGITS: Final = 8

@@ -26,7 +26,7 @@ NAMESPACE: Final = labels.namespace_name(STACK)
 SECRET_VALUES: Final = f"{labels.PROJECT}:secretValues"
 DATABASE: Final = "shop"
 OWNER: Final = "coinslot_owner"
-LOGIN: Final = "coinslot_service"
+LOGIN: Final = "coinslot_login"
 SECRET_BYTES: Final = 32
 UP_TIMEOUT_S: Final = 1_800.0
 
@@ -72,7 +72,7 @@ def generated(names: Iterable[str]) -> dict[str, str]:
 
     formed = {
         "DATABASE_URL": login(LOGIN),
-        # "MIGRATION_DATABASE_URL": login(OWNER),
+        "MIGRATION_DATABASE_URL": login(OWNER),
         "REDIS_URL": f"redis://{valkey}:{labels.VALKEY_PORT}/0",
         "WEBHOOK_MASTER_KEYS": f"first:{secrets.token_hex(SECRET_BYTES)}",
     }

@@ -91,7 +91,7 @@ def look(shop: Shop) -> Money:
         shop.forwarded(NAMESPACE, f"pod/{postgresql}", labels.POSTGRESQL_PORT) as database,
         shop.forwarded(NAMESPACE, f"pod/{simulator}", labels.SIMULATOR_PORT) as outside,
     ):
-        owner = urlsplit(shop.secrets.get("MIGRATION_DATABASE_URL", shop.secrets["DATABASE_URL"]))
+        owner = urlsplit(shop.secrets["MIGRATION_DATABASE_URL"])
         login = f"{owner.username}:{owner.password}@{LOOPBACK}:{database}"
         url = owner._replace(netloc=login).geturl()
         _until_finished(url)

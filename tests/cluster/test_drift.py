@@ -12,7 +12,7 @@ GONE_TIMEOUT_S = 120.0
 
 
 def test_drift_is_named_and_repaired(shop: Shop) -> None:
-    change = '{"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}'
+    change = '{"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 60}}}}'
     shop.kubectl("patch", "deployment", "coinslot-worker", "-n", NAMESPACE, "-p", change)
     shop.kubectl("delete", "networkpolicy", "coinslot-deny-all", "-n", NAMESPACE)
     drift = shop.run("drift")
