@@ -4,15 +4,19 @@ Only fields that were applied count. Defaults, status and what an autoscaler or 
 nobody's drift.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from infra.render_provider.normal import normalise
 from infra.render_provider.objects import OWN_KEYS
 from infra.review.fields import FieldChange, differences
 from infra.review.report import field_lines
 from scripts.deploy.engine import Event
+
+
+REPLICAS: Final = "spec.replicas"
+"""Under an autoscaler that is the autoscaler's field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,20 @@ class Drift:
 
 def found(events: Sequence[Event]) -> list[Drift]:
     ended = (event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event)
-    drifts = (
-        _drift(resource) for resource in ended if str(resource["type"]).startswith("kubernetes:")
-    )
+    ours = [resource for resource in ended if str(resource["type"]).startswith("kubernetes:")]
+    scaled = set(filter(None, map(_scaled, ours)))
+    drifts = (_drift(resource, scaled) for resource in ours)
     return sorted(filter(None, drifts), key=lambda drift: drift.object)
 
 
-def _drift(resource: Mapping[str, Any]) -> Drift | None:
+def _scaled(resource: Mapping[str, Any]) -> str:
+    """Return what an autoscaler is in charge of, as its kind and name; empty for other objects."""
+    inputs = (resource.get("old") or {}).get("inputs") or {}
+    target = (inputs.get("spec") or {}).get("scaleTargetRef") or {}
+    return f"{target['kind']} {target['name']}" if target else ""
+
+
+def _drift(resource: Mapping[str, Any], scaled: Collection[str]) -> Drift | None:
     if resource["op"] == "delete" or not resource.get("new"):
         return Drift(_label(resource), gone=True)
     if resource["op"] == "same":
@@ -59,8 +70,13 @@ def _drift(resource: Mapping[str, Any]) -> Drift | None:
     applied = normalise(dict(resource["old"]["inputs"]))
     outputs = resource["new"]["outputs"]
     live = normalise({key: value for key, value in outputs.items() if key not in OWN_KEYS})
-    fields = tuple(differences(applied, _prune(live, applied)))
-    return Drift(_label(resource), gone=False, fields=fields) if fields else None
+    label = _label(resource)
+    fields = tuple(
+        field
+        for field in differences(applied, _prune(live, applied))
+        if field.path != REPLICAS or label not in scaled
+    )
+    return Drift(label, gone=False, fields=fields) if fields else None
 
 
 def _prune(live: Any, shape: Any) -> Any:

@@ -51,3 +51,20 @@ def test_values_of_a_secret_are_not_shown() -> None:
     message = "\n".join(found.lines()) + json.dumps(found.document())
     assert "data.KEY" in message
     assert "value" not in message
+
+
+def test_how_many_pods_an_autoscaler_wants_is_no_drift() -> None:
+    def deployment(replicas: int, grace_s: int) -> dict[str, Any]:
+        template = {"spec": {"terminationGracePeriodSeconds": grace_s}}
+        spec = {"replicas": replicas, "template": template}
+        return {"kind": "Deployment", "metadata": {"name": "api"}, "spec": spec}
+
+    target = {"scaleTargetRef": {"kind": "Deployment", "name": "api"}}
+    scaler = {"kind": "HorizontalPodAutoscaler", "metadata": {"name": "api"}, "spec": target}
+    changed = refreshed("update", deployment(3, 30), deployment(4, 60))
+    (found,) = drift.found([changed, refreshed("same", scaler, scaler)])
+    assert [field.path for field in found.fields] == [
+        "spec.template.spec.terminationGracePeriodSeconds"
+    ]
+    (alone,) = drift.found([changed])
+    assert "spec.replicas" in [field.path for field in alone.fields]
