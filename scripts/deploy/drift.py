@@ -14,7 +14,6 @@ from infra.review.fields import FieldChange, differences
 from infra.review.report import field_lines
 from scripts.deploy.engine import Event
 
-
 REPLICAS: Final = "spec.replicas"
 """Under an autoscaler that is the autoscaler's field."""
 

@@ -1,8 +1,8 @@
-"""Customers in a pod, who buy one game each at a steady rate: standard library and aiohttp alone.
+"""Customers in a pod, who buy one game each at a steady rate; needs aiohttp and PyJWT alone.
 
-    python buyers.py URL RATE TOKENS
+    JWT_SECRET=… JWT_ISSUER=… JWT_AUDIENCE=… python buyers.py URL RATE
 
-TOKENS is a file with a bearer token a line. Each try of a request is a line of JSON on stdout:
+Each customer is another user, because nobody buys a game twice. Each try of a request is a line of JSON on stdout:
 `at` (seconds since 1970, of its answer), `ok`, `seconds`, and `why` if it failed. A customer
 repeats a request under the same key until it is answered for good. SIGTERM ends the sales; those
 that have begun go on to their end. The last line holds `orders`, as they were paid.
@@ -10,17 +10,19 @@ that have begun go on to their end. The last line holds `orders`, as they were p
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
-from itertools import count, cycle
-from pathlib import Path
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import jwt
 
 TRY_TIMEOUT_S = 10.0
+TTL_S = 3_600
 PATIENCE_S = 120.0
 PAUSE_S = 0.25
 CONCURRENT = 400  # beyond that nobody new comes: the service is down anyway
@@ -34,10 +36,10 @@ class Buyers:
         self.orders: list[str] = []
         self.lost = 0
 
-    async def buy(self, token: str) -> None:
+    async def buy(self) -> None:
         """Buy one game; what nobody has thought of is a purchase that was lost."""
         try:
-            await self._buy(token)
+            await self._buy(token_of(f"user-{uuid4()}"))
         except Exception as error:  # noqa: BLE001  whatever it is, it is to be seen
             self.lost += 1
             say({"at": time.time(), "ok": False, "seconds": 0, "why": f"bug: {error!r}"})
@@ -77,13 +79,27 @@ class Buyers:
         return answer
 
 
+def token_of(user: str) -> str:
+    """Return a token that is valid for longer than any load lasts."""
+    now = int(time.time())
+    claims = {
+        "sub": user,
+        "scope": "payments:read payments:write",
+        "iss": os.environ["JWT_ISSUER"],
+        "aud": os.environ["JWT_AUDIENCE"],
+        "iat": now,
+        "exp": now + TTL_S,
+    }
+    return jwt.encode(claims, os.environ["JWT_SECRET"], algorithm="HS256")
+
+
 def say(line: object) -> None:
     sys.stdout.write(f"{json.dumps(line)}\n")
     sys.stdout.flush()
 
 
 async def main() -> None:
-    url, rate, tokens = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]).read_text().split()
+    url, rate = sys.argv[1], float(sys.argv[2])
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -93,9 +109,9 @@ async def main() -> None:
         buyers = Buyers(session, url)
         under_way: set[asyncio.Task[None]] = set()
         began = loop.time()
-        for number, token in zip(count(), cycle(tokens), strict=False):
+        for number in count():
             if len(under_way) < CONCURRENT:
-                task = asyncio.create_task(buyers.buy(token))
+                task = asyncio.create_task(buyers.buy())
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
             try:

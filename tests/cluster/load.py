@@ -14,15 +14,14 @@ from uuid import uuid4
 
 from infra import labels
 from scripts.cluster.stack import NAMESPACE, tracked_settings
-from scripts.platform import token
+from service.settings import env_name, fields
 from tests.cluster.shop import OUTSIDE, Shop
 
 BUYERS: Final = Path(__file__).with_name("buyers.py")
 INGRESS: Final = "ingress-nginx"
 RATE: Final = 5.0
 """Purchases a second, each an order and a payment: little enough for two cores with all else."""
-USERS: Final = 20
-TOKEN_TTL_S: Final = 4 * 3600
+CLAIMS: Final = ("jwt_issuer", "jwt_audience")
 BEGIN_TIMEOUT_S: Final = 60.0
 END_TIMEOUT_S: Final = 150
 SAMPLES: Final = 5
@@ -129,20 +128,23 @@ class Load:
         kubectl("delete", "secret", self._name, "-n", INGRESS)
 
     def _objects(self) -> Sequence[dict[str, Any]]:
-        secret = self._shop.secrets["JWT_SECRET"]
-        scopes = token.DEFAULT_SCOPES
-        tokens = [
-            token.make(secret, f"user-{number}", scopes, ttl_s=TOKEN_TTL_S)
-            for number in range(USERS)
-        ]
         metadata = {"name": self._name, "namespace": INGRESS}
-        files = {"buyers.py": BUYERS.read_text(), "tokens": "\n".join(tokens)}
+        files = {
+            "buyers.py": BUYERS.read_text(),
+            "JWT_SECRET": self._shop.secrets["JWT_SECRET"],
+            **{env_name(name): str(fields()[name].default) for name in CLAIMS},
+        }
         image = tracked_settings()["config"]["coinslot:dependencies"]["simulator"]
         url = f"http://{labels.resource_name(labels.API)}.{NAMESPACE}"
         container = {
             "name": "buyers",
             "image": image,
-            "command": ["python3", "/buyers/buyers.py", url, str(self._rate), "/buyers/tokens"],
+            "command": ["python3", "/buyers/buyers.py", url, str(self._rate)],
+            "env": [
+                {"name": name, "valueFrom": {"secretKeyRef": {"name": self._name, "key": name}}}
+                for name in files
+                if name.isupper()
+            ],
             "volumeMounts": [{"name": "buyers", "mountPath": "/buyers", "readOnly": True}],
         }
         spec = {

@@ -33,7 +33,9 @@ def failing(shop: Shop, tag: str) -> Iterator[Done]:
 def last_good(shop: Shop) -> str:
     """Return the number of the newest release that succeeded."""
     releases = json.loads(shop.run("releases", "--json").text)
-    return str(max(each["number"] for each in releases if each["result"] == "succeeded"))
+    good = [each for each in releases if each["result"] == "succeeded" and not each["dirty"]]
+    assert good, "commit your changes and `make up`: nobody can go back to uncommitted ones"
+    return str(good[-1]["number"])
 
 
 def back(shop: Shop, release: str) -> None:
