@@ -2,10 +2,10 @@
 
     JWT_SECRET=… JWT_ISSUER=… JWT_AUDIENCE=… python buyers.py URL RATE
 
-Each customer is another user, because nobody buys a game twice. Each try of a request is a line of JSON on stdout:
-`at` (seconds since 1970, of its answer), `ok`, `seconds`, and `why` if it failed. A customer
-repeats a request under the same key until it is answered for good. SIGTERM ends the sales; those
-that have begun go on to their end. The last line holds `orders`, as they were paid.
+Each customer is another user, because nobody buys a game twice. Each try of a request is a line of
+JSON on stdout: `at` (seconds since 1970, of its answer), `ok`, `seconds`, and `why` if it failed. A
+customer repeats a request under the same key until it is answered for good. SIGTERM ends the sales;
+those that have begun go on to their end. The last line holds `orders`, as they were paid.
 """
 
 import asyncio

@@ -70,7 +70,7 @@ def test_pods_that_do_not_become_ready(shop: Shop, event: Event) -> None:
 def test_a_migration_that_fails(shop: Shop, event: Event) -> None:
     """The old pods keep their settings, too: nothing of the release has begun but its Job."""
     good, api = last_good(shop), "coinslot-api"
-    before = shop.get("deployment", api)["spec"]
+    before = shop.get("deployment", api)["spec"]["template"]
     settings = {
         each["metadata"]["name"]
         for each in shop.kubectl.items("configmaps,secrets", "-n", NAMESPACE, "-l", labels.KEPT)
@@ -80,7 +80,7 @@ def test_a_migration_that_fails(shop: Shop, event: Event) -> None:
         with failing(shop, "0.4.0") as done:
             assert "coinslot-migrate" in done.text
             assert "division by zero" in done.text
-        assert shop.get("deployment", api)["spec"] == before
+        assert shop.get("deployment", api)["spec"]["template"] == before
         kept = {
             each["metadata"]["name"]
             for each in shop.kubectl.items("configmaps,secrets", "-n", NAMESPACE, "-l", labels.KEPT)
