@@ -38,7 +38,7 @@ def restarts(shop: Shop, name: str) -> int:
     [
         labels.API,
         pytest.param(labels.WORKER, marks=pytest.mark.long),
-        labels.POSTGRESQL,
+        pytest.param(labels.POSTGRESQL, marks=pytest.mark.long),
         pytest.param(labels.VALKEY, marks=pytest.mark.long),
     ],
 )
