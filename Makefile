@@ -74,7 +74,7 @@ parity: ## every difference between staging and prod; one without a declared rea
 .PHONY: test
 test: ## every test that needs no cluster
 	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint control-plane
-	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/stacks
+	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster
 
 .PHONY: live
 live: ## cause each alert's fault under a real Prometheus and see it fire, panels with data: ARGS="--json"
@@ -83,20 +83,15 @@ live: ## cause each alert's fault under a real Prometheus and see it fire, panel
 
 .PHONY: cluster-test
 cluster-test: ## what `up` makes, under load, on the cluster of `make cluster`, half an hour: FORM=short|long
-	$(BOOTSTRAP) venv pulumi kubernetes-provider control-plane cluster
+	$(BOOTSTRAP) venv pulumi kubernetes-provider kubectl image
 	$(PYTHON) -m pytest tests/cluster --form=$(or $(FORM),long) $(if $(filter short,$(FORM)),,--report=docs/resilience.md)
-
-.PHONY: stacks-test
-stacks-test: ## every stack's life on a real API server with simulated nodes (kwok): some minutes
-	$(BOOTSTRAP) venv pulumi kubernetes-provider control-plane
-	$(PYTHON) -m pytest tests/stacks
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
 	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint
 	@mkdir -p .state/coverage
 	$(PYTHON) -m coverage erase
-	$(PYTHON) -m coverage run -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/stacks --ignore=tests/live $(TESTS)
+	$(PYTHON) -m coverage run -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/live $(TESTS)
 	$(PYTHON) -m coverage combine --quiet
 	$(PYTHON) -m coverage html --quiet --directory .state/coverage/html
 	$(PYTHON) -m coverage report
@@ -147,13 +142,14 @@ preview up destroy refresh drift releases rollback unlock:
 	@exec $(PYTHON) -m scripts.deploy.stack $@ $(STACK) $(if $(TO),--to "$(TO)") $(if $(SETTINGS),--settings "$(SETTINGS)") $(ARGS)
 
 .PHONY: cluster cluster-down
-cluster: ## a real local Kubernetes with the stack local on it: kind, or nodes in namespaces; CONTEXT=yours
-	$(BOOTSTRAP) venv pulumi kubernetes-provider cluster image
-	@$(PYTHON) -m scripts.cluster up $(if $(CONTEXT),--context $(CONTEXT))
+cluster: ## a real local Kubernetes with the stack local on it: ON=kind|nodes|context:NAME, or what there is
+	$(BOOTSTRAP) venv
+	@tools/bootstrap $$($(PYTHON) -m scripts.cluster needs $(if $(ON),--on $(ON)))
+	@exec $(PYTHON) -m scripts.cluster up $(if $(ON),--on $(ON))
 
 cluster-down: ## remove it: processes, links, rules, mounts, cgroups, files
 	$(BOOTSTRAP) venv
-	@$(PYTHON) -m scripts.cluster down
+	@exec $(PYTHON) -m scripts.cluster down $(if $(ON),--on $(ON))
 
 .PHONY: diff
 diff: ## what a change does to the cluster, with its risks: STACK=staging|…|all BASE=main ARGS="--json"

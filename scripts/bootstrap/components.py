@@ -20,12 +20,14 @@ PLUGIN_HOST: Final = "https://get.pulumi.com"
 PLUGIN_TIMEOUT_SECONDS: Final = 120.0  # 40 MB
 DOCKER_TIMEOUT_SECONDS: Final = 5.0
 CONTROL_PLANE: Final = ("etcd", "monitoring-definitions", "kwok", "kubernetes", "kubectl")
-CLUSTER: Final = (
-    *("etcd", "kubernetes", "kubernetes-node", "kubectl", "node-packages", "coredns"),
+CLUSTER_MONITORING: Final = (
     *("metrics-server", "kube-state-metrics", "prometheus", "prometheus-adapter"),
     *("prometheus-operator", "alertmanager", "monitoring-definitions"),
 )
-NOT_BY_DEFAULT: Final = frozenset({"cluster", "image", "kubectl", "schemas", "wrk"})
+NODES: Final = ("etcd", "kubernetes", "kubernetes-node", "node-packages", "coredns")
+NOT_BY_DEFAULT: Final = frozenset(
+    {"cluster-monitoring", "image", "kubectl", "nodes", "schemas", "wrk"}
+)
 
 
 def components(root: Path) -> Mapping[str, Component]:
@@ -42,9 +44,13 @@ def components(root: Path) -> Mapping[str, Component]:
             "a Kubernetes control plane with simulated nodes, for tests",
             functools.partial(several, CONTROL_PLANE),
         ),
-        "cluster": (
-            "the programs of a local cluster with real nodes: control plane, nodes, monitoring",
-            functools.partial(several, CLUSTER),
+        "cluster-monitoring": (
+            "what measures a local cluster, and what its autoscalers read",
+            functools.partial(several, CLUSTER_MONITORING),
+        ),
+        "nodes": (
+            "a control plane, and nodes that are namespaces of this machine",
+            functools.partial(several, NODES),
         ),
         "schemas": (
             "the documents from which `make schemas` makes schemas",

@@ -40,7 +40,7 @@ class Addon:
     usually: str = "5 s"
 
 
-NAMESPACES: Final = (Addon("namespaces"),)
+NAMESPACES: Final = Addon("namespaces")
 BASICS: Final = (
     Addon("storage"),
     Addon("dns", SYSTEM, ["deployment/coredns"], "10 s"),
@@ -57,6 +57,16 @@ MONITORS: Final = (
     Addon("prometheus", MONITORING, ["deployment/kube-state-metrics"], "10 s"),
     Addon("adapter", MONITORING, [], "10 s"),
 )
+AUTHORITY_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+VERIFIED: Final = {
+    "KUBELET_TRUST": f"--kubelet-certificate-authority={AUTHORITY_FILE}",
+    "KUBELET_TLS": f"{{caFile: {AUTHORITY_FILE}}}",
+}
+UNVERIFIED: Final = {
+    "KUBELET_TRUST": "--kubelet-insecure-tls",
+    "KUBELET_TLS": "{insecureSkipVerify: true}",
+}
+"""Where kubelets sign for themselves, as kind's do."""
 OPERATED: Final = ("statefulset/prometheus-main", "statefulset/alertmanager-main")
 """What the operator makes; the adapter is ready when Prometheus answers it."""
 
@@ -69,14 +79,15 @@ def install(kubectl: Kubectl, addons: Sequence[Addon], console: Console) -> None
             kubectl.rollout(addon.namespace, addon.workloads, ROLLOUT_TIMEOUT_S)
 
 
-def install_monitoring(kubectl: Kubectl, console: Console) -> None:
+def install_monitoring(kubectl: Kubectl, kubelets: Mapping[str, str], console: Console) -> None:
+    """Install all that measures; `kubelets` is VERIFIED or UNVERIFIED."""
     with console.step("installing the operator's definitions", "10 s"):
         files = [word for path in sorted(DEFINITIONS.glob("*.yaml")) for word in ("-f", str(path))]
         kubectl("apply", "--server-side", "--force-conflicts", *files)
         kubectl.wait("condition=Established", "crd", "--all", timeout_s=ESTABLISHED_TIMEOUT_S)
     kubectl.apply(_adapter_rules())
     authority = _webhook_keys(kubectl)
-    words = {"IMAGE": at.PROGRAMS, "AUTHORITY": authority}
+    words = {"IMAGE": at.PROGRAMS, "AUTHORITY": authority, **kubelets}
     for addon in MONITORS:
         with console.step(f"installing {addon.manifest}", addon.usually):
             kubectl.apply(_filled(addon.manifest, words))

@@ -21,6 +21,7 @@ from scripts.cluster.control_plane import write_kubeconfig as write
 from scripts.cluster.layout import Layout
 from scripts.cluster.namespaces import leave_network
 from scripts.platform.embedded import LOOPBACK
+from scripts.platform.processes import Child
 
 COMMAND_TIMEOUT_S: Final = 10.0
 CHUNK_BYTES: Final = 1 << 16
@@ -44,7 +45,7 @@ def main() -> None:
     with control_plane(layout.folder / at.CONTROL, options) as plane:
         _issue(plane, layout)
         _open(plane, layout, way_in.getsockname()[1])
-        asyncio.run(_run(layout, way_in))
+        asyncio.run(_run(layout, way_in, plane))
 
 
 def mount_volumes(layout: Layout) -> None:
@@ -90,8 +91,15 @@ def _open(plane: ControlPlane, layout: Layout, port: int) -> None:
     draft.rename(layout.kubeconfig)
 
 
-async def _run(layout: Layout, way_in: socket.socket) -> None:
-    await asyncio.gather(_serve(way_in), _open_volumes(layout))
+async def _run(layout: Layout, way_in: socket.socket, plane: ControlPlane) -> None:
+    ends = (_until_dead(child) for child in plane.children)
+    await asyncio.gather(_serve(way_in), _open_volumes(layout), *ends)
+
+
+async def _until_dead(child: Child) -> None:
+    """End the control plane with one of its programs: half of one serves nobody."""
+    await child.exited()
+    raise child.died()
 
 
 async def _open_volumes(layout: Layout) -> None:

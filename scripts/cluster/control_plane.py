@@ -2,7 +2,7 @@
 
 On loopback alone, for tests, or for nodes at an address that they reach. Objects live and
 controllers work as on any cluster; pods are scheduled as soon as there are nodes. `tools/bootstrap
-control-plane` or `cluster` gets the programs.
+control-plane` or `nodes` gets the programs.
 """
 
 import ssl

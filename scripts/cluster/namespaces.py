@@ -21,6 +21,7 @@ from scripts import ROOT
 from scripts.cluster.layout import Layout
 from scripts.platform.processes import tail
 
+TOOLS: Final = ("unshare", "nsenter", "mount", "ip", "sysctl", "hostname")
 KINDS: Final = ("--mount", "--pid", "--uts", "--ipc")
 NEW_NETWORK: Final = 0x40000000  # CLONE_NEWNET of sched.h
 START_TIMEOUT_S: Final = 10.0
@@ -40,16 +41,26 @@ def obstacle() -> str:
         return f"namespaces are Linux', and this is {sys.platform}"
     if os.geteuid() != 0:
         return "nodes in namespaces need root"
-    if not shutil.which("unshare") or not shutil.which("nsenter"):
-        return "unshare and nsenter are missing (Debian: apt install util-linux)"
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        packages = "util-linux iproute2 procps hostname"
+        return f"not on PATH: {', '.join(missing)} (Debian: apt install {packages})"
     try:
         _run("unshare", *KINDS, "--net", "--fork", "true")
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", "") or error
         return f"this machine lets nobody make namespaces ({str(said).strip()})"
-    if not os.access(CGROUPS, os.W_OK) or not cgroup_roots():
-        return f"{CGROUPS} is read-only here, and pods need cgroups"
-    return ""
+    return _cgroup_obstacle()
+
+
+def _cgroup_obstacle() -> str:
+    name = f"coinslot-try-{os.getpid()}"
+    try:
+        make_cgroup(name)
+        for root in cgroup_roots():
+            (root / name).rmdir()
+    except OSError as error:
+        return f"pods need cgroups, and here {error}"
+    return "" if cgroup_roots() else f"pods need cgroups, and {CGROUPS} has none"
 
 
 def start(layout: Layout, part: str, *arguments: str, network: bool) -> None:
@@ -69,9 +80,14 @@ def start(layout: Layout, part: str, *arguments: str, network: bool) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    first = _first_process(process, layout, part)
-    born = psutil.Process(first).create_time()
-    layout.record(part).write_text(json.dumps({"pid": first, "born": born}))
+    try:
+        first = _first_process(process, layout, part)
+        born = psutil.Process(first).create_time()
+        layout.record(part).write_text(json.dumps({"pid": first, "born": born}))
+    except BaseException:
+        process.kill()  # with its child: nobody else would find them
+        process.wait(END_TIMEOUT_S)
+        raise
 
 
 def _first_process(process: "subprocess.Popen[bytes]", layout: Layout, part: str) -> int:

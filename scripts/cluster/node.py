@@ -81,14 +81,14 @@ def main() -> None:
         "containerd": containerd,
         "kubelet": node.start(
             "kubelet",
-            path_of("kubelet", "cluster"),
+            path_of("kubelet", "nodes"),
             f"--config={_kubelet(node)}",
             f"--kubeconfig={kubeconfig}",
             f"--hostname-override={node.name}",
             f"--node-ip={at.node_address(node.name)}",
         ),
         "kube-proxy": node.start(
-            "kube-proxy", path_of("kube-proxy", "cluster"), f"--config={_proxy(node)}"
+            "kube-proxy", path_of("kube-proxy", "nodes"), f"--config={_proxy(node)}"
         ),
         ENFORCER: node.start(
             ENFORCER,

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +99,8 @@ def stop(layout: Layout) -> None:
     for part in (*NODES, CONTROL):
         namespaces.end(layout, part)
     if layout.owns_volumes.exists():
-        at.VOLUMES.rmdir()
+        with suppress(OSError):  # the machine may have emptied the folder above it
+            at.VOLUMES.rmdir()
     shutil.rmtree(layout.folder)
 
 

@@ -17,6 +17,7 @@ import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from ipaddress import IPv4Network, collapse_addresses
 from pathlib import Path
 from typing import Any, Final
@@ -163,8 +164,8 @@ def blocks(block: Object) -> Iterable[IPv4Network]:
     """Return a range without its exceptions, as few ranges as there can be; none of IPv6's."""
     if ":" in block["cidr"]:
         return []
-    left = [IPv4Network(block["cidr"])]
-    for gap in map(IPv4Network, block.get("except") or ()):
+    left = [IPv4Network(block["cidr"], strict=False)]
+    for gap in (IPv4Network(each, strict=False) for each in block.get("except") or ()):
         left = [part for each in left for part in _without(each, gap)]
     return collapse_addresses(left)
 
@@ -232,7 +233,7 @@ class Watch:
                     f"{path}?watch=1&timeoutSeconds={WATCH_S}&resourceVersion="
                     f"{listing['metadata']['resourceVersion']}",
                 )
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, HTTPException) as error:
                 print(f"{name}: {error!r}", flush=True)
                 time.sleep(RETRY_S)
 
@@ -269,12 +270,23 @@ def main() -> None:
         watch.changed.clear()
         world = watch.world()
         text = table(world, pod_range) if world else applied
-        if text != applied:
-            subprocess.run(
-                ("nft", "-f", "-"), input=text, text=True, check=True, timeout=NFT_TIMEOUT_S
-            )
+        if text != applied and _apply(text):
             applied = text
-            print(f"{time.strftime('%T')} {text.count('return')} rules", flush=True)
+
+
+def _apply(text: str) -> bool:
+    """Replace the table at once; one that the kernel refuses leaves what is there."""
+    done = subprocess.run(
+        ("nft", "-f", "-"),
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=NFT_TIMEOUT_S,
+    )
+    said = f"refused: {done.stderr}" if done.returncode else f"{text.count('return')} rules"
+    print(f"{time.strftime('%T')} {said}", flush=True)
+    return not done.returncode
 
 
 if __name__ == "__main__":

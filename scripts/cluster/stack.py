@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,8 @@ import yaml
 from infra import labels, service_settings
 from scripts import ROOT
 from scripts.cluster.layout import Layout
-from scripts.deploy.engine import PASSPHRASE, Engine
+from scripts.deploy.engine import OPERATION_TIMEOUT_S, PASSPHRASE, Engine
+from scripts.platform.images import SERVICE
 from scripts.programs import ProgramError
 
 STACK: Final = "local"
@@ -28,7 +30,10 @@ DATABASE: Final = "shop"
 OWNER: Final = "coinslot_owner"
 LOGIN: Final = "coinslot_login"
 SECRET_BYTES: Final = 32
-UP_TIMEOUT_S: Final = 1_800.0
+UP_TIMEOUT_S: Final = 2 * OPERATION_TIMEOUT_S + 600.0
+"""Above the command's own limits, of a preview and of an update."""
+END_TIMEOUT_S: Final = 150.0
+"""Twice what the engine is given to end what it has begun."""
 
 
 def settings_file(layout: Layout) -> Path:
@@ -46,19 +51,30 @@ def tracked_settings() -> dict[str, Any]:
     return document
 
 
-def write_settings(layout: Layout) -> Path:
-    """Write the settings of today with the secrets of the first time; return the file."""
+def write_settings(layout: Layout, tags: Mapping[str, str]) -> Path:
+    """Write the settings of today with the secrets of the first time; return the file.
+
+    `tags` are the images' names (scripts/platform/images.py).
+    """
     path, document = settings_file(layout), tracked_settings()
-    if path.exists():
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        document["config"][SECRET_VALUES] = before["config"][SECRET_VALUES]
+    config = document["config"]
+    repository, _, tag = tags[SERVICE].rpartition(":")
+    config[f"{labels.PROJECT}:image"] = {"repository": repository, "tag": tag}
+    config[f"{labels.PROJECT}:dependencies"] = {
+        name: image for name, image in tags.items() if name != SERVICE
+    }
+    before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {"config": {}}
+    kept = before["config"].get(SECRET_VALUES)
+    if kept:
+        config[SECRET_VALUES] = kept
         document["encryptionsalt"] = before["encryptionsalt"]
-        path.write_text(yaml.safe_dump(document), encoding="utf-8")
-        return path
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    engine = Engine(backend=layout.folder / "pulumi", config_file=path)
-    values = generated(service_settings.secret_names())
-    engine.set_secrets(STACK, {f"{SECRET_VALUES}.{key}": text for key, text in values.items()})
+    draft = path.with_suffix(".draft")
+    draft.write_text(yaml.safe_dump(document), encoding="utf-8")
+    if not kept:
+        engine = Engine(backend=layout.folder / "pulumi", config_file=draft)
+        for name, text in generated(service_settings.secret_names()).items():
+            engine.set_secret(STACK, f"{SECRET_VALUES}.{name}", text)
+    draft.replace(path)
     return path
 
 
@@ -103,26 +119,29 @@ def write_environment(layout: Layout) -> Path:
     return path
 
 
-def run(layout: Layout, operation: str, *options: str, quiet: bool = False) -> str:
-    """Run `make <operation>` of the stack on this cluster; raise ProgramError if it fails."""
+def run(layout: Layout, operation: str, *options: str) -> None:
+    """Run `make <operation>` of the stack on this cluster; raise ProgramError if it fails.
+
+    Whatever ends us first lets the command end well: it has an engine that holds a lock.
+    """
     command = [
         *(sys.executable, "-m", "scripts.deploy.stack", operation, STACK),
         *(f"--settings={settings_file(layout)}", *options),
     ]
-    done = subprocess.run(
+    process = subprocess.Popen(
         command,
         cwd=ROOT,
         env={**os.environ, **environment(layout)},
-        stdout=subprocess.PIPE if quiet else None,
-        stderr=subprocess.STDOUT if quiet else None,
-        text=True,
-        timeout=UP_TIMEOUT_S,
-        check=False,
+        process_group=0,  # a terminal's Ctrl-C is ours to pass on, once
     )
-    if done.returncode:
-        said = f":\n{done.stdout}" if quiet else ""
-        raise ProgramError(f"make {operation} ended with exit code {done.returncode}{said}")
-    return done.stdout or ""
+    try:
+        code = process.wait(UP_TIMEOUT_S)
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        process.wait(END_TIMEOUT_S)
+        raise
+    if code:
+        raise ProgramError(f"make {operation} ended with exit code {code}")
 
 
 def secret_values(layout: Layout) -> Mapping[str, str]:

@@ -162,6 +162,11 @@ class Engine:
             pairs = [word for key, text in values.items() for word in ("--secret", f"{key}={text}")]
             self._ask("config", "set-all", *self._settings(stack), "--path", *pairs)
 
+    def set_secret(self, stack: str, key: str, text: str) -> None:
+        """Encrypt one value, which no list of processes shows."""
+        self.init(stack)
+        self._ask("config", "set", *self._settings(stack), "--path", "--secret", key, given=text)
+
     def config(self, stack: str, key: str) -> str:
         """Return a setting in the clear."""
         return self._ask("config", "get", *self._settings(stack), "--path", key)
@@ -193,19 +198,19 @@ class Engine:
         where = Path(url.removeprefix(LOCAL)) if url.startswith(f"{LOCAL}/") else None
         return self.backend or where
 
-    def _ask(self, *arguments: str) -> str:
+    def _ask(self, *arguments: str, given: str = "") -> str:
         process = subprocess.Popen(
             self._command(arguments),
             cwd=self.root,
             env=self._environment(),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             process_group=0,  # it doesn't hear the terminal's Ctrl-C
         )
         try:
-            out, err = process.communicate(timeout=INIT_TIMEOUT_S)
+            out, err = process.communicate(given, timeout=INIT_TIMEOUT_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             _finish(process)
             raise

@@ -45,6 +45,7 @@ class Recipe:
 
 
 SERVICE: Final = "coinslot"
+TAG_DIGITS: Final = 8
 RECIPES: Final[Mapping[str, Recipe]] = {
     SERVICE: Recipe("Dockerfile", ("requirements/runtime.txt", "service"), PRODUCTION),
     **{
@@ -155,6 +156,20 @@ def local_tags() -> dict[str, str]:
     return {SERVICE: image.reference, **config["coinslot:dependencies"]}
 
 
+def content_tags() -> dict[str, str]:
+    """Return the same with a hash of what each is made from: a change of code is another release."""
+    return {
+        name: f"{tag}-{digest((), _sources(name))[:TAG_DIGITS]}"
+        for name, tag in local_tags().items()
+    }
+
+
+def _sources(name: str) -> list[Path]:
+    recipe = RECIPES[name]
+    own = [ROOT / recipe.dockerfile, *(ROOT / path for path in recipe.inputs)]
+    return [*own, *_sources(SERVICE)] if name == "simulator" else own
+
+
 def build_all(builder: ImageBuilder, tags: Mapping[str, str], folder: Path) -> dict[str, Path]:
     """Build the images of RECIPES under these tags; return the archive of each by its name.
 
@@ -175,11 +190,9 @@ def _archive(builder: ImageBuilder, name: str, tags: Mapping[str, str], archive:
     else:
         build = Build(tags[name], {"BASE_IMAGE": builder.base(), **_index()})
         parent = builder.engine.image_id(build.arguments["BASE_IMAGE"])
-    dockerfile = ROOT / recipe.dockerfile
-    build = Build(build.tag, build.arguments, recipe.target, dockerfile)
+    build = Build(build.tag, build.arguments, recipe.target, ROOT / recipe.dockerfile)
     settings = (parent, *(f"{key}={value}" for key, value in build.arguments.items()))
-    files = [dockerfile, *(ROOT / path for path in recipe.inputs)]
-    return builder.archive(build, digest(settings, files), archive)
+    return builder.archive(build, digest(settings, _sources(name)), archive)
 
 
 def binaries_image(

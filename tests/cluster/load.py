@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 from uuid import uuid4
 
 from infra import labels
-from scripts.cluster.stack import NAMESPACE, tracked_settings
+from scripts.cluster.stack import NAMESPACE
 from service.settings import env_name, fields
 from tests.cluster.shop import OUTSIDE, Shop
 
@@ -39,6 +39,8 @@ class Seen:
     why: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     """Purchases that were given up."""
+    ended: bool = False
+    """Whether the customers told how they ended."""
 
 
 def seen_in(log: str) -> Seen:
@@ -47,7 +49,7 @@ def seen_in(log: str) -> Seen:
     for line in log.splitlines():
         entry = json.loads(line)
         if "orders" in entry:
-            result.orders, result.lost = entry["orders"], entry["lost"]
+            result.orders, result.lost, result.ended = entry["orders"], entry["lost"], True
             continue
         result.requests += 1
         if entry["ok"]:
@@ -134,7 +136,7 @@ class Load:
             "JWT_SECRET": self._shop.secrets["JWT_SECRET"],
             **{env_name(name): str(fields()[name].default) for name in CLAIMS},
         }
-        image = tracked_settings()["config"]["coinslot:dependencies"]["simulator"]
+        image = self._shop.settings()["config"]["coinslot:dependencies"]["simulator"]
         url = f"http://{labels.resource_name(labels.API)}.{NAMESPACE}"
         container = {
             "name": "buyers",

@@ -5,6 +5,7 @@ Read by this test's own queries, not by the service's reconciliation.
 
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ FINISH_TIMEOUT_S: Final = 300.0  # a worker that lost its database keeps events 
 POLL_S: Final = 0.5
 PAYMENTS: Final = """
     SELECT id::text, order_id::text, status, provider_ref, captured_minor, refunded_minor
-    FROM payments
+    FROM payments WHERE created_at >= to_timestamp(%s)
 """
 
 
@@ -44,15 +45,19 @@ class Money:
     """Charges that we don't know as such, and payments without their charge."""
     ungranted: list[str]
     """Payments that were paid, and whose games nobody was given."""
+    forgotten: list[str]
+    """Orders whose payment was accepted, and that the database knows no payment of."""
     broken: list[tuple[str, str]]
     """Invariants of the database that don't hold, and how often."""
 
     @property
     def right(self) -> bool:
-        return not (self.double_charges or self.unmatched_charges or self.ungranted or self.broken)
+        wrong = (self.double_charges, self.unmatched_charges, self.ungranted, self.forgotten)
+        return not any(wrong) and not self.broken
 
 
-def judge(books: Books, broken: list[tuple[str, str]]) -> Money:
+def judge(books: Books, sold: Collection[str], broken: list[tuple[str, str]]) -> Money:
+    """Compare both sides; `sold` are the orders whose payments customers were told of."""
     kept = {
         charge["id"]: charge["amount_captured"] - charge["amount_refunded"]
         for charge in books.charges
@@ -78,12 +83,17 @@ def judge(books: Books, broken: list[tuple[str, str]]) -> Money:
             for payment, order, status, *_, refunded in books.payments
             if status == "succeeded" and not refunded and order not in granted
         ],
+        forgotten=sorted(set(sold) - {order for _, order, *_ in books.payments}),
         broken=broken,
     )
 
 
-def look(shop: Shop) -> Money:
-    """Wait until the workers have nothing left to do; return what is wrong then."""
+def look(shop: Shop, began: float, sold: Collection[str]) -> Money:
+    """Wait until the workers have nothing left to do; return what is wrong then.
+
+    Only what came after `began`, in seconds since 1970: a simulator that was made again since then
+    has forgotten what was before.
+    """
     postgresql, simulator = (
         shop.pods(each)[0]["metadata"]["name"] for each in (labels.POSTGRESQL, labels.SIMULATOR)
     )
@@ -98,13 +108,13 @@ def look(shop: Shop) -> Money:
         connection = psycopg2.connect(url)
         try:
             with connection.cursor() as cursor:
-                cursor.execute(PAYMENTS)
+                cursor.execute(PAYMENTS, (began,))
                 payments = cursor.fetchall()
         finally:
             connection.close()
         state = shop.ask(outside, "/control/state")
-        books = Books(payments, state["charges"], state["grants"])
-        return judge(books, rows(url, BROKEN))
+        charges = [each for each in state["charges"] if each["created"] >= int(began)]
+        return judge(Books(payments, charges, state["grants"]), sold, rows(url, BROKEN))
 
 
 def _until_finished(url: str) -> None:

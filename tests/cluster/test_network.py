@@ -10,7 +10,7 @@ import pytest
 
 from infra import labels
 from scripts.cluster import layout as at
-from scripts.cluster.stack import NAMESPACE, tracked_settings
+from scripts.cluster.stack import NAMESPACE
 from tests.cluster.load import INGRESS
 from tests.cluster.shop import Shop
 
@@ -93,7 +93,7 @@ def test_our_pods_reach_what_is_declared(shop: Shop, component: str) -> None:
 def stranger(request: pytest.FixtureRequest, shop: Shop) -> Iterator[str]:
     """Run a pod in another namespace; give the namespace."""
     namespace = request.param
-    image = tracked_settings()["config"]["coinslot:dependencies"]["simulator"]
+    image = shop.settings()["config"]["coinslot:dependencies"]["simulator"]
     container = {"name": "probe", "image": image, "command": ["sleep", "600"]}
     spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
     metadata = {"name": "probe", "namespace": namespace}

@@ -19,7 +19,7 @@ GRANT = {"order_id": "o1", "revoked": False}
 def judged(
     payments: list[tuple[Any, ...]], charges: list[dict[str, Any]], grants: list[dict[str, Any]]
 ) -> Money:
-    return judge(Books(payments, charges, grants), [])
+    return judge(Books(payments, charges, grants), ["o1"], [])
 
 
 def test_a_sale_that_both_sides_know_is_right() -> None:
@@ -56,7 +56,11 @@ def test_what_is_wrong_is_found(
 
 
 def test_a_broken_invariant_is_wrong() -> None:
-    assert not judge(Books([], [], []), [("orders_paid_once", "1")]).right
+    assert not judge(Books([], [], []), [], [("orders_paid_once", "1")]).right
+
+
+def test_a_payment_that_was_accepted_is_not_forgotten() -> None:
+    assert judge(Books([], [], []), ["o1"], []).forgotten == ["o1"]
 
 
 def test_a_charge_that_was_given_back_is_nobodys() -> None:
@@ -74,12 +78,13 @@ def test_the_longest_gap_is_between_successes() -> None:
     ]
     seen = seen_in("\n".join(map(json.dumps, lines)))
     assert (seen.requests, seen.failures, seen.gap_s, seen.lost) == (4, 1, 3.5, 2)
+    assert seen.ended
     assert seen.why == {"503": 1}
 
 
 def test_the_table_has_a_line_an_event(tmp_path: Path) -> None:
     seen = Seen(requests=7, failures=1, gap_s=2.25)
-    row = Row.of("an event", seen, Money(["o1"], [], ["p1", "p2"], []))
+    row = Row.of("an event", seen, Money(["o1"], [], ["p1", "p2"], [], []))
     report.write(tmp_path / "table.md", [row])
     lines = (tmp_path / "table.md").read_text().splitlines()
     assert lines[-1] == "| an event | 7 | 1 | 2.2 s | 1 | 0 | 2 |"
