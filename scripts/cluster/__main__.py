@@ -165,9 +165,7 @@ def _needs(_place: Layout, on: str) -> int:
 def _refuse(on: str) -> None:
     """Raise ClusterError if this machine can't; nothing was built or made by then."""
     if on == KIND and not kind.available():
-        raise ClusterError(
-            "kind is not on PATH, or no Docker engine answers: ON=nodes needs neither"
-        )
+        raise ClusterError("no kind on PATH, or no Docker engine answers; ON=nodes needs neither")
     if on == NODES and (problem := namespaces.obstacle()):
         raise ClusterError(f"{problem}; with Docker and kind none of it is needed")
 
@@ -181,9 +179,7 @@ def _alone(place: Layout) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ClusterError(
-                f"another command works on this cluster ({lock}); wait for it"
-            ) from None
+            raise ClusterError(f"another command holds {lock}: wait until it is done") from None
         yield
 
 

@@ -71,7 +71,8 @@ class Repository:
         with tempfile.TemporaryDirectory() as folder:
             index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
             self.git("read-tree", "HEAD", extra=index)
-            self.git("add", "--all", ".", extra=index)
+            # Documents are no part of a release, and a command that writes one makes none dirty.
+            self.git("add", "--all", ".", ":(exclude)docs", extra=index)
             tree = self.git("write-tree", extra=index)
         dirty = tree != self.git("rev-parse", "HEAD^{tree}")
         return Revision("working tree", tree, commit, dirty=dirty)

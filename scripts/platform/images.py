@@ -157,7 +157,7 @@ def local_tags() -> dict[str, str]:
 
 
 def content_tags() -> dict[str, str]:
-    """Return the same with a hash of what each is made from: a change of code is another release."""
+    """Return the same with a hash of what each is made from: other code is another release."""
     return {
         name: f"{tag}-{digest((), _sources(name))[:TAG_DIGITS]}"
         for name, tag in local_tags().items()
