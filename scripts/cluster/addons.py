@@ -41,8 +41,9 @@ class Addon:
 
 
 NAMESPACES: Final = Addon("namespaces")
+STORAGE: Final = Addon("storage")
 BASICS: Final = (
-    Addon("storage"),
+    STORAGE,
     Addon("dns", SYSTEM, ["deployment/coredns"], "10 s"),
 )
 """What a cluster of kind has already."""
