@@ -37,6 +37,7 @@ from service.usecases.audit import Rounds
 from service.usecases.context import Context
 from service.web import app_factory
 from service.web.ops import LIFECYCLE, Lifecycle, event_loop_lag, keep_checking
+from service.web.server import Application
 from service.workers import completer, gauges, jobs, merchant_webhooks
 from service.workers import inbox as inbox_worker
 from service.workers.loop import Worker, run
@@ -59,10 +60,13 @@ SLOW_POLL_S: Final = 5.0
 INVARIANTS_POLL_S: Final = 60.0
 """The invariants read whole tables; once a minute is soon enough for a page."""
 
+FAREWELL_S: Final = 2.0
+"""A client that sends a request each second learns by then that its connection ends."""
+
 _log = get_logger(__name__)
 
 
-def build(settings: Settings, role: Role, now: Clock | None = None) -> web.Application:
+def build(settings: Settings, role: Role, now: Clock | None = None) -> Application:
     """Return the app of a role; its parts start and stop with it.
 
     Its use cases go by `now`, or by the database's clock. That of the API is for the public port; a
@@ -75,6 +79,7 @@ def build(settings: Settings, role: Role, now: Clock | None = None) -> web.Appli
     if role == "api":
         quotas = Quotas(_counted(settings, metrics))
         app = app_factory.build(settings, metrics, ROUTES, clock.unix_s, quotas=quotas)
+        app.farewell_s = min(FAREWELL_S, settings.shutdown_drain_s / 10)
     else:
         app = app_factory.build_ops(settings, metrics, Lifecycle())
     app.cleanup_ctx.append(event_loop_lag)
@@ -96,6 +101,8 @@ async def _started(app: web.Application) -> None:
 async def _draining(app: web.Application) -> None:
     app[LIFECYCLE].draining = True
     _log.info("draining")
+    if isinstance(app, Application):
+        await app.farewell()
 
 
 async def _parts(

@@ -33,7 +33,7 @@ def build(
     now: Callable[[], float] = time.time,
     *,
     quotas: Quotas,
-) -> web.Application:
+) -> Application:
     """Return the app of the public port: `endpoints`, their documents, and a terse /health.
 
     Tokens expire by `now`, in seconds since 1970; requests are counted by `quotas`, which the app
@@ -52,7 +52,7 @@ def build(
     return app
 
 
-def build_ops(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
+def build_ops(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> Application:
     """Return the app of the operations port: /health in detail, and /metrics."""
     app = _bare(settings, metrics, lifecycle)
     add_ops_routes(app)
@@ -66,7 +66,7 @@ def _add_page(app: web.Application, path: str, body: bytes, headers: Mapping[str
     app.router.add_get(path, serve, allow_head=False)
 
 
-def _bare(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> web.Application:
+def _bare(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> Application:
     app = Application(
         observe=partial(count_unmatched, metrics),
         client_max_size=MAX_BODY_BYTES,

@@ -6,6 +6,7 @@ protocol is subclassed here and nowhere else; tests over raw sockets hold what i
 (`tests/unit/service/web/test_bodies.py`).
 """
 
+import asyncio
 import secrets
 import warnings
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from service.errors import InternalError, MalformedRequestError
 from service.web.middleware import set_headers
 from service.web.problem import answer_of
 
+FAREWELL_POLL_S: Final = 0.05
 LINGERING_S: Final = 2.0
 """How long the rest of a body that nobody reads is read and dropped, so that the client gets to the
 answer before a reset: a round trip and what 64 KiB take on a slow line."""
@@ -46,20 +48,54 @@ with warnings.catch_warnings():
     class Application(web.Application):
         """An application whose connections answer all input with our problem documents."""
 
-        ATTRS = web.Application.ATTRS | frozenset({"_observe"})
+        ATTRS = web.Application.ATTRS | frozenset(
+            {"_observe", "_servers", "_leaving", "farewell_s"}
+        )
+
+        farewell_s: float
+        """How long idle connections stay open when the application stops; 0 closes them at once."""
 
         def __init__(self, *, observe: Observe, **options: Any) -> None:
             super().__init__(handler_args=HANDLER_ARGS, **options)
             self._observe = observe
+            self._servers: list[_Server] = []
+            self._leaving = False
+            self.farewell_s = 0.0
+            self.on_response_prepare.append(self._say_close)
 
         def _make_handler(self, **options: Any) -> Server:
-            return _Server(super()._make_handler(**options), self._observe)
+            server = _Server(super()._make_handler(**options), self)
+            self._servers.append(server)
+            return server
+
+        async def farewell(self) -> None:
+            """Let each client learn by its next answer that the connection ends.
+
+            One that is closed while a request is on its way to it loses that request, and a client
+            can't tell whether it was served (RFC 9112, 9.6). Ends when no connection is left, and
+            after `farewell_s`; then those that were idle all the time are closed.
+            """
+            self._leaving = True
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + self.farewell_s
+            while self._connected() and loop.time() < deadline:  # noqa: ASYNC110  no event tells
+                await asyncio.sleep(FAREWELL_POLL_S)
+            for server in self._servers:
+                server.close_idle()
+
+        def _connected(self) -> bool:
+            return any(server.connections for server in self._servers)
+
+        async def _say_close(self, _request: web.Request, response: web.StreamResponse) -> None:
+            if self._leaving:
+                response.headers["Connection"] = "close"
+                response.force_close()
 
 
 class _Server(Server):
     """Makes our kind of connection, and is in all else the server that it is made from."""
 
-    def __init__(self, made: Server, observe: Observe) -> None:
+    def __init__(self, made: Server, application: "Application") -> None:
         super().__init__(
             made.request_handler,
             request_factory=made.request_factory,
@@ -67,10 +103,19 @@ class _Server(Server):
             loop=made._loop,  # noqa: SLF001  the library has it nowhere else
             **made._kwargs,  # noqa: SLF001
         )
-        self._observe = observe
+        self._application = application
 
     def __call__(self) -> RequestHandler:
-        return _Connection(self, self._observe, loop=self._loop, **self._kwargs)
+        observe = self._application._observe  # noqa: SLF001  our own
+        return _Connection(self, observe, loop=self._loop, **self._kwargs)
+
+    def pre_shutdown(self) -> None:
+        """Close idle connections, unless the application takes its leave of them first."""
+        if not self._application.farewell_s:
+            self.close_idle()
+
+    def close_idle(self) -> None:
+        super().pre_shutdown()
 
 
 class _Connection(RequestHandler):
