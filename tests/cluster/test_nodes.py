@@ -19,14 +19,16 @@ POLL_S = 0.5
 def test_a_node_is_drained(shop: Shop, event: Event) -> None:
     kubectl = shop.kubectl
     assert any(pod["spec"]["nodeName"] == OTHER for pod in shop.pods(labels.API))
-    with event("a node is drained", failures=False):
-        kubectl(
-            *("drain", OTHER, "--ignore-daemonsets", "--delete-emptydir-data"),
-            timeout_s=DRAIN_TIMEOUT_S,
-        )
-        kubectl.rollout(NAMESPACE, ["deployment/coinslot-api"], ROLLOUT_TIMEOUT_S)
-    assert not [pod for pod in shop.pods(labels.API) if pod["spec"]["nodeName"] == OTHER]
-    kubectl("uncordon", OTHER)
+    try:
+        with event("a node is drained", failures=False):
+            kubectl(
+                *("drain", OTHER, "--ignore-daemonsets", "--delete-emptydir-data"),
+                timeout_s=DRAIN_TIMEOUT_S,
+            )
+            kubectl.rollout(NAMESPACE, ["deployment/coinslot-api"], ROLLOUT_TIMEOUT_S)
+        assert not [pod for pod in shop.pods(labels.API) if pod["spec"]["nodeName"] == OTHER]
+    finally:
+        kubectl("uncordon", OTHER)
 
 
 def test_a_node_is_lost(shop: Shop, event: Event) -> None:

@@ -10,7 +10,7 @@ from infra import labels
 from tests.cluster.conftest import Event
 from tests.cluster.shop import Shop
 
-BEGIN_TIMEOUT_S = 60.0
+BEGIN_TIMEOUT_S = 180.0  # a preview and a migration come first
 END_TIMEOUT_S = 90.0
 POLL_S = 0.1
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
