@@ -68,7 +68,7 @@ def write_settings(layout: Layout, tags: Mapping[str, str]) -> Path:
     if kept:
         config[SECRET_VALUES] = kept
         document["encryptionsalt"] = before["encryptionsalt"]
-    draft = path.with_suffix(".draft")
+    draft = path.with_name(f"draft-{path.name}")
     draft.write_text(yaml.safe_dump(document), encoding="utf-8")
     if not kept:
         engine = Engine(backend=layout.folder / "pulumi", config_file=draft)
