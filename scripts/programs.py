@@ -31,12 +31,15 @@ def run(program: Path, *arguments: str, given: str = "", check: bool = False) ->
             (program, *arguments),
             input=given,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # a log has whatever bytes its program wrote
             timeout=TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise ProgramError(f"{program.name} did not end within {TIMEOUT_S:g} s") from error
+    except OSError as error:
+        raise ProgramError(f"{program.name} can't be run: {error}") from error
     if done.returncode if check else not done.stdout:
         raise ProgramError(f"{program.name} failed: {done.stderr.strip()}")
     return done.stdout

@@ -292,12 +292,12 @@ def _wait(
                 if not watcher or left <= LOOK_S:
                     raise
             watcher.look(events.new())
-    except (subprocess.TimeoutExpired, KeyboardInterrupt, EngineFailedError) as reason:
+    except BaseException as reason:  # whatever it is, the engine would go on with the stack's lock
         if not _stop(process):
             raise EngineFailedError(
                 f"{str(reason) or 'interrupted'}; the engine did not end when it was asked to, and "
                 f"was killed: what it was doing is not in the state: make unlock STACK={stack}"
-            ) from None
+            ) from reason
         raise
 
 

@@ -85,7 +85,7 @@ class Watch:
             message += self._unhealthy(trouble)
             for line in self._log(state, trouble):
                 console.note(f"{self._operation}: {line}")
-        except ProgramError as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, the trouble is to be told
             console.note(f"{self._operation}: no more is known: {error}")
         raise RolloutError(self._operation, trouble.saying(message))
 
