@@ -24,6 +24,8 @@ RESTARTS: Final = 3
 REVISION: Final = "deployment.kubernetes.io/revision"
 REVISION_HASH: Final = "controller-revision-hash"
 CRASH_LOOP: Final = "CrashLoopBackOff"
+ENDED: Final = frozenset(("Failed", "Succeeded"))
+"""Phases of a pod that nothing follows: evicted, preempted, or its node was shut down."""
 WAITING: Final[Mapping[str, Kind]] = {
     "ErrImagePull": "image",
     "ImagePullBackOff": "image",
@@ -218,6 +220,8 @@ def _of_pod(pod: Object, owner: Key, revision: str) -> Iterator[Trouble]:
         about = {"pod": name, "uid": _uid(pod), "revision": revision, **more}
         return Trouble(kind, owner, reason, _line(message), **about)
 
+    if owner[0] != "Job" and status.get("phase") in ENDED:
+        return  # its controller has another one in its place
     scheduled = _condition(pod, "PodScheduled")
     if status.get("phase") == "Pending" and scheduled.get("status") == "False":
         reason = scheduled.get("reason", "Unschedulable")

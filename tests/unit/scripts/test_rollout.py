@@ -309,6 +309,15 @@ def test_a_pod_that_is_being_deleted_does_not_count() -> None:
     assert follow(lasting(objects)) == ([], None, None)
 
 
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_a_pod_that_was_evicted_does_not_count(phase: str) -> None:
+    """It stays for long, with its containers as they ended, beside the one in its place."""
+    evicted = waiting("") | {"state": {"terminated": {"exitCode": 137, "reason": "Error"}}}
+    top, made, old = release(evicted, phase)
+    new = pod("api-2", made, running(ready=True), "Running")
+    assert follow(lasting([top, made, old, new])) == ([], None, None)
+
+
 def test_a_pod_that_is_deleted_and_made_again_begins_anew() -> None:
     objects = release(waiting("ImagePullBackOff"))
     again = [*objects[:2], pod("api-2", objects[1], waiting("ImagePullBackOff"))]
