@@ -250,11 +250,14 @@ def _containers(status: Object) -> Iterator[Object]:
 
 
 def _crash(container: Object) -> tuple[str, str] | None:
-    """Return reason and message when a container has ended with an error, and isn't back yet."""
+    """Return reason and message when a container has ended, should not have, and isn't back yet.
+
+    One that ends without an error has done its work, unless a kubelet has to start it again.
+    """
     state = container["state"]
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
     waits = state.get("waiting", {}).get("reason") == CRASH_LOOP
-    if not ended.get("exitCode") or not (waits or "terminated" in state):
+    if not ended or not (waits or ("terminated" in state and ended["exitCode"])):
         return None
     why = f"exit code {ended['exitCode']}, {ended.get('reason', 'Error')}"
     restarts = container.get("restartCount", 0)

@@ -160,8 +160,19 @@ def test_a_crash_is_counted_through_the_starts_in_between() -> None:
     assert over.kind == "crash"
 
 
-def test_a_container_that_ends_without_an_error_is_no_crash() -> None:
-    assert follow(lasting(release(crashed(5, code=0), "Running")))[1] is None
+def test_a_container_that_ends_without_an_error_again_and_again() -> None:
+    """A service that is told to end by its failing probe may do it well."""
+    _, when, over = follow(lasting(release(crashed(2, code=0), "Running")))
+    assert when == 45
+    assert over is not None
+    assert over.message == "exit code 0, Completed, 2 restarts"
+
+
+def test_a_container_that_has_done_its_work_is_no_crash() -> None:
+    objects = release(waiting("PodInitializing"))
+    done = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    objects[-1]["status"]["initContainerStatuses"] = [waiting("") | {"state": done}]
+    assert follow(lasting(objects))[1] is None
 
 
 def test_a_pod_that_runs_but_does_not_become_ready() -> None:
