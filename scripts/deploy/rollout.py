@@ -53,7 +53,7 @@ LIMITS: Final[Mapping[Kind, Limits]] = {
     "image": Limits(0, 45),
     "configuration": Limits(0, 45),
     "crash": Limits(0, 45),
-    "unscheduled": Limits(10, 90),
+    "unscheduled": Limits(10, 300),  # an autoscaler of nodes needs two to four minutes for one
     "unready": Limits(20, 90),
     "creating": Limits(45, math.inf),  # a large image is pulled meanwhile
 }

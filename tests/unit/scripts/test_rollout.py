@@ -201,9 +201,22 @@ def test_a_pod_that_was_ready_begins_anew() -> None:
 def test_a_pod_without_a_node() -> None:
     top = deployment()
     made = replica_set("rs-1", 1, top)
-    _, when, over = follow(lasting([top, made, unscheduled("api-1", made)]))
-    assert when == 90
-    assert "Unschedulable: 0/2 nodes are available" in str(over)
+    lines, when, over = follow(lasting([top, made, unscheduled("api-1", made)]))
+    assert when == 300
+    assert lines == [str(over)]
+    assert "Unschedulable: 0/2 nodes are available" in lines[0]
+
+
+def test_a_node_that_is_added_for_a_pod_is_waited_for() -> None:
+    top = deployment()
+    made = replica_set("rs-1", 1, top)
+    states = {
+        0: [top, made, unscheduled("api-1", made)],
+        240: [top, made, pod("api-1", made, running(ready=True), "Running")],
+        900: [top, made, pod("api-1", made, running(ready=True), "Running")],
+    }
+    lines, when, _ = follow(states)
+    assert (len(lines), when) == (1, None)
 
 
 def test_a_large_image_may_take_its_time() -> None:
