@@ -79,6 +79,8 @@ class Trouble:
     revision: str = field(default="", repr=False)
     final: bool = field(default=False, repr=False)
     """Waiting would show nothing new."""
+    allowed_s: float = field(default=0, repr=False)
+    """The object's own settings allow it for so long."""
 
     @property
     def id(self) -> tuple[str, str, str]:
@@ -187,8 +189,8 @@ class Rollout:
 
     def _is_over(self, trouble: Trouble, now: float) -> bool:
         old = trouble.revision in self._old
-        patience = LIMITS[trouble.kind].end_s + (BACKOFF_S if old else 0)
-        return (trouble.final and not old) or now - self._since[trouble.id] >= patience
+        patience_s = max(LIMITS[trouble.kind].end_s, trouble.allowed_s) + (BACKOFF_S if old else 0)
+        return (trouble.final and not old) or now - self._since[trouble.id] >= patience_s
 
     def _forget(self, state: State) -> None:
         """Forget the pods that are gone, and those that have become ready: they begin anew."""
@@ -239,9 +241,26 @@ def _of_pod(pod: Object, owner: Key, revision: str) -> Iterator[Trouble]:
     if owner[0] != "Job" and status.get("phase") == "Running" and not _is_ready(pod):
         lazy = [each for each in status.get("containerStatuses", ()) if not each["ready"]]
         if lazy and all("running" in each["state"] for each in lazy):
-            yield trouble(
-                "unready", "NotReady", "runs, but is not ready", container=lazy[0]["name"]
-            )
+            about = {"container": lazy[0]["name"], "allowed_s": _allowed_s(pod)}
+            yield trouble("unready", "NotReady", "runs, but is not ready", **about)
+
+
+def _allowed_s(pod: Object) -> float:
+    """Return for how long a pod's probes let it run unready: to start, and then to serve.
+
+    A kubelet ends a container whose startup probe fails, and that is a crash.
+    """
+    return max(
+        sum(_probe_s(container.get(name) or {}) for name in ("startupProbe", "readinessProbe"))
+        for container in pod["spec"]["containers"]
+    )
+
+
+def _probe_s(probe: Object) -> float:
+    if not probe:
+        return 0
+    tries_s: float = probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10)
+    return tries_s + probe.get("initialDelaySeconds", 0)
 
 
 def _containers(status: Object) -> Iterator[Object]:

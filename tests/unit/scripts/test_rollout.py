@@ -63,7 +63,8 @@ def pod(
     ready = "True" if container["ready"] else "False"
     conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": ready}]
     status = {"phase": phase, "conditions": conditions, "containerStatuses": [container]}
-    return owned("Pod", name, by, metadata=metadata, status=status)
+    spec = {"containers": [{"name": container["name"]}]}
+    return owned("Pod", name, by, metadata=metadata, spec=spec, status=status)
 
 
 def unscheduled(name: str, by: Object) -> Object:
@@ -182,6 +183,25 @@ def test_a_pod_that_runs_but_does_not_become_ready() -> None:
     assert lines == [
         "Deployment coinslot-api, pod api-1, container api: NotReady: runs, but is not ready"
     ]
+
+
+@pytest.mark.parametrize(
+    ("startup", "readiness", "ends"),
+    [
+        ({"failureThreshold": 60, "periodSeconds": 2}, {}, 120),
+        ({"failureThreshold": 60, "periodSeconds": 2}, {"initialDelaySeconds": 5}, 155),
+        ({"failureThreshold": 60, "periodSeconds": 2}, {"periodSeconds": 5}, 135),
+        ({"failureThreshold": 30, "periodSeconds": 2}, {"periodSeconds": 5}, 90),
+        ({}, {"failureThreshold": 10}, 100),
+    ],
+)
+def test_a_pod_may_take_as_long_as_its_probes_allow(
+    startup: Object, readiness: Object, ends: int
+) -> None:
+    objects = release(running(ready=False), "Running")
+    (container,) = objects[-1]["spec"]["containers"]
+    container |= {"startupProbe": startup, "readinessProbe": readiness}
+    assert follow(lasting(objects))[1] == ends
 
 
 def test_a_pod_that_becomes_ready_soon_is_not_worth_a_line() -> None:
