@@ -15,7 +15,9 @@ from typing import Any, Final, Literal
 Object = Mapping[str, Any]
 Key = tuple[str, str]
 """Kind and name of an object in the stack's namespace."""
-Kind = Literal["failed", "image", "configuration", "crash", "unscheduled", "unready", "creating"]
+Kind = Literal[
+    "failed", "image", "configuration", "creation", "crash", "unscheduled", "unready", "creating"
+]
 
 KINDS: Final = "pods,replicasets,deployments,statefulsets,jobs"
 """What a state has to hold, as kubectl takes it."""
@@ -32,12 +34,15 @@ WAITING: Final[Mapping[str, Kind]] = {
     "InvalidImageName": "image",
     "ErrImageNeverPull": "image",
     "CreateContainerConfigError": "configuration",
-    "CreateContainerError": "configuration",
+    "CreateContainerError": "creation",
     "RunContainerError": "configuration",
     "ContainerCreating": "creating",
     "PodInitializing": "creating",
 }
 """What a container waits for, by the kubelet's reason."""
+PULLING: Final = "Pulling"
+IMAGE_EVENTS: Final = frozenset((PULLING, "Pulled", "Failed", "BackOff"))
+"""Of a container without an image: the kubelet's reasons, from a try to what becomes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +55,18 @@ class Limits:
 
 LIMITS: Final[Mapping[Kind, Limits]] = {
     "failed": Limits(0, 0),
-    "image": Limits(0, 45),
+    "image": Limits(0, 45),  # and until no pull is under way: see `judge`
     "configuration": Limits(0, 45),
+    "creation": Limits(
+        0, 90
+    ),  # a busy node's runtime fails with a deadline first, or a name in use
     "crash": Limits(0, 45),
     "unscheduled": Limits(10, 300),  # an autoscaler of nodes needs two to four minutes for one
     "unready": Limits(20, 90),
     "creating": Limits(45, math.inf),  # a large image is pulled meanwhile
 }
 """The gravest first."""
-CAUSES: Final = frozenset(("failed", "image", "configuration", "crash"))
+CAUSES: Final = frozenset(("failed", "image", "configuration", "creation", "crash"))
 """Troubles that an engine fails for however short they are."""
 
 
@@ -159,10 +167,11 @@ class Rollout:
 
     def judge(
         self, state: State, applied: AbstractSet[Key], now: float
-    ) -> tuple[list[Trouble], Trouble | None]:
-        """Return what is worth a line now, and what the rollout is to be given up for, if anything.
+    ) -> tuple[list[Trouble], list[Trouble]]:
+        """Return what is worth a line now, and what the rollout is to be given up for.
 
-        `applied` are the objects that the engine is working on, `now` is in seconds.
+        `applied` are the objects that the engine is working on, `now` is in seconds. A container
+        whose image is pulled once more still says that it has none (`is_pulled` knows).
         """
         present = self._present(state, applied)
         self._forget(state)
@@ -170,7 +179,7 @@ class Rollout:
             self._since.setdefault(trouble.id, now)
         news = [each for each in present if self._is_new(each, now)]
         self._told.update(each.id for each in news)
-        return news, next((each for each in present if self._is_over(each, now)), None)
+        return news, [each for each in present if self._is_over(each, now)]
 
     def cause(self, state: State, applied: AbstractSet[Key]) -> Trouble | None:
         """Return what an engine that has failed by itself has most likely failed for."""
@@ -198,6 +207,17 @@ class Rollout:
         for trouble_id in [*self._since]:
             if trouble_id[0] in ready or trouble_id[0] not in state.uids():
                 del self._since[trouble_id]
+
+
+def is_pulled(events: Iterable[Object], container: str) -> bool:
+    """Return whether an image is being pulled now, by the events of its pod."""
+    about = [
+        event
+        for event in events
+        if event["reason"] in IMAGE_EVENTS
+        and event["involvedObject"].get("fieldPath", "").endswith(f"{{{container}}}")
+    ]
+    return bool(about) and max(about, key=_seen)["reason"] == PULLING
 
 
 def key(of: Object) -> Key:
@@ -259,8 +279,8 @@ def _allowed_s(pod: Object) -> float:
 def _probe_s(probe: Object) -> float:
     if not probe:
         return 0
-    tries_s: float = probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10)
-    return tries_s + probe.get("initialDelaySeconds", 0)
+    delay_s: float = probe.get("initialDelaySeconds", 0)
+    return delay_s + float(probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10))
 
 
 def _containers(status: Object) -> Iterator[Object]:
@@ -316,6 +336,13 @@ def _number(of: Object) -> str:
 
 def _uid(of: Object) -> str:
     return str(of["metadata"]["uid"])
+
+
+def _seen(event: Object) -> tuple[str, int, str]:
+    """Return what orders events; of those of one second it is the order of writing."""
+    version = str(event["metadata"]["resourceVersion"])
+    when = event.get("lastTimestamp") or event.get("eventTime") or ""
+    return when, len(version), version
 
 
 def _line(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from scripts import console, programs
 from scripts.deploy.engine import EngineFailedError, Event
-from scripts.deploy.rollout import KINDS, Key, Rollout, State, Trouble, key
+from scripts.deploy.rollout import KINDS, Key, Object, Rollout, State, Trouble, is_pulled, key
 from scripts.programs import ProgramError
 
 REQUEST_TIMEOUT_S: Final = 5.0
@@ -47,10 +47,10 @@ class Watch:
             return
         if self._rollout is None:  # what could not be seen at the start counts as old
             self._rollout = Rollout(state)
-        news, over = self._rollout.judge(state, self._applied, time.monotonic())
+        news, overdue = self._rollout.judge(state, self._applied, time.monotonic())
         for trouble in news:
             console.note(f"{self._operation}: {trouble}")
-        if over:
+        if over := next((each for each in overdue if not self._is_pulled(each)), None):
             self._give_up(state, over)
 
     def failed(self, events: Sequence[Event]) -> None:
@@ -89,14 +89,29 @@ class Watch:
             console.note(f"{self._operation}: no more is known: {error}")
         raise RolloutError(self._operation, trouble.saying(message))
 
+    def _is_pulled(self, trouble: Trouble) -> bool:
+        """Return whether a missing image may be there soon: its kubelet is trying again now."""
+        if trouble.kind != "image":
+            return False
+        try:
+            return is_pulled(self._events(trouble), trouble.container)
+        except ProgramError as error:
+            console.note(f"{self._operation}: no pull can be seen: {error}")
+            return False
+
     def _unhealthy(self, trouble: Trouble) -> str:
         """Return what the kubelet said last about a probe that fails."""
         if trouble.kind not in ("unready", "crash"):
             return ""
-        selector = f"involvedObject.uid={trouble.uid},reason=Unhealthy"
-        listed = self._kubectl("get", "events", f"--field-selector={selector}", "--output=json")
-        messages = [event.get("message", "") for event in json.loads(listed)["items"]]
+        messages = [event.get("message", "") for event in self._events(trouble, "reason=Unhealthy")]
         return f"; {' '.join(messages[-1].split())}" if messages else ""
+
+    def _events(self, trouble: Trouble, *selectors: str) -> list[Object]:
+        """Return what is reported about a pod."""
+        selector = ",".join((f"involvedObject.uid={trouble.uid}", *selectors))
+        listed = self._kubectl("get", "events", f"--field-selector={selector}", "--output=json")
+        items: list[Object] = json.loads(listed)["items"]
+        return items
 
     def _log(self, state: State, trouble: Trouble) -> list[str]:
         """Return the last lines of what has failed, after a line that says whose they are."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts.deploy.rollout import BACKOFF_S, LIMITS, Rollout, State, Trouble
+from scripts.deploy.rollout import BACKOFF_S, LIMITS, Rollout, State, Trouble, is_pulled
 
 Object = dict[str, Any]
 API = ("Deployment", "coinslot-api")
@@ -98,7 +98,7 @@ def follow(
         news, over = rollout.judge(State(shown), set(applied), now)
         lines += [str(each) for each in news]
         if over:
-            return lines, now, over
+            return lines, now, over[0]
     return lines, None, None
 
 
@@ -107,21 +107,21 @@ def lasting(objects: Sequence[Object], seconds: int = 1_000) -> dict[int, Sequen
 
 
 @pytest.mark.parametrize(
-    ("reason", "kind"),
+    ("reason", "kind", "ends"),
     [
-        ("ErrImagePull", "image"),
-        ("ImagePullBackOff", "image"),
-        ("InvalidImageName", "image"),
-        ("ErrImageNeverPull", "image"),
-        ("CreateContainerConfigError", "configuration"),
-        ("CreateContainerError", "configuration"),
-        ("RunContainerError", "configuration"),
+        ("ErrImagePull", "image", 45),
+        ("ImagePullBackOff", "image", 45),
+        ("InvalidImageName", "image", 45),
+        ("ErrImageNeverPull", "image", 45),
+        ("CreateContainerConfigError", "configuration", 45),
+        ("CreateContainerError", "creation", 90),
+        ("RunContainerError", "configuration", 45),
     ],
 )
-def test_what_no_container_can_be_made_of_ends_a_rollout(reason: str, kind: str) -> None:
+def test_what_no_container_can_be_made_of_ends_a_rollout(reason: str, kind: str, ends: int) -> None:
     lines, when, over = follow(lasting(release(waiting(reason, PULL))))
     said = f"Deployment coinslot-api, pod api-1, container api: {reason}: {PULL}"
-    assert (lines, when, str(over)) == ([said], 45, said)
+    assert (lines, when, str(over)) == ([said], ends, said)
     assert over is not None
     assert over.kind == kind
 
@@ -254,6 +254,40 @@ def test_an_image_of_an_init_container_counts_too() -> None:
     assert when == 45
     assert over is not None
     assert over.container == "init"
+
+
+# --- a pull that is tried again -----------------------------------------------------------------
+
+
+def event(reason: str, minute: int, version: int = 100, container: str = "api") -> Object:
+    return {
+        "reason": reason,
+        "lastTimestamp": f"2026-01-01T00:{minute:02}:00Z",
+        "involvedObject": {"fieldPath": f"spec.containers{{{container}}}"},
+        "metadata": {"resourceVersion": str(version)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("events", "pulled"),
+    [
+        ([], False),
+        ([event("Failed", 1), event("Pulling", 2)], True),
+        ([event("Pulling", 2), event("Failed", 1), event("BackOff", 1)], True),
+        ([event("Pulling", 2), event("Failed", 3)], False),
+        ([event("Pulling", 2), event("BackOff", 3)], False),
+        ([event("Pulling", 2), event("Pulled", 3)], False),
+        ([event("Pulling", 2, 99), event("Failed", 2, 100)], False),
+        ([event("Failed", 2, 99), event("Pulling", 2, 100)], True),
+        ([event("Pulling", 2), event("Scheduled", 3)], True),
+        ([event("Pulling", 2), event("BackOff", 3, container="other")], True),
+        ([event("Failed", 2), event("Pulling", 3, container="other")], False),
+    ],
+)
+def test_the_newest_event_of_an_image_says_whether_it_is_pulled(
+    events: list[Object], *, pulled: bool
+) -> None:
+    assert is_pulled(events, "api") is pulled
 
 
 # --- a Job ---------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import pytest
 
 from scripts import programs
 from scripts.deploy import rollout
+from scripts.deploy.rollout import Limits
 from scripts.deploy.watch import RolloutError, Watch
-from tests.unit.scripts.test_rollout import API, Object, crashed, release
+from tests.unit.scripts.test_rollout import API, Object, crashed, event, pod, release, waiting
 
 KUBECTL = """\
 #!{python}
@@ -79,3 +80,35 @@ def test_a_trouble_is_told_even_if_nothing_more_is_known(
     failed = over(answer, release(crashed(3), "Running"))
     assert failed.trouble.message == "exit code 1, Error, 3 restarts"
     assert "up: no more is known: " in capsys.readouterr().err
+
+
+def test_an_image_that_is_pulled_once_more_is_waited_for(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(rollout.LIMITS, "image", Limits(0, 0))
+    watch = Watch("default", "up")
+    answer(rollout.KINDS, listed(release(waiting("ImagePullBackOff"))))
+    answer("events", listed([event("Failed", 1), event("Pulling", 2)]))
+    watch.look([APPLYING])
+    answer("events", listed([event("Pulling", 2), event("BackOff", 3)]))
+    with pytest.raises(RolloutError, match="ImagePullBackOff"):
+        watch.look([])
+
+
+def test_an_image_ends_a_rollout_if_no_pull_can_be_seen(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(rollout.LIMITS, "image", Limits(0, 0))
+    assert over(answer, release(waiting("ErrImagePull"))).trouble.reason == "ErrImagePull"
+    assert "up: no pull can be seen: kubectl failed: the server is" in capsys.readouterr().err
+
+
+def test_another_pod_s_trouble_ends_a_rollout_beside_a_pull(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(rollout.LIMITS, "image", Limits(0, 0))
+    top, made, broken = release(crashed(3), "Running")
+    pulls = pod("api-2", made, waiting("ImagePullBackOff"))
+    answer("events", listed([event("Pulling", 2)]))
+    answer("logs", b"")
+    assert over(answer, [top, made, pulls, broken]).trouble.pod == "api-1"
