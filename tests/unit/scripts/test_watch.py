@@ -100,7 +100,7 @@ def test_an_image_ends_a_rollout_if_no_pull_can_be_seen(
 ) -> None:
     monkeypatch.setitem(rollout.LIMITS, "image", Limits(0, 0))
     assert over(answer, release(waiting("ErrImagePull"))).trouble.reason == "ErrImagePull"
-    assert "up: no pull can be seen: kubectl failed: the server is" in capsys.readouterr().err
+    assert "up: no pull can be seen: kubectl get events" in capsys.readouterr().err
 
 
 def test_another_pod_s_trouble_ends_a_rollout_beside_a_pull(
