@@ -57,9 +57,7 @@ LIMITS: Final[Mapping[Kind, Limits]] = {
     "failed": Limits(0, 0),
     "image": Limits(0, 45),  # and until no pull is under way: see `judge`
     "configuration": Limits(0, 45),
-    "creation": Limits(
-        0, 90
-    ),  # a busy node's runtime fails with a deadline first, or a name in use
+    "creation": Limits(0, 90),  # a busy node's runtime misses its deadline, and tries again
     "crash": Limits(0, 45),
     "unscheduled": Limits(10, 300),  # an autoscaler of nodes needs two to four minutes for one
     "unready": Limits(20, 90),
@@ -214,7 +212,7 @@ def is_pulled(events: Iterable[Object], container: str) -> bool:
     about = [
         event
         for event in events
-        if event["reason"] in IMAGE_EVENTS
+        if event.get("reason") in IMAGE_EVENTS
         and event["involvedObject"].get("fieldPath", "").endswith(f"{{{container}}}")
     ]
     return bool(about) and max(about, key=_seen)["reason"] == PULLING
