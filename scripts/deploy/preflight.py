@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from scripts import ROOT
+from scripts import ROOT, programs
 from scripts.deploy.engine import Event
 from scripts.kubectl import Kubectl
 from scripts.programs import ProgramError
@@ -107,6 +107,7 @@ def _without_value(scaler: Object, cluster: Cluster) -> Iterator[str]:
 
 def _asked(path: str) -> Any:
     kubectl = Kubectl(request_timeout_s=REQUEST_TIMEOUT_S)
+    programs.path_of("kubectl")  # if it is missing, that says nothing of the cluster
     try:
         text = kubectl("get", f"--raw={path}")
     except ProgramError as error:
