@@ -21,22 +21,33 @@ def path_of(name: str, component: str = "") -> Path:
     return path
 
 
-def run(program: Path, *arguments: str, given: str = "", check: bool = False) -> str:
-    """Return what a program prints; raise ProgramError.
+def run(
+    program: Path,
+    *arguments: str,
+    given: str = "",
+    check: bool = False,
+    timeout_s: float = TIMEOUT_S,
+    name: str = "",
+) -> str:
+    """Return what a program prints; raise ProgramError, which calls it `name`.
 
     A checker has failed when it prints nothing, with `check` when its exit code says so.
     """
+    name = name or program.name
     try:
         done = subprocess.run(
             (program, *arguments),
             input=given,
             capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
+            encoding="utf-8",
+            errors="replace",  # a log has whatever bytes its program wrote
+            timeout=timeout_s,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ProgramError(f"{program.name} did not end within {TIMEOUT_S:g} s") from error
+        raise ProgramError(f"{name} did not end within {timeout_s:g} s") from error
+    except OSError as error:
+        raise ProgramError(f"{name} can't be run: {error}") from error
     if done.returncode if check else not done.stdout:
-        raise ProgramError(f"{program.name} failed: {done.stderr.strip()}")
+        raise ProgramError(f"{name} failed: {done.stderr.strip()}")
     return done.stdout

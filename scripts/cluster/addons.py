@@ -17,7 +17,7 @@ from scripts import ROOT
 from scripts.bootstrap.console import Console
 from scripts.cluster import layout as at
 from scripts.cluster.certificates import Authority
-from scripts.cluster.kubectl import Kubectl
+from scripts.kubectl import Kubectl
 
 MANIFESTS: Final = Path(__file__).with_name("manifests")
 DEFINITIONS: Final = ROOT / ".tools" / "definitions"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from scripts.bootstrap.components import docker_answers
-from scripts.cluster.kubectl import Kubectl
 from scripts.cluster.layout import Layout
+from scripts.kubectl import Kubectl
 from scripts.programs import ProgramError
 
 NAME: Final = "coinslot"

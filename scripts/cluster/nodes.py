@@ -12,9 +12,9 @@ from scripts import ROOT
 from scripts.bootstrap.console import Console
 from scripts.cluster import layout as at
 from scripts.cluster import namespaces
-from scripts.cluster.kubectl import Kubectl
 from scripts.cluster.layout import CONTROL, NODES, Layout
 from scripts.cluster.node import IMPORT
+from scripts.kubectl import Kubectl
 
 CONTROL_TIMEOUT_S: Final = 120.0  # seven seconds on an idle machine
 NODE_TIMEOUT_S: Final = 420.0  # 20 s when idle; most of it is the import of images

@@ -40,6 +40,7 @@ ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
 RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\b", re.MULTILINE)
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
 LOCAL: Final = "file://"
+NAME_IN_USE: Final = "already exists"
 Event = Mapping[str, Any]
 LOOK_S: Final = 2.0  # between a watcher's looks at the cluster, each a fifth of a second's work
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
@@ -143,6 +144,15 @@ class Engine:
             json.dump(document, file)
             file.flush()
             self._ask("stack", "import", "--stack", stack, "--file", file.name)
+
+    def look_for_lock(self, stack: str) -> None:
+        """Raise EngineFailedError, which names the lock, if an engine works on the stack."""
+        try:
+            # No question is about locks. This takes one, and then finds that the name is in use.
+            self._ask("stack", "rename", stack, "--stack", stack)
+        except EngineFailedError as error:
+            if NAME_IN_USE not in str(error):
+                raise
 
     def cancel(self, stack: str) -> None:
         """Remove every lock of a stack, whoever holds it."""
@@ -297,12 +307,12 @@ def _wait(
                 if not watcher or left <= LOOK_S:
                     raise
             watcher.look(events.new())
-    except (subprocess.TimeoutExpired, KeyboardInterrupt, EngineFailedError) as reason:
+    except BaseException as reason:  # whatever it is, the engine would go on with the stack's lock
         if not _stop(process):
             raise EngineFailedError(
                 f"{str(reason) or 'interrupted'}; the engine did not end when it was asked to, and "
                 f"was killed: what it was doing is not in the state: make unlock STACK={stack}"
-            ) from None
+            ) from reason
         raise
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from scripts import ROOT, programs
 from scripts.deploy.engine import Event
+from scripts.kubectl import Kubectl
 from scripts.programs import ProgramError
 
 REQUEST_TIMEOUT_S: Final = 10.0
@@ -105,15 +106,10 @@ def _without_value(scaler: Object, cluster: Cluster) -> Iterator[str]:
 
 
 def _asked(path: str) -> Any:
-    kubectl = programs.path_of("kubectl")
+    kubectl = Kubectl(request_timeout_s=REQUEST_TIMEOUT_S)
+    programs.path_of("kubectl")  # if it is missing, that says nothing of the cluster
     try:
-        text = programs.run(
-            kubectl,
-            "get",
-            f"--raw={path}",
-            f"--request-timeout={REQUEST_TIMEOUT_S:g}s",
-            check=True,
-        )
+        text = kubectl("get", f"--raw={path}")
     except ProgramError as error:
         said = str(error).splitlines()[-1]
         raise PreflightError(f"the cluster of the kubeconfig does not answer: {said}") from error

@@ -15,7 +15,9 @@ from typing import Any, Final, Literal
 Object = Mapping[str, Any]
 Key = tuple[str, str]
 """Kind and name of an object in the stack's namespace."""
-Kind = Literal["failed", "image", "configuration", "crash", "unscheduled", "unready", "creating"]
+Kind = Literal[
+    "failed", "image", "configuration", "creation", "crash", "unscheduled", "unready", "creating"
+]
 
 KINDS: Final = "pods,replicasets,deployments,statefulsets,jobs"
 """What a state has to hold, as kubectl takes it."""
@@ -24,18 +26,23 @@ RESTARTS: Final = 3
 REVISION: Final = "deployment.kubernetes.io/revision"
 REVISION_HASH: Final = "controller-revision-hash"
 CRASH_LOOP: Final = "CrashLoopBackOff"
+ENDED: Final = frozenset(("Failed", "Succeeded"))
+"""Phases of a pod that nothing follows: evicted, preempted, or its node was shut down."""
 WAITING: Final[Mapping[str, Kind]] = {
     "ErrImagePull": "image",
     "ImagePullBackOff": "image",
     "InvalidImageName": "image",
     "ErrImageNeverPull": "image",
     "CreateContainerConfigError": "configuration",
-    "CreateContainerError": "configuration",
+    "CreateContainerError": "creation",
     "RunContainerError": "configuration",
     "ContainerCreating": "creating",
     "PodInitializing": "creating",
 }
 """What a container waits for, by the kubelet's reason."""
+PULLING: Final = "Pulling"
+IMAGE_EVENTS: Final = frozenset((PULLING, "Pulled", "Failed", "BackOff"))
+"""Of a container without an image: the kubelet's reasons, from a try to what becomes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +55,16 @@ class Limits:
 
 LIMITS: Final[Mapping[Kind, Limits]] = {
     "failed": Limits(0, 0),
-    "image": Limits(0, 45),
+    "image": Limits(0, 45),  # and until no pull is under way: see `judge`
     "configuration": Limits(0, 45),
+    "creation": Limits(0, 90),  # a busy node's runtime misses its deadline, and tries again
     "crash": Limits(0, 45),
-    "unscheduled": Limits(10, 90),
+    "unscheduled": Limits(10, 300),  # an autoscaler of nodes needs two to four minutes for one
     "unready": Limits(20, 90),
     "creating": Limits(45, math.inf),  # a large image is pulled meanwhile
 }
 """The gravest first."""
-CAUSES: Final = frozenset(("failed", "image", "configuration", "crash"))
+CAUSES: Final = frozenset(("failed", "image", "configuration", "creation", "crash"))
 """Troubles that an engine fails for however short they are."""
 
 
@@ -77,6 +85,8 @@ class Trouble:
     revision: str = field(default="", repr=False)
     final: bool = field(default=False, repr=False)
     """Waiting would show nothing new."""
+    allowed_s: float = field(default=0, repr=False)
+    """The object's own settings allow it for so long."""
 
     @property
     def id(self) -> tuple[str, str, str]:
@@ -155,10 +165,11 @@ class Rollout:
 
     def judge(
         self, state: State, applied: AbstractSet[Key], now: float
-    ) -> tuple[list[Trouble], Trouble | None]:
-        """Return what is worth a line now, and what the rollout is to be given up for, if anything.
+    ) -> tuple[list[Trouble], list[Trouble]]:
+        """Return what is worth a line now, and what the rollout is to be given up for.
 
-        `applied` are the objects that the engine is working on, `now` is in seconds.
+        `applied` are the objects that the engine is working on, `now` is in seconds. A container
+        whose image is pulled once more still says that it has none (`is_pulled` knows).
         """
         present = self._present(state, applied)
         self._forget(state)
@@ -166,7 +177,7 @@ class Rollout:
             self._since.setdefault(trouble.id, now)
         news = [each for each in present if self._is_new(each, now)]
         self._told.update(each.id for each in news)
-        return news, next((each for each in present if self._is_over(each, now)), None)
+        return news, [each for each in present if self._is_over(each, now)]
 
     def cause(self, state: State, applied: AbstractSet[Key]) -> Trouble | None:
         """Return what an engine that has failed by itself has most likely failed for."""
@@ -185,8 +196,8 @@ class Rollout:
 
     def _is_over(self, trouble: Trouble, now: float) -> bool:
         old = trouble.revision in self._old
-        patience = LIMITS[trouble.kind].end_s + (BACKOFF_S if old else 0)
-        return (trouble.final and not old) or now - self._since[trouble.id] >= patience
+        patience_s = max(LIMITS[trouble.kind].end_s, trouble.allowed_s) + (BACKOFF_S if old else 0)
+        return (trouble.final and not old) or now - self._since[trouble.id] >= patience_s
 
     def _forget(self, state: State) -> None:
         """Forget the pods that are gone, and those that have become ready: they begin anew."""
@@ -194,6 +205,17 @@ class Rollout:
         for trouble_id in [*self._since]:
             if trouble_id[0] in ready or trouble_id[0] not in state.uids():
                 del self._since[trouble_id]
+
+
+def is_pulled(events: Iterable[Object], container: str) -> bool:
+    """Return whether an image is being pulled now, by the events of its pod."""
+    about = [
+        event
+        for event in events
+        if event.get("reason") in IMAGE_EVENTS
+        and event["involvedObject"].get("fieldPath", "").endswith(f"{{{container}}}")
+    ]
+    return bool(about) and max(about, key=_seen)["reason"] == PULLING
 
 
 def key(of: Object) -> Key:
@@ -218,6 +240,8 @@ def _of_pod(pod: Object, owner: Key, revision: str) -> Iterator[Trouble]:
         about = {"pod": name, "uid": _uid(pod), "revision": revision, **more}
         return Trouble(kind, owner, reason, _line(message), **about)
 
+    if owner[0] != "Job" and status.get("phase") in ENDED:
+        return  # its controller has another one in its place
     scheduled = _condition(pod, "PodScheduled")
     if status.get("phase") == "Pending" and scheduled.get("status") == "False":
         reason = scheduled.get("reason", "Unschedulable")
@@ -235,9 +259,26 @@ def _of_pod(pod: Object, owner: Key, revision: str) -> Iterator[Trouble]:
     if owner[0] != "Job" and status.get("phase") == "Running" and not _is_ready(pod):
         lazy = [each for each in status.get("containerStatuses", ()) if not each["ready"]]
         if lazy and all("running" in each["state"] for each in lazy):
-            yield trouble(
-                "unready", "NotReady", "runs, but is not ready", container=lazy[0]["name"]
-            )
+            about = {"container": lazy[0]["name"], "allowed_s": _allowed_s(pod)}
+            yield trouble("unready", "NotReady", "runs, but is not ready", **about)
+
+
+def _allowed_s(pod: Object) -> float:
+    """Return for how long a pod's probes let it run unready: to start, and then to serve.
+
+    A kubelet ends a container whose startup probe fails, and that is a crash.
+    """
+    return max(
+        sum(_probe_s(container.get(name) or {}) for name in ("startupProbe", "readinessProbe"))
+        for container in pod["spec"]["containers"]
+    )
+
+
+def _probe_s(probe: Object) -> float:
+    if not probe:
+        return 0
+    delay_s: float = probe.get("initialDelaySeconds", 0)
+    return delay_s + float(probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10))
 
 
 def _containers(status: Object) -> Iterator[Object]:
@@ -246,11 +287,14 @@ def _containers(status: Object) -> Iterator[Object]:
 
 
 def _crash(container: Object) -> tuple[str, str] | None:
-    """Return reason and message when a container has ended with an error, and isn't back yet."""
+    """Return reason and message when a container has ended, should not have, and isn't back yet.
+
+    One that ends without an error has done its work, unless a kubelet has to start it again.
+    """
     state = container["state"]
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
     waits = state.get("waiting", {}).get("reason") == CRASH_LOOP
-    if not ended.get("exitCode") or not (waits or "terminated" in state):
+    if not ended or not (waits or ("terminated" in state and ended["exitCode"])):
         return None
     why = f"exit code {ended['exitCode']}, {ended.get('reason', 'Error')}"
     restarts = container.get("restartCount", 0)
@@ -290,6 +334,13 @@ def _number(of: Object) -> str:
 
 def _uid(of: Object) -> str:
     return str(of["metadata"]["uid"])
+
+
+def _seen(event: Object) -> tuple[str, int, str]:
+    """Return what orders events; of those of one second it is the order of writing."""
+    version = str(event["metadata"]["resourceVersion"])
+    when = event.get("lastTimestamp") or event.get("eventTime") or ""
+    return when, len(version), version
 
 
 def _line(text: str) -> str:

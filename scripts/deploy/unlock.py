@@ -41,7 +41,10 @@ class Lock:
 
 
 def free(engine: Engine, stack: str) -> list[str]:
-    """Return what was done, a line each; raise UnlockError if somebody works on the stack."""
+    """Return what was done, a line each; raise UnlockError if somebody works on the stack.
+
+    Nor may somebody have worked on it meanwhile: what is put back is what was read.
+    """
     done: list[str] = []
     try:
         # Also when there is nothing to change: of all that takes the lock, this does the least.
@@ -58,7 +61,13 @@ def free(engine: Engine, stack: str) -> list[str]:
 
 
 def _clean(engine: Engine, stack: str) -> list[str]:
+    before = engine.export(stack)  # which takes no lock
+    engine.look_for_lock(stack)
     document = engine.export(stack)
+    if document != before:
+        raise UnlockError(
+            f"somebody has just worked on the stack, so nothing was done: make unlock STACK={stack}"
+        )
     deployment = document["deployment"]
     resources = deployment.get("resources") or []
     dropped = list(_misdirected(resources))

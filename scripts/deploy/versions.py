@@ -5,12 +5,11 @@ and `kubectl rollout undo` works (infra/components/configuration.py). Kubernetes
 revisions of a Deployment; a version that none of them names, and no Job or pod, is of no use.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from infra import labels
-from scripts import programs
+from scripts.kubectl import Kubectl
 
 KINDS: Final = ("configmaps", "secrets")
 OWNERS: Final = "deployments,replicasets,jobs,pods"
@@ -20,13 +19,14 @@ Object = Mapping[str, Any]
 
 def prune(namespace: str) -> list[str]:
     """Remove what nobody refers to from the kubeconfig's cluster; return what was removed."""
-    used = {name for owner in _listed(namespace, OWNERS) for name in referred(owner)}
+    kubectl = Kubectl(namespace=namespace)
+    used = {name for owner in kubectl.items(OWNERS) for name in referred(owner)}
     removed = []
     for kind in KINDS:
-        for version in _listed(namespace, kind, f"--selector={labels.KEPT}"):
+        for version in kubectl.items(kind, f"--selector={labels.KEPT}"):
             name = version["metadata"]["name"]
             if (kind, name) not in used:
-                _kubectl(namespace, "delete", kind, name, "--ignore-not-found", "--wait=false")
+                kubectl("delete", kind, name, "--ignore-not-found", "--wait=false")
                 removed.append(f"{kind}/{name}")
     return removed
 
@@ -46,15 +46,3 @@ def _named(config: Object | None, secret: Object | None) -> Iterator[tuple[str, 
     for kind, reference in zip(KINDS, (config, secret), strict=True):
         if reference:
             yield kind, reference["name"]
-
-
-def _listed(namespace: str, kinds: str, *options: str) -> list[Object]:
-    found: list[Object] = json.loads(_kubectl(namespace, "get", kinds, "--output=json", *options))[
-        "items"
-    ]
-    return found
-
-
-def _kubectl(namespace: str, *arguments: str) -> str:
-    program = programs.path_of("kubectl")
-    return programs.run(program, f"--namespace={namespace}", *arguments, check=True)

@@ -4,14 +4,14 @@ The engine alone would wait for ten minutes, and then not know why. A cluster th
 is no reason to end anything: the engine decides then.
 """
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from scripts import console, programs
+from scripts import console
 from scripts.deploy.engine import EngineFailedError, Event
-from scripts.deploy.rollout import KINDS, Key, Rollout, State, Trouble, key
+from scripts.deploy.rollout import KINDS, Key, Rollout, State, Trouble, is_pulled, key
+from scripts.kubectl import Kubectl, Object
 from scripts.programs import ProgramError
 
 REQUEST_TIMEOUT_S: Final = 5.0
@@ -32,7 +32,7 @@ class Watch:
     """Looks at a namespace whenever the engine lets it (Watcher in scripts/deploy/engine.py)."""
 
     def __init__(self, namespace: str, operation: str) -> None:
-        self._namespace = namespace
+        self._kubectl = Kubectl(namespace=namespace, request_timeout_s=REQUEST_TIMEOUT_S)
         self._operation = operation
         self._applied: set[Key] = set()
         self._blind = False
@@ -47,10 +47,10 @@ class Watch:
             return
         if self._rollout is None:  # what could not be seen at the start counts as old
             self._rollout = Rollout(state)
-        news, over = self._rollout.judge(state, self._applied, time.monotonic())
+        news, overdue = self._rollout.judge(state, self._applied, time.monotonic())
         for trouble in news:
             console.note(f"{self._operation}: {trouble}")
-        if over:
+        if over := next((each for each in overdue if not self._is_pulled(each)), None):
             self._give_up(state, over)
 
     def failed(self, events: Sequence[Event]) -> None:
@@ -70,7 +70,7 @@ class Watch:
 
     def _state(self) -> State | None:
         try:
-            state = State(json.loads(self._kubectl("get", KINDS, "--output=json"))["items"])
+            state = State(self._kubectl.items(KINDS))
         except ProgramError as error:
             if not self._blind:
                 console.note(f"{self._operation}: the cluster can't be watched now: {error}")
@@ -85,18 +85,31 @@ class Watch:
             message += self._unhealthy(trouble)
             for line in self._log(state, trouble):
                 console.note(f"{self._operation}: {line}")
-        except ProgramError as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, the trouble is to be told
             console.note(f"{self._operation}: no more is known: {error}")
         raise RolloutError(self._operation, trouble.saying(message))
+
+    def _is_pulled(self, trouble: Trouble) -> bool:
+        """Return whether a missing image may be there soon: its kubelet is trying again now."""
+        if trouble.kind != "image":
+            return False
+        try:
+            return is_pulled(self._events(trouble), trouble.container)
+        except ProgramError as error:
+            console.note(f"{self._operation}: no pull can be seen: {error}")
+            return False
 
     def _unhealthy(self, trouble: Trouble) -> str:
         """Return what the kubelet said last about a probe that fails."""
         if trouble.kind not in ("unready", "crash"):
             return ""
-        selector = f"involvedObject.uid={trouble.uid},reason=Unhealthy"
-        listed = self._kubectl("get", "events", f"--field-selector={selector}", "--output=json")
-        messages = [event.get("message", "") for event in json.loads(listed)["items"]]
+        messages = [event.get("message", "") for event in self._events(trouble, "reason=Unhealthy")]
         return f"; {' '.join(messages[-1].split())}" if messages else ""
+
+    def _events(self, trouble: Trouble, *selectors: str) -> list[Object]:
+        """Return what is reported about a pod."""
+        selector = ",".join((f"involvedObject.uid={trouble.uid}", *selectors))
+        return self._kubectl.items("events", f"--field-selector={selector}")
 
     def _log(self, state: State, trouble: Trouble) -> list[str]:
         """Return the last lines of what has failed, after a line that says whose they are."""
@@ -112,15 +125,6 @@ class Watch:
         lines = self._kubectl("logs", name, f"--tail={LOG_LINES}", *more).splitlines()
         return (
             [f"the last lines of pod {name}:", *lines] if lines else [f"pod {name} logged nothing"]
-        )
-
-    def _kubectl(self, *arguments: str) -> str:
-        return programs.run(
-            programs.path_of("kubectl"),
-            f"--namespace={self._namespace}",
-            f"--request-timeout={REQUEST_TIMEOUT_S:g}s",
-            *arguments,
-            check=True,
         )
 
 

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 import aiopg
@@ -22,8 +23,8 @@ RETIRE_PAUSE_S: Final = 1.0
 and no storm on a server that stays as it is."""
 
 REFUSED_PAUSE_S: Final = 1.0
-"""Statements that the server won't prepare, in a database without its schema, are not tried again
-at once: connections would be made faster than a busy server ends those that failed."""
+"""Statements that an address won't prepare, in a database without its schema, are not tried there
+again at once: connections would be made faster than a busy server ends those that failed."""
 
 Connect = Callable[[], Awaitable[aiopg.Connection]]
 _READ_ONLY: Final = ("in_hot_standby", "default_transaction_read_only")
@@ -125,6 +126,14 @@ class Pool:
             self._free.popleft().close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What an address has said to the statements of a new connection, and when."""
+
+    error: psycopg2.ProgrammingError
+    at: float
+
+
 class Connector:
     """Makes connections to the first of the server's addresses that answers and takes writes."""
 
@@ -133,13 +142,10 @@ class Connector:
         self._resolver = Resolver(url)
         self._timeout_s = timeout_s
         self._set_up = set_up
-        self._refusal = ""
-        self._refused_at = -REFUSED_PAUSE_S
+        self._refusals: dict[Target, _Refusal] = {}
 
     async def __call__(self) -> aiopg.Connection:
         """Return a connection; raises OSError or psycopg2.Error, the last address's."""
-        if time.monotonic() - self._refused_at < REFUSED_PAUSE_S:
-            raise psycopg2.ProgrammingError(self._refusal)
         deadline = time.monotonic() + self._timeout_s
         targets = await self._resolver.targets(self._timeout_s)
         *first, last = targets
@@ -162,6 +168,7 @@ class Connector:
         return None
 
     async def _connected(self, target: Target) -> aiopg.Connection:
+        self._raise_if_refused(target)
         connection = await aiopg.connect(
             self._url,
             timeout=self._timeout_s,
@@ -175,9 +182,16 @@ class Connector:
         except BaseException as error:
             connection.close()
             if isinstance(error, psycopg2.ProgrammingError):
-                self._refusal, self._refused_at = str(error), time.monotonic()
+                self._refusals[target] = _Refusal(error, time.monotonic())
             raise
         return connection
+
+    def _raise_if_refused(self, target: Target) -> None:
+        """Raise what an address has just refused, as it did: its class and code say what it is."""
+        since = time.monotonic() - REFUSED_PAUSE_S
+        self._refusals = {way: each for way, each in self._refusals.items() if each.at > since}
+        if refusal := self._refusals.get(target):
+            raise refusal.error.with_traceback(None)  # or it grows with each of those who raise it
 
 
 def _takes_writes(connection: aiopg.Connection) -> bool:

@@ -16,9 +16,9 @@ import yaml
 from infra import labels
 from scripts import ROOT
 from scripts.cluster import stack
-from scripts.cluster.kubectl import Kubectl, Object
 from scripts.cluster.layout import Layout
 from scripts.cluster.stack import NAMESPACE, STACK
+from scripts.kubectl import Kubectl, Object
 from scripts.platform.embedded import LOOPBACK, free_port
 
 OUTSIDE: Final = "node1"

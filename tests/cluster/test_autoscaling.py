@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from infra import labels
-from scripts.cluster.kubectl import Object
 from scripts.cluster.stack import NAMESPACE
+from scripts.kubectl import Object
 from service.metric_catalog import ACTIVE_PAYMENTS
 from tests.cluster.conftest import Event
 from tests.cluster.shop import Shop

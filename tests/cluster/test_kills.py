@@ -8,8 +8,8 @@ import pytest
 
 from infra import labels
 from scripts.cluster import namespaces
-from scripts.cluster.kubectl import Object
 from scripts.cluster.stack import NAMESPACE
+from scripts.kubectl import Object
 from scripts.programs import ProgramError
 from tests.cluster.conftest import ROLLOUT_TIMEOUT_S, Event
 from tests.cluster.shop import Shop

@@ -12,8 +12,8 @@ import pytest
 import alerts
 from infra import labels
 from scripts.cluster.addons import MONITORING
-from scripts.cluster.kubectl import Object
 from scripts.cluster.stack import NAMESPACE
+from scripts.kubectl import Object
 from scripts.programs import ProgramError
 from tests.cluster.conftest import Event
 from tests.cluster.shop import Shop

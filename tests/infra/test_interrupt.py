@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from scripts import programs
+from scripts.deploy import engine as engines
+from scripts.deploy.engine import Engine, Event
 from tests.infra.program import ROOT
 
 WAIT_S = 30.0  # two interpreters start, on a busy machine
@@ -51,6 +54,20 @@ try:
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
+
+
+class Clumsy:
+    """A watcher that makes a mistake once the engine runs."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def look(self, events: Sequence[Event]) -> None:
+        if "running" in self.log.read_text():
+            raise KeyError(len(events))
+
+    def failed(self, events: Sequence[Event]) -> None:
+        raise AssertionError(events)
 
 
 @contextmanager
@@ -104,3 +121,18 @@ def test_a_question_is_let_finish_because_it_may_hold_a_lock(tmp_path: Path) -> 
         assert line(process) == "interrupted"
         assert process.wait(WAIT_S) == 0
     assert (tmp_path / "answered").exists()
+
+
+def test_a_watcher_s_mistake_leaves_no_engine_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked to end as by Ctrl-C, and awaited."""
+    command = tmp_path / "pulumi"
+    command.write_text(ENGINE.format(python=sys.executable, wait_s=WAIT_S, patience=1))
+    command.chmod(0o755)
+    monkeypatch.setattr(programs, "BINARIES", tmp_path)
+    monkeypatch.setattr(engines, "LOOK_S", 0.1)
+    log = tmp_path / "log"
+    with log.open("w") as output, pytest.raises(KeyError):
+        Engine(output=output).run("up", "local", watcher=Clumsy(log))
+    assert log.read_text() == "running\nheard 1\n"

@@ -138,3 +138,37 @@ def test_a_deletion_of_what_nobody_uses_stays_to_come(engine: Engine, tmp_path: 
     assert unlock.free(engine, STACK) == []
     resources = engine.export(STACK)["deployment"]["resources"]
     assert [each["id"] for each in resources if each.get("delete")] == ["default/former"]
+
+
+class Raced(Engine):
+    """An engine beside which another one finishes its work, when it is asked for the state."""
+
+    def export(self, stack: str) -> Any:
+        document = super().export(stack)
+        other = Engine(backend=self.backend, output=self.output, root=self.root)
+        other.run("destroy", stack)
+        return document
+
+
+def test_what_another_engine_did_meanwhile_is_not_undone(engine: Engine) -> None:
+    raced = Raced(backend=engine.backend, output=engine.output, root=engine.root)
+    with pytest.raises(UnlockError, match="somebody has just worked on the stack"):
+        unlock.free(raced, STACK)
+    assert not engine.export(STACK)["deployment"].get("resources")
+
+
+def test_looking_for_a_lock_leaves_a_free_stack_as_it_is(engine: Engine, tmp_path: Path) -> None:
+    before = engine.export(STACK)
+    engine.look_for_lock(STACK)
+    assert engine.export(STACK) == before
+    assert list((tmp_path / "state").rglob("locks/**/*.json")) == []
+    assert len(engine.history(STACK)) == 1
+
+
+def test_a_stack_in_use_is_seen_before_anything_is_put_back(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock(tmp_path, host="elsewhere", pid=1)
+    monkeypatch.setattr(Engine, "take", None)
+    with pytest.raises(UnlockError, match="only elsewhere knows"):
+        unlock.free(engine, STACK)

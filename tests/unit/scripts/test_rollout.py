@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts.deploy.rollout import BACKOFF_S, LIMITS, Rollout, State, Trouble
+from scripts.deploy.rollout import BACKOFF_S, LIMITS, Rollout, State, Trouble, is_pulled
 
 Object = dict[str, Any]
 API = ("Deployment", "coinslot-api")
@@ -63,7 +63,8 @@ def pod(
     ready = "True" if container["ready"] else "False"
     conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": ready}]
     status = {"phase": phase, "conditions": conditions, "containerStatuses": [container]}
-    return owned("Pod", name, by, metadata=metadata, status=status)
+    spec = {"containers": [{"name": container["name"]}]}
+    return owned("Pod", name, by, metadata=metadata, spec=spec, status=status)
 
 
 def unscheduled(name: str, by: Object) -> Object:
@@ -97,7 +98,7 @@ def follow(
         news, over = rollout.judge(State(shown), set(applied), now)
         lines += [str(each) for each in news]
         if over:
-            return lines, now, over
+            return lines, now, over[0]
     return lines, None, None
 
 
@@ -106,21 +107,21 @@ def lasting(objects: Sequence[Object], seconds: int = 1_000) -> dict[int, Sequen
 
 
 @pytest.mark.parametrize(
-    ("reason", "kind"),
+    ("reason", "kind", "ends"),
     [
-        ("ErrImagePull", "image"),
-        ("ImagePullBackOff", "image"),
-        ("InvalidImageName", "image"),
-        ("ErrImageNeverPull", "image"),
-        ("CreateContainerConfigError", "configuration"),
-        ("CreateContainerError", "configuration"),
-        ("RunContainerError", "configuration"),
+        ("ErrImagePull", "image", 45),
+        ("ImagePullBackOff", "image", 45),
+        ("InvalidImageName", "image", 45),
+        ("ErrImageNeverPull", "image", 45),
+        ("CreateContainerConfigError", "configuration", 45),
+        ("CreateContainerError", "creation", 90),
+        ("RunContainerError", "configuration", 45),
     ],
 )
-def test_what_no_container_can_be_made_of_ends_a_rollout(reason: str, kind: str) -> None:
+def test_what_no_container_can_be_made_of_ends_a_rollout(reason: str, kind: str, ends: int) -> None:
     lines, when, over = follow(lasting(release(waiting(reason, PULL))))
     said = f"Deployment coinslot-api, pod api-1, container api: {reason}: {PULL}"
-    assert (lines, when, str(over)) == ([said], 45, said)
+    assert (lines, when, str(over)) == ([said], ends, said)
     assert over is not None
     assert over.kind == kind
 
@@ -160,8 +161,19 @@ def test_a_crash_is_counted_through_the_starts_in_between() -> None:
     assert over.kind == "crash"
 
 
-def test_a_container_that_ends_without_an_error_is_no_crash() -> None:
-    assert follow(lasting(release(crashed(5, code=0), "Running")))[1] is None
+def test_a_container_that_ends_without_an_error_again_and_again() -> None:
+    """A service that is told to end by its failing probe may do it well."""
+    _, when, over = follow(lasting(release(crashed(2, code=0), "Running")))
+    assert when == 45
+    assert over is not None
+    assert over.message == "exit code 0, Completed, 2 restarts"
+
+
+def test_a_container_that_has_done_its_work_is_no_crash() -> None:
+    objects = release(waiting("PodInitializing"))
+    done = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    objects[-1]["status"]["initContainerStatuses"] = [waiting("") | {"state": done}]
+    assert follow(lasting(objects))[1] is None
 
 
 def test_a_pod_that_runs_but_does_not_become_ready() -> None:
@@ -171,6 +183,25 @@ def test_a_pod_that_runs_but_does_not_become_ready() -> None:
     assert lines == [
         "Deployment coinslot-api, pod api-1, container api: NotReady: runs, but is not ready"
     ]
+
+
+@pytest.mark.parametrize(
+    ("startup", "readiness", "ends"),
+    [
+        ({"failureThreshold": 60, "periodSeconds": 2}, {}, 120),
+        ({"failureThreshold": 60, "periodSeconds": 2}, {"initialDelaySeconds": 5}, 155),
+        ({"failureThreshold": 60, "periodSeconds": 2}, {"periodSeconds": 5}, 135),
+        ({"failureThreshold": 30, "periodSeconds": 2}, {"periodSeconds": 5}, 90),
+        ({}, {"failureThreshold": 10}, 100),
+    ],
+)
+def test_a_pod_may_take_as_long_as_its_probes_allow(
+    startup: Object, readiness: Object, ends: int
+) -> None:
+    objects = release(running(ready=False), "Running")
+    (container,) = objects[-1]["spec"]["containers"]
+    container |= {"startupProbe": startup, "readinessProbe": readiness}
+    assert follow(lasting(objects))[1] == ends
 
 
 def test_a_pod_that_becomes_ready_soon_is_not_worth_a_line() -> None:
@@ -190,9 +221,22 @@ def test_a_pod_that_was_ready_begins_anew() -> None:
 def test_a_pod_without_a_node() -> None:
     top = deployment()
     made = replica_set("rs-1", 1, top)
-    _, when, over = follow(lasting([top, made, unscheduled("api-1", made)]))
-    assert when == 90
-    assert "Unschedulable: 0/2 nodes are available" in str(over)
+    lines, when, over = follow(lasting([top, made, unscheduled("api-1", made)]))
+    assert when == 300
+    assert lines == [str(over)]
+    assert "Unschedulable: 0/2 nodes are available" in lines[0]
+
+
+def test_a_node_that_is_added_for_a_pod_is_waited_for() -> None:
+    top = deployment()
+    made = replica_set("rs-1", 1, top)
+    states = {
+        0: [top, made, unscheduled("api-1", made)],
+        240: [top, made, pod("api-1", made, running(ready=True), "Running")],
+        900: [top, made, pod("api-1", made, running(ready=True), "Running")],
+    }
+    lines, when, _ = follow(states)
+    assert (len(lines), when) == (1, None)
 
 
 def test_a_large_image_may_take_its_time() -> None:
@@ -210,6 +254,40 @@ def test_an_image_of_an_init_container_counts_too() -> None:
     assert when == 45
     assert over is not None
     assert over.container == "init"
+
+
+# --- a pull that is tried again -----------------------------------------------------------------
+
+
+def event(reason: str, minute: int, version: int = 100, container: str = "api") -> Object:
+    return {
+        "reason": reason,
+        "lastTimestamp": f"2026-01-01T00:{minute:02}:00Z",
+        "involvedObject": {"fieldPath": f"spec.containers{{{container}}}"},
+        "metadata": {"resourceVersion": str(version)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("events", "pulled"),
+    [
+        ([], False),
+        ([event("Failed", 1), event("Pulling", 2)], True),
+        ([event("Pulling", 2), event("Failed", 1), event("BackOff", 1)], True),
+        ([event("Pulling", 2), event("Failed", 3)], False),
+        ([event("Pulling", 2), event("BackOff", 3)], False),
+        ([event("Pulling", 2), event("Pulled", 3)], False),
+        ([event("Pulling", 2, 99), event("Failed", 2, 100)], False),
+        ([event("Failed", 2, 99), event("Pulling", 2, 100)], True),
+        ([event("Pulling", 2), event("Scheduled", 3)], True),
+        ([event("Pulling", 2), event("BackOff", 3, container="other")], True),
+        ([event("Failed", 2), event("Pulling", 3, container="other")], False),
+    ],
+)
+def test_the_newest_event_of_an_image_says_whether_it_is_pulled(
+    events: list[Object], *, pulled: bool
+) -> None:
+    assert is_pulled(events, "api") is pulled
 
 
 # --- a Job ---------------------------------------------------------------------------------------
@@ -307,6 +385,15 @@ def test_a_pod_that_is_being_deleted_does_not_count() -> None:
     objects = release(waiting("ImagePullBackOff"))
     objects[-1]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert follow(lasting(objects)) == ([], None, None)
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_a_pod_that_was_evicted_does_not_count(phase: str) -> None:
+    """It stays for long, with its containers as they ended, beside the one in its place."""
+    evicted = waiting("") | {"state": {"terminated": {"exitCode": 137, "reason": "Error"}}}
+    top, made, old = release(evicted, phase)
+    new = pod("api-2", made, running(ready=True), "Running")
+    assert follow(lasting([top, made, old, new])) == ([], None, None)
 
 
 def test_a_pod_that_is_deleted_and_made_again_begins_anew() -> None:

@@ -1,15 +1,13 @@
 """kubectl with one kubeconfig: what a person would type, with a deadline and the error's text."""
 
 import json
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from scripts.programs import ProgramError, path_of
+from scripts import programs
 
-TIMEOUT_S: Final = 60.0
 MARGIN_S: Final = 10.0  # between kubectl's own deadline and ours
 
 Object = dict[str, Any]
@@ -17,28 +15,28 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    kubeconfig: Path
+    kubeconfig: Path | None = None
+    """None is the person's own."""
+    namespace: str = ""
+    request_timeout_s: float = 0
+    """For the server's answer; 0 leaves it to the deadline of a call."""
 
     def command(self, *arguments: str) -> list[str]:
-        return [str(path_of("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
+        return [str(programs.path_of("kubectl")), *self._options(), *arguments]
 
-    def __call__(self, *arguments: str, given: str = "", timeout_s: float = TIMEOUT_S) -> str:
+    def __call__(
+        self, *arguments: str, given: str = "", timeout_s: float = programs.TIMEOUT_S
+    ) -> str:
         """Run kubectl; return what it printed, or raise ProgramError with what it said."""
-        try:
-            done = subprocess.run(
-                self.command(*arguments),
-                input=given,
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            text = f"kubectl {' '.join(arguments)} did not end within {timeout_s:g} s"
-            raise ProgramError(text) from error
-        if done.returncode:
-            raise ProgramError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
+        return programs.run(
+            programs.path_of("kubectl"),
+            *self._options(),
+            *arguments,
+            given=given,
+            check=True,
+            timeout_s=timeout_s,
+            name=f"kubectl {' '.join(arguments)}",
+        )
 
     def apply(self, text: str) -> None:
         self("apply", "--server-side", "--force-conflicts", "-f", "-", given=text)
@@ -67,3 +65,11 @@ class Kubectl:
         text = self("get", kind, name, "--ignore-not-found", "-o", "json", *where)
         found: Object | None = json.loads(text) if text else None
         return found
+
+    def _options(self) -> Iterator[str]:
+        if self.kubeconfig:
+            yield f"--kubeconfig={self.kubeconfig}"
+        if self.namespace:
+            yield f"--namespace={self.namespace}"
+        if self.request_timeout_s:
+            yield f"--request-timeout={self.request_timeout_s:g}s"
