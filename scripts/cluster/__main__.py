@@ -25,10 +25,10 @@ from scripts import ROOT, console, programs
 from scripts.bootstrap.console import Console
 from scripts.cluster import addons, kind, layout, namespaces, nodes, stack
 from scripts.cluster.control_plane import ControlPlaneError
-from scripts.cluster.kubectl import Kubectl
 from scripts.cluster.layout import CONTROL, Layout
 from scripts.cluster.namespaces import NamespaceError
 from scripts.deploy.engine import EngineFailedError
+from scripts.kubectl import Kubectl
 from scripts.platform import images
 from scripts.platform.images import ImageBuilder
 from scripts.programs import ProgramError

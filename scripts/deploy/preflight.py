@@ -76,17 +76,20 @@ def _objects(events: Sequence[Event]) -> Iterator[Object]:
 def _lacks(missing: Sequence[tuple[str, str]]) -> str:
     names = ", ".join(f"{kind} ({api_version})" for api_version, kind in missing)
     groups = {api_version.partition("/")[0] for api_version, _ in missing}
-    remedies = "; ".join(_install(group) for group in sorted(groups))
+    files = tuple(f"_{kind.lower()}s.yaml" for _, kind in missing)
+    remedies = "; ".join(_install(group, files) for group in sorted(groups))
     return f"the cluster does not know {names}; nothing was made. First: {remedies}"
 
 
-def _install(group: str) -> str:
+def _install(group: str, wanted: tuple[str, ...]) -> str:
+    """Return the command that installs a group's kinds, of which these are the files' ends."""
     if group != MONITORING:
         return f"install what serves {group}"
     if any((ROOT / DEFINITIONS).glob("*.yaml")):
         return f"kubectl apply --server-side -f {DEFINITIONS}"
     tool = tomllib.loads(PINNED.read_text(encoding="utf-8"))
-    files = [file for program in tool["go"]["programs"] for file in program["files"]]
+    all_files = (file for program in tool["go"]["programs"] for file in program["files"])
+    files = [file for file in all_files if file.endswith(wanted)]
     urls = " ".join(f"-f {SOURCE}/v{tool['version']}/{file}" for file in files)
     return f"kubectl apply --server-side {urls}"
 

@@ -60,7 +60,7 @@ LIMITS: Final[Mapping[Kind, Limits]] = {
     "creation": Limits(0, 90),  # a busy node's runtime misses its deadline, and tries again
     "crash": Limits(0, 45),
     "unscheduled": Limits(10, 300),  # an autoscaler of nodes needs two to four minutes for one
-    "unready": Limits(20, 90),
+    "unready": Limits(20, 75),  # or what its probes allow; with a preview before, two minutes
     "creating": Limits(45, math.inf),  # a large image is pulled meanwhile
 }
 """The gravest first."""

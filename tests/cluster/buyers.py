@@ -30,31 +30,36 @@ ORDER = {"currency": "EUR", "items": [{"game_id": "game-1", "quantity": 1}]}
 
 
 class Buyers:
+    """Those of one session; every second one uses a new connection for each request."""
+
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = url
         self.orders: list[str] = []
         self.lost = 0
 
-    async def buy(self) -> None:
+    async def buy(self, *, anew: bool) -> None:
         """Buy one game; what nobody has thought of is a purchase that was lost."""
+        headers = {"Authorization": f"Bearer {token_of(f'user-{uuid4()}')}"}
         try:
-            await self._buy(token_of(f"user-{uuid4()}"))
+            await self._buy({**headers, **({"Connection": "close"} if anew else {})})
         except Exception as error:  # noqa: BLE001  whatever it is, it is to be seen
             self.lost += 1
             say({"at": time.time(), "ok": False, "seconds": 0, "why": f"bug: {error!r}"})
 
-    async def _buy(self, token: str) -> None:
-        order = await self._surely("/v1/orders", ORDER, token)
+    async def _buy(self, headers: dict[str, str]) -> None:
+        order = await self._surely("/v1/orders", ORDER, headers)
         if order is None:
             return
         body = {"order_id": order["id"], "provider": "simulator"}
-        payment = await self._surely("/v1/payments", body, token)
+        payment = await self._surely("/v1/payments", body, headers)
         if payment is not None:
             self.orders.append(order["id"])
 
-    async def _surely(self, path: str, body: object, token: str) -> dict[str, Any] | None:
-        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid4())}
+    async def _surely(
+        self, path: str, body: object, common: dict[str, str]
+    ) -> dict[str, Any] | None:
+        headers = {**common, "Idempotency-Key": str(uuid4())}
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             answer = await self._try(path, body, headers)
@@ -111,7 +116,7 @@ async def main() -> None:
         began = loop.time()
         for number in count():
             if len(under_way) < CONCURRENT:
-                task = asyncio.create_task(buyers.buy())
+                task = asyncio.create_task(buyers.buy(anew=bool(number % 2)))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
             try:

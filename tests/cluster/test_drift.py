@@ -8,7 +8,6 @@ from scripts.programs import ProgramError
 from tests.cluster.shop import FORCE, Shop
 
 DRIFTED = 3
-GONE_TIMEOUT_S = 120.0
 
 
 def test_drift_is_named_and_repaired(shop: Shop) -> None:

@@ -87,8 +87,8 @@ def test_where_no_definition_is_at_hand_the_command_names_the_pinned_files(
     with pytest.raises(PreflightError) as refused:
         preflight.check(events([RULES]), preflight.Cluster())
     said = str(refused.value)
-    assert said.count(f"-f {preflight.SOURCE}/v") == 2
-    assert said.endswith("monitoring.coreos.com_servicemonitors.yaml")
+    assert said.count(f"-f {preflight.SOURCE}/v") == 1
+    assert said.endswith("monitoring.coreos.com_prometheusrules.yaml")
 
 
 def test_an_autoscaler_without_a_value_is_worth_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,7 +178,7 @@ def test_a_container_that_has_done_its_work_is_no_crash() -> None:
 
 def test_a_pod_that_runs_but_does_not_become_ready() -> None:
     lines, when, over = follow(lasting(release(running(ready=False), "Running")))
-    assert when == 90
+    assert when == 75
     assert str(over) == lines[0]
     assert lines == [
         "Deployment coinslot-api, pod api-1, container api: NotReady: runs, but is not ready"
@@ -191,7 +191,7 @@ def test_a_pod_that_runs_but_does_not_become_ready() -> None:
         ({"failureThreshold": 60, "periodSeconds": 2}, {}, 120),
         ({"failureThreshold": 60, "periodSeconds": 2}, {"initialDelaySeconds": 5}, 155),
         ({"failureThreshold": 60, "periodSeconds": 2}, {"periodSeconds": 5}, 135),
-        ({"failureThreshold": 30, "periodSeconds": 2}, {"periodSeconds": 5}, 90),
+        ({"failureThreshold": 30, "periodSeconds": 2}, {"periodSeconds": 5}, 75),
         ({}, {"failureThreshold": 10}, 100),
     ],
 )
@@ -215,7 +215,7 @@ def test_a_pod_that_becomes_ready_soon_is_not_worth_a_line() -> None:
 
 def test_a_pod_that_was_ready_begins_anew() -> None:
     lazy, well = release(running(ready=False), "Running"), release(running(ready=True), "Running")
-    assert follow({0: lazy, 60: well, 70: lazy, 150: well, 160: well})[1] is None
+    assert follow({0: lazy, 60: well, 70: lazy, 140: well, 160: well})[1] is None
 
 
 def test_a_pod_without_a_node() -> None:
