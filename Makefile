@@ -74,7 +74,7 @@ parity: ## every difference between staging and prod; one without a declared rea
 .PHONY: test
 test: ## every test that needs no cluster
 	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint control-plane
-	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster
+	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/stacks
 
 .PHONY: live
 live: ## cause each alert's fault under a real Prometheus and see it fire, panels with data: ARGS="--json"
@@ -86,12 +86,17 @@ cluster-test: ## what `up` makes, under load, on the cluster of `make cluster`, 
 	$(BOOTSTRAP) venv pulumi kubernetes-provider kubectl image
 	$(PYTHON) -m pytest tests/cluster --form=$(or $(FORM),long) $(if $(filter short,$(FORM)),,--report=docs/resilience.md)
 
+.PHONY: stacks-test
+stacks-test: ## releases on a real API server with simulated nodes (kwok), and the life of staging and prod: some minutes
+	$(BOOTSTRAP) venv pulumi kubernetes-provider control-plane
+	$(PYTHON) -m pytest -n $(WORKERS) tests/stacks
+
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
 	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint
 	@mkdir -p .state/coverage
 	$(PYTHON) -m coverage erase
-	$(PYTHON) -m coverage run -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/live $(TESTS)
+	$(PYTHON) -m coverage run -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/stacks --ignore=tests/live $(TESTS)
 	$(PYTHON) -m coverage combine --quiet
 	$(PYTHON) -m coverage html --quiet --directory .state/coverage/html
 	$(PYTHON) -m coverage report

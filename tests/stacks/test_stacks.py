@@ -23,7 +23,6 @@ from tests.support.kubernetes import DEFINITIONS, Cluster
 from tests.support.provider import ROOT
 
 pytestmark = [
-    pytest.mark.xdist_group("kubernetes"),
     pytest.mark.timeout(900),  # a dozen runs of some seconds each, on a busy machine
 ]
 

@@ -13,7 +13,6 @@ from tests.infra.stacks import API, get, rendered
 from tests.support.kubernetes import NODE, Cluster
 
 pytestmark = [
-    pytest.mark.xdist_group("kubernetes"),
     pytest.mark.timeout(300),  # some rollouts of seconds each, on a busy machine
 ]
 

@@ -17,7 +17,6 @@ from tests.support.clones import Clone, Done, clone
 from tests.support.kubernetes import DEFINITIONS, Cluster
 
 pytestmark = [
-    pytest.mark.xdist_group("kubernetes"),
     pytest.mark.timeout(900),  # half a dozen runs of some ten seconds, on a busy machine
 ]
 

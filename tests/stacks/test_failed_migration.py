@@ -10,7 +10,6 @@ from tests.support.kubernetes import NODE, Cluster
 from tests.support.provider import ROOT
 
 pytestmark = [
-    pytest.mark.xdist_group("kubernetes"),
     pytest.mark.timeout(300),  # a few runs of some seconds each, on a busy machine
 ]
 
