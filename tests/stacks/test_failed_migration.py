@@ -9,9 +9,7 @@ from scripts.deploy.watch import RolloutError, Watch
 from tests.support.kubernetes import NODE, Cluster
 from tests.support.provider import ROOT
 
-pytestmark = [
-    pytest.mark.timeout(300),  # a few runs of some seconds each, on a busy machine
-]
+pytestmark = pytest.mark.timeout(300)  # a few runs of some seconds each, on a busy machine
 
 STACK = "local"
 JOB = "migrate"

@@ -16,9 +16,7 @@ from tests.infra.tiny import tiny_root
 from tests.support.clones import Clone, Done, clone
 from tests.support.kubernetes import DEFINITIONS, Cluster
 
-pytestmark = [
-    pytest.mark.timeout(900),  # half a dozen runs of some ten seconds, on a busy machine
-]
+pytestmark = pytest.mark.timeout(900)  # half a dozen runs of some ten seconds, on a busy machine
 
 STACK = "local"
 RELEASED = "staging"

@@ -12,9 +12,7 @@ from infra import labels
 from tests.infra.stacks import API, get, rendered
 from tests.support.kubernetes import NODE, Cluster
 
-pytestmark = [
-    pytest.mark.timeout(300),  # some rollouts of seconds each, on a busy machine
-]
+pytestmark = pytest.mark.timeout(300)  # some rollouts of seconds each, on a busy machine
 
 OTHER_NODE = "node-2"
 NAMESPACE = "spread"

@@ -22,9 +22,7 @@ from scripts.deploy.engine import Engine
 from tests.support.kubernetes import DEFINITIONS, Cluster
 from tests.support.provider import ROOT
 
-pytestmark = [
-    pytest.mark.timeout(900),  # a dozen runs of some seconds each, on a busy machine
-]
+pytestmark = pytest.mark.timeout(900)  # a dozen runs of some seconds each, on a busy machine
 
 BY_DIGEST = "prod"
 """The stack whose image has to be named by its digest."""
