@@ -28,6 +28,14 @@ if phase == os.environ["WAITS_IN"]:
 """
 
 
+@pytest.fixture(autouse=True)
+def hung_up() -> Iterator[None]:
+    """Let a SIGHUP be heard by what we start, also where `nohup` has started us."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Clone:
     """Give a clone whose program says when it runs, and then waits for ever."""
