@@ -62,6 +62,9 @@ class Watcher(Protocol):
     def failed(self, events: Sequence[Event]) -> None:
         """Raise EngineFailedError if it is known what the engine has failed for."""
 
+    def succeeded(self, events: Sequence[Event]) -> None:
+        """Raise EngineFailedError if it has succeeded too early."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -116,8 +119,8 @@ class Engine:
             process = self._start(arguments, self._extra(operation, stack))
             code = _wait(process, stack, events, watcher)
             latest = events.new()
-            if code and watcher:
-                watcher.failed(latest)
+            if watcher:
+                (watcher.failed if code else watcher.succeeded)(latest)
             if code:
                 # It reports from the moment on when it has the stack's lock.
                 lock = f"; if a lock is in its way that nobody needs: make unlock STACK={stack}"

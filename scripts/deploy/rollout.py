@@ -138,6 +138,12 @@ class State:
             return None
         return key(owner), revision
 
+    def rolling(self, keys: AbstractSet[Key]) -> set[Key]:
+        """Return which of these workloads are not as they are to be yet, as kubectl sees it."""
+        kinds = ("Deployment", "StatefulSet")
+        found = (each for kind in kinds for each in self.of_kind(kind) if key(each) in keys)
+        return {key(each) for each in found if not _is_rolled_out(each)}
+
     def made_by(self, uid: str) -> Iterator[Object]:
         """Yield the pods of a ReplicaSet, a Job or a StatefulSet."""
         for pod in self.of_kind("Pod"):
@@ -314,6 +320,17 @@ def _is_ready(pod: Object) -> bool:
 def _condition(of: Object, kind: str) -> Object:
     conditions = of.get("status", {}).get("conditions", ())
     return next((each for each in conditions if each["type"] == kind), {})
+
+
+def _is_rolled_out(workload: Object) -> bool:
+    status, wanted = workload.get("status", {}), workload["spec"].get("replicas", 1)
+    updated = status.get("updatedReplicas", 0)
+    if not _is_observed(workload) or updated < wanted:
+        return False
+    if workload["kind"] == "StatefulSet":
+        return bool(status.get("readyReplicas", 0) >= wanted)
+    old = status.get("replicas", 0) - updated
+    return bool(old <= 0 and status.get("availableReplicas", 0) >= updated)
 
 
 def _is_observed(owner: Object) -> bool:

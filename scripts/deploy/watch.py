@@ -16,6 +16,8 @@ from scripts.programs import ProgramError
 
 REQUEST_TIMEOUT_S: Final = 5.0
 LOG_LINES: Final = 5
+SETTLE_TIMEOUT_S: Final = 600.0  # the engine's own for a Deployment
+SETTLE_LOOK_S: Final = 1.0
 APPLIES: Final = frozenset(("create", "update", "replace", "create-replacement"))
 """What the engine may do to an object whose pods then matter."""
 
@@ -35,6 +37,7 @@ class Watch:
         self._kubectl = Kubectl(namespace=namespace, request_timeout_s=REQUEST_TIMEOUT_S)
         self._operation = operation
         self._applied: set[Key] = set()
+        self._changed: set[Key] = set()
         self._blind = False
         before = self._state()
         self._rollout = Rollout(before) if before else None
@@ -53,6 +56,22 @@ class Watch:
         if over := next((each for each in overdue if not self._is_pulled(each)), None):
             self._give_up(state, over)
 
+    def succeeded(self, events: Sequence[Event]) -> None:
+        """Wait until what was changed has rolled out; raise RolloutError when it does not.
+
+        The engine looks at a Deployment right after it has changed it, and may still see the
+        conditions of the revision before.
+        """
+        self._follow(events)
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while (state := self._state()) and (rolling := state.rolling(self._changed)):
+            self._applied = rolling
+            if time.monotonic() > deadline:
+                names = ", ".join(sorted(" ".join(each) for each in rolling))
+                raise EngineFailedError(f"{names}: not rolled out after {SETTLE_TIMEOUT_S:g} s")
+            self.look(())
+            time.sleep(SETTLE_LOOK_S)
+
     def failed(self, events: Sequence[Event]) -> None:
         """Raise RolloutError if the cluster shows what the engine has failed for."""
         self._follow(events)
@@ -65,6 +84,7 @@ class Watch:
         for event in events:
             if begun := event.get("resourcePreEvent"):
                 self._applied |= set(_applied(begun["metadata"]))
+                self._changed |= self._applied
             elif done := event.get("resOutputsEvent"):
                 self._applied -= set(_applied(done["metadata"]))
 

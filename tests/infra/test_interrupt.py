@@ -66,6 +66,9 @@ class Clumsy:
         if "running" in self.log.read_text():
             raise KeyError(len(events))
 
+    def succeeded(self, events: Sequence[Event]) -> None:
+        raise AssertionError(events)
+
     def failed(self, events: Sequence[Event]) -> None:
         raise AssertionError(events)
 

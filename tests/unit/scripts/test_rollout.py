@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts.deploy.rollout import BACKOFF_S, LIMITS, Rollout, State, Trouble, is_pulled
+from scripts.deploy.rollout import BACKOFF_S, LIMITS, Rollout, State, Trouble, is_pulled, key
 
 Object = dict[str, Any]
 API = ("Deployment", "coinslot-api")
@@ -432,3 +432,42 @@ def test_a_pod_that_is_only_starting_is_no_cause() -> None:
     rollout.judge(starting, {API}, 0)
     rollout.judge(starting, {API}, LIMITS["unready"].tell_s)
     assert rollout.cause(starting, {API}) is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "rolling"),
+    [
+        ({"updatedReplicas": 2, "replicas": 2, "availableReplicas": 2}, False),
+        ({"updatedReplicas": 1, "replicas": 3, "availableReplicas": 2}, True),
+        ({"updatedReplicas": 2, "replicas": 3, "availableReplicas": 3}, True),
+        ({"updatedReplicas": 2, "replicas": 2, "availableReplicas": 1}, True),
+        ({}, True),
+    ],
+)
+def test_a_deployment_has_rolled_out_when_all_its_pods_are_new(
+    status: Object,
+    rolling: bool,  # noqa: FBT001
+) -> None:
+    top = deployment()
+    top["spec"] = {**top.get("spec", {}), "replicas": 2}
+    generation = int(top["metadata"].get("generation", 0))
+    top["status"] = {**status, "observedGeneration": generation}
+    assert bool(State([top]).rolling({key(top)})) is rolling
+    assert State([top]).rolling(set()) == set()
+
+
+def test_a_deployment_that_its_controller_has_not_seen_yet_has_not_rolled_out() -> None:
+    top = deployment()
+    top["metadata"]["generation"] = 2
+    top["spec"] = {**top.get("spec", {}), "replicas": 1}
+    done = {"updatedReplicas": 1, "replicas": 1, "availableReplicas": 1, "observedGeneration": 1}
+    top["status"] = done
+    assert State([top]).rolling({key(top)}) == {key(top)}
+
+
+def test_a_stateful_set_has_rolled_out_when_its_pods_are_ready() -> None:
+    made = {"kind": "StatefulSet", "metadata": {"name": "db", "uid": "u", "generation": 1}}
+    made["spec"] = {"replicas": 1}
+    status = {"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1}
+    assert State([{**made, "status": status}]).rolling({key(made)}) == set()
+    assert State([{**made, "status": {**status, "readyReplicas": 0}}]).rolling({key(made)})
