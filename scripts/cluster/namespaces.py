@@ -133,8 +133,8 @@ def end(layout: Layout, part: str) -> None:
         process.kill()
         with suppress(psutil.NoSuchProcess):
             process.wait(END_TIMEOUT_S)
-    for root in cgroup_roots():
-        _remove_cgroup(root / layout.cgroup(part))
+    for path in cgroups_named(layout.cgroup(part)):
+        _remove_cgroup(path)
     layout.record(part).unlink(missing_ok=True)
 
 
@@ -157,6 +157,11 @@ def cgroup_roots() -> list[Path]:
     if (CGROUPS / "cgroup.controllers").exists():
         return [CGROUPS]
     return sorted(path.parent for path in CGROUPS.glob("*/release_agent"))
+
+
+def cgroups_named(pattern: str) -> list[Path]:
+    """Return the cgroups right below any root: a runtime makes some in version 2's beside 1's."""
+    return sorted([*CGROUPS.glob(pattern), *CGROUPS.glob(f"*/{pattern}")])
 
 
 def make_cgroup(name: str) -> None:

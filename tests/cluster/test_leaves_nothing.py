@@ -44,7 +44,7 @@ def shown(*command: str, environ: Mapping[str, str] | None = None) -> list[str]:
 
 def machine(folder: Path) -> dict[str, list[str]]:
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    cgroups = [str(path) for root in namespaces.cgroup_roots() for path in root.glob("coinslot-*")]
+    cgroups = [str(path) for path in namespaces.cgroups_named("coinslot-*")]
     return {
         "mounts": sorted(" ".join(line.split()[3:]) for line in mounts),
         "links": shown("ip", "-o", "-br", "link"),
