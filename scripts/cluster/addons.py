@@ -26,6 +26,8 @@ RULES: Final = "coinslot-adapter-rules"
 MONITORING: Final = "monitoring"
 SYSTEM: Final = "kube-system"
 WEBHOOK: Final = "admission-webhook"
+NOTHING: Final[Mapping[str, str]] = {}
+WORDS: Final = {"IMAGE": at.PROGRAMS, "DNS_SERVICE": at.DNS_SERVICE}
 ROLLOUT_TIMEOUT_S: Final = 180.0  # twenty seconds, on a machine that does nothing else
 ESTABLISHED_TIMEOUT_S: Final = 30.0
 
@@ -72,8 +74,14 @@ OPERATED: Final = ("statefulset/prometheus-main", "statefulset/alertmanager-main
 """What the operator makes; the adapter is ready when Prometheus answers it."""
 
 
-def install(kubectl: Kubectl, addons: Sequence[Addon], console: Console) -> None:
-    words = {"IMAGE": at.PROGRAMS, "DNS_SERVICE": at.DNS_SERVICE}
+def install(
+    kubectl: Kubectl,
+    addons: Sequence[Addon],
+    console: Console,
+    more_words: Mapping[str, str] = NOTHING,
+) -> None:
+    """Apply manifests in their order, each with WORDS filled in, and wait until its pods run."""
+    words = {**WORDS, **more_words}
     for addon in addons:
         with console.step(f"installing {addon.manifest}", addon.usually):
             kubectl.apply(_filled(addon.manifest, words))
@@ -87,12 +95,7 @@ def install_monitoring(kubectl: Kubectl, kubelets: Mapping[str, str], console: C
         kubectl("apply", "--server-side", "--force-conflicts", *files)
         kubectl.wait("condition=Established", "crd", "--all", timeout_s=ESTABLISHED_TIMEOUT_S)
     kubectl.apply(_adapter_rules())
-    authority = _webhook_keys(kubectl)
-    words = {"IMAGE": at.PROGRAMS, "AUTHORITY": authority, **kubelets}
-    for addon in MONITORS:
-        with console.step(f"installing {addon.manifest}", addon.usually):
-            kubectl.apply(_filled(addon.manifest, words))
-            kubectl.rollout(addon.namespace, addon.workloads, ROLLOUT_TIMEOUT_S)
+    install(kubectl, MONITORS, console, {"AUTHORITY": _webhook_keys(kubectl), **kubelets})
     with console.step("waiting for Prometheus and Alertmanager", "20 s"):
         kubectl.wait("create", *OPERATED, "-n", MONITORING, timeout_s=ROLLOUT_TIMEOUT_S)
         kubectl.rollout(MONITORING, OPERATED, ROLLOUT_TIMEOUT_S)

@@ -22,7 +22,7 @@ from scripts.cluster.certificates import Authority, Pair
 from scripts.cluster.layout import API_SERVICE, SERVICES
 from scripts.platform.embedded import LOOPBACK, free_port
 from scripts.platform.processes import Child, spawn
-from scripts.programs import BINARIES
+from scripts.programs import path_of
 
 HOSTS: Final = (LOOPBACK, API_SERVICE, "localhost", "kubernetes.default.svc")
 ADMINS: Final = "system:masters"  # the group that RBAC lets do everything
@@ -62,14 +62,6 @@ class ControlPlane:
     authority: Authority
 
 
-def program(name: str) -> Path:
-    """Return the path of a program; raise ControlPlaneError when it was not installed."""
-    path = BINARIES / name
-    if not path.exists():
-        raise ControlPlaneError(f"{path} is missing: run tools/bootstrap control-plane")
-    return path
-
-
 @contextmanager
 def control_plane(folder: Path, options: Options | None = None) -> Iterator[ControlPlane]:
     """Run a control plane in an empty folder; the last thing started is the first to be stopped."""
@@ -81,7 +73,7 @@ def control_plane(folder: Path, options: Options | None = None) -> Iterator[Cont
 
         def start(name: str, *arguments: str) -> Child:
             more = options.arguments.get(name, ())
-            command: list[str | Path] = [program(name), *arguments, *more]
+            command: list[str | Path] = [path_of(name, "control-plane"), *arguments, *more]
             child = spawn(name, command, log=folder / f"{name}.log")
             running.callback(child.stop, STOP_TIMEOUT_S)
             return child

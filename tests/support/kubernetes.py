@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import yaml
 
-from scripts.cluster.control_plane import ControlPlane, Options, control_plane, program
+from scripts.cluster.control_plane import ControlPlane, Options, control_plane
 from scripts.platform.processes import spawn
+from scripts.programs import path_of
 
 STAGES: Final = Path(__file__).with_name("kwok.yaml")
 DEFINITIONS: Final = Path(__file__).parents[2] / ".tools" / "definitions"
@@ -40,7 +41,7 @@ class Cluster:
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl; return what it printed, or raise with what it said."""
         done = subprocess.run(
-            [program("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments],
+            [path_of("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -70,7 +71,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         kwok = spawn(
             "kwok",
             [
-                program("kwok"),
+                path_of("kwok", "control-plane"),
                 f"--kubeconfig={plane.kubeconfig}",
                 f"--config={STAGES}",
                 "--manage-all-nodes=true",
