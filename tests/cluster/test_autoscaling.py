@@ -15,8 +15,9 @@ from tests.cluster.shop import Shop
 VALUES_TIMEOUT_S = 180.0  # the first two measurements of a pod, 15 s each
 UP_TIMEOUT_S = 240.0
 DOWN_TIMEOUT_S = 600.0  # five minutes of calm first
-BUSY = 40.0
-"""Purchases a second: more than three pods can serve with the CPU that they ask for."""
+BUSY = 24.0
+"""Purchases a second, two requests each: more than three pods can serve with 70% of the CPU that
+they ask for, and below the limit of requests that come from one address."""
 POLL_S = 1.0
 MINIMUM = 3
 

@@ -37,13 +37,13 @@ def test_a_job_that_failed_is_replaced_when_its_cause_is_gone(
     """Its pod waits for a node with the label `database`; without one it ends by its deadline."""
     with pytest.raises(RolloutError, match=r"^up failed: Job migrate: DeadlineExceeded: "):
         engine.run("up", STACK, watcher=Watch("default", "up"))
-    failed = cluster.get("job", JOB, "default")
+    failed = cluster.kubectl.get("job", JOB, "default")
     assert failed is not None
     assert failed["status"]["conditions"][-1]["reason"] == "DeadlineExceeded"
 
     cluster.kubectl("label", "node", NODE, "database=ready")
     assert engine.run("up", STACK).changes["replace"] == 1
-    done = cluster.get("job", JOB, "default")
+    done = cluster.kubectl.get("job", JOB, "default")
     assert done is not None
     assert done["metadata"]["uid"] != failed["metadata"]["uid"]
     assert done["status"]["succeeded"] == 1

@@ -106,7 +106,7 @@ def test_a_release_is_refused_made_given_up_and_gone_back_from(
     refused = command(made, "up", code=console.FAILED)
     last = refused.err.splitlines()[-1]
     assert last.startswith("stack: the cluster does not know PrometheusRule (monitoring.coreos.com")
-    assert cluster.get("namespace", NAMESPACE) is None
+    assert cluster.kubectl.get("namespace", NAMESPACE) is None
     cluster.kubectl(*last.rpartition("First: kubectl ")[2].split())
 
     first = command(made, "up")
@@ -123,4 +123,4 @@ def test_a_release_is_refused_made_given_up_and_gone_back_from(
     command(made, "rollback", "--to", "1")
     assert "FAILED" in command(made, "releases").out
     command(made, "destroy")
-    assert cluster.get("namespace", NAMESPACE) is None
+    assert cluster.kubectl.get("namespace", NAMESPACE) is None

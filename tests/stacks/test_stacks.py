@@ -106,7 +106,7 @@ def test_a_stack_lives_on_a_cluster(stack: Stack) -> None:
     engine, cluster, name = stack.engine, stack.cluster, stack.name
     planned = engine.run("preview", name)
     assert planned.changes["create"] > 25
-    assert cluster.get("namespace", stack.namespace) is None
+    assert cluster.kubectl.get("namespace", stack.namespace) is None
 
     made = engine.run("up", name)
     assert made.changes == planned.changes
@@ -125,7 +125,7 @@ def test_a_stack_lives_on_a_cluster(stack: Stack) -> None:
     drift_is_named_and_repaired(stack)
     gone = engine.run("destroy", name)
     assert gone.changes["delete"] >= made.changes["create"]
-    assert cluster.get("namespace", stack.namespace) is None
+    assert cluster.kubectl.get("namespace", stack.namespace) is None
 
 
 def scale(stack: Stack, pods: int) -> None:
@@ -138,7 +138,7 @@ def scale(stack: Stack, pods: int) -> None:
 
 
 def replicas(stack: Stack) -> int:
-    api = stack.cluster.get("deployment", API, stack.namespace)
+    api = stack.cluster.kubectl.get("deployment", API, stack.namespace)
     assert api is not None
     return int(api["spec"]["replicas"])
 
@@ -162,8 +162,8 @@ def drift_is_named_and_repaired(stack: Stack) -> None:
 
     repaired = stack.forced.run("up", name)
     assert repaired.changes["create"] == 1
-    assert cluster.get("service", "coinslot-api", stack.namespace)
-    config = cluster.get("configmap", RULES, stack.namespace)
+    assert cluster.kubectl.get("service", "coinslot-api", stack.namespace)
+    config = cluster.kubectl.get("configmap", RULES, stack.namespace)
     assert config is not None
     assert "active_payments" in config["data"]["config.yaml"]
     assert drift.found(engine.run("drift", name).events) == []

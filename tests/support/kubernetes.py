@@ -1,22 +1,21 @@
 """A real API server with one simulated node (kwok); `tools/bootstrap control-plane`."""
 
-import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from scripts.cluster.control_plane import ControlPlane, Options, control_plane
+from scripts.kubectl import Kubectl, Object
 from scripts.platform.processes import spawn
 from scripts.programs import path_of
 
 STAGES: Final = Path(__file__).with_name("kwok.yaml")
 DEFINITIONS: Final = Path(__file__).parents[2] / ".tools" / "definitions"
-KUBECTL_TIMEOUT_S: Final = 60.0
 NODE: Final = "node-1"
 QUICK: Final = {
     "kube-controller-manager": (
@@ -24,8 +23,6 @@ QUICK: Final = {
         "--node-monitor-grace-period=1h",  # nobody sends the node's heartbeats
     ),
 }
-
-Object = dict[str, Any]
 
 
 @dataclass
@@ -38,30 +35,13 @@ class Cluster:
     def kubeconfig(self) -> Path:
         return self.control_plane.kubeconfig
 
-    def kubectl(self, *arguments: str, stdin: str = "") -> str:
-        """Run kubectl; return what it printed, or raise with what it said."""
-        done = subprocess.run(
-            [path_of("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=KUBECTL_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode:
-            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
-        return done.stdout
+    @cached_property
+    def kubectl(self) -> Kubectl:
+        return Kubectl(self.kubeconfig)
 
     def apply(self, *objects: Object) -> None:
         """Apply objects as a person would."""
-        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
-
-    def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
-        """Return an object, or None if there is none."""
-        where = [f"--namespace={namespace}"] if namespace else []
-        text = self.kubectl("get", kind, name, "--ignore-not-found", "-o", "json", *where)
-        found: Object | None = json.loads(text) if text else None
-        return found
+        self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(objects))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from scripts import programs
 from scripts.deploy import rollout
 from scripts.deploy.rollout import Limits
 from scripts.deploy.watch import RolloutError, Watch
-from tests.unit.scripts.test_rollout import API, Object, crashed, event, pod, release, waiting
+from tests.support.rollouts import API, Object, crashed, event, pod, release, waiting
 
 KUBECTL = """\
 #!{python}
