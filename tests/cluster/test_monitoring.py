@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -26,6 +26,9 @@ HELD = "15s"
 KUBELET_ALERTS = ("PodRestarting", "ContainerMetricsMissing", "CpuHigh", "MemoryHigh")
 RULE = "held-for-less"
 RESTARTS = 3
+LIMIT = 384 * 1024 * 1024
+FILLED = 0.72
+"""Of an API pod's memory, beside what the service itself needs."""
 BURN = "while True: pass"
 FILL = "import time; kept = b'x' * {size}; time.sleep(900)"
 
@@ -126,22 +129,17 @@ def test_a_fault_of_the_provider_fires_its_alert_and_resolves(
 @pytest.mark.timeout(1800)
 def test_alerts_of_the_kubelet_fire_by_their_causes(shop: Shop, watched: Watched) -> None:
     """With the stack's own expressions, held for seconds in place of minutes."""
-    with ExitStack() as causes:
-        causes.enter_context(held_for_less(shop))
-        causes.enter_context(measures_missing(shop))
-        watched.until(lambda: "ContainerMetricsMissing" in watched.alerting())
-        causes.pop_all().close()
-    watched.until(lambda: "ContainerMetricsMissing" not in watched.alerting())
-    with ExitStack() as causes:
-        causes.enter_context(held_for_less(shop))
+    with held_for_less(shop):
+        with measures_missing(shop):
+            watched.until(lambda: "ContainerMetricsMissing" in watched.alerting())
+        watched.until(lambda: "ContainerMetricsMissing" not in watched.alerting())
         api, other, *_ = shop.pods(labels.API)
-        causes.enter_context(busy(shop, shop.pods(labels.WORKER)[0], BURN))
-        limit = 384 * 1024 * 1024
-        causes.enter_context(busy(shop, other, FILL.format(size=int(limit * 0.72))))
-        for _ in range(RESTARTS):
-            crash(shop, api["metadata"]["name"])
-        watched.until(lambda: {"PodRestarting", "CpuHigh", "MemoryHigh"} <= watched.alerting())
-    watched.until(lambda: not {"CpuHigh", "MemoryHigh"} & watched.alerting())
+        full = FILL.format(size=int(LIMIT * FILLED))
+        with busy(shop, shop.pods(labels.WORKER)[0], BURN), busy(shop, other, full):
+            for _ in range(RESTARTS):
+                crash(shop, api["metadata"]["name"])
+            watched.until(lambda: {"PodRestarting", "CpuHigh", "MemoryHigh"} <= watched.alerting())
+        watched.until(lambda: not {"CpuHigh", "MemoryHigh"} & watched.alerting())
 
 
 @contextmanager
