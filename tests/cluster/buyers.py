@@ -4,8 +4,9 @@
 
 Each customer is another user, because nobody buys a game twice. Each try of a request is a line of
 JSON on stdout: `at` (seconds since 1970, of its answer), `ok`, `seconds`, and `why` if it failed. A
-customer repeats a request under the same key until it is answered for good. SIGTERM ends the sales;
-those that have begun go on to their end. The last line holds `orders`, as they were paid.
+customer repeats a request under the same key until it is answered for good, each time after twice
+the pause. SIGTERM ends the sales; those that have begun go on to their end. The last line holds
+`orders`, as they were paid.
 """
 
 import asyncio
@@ -23,8 +24,10 @@ import jwt
 
 TRY_TIMEOUT_S = 10.0
 TTL_S = 3_600
-PATIENCE_S = 120.0
+PATIENCE_S = 900.0
+END_S = 120.0
 PAUSE_S = 0.25
+LONGEST_PAUSE_S = 10.0
 CONCURRENT = 400  # beyond that nobody new comes: the service is down anyway
 ORDER = {"currency": "EUR", "items": [{"game_id": "game-1", "quantity": 1}]}
 
@@ -60,12 +63,13 @@ class Buyers:
         self, path: str, body: object, common: dict[str, str]
     ) -> dict[str, Any] | None:
         headers = {**common, "Idempotency-Key": str(uuid4())}
-        until = time.monotonic() + PATIENCE_S
+        until, pause_s = time.monotonic() + PATIENCE_S, PAUSE_S
         while time.monotonic() < until:
             answer = await self._try(path, body, headers)
             if answer is not None:
                 return answer
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         self.lost += 1
         return None
 
@@ -126,7 +130,7 @@ async def main() -> None:
             except TimeoutError:
                 continue
         if under_way:
-            await asyncio.wait(under_way, timeout=PATIENCE_S)
+            await asyncio.wait(under_way, timeout=END_S)
         say({"orders": buyers.orders, "lost": buyers.lost + len(under_way)})
 
 
