@@ -107,7 +107,7 @@ def rule(name: str, rules: list[Object]) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(2400)
 def test_a_fault_of_the_provider_fires_its_alert_and_resolves(
     shop: Shop, event: Event, watched: Watched
 ) -> None:
