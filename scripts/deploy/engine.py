@@ -20,7 +20,7 @@ from typing import IO, Any, Final, Literal, Protocol
 
 from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
-from scripts import ROOT, programs
+from scripts import ROOT, console, programs
 
 Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
 
@@ -41,6 +41,8 @@ RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
 LOCAL: Final = "file://"
 NAME_IN_USE: Final = "already exists"
+SUCCEEDED: Final = "succeeded"
+"""A result in the history."""
 Event = Mapping[str, Any]
 LOOK_S: Final = 2.0  # between a watcher's looks at the cluster, each a fifth of a second's work
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
@@ -105,9 +107,13 @@ class Engine:
     ) -> Outcome:
         """Run one operation to its end; raise ProgramError or EngineFailedError.
 
-        A stack that doesn't exist yet is made first. `message` stands in the stack's history.
+        A stack that doesn't exist yet is made first. `message` stands in the stack's history. An
+        update that is watched first takes over what one before it has left half done.
         """
         self.init(stack)
+        if operation == "up" and watcher and self._was_cut_off(stack):
+            console.note(f"{stack}: the operation before failed: reading what it has changed")
+            self.run("refresh", stack)
         began = time.monotonic()
         with tempfile.NamedTemporaryFile(prefix="coinslot-events-") as log:
             arguments = [*ARGUMENTS[operation], "--stack", stack, "--event-log", log.name]
@@ -168,6 +174,15 @@ class Engine:
         # Without a page size it is the last ten; 0 stands for all.
         text = self._ask("stack", "history", "--stack", stack, "--json", "--page-size", "0")
         return json.loads(text)
+
+    def _was_cut_off(self, stack: str) -> bool:
+        """Return whether objects may have changed without the state knowing.
+
+        The official provider can't look once more at what it waits for when it is told to end, so
+        the state keeps what was before (4.25, `readLiveObject`).
+        """
+        text = self._ask("stack", "history", "--stack", stack, "--json", "--page-size", "1")
+        return any(each["result"] != SUCCEEDED for each in json.loads(text))
 
     def set_secrets(self, stack: str, values: Mapping[str, str]) -> None:
         if values:

@@ -19,6 +19,7 @@ import msgspec
 
 from infra.config import IMAGE_VARIABLE
 from infra.labels import PROJECT
+from scripts.deploy.engine import SUCCEEDED
 from scripts.deploy.revisions import (
     ENCRYPTION,
     SECRET_VALUES,
@@ -31,7 +32,6 @@ from service.store.migrate import newest
 
 MIGRATIONS: Final = "service/store/migrations"
 HASH_DIGITS: Final = 12
-SUCCEEDED: Final = "succeeded"
 UNKNOWN: Final = "unknown"
 PREFIX_LENGTH: Final = 7
 """From so many digits on a text is taken for the beginning of a commit, below for a number."""

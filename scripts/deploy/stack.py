@@ -30,13 +30,14 @@ from infra.config import STACKS
 from scripts import console
 from scripts.deploy import drift, preflight, releases, revisions, rollback, unlock, versions
 from scripts.deploy.engine import (
+    SUCCEEDED,
     Engine,
     EngineFailedError,
     Operation,
     Outcome,
 )
 from scripts.deploy.preflight import PreflightError
-from scripts.deploy.releases import SUCCEEDED, Release, ReleaseError
+from scripts.deploy.releases import Release, ReleaseError
 from scripts.deploy.revisions import SHORT, TARGET, Repository, RevisionError
 from scripts.deploy.unlock import UnlockError
 from scripts.deploy.watch import RolloutError, Watch

@@ -75,8 +75,8 @@ def _clean(engine: Engine, stack: str) -> list[str]:
     engine.take(stack, document)  # which drops every pending operation
     return [
         *(
-            f"forgot that {_name(each['resource'])} was {each['type']} when the engine ended: the "
-            "next `make up` takes it up as it is, or `kubectl delete` removes it"
+            f"forgot that {_name(each['resource'])} was {each['type']} when the engine ended: "
+            "`make refresh` and `make up` take it up as it is, or `kubectl delete` removes it"
             for each in deployment.get("pending_operations") or []
         ),
         *(

@@ -1,4 +1,4 @@
-"""Someone ends `make up` in the middle: the engine ends too, its lock goes, the next run works."""
+"""Someone ends `make up` in the middle: the engine and its lock go, the next run puts all right."""
 
 import signal
 import time
@@ -34,6 +34,8 @@ def test_up_is_ended_by_a_signal(shop: Shop, event: Event, number: signal.Signal
         locks = list((shop.layout.folder / "pulumi" / ".pulumi" / "locks").rglob("*.json"))
         assert not locks
         shop.up()
+    drift = shop.run("drift")
+    assert drift.code == 0, drift.text
 
 
 def until_changed(shop: Shop) -> None:

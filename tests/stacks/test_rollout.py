@@ -41,8 +41,8 @@ def up(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Up:
     return run
 
 
-def test_a_revision_that_can_t_start_ends_the_update_and_a_later_one_mends_it(
-    up: Up, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_a_revision_that_can_t_start_ends_the_update_and_the_one_before_mends_it(
+    up: Up, cluster: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     up("1")
     began = time.monotonic()
@@ -61,7 +61,11 @@ def test_a_revision_that_can_t_start_ends_the_update_and_a_later_one_mends_it(
     assert crashed.value.trouble.message == (
         "exit code 137, Error, 3 restarts; Startup probe failed: connection refused"
     )
-    up("2")
+    up("1")
+    shop = cluster.kubectl.get("deployment", "shop", "default")
+    assert shop
+    containers = shop["spec"]["template"]["spec"]["containers"]
+    assert containers[0]["image"] == "localhost/shop:1", "also where the state knows no other"
 
 
 # --- the command, with a stack of ours ----------------------------------------------------------
