@@ -30,6 +30,8 @@ DATABASE: Final = "shop"
 OWNER: Final = "coinslot_owner"
 LOGIN: Final = "coinslot_login"
 SECRET_BYTES: Final = 32
+ADDRESS_LIMIT: Final = 30_000
+"""Requests a minute: a pod that plays all customers has one address."""
 UP_TIMEOUT_S: Final = 2 * OPERATION_TIMEOUT_S + 600.0
 """Above the command's own limits, of a preview and of an update."""
 END_TIMEOUT_S: Final = 150.0
@@ -44,10 +46,10 @@ def tracked_settings() -> dict[str, Any]:
     """Return the stack's committed settings, for a cluster and with secrets of its own."""
     path = ROOT / f"Pulumi.{STACK}.yaml"
     document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    document["config"] |= {
-        f"{labels.PROJECT}:target": "cluster",
-        f"{labels.PROJECT}:secrets": {"source": "stack"},
-    }
+    config = document["config"]
+    config[f"{labels.PROJECT}:target"] = "cluster"
+    config[f"{labels.PROJECT}:secrets"] = {"source": "stack"}
+    config[f"{labels.PROJECT}:settings"]["rate_limit_address"] = ADDRESS_LIMIT
     return document
 
 

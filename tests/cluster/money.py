@@ -23,8 +23,9 @@ FINISH_TIMEOUT_S: Final = 900.0
 be twice as long as the outage."""
 POLL_S: Final = 0.5
 PAYMENTS: Final = """
-    SELECT id::text, order_id::text, status, provider_ref, captured_minor, refunded_minor
-    FROM payments WHERE created_at >= to_timestamp(%s)
+    SELECT id::text, order_id::text, status, provider_ref, captured_minor, refunded_minor,
+        extract(epoch FROM created_at)::float8
+    FROM payments
 """
 
 
@@ -58,31 +59,37 @@ class Money:
         return not any(wrong) and not self.broken
 
 
-def judge(books: Books, sold: Collection[str], broken: list[tuple[str, str]]) -> Money:
-    """Compare both sides; `sold` are the orders whose payments customers were told of."""
+def judge(
+    books: Books, sold: Collection[str], broken: list[tuple[str, str]], began: float = 0
+) -> Money:
+    """Compare both sides; `sold` are the orders whose payments customers were told of.
+
+    Of what was before `began`, in seconds since 1970, one side may have forgotten its half.
+    """
     kept = {
         charge["id"]: charge["amount_captured"] - charge["amount_refunded"]
         for charge in books.charges
         if charge["amount_captured"] > charge["amount_refunded"]
     }
-    order_of = {reference: order for _, order, _, reference, _, _ in books.payments if reference}
+    order_of = {reference: order for _, order, _, reference, *_ in books.payments if reference}
     charged = Counter(order_of[charge] for charge in kept if charge in order_of)
     ours = {
         reference: captured - refunded
-        for _, _, status, reference, captured, refunded in books.payments
+        for _, _, _, reference, captured, refunded, _ in books.payments
         if captured > refunded
     }
     granted = {grant["order_id"] for grant in books.grants if not grant["revoked"]}
+    recent = [payment for payment in books.payments if payment[-1] >= began]
+    looked_at = {charge["id"] for charge in books.charges if charge["created"] >= began}
+    looked_at |= {reference for _, _, _, reference, *_ in recent if reference}
     return Money(
         double_charges=[order for order, count in charged.items() if count > 1],
-        unmatched_charges=[
-            str(charge)
-            for charge in kept.keys() | ours.keys()
-            if kept.get(charge) != ours.get(charge)
-        ],
+        unmatched_charges=sorted(
+            charge for charge in looked_at if kept.get(charge) != ours.get(charge)
+        ),
         ungranted=[
             payment
-            for payment, order, status, *_, refunded in books.payments
+            for payment, order, status, _, _, refunded, _ in recent
             if status == "succeeded" and not refunded and order not in granted
         ],
         forgotten=sorted(set(sold) - {order for _, order, *_ in books.payments}),
@@ -93,8 +100,7 @@ def judge(books: Books, sold: Collection[str], broken: list[tuple[str, str]]) ->
 def look(shop: Shop, began: float, sold: Collection[str]) -> Money:
     """Wait until the workers have nothing left to do; return what is wrong then.
 
-    Only what came after `began`, in seconds since 1970: a simulator that was made again since then
-    has forgotten what was before.
+    Of what was before `began` a simulator that was made again since then knows nothing.
     """
     postgresql, simulator = (
         shop.pods(each)[0]["metadata"]["name"] for each in (labels.POSTGRESQL, labels.SIMULATOR)
@@ -110,13 +116,13 @@ def look(shop: Shop, began: float, sold: Collection[str]) -> Money:
         connection = psycopg2.connect(url)
         try:
             with connection.cursor() as cursor:
-                cursor.execute(PAYMENTS, (began,))
+                cursor.execute(PAYMENTS)
                 payments = cursor.fetchall()
         finally:
             connection.close()
         state = shop.ask(outside, "/control/state")
-        charges = [each for each in state["charges"] if each["created"] >= int(began)]
-        return judge(Books(payments, charges, state["grants"]), sold, rows(url, BROKEN))
+        books = Books(payments, state["charges"], state["grants"])
+        return judge(books, sold, rows(url, BROKEN), began)
 
 
 def _until_finished(url: str) -> None:

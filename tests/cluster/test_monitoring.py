@@ -26,6 +26,8 @@ HELD = "15s"
 KUBELET_ALERTS = ("PodRestarting", "ContainerMetricsMissing", "CpuHigh", "MemoryHigh")
 RULE = "held-for-less"
 RESTARTS = 3
+FEW = 1.0
+"""Purchases a second: the last of many that were cut off would be tried again for long."""
 LIMIT = 384 * 1024 * 1024
 FILLED = 0.72
 """Of an API pod's memory, beside what the service itself needs."""
@@ -114,7 +116,7 @@ def test_a_fault_of_the_provider_fires_its_alert_and_resolves(
     simulator = shop.pods(labels.SIMULATOR)[0]["metadata"]["name"]
     fault = {"target": "provider.charge", "kind": "status", "status": 503, "times": None}
     with (
-        event("the provider answers 503 for minutes"),
+        event("the provider answers 503 for minutes", rate=FEW),
         shop.forwarded(NAMESPACE, f"pod/{simulator}", labels.SIMULATOR_PORT) as outside,
     ):
         shop.ask(outside, "/control/faults", fault)
@@ -129,13 +131,13 @@ def test_a_fault_of_the_provider_fires_its_alert_and_resolves(
 @pytest.mark.timeout(1800)
 def test_alerts_of_the_kubelet_fire_by_their_causes(shop: Shop, watched: Watched) -> None:
     """With the stack's own expressions, held for seconds in place of minutes."""
+    api, other, *_ = shop.pods(labels.API)
+    full = FILL.format(size=int(LIMIT * FILLED))
     with held_for_less(shop):
-        with measures_missing(shop):
-            watched.until(lambda: "ContainerMetricsMissing" in watched.alerting())
-        watched.until(lambda: "ContainerMetricsMissing" not in watched.alerting())
-        api, other, *_ = shop.pods(labels.API)
-        full = FILL.format(size=int(LIMIT * FILLED))
         with busy(shop, shop.pods(labels.WORKER)[0], BURN), busy(shop, other, full):
+            with measures_missing(shop):
+                watched.until(lambda: "ContainerMetricsMissing" in watched.alerting())
+            watched.until(lambda: "ContainerMetricsMissing" not in watched.alerting())
             for _ in range(RESTARTS):
                 crash(shop, api["metadata"]["name"])
             watched.until(lambda: {"PodRestarting", "CpuHigh", "MemoryHigh"} <= watched.alerting())

@@ -11,8 +11,8 @@ from tests.cluster.load import Seen, seen_in
 from tests.cluster.money import Books, Money, judge
 from tests.cluster.report import Row
 
-PAYMENT = ("p1", "o1", "succeeded", "ch1", 500, 0)
-CHARGE = {"id": "ch1", "amount_captured": 500, "amount_refunded": 0}
+PAYMENT = ("p1", "o1", "succeeded", "ch1", 500, 0, 100.5)
+CHARGE = {"id": "ch1", "amount_captured": 500, "amount_refunded": 0, "created": 100}
 GRANT = {"order_id": "o1", "revoked": False}
 
 
@@ -30,7 +30,7 @@ def test_a_sale_that_both_sides_know_is_right() -> None:
     ("payments", "charges", "grants", "wrong"),
     [
         (
-            [PAYMENT, ("p2", "o1", "succeeded", "ch2", 500, 0)],
+            [PAYMENT, ("p2", "o1", "succeeded", "ch2", 500, 0, 101.0)],
             [CHARGE, {**CHARGE, "id": "ch2"}],
             [GRANT],
             ("double_charges", ["o1"]),
@@ -64,8 +64,19 @@ def test_a_payment_that_was_accepted_is_not_forgotten() -> None:
 
 
 def test_a_charge_that_was_given_back_is_nobodys() -> None:
-    failed = ("p1", "o1", "failed", None, 0, 0)
+    failed = ("p1", "o1", "failed", None, 0, 0, 100.5)
     assert judged([failed], [{**CHARGE, "amount_refunded": 500}], []).right
+
+
+@pytest.mark.parametrize("began", [100.0, 100.4, 100.6, 101.0])
+def test_a_sale_at_the_beginning_is_looked_at_from_both_sides(began: float) -> None:
+    """A charge's time is of whole seconds."""
+    assert judge(Books([PAYMENT], [CHARGE], [GRANT]), [], [], began).right
+
+
+def test_what_was_forgotten_before_the_beginning_is_not_wrong() -> None:
+    assert judge(Books([PAYMENT], [], []), [], [], 101.0).right
+    assert not judge(Books([PAYMENT], [], []), [], [], 100.0).right
 
 
 def test_the_longest_gap_is_between_successes() -> None:
