@@ -42,7 +42,10 @@ RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\
 LOCAL: Final = "file://"
 NAME_IN_USE: Final = "already exists"
 SUCCEEDED: Final = "succeeded"
-"""A result in the history."""
+FAILED: Final = "failed"
+"""Results in the history."""
+REFUTED: Final = "the update before has failed: "
+"""Begins the message of a refresh: the engine had looked too early, and called it a success."""
 Event = Mapping[str, Any]
 LOOK_S: Final = 2.0  # between a watcher's looks at the cluster, each a fifth of a second's work
 INIT_TIMEOUT_S: Final = 60.0  # writes one small file; a minute is for a machine that is swamped
@@ -125,8 +128,10 @@ class Engine:
             process = self._start(arguments, self._extra(operation, stack))
             code = _wait(process, stack, events, watcher)
             latest = events.new()
-            if watcher:
-                (watcher.failed if code else watcher.succeeded)(latest)
+            if watcher and not code:
+                self._settle(stack, watcher, latest)
+            elif watcher:
+                watcher.failed(latest)
             if code:
                 # It reports from the moment on when it has the stack's lock.
                 lock = f"; if a lock is in its way that nobody needs: make unlock STACK={stack}"
@@ -174,6 +179,15 @@ class Engine:
         # Without a page size it is the last ten; 0 stands for all.
         text = self._ask("stack", "history", "--stack", stack, "--json", "--page-size", "0")
         return json.loads(text)
+
+    def _settle(self, stack: str, watcher: Watcher, events: Sequence[Event]) -> None:
+        """Let the watcher judge what the engine calls a success; note it in the history if not."""
+        try:
+            watcher.succeeded(events)
+        except EngineFailedError as error:
+            with contextlib.suppress(EngineFailedError):  # it says itself what is wrong
+                self.run("refresh", stack, f"{REFUTED}{error}")
+            raise
 
     def _was_cut_off(self, stack: str) -> bool:
         """Return whether objects may have changed without the state knowing.

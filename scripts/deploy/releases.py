@@ -19,7 +19,7 @@ import msgspec
 
 from infra.config import IMAGE_VARIABLE
 from infra.labels import PROJECT
-from scripts.deploy.engine import SUCCEEDED
+from scripts.deploy.engine import FAILED, REFUTED, SUCCEEDED
 from scripts.deploy.revisions import (
     ENCRYPTION,
     SECRET_VALUES,
@@ -104,16 +104,17 @@ def config_hash(document: Mapping[str, Any]) -> str:
 
 
 def recorded(history: Sequence[Mapping[str, Any]]) -> list[Release]:
-    updates = [entry for entry in reversed(history) if entry.get("kind") == "update"]
-    return [
-        replace(
-            _record(entry),
-            number=number,
-            when=str(entry.get("startTime", "")),
-            result=str(entry.get("result", UNKNOWN)),
-        )
-        for number, entry in enumerate(updates, start=1)
-    ]
+    """Return the releases in a history, whose newest entry is the first; the oldest first."""
+    found: list[Release] = []
+    for entry in reversed(history):
+        if entry.get("kind") == "update":
+            when, result = entry.get("startTime", ""), entry.get("result", UNKNOWN)
+            number = len(found) + 1
+            made = replace(_record(entry), number=number, when=str(when), result=str(result))
+            found.append(made)
+        elif found and str(entry.get("message", "")).startswith(REFUTED):
+            found[-1] = replace(found[-1], result=FAILED)
+    return found
 
 
 def find(releases: Sequence[Release], wanted: str) -> Release:

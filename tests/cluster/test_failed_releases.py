@@ -10,6 +10,7 @@ import pytest
 
 from infra import labels
 from scripts.cluster.stack import NAMESPACE
+from scripts.kubectl import Object
 from tests.cluster import variants
 from tests.cluster.conftest import Event
 from tests.cluster.shop import Done, Shop
@@ -27,13 +28,19 @@ def failing(shop: Shop, tag: str) -> Iterator[Done]:
         took_s = time.monotonic() - began
     assert done.code == 1, done.text
     assert took_s < FAILS_WITHIN_S, f"{took_s:.0f} s: {done.text}"
+    assert made(shop)[-1]["result"] == "failed"
     yield done
+
+
+def made(shop: Shop) -> list[Object]:
+    """Return the releases, the oldest first."""
+    found: list[Object] = json.loads(shop.run("releases", "--json").text)
+    return found
 
 
 def last_good(shop: Shop) -> str:
     """Return the number of the newest release that succeeded."""
-    releases = json.loads(shop.run("releases", "--json").text)
-    good = [each for each in releases if each["result"] == "succeeded" and not each["dirty"]]
+    good = [each for each in made(shop) if each["result"] == "succeeded" and not each["dirty"]]
     assert good, "commit your changes and `make up`: nobody can go back to uncommitted ones"
     return str(good[-1]["number"])
 
