@@ -82,7 +82,7 @@ live: ## cause each alert's fault under a real Prometheus and see it fire, panel
 	@$(PYTHON) -m tests.live $(ARGS)
 
 .PHONY: cluster-test
-cluster-test: ## what `up` makes, under load, on the cluster of `make cluster`, half an hour: FORM=short|long
+cluster-test: ## what `up` makes, under load, on the cluster of `make cluster`, 40 minutes: FORM=short|long
 	$(BOOTSTRAP) venv pulumi kubernetes-provider kubectl image
 	$(PYTHON) -m pytest tests/cluster --form=$(or $(FORM),long) $(if $(filter short,$(FORM)),,--report=docs/resilience.md)
 
