@@ -29,6 +29,9 @@ _SEARCHED: Final = re.compile(
         [*(re.escape(literal) for literal in LITERALS), *(f"(?:{p})" for p in PATTERNS.values())]
     )
 )
+MARKS: Final = (b"PLOG", b"\x1f\x8b")
+LONGEST_MARK: Final = max(map(len, MARKS))
+"""How the engine's own logs begin: encrypted ones, packed ones."""
 SHOWN: Final = 12
 """Characters of a leak that are shown: enough to know it by."""
 
@@ -46,7 +49,14 @@ class Leak:
 
 
 def leaks_in(path: Path) -> Iterator[Leak]:
-    """Yield the secrets in a file."""
+    """Yield the secrets in a file of text.
+
+    The engine packs or encrypts the logs it keeps for itself; megabytes of noise look like a
+    password now and then.
+    """
+    with path.open("rb") as start:
+        if start.read(LONGEST_MARK).startswith(MARKS):
+            return
     with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             for match in _SEARCHED.finditer(line):

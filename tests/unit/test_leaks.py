@@ -35,6 +35,16 @@ def test_each_secret_is_found_with_its_place(tmp_path: Path, secret: str) -> Non
     assert len(str(found[0]).rsplit(": ", 1)[1]) <= 13
 
 
+@pytest.mark.parametrize("mark", [b"PLOG\x01", b"\x1f\x8b\x08"])
+def test_noise_is_no_leak(tmp_path: Path, mark: bytes) -> None:
+    noise = b"\x00\n://\xf1:R|\xfe@\n"
+    (tmp_path / "engine.log").write_bytes(mark + noise)
+    assert leaks_below(tmp_path) == ([], 1)
+    (tmp_path / "engine.log").write_bytes(b"text" + noise)
+    assert len(leaks_below(tmp_path)[0]) == 1
+    (tmp_path / "engine.log").unlink()
+
+
 def test_what_is_masked_is_no_leak(tmp_path: Path) -> None:
     (tmp_path / "api.log").write_text(
         '{"error":"postgresql://user:***@db:5432/x Bearer ***", "url":"http://127.0.0.1:8080/a@b",'
