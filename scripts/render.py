@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from infra.config import STACKS
+from infra.stacks import STACKS
 from scripts import ROOT, console
 from scripts.deploy import revisions
 from scripts.deploy.revisions import RevisionError

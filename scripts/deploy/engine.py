@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final, Literal, Protocol
 
-from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
+from infra.stacks import RENDER_DIR_VARIABLE
 from scripts import ROOT, console, programs
 
 Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
@@ -40,6 +40,8 @@ ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
 RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\b", re.MULTILINE)
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
 LOCAL: Final = "file://"
+OWN_STATE: Final = ROOT / ".state" / "pulumi"
+"""The clone's own backend, which scripts/pulumi uses where none is given."""
 NAME_IN_USE: Final = "already exists"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
@@ -236,9 +238,10 @@ class Engine:
         return ["--stack", stack, *file]
 
     def _local_backend(self) -> Path | None:
+        """Return the folder that holds the state, or None if it is elsewhere."""
         url = self.environ.get("PULUMI_BACKEND_URL", "")
         where = Path(url.removeprefix(LOCAL)) if url.startswith(f"{LOCAL}/") else None
-        return self.backend or where
+        return self.backend or (where if url else OWN_STATE)
 
     def _ask(self, *arguments: str, given: str = "") -> str:
         process = subprocess.Popen(

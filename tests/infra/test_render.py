@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.config import STACKS
+from infra.stacks import STACKS
 from scripts import console, programs, render
 from scripts.deploy import revisions, stack
 from scripts.deploy.engine import Engine, Outcome
