@@ -21,7 +21,7 @@ from typing import IO, Any, Final, Literal, Protocol
 from infra.labels import PROJECT
 from infra.stacks import RENDER_DIR_VARIABLE
 from scripts import ROOT, console, programs
-from scripts.deploy import home
+from scripts.deploy import empty_state, home
 
 Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
 
@@ -39,8 +39,7 @@ ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
     "drift": ("refresh", "--preview-only"),
 }
 LOOKS: Final = ("preview", "drift")
-"""Change nothing and say all on the screen, so nobody wants the engine's own log of them; without
-it the engine needs half of its time. `pulumi preview` by itself keeps one."""
+"""Change nothing, so they go without the engine's own log, which takes half of its time."""
 RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\b", re.MULTILINE)
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
 LOCAL: Final = "file://"
@@ -225,6 +224,9 @@ class Engine:
     def init(self, stack: str) -> None:
         if self.exists(stack):
             return
+        if self.backend and self.throw_away:
+            empty_state.write(self.backend, stack)
+            return
         if not self.config_file:
             self._ask("stack", "init", stack, "--no-select")
             return
@@ -272,7 +274,6 @@ class Engine:
 
     @contextlib.contextmanager
     def _extra(self, operation: Operation, stack: str) -> Iterator[dict[str, str]]:
-        """Give the variables that an operation's engine gets besides those of every engine."""
         extra = self._of_refresh(operation, stack)
         if self.throw_away or operation not in LOOKS:
             yield extra
