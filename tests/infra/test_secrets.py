@@ -129,9 +129,12 @@ def test_planted_secrets_come_out_nowhere(made: Clone, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-def test_without_the_secrets_a_preview_works_and_an_up_on_a_cluster_refuses(made: Clone) -> None:
+def test_without_the_secrets_a_preview_works_and_an_up_on_a_cluster_refuses(
+    made: Clone, tmp_path: Path
+) -> None:
     command = f"pulumi config set --secret --path 'coinslot:secretValues.JWT_SECRET' -s {STACK}"
     assert command in ran(made, "preview")
+    assert list(tmp_path.glob(f"home/logs/*{STACK}*")) == [], "it needs twice the time with a log"
 
     made.edit(f"Pulumi.{STACK}.yaml", "coinslot:target: render", "coinslot:target: cluster")
     # The target previews first, and would need a cluster for that.
