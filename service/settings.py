@@ -36,6 +36,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of /metrics and /health in detail, of both roles: for probes and Prometheus only."""
     version: str = "dev"
 
+    # How much it takes on at a time (docs/adr/0055-admission.md)
+    http_max_in_flight: Count = 1_000
+    """Requests being handled, a process; one more is answered 503 at once, probes excepted."""
+    http_new_share: Annotated[float, Meta(gt=0, le=1)] = 0.4
+    """Of it, up to which new orders are taken: those which there are can still be paid then."""
+
     # PostgreSQL, the source of truth
     database_url: Secret = Secret("")
     """Of a login with the service's privileges (docs/operate/security.md), not the owner's."""

@@ -7,11 +7,14 @@ from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
 
+from service import metric_catalog as m
 from service.metrics import Metrics
 from service.quota import Quotas
 from service.settings import Settings
 from service.web import docs, openapi
+from service.web.admission import Admission, Kind, admitted
 from service.web.auth import Authenticator
 from service.web.compress import compressed
 from service.web.endpoint import Endpoint, add_endpoints
@@ -44,6 +47,7 @@ def build(
     app = _bare(settings, metrics, Lifecycle())
     add_public_routes(app)
     authenticator = Authenticator(settings, now)
+    app.middlewares.append(_admitted(settings, metrics, endpoints))
     app.middlewares.append(limited(app, settings, quotas, authenticator))
     add_endpoints(app, endpoints, authenticator)
     document = openapi.document(endpoints, settings.version)
@@ -57,6 +61,16 @@ def build_ops(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> App
     app = _bare(settings, metrics, lifecycle)
     add_ops_routes(app)
     return app
+
+
+def _admitted(settings: Settings, metrics: Metrics, endpoints: Sequence[Endpoint]) -> Middleware:
+    limit = settings.http_max_in_flight
+    limits: dict[Kind, int] = {"new": max(1, round(limit * settings.http_new_share)), "any": limit}
+    admission = Admission(limits, shed=lambda kind: metrics.inc(m.HTTP_SHED, kind=kind))
+    metrics.read_at_scrape(m.HTTP_IN_FLIGHT, lambda: admission.in_flight)
+    for kind, most in limits.items():
+        metrics.set(m.HTTP_IN_FLIGHT_LIMIT, most, kind=kind)
+    return admitted(admission, {(each.method, each.path) for each in endpoints if each.begins})
 
 
 def _add_page(app: web.Application, path: str, body: bytes, headers: Mapping[str, str]) -> None:

@@ -1,0 +1,179 @@
+"""Too many requests at a time: who is refused, with what, and who is not counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from service.errors import OverloadedError
+from service.metrics import Metrics
+from service.settings import Settings
+from service.web import app_factory
+from service.web.admission import Admission, Kind, Place
+from service.web.ops import METRICS
+from tests.support.raw_http import connected, request
+from tests.unit.service.web.sample_api import (
+    Client,
+    Connect,
+    Echo,
+    Slow,
+    endpoint,
+    in_memory,
+    table,
+)
+
+WAIT_S = 5.0
+Start = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+def start(settings: Settings, slow: Slow, log: Any, aiohttp_client: Connect) -> Start:
+    """Give a function that starts the sample API; keyword arguments are settings."""
+    assert log() == []
+    begins = endpoint("POST", "/v1/begin", slow.handle, begins=True, responses={200: Echo})
+
+    async def connect(**changes: Any) -> Client:
+        changed = msgspec.structs.replace(settings, **changes)
+        metrics = Metrics(version="1", role="api")
+        metrics.start_at_zero()
+        endpoints = (*table(slow), begins)
+        return await aiohttp_client(
+            app_factory.build(changed, metrics, endpoints, quotas=in_memory())
+        )
+
+    return connect
+
+
+def sample(app: web.Application | None, name: str, **labels: str) -> float:
+    assert app is not None
+    value = app[METRICS].registry.get_sample_value(name, labels)
+    assert value is not None, name
+    return value
+
+
+async def status(client: Client, method: str, path: str) -> int:
+    async with client.request(method, path) as answer:
+        return answer.status
+
+
+async def held(slow: Slow, client: Client, path: str = "/v1/slow") -> asyncio.Task[int]:
+    """Start a request and return it when its handler waits."""
+    slow.began.clear()
+    task = asyncio.create_task(status(client, "POST", path))
+    await asyncio.wait_for(slow.began.wait(), WAIT_S)
+    return task
+
+
+async def test_one_too_many_is_503_at_once_and_says_when(start: Start, slow: Slow) -> None:
+    client = await start(http_max_in_flight=1, http_new_share=1.0)
+    first = await held(slow, client)
+    async with client.get("/v1/things") as answer:
+        problem = await answer.json()
+        assert (answer.status, problem["code"]) == (503, "overloaded")
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.headers["Content-Type"] == "application/problem+json"
+    assert sample(client.app, "http_requests_in_flight_gauge") == 1
+    assert sample(client.app, "http_requests_shed_total", kind="any") == 1
+    slow.go.set()
+    assert await first == 200
+    assert await status(client, "GET", "/v1/things") == 200
+    assert sample(client.app, "http_requests_in_flight_gauge") == 0
+
+
+async def test_what_begins_something_new_is_refused_first(start: Start, slow: Slow) -> None:
+    client = await start(http_max_in_flight=10, http_new_share=0.1)
+    first = await held(slow, client, "/v1/begin")
+    assert await status(client, "POST", "/v1/begin") == 503
+    assert await status(client, "GET", "/v1/things") == 200
+    assert sample(client.app, "http_requests_shed_total", kind="new") == 1
+    assert sample(client.app, "http_requests_shed_total", kind="any") == 0
+    slow.go.set()
+    assert await first == 200
+
+
+async def test_probes_are_answered_however_much_there_is_to_do(start: Start, slow: Slow) -> None:
+    client = await start(http_max_in_flight=1)
+    first = await held(slow, client)
+    assert await status(client, "GET", "/health/live") == 200
+    slow.go.set()
+    assert await first == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/fail/declared", "/v1/fail/unforeseen", "/v1/nothing"])
+async def test_an_error_gives_its_place_back(start: Start, path: str) -> None:
+    client = await start(http_max_in_flight=1)
+    assert await status(client, "POST", path) >= 400
+    assert sample(client.app, "http_requests_in_flight_gauge") == 0
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Give an event that is set when a request has left its place for its body."""
+    event, leave = asyncio.Event(), Place.leave
+
+    def observed(place: Place) -> None:
+        leave(place)
+        event.set()
+
+    monkeypatch.setattr(Place, "leave", observed)
+    return event
+
+
+async def test_a_body_on_the_way_takes_no_place(start: Start, left: asyncio.Event) -> None:
+    client = await start(http_max_in_flight=1)
+    async with connected(str(client.make_url("/"))) as slow_client:
+        head = request("POST", "/v1/raw", "Content-Length: 4")
+        await slow_client.send(head + b"ab")
+        await asyncio.wait_for(left.wait(), WAIT_S)
+        assert await status(client, "GET", "/v1/things") == 200
+        await slow_client.send(b"cd")
+        assert (await slow_client.answer()).status == 200
+    assert sample(client.app, "http_requests_in_flight_gauge") == 0
+
+
+async def test_a_body_that_comes_when_all_places_are_taken_is_refused(
+    start: Start, slow: Slow, left: asyncio.Event
+) -> None:
+    client = await start(http_max_in_flight=1)
+    async with connected(str(client.make_url("/"))) as slow_client:
+        await slow_client.send(request("POST", "/v1/raw", "Content-Length: 4") + b"ab")
+        await asyncio.wait_for(left.wait(), WAIT_S)
+        first = await held(slow, client)
+        await slow_client.send(b"cd")
+        answer = await slow_client.answer()
+        assert (answer.status, answer.problem["code"]) == (503, "overloaded")
+    slow.go.set()
+    assert await first == 200
+    assert sample(client.app, "http_requests_in_flight_gauge") == 0
+
+
+LIMITS: Mapping[Kind, int] = {"new": 1, "any": 2}
+
+
+def test_a_place_is_counted_once_whatever_happens_to_it() -> None:
+    admission = Admission(LIMITS)
+    place = Place(admission, "any")
+    place.take()
+    with suppress(ValueError), place.suspended():
+        assert admission.in_flight == 0
+        raise ValueError("a body that is broken")
+    place.leave()
+    place.leave()
+    assert admission.in_flight == 0
+
+
+def test_both_limits_count_the_same_requests() -> None:
+    refused: list[Kind] = []
+    admission = Admission(LIMITS, refused.append)
+    admission.take("any")
+    with pytest.raises(OverloadedError):
+        admission.take("new")
+    admission.take("any")
+    with pytest.raises(OverloadedError):
+        admission.take("any")
+    assert refused == ["new", "any"]
+    assert admission.in_flight == 2
