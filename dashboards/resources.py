@@ -179,12 +179,12 @@ ADMISSION_LINES: Final = (
     (
         timeseries(
             "Requests in flight of the limit",
-            "By process. From 100 % of `new` on, new orders are refused with 503 and the rest is "
-            "answered; from 100 % of `any` on, everything but probes is refused.",
+            "By process. At 100 % of `new`, whose limit falls when they are slow, new orders are "
+            "refused with 503; at 100 % of `any` everything but probes.",
             tuple(
                 Query(
                     ratio(
-                        SHOWN.gauge(HTTP_IN_FLIGHT, "sum", PROCESS),
+                        SHOWN.gauge(HTTP_IN_FLIGHT, "sum", PROCESS, kind=kind),
                         SHOWN.gauge(HTTP_IN_FLIGHT_LIMIT, "max", PROCESS, kind=kind),
                     ),
                     f"{{{{pod}}}} {kind}",

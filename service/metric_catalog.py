@@ -143,12 +143,15 @@ HTTP_DURATION: Final = histogram(
     buckets=LATENCY_BUCKETS_S,
 )
 HTTP_IN_FLIGHT: Final = gauge(
-    "http_requests_in_flight_gauge", "HTTP requests that this process handles right now."
+    "http_requests_in_flight_gauge",
+    "HTTP requests that this process handles right now: all (any), and those of them that begin"
+    " something new.",
+    {"kind": ADMISSION_KINDS},
 )
 HTTP_IN_FLIGHT_LIMIT: Final = gauge(
     "http_requests_in_flight_limit_gauge",
-    "HTTP requests at a time above which this process refuses one more: what begins something new"
-    " is refused first.",
+    "HTTP requests at a time above which this process refuses one more; that of new ones follows"
+    " their response time.",
     {"kind": ADMISSION_KINDS},
 )
 HTTP_SHED: Final = counter(

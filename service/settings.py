@@ -39,8 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # How much it takes on at a time (docs/adr/0055-admission.md)
     http_max_in_flight: Count = 1_000
     """Requests being handled, a process; one more is answered 503 at once, probes excepted."""
-    http_new_share: Annotated[float, Meta(gt=0, le=1)] = 0.4
-    """Of it, up to which new orders are taken: those which there are can still be paid then."""
+    http_new_target_s: Seconds = 0.25
+    """Fewer new orders are taken while none is made within this: the others can then be paid."""
 
     # PostgreSQL, the source of truth
     database_url: Secret = Secret("")

@@ -1,16 +1,18 @@
 """Admission: how many requests are handled at a time, and which are refused first (ADR-55).
 
 A process that is asked for more than it can do must not take it all: what waits in it waits ever
-longer, until nothing is answered in time. So there is a limit on the requests in flight, and one
-more is answered 503 at once. By Little's law the wait is the limit divided by the requests answered
-a second, whatever the load.
+longer, until nothing is answered in time. So one request too many is answered 503 at once.
 
-What begins something new is refused sooner than what goes on with it: an order that cannot be paid
-any more was work for nothing.
+What begins something new is refused long before what goes on with it: an order that can't be paid
+any more was work for nothing. How many of these are taken follows from how long they take, as in
+CoDel (RFC 8289): when for half a second not even the fastest was in time, there is a queue that
+doesn't end, and fewer are taken; else more. A burst is no such queue.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Final, Literal
 
 from aiohttp import web
@@ -22,31 +24,90 @@ from service.web.middleware import QUIET, route_of
 RETRY_AFTER_S: Final = 1
 """What is in flight is answered by then; clients add a spread of their own."""
 
+NEW_SHARE: Final = 0.4
+"""Of all that may be in flight: the most that may begin something new."""
+LEAST_NEW: Final = 16
+"""Always taken: so few are no queue, and they tell when all are fast again."""
+
+INTERVAL_S: Final = 0.5
+DECREASE: Final = 0.75
+"""Of those in flight; enough to see the queue shorter after some intervals."""
+INCREASE: Final = 1.25
+"""From the least to the usual most in ten seconds; a service that is well needs few of them."""
+
 Kind = Literal["new", "any"]
 """Whether a request begins something `new`."""
+KINDS: Final[tuple[Kind, ...]] = ("new", "any")
 
 Shed = Callable[[Kind], None]
 """Called when a request was refused."""
+Clock = Callable[[], float]
 
 
 class Admission:
-    """The requests in flight of one process, and by kind how many there may be before one more."""
+    """The requests in flight of one process by kind, and how many there may be.
 
-    def __init__(self, limits: Mapping[Kind, int], shed: Shed = lambda _kind: None) -> None:
-        self.in_flight = 0
-        self._limits = limits
+    `new` ones should be answered within `target_s`. They count as `any`, too.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        target_s: float,
+        shed: Shed = lambda _kind: None,
+        clock: Clock = lambda: asyncio.get_running_loop().time(),
+    ) -> None:
+        self.in_flight = {"new": 0, "any": 0}
+        self._most_new = max(1, round(NEW_SHARE * limit))
+        self._limits: dict[Kind, float] = {"new": self._most_new, "any": limit}
+        self._target_s = target_s
         self._shed = shed
+        self._clock = clock
+        self._fastest_s = inf
+        self._judged_at = -inf
 
-    def take(self, kind: Kind) -> None:
-        """Count one request more; raise OverloadedError if there is no room for it."""
-        if self.in_flight >= self._limits[kind]:
-            self._shed(kind)
-            raise OverloadedError(retry_after_s=RETRY_AFTER_S)
-        self.in_flight += 1
+    def limit(self, kind: Kind) -> float:
+        """Return how many of a kind may be in flight now."""
+        return self._limits[kind]
 
-    def release(self) -> None:
+    def count(self, kind: Kind) -> int:
+        """Return how many of a kind are in flight now."""
+        return self.in_flight[kind]
+
+    def take(self, kind: Kind) -> float:
+        """Count one request more and return the time; raise OverloadedError if there is no room."""
+        in_flight, limits = self.in_flight, self._limits
+        if kind == "new" and in_flight["new"] >= limits["new"]:
+            self._refuse("new")
+        if in_flight["any"] >= limits["any"]:
+            self._refuse("any")
+        in_flight["any"] += 1
+        if kind == "new":
+            in_flight["new"] += 1
+        return self._clock()
+
+    def release(self, kind: Kind) -> None:
         """Count one request less."""
-        self.in_flight -= 1
+        self.in_flight["any"] -= 1
+        if kind == "new":
+            self.in_flight["new"] -= 1
+
+    def answered(self, taken_at: float) -> None:
+        """Learn from a new one that was done, before it is released."""
+        now = self._clock()
+        self._fastest_s = min(self._fastest_s, now - taken_at)
+        if now - self._judged_at < INTERVAL_S:
+            return
+        if self._fastest_s > self._target_s:
+            if self.in_flight["new"] > LEAST_NEW:
+                self._limits["new"] = max(LEAST_NEW, DECREASE * self.in_flight["new"])
+        else:
+            self._limits["new"] = min(self._most_new, INCREASE * self._limits["new"])
+        self._judged_at, self._fastest_s = now, inf
+
+    def _refuse(self, kind: Kind) -> None:
+        self._shed(kind)
+        raise OverloadedError(retry_after_s=RETRY_AFTER_S)
 
 
 class Place:
@@ -55,23 +116,29 @@ class Place:
     Otherwise clients that send slowly, on purpose or not, could take all places and do nothing.
     """
 
-    __slots__ = ("_admission", "_held", "_kind")
+    __slots__ = ("_admission", "_held", "_kind", "_taken_at")
 
     def __init__(self, admission: Admission, kind: Kind) -> None:
         self._admission = admission
         self._kind = kind
         self._held = False
+        self._taken_at = 0.0
 
     def take(self) -> None:
         """Take it; raise OverloadedError if there is none."""
-        self._admission.take(self._kind)
+        self._taken_at = self._admission.take(self._kind)
         self._held = True
 
     def leave(self) -> None:
         """Leave it, unless it was left before."""
         if self._held:
             self._held = False
-            self._admission.release()
+            self._admission.release(self._kind)
+
+    def answered(self) -> None:
+        """Tell that the request was done; one that was refused tells nothing about the time."""
+        if self._kind == "new":
+            self._admission.answered(self._taken_at)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -99,8 +166,10 @@ def admitted(admission: Admission, begins: Collection[tuple[str, str]]) -> Middl
         place = request[PLACE] = Place(admission, kind)
         place.take()
         try:
-            return await handler(request)
+            answer = await handler(request)
+            place.answered()
         finally:
             place.leave()
+        return answer
 
     return admit

@@ -14,7 +14,7 @@ from service.metrics import Metrics
 from service.quota import Quotas
 from service.settings import Settings
 from service.web import docs, openapi
-from service.web.admission import Admission, Kind, admitted
+from service.web.admission import KINDS, Admission, admitted
 from service.web.auth import Authenticator
 from service.web.compress import compressed
 from service.web.endpoint import Endpoint, add_endpoints
@@ -64,12 +64,14 @@ def build_ops(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> App
 
 
 def _admitted(settings: Settings, metrics: Metrics, endpoints: Sequence[Endpoint]) -> Middleware:
-    limit = settings.http_max_in_flight
-    limits: dict[Kind, int] = {"new": max(1, round(limit * settings.http_new_share)), "any": limit}
-    admission = Admission(limits, shed=lambda kind: metrics.inc(m.HTTP_SHED, kind=kind))
-    metrics.read_at_scrape(m.HTTP_IN_FLIGHT, lambda: admission.in_flight)
-    for kind, most in limits.items():
-        metrics.set(m.HTTP_IN_FLIGHT_LIMIT, most, kind=kind)
+    admission = Admission(
+        settings.http_max_in_flight,
+        settings.http_new_target_s,
+        shed=lambda kind: metrics.inc(m.HTTP_SHED, kind=kind),
+    )
+    for kind in KINDS:
+        metrics.read_at_scrape(m.HTTP_IN_FLIGHT, partial(admission.count, kind), kind=kind)
+        metrics.read_at_scrape(m.HTTP_IN_FLIGHT_LIMIT, partial(admission.limit, kind), kind=kind)
     return admitted(admission, {(each.method, each.path) for each in endpoints if each.begins})
 
 

@@ -116,7 +116,8 @@ class Slow:
         except asyncio.CancelledError:
             self.ended.set_result("canceled")
             raise
-        self.ended.set_result("finished")
+        if not self.ended.done():  # of the first one
+            self.ended.set_result("finished")
         return Reply(200, b"{}")
 
 

@@ -1,7 +1,7 @@
 """Too many requests at a time: who is refused, with what, and who is not counted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from service.errors import OverloadedError
 from service.metrics import Metrics
 from service.settings import Settings
 from service.web import app_factory
-from service.web.admission import Admission, Kind, Place
+from service.web.admission import LEAST_NEW, Admission, Kind, Place
 from service.web.ops import METRICS
 from tests.support.raw_http import connected, request
 from tests.unit.service.web.sample_api import (
@@ -69,23 +69,23 @@ async def held(slow: Slow, client: Client, path: str = "/v1/slow") -> asyncio.Ta
 
 
 async def test_one_too_many_is_503_at_once_and_says_when(start: Start, slow: Slow) -> None:
-    client = await start(http_max_in_flight=1, http_new_share=1.0)
+    client = await start(http_max_in_flight=1)
     first = await held(slow, client)
     async with client.get("/v1/things") as answer:
         problem = await answer.json()
         assert (answer.status, problem["code"]) == (503, "overloaded")
         assert answer.headers["Retry-After"] == "1"
         assert answer.headers["Content-Type"] == "application/problem+json"
-    assert sample(client.app, "http_requests_in_flight_gauge") == 1
+    assert sample(client.app, "http_requests_in_flight_gauge", kind="any") == 1
     assert sample(client.app, "http_requests_shed_total", kind="any") == 1
     slow.go.set()
     assert await first == 200
     assert await status(client, "GET", "/v1/things") == 200
-    assert sample(client.app, "http_requests_in_flight_gauge") == 0
+    assert sample(client.app, "http_requests_in_flight_gauge", kind="any") == 0
 
 
 async def test_what_begins_something_new_is_refused_first(start: Start, slow: Slow) -> None:
-    client = await start(http_max_in_flight=10, http_new_share=0.1)
+    client = await start(http_max_in_flight=3)
     first = await held(slow, client, "/v1/begin")
     assert await status(client, "POST", "/v1/begin") == 503
     assert await status(client, "GET", "/v1/things") == 200
@@ -107,7 +107,7 @@ async def test_probes_are_answered_however_much_there_is_to_do(start: Start, slo
 async def test_an_error_gives_its_place_back(start: Start, path: str) -> None:
     client = await start(http_max_in_flight=1)
     assert await status(client, "POST", path) >= 400
-    assert sample(client.app, "http_requests_in_flight_gauge") == 0
+    assert sample(client.app, "http_requests_in_flight_gauge", kind="any") == 0
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ async def test_a_body_on_the_way_takes_no_place(start: Start, left: asyncio.Even
         assert await status(client, "GET", "/v1/things") == 200
         await slow_client.send(b"cd")
         assert (await slow_client.answer()).status == 200
-    assert sample(client.app, "http_requests_in_flight_gauge") == 0
+    assert sample(client.app, "http_requests_in_flight_gauge", kind="any") == 0
 
 
 async def test_a_body_that_comes_when_all_places_are_taken_is_refused(
@@ -148,32 +148,125 @@ async def test_a_body_that_comes_when_all_places_are_taken_is_refused(
         assert (answer.status, answer.problem["code"]) == (503, "overloaded")
     slow.go.set()
     assert await first == 200
-    assert sample(client.app, "http_requests_in_flight_gauge") == 0
+    assert sample(client.app, "http_requests_in_flight_gauge", kind="any") == 0
 
 
-LIMITS: Mapping[Kind, int] = {"new": 1, "any": 2}
+class Time:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_a_place_is_counted_once_whatever_happens_to_it() -> None:
-    admission = Admission(LIMITS)
-    place = Place(admission, "any")
+TARGET_S = 0.25
+LIMIT = 100
+
+
+@pytest.fixture
+def clock() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def refused() -> list[Kind]:
+    return []
+
+
+@pytest.fixture
+def admission(clock: Time, refused: list[Kind]) -> Admission:
+    return Admission(LIMIT, TARGET_S, refused.append, clock)
+
+
+def test_a_place_is_counted_once_whatever_happens_to_it(admission: Admission) -> None:
+    place = Place(admission, "new")
     place.take()
     with suppress(ValueError), place.suspended():
-        assert admission.in_flight == 0
+        assert admission.in_flight == {"new": 0, "any": 0}
         raise ValueError("a body that is broken")
     place.leave()
     place.leave()
-    assert admission.in_flight == 0
+    assert admission.in_flight == {"new": 0, "any": 0}
 
 
-def test_both_limits_count_the_same_requests() -> None:
-    refused: list[Kind] = []
-    admission = Admission(LIMITS, refused.append)
-    admission.take("any")
+def test_new_ones_count_against_both_limits(admission: Admission, refused: list[Kind]) -> None:
+    for _ in range(40):
+        admission.take("new")
     with pytest.raises(OverloadedError):
         admission.take("new")
-    admission.take("any")
+    for _ in range(60):
+        admission.take("any")
     with pytest.raises(OverloadedError):
         admission.take("any")
     assert refused == ["new", "any"]
-    assert admission.in_flight == 2
+    assert admission.in_flight == {"new": 40, "any": 100}
+
+
+def serve(admission: Admission, clock: Time, *, took_s: float, many: int, seconds: float) -> int:
+    """Serve `many` new ones at a time for a while, as far as they are taken; return the last."""
+    end, taken = clock.now + seconds, 0
+    while clock.now < end:
+        taken = min(many, int(admission.limit("new")))
+        times = [admission.take("new") for _ in range(taken)]
+        clock.now += took_s
+        for taken_at in times:
+            admission.answered(taken_at)
+            admission.release("new")
+    return taken
+
+
+def test_fewer_new_ones_are_taken_while_all_are_slow(admission: Admission, clock: Time) -> None:
+    before = admission.limit("new")
+    taken = serve(admission, clock, took_s=0.6, many=30, seconds=2)
+    assert taken < 20 < before
+    assert serve(admission, clock, took_s=0.6, many=30, seconds=20) == LEAST_NEW
+
+
+def test_one_that_is_fast_shows_that_there_is_no_queue(admission: Admission, clock: Time) -> None:
+    """Most of them are slow, as in a burst, or because of what they ask for."""
+    before = admission.limit("new")
+    for _ in range(20):
+        times = [admission.take("new") for _ in range(30)]
+        clock.now += 0.1
+        for taken_at in times:
+            admission.answered(taken_at)
+            admission.release("new")
+            clock.now += 0.05
+    assert admission.limit("new") == before
+
+
+def test_a_slow_one_alone_is_no_queue(admission: Admission, clock: Time) -> None:
+    before = admission.limit("new")
+    serve(admission, clock, took_s=2.0, many=LEAST_NEW, seconds=20)
+    assert admission.limit("new") == before
+
+
+def test_all_are_taken_again_within_seconds(admission: Admission, clock: Time) -> None:
+    before = admission.limit("new")
+    serve(admission, clock, took_s=0.6, many=30, seconds=20)
+    serve(admission, clock, took_s=0.01, many=1, seconds=10)
+    assert admission.limit("new") == before
+
+
+def test_one_that_was_refused_tells_nothing_about_the_time(
+    admission: Admission, clock: Time
+) -> None:
+    before = admission.limit("new")
+    for _ in range(10):
+        place = Place(admission, "new")
+        place.take()
+        clock.now += 1
+        place.leave()
+    assert admission.limit("new") == before
+
+
+async def test_the_limit_of_new_ones_falls_when_they_are_slow(start: Start, slow: Slow) -> None:
+    client = await start(http_max_in_flight=100, http_new_target_s=0.001)
+    before = sample(client.app, "http_requests_in_flight_limit_gauge", kind="new")
+    waiting = [await held(slow, client, "/v1/begin") for _ in range(LEAST_NEW + 4)]
+    assert sample(client.app, "http_requests_in_flight_gauge", kind="new") == len(waiting)
+    slow.go.set()
+    assert set(await asyncio.gather(*waiting)) == {200}
+    assert sample(client.app, "http_requests_in_flight_limit_gauge", kind="new") < before
