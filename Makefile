@@ -183,9 +183,9 @@ push: ## push IMAGE=registry/name:tag and name it by digest
 # --- load it ---------------------------------------------------------------------------------
 
 .PHONY: load
-load: ## a locust run with report and result: PROFILE=smoke|standard
+load: ## a locust run with report and verdict: PROFILE=smoke|short|full|double LOAD_WORKERS=2 ARGS="--url …"
 	$(BOOTSTRAP) venv
-	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE))
+	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE)) $(if $(LOAD_WORKERS),--workers $(LOAD_WORKERS)) $(ARGS)
 
 .PHONY: bench
 bench: ## payments a second against pgbench, in alternating rounds

@@ -104,10 +104,14 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text; a column of numbers, with a sign or without, stands to the right."""
+    """Rows of text; a column of numbers, with a sign or without, stands to the right.
+
+    With a text in `folded` the reader sees that text, and the table when he clicks on it.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    folded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,10 @@ def _table(table: Table) -> str:
     numeric = numeric or [False] * len(table.columns)
     head = _row("th", table.columns, numeric)
     rows = "\n".join(_row("td", row, numeric) for row in table.rows)
-    return f'<div class="tables"><table>\n{head}\n{rows}\n</table></div>'
+    drawn = f'<div class="tables"><table>\n{head}\n{rows}\n</table></div>'
+    if not table.folded:
+        return drawn
+    return f"<details><summary>{escape(table.folded)}</summary>\n{drawn}</details>"
 
 
 def _row(tag: str, cells: Sequence[str], numeric: Sequence[bool]) -> str:
@@ -241,17 +248,16 @@ def _layout(chart: Chart) -> dict[str, Any]:
     shown = [limit.value for limit in chart.limits if limit not in _above(chart)]
     top = max([chart.highest, *shown]) * _ROOM
     named = f"{chart.y_title} ({chart.unit})" if chart.unit else chart.y_title
+    x_axis: dict[str, Any] = {"title": {"text": chart.x_title, "standoff": 6}}
+    if chart.bands:  # the same in all charts of a run, whenever a line begins and ends
+        x_axis["range"] = [chart.bands[0].start, chart.bands[-1].end]
     return {
         "template": "none",
         "hovermode": "x unified",
         "showlegend": True,
         "legend": {"orientation": "h", "y": -0.2, "yanchor": "top"},
         "margin": {"l": 70, "r": 20, "t": 24, "b": 20},
-        "xaxis": {
-            "title": {"text": chart.x_title, "standoff": 6},
-            "zeroline": False,
-            "hoverformat": ",.4~g",
-        },
+        "xaxis": x_axis | {"zeroline": False, "hoverformat": ",.4~g"},
         "yaxis": {"title": {"text": named}, "range": [0, top or 1], "zeroline": False},
     }
 

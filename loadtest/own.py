@@ -4,15 +4,22 @@ It runs where PostgreSQL's and Valkey's wheels do, on Linux and macOS; loading a
 by its URL needs none of this and works on Windows too.
 """
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
-from loadtest.run import SetUpError, Target, TargetDiedError
+from loadtest.money import SetUpError
+from loadtest.resources import processes
+from loadtest.run import Target, TargetDiedError
 from scripts.platform.embedded import EmbeddedError
 from scripts.platform.launcher import Platform, PlatformError, platform
 from scripts.platform.processes import ProcessDiedError
+
+SETTINGS: Final = {"RECONCILIATION_GRACE_S": "5"}
+"""Reconciliation leaves out what is fresher, as it may be in flight: nothing is, after the load."""
 
 
 @asynccontextmanager
@@ -26,7 +33,7 @@ async def own_platform(
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        async with platform(folder, report=report) as running:
+        async with platform(folder, report=report, environ=SETTINGS | os.environ) as running:
             yield _target(running)
     except (PlatformError, EmbeddedError, ProcessDiedError) as error:
         raise SetUpError(str(error)) from error
@@ -47,4 +54,5 @@ def _target(running: Platform) -> Target:
     async def died() -> TargetDiedError:
         return TargetDiedError(str(await running.first_death()))
 
-    return Target(running.api_url, running.environ["JWT_SECRET"], died)
+    sources = {part: processes(child.pid) for part, child in running.children.items()}
+    return Target(running.api_url, running.environ["JWT_SECRET"], died, sources)

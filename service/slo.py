@@ -235,3 +235,10 @@ ERROR_STATUSES: Final = ("failed", "unknown", "review")
 LOAD_P95_S: Final = 2.0
 LOAD_ERROR_RATIO: Final = 0.01
 LOAD_USERS: Final = 1_000
+"""What is promised of a load test: P95 and failed requests below these, with that many users."""
+
+LOAD_P95_AT_USERS: Final[Mapping[int, float]] = MappingProxyType({1_500: 0.2, 3_000: 0.5})
+"""Our own targets, in seconds: at most this P95 in the phase with that many users, or more."""
+
+LOAD_ERRORS: Final = 0
+"""Our own target: a service within its capacity fails no request at all."""
