@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,30 @@ class Outcome(StrEnum):
     """Anything else: a time-out, a reset, another status, an answer that contradicts the flow."""
     UNSENT = "unsent"
     """Never begun, because the load generator had as many in flight as it may."""
+
+
+OVERLOADED: Final = "overloaded"
+PROBLEM: Final = "application/problem+json"
+
+
+def classify(
+    status: int, content_type: str | None, retry_after: str | None, body: bytes
+) -> tuple[Outcome, str]:
+    """Return what a refusal is and says; the text is the same for all of a kind.
+
+    Only a problem document of 503 `overloaded` that says when to come back is a refusal as it
+    should be: a request that timed out or found the database gone is a 503, too.
+    """
+    try:
+        code = str(msgspec.json.decode(body)["code"])
+    except (msgspec.DecodeError, TypeError, KeyError):
+        code = "no problem document"
+    what = f"{status} {code}"
+    if status != 503 or code != OVERLOADED or not (content_type or "").startswith(PROBLEM):  # noqa: PLR2004
+        return Outcome.FAILED, what
+    if not (retry_after or "").isdigit() or retry_after == "0":
+        return Outcome.FAILED, f"{what} without Retry-After"
+    return Outcome.SHED, what
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +92,13 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     outcome: Outcome
     pay_s: float | None = None
     what: str = ""
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    """A line that a load generator writes: flows in flight, and the arrivals that have ended."""
+
+    in_flight: int
+    ended: list[Arrival]
 
 
 class OpenPlan(msgspec.Struct, frozen=True):

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from loadtest.arrivals import Arrival, OpenPlan, Stage
-from loadtest.run import SetUpError
+from loadtest.arrivals import Arrival, Batch, OpenPlan, Stage
+from loadtest.money import SetUpError
 
 LOCUSTFILE: Final = Path(__file__).with_name("openfile.py")
 PROCESSES: Final = max(1, min(4, (os.cpu_count() or 1) // 2))
@@ -25,6 +25,7 @@ than a service may keep waiting that sheds what it can't answer."""
 
 READY_TIMEOUT_S: Final = 60.0  # importing locust and gevent on a busy machine
 FINISH_TIMEOUT_S: Final = 60.0  # flows in flight end within 20 s, by their own time-outs
+POLL_S: Final = 0.25
 LINE_BYTES: Final = 16 * 1024 * 1024  # what is done within a quarter of a second
 LAST_LINES: Final = 12
 
@@ -37,6 +38,25 @@ class Generators:
     def __init__(self, processes: Sequence[asyncio.subprocess.Process], log: Path) -> None:
         self._processes = processes
         self._log = log
+        self._in_flight = [0] * len(processes)
+        self.ready = [asyncio.Event() for _ in processes]
+
+    @property
+    def in_flight(self) -> int:
+        """Return the flows that were begun and have not ended, a moment ago."""
+        return sum(self._in_flight)
+
+    async def read(self, number: int, observe: Observe) -> None:
+        """Read what a generator writes, until it ends."""
+        output = self._processes[number].stdout
+        assert output is not None  # noqa: S101  we asked for a pipe
+        decoder = msgspec.json.Decoder(Batch)
+        async for line in output:
+            if line.startswith(b"["):
+                batch = decoder.decode(line)
+                self._in_flight[number] = batch.in_flight
+                self.ready[number].set()
+                observe(batch.ended)
 
     async def follow(self, stage: Stage) -> None:
         """Add a stage; it should start when the last one ends, or later."""
@@ -48,6 +68,12 @@ class Generators:
                 await process.stdin.drain()
             except ConnectionError as error:
                 raise self.died() from error
+
+    async def until_idle(self, timeout_s: float) -> None:
+        """Wait until no flow is in flight, or for so long; earlier ones would burden the next."""
+        deadline = now() + timeout_s
+        while self.in_flight and now() < deadline:  # noqa: ASYNC110  they tell by lines
+            await asyncio.sleep(POLL_S)
 
     async def finish(self) -> None:
         """Wait until the flows in flight have ended; raise SetUpError if a generator failed."""
@@ -73,9 +99,18 @@ class Generators:
 
 @asynccontextmanager
 async def generators(
-    url: str, tokens: Sequence[str], folder: Path, observe: Observe, *, processes: int = PROCESSES
+    url: str,
+    tokens: Sequence[str],
+    folder: Path,
+    observe: Observe,
+    *,
+    processes: int = PROCESSES,
+    in_flight: int = MAX_IN_FLIGHT,
 ) -> AsyncIterator[Generators]:
-    """Start load generators that share `tokens`, and end them; `folder` gets locust's log."""
+    """Start load generators that share `tokens`, and end them; `folder` gets locust's log.
+
+    They have `in_flight` flows in flight at most, and need a token for each.
+    """
     plans = [folder / f"generator-{n}.json" for n in range(processes)]
     log = folder / "locust.log"
     started: list[asyncio.subprocess.Process] = []
@@ -85,17 +120,16 @@ async def generators(
             for n, plan in enumerate(plans):
                 OpenPlan(
                     random.SystemRandom().getrandbits(32),
-                    MAX_IN_FLIGHT // processes,
+                    in_flight // processes,
                     tuple(tokens[n::processes]),
                 ).write(plan)
                 started.append(await _start(url, plan, output.fileno()))
         running = Generators(started, log)
-        ready = [asyncio.Event() for _ in started]
         reading = [
-            asyncio.create_task(_read(process, event, observe), name="load generator")
-            for process, event in zip(started, ready, strict=True)
+            asyncio.create_task(running.read(n, observe), name="load generator")
+            for n in range(processes)
         ]
-        await _all_ready(running, ready, reading)
+        await _all_ready(running, reading)
         yield running
         await asyncio.gather(*reading)  # each ends at the end of its process's output
     finally:
@@ -116,22 +150,9 @@ async def _start(url: str, plan: Path, log: int) -> asyncio.subprocess.Process:
     )
 
 
-async def _read(
-    process: asyncio.subprocess.Process, ready: asyncio.Event, observe: Observe
-) -> None:
-    assert process.stdout is not None  # noqa: S101  we asked for a pipe
-    decoder = msgspec.json.Decoder(list[Arrival])
-    async for line in process.stdout:
-        if line.startswith(b"["):
-            ready.set()
-            observe(decoder.decode(line))
-
-
-async def _all_ready(
-    running: Generators, ready: Sequence[asyncio.Event], reading: Sequence[asyncio.Task[None]]
-) -> None:
+async def _all_ready(running: Generators, reading: Sequence[asyncio.Task[None]]) -> None:
     async def all_set() -> None:
-        for event in ready:
+        for event in running.ready:
             await event.wait()
 
     waiting = asyncio.create_task(all_set())
@@ -144,7 +165,7 @@ async def _all_ready(
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting
-    if not all(event.is_set() for event in ready):
+    if not all(event.is_set() for event in running.ready):
         raise running.died()
 
 

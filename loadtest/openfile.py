@@ -19,17 +19,14 @@ from gevent.fileobject import FileObject
 from gevent.pool import Group
 from locust import FastHttpUser, events
 
-from loadtest.arrivals import Arrival, Outcome, Stage, read_open_plan
-from loadtest.identities import Identity, IdentityPool
+from loadtest.arrivals import Arrival, Batch, Outcome, Stage, classify, read_open_plan
+from loadtest.identities import Identity, IdentityPool, NoIdentityLeftError
 
 CURRENCY: Final = "EUR"
 REPORT_S: Final = 0.25
-IDLE_S: Final = 0.02
 FINISH_S: Final = 20.0
 """The slowest flow's last request, which ends by its own time-out."""
 
-OVERLOADED: Final = "overloaded"
-PROBLEM: Final = "application/problem+json"
 PAID_OR_UNDER_WAY: Final = ("succeeded", "processing", "unknown")
 
 _encoder: Final = msgspec.json.Encoder()
@@ -69,7 +66,7 @@ class Schedule(FastHttpUser):  # type: ignore[misc]  # locust is not typed stric
     def follow_stages(self) -> None:
         """Follow every stage that is read, report, and quit at the end of the input."""
         reporting = gevent.spawn(self._report_for_ever)
-        _emit([])  # ready
+        self._report()  # ready
         for line in FileObject(sys.stdin.buffer):
             self._follow(_decode(line, type=Stage))
         self.flows.join(timeout=FINISH_S)
@@ -97,7 +94,12 @@ class Schedule(FastHttpUser):  # type: ignore[misc]  # locust is not typed stric
     def _arrive(self, stage: int, due_at: float) -> None:
         """Carry out one flow, and tell locust and our report what it took since it was due."""
         started_s = time.monotonic() - due_at
-        flow = Flow(self.client, self.identities.take())
+        try:
+            flow = Flow(self.client, self.identities.take())
+        except NoIdentityLeftError as error:
+            late_s, what = time.monotonic() - due_at, str(error)
+            self.done.append(Arrival(stage, due_at, late_s, late_s, Outcome.UNSENT, what=what))
+            return
         outcome, what = Outcome.GOOD, ""
         try:
             flow.run()
@@ -123,7 +125,8 @@ class Schedule(FastHttpUser):  # type: ignore[misc]  # locust is not typed stric
 
     def _report(self) -> None:
         done, self.done = self.done, []
-        _emit(done)
+        sys.stdout.buffer.write(_encoder.encode(Batch(len(self.flows), done)) + b"\n")
+        sys.stdout.buffer.flush()
 
 
 class Flow:
@@ -185,27 +188,16 @@ class Flow:
 
 
 def refusal(step: str, response: Any) -> Unexpected:
-    """Return what an answer other than the expected one means; the text is the same for a kind."""
-    status = response.status_code
-    if not status:
+    """Return what an answer other than the expected one means."""
+    if not response.status_code:
         return Unexpected(Outcome.FAILED, f"{step}: {type(response.error).__name__}")
-    content_type = response.headers.get("content-type") or ""
-    try:
-        code = str(_decode(response.content or b"")["code"])
-    except (msgspec.DecodeError, TypeError, KeyError):
-        code = "no problem document"
-    retry_after = str(response.headers.get("retry-after") or "")
-    what = f"{step}: {status} {code}"
-    if status != 503 or not content_type.startswith(PROBLEM):  # noqa: PLR2004
-        return Unexpected(Outcome.FAILED, what)
-    if not retry_after.isdigit() or int(retry_after) < 1:
-        return Unexpected(Outcome.FAILED, f"{what} without Retry-After")
-    return Unexpected(Outcome.SHED if code == OVERLOADED else Outcome.FAILED, what)
-
-
-def _emit(arrivals: list[Arrival]) -> None:
-    sys.stdout.buffer.write(_encoder.encode(arrivals) + b"\n")
-    sys.stdout.buffer.flush()
+    outcome, what = classify(
+        response.status_code,
+        response.headers.get("content-type"),
+        response.headers.get("retry-after"),
+        response.content or b"",
+    )
+    return Unexpected(outcome, f"{step}: {what}")
 
 
 events.init_command_line_parser.add_listener(add_arguments)
