@@ -12,8 +12,6 @@ from loadtest.verdict import Check, Verdict, evaluate, own_p95_s
 from service.slo import LOAD_P95_AT_USERS, LOAD_USERS
 from tests.unit.loadtest.examples import HEALTH_REQUEST, Raw, money, raw_run, row
 
-PEAK = FULL.peak_phase
-
 
 def failed(verdict: Verdict) -> list[Check]:
     return [check for check in verdict.checks if not check.passed]
