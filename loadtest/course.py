@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from loadtest.arrivals import Arrival, Stage
+from loadtest.arrivals import Arrival, Outcome, Stage
 from loadtest.generator import Generators, now
 from loadtest.knee import Course, StageResult, find_knee, results
 from loadtest.stress_verdict import StressResults
@@ -15,6 +15,10 @@ GAP_S: Final = 1.0
 """After a step: flows that are fast enough have ended by then, and it can be judged."""
 DRAIN_S: Final = 30.0
 """The longest flow has three requests of which each ends within 15 s, the first two mostly not."""
+FURTHER: Final = (3.0, 4.0, 5.0)
+"""Times the knee, one after the other, while the ones before were no overload."""
+SHED_RATIO: Final = 0.05
+"""Refused for certain, and not by a hiccup alone."""
 TICK_S: Final = 1.0
 
 Show = Callable[[Stage, str], None]
@@ -41,22 +45,34 @@ class Runner:
         knee = find_knee(self._results(steps))
         if knee is None:
             return self._found(steps, [], None)
-        rate, at = knee.stage.rate, now() + LEAD_S
-        past = []
-        for times in course.overloads:
-            stage = self._stage(at, times * rate, course.overload_s)
-            past.append((stage, f"{times:g} times the knee"))
-            at = stage.ends_at
+        past = await self._overload(knee.stage.rate)
+        rate = course.back * knee.stage.rate
         back = (
-            self._stage(at, course.back * rate, course.back_s),
+            self._stage(past[-1][0].ends_at, rate, course.back_s),
             f"{course.back:g} times the knee",
         )
-        for stage, _ in (*past, back):  # at once, so that no pause lies between them
-            await self._generators.follow(stage)
-        for stage, label in (*past, back):
-            await self._until(stage, label, stage.ends_at)
+        await self._generators.follow(back[0])
+        await self._until(*back, back[0].ends_at)
         await self._generators.until_idle(DRAIN_S)
         return self._found(steps, past, back)
+
+    async def _overload(self, knee: float) -> list[tuple[Stage, str]]:
+        """Go past the knee without a pause, as far as it takes until something is refused."""
+        course, at = self._course, now() + LEAD_S
+        past: list[tuple[Stage, str]] = []
+        for times in (*course.overloads, *FURTHER):
+            if len(past) >= len(course.overloads) and self._shed(past[-1]):
+                break
+            stage = self._stage(at, times * knee, course.overload_s)
+            past.append((stage, f"{times:g} times the knee"))
+            await self._generators.follow(stage)
+            await self._until(*past[-1], stage.ends_at - LEAD_S)
+            at = stage.ends_at
+        return past
+
+    def _shed(self, stage: tuple[Stage, str]) -> bool:
+        one = self._results([stage])[0]
+        return one.count(Outcome.SHED) > SHED_RATIO * len(one.arrivals)
 
     async def _climb(self) -> list[tuple[Stage, str]]:
         course = self._course

@@ -32,15 +32,15 @@ class Course:
     overload_s: float
     back: float
     back_s: float
-    most_steps: int = 24
+    most_steps: int = 32
 
     def rate(self, step: int) -> float:
         """Return the rate of a step, the first of which is 0."""
         return self.first_rate * self.factor**step
 
 
-STANDARD: Final = Course("stress", 50.0, 1.25, 12.0, (1.5, 2.0), 20.0, 0.5, 20.0)
-SMOKE: Final = Course("smoke", 30.0, 1.6, 5.0, (1.5, 2.0), 8.0, 0.5, 10.0, most_steps=12)
+STANDARD: Final = Course("stress", 20.0, 1.25, 12.0, (1.5, 2.0), 20.0, 0.5, 20.0)
+SMOKE: Final = Course("smoke", 10.0, 1.6, 5.0, (1.5, 2.0), 8.0, 0.5, 10.0, most_steps=14)
 
 
 @dataclass(frozen=True)

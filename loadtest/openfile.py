@@ -22,6 +22,8 @@ from locust import FastHttpUser, events
 from loadtest.arrivals import Arrival, Batch, Outcome, Stage, classify, read_open_plan
 from loadtest.identities import Identity, IdentityPool, NoIdentityLeftError
 
+__all__ = ["Schedule"]  # what locust finds here
+
 CURRENCY: Final = "EUR"
 REPORT_S: Final = 0.25
 FINISH_S: Final = 20.0

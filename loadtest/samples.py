@@ -52,9 +52,9 @@ Source = Callable[[], Awaitable[Sample]]
 
 @asynccontextmanager
 async def source(
-    pids: Mapping[str, int], ops_urls: Mapping[str, str], database_url: str
+    pids: Mapping[str, int], ops_urls: Mapping[str, str], database_url: str, port: int
 ) -> AsyncIterator[Source]:
-    """Give a function that samples; `pids` and `ops_urls` are of the roles."""
+    """Give a function that samples; `pids` and `ops_urls` are of the roles, `port` the API's."""
     timeout = aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT_S)
     processes = {role: psutil.Process(pid) for role, pid in pids.items()}
     options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
@@ -73,12 +73,25 @@ async def source(
                 return Sample(
                     at,
                     {role: processes[role].memory_info().rss / MIB for role in ROLES},
-                    {role: float(processes[role].num_fds()) for role in ROLES},
+                    {role: _descriptors(processes[role], port) for role in ROLES},
                     dict(zip(ROLES, tasks, strict=True)),
                     *figures,
                 )
 
             yield sample
+
+
+def _descriptors(process: psutil.Process, port: int) -> float:
+    """Return the open descriptors, without the connections that clients of `port` keep open.
+
+    The load generator opens one more in each burst and closes none.
+    """
+    kept = sum(
+        1
+        for one in process.net_connections("tcp")
+        if one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED
+    )
+    return float(process.num_fds() - kept)
 
 
 async def _tasks(session: aiohttp.ClientSession, ops_url: str) -> float:

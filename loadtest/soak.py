@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from yarl import URL
+
 from loadtest import archive, command
 from loadtest.arrivals import Stage
 from loadtest.command import FAILED, NOT_RUN, PASSED
@@ -126,7 +128,9 @@ async def _load(options: Options, running: Platform) -> tuple[FlowWindows, list[
         generator = await stack.enter_async_context(
             generators(target.url, tokens, options.out, flows.add, in_flight=users)
         )
-        sample = await stack.enter_async_context(source(pids, ops_urls, database_url))
+        sample = await stack.enter_async_context(
+            source(pids, ops_urls, database_url, URL(running.api_url).port or 80)
+        )
         flows.stage = replace(flows.stage, starts_at=now() + LEAD_S)  # none has come yet
         await generator.follow(flows.stage)
         await _sample(flows, sample, samples, generator)

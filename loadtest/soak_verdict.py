@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import nan
+from math import isfinite
 from typing import Final
 
 from loadtest.arrivals import Outcome
@@ -113,16 +112,20 @@ def _series(samples: Sequence[Sample], flows: FlowWindows) -> Iterator[tuple[str
 def _by_payment(
     times: Sequence[float], samples: Sequence[Sample], sizes: Sequence[float]
 ) -> Series:
-    """Return what a payment took between neighbors of some samples, as sizes grow with payments.
+    """Return what a payment took, from one of some samples to the next: sizes grow with payments.
 
     By the growth since the start a rise would be seen by half.
     """
-    step = max(1, len(samples) // GROWTH_POINTS)
-    chosen = range(0, len(samples), step)
-    found: list[tuple[float, float]] = []
-    for before, after in pairwise(chosen):
-        made = samples[after].payments - samples[before].payments
-        grown = sizes[after] - sizes[before]
-        middle_s = (times[before] + times[after]) / 2
-        found.append((middle_s, grown / made if made >= LEAST_PAYMENTS else nan))
-    return Series([time for time, _ in found], [value for _, value in found])
+    known = [n for n, sample in enumerate(samples) if isfinite(sample.payments)]
+    if not known:
+        return Series([], [])
+    made = samples[known[-1]].payments - samples[known[0]].payments
+    least = max(LEAST_PAYMENTS, made / GROWTH_POINTS)
+    times_s, values, last = [], [], known[0]
+    for n in known:
+        count = samples[n].payments - samples[last].payments
+        if count >= least:
+            times_s.append((times[last] + times[n]) / 2)
+            values.append((sizes[n] - sizes[last]) / count)
+            last = n
+    return Series(times_s, values)
