@@ -15,8 +15,9 @@ from uuid import uuid4
 
 import gevent
 from locust import FastHttpUser, between, events
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import WorkerRunner
 
+from loadtest.distributed import LastReports, steady
 from loadtest.identities import Identity, IdentityPool
 from loadtest.measured import Recording
 from loadtest.plan import read_plan
@@ -51,7 +52,9 @@ def prepare(environment: Any, **_: Any) -> None:
     environment.recording = Recording(plan.profile)
     environment.users_seen = []
     environment.workers_at_end = 0
+    environment.last_reports = LastReports()
     environment.shape_class.profile = plan.profile
+    environment.shape_class.last_reports = environment.last_reports
     Visitor.wait_time = between(*plan.profile.pause_s)
     environment.events.request.add_listener(partial(record, environment))
     environment.events.report_to_master.add_listener(partial(report, environment))
@@ -93,8 +96,9 @@ def report(environment: Any, *, data: dict[str, Any], **_: Any) -> None:
     data["measured"] = environment.recording.take()
 
 
-def receive(environment: Any, *, data: dict[str, Any], **_: Any) -> None:
+def receive(environment: Any, *, client_id: str, data: dict[str, Any], **_: Any) -> None:
     """Add a worker's report to ours."""
+    environment.last_reports.note(client_id)
     environment.tasks_begun.update(data["tasks_begun"])
     environment.recording.add(data["measured"])
 
@@ -119,10 +123,8 @@ def watch(environment: Any) -> None:
 
 
 def count_workers(environment: Any, **_: Any) -> None:
-    """Keep how many processes still apply load, before they are told to quit."""
-    runner = environment.runner
-    leads = isinstance(runner, MasterRunner)
-    environment.workers_at_end = len(runner.clients) - len(runner.clients.missing) if leads else 1
+    """Keep how many processes have reported to the end, before they are told to quit."""
+    environment.workers_at_end = environment.last_reports.count(environment.runner)
 
 
 def write_result(environment: Any, **_: Any) -> None:
@@ -271,6 +273,7 @@ def failure(response: Any) -> str:
     return f"{response.status_code} {code}"
 
 
+steady()
 events.init_command_line_parser.add_listener(add_arguments)
 events.init.add_listener(prepare)
 events.test_start.add_listener(begin)

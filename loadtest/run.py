@@ -110,7 +110,7 @@ class _Files:
 
 
 def _limit_s(plan: Plan) -> float:
-    return plan.profile.duration_s + 2 * FINISH_TIMEOUT_S + START_TIMEOUT_S
+    return plan.profile.duration_s + 3 * FINISH_TIMEOUT_S + START_TIMEOUT_S
 
 
 def _command(plan: Plan, url: str, files: _Files) -> list[str]:

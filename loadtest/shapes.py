@@ -1,16 +1,16 @@
 """The profile's phases, as locust asks for them."""
 
 import time
+from typing import Final
 
 from locust import LoadTestShape
 
+from loadtest.distributed import LastReports
 from loadtest.profile import Profile, users_at
 
-FINISH_TIMEOUT_S = 20.0
-"""The slowest request that a user may still wait for at the end."""
-
-LAST_REPORT_S = 4.0
-"""Workers report each 3 s: what they measured last must arrive before they are told to quit."""
+END_TIMEOUT_S: Final = 40.0
+"""The slowest request that a user may still wait for (20 s), and the workers' last reports, which
+come each 3 s."""
 
 
 class PhasesShape(LoadTestShape):  # type: ignore[misc]  # locust is not typed strictly
@@ -21,8 +21,9 @@ class PhasesShape(LoadTestShape):  # type: ignore[misc]  # locust is not typed s
     """
 
     profile: Profile
+    last_reports: LastReports
     _ended_at: float | None = None
-    _idle_since: float | None = None
+    _idle = False
 
     def tick(self) -> tuple[int, float] | None:
         """Return (users, users a second) for now, or None at the end."""
@@ -31,13 +32,10 @@ class PhasesShape(LoadTestShape):  # type: ignore[misc]  # locust is not typed s
 
     def _finish(self, now: float) -> tuple[int, float] | None:
         self._ended_at = self._ended_at or now
-        if self.runner.user_count == 0:
-            self._idle_since = self._idle_since or now
-        late = now - self._ended_at > FINISH_TIMEOUT_S + LAST_REPORT_S
-        if late or (self._idle_since and now - self._idle_since > self._last_report_s):
+        if self.runner.user_count == 0 and not self._idle:
+            self._idle = True
+            self.last_reports.begin()
+        complete = self._idle and self.last_reports.complete(self.runner)
+        if complete or now - self._ended_at > END_TIMEOUT_S:
             return None
         return 0, float(self.profile.peak_users)
-
-    @property
-    def _last_report_s(self) -> float:
-        return LAST_REPORT_S if hasattr(self.runner, "clients") else 0.0
