@@ -11,6 +11,7 @@ import msgspec
 
 from loadtest.profile import Profile
 
+USUAL_COLUMNS: Final = 80  # of a terminal that does not know its width
 PLAIN_INTERVAL_S: Final = 15.0
 """A log file gets a line this often; a terminal has one line, which moves."""
 
@@ -65,7 +66,7 @@ class ProgressLine:
         """Show it, if it is time to."""
         now = time.monotonic()
         if self.out.isatty():
-            width = os.get_terminal_size(self.out.fileno()).columns - 1
+            width = (os.get_terminal_size(self.out.fileno()).columns or USUAL_COLUMNS) - 1
             self.out.write(f"\r{f'  {line(self.profile, progress)}':<{width}.{width}}")
         elif progress is not None and now - self._shown_at >= PLAIN_INTERVAL_S:
             self._shown_at = now
