@@ -11,6 +11,7 @@ import msgspec
 
 from loadtest.profile import Profile
 
+USUAL_COLUMNS: Final = 80  # of a terminal that does not know its width
 PLAIN_INTERVAL_S: Final = 15.0
 """A log file gets a line this often; a terminal has one line, which moves."""
 
@@ -63,7 +64,7 @@ class MovingLine:
     def show(self, text: str) -> None:
         """Show it, if it is time to."""
         if self.out.isatty():
-            width = os.get_terminal_size(self.out.fileno()).columns - 1
+            width = (os.get_terminal_size(self.out.fileno()).columns or USUAL_COLUMNS) - 1
             self.out.write(f"\r{f'  {text}':<{width}.{width}}")
         elif time.monotonic() - self._shown_at >= PLAIN_INTERVAL_S:
             self._shown_at = time.monotonic()

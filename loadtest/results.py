@@ -91,7 +91,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """One run. `tasks` counts those begun; `workers` are the load generator's, alive at the end.
+    """One run. `tasks` counts those begun; `workers` of the load generator reported to the end.
 
     `started_at` is a Unix time.
     """

@@ -90,7 +90,8 @@ class SoakReport:
             Section("Measures", [_chart(one) for one in self.measures]),
             Section("Where it ran", [origin_table(self.origin)]),
         ]
-        return page("Endurance test", sections, passed=self.passed, summary=self._summary())
+        title = "Endurance test" if self.verdict else "Endurance test without a verdict"
+        return page(title, sections, passed=self.passed, summary=self._summary())
 
     def _summary(self) -> str:
         return (

@@ -101,7 +101,8 @@ class StressReport:
             Section("Answers other than the flow's", list(_kinds(self.results))),
             Section("Where it ran", [origin_table(self.origin)]),
         ]
-        return page("Stress test", sections, passed=self.passed, summary=self._summary())
+        title = "Stress test" if self.verdict else "Stress test without a verdict"
+        return page(title, sections, passed=self.passed, summary=self._summary())
 
     def _summary(self) -> str:
         knee = self.results.knee
@@ -317,7 +318,7 @@ def _stage(one: StageResult) -> dict[str, Any]:
 
 
 def _short(label: str) -> str:
-    return label.removesuffix(" times the knee") + (" k" if "knee" in label else "")
+    return label.replace(" times the knee", " x knee")
 
 
 def _cell(seconds: float) -> str:

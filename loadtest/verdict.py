@@ -79,9 +79,7 @@ def _load(profile: Profile, results: Results, workers: int) -> Iterator[Check]:
     yield Check("payments made", "more than 0", f"{made}", made > 0)
     yield Check("errors in the load test itself", "0", f"{broken}", broken == 0)
     alive = results.workers
-    yield Check(
-        "workers of the load generator at the end", f"{workers}", f"{alive}", alive == workers
-    )
+    yield Check("workers that reported to the end", f"{workers}", f"{alive}", alive == workers)
 
 
 def _mix(tasks: Mapping[Task, int]) -> Iterator[Check]:

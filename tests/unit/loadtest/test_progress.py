@@ -1,7 +1,12 @@
 """Progress: a moving line on a terminal, a line now and then in a log file."""
 
 import io
+import os
+import pty
+import termios
 from pathlib import Path
+
+import pytest
 
 from loadtest.profile import SMOKE
 from loadtest.progress import Progress, ProgressLine, line, read_progress
@@ -34,3 +39,18 @@ def test_a_log_file_gets_a_line_now_and_then() -> None:
         shown.show(GOING)
     shown.end()
     assert out.getvalue() == f"  {line(SMOKE, GOING)}\n"
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(0, 80), (40, 40)])
+def test_a_terminal_has_one_line_which_moves_and_never_wraps(columns: int, shown: int) -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as out:  # noqa: PTH123  a descriptor
+        termios.tcsetwinsize(theirs, (24, columns))
+        lines = ProgressLine(SMOKE, out)
+        lines.show(GOING)
+        lines.show(GOING)
+        lines.end()
+        seen = os.read(ours, 1_000).decode()
+    os.close(ours)
+    assert seen.count("\r") == 3  # the last one is the terminal's, before its line feed
+    assert {len(line) for line in seen.strip("\r\n").split("\r")} == {shown - 1}

@@ -117,7 +117,7 @@ def a_worker_is_gone(raw: Raw) -> None:
         (equal_shares, "share of health"),
         (no_tasks, "share of complete payment flow"),
         (broken_load_test, "errors in the load test itself"),
-        (a_worker_is_gone, "workers of the load generator at the end"),
+        (a_worker_is_gone, "workers that reported to the end"),
     ],
 )
 def test_one_fault_fails_the_run(fault: Callable[[Raw], None], check: str) -> None:
