@@ -92,9 +92,15 @@ class Admission:
         if kind == "new":
             self.in_flight["new"] -= 1
 
-    def answered(self, taken_at: float) -> None:
-        """Learn from a new one that was done, before it is released."""
+    def ended(self, taken_at: float, *, done: bool) -> None:
+        """Learn from a new one, before it is released.
+
+        One that failed, or was cut off by the deadline, tells something only if it took long: a
+        fast refusal does not show that orders are fast.
+        """
         now = self._clock()
+        if not done and now - taken_at <= self._target_s:
+            return
         self._fastest_s = min(self._fastest_s, now - taken_at)
         if now - self._judged_at < INTERVAL_S:
             return
@@ -135,10 +141,10 @@ class Place:
             self._held = False
             self._admission.release(self._kind)
 
-    def answered(self) -> None:
-        """Tell that the request was done; one that was refused tells nothing about the time."""
-        if self._kind == "new":
-            self._admission.answered(self._taken_at)
+    def ended(self, *, done: bool) -> None:
+        """Tell how long it took, unless it was refused; `done` if it was answered as it should."""
+        if self._kind == "new" and self._held:
+            self._admission.ended(self._taken_at, done=done)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -165,10 +171,12 @@ def admitted(admission: Admission, begins: Collection[tuple[str, str]]) -> Middl
         kind: Kind = "new" if (request.method, route) in begins else "any"
         place = request[PLACE] = Place(admission, kind)
         place.take()
+        done = False
         try:
             answer = await handler(request)
-            place.answered()
+            done = True
         finally:
+            place.ended(done=done)
             place.leave()
         return answer
 

@@ -212,7 +212,7 @@ def serve(admission: Admission, clock: Time, *, took_s: float, many: int, second
         times = [admission.take("new") for _ in range(taken)]
         clock.now += took_s
         for taken_at in times:
-            admission.answered(taken_at)
+            admission.ended(taken_at, done=True)
             admission.release("new")
     return taken
 
@@ -231,7 +231,7 @@ def test_one_that_is_fast_shows_that_there_is_no_queue(admission: Admission, clo
         times = [admission.take("new") for _ in range(30)]
         clock.now += 0.1
         for taken_at in times:
-            admission.answered(taken_at)
+            admission.ended(taken_at, done=True)
             admission.release("new")
             clock.now += 0.05
     assert admission.limit("new") == before
@@ -260,6 +260,55 @@ def test_one_that_was_refused_tells_nothing_about_the_time(
         clock.now += 1
         place.leave()
     assert admission.limit("new") == before
+
+
+def fail(admission: Admission, clock: Time, *, took_s: float, many: int) -> None:
+    """Let so many new ones fail at a time."""
+    places = [Place(admission, "new") for _ in range(many)]
+    for place in places:
+        place.take()
+    clock.now += took_s
+    for place in places:
+        place.ended(done=False)
+        place.leave()
+
+
+def test_those_that_fail_late_are_slow(admission: Admission, clock: Time) -> None:
+    fail(admission, clock, took_s=15, many=30)
+    assert admission.limit("new") < 30
+
+
+def test_those_that_fail_at_once_do_not_look_fast(admission: Admission, clock: Time) -> None:
+    serve(admission, clock, took_s=0.6, many=30, seconds=1)
+    before = admission.limit("new")
+    for _ in range(100):
+        fail(admission, clock, took_s=0.01, many=1)
+    assert admission.limit("new") == before < LIMIT / 3
+
+
+def test_one_that_was_refused_when_its_body_came_tells_nothing(
+    admission: Admission, clock: Time
+) -> None:
+    before = admission.limit("new")
+    place = Place(admission, "new")
+    place.take()
+    place.leave()  # while its body is on the way
+    for _ in range(LEAST_NEW + 1):
+        admission.take("new")
+    clock.now += 20
+    place.ended(done=False)
+    assert admission.limit("new") == before
+
+
+@pytest.mark.usefixtures("slow")
+async def test_orders_that_the_deadline_cuts_off_lower_the_limit(start: Start) -> None:
+    client = await start(http_max_in_flight=100, http_new_target_s=0.001, request_timeout_s=0.05)
+    before = sample(client.app, "http_requests_in_flight_limit_gauge", kind="new")
+    waiting = [
+        asyncio.create_task(status(client, "POST", "/v1/begin")) for _ in range(LEAST_NEW + 4)
+    ]
+    assert set(await asyncio.gather(*waiting)) == {503}
+    assert sample(client.app, "http_requests_in_flight_limit_gauge", kind="new") < before
 
 
 async def test_the_limit_of_new_ones_falls_when_they_are_slow(start: Start, slow: Slow) -> None:
