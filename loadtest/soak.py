@@ -105,7 +105,7 @@ async def soak(options: Options) -> SoakReport:
             flows=flows,
             measures=found,
             money=money,
-            verdict=None if refusal else evaluate(found, flows, money),
+            verdict=evaluate(found, flows, money, late=bool(refusal)),
             refusal=refusal,
             origin=Origin(),
         )
@@ -176,11 +176,11 @@ def _present(report: SoakReport, before: archive.Archived | None, options: Optio
     json_file.write_text(document + "\n", encoding="utf-8")
     if options.json:
         print(document)
-    elif report.verdict is not None:
+    else:
         color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         print(table(report.verdict, color=color))
         print(f"  {html_file}\n  {json_file}")
-    if report.verdict is None:
+    if report.refused:
         command.log(f"soak: no verdict: {report.refusal}; {html_file} has what was measured")
         return NOT_RUN
     command.log(f"  {archive.keep(report.summary(), options.archive)}")

@@ -21,7 +21,10 @@ X_TITLE: Final = "time since the start (s)"
 
 @dataclass(frozen=True, slots=True)
 class SoakReport:
-    """Everything that is known about one run; without a verdict `refusal` says why."""
+    """Everything that is known about one run.
+
+    With a `refusal` it can't have passed, as the load generator was late; what rises fails it.
+    """
 
     name: str
     processes: int
@@ -29,14 +32,19 @@ class SoakReport:
     flows: FlowWindows
     measures: Sequence[Measure]
     money: Money
-    verdict: Verdict | None
+    verdict: Verdict
     refusal: str
     origin: Origin
 
     @property
     def passed(self) -> bool:
-        """Return whether there is a verdict, and a good one."""
-        return self.verdict is not None and self.verdict.passed
+        """Return whether every check passed, that of response times too."""
+        return self.verdict.passed and not self.refusal
+
+    @property
+    def refused(self) -> bool:
+        """Return whether there is no verdict: nothing failed, and not all was checked."""
+        return self.verdict.passed and bool(self.refusal)
 
     def summary(self) -> dict[str, Any]:
         """Return what the archive keeps."""
@@ -48,7 +56,7 @@ class SoakReport:
             "workers": self.processes,
             **asdict(self.origin),
             "passed": self.passed,
-            "checks": [asdict(check) for check in self.verdict.checks] if self.verdict else [],
+            "checks": [asdict(check) for check in self.verdict.checks],
             "figures": list(self._figures()),
         }
 
@@ -83,14 +91,14 @@ class SoakReport:
 
     def page(self, before: Archived | None) -> str:
         """Return one page that needs nothing but itself."""
-        verdict = check_tables(self.verdict) if self.verdict else [f"No verdict: {self.refusal}."]
+        notes = [f"Response times were not judged: {self.refusal}."] if self.refusal else []
         sections = [
-            Section("Verdict", list(verdict)),
+            Section("Verdict", [*notes, *check_tables(self.verdict)]),
             Section("Compared with the last run", list(comparison(self.summary(), before))),
             Section("Measures", [_chart(one) for one in self.measures]),
             Section("Where it ran", [origin_table(self.origin)]),
         ]
-        title = "Endurance test" if self.verdict else "Endurance test without a verdict"
+        title = "Endurance test without a verdict" if self.refused else "Endurance test"
         return page(title, sections, passed=self.passed, summary=self._summary())
 
     def _summary(self) -> str:

@@ -32,7 +32,7 @@ async def test_a_planted_leak_of_memory_and_descriptors_is_found(tmp_path: Path)
         "event-loop tasks of worker",
         "database connections",
     }
-    assert report.verdict is None or not report.passed
+    assert not report.verdict.passed  # also where a busy machine lets the load generator be late
     by_name = {measure.name: measure.trend for measure in report.measures}
     descriptors = by_name["open descriptors of api"]
     assert descriptors is not None
