@@ -16,7 +16,7 @@ from loadtest.money import SetUpError
 from loadtest.report import Origin
 from loadtest.slopes import Series, trend
 from loadtest.soak_report import SoakReport
-from loadtest.soak_verdict import RSS, Measure
+from loadtest.soak_verdict import P95, RESPONSE_TIME, RSS, Measure
 from loadtest.soak_verdict import evaluate as evaluate_soak
 from loadtest.stress_report import StressReport
 from loadtest.stress_verdict import StressResults, evaluate
@@ -36,15 +36,16 @@ def stress_report(results: StressResults = RESULTS) -> StressReport:
     return StressReport(STANDARD, "http://x", 1, AT, results, good_money(), verdict, ORIGIN)
 
 
-def soak_report(slope: float) -> SoakReport:
+def soak_report(slope: float, refusal: str = "") -> SoakReport:
     times = [float(second) for second in range(0, 600, 5)]
     series = Series(times, [100 + slope * time for time in times])
     measures = [Measure("memory of api", series, RSS, trend(series))]
     flows = FlowWindows(Stage(1, START_S, 10, 600))
     flows.add(stage(10, seconds=600).arrivals)
     flows.close()
-    verdict = evaluate_soak(measures, flows, good_money())
-    return SoakReport("soak", 1, AT, flows, measures, good_money(), verdict, "", ORIGIN)
+    measures.append(Measure(RESPONSE_TIME, flows.p95(), P95, trend(flows.p95())))
+    verdict = evaluate_soak(measures, flows, good_money(), late=bool(refusal))
+    return SoakReport("soak", 1, AT, flows, measures, good_money(), verdict, refusal, ORIGIN)
 
 
 def test_a_stress_report_names_the_knee_and_draws_it() -> None:
@@ -88,6 +89,40 @@ def test_a_soak_report_has_each_measure_with_its_slope(slope: float, word: str) 
     assert "fitted slope" in page
     assert report.passed is (word == "level")
     json.dumps(report.document(), allow_nan=False)
+
+
+LATE = "the load generator was the limit in 19 of 40 windows"
+
+
+def test_response_times_of_a_late_generator_are_not_judged() -> None:
+    report = soak_report(0.0, refusal=LATE)
+    assert (report.passed, report.refused) == (False, True)
+    names = {check.name for check in report.verdict.checks}
+    assert "memory of api" in names
+    assert RESPONSE_TIME not in names
+    page = report.page(None)
+    assert f"Response times were not judged: {LATE}" in page
+    assert "Endurance test without a verdict" in page
+
+
+def test_what_rises_fails_the_run_however_late_the_generator_was() -> None:
+    report = soak_report(0.1, refusal=LATE)
+    assert (report.passed, report.refused) == (False, False)
+    assert [check.name for check in report.verdict.checks if not check.passed] == ["memory of api"]
+
+
+def test_a_soak_run_without_any_flow_fails_and_can_be_shown() -> None:
+    report = soak_report(0.0)
+    nothing = FlowWindows(Stage(1, 0.0, 10, 60))
+    nothing.close()
+    empty = replace(report, flows=nothing, verdict=evaluate_soak((), nothing, good_money()))
+    assert not empty.passed
+    json.dumps(empty.document(), allow_nan=False)
+    assert empty.page(None)
+
+
+def test_a_soak_run_without_a_knee_ends_with_2(tmp_path: Path) -> None:
+    assert soak.main(["--out", str(tmp_path), "--archive", str(tmp_path)]) == 2
 
 
 def test_a_soak_runs_at_a_share_of_the_last_knee(tmp_path: Path) -> None:
