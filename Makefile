@@ -183,22 +183,24 @@ push: ## push IMAGE=registry/name:tag and name it by digest
 # --- load it ---------------------------------------------------------------------------------
 
 .PHONY: load
-load: ## a locust run with report and result: PROFILE=smoke|standard
+load: ## a locust run with report and verdict: PROFILE=smoke|short|full|double LOAD_WORKERS=2 ARGS="--url …"
 	$(BOOTSTRAP) venv
-	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE))
+	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE)) $(if $(LOAD_WORKERS),--workers $(LOAD_WORKERS)) $(ARGS)
+
+.PHONY: stress
+stress: ## find the knee of the load curve, and what happens past it, five minutes: ARGS="--smoke"
+	$(BOOTSTRAP) venv
+	@exec $(PYTHON) -m loadtest.stress $(ARGS)
+
+.PHONY: soak
+soak: ## load evenly at 70 % of the knee and find what rises: MINUTES=30 ARGS="--rate 50"
+	$(BOOTSTRAP) venv
+	@exec $(PYTHON) -m loadtest.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 .PHONY: bench
 bench: ## payments a second against pgbench, in alternating rounds
 	$(BOOTSTRAP) venv wrk
 	@$(PYTHON) -m bench
-
-# --- still to come ---------------------------------------------------------------------------
-
-.PHONY: stress soak
-stress: ## (not built yet) find the knee of the load curve
-soak: ## (not built yet) find leaks in a long run
-stress soak:
-	@echo "make $@ is not built yet" >&2; exit 2
 
 .PHONY: help
 help: ## this list
