@@ -26,6 +26,7 @@ from bench.ground import Ground, ground
 from bench.measure import count, measure
 from bench.report import Counted, Report, Round
 from bench.sides import OURS, SIDES, Side
+from scripts import console
 from scripts.platform.embedded import EmbeddedError
 from scripts.platform.launcher import PlatformError
 from scripts.platform.processes import ProcessDiedError
@@ -41,19 +42,13 @@ FAILURES: Final = (
 SMOKE: Final = {"rounds": 1, "seconds": 1, "connections": [1, 64], "history": 1_000}
 
 
+@console.command("bench", usage=FAILURES, interrupted="interrupted; nothing is left running")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; print and write what it found."""
     options = _options(arguments)
-    try:
-        wrk.require()
-        _build_peers(options.sides)
-        found = _run(options)
-    except FAILURES as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("bench: interrupted; nothing is left running", file=sys.stderr)
-        return 130
+    wrk.require()
+    _build_peers(options.sides)
+    found = _run(options)
     written = msgspec.json.format(msgspec.json.encode(found)) + b"\n"
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_bytes(written)

@@ -1,5 +1,6 @@
 """What every side of the benchmark stands on: PostgreSQL, Valkey and a provider."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from bench import history, peers
 from scripts.platform import embedded
 from scripts.platform.embedded import LOOPBACK, Postgres, Valkey, free_port
-from scripts.platform.launcher import GENEROUS
+from scripts.platform.launcher import GENEROUS, until_ready
 from scripts.platform.processes import Child, spawn
 from service.store import migrate
 from service.store.database import CONNECTION_SETTINGS
@@ -68,7 +69,7 @@ def ground(folder: Path, *, processes: int, past: int) -> Iterator[Ground]:
     with (
         embedded.postgres(folder / "postgres", environ={}) as postgres,
         embedded.valkey(folder / "valkey", environ={}) as valkey,
-        _provider(folder) as (provider, provider_url),
+        provider(folder) as (stub, provider_url),
     ):
         migrate.apply(postgres.url())
         peers.install_functions(postgres.url())
@@ -76,7 +77,7 @@ def ground(folder: Path, *, processes: int, past: int) -> Iterator[Ground]:
         history.analyze(postgres.url())
         parts = {
             "database": _pids(postgres.child),
-            "provider": [provider.pid],
+            "provider": [stub.pid],
             "valkey": _pids(valkey.child),
         }
         secret = os.urandom(SECRET_BYTES).hex()
@@ -99,12 +100,15 @@ def _option(setting: str) -> str:
 
 
 @contextmanager
-def _provider(folder: Path) -> Iterator[tuple[Child, str]]:
+def provider(folder: Path) -> Iterator[tuple[Child, str]]:
+    """Run the provider; give it with its URL."""
     port = free_port()
     command = [sys.executable, "-m", "bench.provider", "--port", str(port)]
     child = spawn("provider", command, log=folder / "provider.log")
+    url = f"http://{LOOPBACK}:{port}"
     try:
-        yield child, f"http://{LOOPBACK}:{port}"
+        asyncio.run(until_ready(child, url))
+        yield child, url
     finally:
         child.stop()
 

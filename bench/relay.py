@@ -1,8 +1,9 @@
 """A relay before PostgreSQL that counts: statements, round trips and transactions.
 
 It reads the server's side of the protocol (PostgreSQL's documentation, "Message Formats"): every
-statement ends with CommandComplete, every round trip with ReadyForQuery, which says whether a
-transaction is still open. It runs in a thread of its own, in passes that are not timed.
+statement ends with CommandComplete, or with PortalSuspended if its client wants no more rows, and
+every round trip with ReadyForQuery, which says whether a transaction is still open. It runs in a
+thread of its own, in passes that are not timed.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ from scripts.platform.embedded import LOOPBACK
 
 CHUNK_BYTES: Final = 65_536
 START_TIMEOUT_S: Final = 10.0
-COMMAND_COMPLETE: Final = ord("C")
+STATEMENT_ENDS: Final = b"Cs"
+"""CommandComplete and PortalSuspended."""
 READY_FOR_QUERY: Final = ord("Z")
 IDLE: Final = ord("I")
 _HEAD_BYTES: Final = 5
@@ -48,7 +50,7 @@ class Reader:
             end = at + 1 + int.from_bytes(rest[at + 1 : at + _HEAD_BYTES])
             if len(rest) < end:
                 break
-            if rest[at] == COMMAND_COMPLETE:
+            if rest[at] in STATEMENT_ENDS:
                 self._counts.statements += 1
             elif rest[at] == READY_FOR_QUERY:
                 self._counts.round_trips += 1
