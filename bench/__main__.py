@@ -24,8 +24,8 @@ import psycopg2
 from bench import money, peers, report, wrk
 from bench.ground import Ground, ground
 from bench.measure import count, measure
-from bench.report import Counted, Report, Round
-from bench.sides import OURS, SIDES, Side
+from bench.report import OURS, USUAL, Counted, Report, Round
+from bench.sides import POOLS, SIDES, Side
 from scripts import console
 from scripts.platform.embedded import EmbeddedError
 from scripts.platform.launcher import PlatformError
@@ -70,6 +70,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--connections", type=_positive, nargs="+", default=[1, 64, 1_000], metavar="N")
     add("--sides", nargs="+", choices=list(SIDES), default=list(SIDES), metavar="SIDE")
     add("--processes", type=_positive, default=2, help="of a Python server (%(default)s)")
+    add("--pool", type=_positive, help="connections of a peer's process to PostgreSQL")
     add("--history", type=int, default=20_000, help="payments that are there (%(default)s)")
     add("--out", type=Path, help="where the JSON goes (bench/results/<UTC time>.json)")
     add("--json", action="store_true", help="print the JSON instead of a table")
@@ -103,7 +104,12 @@ def _run(options: argparse.Namespace) -> Report:
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(dir=_scratch()) as folder,
-        ground(Path(folder), processes=options.processes, past=options.history) as under,
+        ground(
+            Path(folder),
+            processes=options.processes,
+            past=options.history,
+            pool=options.pool,
+        ) as under,
     ):
         before = money.violations(under.url)
         sides = [SIDES[name] for name in SIDES if name in options.sides]
@@ -115,7 +121,7 @@ def _run(options: argparse.Namespace) -> Report:
             ]
             for connections in options.connections
         ]
-        counted = [_counted(under, *turn) for level in turns for turn in level if turn[0].pays]
+        counted = [_counted(under, *turn) for turn in _to_count(turns)]
         rounds = []
         for number in range(options.rounds):
             rounds.append(_round(under, options, turns, number))
@@ -144,6 +150,15 @@ def _round(
             measured.append(turn)
             _say(f"{side.title}, {connections:,} conn.: {turn.rate:,.0f} payments/s")
     return Round(measured)
+
+
+def _to_count(turns: Sequence[Sequence[tuple[Side, int]]]) -> list[tuple[Side, int]]:
+    """Return a turn of each side, at 64 if it has one, and all of ours, whose batches grow."""
+    flat = [turn for level in turns for turn in level if turn[0].pays]
+    usual = {side.name: (side, connections) for side, connections in flat}
+    usual |= {side.name: (side, connections) for side, connections in flat if connections == USUAL}
+    others = [turn for name, turn in usual.items() if name != OURS]
+    return others + [turn for turn in flat if turn[0].name == OURS]
 
 
 def _counted(under: Ground, side: Side, connections: int) -> Counted:
@@ -191,6 +206,8 @@ def _conditions(
         "load generator": "wrk, 2 processes of a thread (1 for 1 connection), an order a payment",
         "provider": "a stub over HTTP that accepts at once; pgbench calls none",
         "workers": "none on any side: grants are not delivered",
+        "peers": "connections of a process to PostgreSQL: "
+        + ", ".join(f"{name} {options.pool or size}" for name, size in POOLS.items()),
         "WAL": "after a checkpoint: it holds full page images",
         "memory": "server's peak resident + PostgreSQL's private",
         **{side.name: side.about for side in sides},

@@ -32,6 +32,8 @@ class Ground:
     folder: Path
     processes: int
     parts: dict[str, list[int]]
+    pool: int | None = None
+    """A peer process's connections to PostgreSQL; what is best for it if None."""
     series: int = 0
 
     @property
@@ -64,7 +66,7 @@ class Ground:
 
 
 @contextmanager
-def ground(folder: Path, *, processes: int, past: int) -> Iterator[Ground]:
+def ground(folder: Path, *, processes: int, past: int, pool: int | None = None) -> Iterator[Ground]:
     """Start the servers with `past` payments in the database; raise EmbeddedError."""
     with (
         embedded.postgres(folder / "postgres", environ={}) as postgres,
@@ -81,7 +83,7 @@ def ground(folder: Path, *, processes: int, past: int) -> Iterator[Ground]:
             "valkey": _pids(valkey.child),
         }
         secret = os.urandom(SECRET_BYTES).hex()
-        yield Ground(postgres, valkey, provider_url, secret, folder, processes, parts)
+        yield Ground(postgres, valkey, provider_url, secret, folder, processes, parts, pool)
 
 
 def connection_options() -> str:

@@ -88,7 +88,7 @@ class Relay:
         if task is not None:
             self._open.add(task)
             task.add_done_callback(self._open.discard)
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await self._relay(reader, writer)
         writer.close()
 
@@ -99,26 +99,27 @@ class Relay:
             first = await reader.readexactly(8)
         there, upstream = await asyncio.open_connection(*self._upstream)
         upstream.write(first)
+        ways = {
+            asyncio.create_task(_copy(reader, upstream)),
+            asyncio.create_task(_copy(there, writer, Reader(self._counts))),
+        }
         try:
-            await asyncio.wait(
-                {
-                    asyncio.create_task(_copy(reader, upstream)),
-                    asyncio.create_task(_copy(there, writer, Reader(self._counts))),
-                },
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for way in ways:
+                way.cancel()
             upstream.close()
 
 
 async def _copy(
     source: asyncio.StreamReader, target: asyncio.StreamWriter, counted: Reader | None = None
 ) -> None:
-    while data := await source.read(CHUNK_BYTES):
-        if counted is not None:
-            counted.feed(data)
-        target.write(data)
-        await target.drain()
+    with suppress(OSError):  # one of both has closed its connection
+        while data := await source.read(CHUNK_BYTES):
+            if counted is not None:
+                counted.feed(data)
+            target.write(data)
+            await target.drain()
 
 
 @contextmanager

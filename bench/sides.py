@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -10,18 +11,25 @@ from typing import Final, Protocol
 
 from bench import orders, peers, pgbench, wrk
 from bench.ground import Ground, with_options
+from bench.report import OURS
 from scripts.platform.embedded import LOOPBACK, free_port
 from scripts.platform.launcher import listens, start_role, until_ready
 from scripts.platform.processes import Child, spawn
 
-OURS: Final = "ours"
 CLIENTS: Final = 16
-BATCHED_CLIENTS: Final = 2
-"""With 1, 2, 3 and 4 clients the limit is highest with 2, on two cores."""
+RAMP_CONNECTIONS_A_S: Final = 250
+"""Answers need a while to come evenly: the first of 1,000 connections come late, and together."""
 
-GO_POOL: Final = {"plain": 16, "tuned": 16}
-FASTAPI_POOL: Final = {"plain": 16, "tuned": 16}
-"""Connections of a process, which are best for it at 64 connections; READMEs say of what."""
+BATCHED_CLIENTS: Final = 2
+"""The best of 1 to 4 on two cores: one leaves a core idle at times, more wait for each other."""
+
+POOLS: Final = {
+    "go_pgx": 16,
+    "go_pgx_tuned": 32,
+    "fastapi_asyncpg": 16,
+    "fastapi_asyncpg_tuned": 16,
+}
+"""A peer process's connections to PostgreSQL: the best of 8, 16, 32 and 64 at 64 connections."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +139,36 @@ class ServerRun:
     def load(self, series: int, seconds: int) -> Loaded:
         """Run wrk on the orders that are prepared."""
         del series
-        urls = self.urls[: len(self.files)]
-        found = asyncio.run(wrk.load(urls, self.files, self.connections, seconds))
+        found, rate = asyncio.run(self._load(seconds))
         for child in self.children:
             if child.returncode is not None:
                 raise child.died()
         return Loaded(
-            found.rate,
+            rate,
             found.requests - found.refused,
             found.errors,
             found.p50_us / 1e3,
             found.p95_us / 1e3,
             found.p99_us / 1e3,
         )
+
+    async def _load(self, seconds: int) -> tuple[wrk.Load, float]:
+        """Return what wrk measured, and payments a second of the time after the ramp."""
+        ramp_s = 1 + self.connections // RAMP_CONNECTIONS_A_S
+        urls = self.urls[: len(self.files)]
+        running = wrk.load(urls, self.files, self.connections, ramp_s + seconds)
+        if not self.pays:
+            found = await running
+            return found, found.rate
+        found, rate = await asyncio.gather(running, self._rate(ramp_s, seconds))
+        return found, rate
+
+    async def _rate(self, ramp_s: float, seconds: float) -> float:
+        await asyncio.sleep(ramp_s)
+        before, started = await asyncio.to_thread(orders.booked, self.ground.url), time.monotonic()
+        await asyncio.sleep(seconds)
+        now, took_s = await asyncio.to_thread(orders.booked, self.ground.url), time.monotonic()
+        return (now - before) / (took_s - started)
 
 
 def _pgbench(script: pgbench.Script, clients: int) -> Start:
@@ -190,21 +215,21 @@ def _bare(ground: Ground, _database_url: str) -> list[tuple[Child, str]]:
     return [_spawned(ground, "bare", command, {}, n) for n in range(ground.processes)]
 
 
-def _go(mode: str) -> Callable[[Ground, str], Sequence[tuple[Child, str]]]:
+def _go(name: str, mode: str) -> Callable[[Ground, str], Sequence[tuple[Child, str]]]:
     def spawned(ground: Ground, database_url: str) -> list[tuple[Child, str]]:
-        settings = _peer_settings(ground, database_url, GO_POOL[mode])
+        settings = _peer_settings(ground, database_url, name)
 
         def command(_port: int) -> list[str | Path]:
             return [peers.go_program(), "-mode", mode]
 
-        return [_spawned(ground, f"go-{mode}", command, settings, 0)]
+        return [_spawned(ground, name, command, settings, 0)]
 
     return spawned
 
 
-def _fastapi(mode: str) -> Callable[[Ground, str], Sequence[tuple[Child, str]]]:
+def _fastapi(name: str, mode: str) -> Callable[[Ground, str], Sequence[tuple[Child, str]]]:
     def spawned(ground: Ground, database_url: str) -> list[tuple[Child, str]]:
-        settings = _peer_settings(ground, database_url, FASTAPI_POOL[mode])
+        settings = _peer_settings(ground, database_url, name)
         settings["PEER_MODE"] = mode
 
         def command(port: int) -> list[str | Path]:
@@ -213,18 +238,17 @@ def _fastapi(mode: str) -> Callable[[Ground, str], Sequence[tuple[Child, str]]]:
             return [peers.fastapi_python(), "-m", "uvicorn", *options, *logs, "app:app"]
 
         return [
-            _spawned(ground, f"fastapi-{mode}", command, settings, number)
-            for number in range(ground.processes)
+            _spawned(ground, name, command, settings, number) for number in range(ground.processes)
         ]
 
     return spawned
 
 
-def _peer_settings(ground: Ground, database_url: str, pool: int) -> dict[str, str]:
+def _peer_settings(ground: Ground, database_url: str, name: str) -> dict[str, str]:
     return {
         **ground.environ(with_options(database_url)),
         "PEER_FILES": str(peers.FILES),
-        "POOL_SIZE": str(pool),
+        "POOL_SIZE": str(ground.pool or POOLS[name]),
     }
 
 
@@ -274,19 +298,27 @@ SIDES: Final = {
             about="reads JSON, answers as many bytes; as many processes as the service",
         ),
         Side(
-            "go_pgx", "Go, pgx", _server(_go("plain")), about="bench/peers/go, a statement a step"
+            "go_pgx",
+            "Go, pgx",
+            _server(_go("go_pgx", "plain")),
+            about="bench/peers/go, a statement a step",
         ),
-        Side("go_pgx_tuned", "Go, pgx, tuned", _server(_go("tuned")), about="a function each"),
+        Side(
+            "go_pgx_tuned",
+            "Go, pgx, tuned",
+            _server(_go("go_pgx_tuned", "tuned")),
+            about="a function each",
+        ),
         Side(
             "fastapi_asyncpg",
             "FastAPI, asyncpg",
-            _server(_fastapi("plain")),
+            _server(_fastapi("fastapi_asyncpg", "plain")),
             about="bench/peers/fastapi, a statement a step",
         ),
         Side(
             "fastapi_asyncpg_tuned",
             "FastAPI, asyncpg, tuned",
-            _server(_fastapi("tuned")),
+            _server(_fastapi("fastapi_asyncpg_tuned", "tuned")),
             about="a function each",
         ),
         Side(OURS, "the service", _server(_service), about="its own settings but the rate limits"),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from bench import money, orders, pgbench
@@ -31,3 +32,18 @@ def test_money_that_is_not_right_is_reported(owner_url: str) -> None:
     money.check(owner_url, before)
     with pytest.raises(RuntimeError, match="unbalanced_ledger: 1"):
         money.check(owner_url, before | {"unbalanced_ledger": -1})
+
+
+def test_a_relay_ends_quietly_with_connections_open(
+    owner_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with relay(owner_url) as (relayed, url):
+        connection = psycopg2.connect(url)
+        with connection.cursor() as cursor:
+            before = relayed.counts()
+            cursor.execute("SELECT 1; SELECT 2")
+            after = relayed.counts()
+    connection.close()
+    assert (after.statements - before.statements) == 3  # and BEGIN
+    assert (after.round_trips - before.round_trips) == 2
+    assert capfd.readouterr().err == ""
