@@ -63,7 +63,7 @@ def measure(ground: Ground, side: Side, connections: int, seconds: int, warm_s: 
             paid += orders.paid(ground.url)
             memory = {
                 "server": usage.peak_mb(running.pids),
-                "database": usage.private_mb(ground.parts["database"]),
+                "database": loaded.database_mb or usage.private_mb(ground.parts["database"]),
             }
             try:
                 made = _checked(side, loaded, paid, prepared, connections)

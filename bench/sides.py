@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from bench import orders, peers, pgbench, wrk
+from bench import orders, peers, pgbench, usage, wrk
 from bench.ground import Ground, with_options
 from bench.report import OURS
 from scripts.platform.embedded import LOOPBACK, free_port
@@ -36,7 +37,8 @@ POOLS: Final = {
 class Loaded:
     """What a load measured; percentiles are None where nobody measures them.
 
-    `made` of the answers say that an order was paid, `errors` do not.
+    `made` of the answers say that an order was paid, `errors` do not. `database_mb` is PostgreSQL's
+    private memory where it is no longer there when the load ends.
     """
 
     rate: float
@@ -45,6 +47,7 @@ class Loaded:
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    database_mb: float | None = None
 
 
 class Running(Protocol):
@@ -95,6 +98,10 @@ class PgbenchRun:
 
     def load(self, series: int, seconds: int) -> Loaded:
         """Run pgbench."""
+        memory_mb: list[float] = []  # while it runs: its connections end with it
+        servers = self.ground.parts["database"]
+        look = threading.Timer(seconds / 2, lambda: memory_mb.append(usage.private_mb(servers)))
+        look.start()
         found = pgbench.run(
             self.database_url,
             self.script,
@@ -103,7 +110,8 @@ class PgbenchRun:
             seconds=seconds,
             folder=self.ground.folder,
         )
-        return Loaded(found.rate, found.payments)
+        look.join()
+        return Loaded(found.rate, found.payments, database_mb=max(memory_mb))
 
 
 @dataclass

@@ -9,6 +9,8 @@ from redis import asyncio as redis
 
 WINDOW_S = 60
 MICROSECONDS = 1_000_000
+CONNECTIONS = 64  # requests beyond wait for one; without a pool that waits they would fail
+TIMEOUT_S = 10
 
 
 class Quota:
@@ -28,7 +30,10 @@ class Quotas:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, script: str) -> AsyncIterator[Self]:
-        async with redis.from_url(url) as client:
+        pool = redis.BlockingConnectionPool.from_url(
+            url, max_connections=CONNECTIONS, timeout=TIMEOUT_S
+        )
+        async with redis.Redis.from_pool(pool) as client:
             yield cls(client, script)
 
     async def take(self, address: str, user: str | None) -> tuple[int, dict[str, str]]:

@@ -43,6 +43,7 @@ structlog.configure(
     processors=[
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(),
     ],
     logger_factory=structlog.PrintLoggerFactory(sys.stdout),
@@ -117,7 +118,12 @@ class Observed:
             refusal = problem(Request(scope), 413, "payload_too_large", "The body is too large")
             await refusal(scope, receive, observed)
         else:
-            await self._app(scope, receive, observed)
+            try:
+                await self._app(scope, receive, observed)
+            except Exception:
+                log.exception("unexpected_error", correlation_id=identifier)
+                refusal = problem(Request(scope), 500, "internal_error", "Something went wrong")
+                await refusal(scope, receive, observed)
         took_s = time.perf_counter() - started
         REQUESTS.labels(method, PAY, str(status)).inc()
         DURATION.labels(method, PAY).observe(took_s)
