@@ -87,7 +87,10 @@ async def test_a_payment_is_of_its_orders_owner_and_amount(
 @pytest.mark.parametrize(
     ("table", "values"),
     [
-        ("entitlements (payment_id, user_id, game_id, quantity, updated_at)", "i::text, 'g', 1, now()"),
+        (
+            "entitlements (payment_id, user_id, game_id, quantity, updated_at)",
+            "i::text, 'g', 1, now()",
+        ),
         (
             "payment_attempts (payment_id, id, operation, status, next_check_at, created_at)",
             "gen_random_uuid(), 'charge', 'pending', now(), now()",
