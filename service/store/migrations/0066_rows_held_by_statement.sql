@@ -1,5 +1,5 @@
 -- What refers to a payment, an order or a ledger transaction is looked at once a statement, and no
--- longer once a row: nine foreign keys were a tenth of what a payment costs the database (ADR-55).
+-- longer once a row: nine foreign keys were a tenth of what a payment costs the database (ADR-56).
 -- depends: 0065_refunded_order_canceled
 
 -- As strong as a foreign key, because what is referred to is never deleted and keeps its key:
