@@ -88,7 +88,7 @@ class Batcher(Generic[Item, Outcome]):
         if len(self._waiting) >= self._max_items:
             self._full.set()
         self._start_lane()
-        return await asyncio.shield(future)
+        return await future
 
     async def close(self, timeout_s: float) -> None:
         """Refuse new items and wait until those that wait are written, at most `timeout_s`."""
