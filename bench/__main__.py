@@ -9,7 +9,6 @@ import os
 import platform
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ import psycopg2
 from bench import money, peers, report, wrk
 from bench.ground import Ground, ground
 from bench.measure import count, measure
+from bench.progress import Progress
 from bench.report import OURS, USUAL, Counted, Report, Round
 from bench.sides import POOLS, SIDES, Side
 from scripts import console
@@ -74,11 +74,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--history", type=int, default=20_000, help="payments that are there (%(default)s)")
     add("--out", type=Path, help="where the JSON goes (bench/results/<UTC time>.json)")
     add("--json", action="store_true", help="print the JSON instead of a table")
-    add("--smoke", action="store_true", help="one round of a second; no bar is judged")
+    add(
+        "--smoke",
+        action="store_true",
+        help="one round of a second, unless you say more; no bar is judged",
+    )
     options = parser.parse_args(arguments)
     if options.smoke:
-        for name, value in SMOKE.items():
-            setattr(options, name, value)
+        parser.set_defaults(**SMOKE)
+        options = parser.parse_args(arguments)
     if options.out is None:
         name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}.json"
         options.out = SCRATCH / "smoke.json" if options.smoke else RESULTS / name
@@ -101,7 +105,6 @@ def _build_peers(sides: Sequence[str]) -> None:
 
 def _run(options: argparse.Namespace) -> Report:
     load = os.getloadavg()[0]
-    started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(dir=_scratch()) as folder,
         ground(
@@ -121,11 +124,13 @@ def _run(options: argparse.Namespace) -> Report:
             ]
             for connections in options.connections
         ]
-        counted = [_counted(under, *turn) for turn in _to_count(turns)]
+        to_count = _to_count(turns)
+        progress = Progress(len(to_count) + options.rounds * sum(map(len, turns)))
+        counted = [_counted(under, *turn, progress) for turn in to_count]
         rounds = []
         for number in range(options.rounds):
-            rounds.append(_round(under, options, turns, number))
-            _show(rounds[-1], number + 1, options.rounds, time.monotonic() - started)
+            rounds.append(_round(under, options, turns, number, progress))
+            progress.say(f"round {number + 1} of {options.rounds}: {_ratios(rounds[-1])}")
         money.check(under.url, before)
         conditions = _conditions(under, options, sides, load)
     titles = {side.name: side.title for side in sides}
@@ -137,6 +142,7 @@ def _round(
     options: argparse.Namespace,
     turns: Sequence[Sequence[tuple[Side, int]]],
     number: int,
+    progress: Progress,
 ) -> Round:
     """Give every side its turn, at one number of connections after the other.
 
@@ -146,9 +152,11 @@ def _round(
     for level in turns:
         order = [level[(number + at) % len(level)] for at in range(len(level))]
         for side, connections in reversed(order) if number % 2 else order:
+            what = f"{side.title}, {connections:,} conn."
+            progress.begin(what)
             turn = measure(under, side, connections, options.seconds, WARM_S)
             measured.append(turn)
-            _say(f"{side.title}, {connections:,} conn.: {turn.rate:,.0f} payments/s")
+            progress.end(f"{what}: {turn.rate:,.0f} payments/s")
     return Round(measured)
 
 
@@ -161,20 +169,17 @@ def _to_count(turns: Sequence[Sequence[tuple[Side, int]]]) -> list[tuple[Side, i
     return others + [turn for turn in flat if turn[0].name == OURS]
 
 
-def _counted(under: Ground, side: Side, connections: int) -> Counted:
+def _counted(under: Ground, side: Side, connections: int, progress: Progress) -> Counted:
+    what = f"{side.title}, {connections:,} conn."
+    progress.begin(f"counting, {what}")
     found = count(under, side, connections, COUNT_S)
-    _say(f"{side.title}, {connections:,} conn.: {found.round_trips:.2f} round trips a payment")
+    progress.end(f"{what}: {found.round_trips:.2f} round trips a payment")
     return found
 
 
-def _show(done: Round, number: int, rounds: int, took_s: float) -> None:
+def _ratios(done: Round) -> str:
     ratios = report.ratios([done])
-    shown = ", ".join(f"{name} {spread.median:.2f}" for name, spread in ratios.items())
-    _say(f"round {number} of {rounds} after {took_s / 60:.0f} min: {shown}")
-
-
-def _say(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr, flush=True)
+    return ", ".join(f"{name} {spread.median:.2f}" for name, spread in ratios.items())
 
 
 def _scratch() -> Path:

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import psycopg2
 import redis
+from psycopg2.extensions import connection as Connection  # noqa: N812  a class
 
 from bench import orders, usage
 from bench.ground import Ground
@@ -18,15 +19,15 @@ from bench.sides import Loaded, Running, Side
 FIRST_RATE: Final = 3_000
 LEAST_RATE: Final = 500
 """Payments a second that orders are made for: before a side has shown its own rate, and always."""
-SPARE: Final = 1.6
+SPARE: Final = 2
 """So many times as many orders are made as the side paid while it was warmed up."""
-LONGEST_RAMP_S: Final = 5
 TRIES: Final = 3
 """A side that ran out of orders is measured again with twice as many."""
 
 DRAIN_TIMEOUT_S: Final = 90.0
 """The slowest side needs 20 s for 1,000 requests on a busy machine; none may end later."""
 DRAIN_POLL_S: Final = 0.5
+BOOKED_POLL_S: Final = 0.05
 QUIET_POLLS: Final = 2
 IDLE_CPU: Final = 0.1
 """Of a core: a server that has nothing to do uses less."""
@@ -52,13 +53,13 @@ def measure(ground: Ground, side: Side, connections: int, seconds: int, warm_s: 
         parts = {"server": running.pids, **ground.parts}
         for tries in range(TRIES):
             series = ground.next_series()
-            count = int(rate * (seconds + LONGEST_RAMP_S) * SPARE * 2**tries) + 2 * connections
+            count = int(rate * seconds * SPARE * 2**tries) + 2 * connections
             prepared = running.prepare(series, count)
             _checkpoint(ground.url)
             paid = -orders.paid(ground.url)  # outside of what is measured: it costs CPU time
             before = _snapshot(ground, parts)
             loaded = running.load(series, seconds)
-            _drain(ground, running)
+            ended_s = _drain(ground, running)
             after = _snapshot(ground, parts)
             paid += orders.paid(ground.url)
             memory = {
@@ -69,6 +70,7 @@ def measure(ground: Ground, side: Side, connections: int, seconds: int, warm_s: 
                 made = _checked(side, loaded, paid, prepared, connections)
             except _OutOfOrdersError:
                 continue
+            loaded = _with_rate(loaded, made, ended_s)
             return _measured(side, connections, loaded, made, before, after, memory)
     raise RuntimeError(f"{side.title} ran out of orders {TRIES} times")
 
@@ -81,7 +83,7 @@ def count(ground: Ground, side: Side, connections: int, seconds: int) -> Counted
     ):
         _warm_up(ground, running, seconds)
         series = ground.next_series()
-        running.prepare(series, FIRST_RATE * (seconds + LONGEST_RAMP_S))
+        running.prepare(series, FIRST_RATE * seconds)
         paid, before = orders.paid(ground.url), relayed.counts()
         running.load(series, seconds)
         _drain(ground, running)
@@ -100,7 +102,7 @@ def count(ground: Ground, side: Side, connections: int, seconds: int) -> Counted
 def _warm_up(ground: Ground, running: Running, seconds: int) -> float:
     """Let connections, caches and plans be made; return payments a second."""
     series = ground.next_series()
-    running.prepare(series, FIRST_RATE * (seconds + LONGEST_RAMP_S))
+    running.prepare(series, FIRST_RATE * seconds)
     rate = running.load(series, seconds).rate
     _drain(ground, running)
     return rate
@@ -115,6 +117,16 @@ def _checked(side: Side, loaded: Loaded, made: int, prepared: int, connections: 
     if not made or not loaded.made <= made <= loaded.made + connections + loaded.errors:
         raise RuntimeError(f"{side.title} answered {loaded} and {made} payments are booked")
     return made
+
+
+def _with_rate(loaded: Loaded, made: int, ended_s: float) -> Loaded:
+    """Return the load with its payments/s until the last one that it left under way is booked.
+
+    A slow side books 1,000 requests in waves: seconds that are cut out would see one, or none.
+    """
+    if loaded.began_s is None:
+        return loaded
+    return replace(loaded, rate=made / (ended_s - loaded.began_s))
 
 
 def _measured(
@@ -171,18 +183,36 @@ def _valkey_calls(url: str) -> int:
     return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
 
 
-def _drain(ground: Ground, running: Running) -> None:
-    """Wait until no request that was left behind is served any more: not even one of a backlog."""
-    deadline, quiet = time.monotonic() + DRAIN_TIMEOUT_S, 0
+def _drain(ground: Ground, running: Running) -> float:
+    """Wait until no request that was left behind is served any more: not even one of a backlog.
+
+    Return when the last payment was booked, by the monotonic clock.
+    """
+    ended_s = time.monotonic()
+    deadline, quiet = ended_s + DRAIN_TIMEOUT_S, 0
     before = _activity(ground, running)
-    while quiet < QUIET_POLLS:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"payments were still under way after {DRAIN_TIMEOUT_S:g} s")
-        time.sleep(DRAIN_POLL_S)
-        now = _activity(ground, running)
-        idle = now[0] == before[0] and now[1] - before[1] < IDLE_CPU * DRAIN_POLL_S
-        quiet = quiet + 1 if idle and not orders.under_way(ground.url) else 0
-        before = now
+    with closing(psycopg2.connect(ground.url)) as connection:
+        connection.autocommit = True
+        while quiet < QUIET_POLLS:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"payments were still under way after {DRAIN_TIMEOUT_S:g} s")
+            ended_s = _last_booked(connection, DRAIN_POLL_S) or ended_s
+            now = _activity(ground, running)
+            idle = now[0] == before[0] and now[1] - before[1] < IDLE_CPU * DRAIN_POLL_S
+            quiet = quiet + 1 if idle and not orders.under_way(ground.url) else 0
+            before = now
+    return ended_s
+
+
+def _last_booked(connection: Connection, seconds: float) -> float | None:
+    """Return when in the next `seconds` the last payment was booked; None if none was."""
+    last_s, booked, end = None, orders.booked(connection), time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(BOOKED_POLL_S)
+        now = orders.booked(connection)
+        if now != booked:
+            last_s, booked = time.monotonic(), now
+    return last_s
 
 
 def _activity(ground: Ground, running: Running) -> tuple[int, float]:

@@ -1,23 +1,28 @@
 """pgbench pays: PostgreSQL's own client in C, with the service's connection settings.
 
 `ONE_BY_ONE` runs the service's own two statements, prepared, a payment at a time, and `BATCHED`
-runs them with 32 payments in each: the limit of what the database does with them. Their input is
-rows instead of JSON. `PLAIN` runs the ordinary statements of bench/peers/statements.sql in two
-transactions. None of them calls a provider, checks a token or sends an answer: every inequality
-favors pgbench.
+runs them with 32 payments in each: the limit of what the database does with them. `PLAIN` runs the
+ordinary statements of bench/peers/statements.sql in two transactions. None of them calls a
+provider, checks a token or sends an answer: every inequality favors pgbench.
 """
 
 import os
 import re
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+from uuid import UUID
+
+import msgspec
 
 from bench import orders, peers
 from bench.ground import connection_options
 from scripts.platform.embedded import postgres_program
+from service.domain.ledger import capture
+from service.domain.money import Money
 from service.store import begin_payments, record_outcomes
 
 SPACE: Final = 1_000_000
@@ -26,9 +31,12 @@ BATCH: Final = 32
 """As many as the service puts into a statement at most."""
 RUN_MARGIN_S: Final = 60
 
-_RECORDSET: Final = re.compile(
-    r"SELECT \* FROM json_to_recordset\(\$1::json\) AS i\((.*?)\)\n\)", re.DOTALL
-)
+_PARAMETER: Final = "$1"
+_NUMBER: Final = "f" * 12
+_OWNER: Final = "@"
+"""What stands in an item's template for the order's number and for its owner's."""
+LOCKED_FOR: Final = timedelta(minutes=5)
+
 _TPS: Final = re.compile(r"tps = ([\d.]+)")
 _DONE: Final = re.compile(r"transactions actually processed: (\d+)")
 _STATEMENT: Final = re.compile(r"^-- name: (\w+) \(([^)]*)\)\n(.*?;)$", re.DOTALL | re.MULTILINE)
@@ -65,7 +73,6 @@ def _values(number: str) -> dict[str, str]:
     return {
         "payment_id": part("02"),
         "attempt_id": part("03"),
-        "resource_id": part("02"),
         "ledger_id": part("04"),
         "order_id": order,
         "caller": f"'bench-' || (({number}) % {orders.USERS})",
@@ -77,18 +84,8 @@ def _values(number: str) -> dict[str, str]:
         "correlation_id": "'0123456789abcdef0123456789abcdef'",
         "at": "now()",
         "locked_until": "now() + interval '30 s'",
-        "limits": "NULL",
-        "lease": "NULL",
-        "status": "'succeeded'",
-        "attempt_status": "'succeeded'",
         "captured_minor": "1999",
         "provider_ref": f"'ch_' || {order}",
-        "failure_code": "NULL",
-        "next_check_at": "NULL",
-        # pgbench would take a colon with a word after it for a variable of its own
-        "entries": r"""'[{"account": "provider\u003asimulator", "minor": 1999,"""
-        r""" "currency": "EUR"}, {"account": "sales\u003agames", "minor": -1999,"""
-        r""" "currency": "EUR"}]'""",
         "event": "'payment_succeeded'",
         "data": f"jsonb_build_object('attempt_id', {part('03')}, 'captured_minor', 1999)",
         "response_status": "201",
@@ -110,26 +107,75 @@ def script(kind: Script) -> str:
     head = "\\set n :n + 1\n"
     if kind is Script.PLAIN:
         return head + _plain()
-    both = (begin_payments.SQL, record_outcomes.SQL)
-    return head + "".join(f"{_with_rows(sql, kind.payments).strip()};\n" for sql in both)
+    both = ((begin_payments.NAME, begin_payments.SQL), (record_outcomes.NAME, record_outcomes.SQL))
+    return head + "".join(f"{_with_items(sql, name, kind.payments)};\n" for name, sql in both)
 
 
-def _with_rows(sql: str, batch: int) -> str:
-    """Replace the JSON parameter by rows; fail if the statement no longer looks like that."""
-    sql = re.sub(r"--.*", "", sql)
-    match = _RECORDSET.search(sql)
-    if match is None:
-        raise ValueError(
-            "a payment's statement takes its input in another way: adapt bench/pgbench.py"
-        )
-    number, rows = f":client_id * {SPACE} + :n", ""
-    if batch > 1:
-        number = f":client_id * {SPACE} + (:n - 1) * {batch} + each.one"
-        rows = f"FROM generate_series(1, {batch}) AS each(one)"
-    values = _values(number)
-    columns = [column.split() for column in match[1].split(",")]
-    chosen = ",\n".join(f"({values[name]})::{kind} AS {name}" for name, kind in columns)
-    return sql[: match.start()] + f"SELECT {chosen}\n{rows})" + sql[match.end() :]
+def _with_items(sql: str, name: str, batch: int) -> str:
+    """Put a list of items in place of the statement's parameter, as the service sends one.
+
+    They are made of the variable `name`, the JSON of one item, within the statement: it is no
+    round trip more, and hardly any work.
+    """
+    sql = re.sub(r"--.*", "", sql).strip()
+    if re.findall(r"\$\d+", sql) != [_PARAMETER]:
+        raise ValueError(f"{name} has not one parameter, a list of items: adapt bench/pgbench.py")
+    number = "lpad(to_hex(n), 12, '0')"
+    item = (
+        f"replace(replace(:{name}, '{_NUMBER}', {number}), '{_OWNER}', (n % {orders.USERS})::text)"
+    )
+    first = f":client_id * {SPACE} + (:n - 1) * {batch}"
+    numbers = f"generate_series({first} + 1, {first} + {batch}) AS n"
+    items = f"SELECT '[' || string_agg({item}, ',') || ']' FROM {numbers}"  # noqa: S608  ours
+    return sql.replace(_PARAMETER, f"({items})")
+
+
+def _items(series: int) -> dict[str, str]:
+    """Return, by the statement's name, what the service would send for an order, as JSON."""
+    order, payment, attempt, ledger = (
+        UUID(f"{part}{series:06x}-0000-7000-8000-{_NUMBER}") for part in ("01", "02", "03", "04")
+    )
+    at, correlation_id = datetime.now(UTC), "0123456789abcdef0123456789abcdef"
+    begin = begin_payments.BeginPayment(
+        caller=f"bench-{_OWNER}",
+        key=str(order),
+        fingerprint="00" * 32,
+        correlation_id=correlation_id,
+        at=at,
+        locked_until=at + LOCKED_FOR,
+        payment_id=payment,
+        attempt_id=attempt,
+        order_id=order,
+        provider="simulator",
+        capture_method="automatic",
+        payment_method="pm_ok",
+    )
+    outcome = record_outcomes.RecordOutcome(
+        payment_id=payment,
+        attempt_id=attempt,
+        resource_id=payment,
+        status="succeeded",
+        attempt_status="succeeded",
+        captured_minor=1999,
+        provider_ref=f"ch_{payment}",
+        failure_code=None,
+        next_check_at=None,
+        entries=record_outcomes.EntryRow.of(capture("simulator", Money(1999, "EUR"))),
+        ledger_id=ledger,
+        event="payment_succeeded",
+        data={
+            "attempt_id": str(attempt),
+            "provider_ref": f"ch_{payment}",
+            "captured_minor": 1999,
+            "failure_code": None,
+        },
+        correlation_id=correlation_id,
+        at=at,
+        response_status=201,
+        response_body="x" * 480,  # as long as the service's answer
+    )
+    made = {begin_payments.NAME: begin, record_outcomes.NAME: outcome}
+    return {name: msgspec.json.encode(item).decode() for name, item in made.items()}
 
 
 def _plain() -> str:
@@ -187,7 +233,9 @@ def run(
     command: list[str | Path] = [
         postgres_program("pgbench"),
         *("-n", "-M", "prepared", "-c", str(clients), "-j", str(min(2, clients))),
-        *("-T", str(seconds), "-D", "n=0", "-D", f"round={series}", "-f", path, database_url),
+        *("-T", str(seconds), "-D", "n=0", "-D", f"round={series}"),
+        *(f"-D{name}={item}" for name, item in _items(series).items()),
+        *("-f", path, database_url),
     ]
     done = subprocess.run(
         command,

@@ -18,9 +18,6 @@ from scripts.platform.launcher import listens, start_role, until_ready
 from scripts.platform.processes import Child, spawn
 
 CLIENTS: Final = 16
-RAMP_CONNECTIONS_A_S: Final = 250
-"""Answers need a while to come evenly: the first of 1,000 connections come late, and together."""
-
 BATCHED_CLIENTS: Final = 2
 """The best of 1 to 4 on two cores: one leaves a core idle at times, more wait for each other."""
 
@@ -37,8 +34,9 @@ POOLS: Final = {
 class Loaded:
     """What a load measured; percentiles are None where nobody measures them.
 
-    `made` of the answers say that an order was paid, `errors` do not. `database_mb` is PostgreSQL's
-    private memory where it is no longer there when the load ends.
+    `made` of the answers say that an order was paid, `errors` do not. `began_s` is when a load
+    began whose last requests are still under way when it ends, by the monotonic clock.
+    `database_mb` is PostgreSQL's private memory where it is no longer there when the load ends.
     """
 
     rate: float
@@ -47,6 +45,7 @@ class Loaded:
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    began_s: float | None = None
     database_mb: float | None = None
 
 
@@ -147,36 +146,21 @@ class ServerRun:
     def load(self, series: int, seconds: int) -> Loaded:
         """Run wrk on the orders that are prepared."""
         del series
-        found, rate = asyncio.run(self._load(seconds))
+        urls = self.urls[: len(self.files)]
+        found = asyncio.run(wrk.load(urls, self.files, self.connections, seconds))
+        ended_s = time.monotonic()
         for child in self.children:
             if child.returncode is not None:
                 raise child.died()
         return Loaded(
-            rate,
+            found.rate,
             found.requests - found.refused,
             found.errors,
             found.p50_us / 1e3,
             found.p95_us / 1e3,
             found.p99_us / 1e3,
+            began_s=ended_s - found.duration_us / 1e6 if self.pays else None,
         )
-
-    async def _load(self, seconds: int) -> tuple[wrk.Load, float]:
-        """Return what wrk measured, and payments a second of the time after the ramp."""
-        ramp_s = 1 + self.connections // RAMP_CONNECTIONS_A_S
-        urls = self.urls[: len(self.files)]
-        running = wrk.load(urls, self.files, self.connections, ramp_s + seconds)
-        if not self.pays:
-            found = await running
-            return found, found.rate
-        found, rate = await asyncio.gather(running, self._rate(ramp_s, seconds))
-        return found, rate
-
-    async def _rate(self, ramp_s: float, seconds: float) -> float:
-        await asyncio.sleep(ramp_s)
-        before, started = await asyncio.to_thread(orders.booked, self.ground.url), time.monotonic()
-        await asyncio.sleep(seconds)
-        now, took_s = await asyncio.to_thread(orders.booked, self.ground.url), time.monotonic()
-        return (now - before) / (took_s - started)
 
 
 def _pgbench(script: pgbench.Script, clients: int) -> Start:

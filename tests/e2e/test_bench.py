@@ -18,6 +18,7 @@ def test_a_round_of_ours_and_pgbench(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode in (0, 1), done.stderr  # 1: a machine that tests miss a bar
     assert json.loads(done.stdout) == json.loads(out.read_text())
+    assert "bench: 3 of 4, " in done.stderr  # two sides are counted, then measured
     found = json.loads(done.stdout)
     assert found["ratios"]["pgbench"]["median"] > 0
     assert done.returncode == (0 if found["passed"] else 1)
