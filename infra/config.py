@@ -18,15 +18,9 @@ from pulumi.runtime import config as pulumi_config
 
 from infra import coherence, labels, service_settings
 from infra.config_reader import UNREAD, read_or, read_struct
-from infra.sections import STACKS, StackConfig, StackSections
+from infra.sections import StackConfig, StackSections
+from infra.stacks import IMAGE_VARIABLE, RENDER_DIR_VARIABLE, STACKS
 
-__all__ = ["STACKS", "StackConfig", "StackConfigError", "from_pulumi", "load"]
-
-RENDER_DIR_VARIABLE: Final = "COINSLOT_RENDER_DIR"
-"""Environment variable with another parent folder for rendered stacks; for checks and tests."""
-IMAGE_VARIABLE: Final = "COINSLOT_IMAGE"
-"""Environment variable with an image, `repository:tag@sha256:digest`, instead of the file's: a
-deployment names what it has just built and scanned."""
 RENDER_DIR: Final = "rendered"
 """Relative, so that a clone in another folder is no change. The engine runs plugins in the
 program's folder, which is infra/."""

@@ -4,16 +4,14 @@ The keys are those of the file under the project's name, in camelCase. What sing
 stated here; what must fit together is in infra/coherence.py.
 """
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from infra import labels, service_settings
+from infra.stacks import Stack
 from service.settings import Settings
-
-Stack = Literal["local", "staging", "prod"]
-STACKS: Final[tuple[Stack, ...]] = get_args(Stack)
 
 Cpu = Annotated[
     str, Meta(pattern=r"^[1-9][0-9]{0,5}m?\Z", description="cores such as 2, or 250m of one")

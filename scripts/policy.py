@@ -13,10 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from infra import policy
-from infra.config import STACKS
 from infra.policy.objects import ManifestError, Stack, load
 from infra.policy.rules import Violation, Waiver, apply_waivers
 from infra.policy.waivers import WAIVERS
+from infra.stacks import STACKS
 from scripts import ROOT, console, programs
 from scripts.programs import ProgramError
 from scripts.render import RENDERED

@@ -1,12 +1,9 @@
-"""Write the reference pages: log events, errors, alerts, states of things, the stacks' rules.
-
-    python -m scripts.reference --out docs/reference
+"""The reference pages: log events, errors, alerts, states of things, the stacks' rules.
 
 Each page is made from what the service itself runs on, so it can't say anything else.
 """
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +15,6 @@ from alerts.model import AT_ONCE, Alert
 from infra.parity import EXPECTED
 from infra.policy import RULES
 from infra.policy.waivers import WAIVERS
-from scripts import console
 from service import errors, events
 from service.api.routes import ROUTES
 from service.domain import dispute, order, payment, refund
@@ -55,14 +51,11 @@ MACHINES: Final[tuple[tuple[str, States, Sequence[StrEnum]], ...]] = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = console.parser("scripts.reference", __doc__)
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
-    folder: Path = parser.parse_args(arguments).out
+def write(folder: Path) -> None:
+    """Write the pages into `folder`, which is made if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         (folder / name).write_text(text, encoding="utf-8")
-    return 0
 
 
 def pages() -> dict[str, str]:
@@ -219,7 +212,3 @@ def _head(title: str, source: str) -> tuple[str, ...]:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     for row in (head, ["---"] * len(head), *rows):
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

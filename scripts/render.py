@@ -14,21 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from infra.config import STACKS
+from infra.stacks import STACKS
 from scripts import ROOT, console
 from scripts.deploy import revisions
 from scripts.deploy.revisions import RevisionError
 from scripts.programs import ProgramError
 
-GENERATORS: Final = {
-    "alerts": "alerts/generated",
-    "dashboards": "dashboards/generated",
-    "scripts.reference": "docs/reference",
-}
-"""Module to folder: `python -m <module> --out <folder>`."""
+GENERATOR: Final = "scripts.generated"
+GENERATED: Final = ("alerts/generated", "dashboards/generated", "docs/reference")
+"""What the generator writes; to name it without importing all that it is made from."""
 RENDERED: Final = "infra/rendered"
-GENERATOR_TIMEOUT_S: Final = 60.0  # milliseconds of work; a minute is for a machine that is swamped
-ENGINES: Final = 2  # more would fight for the cores of a small machine
+GENERATOR_TIMEOUT_S: Final = 60.0  # a second of work; a minute is for a machine that is swamped
 SHOWN_LINES: Final = 60
 
 Files = dict[str, str]
@@ -55,24 +51,29 @@ def finish(target: str, names: Sequence[str], wanted: Files, *, check: bool) -> 
 
 
 def folders() -> tuple[str, ...]:
-    return (*GENERATORS.values(), RENDERED)
+    return (*GENERATED, RENDERED)
 
 
 def render(root: Path) -> None:
-    for module, folder in GENERATORS.items():
-        command = (sys.executable, "-m", module, "--out", str(root / folder))
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=GENERATOR_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode:
-            raise ProgramError(f"python -m {module} failed:\n{done.stderr.strip()}")
-    with ThreadPoolExecutor(max_workers=ENGINES) as pool:
-        list(pool.map(lambda stack: render_stack(stack, root / RENDERED), STACKS))
+    """Render everything below `root`, side by side: an engine waits for its plugins by turns."""
+    with ThreadPoolExecutor(max_workers=len(STACKS) + 1) as pool:
+        generating = pool.submit(generate, root)
+        rendering = [pool.submit(render_stack, stack, root / RENDERED) for stack in STACKS]
+        for each in (generating, *rendering):
+            each.result()
+
+
+def generate(root: Path) -> None:
+    done = subprocess.run(
+        (sys.executable, "-m", GENERATOR, "--out", str(root)),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=GENERATOR_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        raise ProgramError(f"python -m {GENERATOR} failed:\n{done.stderr.strip()}")
 
 
 def render_stack(stack: str, directory: Path) -> None:

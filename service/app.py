@@ -12,14 +12,16 @@ from aiohttp import web
 from service import metric_catalog as m
 from service.api.common import CONTEXT
 from service.api.routes import ROUTES
+from service.call_results import CallOutcome
 from service.clock import Clock, DatabaseClock
 from service.integrations.game_catalog import GameCatalog
 from service.integrations.library import Library
 from service.integrations.merchants import Merchants, public_connector
 from service.logs import correlation_id, get_logger
 from service.metrics import Metrics
-from service.outbound import CallOutcome, Observe, Outbound
-from service.providers.breaker import STATES, Breaker
+from service.outbound import Observe, Outbound
+from service.providers.breaker import Breaker
+from service.providers.breaker_states import STATES
 from service.providers.catalog import BY_NAME
 from service.providers.guard import GuardedProvider
 from service.providers.port import Provider

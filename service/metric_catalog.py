@@ -10,6 +10,7 @@ Labels are bounded; no user, order or payment id is a label.
 
 from typing import Final
 
+from service.call_results import CallOutcome
 from service.domain.dispute import OPEN, DisputeStatus
 from service.domain.money import CURRENCIES
 from service.domain.order import OrderStatus
@@ -17,8 +18,7 @@ from service.domain.outbox import Topic
 from service.domain.reconciliation import DifferenceKind
 from service.metric_model import Kind, Open, counter, gauge, histogram
 from service.metric_model import Metric as Metric  # noqa: PLC0414  readers of the catalog need it
-from service.outbound import CallOutcome
-from service.providers.breaker import STATES
+from service.providers.breaker_states import STATES
 from service.providers.catalog import NAMES as PROVIDERS
 
 LATENCY_BUCKETS_S: Final = (

@@ -1,14 +1,13 @@
-"""HTTP calls to providers and integrations: time-outs, correlation id, metrics, lists page by page.
+"""HTTP calls to providers and integrations: time-outs, correlation id, metrics.
 
 An error says whether the call may have had an effect. No connection: surely not. Anything later
 (a time-out, a reset, a 5xx, an answer that can't be read): nobody knows.
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
@@ -16,6 +15,7 @@ import msgspec
 from aiohttp import hdrs
 from yarl import URL
 
+from service.call_results import CallError, CallOutcome, OutboundResponse
 from service.retry import retry_after_s
 
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -24,21 +24,8 @@ CONNECT_TIMEOUT_S: Final = 2.0
 MAX_ANSWER_BYTES: Final = 1_048_576
 """No answer of a provider or an integration comes near a megabyte."""
 
-PAGE: Final = 100
-"""Items a page of a list; neither providers nor the Library give more."""
-
 _NUL: Final = rb"\u0000"
 """JSON's only spelling of NUL, which PostgreSQL's text can't hold; no code or id has one."""
-
-
-class CallOutcome(StrEnum):
-    """How a call ended, as the metrics' `outcome` label."""
-
-    OK = "ok"
-    DECLINED = "declined"
-    REFUSED = "refused"
-    ERROR = "error"
-    TIMEOUT = "timeout"
 
 
 _ANSWERS: Final = {
@@ -49,28 +36,6 @@ _ANSWERS: Final = {
     422: CallOutcome.REFUSED,
 }
 """Answers about one request. What concerns all requests (401, 403, 429) is an error."""
-
-
-class CallError(Exception):
-    """A call without a usable answer; `sent` tells whether it may have had an effect."""
-
-    def __init__(
-        self, message: str, *, sent: bool, outcome: CallOutcome = CallOutcome.ERROR
-    ) -> None:
-        super().__init__(message)
-        self.sent = sent
-        self.outcome = outcome
-
-
-class OutboundResponse(msgspec.Struct, frozen=True):
-    """A complete answer below 500; `body` is decoded JSON.
-
-    `retry_after_s` is how long its Retry-After asks to wait, 0 without one.
-    """
-
-    status: int
-    body: Any
-    retry_after_s: float = 0.0
 
 
 Observe = Callable[[str, CallOutcome, float], None]
@@ -156,52 +121,6 @@ class Outbound:
             raise CallError("no answer in time", sent=True, outcome=CallOutcome.TIMEOUT) from error
         except aiohttp.ClientError as error:
             raise CallError(f"connection broke: {type(error).__name__}", sent=True) from error
-
-
-class _Item(Protocol):
-    @property
-    def id(self) -> object: ...
-
-
-class _Dated(Protocol):
-    @property
-    def created(self) -> int: ...
-
-
-ItemT = TypeVar("ItemT", bound=_Item)
-DatedT = TypeVar("DatedT", bound=_Dated)
-
-
-class Page(msgspec.Struct, Generic[ItemT], frozen=True):
-    """A page of a list, in the form of Stripe's API."""
-
-    data: tuple[ItemT, ...]
-    has_more: bool
-
-
-async def paginate(
-    fetch: Callable[[dict[str, str]], Awaitable[Page[ItemT]]], query: Mapping[str, str]
-) -> AsyncIterator[ItemT]:
-    """Yield the items of all pages; `fetch` returns the page of a query."""
-    page = await fetch({**query, "limit": str(PAGE)})
-    while page.data:
-        for item in page.data:
-            yield item
-        if not page.has_more:
-            return
-        last = str(page.data[-1].id)
-        page = await fetch({**query, "limit": str(PAGE), "starting_after": last})
-
-
-async def created_within(
-    items: AsyncIterator[DatedT], since: datetime, until: datetime
-) -> AsyncIterator[DatedT]:
-    """Yield what was created from `since` to before `until`; `items` come newest first."""
-    async for item in items:
-        if item.created < since.timestamp():
-            return
-        if item.created < until.timestamp():
-            yield item
 
 
 def _payload(body: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, dict[str, str]]:

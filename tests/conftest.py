@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from scripts.deploy.engine import without_logs
+from scripts.deploy.home import without_logs
 from scripts.platform import embedded
 from scripts.platform.embedded import Postgres, Valkey
 from scripts.platform.launcher import start_simulator, until_ready

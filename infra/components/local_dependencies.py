@@ -18,7 +18,7 @@ from infra.components import flows, pods
 from infra.components.scope import Scope
 from infra.components.workload import service, service_account
 from infra.sections import Amounts, Dependencies, Resources
-from service.store.database import SERVICE_ROLE
+from service.store.service_role import SERVICE_ROLE
 
 SMALL: Final = Resources(
     requests=Amounts(cpu="50m", memory="64Mi", ephemeral_storage="256Mi"),

@@ -10,18 +10,19 @@ Exit codes: 0 it is printed, 1 a revision does not render, 2 wrong usage or a mi
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Final
 
-from infra.config import STACKS
-from infra.policy.objects import Stack, load
+from infra.policy.objects import ManifestError, Stack, load
 from infra.review import Review, compare, report
 from infra.review.risks import SEVERITIES
+from infra.stacks import STACKS
 from scripts import console, policy
-from scripts.deploy.revisions import Repository, Revision, RevisionError, rendered
+from scripts.deploy.revisions import Repository, Revision, RevisionError, render
 from scripts.programs import ProgramError
 
 RISKY: Final = 3
@@ -73,6 +74,18 @@ def _reviews(
             console.note(f"diff: rendering {stack} of {base} and of {head}")
             found.append(compare(stack, before.result(), after.result(), policy.objections))
         return found
+
+
+def rendered(root: Path, stack: str, name: str) -> Stack:
+    """Return the objects of a stack, rendered by the program below `root`; raise RevisionError."""
+    if not (root / f"Pulumi.{stack}.yaml").is_file():
+        return Stack([])
+    with tempfile.TemporaryDirectory() as folder:
+        render(root, stack, Path(folder), name)
+        try:
+            return load(Path(folder) / stack)
+        except (ManifestError, FileNotFoundError) as error:
+            raise RevisionError(f"{stack} of {name}: {error}") from error
 
 
 def _base(root: Path, stack: str, revision: Revision) -> Stack:

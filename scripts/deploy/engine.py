@@ -13,14 +13,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final, Literal, Protocol
 
-from infra.config import RENDER_DIR_VARIABLE
 from infra.labels import PROJECT
+from infra.stacks import RENDER_DIR_VARIABLE
 from scripts import ROOT, console, programs
+from scripts.deploy import empty_state, home
 
 Operation = Literal["preview", "up", "refresh", "destroy", "drift"]
 
@@ -37,9 +38,13 @@ ARGUMENTS: Final[Mapping[Operation, Sequence[str]]] = {
     "destroy": ("destroy", "--yes", "--skip-preview"),
     "drift": ("refresh", "--preview-only"),
 }
+LOOKS: Final = ("preview", "drift")
+"""Change nothing, so they go without the engine's own log, which takes half of its time."""
 RENDERS: Final = re.compile(rf"^\s*['\"]?{PROJECT}:target['\"]?:\s*['\"]?render\b", re.MULTILINE)
 """In a stack's file; the engine itself says what is wrong with one that can't be parsed."""
 LOCAL: Final = "file://"
+OWN_STATE: Final = ROOT / ".state" / "pulumi"
+"""The clone's own backend, which scripts/pulumi uses where none is given."""
 NAME_IN_USE: Final = "already exists"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
@@ -118,14 +123,17 @@ class Engine:
             console.note(f"{stack}: the operation before failed: reading what it has changed")
             self.run("refresh", stack)
         began = time.monotonic()
-        with tempfile.NamedTemporaryFile(prefix="coinslot-events-") as log:
+        with (
+            tempfile.NamedTemporaryFile(prefix="coinslot-events-") as log,
+            self._extra(operation, stack) as extra,
+        ):
             arguments = [*ARGUMENTS[operation], "--stack", stack, "--event-log", log.name]
             if self.config_file:
                 arguments += ["--config-file", str(self.config_file)]
             if message:
                 arguments += ["--message", message]
             events = _Events(Path(log.name))
-            process = self._start(arguments, self._extra(operation, stack))
+            process = self._start(arguments, extra)
             code = _wait(process, stack, events, watcher)
             latest = events.new()
             if watcher and not code:
@@ -216,6 +224,9 @@ class Engine:
     def init(self, stack: str) -> None:
         if self.exists(stack):
             return
+        if self.backend and self.throw_away:
+            empty_state.write(self.backend, stack)
+            return
         if not self.config_file:
             self._ask("stack", "init", stack, "--no-select")
             return
@@ -236,9 +247,10 @@ class Engine:
         return ["--stack", stack, *file]
 
     def _local_backend(self) -> Path | None:
+        """Return the folder that holds the state, or None if it is elsewhere."""
         url = self.environ.get("PULUMI_BACKEND_URL", "")
         where = Path(url.removeprefix(LOCAL)) if url.startswith(f"{LOCAL}/") else None
-        return self.backend or where
+        return self.backend or (where if url else OWN_STATE)
 
     def _ask(self, *arguments: str, given: str = "") -> str:
         process = subprocess.Popen(
@@ -260,7 +272,16 @@ class Engine:
             raise EngineFailedError(err.strip())
         return out
 
-    def _extra(self, operation: Operation, stack: str) -> dict[str, str]:
+    @contextlib.contextmanager
+    def _extra(self, operation: Operation, stack: str) -> Iterator[dict[str, str]]:
+        extra = self._of_refresh(operation, stack)
+        if self.throw_away or operation not in LOOKS:
+            yield extra
+            return
+        with home.like_present(self.environ) as folder:
+            yield {**extra, home.VARIABLE: str(folder)}
+
+    def _of_refresh(self, operation: Operation, stack: str) -> dict[str, str]:
         file = self.settings_file(stack)
         if operation in ("refresh", "drift") and RENDERS.search(file.read_text(encoding="utf-8")):
             # The official provider would look for a cluster; with this it keeps what it rendered.
@@ -299,7 +320,7 @@ class Engine:
             environment["PULUMI_CONFIG_PASSPHRASE"] = PASSPHRASE
         if self.backend and self.throw_away:
             environment["PULUMI_SKIP_CHECKPOINTS"] = "true"
-            environment["PULUMI_HOME"] = str(without_logs(self.backend / "home", environment))
+            environment[home.VARIABLE] = str(home.without_logs(self.backend / "home", environment))
         if self.render_dir:
             environment[RENDER_DIR_VARIABLE] = str(self.render_dir.resolve())
         return environment
@@ -370,20 +391,6 @@ def _finish(process: "subprocess.Popen[str]") -> None:
         return
     process.kill()
     process.wait()
-
-
-def without_logs(folder: Path, environ: Mapping[str, str]) -> Path:
-    """Make a Pulumi home, unless it is there, with the plugins of the present one and no logs.
-
-    The engine logs megabytes of every run, a fifth of its time, and has no setting against it.
-    """
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        (folder / "logs").touch()  # no folder: it goes without
-        plugins = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
-        if plugins.is_dir():
-            (folder / "plugins").symlink_to(plugins.resolve())
-    return folder.resolve()
 
 
 def _changes(events: Sequence[Event]) -> dict[str, int]:

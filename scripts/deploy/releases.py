@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import msgspec
 
-from infra.config import IMAGE_VARIABLE
 from infra.labels import PROJECT
+from infra.stacks import IMAGE_VARIABLE
 from scripts.deploy.engine import FAILED, REFUTED, SUCCEEDED
 from scripts.deploy.revisions import (
     ENCRYPTION,
@@ -28,7 +28,6 @@ from scripts.deploy.revisions import (
     RevisionError,
     settings,
 )
-from service.store.migrate import newest
 
 MIGRATIONS: Final = "service/store/migrations"
 HASH_DIGITS: Final = 12
@@ -80,6 +79,9 @@ def of_tree(file: Path, repository: Repository) -> Release:
 
     Without git the commit is `unknown`.
     """
+    # Not above: the migrations' library and the driver come with it, and no preview needs them.
+    from service.store.migrate import newest  # noqa: PLC0415
+
     document = settings(file)
     try:
         revision = repository.working_tree()

@@ -18,7 +18,6 @@ from typing import Any, Final
 import yaml
 
 from infra.labels import PLACEHOLDER, PROJECT
-from infra.policy.objects import ManifestError, Stack, load
 from scripts import ROOT
 from scripts.deploy.engine import Engine, EngineFailedError
 
@@ -119,18 +118,6 @@ def detached(root: Path = ROOT) -> Iterator[Path]:
             else:
                 (Path(folder) / entry.name).symlink_to(entry)
         yield Path(folder)
-
-
-def rendered(root: Path, stack: str, name: str) -> Stack:
-    """Return the objects of a stack, rendered by the program below `root`; raise RevisionError."""
-    if not (root / f"Pulumi.{stack}.yaml").is_file():
-        return Stack([])
-    with tempfile.TemporaryDirectory() as folder:
-        render(root, stack, Path(folder), name)
-        try:
-            return load(Path(folder) / stack)
-        except (ManifestError, FileNotFoundError) as error:
-            raise RevisionError(f"{stack} of {name}: {error}") from error
 
 
 def render(root: Path, stack: str, out: Path, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from infra.config import IMAGE_VARIABLE
+from infra.stacks import IMAGE_VARIABLE
 from scripts.deploy.engine import SUCCEEDED
 from scripts.deploy.releases import MIGRATIONS, UNKNOWN, Release, ReleaseError
 from scripts.deploy.revisions import ENCRYPTION, SECRET_VALUES, SHORT, Repository, RevisionError

@@ -26,9 +26,9 @@ from subprocess import TimeoutExpired
 from typing import Final, get_args
 
 from infra import labels
-from infra.config import STACKS
+from infra.stacks import STACKS
 from scripts import console
-from scripts.deploy import drift, preflight, releases, revisions, rollback, unlock, versions
+from scripts.deploy import preflight, releases, revisions, rollback, unlock, versions
 from scripts.deploy.engine import (
     SUCCEEDED,
     Engine,
@@ -218,6 +218,10 @@ def _existing(options: argparse.Namespace) -> Engine:
 
 
 def _drift(options: argparse.Namespace) -> int:
+    # Not above: the rules of reviews and the SDK come with it, which take longer than a preview's
+    # own work and which nothing else here needs.
+    from scripts.deploy import drift  # noqa: PLC0415
+
     engine = _existing(options)
     outcome = _run(engine, "drift", options, quiet=True)
     found = drift.found(outcome.events)

@@ -27,7 +27,7 @@ from psycopg2 import sql
 
 from scripts.platform import unprivileged
 from scripts.platform.processes import Child, spawn
-from service.store.database import SERVICE_ROLE
+from service.store.service_role import SERVICE_ROLE
 
 LOOPBACK: Final = "127.0.0.1"
 USER: Final = "coinslot"

@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from service.call_results import CallError
 from service.errors import IntegrationUnavailableError
-from service.outbound import CallError, Outbound
+from service.outbound import Outbound
 
 CACHE: Final = "game"
 NOT_FOUND: Final = 404

@@ -7,14 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from service.outbound import (
-    CallError,
-    Outbound,
-    OutboundResponse,
-    Page,
-    created_within,
-    paginate,
-)
+from service.call_results import CallError, OutboundResponse, Page, created_within, paginate
+from service.outbound import Outbound
 
 OK: Final = 200
 GRANTED: Final = frozenset({200, 201})

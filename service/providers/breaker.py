@@ -9,7 +9,7 @@ so a pause's end is decided here, before the library is asked.
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from purgatory import ContextChanged
 from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, Context, HalfOpenedState
@@ -18,8 +18,6 @@ from service.logs import get_logger
 from service.providers.port import NotSentError, OutcomeUnknownError
 
 Result = TypeVar("Result")
-
-STATES: Final = ("closed", "open", "half_open")
 
 _log = get_logger(__name__)
 

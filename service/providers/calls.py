@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
 
+from service.call_results import CallError, CallOutcome, OutboundResponse
 from service.domain.money import Money
-from service.outbound import CallError, CallOutcome, Outbound, OutboundResponse
 from service.providers.port import NotSentError, OutcomeUnknownError
+
+if TYPE_CHECKING:
+    from service.outbound import Outbound
 
 MAX_CODE: Final = 64
 """Characters of a provider's code or reason that are kept."""
@@ -30,7 +33,7 @@ def segment(ref: str) -> str:
 
 
 async def send(
-    outbound: Outbound, operation: str, method: str, path: str, **options: Any
+    outbound: "Outbound", operation: str, method: str, path: str, **options: Any
 ) -> OutboundResponse:
     """Return the answer below 500; raise NotSentError or OutcomeUnknownError."""
     try:

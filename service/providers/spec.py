@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
-from service.outbound import Outbound
 from service.providers.port import Provider
 from service.providers.signature import Scheme
 from service.providers.webhooks import ProviderEvent
 from service.setting_types import Secret, Url, listed
+
+if TYPE_CHECKING:
+    from service.outbound import Outbound
 
 MIN_WEBHOOK_SECRET: Final = 16
 """Characters of a webhook secret; a shorter one could be guessed from one delivery."""
@@ -43,6 +45,6 @@ class ProviderSpec(Generic[Own]):
 
     name: str
     settings: type[Own]
-    connect: Callable[[Outbound, Own, Callable[[], float]], Provider]
+    connect: Callable[["Outbound", Own, Callable[[], float]], Provider]
     signature: Scheme
     read_event: Callable[[bytes], ProviderEvent | None]

@@ -20,12 +20,6 @@ from psycopg2 import errorcodes
 from service.errors import StoreUnavailableError
 from service.store.pool import Connector, Pool
 
-SERVICE_ROLE: Final = "coinslot_service"
-"""The group role that the API and the workers act as; migration 0015 says what it may do.
-
-A group without a login: logins of the service are members of it.
-"""
-
 CONNECTION_SETTINGS: Final = (
     # A client that gives up closes its connection and makes another. A server that waits for a
     # lock meanwhile would not look, and have twice as many connections as the pool.

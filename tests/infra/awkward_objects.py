@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from infra.config import RENDER_DIR_VARIABLE
+from infra.stacks import RENDER_DIR_VARIABLE
 
 WORDS = 'tab\tand "quote", \\ and a  double space ' * 8
 TEXTS = {

@@ -15,7 +15,8 @@ from pulumi.runtime import mocks
 import alerts
 import dashboards
 from infra.components.platform import Platform, PlatformArgs
-from infra.config import StackConfig, load
+from infra.config import load
+from infra.sections import StackConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 MIGRATIONS = ROOT / "service" / "store" / "migrations"

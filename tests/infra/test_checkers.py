@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.config import STACKS
 from infra.policy.rules import Waiver
+from infra.stacks import STACKS
 from scripts import console, policy, programs, schemas
 from scripts.schemas import FOLDER, KUBERNETES, OPERATOR_FOLDER, VERSIONS
 from tests.infra.broken_pods import RESTRICTED, SCORED

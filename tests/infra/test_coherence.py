@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra.config import STACKS, StackConfigError, load
+from infra.config import StackConfigError, load
+from infra.stacks import STACKS
 from service.settings_checks import ORDERED
 from tests.infra.program import config, raw_config
 

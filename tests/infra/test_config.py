@@ -6,13 +6,8 @@ from typing import Any
 import pytest
 
 from infra import service_settings
-from infra.config import (
-    STACKS,
-    StackConfigError,
-    _tell_missing_secrets,
-    load,
-    missing_secrets,
-)
+from infra.config import StackConfigError, _tell_missing_secrets, load, missing_secrets
+from infra.stacks import STACKS
 from service.settings import fields
 from tests.infra.program import config, raw_config
 

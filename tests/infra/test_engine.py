@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from infra import labels, policy
-from infra.config import RENDER_DIR_VARIABLE
 from infra.policy.objects import load
+from infra.stacks import RENDER_DIR_VARIABLE
 from scripts.deploy.engine import Engine, EngineFailedError
 from scripts.render import files_below
 from tests.infra.program import ROOT

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from infra.components.local_dependencies import MAKE_SERVICE_LOGIN
-from infra.config import STACKS
 from infra.render_provider.wire import SECRET_SIGNATURE, SIGNATURE_KEY
+from infra.stacks import STACKS
 from tests.infra.program import config, container_of, one, run
 
 

@@ -15,9 +15,9 @@ import yaml
 
 import infra.components
 from infra import labels, policy, service_settings
-from infra.config import STACKS
 from infra.policy.objects import Stack
 from infra.render_provider.wire import SECRET_SIGNATURE, SIGNATURE_KEY
+from infra.stacks import STACKS
 from service.metric_catalog import ACTIVE_PAYMENTS
 from service.secret_use import Role
 from tests.infra.program import (

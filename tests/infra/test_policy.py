@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from infra import policy
-from infra.config import STACKS
 from infra.policy.objects import ManifestError, Stack, load
 from infra.policy.rules import Waiver
 from infra.policy.waivers import WAIVERS
 from infra.review.pairing import unhashed
+from infra.stacks import STACKS
 from tests.infra.broken_network import NETWORK, declare_name_server
 from tests.infra.broken_stacks import BREAKS
 from tests.infra.stacks import WORKER, container, copied, pod, rendered, spec

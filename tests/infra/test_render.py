@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.config import STACKS
-from scripts import console, programs, render
+from infra.stacks import STACKS
+from scripts import console, generated, programs, render
 from scripts.deploy import revisions, stack
 from scripts.deploy.engine import Engine, Outcome
 from scripts.programs import ProgramError
@@ -30,6 +30,10 @@ def test_write_leaves_exactly_the_wanted_files(tmp_path: Path) -> None:
 
     assert render.write(tmp_path, committed, wanted) == 3
     assert render.files_below(tmp_path, ["gen"]) == wanted
+
+
+def test_what_the_generator_writes_is_what_is_compared() -> None:
+    assert tuple(generated.WRITERS) == render.GENERATED
 
 
 def test_a_difference_is_shown_with_its_file() -> None:

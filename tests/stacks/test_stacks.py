@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from infra import labels
-from infra.config import STACKS
+from infra.stacks import STACKS
 from scripts.deploy import drift
 from scripts.deploy.engine import Engine
 from tests.support.kubernetes import DEFINITIONS, Cluster

@@ -3,20 +3,12 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from service.call_results import PAGE, ItemT, OutboundResponse, Page, created_within, paginate
 from service.domain.amounts import AmountLimits
 from service.domain.payment import Charge, ChargeOutcome
-from service.outbound import (
-    PAGE,
-    ItemT,
-    Outbound,
-    OutboundResponse,
-    Page,
-    created_within,
-    paginate,
-)
 from service.providers.calls import Record, at_most, denied, read, segment, send, unix_s
 from service.providers.port import (
     ChargeRequest,
@@ -39,6 +31,9 @@ from service.providers.simulator.mapping import (
     SimulatorWarning,
 )
 
+if TYPE_CHECKING:
+    from service.outbound import Outbound
+
 ROOT: Final = "/provider/v1"
 BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404
@@ -55,7 +50,7 @@ class SimulatorProvider:
     name = "simulator"
     limits: AmountLimits = mapping.LIMITS
 
-    def __init__(self, outbound: Outbound) -> None:
+    def __init__(self, outbound: "Outbound") -> None:
         self._outbound = outbound
 
     async def charge(self, request: ChargeRequest) -> Charge:

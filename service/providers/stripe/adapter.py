@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from service.call_results import PAGE, ItemT, OutboundResponse, Page, paginate
 from service.domain.amounts import AmountLimits
 from service.domain.payment import Charge
 from service.ids import made_at
-from service.outbound import PAGE, ItemT, Outbound, OutboundResponse, Page, paginate
 from service.providers.calls import Record, at_most, read, segment, send, unix_s
 from service.providers.port import (
     ChargeRequest,
@@ -30,6 +30,9 @@ from service.providers.port import (
 from service.providers.stripe import disputes, mapping
 from service.providers.stripe.disputes import EarlyFraudWarning, StripeDispute
 from service.providers.stripe.mapping import Change, Intent, StripeRefund
+
+if TYPE_CHECKING:
+    from service.outbound import Outbound
 
 VERSION: Final = "2026-08-26.dahlia"
 """The API version that every request asks for and the tests' stripe-mock checks: an account's
@@ -51,7 +54,7 @@ class StripeProvider:
     limits: AmountLimits = mapping.LIMITS
 
     def __init__(
-        self, outbound: Outbound, *, return_url: str = "", clock: Callable[[], float] = time.time
+        self, outbound: "Outbound", *, return_url: str = "", clock: Callable[[], float] = time.time
     ) -> None:
         self._outbound = outbound
         self._return_url = return_url

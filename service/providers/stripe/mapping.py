@@ -7,10 +7,10 @@ from typing import Final, Literal, NoReturn
 
 import msgspec
 
+from service.call_results import OutboundResponse
 from service.domain.amounts import AmountLimits, AmountRange
 from service.domain.money import CURRENCIES, Money
 from service.domain.payment import Charge, ChargeOutcome, NextAction
-from service.outbound import OutboundResponse
 from service.providers.calls import MAX_CODE, denied, money_of, read, time_of, uuid_of
 from service.providers.port import (
     ChargeOpenError,

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 
-from service.outbound import CallOutcome, Outbound
+from service.call_results import CallOutcome
+from service.outbound import Outbound
 from service.providers.simulator.adapter import SimulatorProvider
 from simulator.client import Control
 from tests.support.services import SIMULATOR_SECRETS

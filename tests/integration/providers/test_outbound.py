@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 
 from service import outbound
-from service.outbound import CallError, CallOutcome, Outbound
+from service.call_results import CallError, CallOutcome
+from service.outbound import Outbound
 from tests.integration.providers.conftest import Calls, Connect
 from tests.support.recorded import Recorded, recorded_server
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service import outbound
+from service import call_results
 from service.domain.dispute import DisputeStatus
 from service.domain.money import Money
 from service.ids import new_id
@@ -56,7 +56,7 @@ async def test_a_disputed_charge_is_not_refunded(
 async def test_the_list_is_by_window_and_page(
     simpay: SimulatorProvider, simulator: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbound, "PAGE", 2)
+    monkeypatch.setattr(call_results, "PAGE", 2)
     made = [(await simulator.dispute(await charged(simpay)))["id"] for _ in range(5)]
     now = datetime.now(UTC)
     found = [each.provider_ref async for each in simpay.list_disputes(now - HOUR, now + HOUR)]

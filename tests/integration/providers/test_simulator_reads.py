@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service import outbound
+from service import call_results
 from service.domain.money import Money
 from service.domain.payment import ChargeOutcome
 from service.ids import new_id
@@ -76,7 +76,7 @@ async def test_the_window_is_from_since_to_before_until(simpay: SimulatorProvide
 async def test_pages_follow_one_another_and_new_charges_disturb_nothing(
     simpay: SimulatorProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbound, "PAGE", 3)
+    monkeypatch.setattr(call_results, "PAGE", 3)
     refs = [(await simpay.charge(a_charge())).provider_ref for _ in range(8)]
     now, seen = datetime.now(UTC), []
     async for charge in simpay.list_charges(now - HOUR, now + HOUR):
@@ -88,7 +88,7 @@ async def test_pages_follow_one_another_and_new_charges_disturb_nothing(
 async def test_older_charges_are_listed_when_they_change(
     simpay: SimulatorProvider, simulator: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbound, "PAGE", 2)
+    monkeypatch.setattr(call_results, "PAGE", 2)
     requests = [a_charge() for _ in range(5)] + [a_charge(capture=False)]
     refs = [(await simpay.charge(request)).provider_ref or "" for request in requests]
     for ref in refs:

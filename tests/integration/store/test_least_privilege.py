@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 import service.store
-from service.store.database import SERVICE_ROLE
+from service.store.service_role import SERVICE_ROLE
 from tests.integration.store.conftest import StoreHarness
 from tests.support.databases import Urls
 
