@@ -18,13 +18,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from loadtest import archive
 from loadtest import report as reporting
 from loadtest.archive import Archived, ArchiveError
-from loadtest.money import SetUpError, check_money, check_ready
+from loadtest.money import Money, SetUpError, check_money, check_ready
 from loadtest.plan import Plan
 from loadtest.profile import PROFILES, Profile
 from loadtest.progress import ProgressLine
@@ -43,6 +43,8 @@ SCOPES: Final = "payments:read payments:write"
 ADMIN_SCOPES: Final = "payments:admin"
 TOKEN_MARGIN_S: Final = 3_600  # beyond the run: the start, the end, and the money's checks
 MOST_WORKERS: Final = 64
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,9 @@ async def _run(options: Options) -> Report:
         started_at = datetime.now(UTC)
         sampler = Sampler(target.sources)
         plan = _plan(profile, target, options.workers)
-        results = await _unless_it_dies(_drive(plan, target.url, folder, sampler), target)
-        _log("  load applied; waiting until nothing is pending, then reconciling")
-        money = await check_money(target.url, admin_token, lambda line: _log(f"  {line}"))
+        results, money = await _unless_it_dies(
+            _load_and_check(plan, target.url, admin_token, folder, sampler), target
+        )
         return Report(
             profile=profile,
             url=target.url,
@@ -99,6 +101,15 @@ async def _run(options: Options) -> Report:
             verdict=evaluate(profile, results, money, options.workers),
             origin=Origin(),
         )
+
+
+async def _load_and_check(
+    plan: Plan, url: str, admin_token: str, folder: Path, sampler: Sampler
+) -> tuple[Results, Money]:
+    """Apply the load, then look at the money."""
+    results = await _drive(plan, url, folder, sampler)
+    _log("  load applied; waiting until nothing is pending, then reconciling")
+    return results, await check_money(url, admin_token, lambda line: _log(f"  {line}"))
 
 
 async def _drive(plan: Plan, url: str, folder: Path, sampler: Sampler) -> Results:
@@ -130,7 +141,7 @@ async def _existing(url: str, ops_url: str | None) -> AsyncIterator[Target]:
     yield Target(url, secret, sources=sources)
 
 
-async def _unless_it_dies(work: Coroutine[Any, Any, Results], target: Target) -> Results:
+async def _unless_it_dies(work: Coroutine[Any, Any, Done], target: Target) -> Done:
     """Return the result of `work`; raise TargetDiedError as soon as a part of the target dies."""
     if target.died is None:
         return await work
@@ -208,7 +219,10 @@ def _complain(error: object, code: int) -> int:
 
 
 def _options(arguments: list[str] | None) -> Options:
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.ops_url and not given.url:
+        parser.error("--ops-url goes with --url: a platform of its own is measured anyway")
     profile = PROFILES[given.profile]
     return Options(
         profile=profile,
@@ -242,10 +256,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= MOST_WORKERS:
-        raise argparse.ArgumentTypeError(f"{count} is not from 1 to {MOST_WORKERS}")
-    return count
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ POLL_S: Final = 0.5  # as often as the workers poll
 ANSWER_TIMEOUT_S: Final = 15.0  # the invariants read whole tables after a long run
 RECONCILE_TIMEOUT_S: Final = 900.0  # a page of 200 entries takes tens of milliseconds
 REACH_TIMEOUT_S: Final = 1_200.0  # the service's default RECONCILIATION_GRACE_S, and a margin
+WAIT_SAID_S: Final = 60.0
 RUNS: Final = "/v1/admin/reconciliation/runs"
 DIFFERENCES: Final = "/v1/admin/reconciliation/differences?state=open&limit=100"
 
@@ -122,14 +123,22 @@ async def _reconcile(api: Admin, ended_at: datetime, log: Log) -> Reconciliation
     run = await _run(api)
     missing = _not_covered(run, ended_at)
     if missing and run["status"] == "succeeded" and missing.total_seconds() <= REACH_TIMEOUT_S:
-        log(f"reconciliation reaches the end of the load in {missing.total_seconds():.0f} s")
-        await asyncio.sleep(missing.total_seconds())
+        await _wait_for_the_end(missing.total_seconds(), log)
         run = await _run(api)
         missing = _not_covered(run, ended_at)
     page = await api.call("GET", DIFFERENCES)
     found = [f"{each['kind']} at {each['source']}" for each in page["items"]]
     more = ["and more"] if page["next_cursor"] else []
     return Reconciliation(_error(run, missing), run["charges"], run["grants"], (*found, *more))
+
+
+async def _wait_for_the_end(seconds: float, log: Log) -> None:
+    """Wait until reconciliation reaches the end of the load; with each minute say how long."""
+    while seconds > 0:
+        log(f"reconciliation reaches the end of the load in {seconds:.0f} s")
+        part_s = min(seconds, WAIT_SAID_S)
+        await asyncio.sleep(part_s)
+        seconds -= part_s
 
 
 def _error(run: Mapping[str, Any], missing: timedelta | None) -> str | None:

@@ -98,6 +98,15 @@ async def test_a_run_that_leaves_out_the_load_is_made_again(service: Service) ->
     assert "reconciliation reaches the end of the load" in lines[0]
 
 
+async def test_a_long_wait_says_how_long_now_and_then(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtest.money.WAIT_SAID_S", 0.1)
+    service.grace_s = 0.5
+    _, lines = await check(service)
+    assert len(lines) >= 4
+
+
 async def test_a_load_that_reconciliation_can_not_reach_is_no_pass(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
