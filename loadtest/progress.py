@@ -55,25 +55,43 @@ def line(profile: Profile, progress: Progress | None) -> str:
 
 
 @dataclass
-class ProgressLine:
-    """Shows the progress on a terminal as one moving line, elsewhere as a line now and then."""
+class MovingLine:
+    """Progress: on a terminal one line that moves, elsewhere a line now and then."""
 
-    profile: Profile
     out: TextIO = field(default_factory=lambda: sys.stderr)
     _shown_at: float = -PLAIN_INTERVAL_S
 
-    def show(self, progress: Progress | None) -> None:
+    def show(self, text: str) -> None:
         """Show it, if it is time to."""
-        now = time.monotonic()
         if self.out.isatty():
             width = (os.get_terminal_size(self.out.fileno()).columns or USUAL_COLUMNS) - 1
-            self.out.write(f"\r{f'  {line(self.profile, progress)}':<{width}.{width}}")
-        elif progress is not None and now - self._shown_at >= PLAIN_INTERVAL_S:
-            self._shown_at = now
-            self.out.write(f"  {line(self.profile, progress)}\n")
+            self.out.write(f"\r{f'  {text}':<{width}.{width}}")
+        elif time.monotonic() - self._shown_at >= PLAIN_INTERVAL_S:
+            self._shown_at = time.monotonic()
+            self.out.write(f"  {text}\n")
         self.out.flush()
 
     def end(self) -> None:
         """Leave the moving line."""
         if self.out.isatty():
             self.out.write("\n")
+
+
+@dataclass
+class ProgressLine:
+    """Shows the progress of a run of users."""
+
+    profile: Profile
+    out: TextIO = field(default_factory=lambda: sys.stderr)
+
+    def __post_init__(self) -> None:
+        self._line = MovingLine(self.out)
+
+    def show(self, progress: Progress | None) -> None:
+        """Show it, if it is time to."""
+        if progress is not None or self.out.isatty():
+            self._line.show(line(self.profile, progress))
+
+    def end(self) -> None:
+        """Leave the moving line."""
+        self._line.end()

@@ -48,8 +48,7 @@ def evaluate(profile: Profile, results: Results, money: Money, workers: int = 1)
             *_mix(results.tasks),
             *_speed(results, paid),
             *_peak(profile, results.phases[profile.peak_phase]),
-            *_money(money),
-            *_reconciliation(money.reconciliation, paid),
+            *money_checks(money, paid.count - paid.failures if paid else 0),
         )
     )
 
@@ -130,7 +129,8 @@ def _p95(name: str, requests: Requests | None, limit_s: float, bound: str) -> Ch
     return Check(name, f"{bound} {limit_s * 1000:.0f} ms", measured, passed)
 
 
-def _money(money: Money) -> tuple[Check, ...]:
+def money_checks(money: Money, made: int) -> tuple[Check, ...]:
+    """Return the checks of the money after a run that made so many payments."""
     pending = [
         Check(f"left over: {name.replace('_', ' ')}", "0", f"{count}", count == 0)
         for name, count in sorted(money.pending.items())
@@ -142,12 +142,11 @@ def _money(money: Money) -> tuple[Check, ...]:
         Check(f"invariant: {name}", "0", f"{count}", count == 0)
         for name, count in sorted(money.invariants.items())
     ]
-    return (*pending, known, *broken)
+    return (*pending, known, *broken, *_reconciliation(money.reconciliation, made))
 
 
-def _reconciliation(found: Reconciliation, paid: Requests | None) -> Iterator[Check]:
+def _reconciliation(found: Reconciliation, made: int) -> Iterator[Check]:
     """Check that the others' books say what ours do, and that they were compared at all."""
-    made = paid.count - paid.failures if paid else 0
     yield Check("reconciliation", "succeeded", found.error or "succeeded", found.error is None)
     yield Check(
         "charges at the provider, reconciled",

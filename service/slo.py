@@ -242,3 +242,29 @@ LOAD_P95_AT_USERS: Final[Mapping[int, float]] = MappingProxyType({1_500: 0.2, 3_
 
 LOAD_ERRORS: Final = 0
 """Our own target: a service within its capacity fails no request at all."""
+
+KNEE_GOOD_RATIO: Final = Limit(
+    0.98,
+    "of the buyers who arrive; the knee is the highest rate at which as many are served in time",
+)
+KNEE_P95_S: Final = Limit(
+    0.5,
+    "from the scheduled arrival to the end of order, payment and look at the order; on one "
+    "machine, where nothing is far away",
+)
+OVERLOAD_GOOD_RATIO: Final = Limit(
+    0.8,
+    "of what is served at the knee: past it a service refuses the rest and doesn't collapse",
+)
+OVERLOAD_P95_S: Final = Limit(
+    PAYMENT_LATENCY_P95_S.warning,
+    "of the payments that are accepted past the knee; refusing others is to keep them fast",
+)
+OVERLOAD_FLOW_P95_S: Final = Limit(
+    PAYMENT_LATENCY_P95_S.critical,
+    "of order, payment and look together, past the knee; a buyer who waits longer leaves",
+)
+RECOVERY_S: Final = Limit(
+    5.0,
+    "from the end of the overload until the knee's limits hold again; a queue of minutes is none",
+)
