@@ -21,7 +21,7 @@ from loadtest import archive, command
 from loadtest import report as reporting
 from loadtest.archive import Archived
 from loadtest.command import FAILED, PASSED
-from loadtest.money import check_money, check_ready
+from loadtest.money import check_ready
 from loadtest.plan import Plan
 from loadtest.profile import PROFILES, Profile
 from loadtest.progress import ProgressLine
@@ -71,8 +71,7 @@ async def _run(options: Options) -> int:
         sampler = Sampler(target.sources)
         plan = _plan(profile, target, options.workers)
         results = await command.unless_it_dies(_drive(plan, target.url, folder, sampler), target)
-        command.log("  load applied; waiting until nothing is pending, then reconciling")
-        money = await check_money(target.url, admin_token, lambda line: command.log(f"  {line}"))
+        money = await command.money_after(target, admin_token)
         report = Report(
             profile=profile,
             url=target.url,
@@ -136,7 +135,10 @@ def _changes(report: Report, before: Archived | None) -> list[str]:
 
 
 def _options(arguments: list[str] | None) -> Options:
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.ops_url and not given.url:
+        parser.error("--ops-url goes with --url: a platform of its own is measured anyway")
     profile = PROFILES[given.profile]
     return Options(
         profile=profile,
@@ -163,10 +165,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= MOST_WORKERS:
-        raise argparse.ArgumentTypeError(f"{count} is not from 1 to {MOST_WORKERS}")
-    return count
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from loadtest.archive import ArchiveError
-from loadtest.money import SetUpError
+from loadtest.money import Money, SetUpError, check_money
 from loadtest.resources import metrics
 from loadtest.run import Target, TargetDiedError
 from scripts.platform import token
@@ -62,6 +62,13 @@ async def unless_it_dies(work: Coroutine[Any, Any, Result], target: Target) -> R
         for task in (working, dying):
             task.cancel()
         await asyncio.gather(working, dying, return_exceptions=True)
+
+
+async def money_after(target: Target, admin_token: str) -> Money:
+    """Return what a service says of its money after a load; raise SetUpError, TargetDiedError."""
+    log("  load applied; waiting until nothing is pending, then reconciling")
+    checking = check_money(target.url, admin_token, lambda line: log(f"  {line}"))
+    return await unless_it_dies(checking, target)
 
 
 def make_token(target: Target, user: str, scopes: str, run_s: float) -> str:

@@ -4,10 +4,11 @@ A worker's last report may still be on its way when the leader ends. So the lead
 when each worker has reported once more after its last user has gone.
 """
 
+from functools import cache
 from typing import Any, Final
 
 import zmq.green.core
-from locust import runners
+from locust import argument_parser, runners
 
 MISSED_EVENT_S: Final = 1.0
 """Sockets on gevent miss an event now and then, and look for themselves after this. The library's
@@ -18,9 +19,15 @@ SIGNS_OF_LIFE: Final = 30
 
 
 def steady() -> None:
-    """Let leader and workers bear a machine that is busy; call it before they start."""
+    """Let leader and workers bear a machine that is busy; call it before they start.
+
+    A worker that is told of new users, each second while they arrive, makes locust's parser of
+    arguments some eighty times to read the same defaults. All its users would stand still for a
+    tenth of a second.
+    """
     zmq.green.core._Socket._gevent_bug_timeout = MISSED_EVENT_S  # noqa: SLF001  no other way
     runners.HEARTBEAT_LIVENESS = SIGNS_OF_LIFE
+    argument_parser.default_args_dict = cache(argument_parser.default_args_dict)
 
 
 class LastReports:

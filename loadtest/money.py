@@ -10,10 +10,13 @@ from typing import Any, Final
 import aiohttp
 
 IDLE_TIMEOUT_S: Final = 120.0  # a full outbox drains in seconds; an unknown outcome takes more
+PATIENCE_S: Final = 60.0  # what a service sheds or queues after a load is gone within seconds
+REFUSED: Final = frozenset({401, 403})
 POLL_S: Final = 0.5  # as often as the workers poll
 ANSWER_TIMEOUT_S: Final = 15.0  # the invariants read whole tables after a long run
 RECONCILE_TIMEOUT_S: Final = 900.0  # a page of 200 entries takes tens of milliseconds
 REACH_TIMEOUT_S: Final = 1_200.0  # the service's default RECONCILIATION_GRACE_S, and a margin
+WAIT_SAID_S: Final = 60.0
 RUNS: Final = "/v1/admin/reconciliation/runs"
 DIFFERENCES: Final = "/v1/admin/reconciliation/differences?state=open&limit=100"
 
@@ -22,6 +25,10 @@ Log = Callable[[str], None]
 
 class SetUpError(Exception):
     """The load could not be applied or judged, so there is no verdict; the message says why."""
+
+
+class BusyError(SetUpError):
+    """The service did not answer as it should; later it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +55,50 @@ class Money:
 
 @dataclass(frozen=True)
 class Admin:
-    """The service's operators' API; raises SetUpError when it can't be used."""
+    """The service's operators' API; raises SetUpError when it can't be used.
+
+    A service that was under load just now may be busy: it is asked again for `patience_s`.
+    """
 
     url: str
     session: aiohttp.ClientSession = field(repr=False)
+    patience_s: float = 0.0
 
     async def call(
         self, method: str, path: str, expected: int = 200, body: object = None
     ) -> dict[str, Any]:
-        """Return the answer's JSON."""
+        """Return the answer's JSON. What is called here can be called twice."""
+        deadline = asyncio.get_running_loop().time() + self.patience_s
+        while True:
+            try:
+                return await self._call(method, path, expected, body)
+            except BusyError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(POLL_S)
+
+    async def _call(self, method: str, path: str, expected: int, body: object) -> dict[str, Any]:
         try:
             async with self.session.request(method, f"{self.url}{path}", json=body) as answer:
                 found: dict[str, Any] = await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             reason = str(error) or type(error).__name__  # a TimeoutError has no text
-            raise SetUpError(f"{method} {path} at {self.url} cannot be read: {reason}") from error
+            raise BusyError(f"{method} {path} at {self.url} cannot be read: {reason}") from error
         if answer.status == expected:
             return found
-        raise SetUpError(
-            f"{method} {path} at {self.url} answers {answer.status} {found.get('code', '')}; "
-            "does the service accept our tokens (JWT_SECRET)?"
-        )
+        answered = f"{method} {path} at {self.url} answers {answer.status} {found.get('code', '')}"
+        if answer.status in REFUSED:
+            raise SetUpError(f"{answered}; does the service accept our tokens (JWT_SECRET)?")
+        raise BusyError(f"{answered}; look at the service's log")
 
 
 @asynccontextmanager
-async def admin(url: str, token: str) -> AsyncIterator[Admin]:
+async def admin(url: str, token: str, patience_s: float = 0.0) -> AsyncIterator[Admin]:
     """Give the operators' API of the service at `url`; `token` has the scope payments:admin."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
-        yield Admin(url, session)
+        yield Admin(url, session, patience_s)
 
 
 async def check_ready(url: str, admin_token: str) -> None:
@@ -101,7 +122,7 @@ async def check_ready(url: str, admin_token: str) -> None:
 async def check_money(url: str, admin_token: str, log: Log) -> Money:
     """Wait until nothing is pending, reconcile, and return what the service says of its money."""
     ended_at = datetime.now(UTC)
-    async with admin(url, admin_token) as api:
+    async with admin(url, admin_token, PATIENCE_S) as api:
         await _wait_until_idle(api)
         reconciliation = await _reconcile(api, ended_at, log)
         found = await api.call("GET", "/v1/admin/invariants")
@@ -122,14 +143,22 @@ async def _reconcile(api: Admin, ended_at: datetime, log: Log) -> Reconciliation
     run = await _run(api)
     missing = _not_covered(run, ended_at)
     if missing and run["status"] == "succeeded" and missing.total_seconds() <= REACH_TIMEOUT_S:
-        log(f"reconciliation reaches the end of the load in {missing.total_seconds():.0f} s")
-        await asyncio.sleep(missing.total_seconds())
+        await _wait_for_the_end(missing.total_seconds(), log)
         run = await _run(api)
         missing = _not_covered(run, ended_at)
     page = await api.call("GET", DIFFERENCES)
     found = [f"{each['kind']} at {each['source']}" for each in page["items"]]
     more = ["and more"] if page["next_cursor"] else []
     return Reconciliation(_error(run, missing), run["charges"], run["grants"], (*found, *more))
+
+
+async def _wait_for_the_end(seconds: float, log: Log) -> None:
+    """Wait until reconciliation reaches the end of the load; with each minute say how long."""
+    while seconds > 0:
+        log(f"reconciliation reaches the end of the load in {seconds:.0f} s")
+        part_s = min(seconds, WAIT_SAID_S)
+        await asyncio.sleep(part_s)
+        seconds -= part_s
 
 
 def _error(run: Mapping[str, Any], missing: timedelta | None) -> str | None:

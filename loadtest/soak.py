@@ -29,7 +29,7 @@ from loadtest.arrivals import Stage
 from loadtest.command import FAILED, NOT_RUN, PASSED
 from loadtest.flow_windows import WINDOWS, FlowWindows
 from loadtest.generator import PROCESSES, Generators, generators, now
-from loadtest.money import SetUpError, check_money, check_ready
+from loadtest.money import SetUpError, check_ready
 from loadtest.own import running_platform, target_of
 from loadtest.progress import MovingLine
 from loadtest.report import Origin, table
@@ -94,8 +94,7 @@ async def soak(options: Options) -> SoakReport:
         command.log(f"soak: {options.rate:.0f}/s for {options.seconds / 60:g} minutes")
         started_at = datetime.now(UTC)
         flows, samples = await command.unless_it_dies(_load(options, running), target)
-        command.log("  load applied; waiting until nothing is pending, then reconciling")
-        money = await check_money(target.url, admin, lambda line: command.log(f"  {line}"))
+        money = await command.money_after(target, admin)
         found = measures(samples, flows)
         refusal = _refusal(flows)
         return SoakReport(

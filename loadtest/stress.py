@@ -28,7 +28,7 @@ from loadtest.command import FAILED, NOT_RUN, PASSED
 from loadtest.course import Runner
 from loadtest.generator import MAX_IN_FLIGHT, PROCESSES, Generators, generators
 from loadtest.knee import SMOKE, STANDARD, Course
-from loadtest.money import check_money, check_ready
+from loadtest.money import check_ready
 from loadtest.progress import MovingLine
 from loadtest.report import Origin, table
 from loadtest.run import Target
@@ -68,8 +68,7 @@ async def _run(options: Options) -> int:
         started_at = datetime.now(UTC)
         command.log(f"stress: the arrival rate rises from {options.course.first_rate:.0f}/s")
         results = await command.unless_it_dies(_stress(options, target), target)
-        command.log("  load applied; waiting until nothing is pending, then reconciling")
-        money = await check_money(target.url, admin_token, lambda line: command.log(f"  {line}"))
+        money = await command.money_after(target, admin_token)
         report = StressReport(
             course=options.course,
             url=target.url,

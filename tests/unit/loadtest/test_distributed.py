@@ -15,6 +15,14 @@ socket = zmq.green.Context().socket(zmq.DEALER)
 assert socket._gevent_bug_timeout * 10 <= runners.HEARTBEAT_LIVENESS
 """
 
+NO_STALL = """
+from locust import runners
+from loadtest import locustfile
+
+# What a worker asks for with each option when it is told of new users.
+assert runners.argument_parser.default_args_dict() is runners.argument_parser.default_args_dict()
+"""
+
 LAST_REPORTS = """
 from locust.runners import MasterRunner
 from loadtest.distributed import LastReports
@@ -61,8 +69,8 @@ assert reports.count(shape.runner) == 1
 )
 
 
-@pytest.mark.parametrize("code", [SETTINGS, LAST_REPORTS, A_LOST_WORKER])
-def test_nothing_that_a_worker_measured_is_lost(code: str) -> None:
+@pytest.mark.parametrize("code", [SETTINGS, NO_STALL, LAST_REPORTS, A_LOST_WORKER])
+def test_workers_keep_time_and_lose_nothing(code: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )

@@ -23,12 +23,16 @@ class Service:
     pending: list[int] = field(default_factory=lambda: [0])
     differences: list[dict[str, str]] = field(default_factory=list)
     next_cursor: int | None = None
+    busy: int = 0
     runs: int = 0
     url: str = ""
 
     async def invariants(self, request: web.Request) -> web.Response:
         if request.headers["Authorization"] != f"Bearer {TOKEN}":
             return web.json_response({"code": "unauthenticated"}, status=401)
+        if self.busy:
+            self.busy -= 1
+            return web.json_response({"code": "overloaded"}, status=503)
         left = self.pending.pop(0) if len(self.pending) > 1 else self.pending[0]
         return web.json_response({"invariants": {"ledger": 0}, "pending": {"outbox": left}})
 
@@ -90,12 +94,42 @@ async def test_a_service_whose_books_agree(service: Service) -> None:
     assert (money.reconciliation.charges, money.reconciliation.differences) == (7, ())
 
 
+async def test_a_service_that_is_still_busy_is_asked_again(service: Service) -> None:
+    service.busy = 3
+    money, _ = await check(service)
+    assert money.invariants == {"ledger": 0}
+
+
+async def test_a_service_that_stays_busy_ends_the_run(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtest.money.PATIENCE_S", 0.05)
+    service.busy = 1_000
+    with pytest.raises(SetUpError, match=r"answers 503 overloaded; look at the service's log"):
+        await check(service)
+
+
+async def test_a_service_that_is_busy_before_the_run_is_told_at_once(service: Service) -> None:
+    service.busy = 1
+    with pytest.raises(SetUpError, match="503 overloaded"):
+        await check_ready(service.url, TOKEN)
+
+
 async def test_a_run_that_leaves_out_the_load_is_made_again(service: Service) -> None:
     service.grace_s = 0.2
     money, lines = await check(service)
     assert service.runs == 2
     assert money.reconciliation.error is None
     assert "reconciliation reaches the end of the load" in lines[0]
+
+
+async def test_a_long_wait_says_how_long_now_and_then(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtest.money.WAIT_SAID_S", 0.1)
+    service.grace_s = 0.5
+    _, lines = await check(service)
+    assert len(lines) >= 4
 
 
 async def test_a_load_that_reconciliation_can_not_reach_is_no_pass(
