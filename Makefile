@@ -73,7 +73,7 @@ parity: ## every difference between staging and prod; one without a declared rea
 
 .PHONY: test
 test: ## every test that needs no cluster
-	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint control-plane
+	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint control-plane wrk
 	$(PYTHON) -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/stacks
 
 .PHONY: live
@@ -93,7 +93,7 @@ stacks-test: ## releases on a real API server with simulated nodes (kwok), and t
 
 .PHONY: coverage
 coverage: ## the tests again, measured: how much of service/ they run, processes of their own included
-	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint
+	$(BOOTSTRAP) venv pulumi kubernetes-provider promtool prometheus amtool stripe-mock kubeconform kube-score pod-security actionlint wrk
 	@mkdir -p .state/coverage
 	$(PYTHON) -m coverage erase
 	$(PYTHON) -m coverage run -m pytest $(SPREAD) --ignore=tests/cluster --ignore=tests/stacks --ignore=tests/live $(TESTS)
@@ -183,22 +183,24 @@ push: ## push IMAGE=registry/name:tag and name it by digest
 # --- load it ---------------------------------------------------------------------------------
 
 .PHONY: load
-load: ## a locust run with report and result: PROFILE=smoke|standard
+load: ## a locust run with report and verdict: PROFILE=smoke|short|full|double LOAD_WORKERS=2 ARGS="--url …"
 	$(BOOTSTRAP) venv
-	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE))
+	@$(PYTHON) -m loadtest $(if $(PROFILE),--profile $(PROFILE)) $(if $(LOAD_WORKERS),--workers $(LOAD_WORKERS)) $(ARGS)
+
+.PHONY: stress
+stress: ## find the knee of the load curve, and what happens past it, five minutes: ARGS="--smoke"
+	$(BOOTSTRAP) venv
+	@exec $(PYTHON) -m loadtest.stress $(ARGS)
+
+.PHONY: soak
+soak: ## load evenly at 70 % of the knee and find what rises: MINUTES=30 ARGS="--rate 50"
+	$(BOOTSTRAP) venv
+	@exec $(PYTHON) -m loadtest.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 .PHONY: bench
-bench: ## payments a second against pgbench, in alternating rounds
+bench: ## payments a second against pgbench and peers in Go and FastAPI, 40 minutes; ARGS="--smoke" for 6; needs Go
 	$(BOOTSTRAP) venv wrk
-	@$(PYTHON) -m bench
-
-# --- still to come ---------------------------------------------------------------------------
-
-.PHONY: stress soak
-stress: ## (not built yet) find the knee of the load curve
-soak: ## (not built yet) find leaks in a long run
-stress soak:
-	@echo "make $@ is not built yet" >&2; exit 2
+	@exec $(PYTHON) -m bench $(ARGS)
 
 .PHONY: help
 help: ## this list

@@ -1,17 +1,17 @@
-"""Measure payments a second against pgbench, in alternating rounds: `python -m bench`.
+"""Measure payments a second against pgbench, a bare handler and two peers: `python -m bench`.
 
-Exit codes: 0 every bar was reached, 1 one was missed, 2 it could not be measured.
+Exit codes: 0 every bar was reached (or --smoke, which judges none), 1 one was missed, 2 it could
+not be measured, 130 interrupted.
 """
 
 import argparse
-import asyncio
 import os
 import platform
 import sys
 import tempfile
-import time
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -20,211 +20,179 @@ import msgspec
 import psutil
 import psycopg2
 
-from bench import history, one_by_one, orders, service
-from bench.report import Measured, Report, Round, evaluate, table
-from scripts.platform import embedded
-from scripts.platform.embedded import LOOPBACK, Postgres, free_port
-from scripts.platform.launcher import GENEROUS
-from scripts.platform.processes import Child, spawn
-from service.store import migrate
+from bench import money, peers, report, wrk
+from bench.ground import Ground, ground
+from bench.measure import count, measure
+from bench.progress import Progress
+from bench.report import OURS, USUAL, Counted, Report, Round
+from bench.sides import POOLS, SIDES, Side
+from scripts import console
+from scripts.platform.embedded import EmbeddedError
+from scripts.platform.launcher import PlatformError
+from scripts.platform.processes import ProcessDiedError
 
-OUT: Final = Path("build") / "bench" / "report.json"
-HIGHEST_RATE: Final = 8_000
-"""Payments a second that no side reaches here; as many orders are made for each second."""
-
-DRAIN_TIMEOUT_S: Final = 20.0
-"""A request ends within REQUEST_TIMEOUT_S, 15 s; those of a round must not end in the next."""
-
-DRAIN_POLL_S: Final = 0.5
+RESULTS: Final = Path(__file__).with_name("results")
+SCRATCH: Final = Path("build") / "bench"
+WARM_S: Final = 2
+COUNT_S: Final = 2
 SHOWN: Final = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
+FAILURES: Final = (
+    wrk.WrkError, peers.PeerError, EmbeddedError, PlatformError, ProcessDiedError, RuntimeError,
+)  # fmt: skip
+SMOKE: Final = {"rounds": 1, "seconds": 1, "connections": [1, 64], "history": 1_000}
 
 
-@dataclass
-class Bench:
-    """The parts that run, and the number of the next series of orders."""
-
-    options: argparse.Namespace
-    postgres: Postgres
-    secret: str
-    folder: Path
-    api: list[Child]
-    parts: dict[str, list[int]]
-    series: int = 0
-    rounds: list[Round] = field(default_factory=list)
-
-    def round(self) -> Round:
-        """Measure both sides; pgbench goes first in one round and last in the next."""
-        first = len(self.rounds) % 2 == 0
-        before = self.pgbench() if first else None
-        sides = [self.service(connections) for connections in self.options.connections]
-        done = Round(before or self.pgbench(), sides)
-        self.rounds.append(done)
-        return done
-
-    def pgbench(self) -> Measured:
-        """Measure side A."""
-        self.series += 1
-        each = HIGHEST_RATE * self.options.seconds // one_by_one.CLIENTS
-        for client in range(one_by_one.CLIENTS):
-            start = client * one_by_one.SPACE
-            orders.make(self._url, round_=self.series, start=start + 1, stop=start + each)
-        before, cpu = self._checkpoint()
-        rate, count = one_by_one.run(
-            self._url, round_=self.series, seconds=self.options.seconds, folder=self.folder
-        )
-        made = orders.paid(self._url) - before
-        if made != count:
-            raise RuntimeError(f"pgbench ran {count} times and {made} payments are booked")
-        return Measured(0, rate, made, None, None, None, self._cpu_us(cpu, made, ("database",)))
-
-    def service(self, connections: int) -> Measured:
-        """Measure side B."""
-        self.series += 1
-        count, many = HIGHEST_RATE * self.options.seconds, len(self.api)
-        orders.make(self._url, round_=self.series, start=1, stop=count)
-        files = [self.folder / f"orders-{n}" for n in range(many)]
-        for n, file in enumerate(files):
-            share = {"start": n * count // many + 1, "stop": (n + 1) * count // many}
-            service.write_orders(file, secret=self.secret, round_=self.series, **share)
-        before, cpu = self._checkpoint()
-        urls = [child.name for child in self.api]
-        load = asyncio.run(service.load(urls, files, connections, self.options.seconds))
-        made = self._drained() - before
-        if load.errors or not load.requests <= made <= load.requests + connections + many:
-            raise RuntimeError(f"{load} and {made} payments are booked; see {self.folder}")
-        return Measured(
-            connections,
-            load.rate,
-            made,
-            load.p50_us / 1e3,
-            load.p95_us / 1e3,
-            load.p99_us / 1e3,
-            self._cpu_us(cpu, made, tuple(self.parts)),
-        )
-
-    @property
-    def _url(self) -> str:
-        return self.postgres.url()
-
-    def _checkpoint(self) -> tuple[int, dict[str, float]]:
-        """Write a checkpoint, so that no side pays for the other's; return where all stand."""
-        with closing(psycopg2.connect(self._url)) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute("VACUUM ANALYZE orders, order_items, payments")
-                cursor.execute("CHECKPOINT")
-        return orders.paid(self._url), self._cpu()
-
-    def _drained(self) -> int:
-        """Return the payments when no request that wrk left behind is under way any more."""
-        deadline, count = time.monotonic() + DRAIN_TIMEOUT_S, -1
-        while (now := orders.paid(self._url)) != count or orders.under_way(self._url):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"payments were still under way after {DRAIN_TIMEOUT_S:g} s")
-            count = now
-            time.sleep(DRAIN_POLL_S)
-        return count
-
-    def _cpu(self) -> dict[str, float]:
-        return {part: sum(map(service.cpu_s, pids)) for part, pids in self.parts.items()}
-
-    def _cpu_us(
-        self, before: dict[str, float], payments: int, parts: tuple[str, ...]
-    ) -> dict[str, float]:
-        now = self._cpu()
-        return {part: (now[part] - before[part]) / payments * 1e6 for part in parts}
-
-
-def main() -> int:
+@console.command("bench", usage=FAILURES, interrupted="interrupted; nothing is left running")
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; print and write what it found."""
-    options = _parser().parse_args()
-    try:
-        service.require_wrk()
-        report = _run(options)
-    except (service.WrkError, embedded.EmbeddedError, RuntimeError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
-    print(table(report))
+    options = _options(arguments)
+    wrk.require()
+    _build_peers(options.sides)
+    found = _run(options)
+    written = msgspec.json.format(msgspec.json.encode(found)) + b"\n"
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    print(f"\n  {options.out}")
-    return 0 if report.passed else 1
+    options.out.write_bytes(written)
+    print(written.decode() if options.json else report.table(found))
+    print(f"bench: {options.out}", file=sys.stderr)
+    return 0 if found.passed or options.smoke else 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=10, help="of each side in each round")
-    parser.add_argument("--connections", type=int, nargs="+", default=[64, 1_000])
-    parser.add_argument("--processes", type=int, default=2, help="of the API (%(default)s)")
-    parser.add_argument("--history", type=int, default=20_000, help="payments that are there")
-    parser.add_argument("--out", type=Path, default=OUT)
-    return parser
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog="sides:\n" + "\n".join(f"  {s.name:<24} {s.about}" for s in SIDES.values()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--rounds", type=_positive, default=5, help="(%(default)s)")
+    add("--seconds", type=_positive, default=10, help="of each turn of a side (%(default)s)")
+    add("--connections", type=_positive, nargs="+", default=[1, 64, 1_000], metavar="N")
+    add("--sides", nargs="+", choices=list(SIDES), default=list(SIDES), metavar="SIDE")
+    add("--processes", type=_positive, default=2, help="of a Python server (%(default)s)")
+    add("--pool", type=_positive, help="connections of a peer's process to PostgreSQL")
+    add("--history", type=int, default=20_000, help="payments that are there (%(default)s)")
+    add("--out", type=Path, help="where the JSON goes (bench/results/<UTC time>.json)")
+    add("--json", action="store_true", help="print the JSON instead of a table")
+    add(
+        "--smoke",
+        action="store_true",
+        help="one round of a second, unless you say more; no bar is judged",
+    )
+    options = parser.parse_args(arguments)
+    if options.smoke:
+        parser.set_defaults(**SMOKE)
+        options = parser.parse_args(arguments)
+    if options.out is None:
+        name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}.json"
+        options.out = SCRATCH / "smoke.json" if options.smoke else RESULTS / name
+    return options
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("give a number above 0")
+    return number
+
+
+def _build_peers(sides: Sequence[str]) -> None:
+    if any(name.startswith("go_") for name in sides):
+        peers.go_program()
+    if any(name.startswith("fastapi_") for name in sides):
+        peers.fastapi_python()
 
 
 def _run(options: argparse.Namespace) -> Report:
-    with ExitStack() as stack:
-        bench = _start(stack, options)
-        load_before = os.getloadavg()[0]
-        for connections in options.connections:
-            bench.service(connections)  # connections, caches and plans are made; not counted
+    load = os.getloadavg()[0]
+    with (
+        tempfile.TemporaryDirectory(dir=_scratch()) as folder,
+        ground(
+            Path(folder),
+            processes=options.processes,
+            past=options.history,
+            pool=options.pool,
+        ) as under,
+    ):
+        before = money.violations(under.url)
+        sides = [SIDES[name] for name in SIDES if name in options.sides]
+        turns = [
+            [
+                (side, connections)
+                for side in sides
+                if connections in (side.levels or (connections,))
+            ]
+            for connections in options.connections
+        ]
+        to_count = _to_count(turns)
+        progress = Progress(len(to_count) + options.rounds * sum(map(len, turns)))
+        counted = [_counted(under, *turn, progress) for turn in to_count]
+        rounds = []
         for number in range(options.rounds):
-            done = bench.round()
-            ratios = ", ".join(
-                f"{done.ratio(side.connections):.2f} at {side.connections:,}"
-                for side in done.service
-            )
-            print(f"  round {number + 1}: {ratios}", file=sys.stderr)
-        conditions = _conditions(bench) | {"load before": f"{load_before:.1f}"}
-        return Report(conditions, bench.rounds, evaluate(bench.rounds))
+            rounds.append(_round(under, options, turns, number, progress))
+            progress.say(f"round {number + 1} of {options.rounds}: {_ratios(rounds[-1])}")
+        money.check(under.url, before)
+        conditions = _conditions(under, options, sides, load)
+    titles = {side.name: side.title for side in sides}
+    return report.build(conditions, titles, rounds, counted)
 
 
-def _start(stack: ExitStack, options: argparse.Namespace) -> Bench:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=_scratch())))
-    postgres = stack.enter_context(embedded.postgres(folder / "postgres", environ={}))
-    valkey = stack.enter_context(embedded.valkey(folder / "valkey", environ={}))
-    migrate.apply(postgres.url())
-    history.fill(postgres.url(), options.history)
-    history.analyze(postgres.url())
-    provider_port, secret = free_port(), os.urandom(32).hex()
-    provider = spawn(
-        "provider",
-        [sys.executable, "-m", "bench.provider", "--port", str(provider_port)],
-        log=folder / "provider.log",
-    )
-    stack.callback(provider.stop)
-    environ = (
-        os.environ
-        | GENEROUS
-        | {
-            "HOST": LOOPBACK,
-            "DATABASE_URL": postgres.url(),
-            "REDIS_URL": valkey.url,
-            "JWT_SECRET": secret,
-            "SIMULATOR_URL": f"http://{LOOPBACK}:{provider_port}",
-            "SIMULATOR_API_KEY": "key",
-            "LIBRARY_TOKEN": "token",
-        }
-    )
-    api = service.start(stack, environ, options.processes, folder)
-    parts = {
-        "api": [child.pid for child in api],
-        "database": [c.pid for c in [postgres.child] if c],
-        "provider": [provider.pid],
-        "valkey": [c.pid for c in [valkey.child] if c],
-    }
-    return Bench(options, postgres, secret, folder, api, parts)
+def _round(
+    under: Ground,
+    options: argparse.Namespace,
+    turns: Sequence[Sequence[tuple[Side, int]]],
+    number: int,
+    progress: Progress,
+) -> Round:
+    """Give every side its turn, at one number of connections after the other.
+
+    The sides begin with another one in each round, and go the other way in every second.
+    """
+    measured = []
+    for level in turns:
+        order = [level[(number + at) % len(level)] for at in range(len(level))]
+        for side, connections in reversed(order) if number % 2 else order:
+            what = f"{side.title}, {connections:,} conn."
+            progress.begin(what)
+            turn = measure(under, side, connections, options.seconds, WARM_S)
+            measured.append(turn)
+            progress.end(f"{what}: {turn.rate:,.0f} payments/s")
+    return Round(measured)
+
+
+def _to_count(turns: Sequence[Sequence[tuple[Side, int]]]) -> list[tuple[Side, int]]:
+    """Return a turn of each side, at 64 if it has one, and all of ours, whose batches grow."""
+    flat = [turn for level in turns for turn in level if turn[0].pays]
+    usual = {side.name: (side, connections) for side, connections in flat}
+    usual |= {side.name: (side, connections) for side, connections in flat if connections == USUAL}
+    others = [turn for name, turn in usual.items() if name != OURS]
+    return others + [turn for turn in flat if turn[0].name == OURS]
+
+
+def _counted(under: Ground, side: Side, connections: int, progress: Progress) -> Counted:
+    what = f"{side.title}, {connections:,} conn."
+    progress.begin(f"counting, {what}")
+    found = count(under, side, connections, COUNT_S)
+    progress.end(f"{what}: {found.round_trips:.2f} round trips a payment")
+    return found
+
+
+def _ratios(done: Round) -> str:
+    ratios = report.ratios([done])
+    return ", ".join(f"{name} {spread.median:.2f}" for name, spread in ratios.items())
 
 
 def _scratch() -> Path:
     """Return a folder on a real disk: /tmp may be memory, where fsync costs nothing."""
-    folder = OUT.parent.resolve()
+    folder = SCRATCH.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _conditions(bench: Bench) -> dict[str, str]:
-    with closing(psycopg2.connect(bench.postgres.url())) as connection:
+def _conditions(
+    under: Ground, options: argparse.Namespace, sides: Sequence[Side], load: float
+) -> dict[str, str]:
+    with closing(psycopg2.connect(under.url)) as connection:
         with connection.cursor() as cursor:
             shown = []
             for name in SHOWN:
@@ -234,15 +202,21 @@ def _conditions(bench: Bench) -> dict[str, str]:
     memory = psutil.virtual_memory().total // 2**30
     return {
         "machine": f"{os.cpu_count()} CPUs, {memory} GiB, {platform.system()}; all parts on it",
+        "load before": f"{load:.1f}",
         "PostgreSQL": f"{server}: {', '.join(shown)}",
         "Python": f"{platform.python_version()}, aiohttp {version('aiohttp')}",
-        "rounds": f"{bench.options.rounds} of {bench.options.seconds} s a side, alternating",
-        "history": f"{bench.options.history:,} payments before the first round",
-        "pgbench": f"{one_by_one.CLIENTS} clients, prepared, the service's two statements",
-        "service": f"{len(bench.api)} API process(es), logs, metrics, rate limits and tokens on",
-        "load generator": "wrk, a thread a process, every payment of its own order",
+        "rounds": f"{options.rounds} of {options.seconds} s a turn, after {WARM_S} s unmeasured;"
+        " alternating sides, each started for its turn",
+        "history": f"{options.history:,} payments before the first round",
+        "load generator": "wrk, 2 processes of a thread (1 for 1 connection), an order a payment",
         "provider": "a stub over HTTP that accepts at once; pgbench calls none",
-        "workers": "none on either side: grants are not delivered",
+        "workers": "none on any side: grants are not delivered",
+        "peers": "connections of a process to PostgreSQL: "
+        + ", ".join(f"{name} {options.pool or size}" for name, size in POOLS.items()),
+        "WAL": "after a checkpoint: it holds full page images",
+        "memory": "server's peak resident + PostgreSQL's private",
+        **{side.name: side.about for side in sides},
+        OURS: f"{options.processes} API processes; logs, metrics, rate limits, tokens on",
     }
 
 

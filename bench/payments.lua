@@ -13,7 +13,7 @@ end
 function request()
   at = at + 1
   local line = lines[at]
-  if line == nil then -- says so by failing: an order is not paid twice
+  if line == nil then -- no order is left: the count of payments will tell
     line = lines[1]
   end
   return wrk.format("POST", "/v1/payments", {
@@ -26,8 +26,8 @@ end
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
-    '\n{"requests":%d,"duration_us":%d,"errors":%d,"p50_us":%d,"p95_us":%d,"p99_us":%d}\n',
-    summary.requests, summary.duration,
+    '\n{"requests":%d,"duration_us":%d,"refused":%d,"errors":%d,"p50_us":%d,"p95_us":%d,"p99_us":%d}\n',
+    summary.requests, summary.duration, e.status,
     e.connect + e.read + e.write + e.status + e.timeout,
     latency:percentile(50), latency:percentile(95), latency:percentile(99)))
 end

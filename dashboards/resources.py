@@ -22,6 +22,7 @@ from dashboards.queries import (
 )
 from dashboards.rollout import DEPLOYMENTS
 from service.metric_catalog import (
+    ADMISSION_KINDS,
     CACHE_REQUESTS,
     CLOCK_OFFSET,
     DB_BATCH_QUEUE,
@@ -30,6 +31,10 @@ from service.metric_catalog import (
     DB_POOL_CONNECTIONS,
     DB_POOL_LIMIT,
     EVENT_LOOP_LAG,
+    EVENT_LOOP_TASKS,
+    HTTP_IN_FLIGHT,
+    HTTP_IN_FLIGHT_LIMIT,
+    HTTP_SHED,
     WORKER_LAST_ROUND,
 )
 from service.slo import (
@@ -170,6 +175,40 @@ PROCESS_LINES: Final = (
     ),
 )
 
+ADMISSION_LINES: Final = (
+    (
+        timeseries(
+            "Requests in flight of the limit",
+            "By process. At 100 % of `new`, whose limit falls when they are slow, new orders are "
+            "refused with 503; at 100 % of `any` everything but probes.",
+            tuple(
+                Query(
+                    ratio(
+                        SHOWN.gauge(HTTP_IN_FLIGHT, "sum", PROCESS, kind=kind),
+                        SHOWN.gauge(HTTP_IN_FLIGHT_LIMIT, "max", PROCESS, kind=kind),
+                    ),
+                    f"{{{{pod}}}} {kind}",
+                )
+                for kind in ADMISSION_KINDS
+            ),
+            "percent",
+        ),
+        timeseries(
+            "Requests refused as too many",
+            "By kind. A process that refuses keeps its answers fast; it needs company.",
+            (grouped(HTTP_SHED, "kind"),),
+            "per_second",
+            stacked=True,
+        ),
+        timeseries(
+            "Event-loop tasks",
+            "By process: what it does at a time. A line that only rises under even load is a leak.",
+            (by_pod(EVENT_LOOP_TASKS),),
+            "count",
+        ),
+    ),
+)
+
 DATABASE_LINES: Final = (
     (
         timeseries(
@@ -281,6 +320,7 @@ RESOURCES: Final = Dashboard(
     rows=(
         Row("Containers", CONTAINER_LINES),
         Row("Processes", PROCESS_LINES),
+        Row("Admission", ADMISSION_LINES),
         Row("Database", DATABASE_LINES),
         Row("Cache", CACHE_LINES),
     ),

@@ -6,16 +6,23 @@ buys games they don't own and pays orders of their own.
 """
 
 import json
+import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import gevent
 from locust import FastHttpUser, between, events
+from locust.runners import WorkerRunner
 
+from loadtest.distributed import LastReports, steady
 from loadtest.identities import Identity, IdentityPool
+from loadtest.measured import Recording
 from loadtest.plan import read_plan
 from loadtest.profile import MIX, Task
+from loadtest.progress import Progress
 from loadtest.shapes import PhasesShape
 
 __all__ = ["PhasesShape", "Visitor"]  # what locust finds here
@@ -31,36 +38,113 @@ PAID: Final = ("paid", "fulfilled")
 
 
 def add_arguments(parser: Any) -> None:
-    """Add the arguments that `python -m loadtest` passes."""
-    parser.add_argument("--plan-file", type=Path, required=True)
-    parser.add_argument("--result-file", type=Path, required=True)
+    """Add the arguments that `python -m loadtest` passes; workers are sent them, as texts."""
+    parser.add_argument("--plan-file", required=True)
+    parser.add_argument("--result-file", required=True)
+    parser.add_argument("--progress-file", required=True)
 
 
 def prepare(environment: Any, **_: Any) -> None:
-    """Fill the pool of identities before the first user starts."""
-    plan = read_plan(environment.parsed_options.plan_file)
+    """Read the plan before the first user starts."""
+    plan = read_plan(Path(environment.parsed_options.plan_file))
+    environment.plan = plan
     environment.tasks_begun = Counter()
-    environment.identities = IdentityPool(plan.tokens)
+    environment.recording = Recording(plan.profile)
+    environment.users_seen = []
+    environment.workers_at_end = 0
+    environment.last_reports = LastReports()
     environment.shape_class.profile = plan.profile
+    environment.shape_class.last_reports = environment.last_reports
     Visitor.wait_time = between(*plan.profile.pause_s)
+    environment.events.request.add_listener(partial(record, environment))
+    environment.events.report_to_master.add_listener(partial(report, environment))
+    environment.events.worker_report.add_listener(partial(receive, environment))
+
+
+def begin(environment: Any, **_: Any) -> None:
+    """Start the clock; each process has its own people, by the number that the leader gave it."""
+    environment.started_at = time.time()
+    environment.identities = IdentityPool(environment.plan.tokens_of(worker_number(environment)))
+    if not isinstance(environment.runner, WorkerRunner):
+        gevent.spawn(watch, environment)
+
+
+def worker_number(environment: Any) -> int:
+    """Return which worker this process is; a process that has no workers is the first."""
+    return max(0, getattr(environment.runner, "worker_index", 0))
+
+
+def record(
+    environment: Any,
+    *,
+    request_type: str,
+    name: str,
+    response_time: float,
+    start_time: float,
+    exception: BaseException | None = None,
+    **_: Any,
+) -> None:
+    """Count a request by its phase."""
+    began_s = start_time - environment.started_at
+    kind, failed = f"{request_type} {name}", exception is not None
+    environment.recording.record(kind, began_s, response_time, failed=failed)
+
+
+def report(environment: Any, *, data: dict[str, Any], **_: Any) -> None:
+    """Send a worker's counts since its last report to the leader."""
+    data["tasks_begun"], environment.tasks_begun = environment.tasks_begun, Counter()
+    data["measured"] = environment.recording.take()
+
+
+def receive(environment: Any, *, client_id: str, data: dict[str, Any], **_: Any) -> None:
+    """Add a worker's report to ours."""
+    environment.last_reports.note(client_id)
+    environment.tasks_begun.update(data["tasks_begun"])
+    environment.recording.add(data["measured"])
+
+
+def watch(environment: Any) -> None:
+    """Keep the number of users, and write how the run goes, each second until locust ends."""
+    profile = environment.plan.profile
+    while True:
+        elapsed_s = time.time() - environment.started_at
+        users, total = environment.runner.user_count, environment.runner.stats.total
+        seen = environment.users_seen
+        if not seen or elapsed_s - seen[-1][0] >= profile.interval_s:
+            seen.append((round(elapsed_s, 1), users))
+        Progress(
+            elapsed_s=elapsed_s,
+            users=users,
+            requests_s=total.current_rps,
+            p95_ms=total.get_current_response_time_percentile(0.95),
+            failures=total.num_failures,
+        ).write(Path(environment.parsed_options.progress_file))
+        gevent.sleep(1)
+
+
+def count_workers(environment: Any, **_: Any) -> None:
+    """Keep how many processes have reported to the end, before they are told to quit."""
+    environment.workers_at_end = environment.last_reports.count(environment.runner)
 
 
 def write_result(environment: Any, **_: Any) -> None:
     """Write what was measured, for the verdict and the report."""
-    stats = environment.runner.stats
+    runner = environment.runner
+    if isinstance(runner, WorkerRunner):
+        return
     raw = {
+        "started_at": environment.started_at,
+        "workers": environment.workers_at_end,
         "tasks": environment.tasks_begun,
-        # Not stats.serialize_stats(), which empties what it returns.
-        "entries": [entry.serialize() for entry in stats.entries.values()],
-        "total": stats.total.serialize(),
-        "errors": list(stats.serialize_errors().values()),
+        "users": environment.users_seen,
+        "measured": environment.recording.take(),
+        "errors": list(runner.stats.serialize_errors().values()),
         "exceptions": [
             {"count": found["count"], "message": found["msg"]}
-            for found in environment.runner.exceptions.values()
+            for found in runner.exceptions.values()
         ],
-        "history": stats.history,
     }
-    environment.parsed_options.result_file.write_text(json.dumps(raw), encoding="utf-8")
+    Path(environment.parsed_options.result_file).write_text(json.dumps(raw), encoding="utf-8")
 
 
 class Visitor(FastHttpUser):  # type: ignore[misc]  # locust is not typed strictly
@@ -189,6 +273,9 @@ def failure(response: Any) -> str:
     return f"{response.status_code} {code}"
 
 
+steady()
 events.init_command_line_parser.add_listener(add_arguments)
 events.init.add_listener(prepare)
+events.test_start.add_listener(begin)
+events.test_stopping.add_listener(count_workers)
 events.quitting.add_listener(write_result)

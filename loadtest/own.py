@@ -4,30 +4,48 @@ It runs where PostgreSQL's and Valkey's wheels do, on Linux and macOS; loading a
 by its URL needs none of this and works on Windows too.
 """
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
-from loadtest.run import SetUpError, Target, TargetDiedError
+from loadtest.money import SetUpError
+from loadtest.resources import processes
+from loadtest.run import Target, TargetDiedError
 from scripts.platform.embedded import EmbeddedError
-from scripts.platform.launcher import Platform, PlatformError, platform
+from scripts.platform.launcher import Platform, PlatformError, Start, platform, start_role
 from scripts.platform.processes import ProcessDiedError
+
+SETTINGS: Final = {"RECONCILIATION_GRACE_S": "5"}
+"""Reconciliation leaves out what is fresher, as it may be in flight: nothing is, after the load."""
+
+
+Report = Callable[[str, float, str], None]
 
 
 @asynccontextmanager
-async def own_platform(
-    folder: Path, report: Callable[[str, float, str], None]
-) -> AsyncIterator[Target]:
+async def own_platform(folder: Path, report: Report) -> AsyncIterator[Target]:
+    """Run a platform as `running_platform` does, and give it as a target."""
+    async with running_platform(folder, report) as running:
+        yield target_of(running)
+
+
+@asynccontextmanager
+async def running_platform(
+    folder: Path, report: Report, start: Start = start_role
+) -> AsyncIterator[Platform]:
     """Run PostgreSQL, Valkey, the simulator, the API and a worker; raise SetUpError.
 
     Their logs stay in `folder`, their data goes. `report` gets each part's name, the seconds that
     it took to start, and where it is.
     """
     shutil.rmtree(folder, ignore_errors=True)
+    environ = SETTINGS | os.environ
     try:
-        async with platform(folder, report=report) as running:
-            yield _target(running)
+        async with platform(folder, report=report, environ=environ, start=start) as running:
+            yield running
     except (PlatformError, EmbeddedError, ProcessDiedError) as error:
         raise SetUpError(str(error)) from error
     finally:
@@ -43,8 +61,11 @@ def _keep_only(folder: Path, name: str) -> None:
             path.unlink()
 
 
-def _target(running: Platform) -> Target:
+def target_of(running: Platform) -> Target:
+    """Return a platform as what is loaded."""
+
     async def died() -> TargetDiedError:
         return TargetDiedError(str(await running.first_death()))
 
-    return Target(running.api_url, running.environ["JWT_SECRET"], died)
+    sources = {part: processes(child.pid) for part, child in running.children.items()}
+    return Target(running.api_url, running.environ["JWT_SECRET"], died, sources)

@@ -10,10 +10,18 @@ from loadtest.profile import Profile
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run to be made; `tokens` holds a bearer token for each person."""
+    """A run to be made; `tokens` holds a bearer token for each person.
+
+    With `workers` the load generator is so many processes and one that leads them.
+    """
 
     profile: Profile
     tokens: tuple[str, ...]
+    workers: int = 1
+
+    def tokens_of(self, worker: int) -> tuple[str, ...]:
+        """Return a worker's own people, whom no other worker has."""
+        return self.tokens[worker :: self.workers]
 
     def write(self, path: Path) -> None:
         """Store the plan, readable by nobody else: a token is as good as its owner."""

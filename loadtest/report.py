@@ -2,25 +2,32 @@
 
 import json
 import math
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any, Final
 
+from loadtest.archive import figure
+from loadtest.charts import FAIL, PASS
+from loadtest.machine import machine, revision, versions
+from loadtest.money import Money
 from loadtest.profile import MIX, Profile
-from loadtest.results import Moment, Requests, Results
-from loadtest.verdict import Check, Money, Verdict
+from loadtest.resources import Sample
+from loadtest.results import Requests, Results
+from loadtest.verdict import Verdict
 
-TEMPLATE: Final = Path(__file__).with_name("report.html")
 QUANTILES: Final = (("p50_s", 0.5), ("p95_s", 0.95), ("p99_s", 0.99))
 GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
-CHART_WIDTH: Final = 640
-CHART_HEIGHT: Final = 120
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What ran where: for whoever compares two runs."""
+
+    revision: str = field(default_factory=revision)
+    machine: Mapping[str, Any] = field(default_factory=machine)
+    versions: Mapping[str, str] = field(default_factory=versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,64 +36,83 @@ class Report:
 
     profile: Profile
     url: str
+    workers: int
     started_at: datetime
     results: Results
+    samples: tuple[Sample, ...]
     money: Money
     verdict: Verdict
+    origin: Origin
+
+    @property
+    def title(self) -> str:
+        """Return what was run."""
+        return f"Load test {self.profile.name}"
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON values; times are in seconds, ratios fractions of 1."""
-        return {
+        return self.summary() | {
             "profile": asdict(self.profile),
             "mix_percent": {str(task): share for task, share in MIX.items()},
-            "url": self.url,
-            "started_at": self.started_at.isoformat(timespec="seconds"),
-            "duration_s": round(self.results.duration_s, 1),
-            "cpus": os.cpu_count(),
-            "passed": self.verdict.passed,
-            "checks": [asdict(check) for check in self.verdict.checks],
             "tasks": {str(task): count for task, count in self.results.tasks.items()},
             "peak_users": self.results.peak_users,
             "requests_a_second": round(self.results.throughput, 1),
             "requests": [_requests(one) for one in (self.results.total, *self.results.by_name)],
+            "phases": [
+                {"users": one.phase.users, "duration_s": one.phase.duration_s}
+                | {"requests_a_second": round(one.throughput, 1)}
+                | {"all": _requests(one.total), "payments": _requests(one.pay)}
+                for one in self.results.phases
+            ],
             "failures": [asdict(failure) for failure in self.results.failures],
-            "history": [asdict(moment) for moment in self.results.history],
+            "history": [_without_nan(asdict(moment)) for moment in self.results.history],
+            "resources": [
+                {"at_s": round(sample.at - self.results.started_at, 1)}
+                | {part: asdict(usage) for part, usage in sample.parts.items()}
+                for sample in self.samples
+            ],
             "money": asdict(self.money),
         }
 
-    def write(self, folder: Path) -> tuple[Path, Path]:
-        """Write report.html and report.json into `folder` and return their paths."""
-        html_file, json_file = folder / "report.html", folder / "report.json"
-        json_file.write_text(json.dumps(self.document(), indent=2) + "\n", encoding="utf-8")
-        html_file.write_text(self.html(), encoding="utf-8")
-        return html_file, json_file
+    def summary(self) -> dict[str, Any]:
+        """Return what the archive keeps: the verdict and its figures, without the history."""
+        return {
+            "profile": self.profile.name,
+            "started_at": self.started_at.isoformat(timespec="seconds"),
+            "duration_s": round(self.results.duration_s, 1),
+            "url": self.url,
+            "workers": self.workers,
+            **asdict(self.origin),
+            "passed": self.verdict.passed,
+            "checks": [asdict(check) for check in self.verdict.checks],
+            "figures": list(self._figures()),
+        }
 
-    def html(self) -> str:
-        """Return one page that needs nothing but itself."""
-        return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-            title=escape(f"Load test {self.profile.name}: {_word(passed=self.verdict.passed)}"),
-            outcome="passed" if self.verdict.passed else "failed",
-            summary=escape(self._summary()),
-            checks=_rows(
-                (_word(passed=c.passed), c.name, c.wanted, c.measured) for c in self._checks()
-            ),
-            requests=_rows(map(_cells, (self.results.total, *self.results.by_name))),
-            failures=_rows((str(f.count), f.where, f.what) for f in self.results.failures)
-            or _rows([("", "none", "")]),
-            charts="".join(_charts(self.results.history)),
-        )
+    def _figures(self) -> Iterator[dict[str, Any]]:
+        results = self.results
+        yield figure("requests", results.total.count, "requests")
+        yield figure("failed requests", results.total.failures, "requests")
+        yield figure("users at the peak", results.peak_users, "users")
+        yield figure("throughput", results.throughput, "requests/s")
+        yield from _latencies("all requests", results.total)
+        for one in results.phases:
+            where = f"phase {one.number + 1}, {one.phase.users:,} users"
+            yield figure(f"throughput, {where}", one.throughput, "requests/s")
+            yield figure(f"payments, {where}", one.pay.count / one.phase.duration_s, "payments/s")
+            yield from _latencies(where, one.total)
+            yield figure(f"P95 of payments, {where}", one.pay.quantile_s(0.95) * 1000, "ms")
+        for part in sorted({part for sample in self.samples for part in sample.parts}):
+            used = [sample.parts[part] for sample in self.samples if part in sample.parts]
+            cores = sum(usage.cores for usage in used) / len(used)
+            yield figure(f"CPU of {part}, mean", cores, "cores")
+            yield figure(f"memory of {part}, highest", max(u.memory_mib for u in used), "MiB")
 
-    def _summary(self) -> str:
-        return (
-            f"{self.profile.description} {self.started_at:%Y-%m-%d %H:%M %Z}, "
-            f"{self.results.duration_s:.0f} s against {self.url}: {self.results.total.count} "
-            f"requests, {self.results.throughput:.1f} a second, {self.results.peak_users} users "
-            "at the peak."
-        )
-
-    def _checks(self) -> list[Check]:
-        """Failed ones first."""
-        return sorted(self.verdict.checks, key=lambda check: check.passed)
+    def write_json(self, folder: Path) -> Path:
+        """Write report.json into `folder` and return its path."""
+        path = folder / "report.json"
+        text = json.dumps(self.document(), indent=2, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+        return path
 
 
 def table(verdict: Verdict, *, color: bool) -> str:
@@ -102,61 +128,32 @@ def table(verdict: Verdict, *, color: bool) -> str:
 
 
 def _painted(*, passed: bool, color: bool) -> str:
-    word = _word(passed=passed)
+    word = PASS if passed else FAIL
     return f"{GREEN if passed else RED}{word}{PLAIN}" if color else word
 
 
-def _word(*, passed: bool) -> str:
-    return "pass" if passed else "FAIL"
-
-
 def _requests(one: Requests) -> dict[str, Any]:
-    quantiles = {name: _number(one.quantile_s(q)) for name, q in QUANTILES}
+    quantiles = {name: one.quantile_s(q) for name, q in QUANTILES}
+    return _without_nan(
+        {
+            "name": one.name,
+            "count": one.count,
+            "failures": one.failures,
+            "error_ratio": one.error_ratio,
+            **quantiles,
+            "longest_s": one.longest_ms / 1000,
+        }
+    )
+
+
+def _latencies(where: str, one: Requests) -> Iterator[dict[str, Any]]:
+    for name, q in (("P50", 0.5), ("P95", 0.95), ("P99", 0.99)):
+        yield figure(f"{name}, {where}", one.quantile_s(q) * 1000, "ms")
+
+
+def _without_nan(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with null where JSON has no word for one."""
     return {
-        "name": one.name,
-        "count": one.count,
-        "failures": one.failures,
-        "error_ratio": one.error_ratio,
-        **quantiles,
-        "longest_s": one.longest_ms / 1000,
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in values.items()
     }
-
-
-def _number(value: float) -> float | None:
-    """Return the value, or None where JSON has no word for it."""
-    return None if math.isnan(value) else value
-
-
-def _cells(one: Requests) -> tuple[str, ...]:
-    quantiles = (f"{one.quantile_s(q) * 1000:.0f}" for _, q in QUANTILES)
-    longest = f"{one.longest_ms:.0f}"
-    return (one.name, str(one.count), f"{one.error_ratio:.2%}", *quantiles, longest)
-
-
-def _rows(rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-
-
-def _charts(history: Sequence[Moment]) -> Iterable[str]:
-    yield _chart("Users", history, [moment.users for moment in history])
-    yield _chart("Requests a second", history, [moment.requests_s for moment in history])
-    yield _chart("Failures a second", history, [moment.failures_s for moment in history])
-    yield _chart("P95 (ms)", history, [moment.p95_s * 1000 for moment in history])
-
-
-def _chart(title: str, history: Sequence[Moment], values: Sequence[float]) -> str:
-    """Return a line over time as SVG; the highest value is written beside the title."""
-    top = max(values, default=0)
-    length = max((moment.at_s for moment in history), default=0)
-    points = " ".join(
-        f"{CHART_WIDTH * moment.at_s / (length or 1):.1f},"
-        f"{CHART_HEIGHT * (1 - value / (top or 1)):.1f}"
-        for moment, value in zip(history, values, strict=True)
-    )
-    return (
-        f"<figure><figcaption>{escape(title)}, at most {top:g}</figcaption>"
-        f'<svg viewBox="0 -4 {CHART_WIDTH} {CHART_HEIGHT + 8}" role="img">'
-        f'<polyline points="{points}"/></svg></figure>'
-    )

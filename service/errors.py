@@ -229,7 +229,7 @@ class ProviderUnavailableError(ServiceError):
 
 
 class OverloadedError(ServiceError):
-    """A queue is full; the request was not begun."""
+    """A queue is full or too many requests are in flight; the request was not begun."""
 
     status, code, title = 503, "overloaded", "Too busy right now"
 

@@ -48,6 +48,7 @@ PAYMENT_STATUSES: Final = (
 the buyer's bank and not us."""
 UNRESOLVED: Final = ("processing", "unknown", "review")
 OPEN_DISPUTES: Final = tuple(status for status in DisputeStatus if status in OPEN)
+ADMISSION_KINDS: Final = ("new", "any")
 WEBHOOK_OUTCOMES: Final = ("accepted", "duplicate", "ignored", "refused", "malformed", "error")
 
 PAYMENTS: Final = counter(
@@ -140,6 +141,23 @@ HTTP_DURATION: Final = histogram(
     "Duration of an HTTP request.",
     {"method": Open("of the request"), "route": Open("templates of the endpoint table")},
     buckets=LATENCY_BUCKETS_S,
+)
+HTTP_IN_FLIGHT: Final = gauge(
+    "http_requests_in_flight_gauge",
+    "HTTP requests that this process handles right now: all (any), and those of them that begin"
+    " something new.",
+    {"kind": ADMISSION_KINDS},
+)
+HTTP_IN_FLIGHT_LIMIT: Final = gauge(
+    "http_requests_in_flight_limit_gauge",
+    "HTTP requests at a time above which this process refuses one more; that of new ones follows"
+    " their response time.",
+    {"kind": ADMISSION_KINDS},
+)
+HTTP_SHED: Final = counter(
+    "http_requests_shed_total",
+    "HTTP requests that were refused because too many were in flight.",
+    {"kind": ADMISSION_KINDS},
 )
 OUTBOX_PENDING: Final = gauge(
     "outbox_pending_gauge",
@@ -345,6 +363,9 @@ CLOCK_OFFSET: Final = gauge(
 )
 EVENT_LOOP_LAG: Final = gauge(
     "event_loop_lag_seconds", "How late the event loop ran a timer, last measurement."
+)
+EVENT_LOOP_TASKS: Final = gauge(
+    "event_loop_tasks_gauge", "Tasks of the event loop that have not ended."
 )
 BUILD_INFO: Final = gauge(
     "coinslot_build_info",

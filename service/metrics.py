@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import prometheus_client as prometheus
 
-from service.metric_catalog import BUILD_INFO, CATALOG, EVENT_LOOP_LAG
+from service.metric_catalog import BUILD_INFO, CATALOG, EVENT_LOOP_LAG, EVENT_LOOP_TASKS
 from service.metric_model import Metric
 
 CONTENT_TYPE: Final = prometheus.CONTENT_TYPE_LATEST
@@ -127,8 +127,12 @@ def _family(metric: Metric, registry: prometheus.CollectorRegistry) -> Any:
 
 
 async def sample_event_loop_lag(metrics: Metrics) -> None:
-    """Measure for ever how late the event loop runs a timer; run it as a task and cancel it."""
+    """Measure for ever how late the event loop runs a timer; run it as a task and cancel it.
+
+    Scrapes see from then on how many tasks the loop has.
+    """
     loop = asyncio.get_running_loop()
+    metrics.read_at_scrape(EVENT_LOOP_TASKS, lambda: len(asyncio.all_tasks(loop)))
     while True:
         due = loop.time() + LAG_INTERVAL_S
         await asyncio.sleep(LAG_INTERVAL_S)

@@ -1,5 +1,6 @@
 """A role as a running process: which ports it listens on, and how it starts and stops."""
 
+import asyncio
 import errno
 import gc
 from collections.abc import AsyncIterator, Iterator
@@ -48,6 +49,7 @@ def serve(settings: Settings, role: Role, now: Clock | None = None) -> None:
             shutdown_timeout=settings.shutdown_drain_s,
             access_log=None,
             print=None,
+            loop=new_event_loop(),
         )
 
 
@@ -76,6 +78,15 @@ def _listening(setting: str, host: str, port: int) -> Iterator[None]:
             f"port {port} on {host} is in use; stop what listens there"
             f" or choose another one with {setting}"
         ) from error
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's, or asyncio's where the extra `fast` is not installed."""
+    try:
+        import uvloop  # noqa: PLC0415  only a process that serves has a use for it
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def tune_gc() -> None:

@@ -36,6 +36,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of /metrics and /health in detail, of both roles: for probes and Prometheus only."""
     version: str = "dev"
 
+    # How much it takes on at a time (docs/adr/0055-admission.md)
+    http_max_in_flight: Count = 1_000
+    """Requests being handled, a process; one more is answered 503 at once, probes excepted."""
+    http_new_target_s: Seconds = 0.25
+    """Fewer new orders are taken while none is made within this: the others can then be paid."""
+
     # PostgreSQL, the source of truth
     database_url: Secret = Secret("")
     """Of a login with the service's privileges (docs/operate/security.md), not the owner's."""

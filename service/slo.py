@@ -235,3 +235,36 @@ ERROR_STATUSES: Final = ("failed", "unknown", "review")
 LOAD_P95_S: Final = 2.0
 LOAD_ERROR_RATIO: Final = 0.01
 LOAD_USERS: Final = 1_000
+"""What is promised of a load test: P95 and failed requests below these, with that many users."""
+
+LOAD_P95_AT_USERS: Final[Mapping[int, float]] = MappingProxyType({1_500: 0.2, 3_000: 0.5})
+"""Our own targets, in seconds: at most this P95 in the phase with that many users, or more."""
+
+LOAD_ERRORS: Final = 0
+"""Our own target: a service within its capacity fails no request at all."""
+
+KNEE_GOOD_RATIO: Final = Limit(
+    0.98,
+    "of the buyers who arrive; the knee is the highest rate at which as many are served in time",
+)
+KNEE_P95_S: Final = Limit(
+    0.5,
+    "from the scheduled arrival to the end of order, payment and look at the order; on one "
+    "machine, where nothing is far away",
+)
+OVERLOAD_GOOD_RATIO: Final = Limit(
+    0.8,
+    "of what is served at the knee: past it a service refuses the rest and doesn't collapse",
+)
+OVERLOAD_P95_S: Final = Limit(
+    PAYMENT_LATENCY_P95_S.warning,
+    "of the payments that are accepted past the knee; refusing others is to keep them fast",
+)
+OVERLOAD_FLOW_P95_S: Final = Limit(
+    PAYMENT_LATENCY_P95_S.critical,
+    "of order, payment and look together, past the knee; a buyer who waits longer leaves",
+)
+RECOVERY_S: Final = Limit(
+    5.0,
+    "from the end of the overload until the knee's limits hold again; a queue of minutes is none",
+)

@@ -95,7 +95,7 @@ ROUTES: Final = (
     Endpoint(
         "POST", "/v1/orders", create_order, WRITE, {201: OrderView}, tag="orders",
         errors=(e.GameUnavailableError, e.AmountNotPayableError, e.IntegrationUnavailableError),
-        key_optional=True,
+        key_optional=True, begins=True,
     ),
     Endpoint("GET", "/v1/orders", list_orders, READ, {200: Page[OrderView]}, tag="orders"),
     Endpoint("GET", ONE, get_order, READ, {200: OrderView}, tag="orders"),

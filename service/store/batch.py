@@ -1,9 +1,11 @@
 """Batches: independent writes that wait while a connection is busy share the next statement.
 
-There is no timer. A lone write goes out at once; under load, what has gathered meanwhile goes out
-together, with one commit for all. A second connection joins when a whole batch waits, or when the
-first one is slow: sooner, it would only halve the batches and double the commits. Each item has an
-outcome of its own, and an item that the database refuses fails alone.
+A lone write goes out at once; under load, what has gathered meanwhile goes out together, with one
+commit for all. After a batch of several, the next one waits for company: until it is full, at most
+as long as the last one took. A statement's fixed cost is that of many items, so that a little wait
+is won back by all. A second connection joins when a whole batch waits, or when the first one is
+slow: sooner, it would only halve the batches and double the commits. Each item has an outcome of
+its own, and an item that the database refuses fails alone.
 
 The statement must be safe to repeat for the same item (it recognises its own ids), because a
 connection that breaks in mid-statement leaves the outcome of its items unknown: they are run again
@@ -35,6 +37,10 @@ SLOW_S: Final = 0.1
 now need not wait with it."""
 
 
+MAX_GATHER_S: Final = 0.01
+"""However long a statement took, the next batch waits no longer than this for company."""
+
+
 class Batcher(Generic[Item, Outcome]):
     """Gathers items and runs them in batches on at most `lanes` connections at a time.
 
@@ -61,6 +67,8 @@ class Batcher(Generic[Item, Outcome]):
         self._waiting: deque[Entry[Item, Outcome]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._taken_s = 0.0
+        self._gathering = 0
+        self._full = asyncio.Event()
         self._closing = False
 
     @property
@@ -77,8 +85,10 @@ class Batcher(Generic[Item, Outcome]):
             raise OverloadedError(retry_after_s=RETRY_AFTER_S)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        if len(self._waiting) >= self._max_items:
+            self._full.set()
         self._start_lane()
-        return await asyncio.shield(future)
+        return await future
 
     async def close(self, timeout_s: float) -> None:
         """Refuse new items and wait until those that wait are written, at most `timeout_s`."""
@@ -89,6 +99,8 @@ class Batcher(Generic[Item, Outcome]):
                 lane.cancel()
 
     def _start_lane(self) -> None:
+        if self._gathering:
+            return  # a lane is about to take it
         if not self._running or (len(self._running) < self._lanes and self._needs_help()):
             lane = asyncio.create_task(self._work(), name="batch lane")
             self._running.add(lane)  # a task that nothing refers to can be garbage-collected
@@ -100,15 +112,30 @@ class Batcher(Generic[Item, Outcome]):
         return len(self._waiting) >= self._max_items or now - self._taken_s > SLOW_S
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
                 batch = self._take()
                 self._observe(len(batch))
+                begun_s = loop.time()
                 await self._resolve(batch)
+                if len(batch) > 1 and self._waiting:
+                    await self._gather(loop.time() - begun_s)
         finally:
             # In the step that sees the queue empty: an item that comes before a done callback ran
             # would take this lane for one that works, and wait for ever.
             self._running.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _gather(self, longest_s: float) -> None:
+        """Wait until a whole batch waits, for a while."""
+        self._gathering += 1
+        try:
+            async with asyncio.timeout(min(longest_s, MAX_GATHER_S)):
+                await self._full.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._gathering -= 1
 
     def _take(self) -> list[Entry[Item, Outcome]]:
         batch: list[Entry[Item, Outcome]] = []
@@ -120,6 +147,8 @@ class Batcher(Generic[Item, Outcome]):
             (skipped if keys & taken else batch).append(entry)
             taken |= keys
         self._waiting.extendleft(reversed(skipped))
+        if len(self._waiting) < self._max_items:
+            self._full.clear()
         self._taken_s = asyncio.get_running_loop().time()
         return batch
 

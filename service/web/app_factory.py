@@ -7,11 +7,14 @@ from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
 
+from service import metric_catalog as m
 from service.metrics import Metrics
 from service.quota import Quotas
 from service.settings import Settings
 from service.web import docs, openapi
+from service.web.admission import KINDS, Admission, admitted
 from service.web.auth import Authenticator
 from service.web.compress import compressed
 from service.web.endpoint import Endpoint, add_endpoints
@@ -44,6 +47,7 @@ def build(
     app = _bare(settings, metrics, Lifecycle())
     add_public_routes(app)
     authenticator = Authenticator(settings, now)
+    app.middlewares.append(_admitted(settings, metrics, endpoints))
     app.middlewares.append(limited(app, settings, quotas, authenticator))
     add_endpoints(app, endpoints, authenticator)
     document = openapi.document(endpoints, settings.version)
@@ -57,6 +61,18 @@ def build_ops(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> App
     app = _bare(settings, metrics, lifecycle)
     add_ops_routes(app)
     return app
+
+
+def _admitted(settings: Settings, metrics: Metrics, endpoints: Sequence[Endpoint]) -> Middleware:
+    admission = Admission(
+        settings.http_max_in_flight,
+        settings.http_new_target_s,
+        shed=lambda kind: metrics.inc(m.HTTP_SHED, kind=kind),
+    )
+    for kind in KINDS:
+        metrics.read_at_scrape(m.HTTP_IN_FLIGHT, partial(admission.count, kind), kind=kind)
+        metrics.read_at_scrape(m.HTTP_IN_FLIGHT_LIMIT, partial(admission.limit, kind), kind=kind)
+    return admitted(admission, {(each.method, each.path) for each in endpoints if each.begins})
 
 
 def _add_page(app: web.Application, path: str, body: bytes, headers: Mapping[str, str]) -> None:

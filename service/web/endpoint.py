@@ -131,8 +131,9 @@ class Endpoint:
     `path` is a template: `{…_id}` is a UUID, any other `{…}` a slug of [a-z0-9_-]. `scope` None
     makes it public. `responses` maps each status to the body's type; `errors` lists what the
     operation adds to the errors that its parsing and guarding can raise. An `idempotent` one
-    demands an Idempotency-Key; with `key_optional` one may be sent. `headers` are those that it
-    reads by itself, as OpenAPI's parameters.
+    demands an Idempotency-Key; with `key_optional` one may be sent. One that `begins` something new
+    is refused first when there is too much to do. `headers` are those that it reads by itself, as
+    OpenAPI's parameters.
     """
 
     method: str
@@ -145,6 +146,7 @@ class Endpoint:
     errors: tuple[type[e.ServiceError], ...] = ()
     idempotent: bool = False
     key_optional: bool = False
+    begins: bool = False
     headers: Sequence[Mapping[str, Any]] = ()
 
     @cached_property

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from service import errors as e
+from service.web.admission import PLACE
 from service.web.middleware import DEADLINE
 from service.web.problem import UNREADABLE
 
@@ -71,11 +72,14 @@ async def read_body(request: web.Request) -> bytes:
     """Return the body; raise what its client has done wrong.
 
     That is RequestBodyTimeoutError, ClientClosedRequestError, MalformedRequestError for one that
-    is no HTTP, or aiohttp's own error for one that is too large.
+    is no HTTP, or aiohttp's own error for one that is too large; or OverloadedError if there is no
+    place for the request any more when its body is there.
     """
     limit = asyncio.timeout(BODY_TIMEOUT_S)
     try:
-        with request[DEADLINE].suspended():
+        if request.content.is_eof():  # it came with the head, as most do: nothing to wait for
+            return await request.read()
+        with request[DEADLINE].suspended(), request[PLACE].suspended():
             async with limit:
                 return await request.read()
     except web.RequestPayloadError:

@@ -1,19 +1,26 @@
-"""Load tests on the real platform: one that passes, and three that must not."""
+"""Load tests on the real platform: runs that pass, and runs that must not."""
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import uuid4
 
+import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
 
+from loadtest.money import SetUpError, check_money, check_ready
+from loadtest.own import SETTINGS
 from loadtest.plan import Plan
-from loadtest.profile import Phase, Profile
-from loadtest.run import SetUpError, check_ready, drive, wait_until_idle
+from loadtest.profile import Phase, Profile, Task
+from loadtest.progress import Progress
+from loadtest.resources import Sampler
+from loadtest.results import Results
+from loadtest.run import GENERATOR, IDENTITIES_A_USER, drive
 from loadtest.verdict import Verdict, evaluate
 from scripts.platform.embedded import free_port
 from scripts.platform.launcher import Platform, platform
@@ -27,16 +34,28 @@ COMMAND = (sys.executable, "-m", "loadtest", "--profile", "smoke")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
-    async with platform(tmp_path_factory.mktemp("platform"), durable=False) as running:
+    folder = tmp_path_factory.mktemp("platform")
+    async with platform(folder, durable=False, environ=os.environ | SETTINGS) as running:
         yield running
 
 
-async def load(running: Platform, folder: Path) -> Verdict:
-    people = (f"tiny-{uuid4().hex}" for _ in range(PROFILE.peak_users * 2))
-    plan = Plan(PROFILE, tuple(running.token(user) for user in people))
-    results = await drive(plan, running.api_url, folder, lambda _: None)
-    money = await wait_until_idle(running.api_url, running.token("evaluate", "payments:admin"))
-    return evaluate(PROFILE, results, money)
+def nothing(_: object) -> None:
+    """Show no progress."""
+
+
+async def load(
+    running: Platform,
+    folder: Path,
+    *,
+    workers: int = 1,
+    on_progress: Callable[[Progress | None], None] = nothing,
+    sampler: Sampler | None = None,
+) -> tuple[Results, Verdict]:
+    people = (f"tiny-{uuid4().hex}" for _ in range(PROFILE.peak_users * IDENTITIES_A_USER))
+    plan = Plan(PROFILE, tuple(running.token(user) for user in people), workers)
+    results = await drive(plan, running.api_url, folder, on_progress, sampler)
+    money = await check_money(running.api_url, running.token("evaluate", "payments:admin"), nothing)
+    return results, evaluate(PROFILE, results, money, workers)
 
 
 def failed(verdict: Verdict) -> set[str]:
@@ -44,16 +63,52 @@ def failed(verdict: Verdict) -> set[str]:
 
 
 async def test_a_healthy_service_passes(running: Platform, tmp_path: Path) -> None:
-    verdict = await load(running, tmp_path)
+    seen: list[Progress | None] = []
+    _, verdict = await load(running, tmp_path, on_progress=seen.append)
     assert verdict.passed, failed(verdict)
     assert not (tmp_path / "plan.json").exists()
+    assert any(one and one.users and one.requests_s and one.p95_ms for one in seen)
+
+
+async def test_workers_share_the_load_and_their_counts_add_up(
+    running: Platform, tmp_path: Path
+) -> None:
+    sampler = Sampler({})
+    sampling = asyncio.create_task(sampler.run())
+    results, verdict = await load(running, tmp_path, workers=2, sampler=sampler)
+    sampling.cancel()
+    assert verdict.passed, failed(verdict)
+    assert results.peak_users == PROFILE.peak_users
+    assert results.tasks[Task.PAY] == sum(one.pay.count for one in results.phases)
+    assert results.workers == 2
+    assert any(GENERATOR in sample.parts for sample in sampler.samples)
 
 
 async def test_payments_that_fail_fail_the_run(running: Platform, tmp_path: Path) -> None:
     await running.simulator().fault("provider.charge", "status", status=400, times=None)
-    verdict = await load(running, tmp_path)
+    _, verdict = await load(running, tmp_path)
     await running.simulator().clear_faults()
     assert {"failed requests", "payments made"} <= failed(verdict)
+
+
+async def test_a_charge_that_nobody_here_knows_fails_the_run(
+    running: Platform, tmp_path: Path
+) -> None:
+    """Our own books are right all the same: only a comparison with the provider's shows it."""
+    body = {"amount": 500, "currency": "EUR", "capture": True, "payment_method": "pm_ok"}
+    headers = {
+        "Authorization": f"Bearer {running.environ['SIMULATOR_API_KEY']}",
+        "Idempotency-Key": str(uuid4()),
+    }
+    async with (
+        aiohttp.ClientSession(raise_for_status=True, headers=headers) as session,
+        session.post(
+            f"{running.simulator_url}/provider/v1/charges", json=body | {"reference": str(uuid4())}
+        ),
+    ):
+        pass
+    _, verdict = await load(running, tmp_path)
+    assert failed(verdict) == {"open differences"}
 
 
 async def test_without_a_service_there_is_no_run() -> None:

@@ -286,6 +286,66 @@ async def test_another_connection_joins_when_a_whole_batch_waits() -> None:
     await batcher.close(timeout_s=5)
 
 
+async def test_after_a_batch_of_several_the_next_one_waits_for_company(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who gets an answer and comes again shares a statement with who waited meanwhile."""
+    monkeypatch.setattr(batch, "MAX_GATHER_S", 60.0)
+    run = Held()
+    batcher: Batcher[int, int] = Batcher(
+        run, conflict_keys=lambda _item: (), max_items=4, max_queue=99, lanes=2
+    )
+
+    async def twice(item: int) -> int:
+        await batcher.submit(item)
+        return await batcher.submit(item)
+
+    submitted = [asyncio.create_task(twice(n)) for n in range(3)]
+    await run.until(1)
+    submitted.append(asyncio.create_task(batcher.submit(9)))
+    await asyncio.sleep(0)  # it has put its item into the queue
+    assert (run.sizes, batcher.waiting) == ([3], 1)
+    run.gate.set()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*submitted) == [0, 1, 2, 9]
+    assert run.sizes == [3, 4], "and not three statements"
+    await batcher.close(timeout_s=5)
+
+
+async def test_company_that_does_not_come_is_waited_for_as_long_as_a_statement_takes() -> None:
+    run = Held()
+    batcher: Batcher[int, int] = Batcher(
+        run, conflict_keys=lambda _item: (), max_items=4, max_queue=99, lanes=1
+    )
+    first = [asyncio.create_task(batcher.submit(n)) for n in range(2)]
+    await run.until(1)
+    last = asyncio.create_task(batcher.submit(2))
+    run.gate.set()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*first, last) == [0, 1, 2]
+    assert run.sizes == [2, 1]
+    await batcher.close(timeout_s=5)
+
+
+async def test_after_a_lone_write_nobody_waits_for_company(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(Batcher, "_gather")  # who waited would fail
+    run = Held()
+    batcher: Batcher[int, int] = Batcher(
+        run, conflict_keys=lambda _item: (), max_items=4, max_queue=99, lanes=1
+    )
+    first = asyncio.create_task(batcher.submit(1))
+    await run.until(1)
+    second = asyncio.create_task(batcher.submit(2))
+    await asyncio.sleep(0)  # it has put its item into the queue
+    run.gate.set()
+    async with asyncio.timeout(5):
+        assert list(await asyncio.gather(first, second)) == [1, 2]
+    assert run.sizes == [1, 1]
+    await batcher.close(timeout_s=5)
+
+
 async def test_another_connection_joins_when_the_first_is_slow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

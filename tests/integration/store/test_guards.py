@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -80,7 +81,62 @@ async def test_a_payment_is_of_its_orders_owner_and_amount(
         " FROM orders WHERE id = %s",
         placed.id,
     )
-    assert rule.startswith("payments_order_id")
+    assert rule == "payments_of_order"
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (
+            "entitlements (payment_id, user_id, game_id, quantity, updated_at)",
+            "i::text, 'g', 1, now()",
+        ),
+        (
+            "payment_attempts (payment_id, id, operation, status, next_check_at, created_at)",
+            "gen_random_uuid(), 'charge', 'pending', now(), now()",
+        ),
+        (
+            "ledger_transactions (payment_id, id, kind, created_at)",
+            "gen_random_uuid(), 'capture', now()",
+        ),
+        (
+            "outbox (payment_id, topic, dedupe_key, correlation_id, next_attempt_at, created_at)",
+            "'library.grant', i::text, 'c', now(), now()",
+        ),
+        (
+            "payment_events (payment_id, at, event, data, correlation_id)",
+            "now(), 'payment_created', '{}', 'c'",
+        ),
+    ],
+)
+async def test_what_is_of_a_payment_is_of_one_that_is_there(
+    harness: StoreHarness, table: str, values: str
+) -> None:
+    item = begin_item(await harness.order())
+    await harness.begin(item)
+    await record_outcomes(harness.db, [outcome_item(item, 1_000, status="failed")])
+    write = f"INSERT INTO {table} SELECT i, {values} FROM unnest(%s::uuid[]) AS i"
+    known, unknown = str(item.payment_id), str(uuid4())
+    rule = await refused(harness, write, [known, unknown])
+    assert rule == f"{table.partition(' ')[0]}_of_payment"
+
+
+async def test_an_entry_is_of_a_transaction_that_is_there(harness: StoreHarness) -> None:
+    rule = await refused(
+        harness,
+        "INSERT INTO ledger_entries (transaction_id, account, amount_minor, currency)"
+        " VALUES (%(id)s, 'sales:games', 5, 'EUR'), (%(id)s, 'sales:games', -5, 'EUR')".replace(
+            "%(id)s", f"'{uuid4()}'"
+        ),
+    )
+    assert rule == "ledger_entries_of_transaction"
+
+
+@pytest.mark.parametrize("table", ["payment_attempts", "outbox", "entitlements"])
+async def test_what_is_of_a_payment_stays_of_it(harness: StoreHarness, table: str) -> None:
+    await harness.paid()
+    rule = await refused(harness, f"UPDATE {table} SET payment_id = gen_random_uuid()")
+    assert rule == f"{table}_immutable"
 
 
 @pytest.mark.parametrize(

@@ -2,48 +2,58 @@
 
 from typing import Any
 
-from loadtest.profile import MIX
-from loadtest.verdict import Money
+from loadtest.money import Money, Reconciliation
+from loadtest.profile import MIX, SMOKE, Profile
+from loadtest.results import PAY_REQUEST
+
+HEALTH_REQUEST = "GET /health/ready"
+Raw = dict[str, Any]
 
 
-def entry(method: str, name: str, times_ms: dict[str, int], failures: int = 0) -> dict[str, Any]:
+def row(phase: int, interval: int, kind: str, times_ms: dict[str, int], failures: int = 0) -> Raw:
     return {
-        "method": method,
-        "name": name,
-        "num_requests": sum(times_ms.values()),
-        "num_failures": failures,
-        "response_times": times_ms,
-        "max_response_time": max(map(int, times_ms), default=0),
-        "start_time": 1000.0,
-        "last_request_timestamp": 1060.0,
+        "phase": phase,
+        "interval": interval,
+        "kind": kind,
+        "times_ms": times_ms,
+        "failures": failures,
     }
 
 
-def moment(users: int) -> dict[str, Any]:
+def raw_run(profile: Profile = SMOKE) -> Raw:
+    """Each phase has 1,000 payments and 100 other requests in its first interval."""
     return {
-        "time": "2026-01-01T00:00:00Z",
-        "user_count": ["", users],
-        "current_rps": ["", 50.0],
-        "current_fail_per_sec": ["", 0.5],
-        "response_time_percentile_0.95": ["", 40],
-    }
-
-
-def raw_run() -> dict[str, Any]:
-    return {
+        "started_at": 1000.0,
+        "workers": 1,
         "tasks": {str(task): share * 14 for task, share in MIX.items()},
-        "entries": [
-            entry("GET", "/health/ready", {"2": 100}),
-            entry("POST", "/v1/payments", {"20": 940, "30": 50, "90": 10}, failures=1),
+        "users": [
+            [start + 1.0, phase.users]
+            for start, phase in zip(profile.starts_s(), profile.phases, strict=True)
         ],
-        "total": entry("", "Aggregated", {"2": 100, "20": 940, "30": 50, "90": 10}, failures=1),
-        "errors": [
-            {"method": "POST", "name": "/v1/payments", "error": "503 overloaded", "occurrences": 1}
+        "measured": [
+            row(number, 0, kind, times)
+            for number in range(len(profile.phases))
+            for kind, times in (
+                (HEALTH_REQUEST, {"2": 100}),
+                (PAY_REQUEST, {"20": 940, "30": 50, "90": 10}),
+            )
         ],
+        "errors": [],
         "exceptions": [],
-        "history": [moment(5), moment(20), moment(5)],
     }
 
 
-def no_violations() -> Money:
-    return Money({"ledger_balanced": 0, "no_double_grant": 0}, {"outbox": 0})
+def money(
+    invariants: dict[str, int] | None = None,
+    pending: dict[str, int] | None = None,
+    *,
+    error: str | None = None,
+    charges: int = 1_000_000,
+    differences: tuple[str, ...] = (),
+) -> Money:
+    """Return what a service says whose books are right, but for what is named."""
+    return Money(
+        {"ledger_balanced": 0, "no_double_grant": 0} if invariants is None else invariants,
+        {"outbox": 0} if pending is None else pending,
+        Reconciliation(error, charges, charges, differences),
+    )

@@ -4,7 +4,22 @@ import itertools
 
 import pytest
 
-from loadtest.profile import MIX, PROFILES, RAMP_S, SMOKE, STANDARD, Profile, Task, users_at
+from loadtest.profile import (
+    DOUBLE,
+    FULL,
+    MIX,
+    MOST_INTERVALS,
+    PROFILES,
+    RAMP_S,
+    REQUESTS_A_TASK,
+    SHORT,
+    SMOKE,
+    Phase,
+    Profile,
+    Task,
+    least_throughput,
+    users_at,
+)
 from service.slo import LOAD_USERS
 
 
@@ -13,9 +28,36 @@ def test_the_mix_is_the_required_one() -> None:
     assert sum(MIX.values()) == 100
 
 
-def test_the_standard_phases_are_the_required_ones() -> None:
-    assert [phase.users for phase in STANDARD.phases] == [50, 200, 500, 1000, 1500, 100]
-    assert STANDARD.peak_users >= LOAD_USERS
+def test_the_phases_of_full_are_the_required_ones() -> None:
+    assert [phase.users for phase in FULL.phases] == [50, 200, 500, 1000, 1500, 100]
+    assert FULL.phases[FULL.peak_phase].users == FULL.peak_users >= LOAD_USERS
+
+
+def test_double_goes_to_three_thousand_users() -> None:
+    assert DOUBLE.peak_users == 3000
+    assert [phase.duration_s for phase in DOUBLE.phases] == [p.duration_s for p in FULL.phases]
+
+
+def test_short_has_the_phases_of_full_in_small() -> None:
+    assert len(SHORT.phases) == len(FULL.phases)
+    assert SHORT.peak_phase == FULL.peak_phase
+    assert 120 <= SHORT.duration_s <= 180
+
+
+def test_the_least_throughput_is_that_of_slow_answers() -> None:
+    profile = Profile("p", "", (Phase(100, 20), Phase(300, 20)), (1.0, 3.0))
+    # 200 users on average while 200 more arrive in 10 s, then 300
+    users = (200 * 10 + 300 * 10) / 20
+    assert least_throughput(profile, 1, 0) == users * REQUESTS_A_TASK / 2.0
+    assert least_throughput(profile, 1, 1.2) == pytest.approx(
+        users * REQUESTS_A_TASK / (2.0 + REQUESTS_A_TASK * 1.2)
+    )
+
+
+@pytest.mark.parametrize("hours", [1, 12])
+def test_a_long_run_has_no_more_points_than_a_chart_shows(hours: int) -> None:
+    profile = Profile("p", "", (Phase(10, hours * 3600),), (1.0, 1.0))
+    assert profile.duration_s / profile.interval_s <= MOST_INTERVALS
 
 
 def test_a_smoke_run_is_short_and_small() -> None:

@@ -114,10 +114,14 @@ class Slow:
         try:
             await self.go.wait()
         except asyncio.CancelledError:
-            self.ended.set_result("canceled")
+            self._end("canceled")
             raise
-        self.ended.set_result("finished")
+        self._end("finished")
         return Reply(200, b"{}")
+
+    def _end(self, how: str) -> None:
+        if not self.ended.done():  # the first one's end
+            self.ended.set_result(how)
 
 
 def endpoint(method: str, path: str, handler: Any, **more: Any) -> Endpoint:
