@@ -8,17 +8,12 @@ its `kid` and `alg`. An algorithm belongs to its key, never to the token (RFC 87
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from msgspec import Meta
 
 from service.setting_types import read_each, repeated
 
 MIN_HS256_KEY_BYTES: Final = 32  # RFC 7518, 3.2: the key is at least as long as the hash
-MIN_RSA_BITS: Final = 2_048  # RFC 7518, 3.3
 MAX_KEYS: Final = 16
 """Live at a time: a new one, the one before, and room for several issuers."""
 
@@ -80,18 +75,19 @@ def _from_given(numbered: tuple[int, Any]) -> VerificationKey:
     given = _shaped(numbered, _Given)
     if given.alg == "HS256":
         return VerificationKey(given.kid, given.alg, _secret(given))
-    return _public(given.kid, given.alg, _from_pem(given))
+    # Here alone: the library takes longer to load than all else that reads the settings.
+    from service.public_keys import of_pem  # noqa: PLC0415
+
+    return VerificationKey(given.kid, given.alg, of_pem(given.kid, given.alg, given.key))
 
 
 def _from_jwk(numbered: tuple[int, Any]) -> VerificationKey:
     named, jwk = _shaped(numbered, _Jwk), numbered[1]
     if "d" in jwk:
         raise ValueError(f"the key {named.kid} is a private one; give its public part")
-    try:
-        key = jwt.PyJWK(dict(jwk), named.alg).key
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
-        raise ValueError(f"the key {named.kid} is no {named.alg} key") from None
-    return _public(named.kid, named.alg, key)
+    from service.public_keys import of_jwk  # noqa: PLC0415  as in _from_given
+
+    return VerificationKey(named.kid, named.alg, of_jwk(named.kid, named.alg, jwk))
 
 
 def _shaped(numbered: tuple[int, Any], kind: type[KeyT]) -> KeyT:
@@ -118,21 +114,3 @@ def _secret(given: _Given) -> str:
         # Everybody knows a public key: as a secret it would let everybody sign.
         raise ValueError(f"the key {given.kid} is in PEM; its alg is RS256 or ES256, not HS256")
     return given.key
-
-
-def _from_pem(given: _Given) -> object:
-    try:
-        return load_pem_public_key(given.key.encode())
-    except ValueError:
-        raise ValueError(f"the key {given.kid} is no public key in PEM") from None
-
-
-def _public(kid: str, alg: Algorithm, key: Any) -> VerificationKey:
-    rsa = isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS
-    if alg == "RS256" and not rsa:
-        raise ValueError(f"the key {kid} is no RSA key of {MIN_RSA_BITS} bits or more")
-    ec = isinstance(key, EllipticCurvePublicKey) and key.curve.name == SECP256R1.name
-    if alg == "ES256" and not ec:
-        raise ValueError(f"the key {kid} is no key on the curve P-256")
-    pem: bytes = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return VerificationKey(kid, alg, pem.decode())

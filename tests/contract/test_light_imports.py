@@ -9,15 +9,15 @@ from tests.infra.program import ROOT
 
 IMPORT_TIMEOUT_S = 60  # a second of work; a minute is for a machine that is swamped
 
-SERVERS = {"aiohttp", "aiopg", "psycopg2", "purgatory", "structlog", "yoyo"}
+SERVERS = {"aiohttp", "aiopg", "cryptography", "jwt", "psycopg2", "purgatory", "structlog", "yoyo"}
 """What the service runs on, and no program that generates something."""
 
 
 @pytest.mark.parametrize(
     ("modules", "unwanted"),
     [
-        ("scripts.deploy.stack", {*SERVERS, "grpc", "infra.policy", "jwt", "pulumi"}),
-        ("scripts.render", {*SERVERS, "alerts", "grafanalib", "grpc", "jwt", "pulumi"}),
+        ("scripts.deploy.stack", {*SERVERS, "grpc", "infra.policy", "pulumi"}),
+        ("scripts.render", {*SERVERS, "alerts", "grafanalib", "grpc", "pulumi"}),
         ("alerts, dashboards, infra.config, infra.components.platform", SERVERS),
         ("infra.policy.pulumi_pack", {*SERVERS, "grafanalib", "pulumi_kubernetes"}),
     ],
