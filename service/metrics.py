@@ -6,6 +6,7 @@ with its users takes Prometheus down.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -134,6 +135,6 @@ async def sample_event_loop_lag(metrics: Metrics) -> None:
     loop = asyncio.get_running_loop()
     metrics.read_at_scrape(EVENT_LOOP_TASKS, lambda: len(asyncio.all_tasks(loop)))
     while True:
-        due = loop.time() + LAG_INTERVAL_S
+        due = time.perf_counter() + LAG_INTERVAL_S  # a loop's own clock may count in milliseconds
         await asyncio.sleep(LAG_INTERVAL_S)
-        metrics.set(EVENT_LOOP_LAG, max(0.0, loop.time() - due))
+        metrics.set(EVENT_LOOP_LAG, max(0.0, time.perf_counter() - due))
