@@ -2,18 +2,22 @@
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from loadtest.archive import ArchiveError
+from loadtest import archive
+from loadtest.archive import Archived, ArchiveError
 from loadtest.money import Money, SetUpError, check_money
+from loadtest.report import table
 from loadtest.resources import metrics
 from loadtest.run import Target, TargetDiedError
+from loadtest.verdict import Verdict
 from scripts.platform import token
 
 PASSED, FAILED, NOT_RUN, INTERRUPTED = 0, 1, 2, 130
@@ -90,6 +94,52 @@ def parser(program: str, description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--archive", type=Path, help="folder of finished runs (loadtest/results)")
     made.add_argument("--json", action="store_true", help="print the report as JSON")
     return made
+
+
+class Report(Protocol):
+    """What is known about a run of an open model; `refused` if it has no verdict to go by."""
+
+    @property
+    def verdict(self) -> Verdict | None: ...
+    @property
+    def passed(self) -> bool: ...
+    @property
+    def refused(self) -> bool: ...
+    @property
+    def refusal(self) -> str: ...
+    def page(self, before: Archived | None) -> str: ...
+    def document(self) -> dict[str, Any]: ...
+    def summary(self) -> dict[str, Any]: ...
+
+
+class Places(Protocol):
+    """Where a report goes, and whether it is printed as JSON."""
+
+    @property
+    def out(self) -> Path: ...
+    @property
+    def archive(self) -> Path: ...
+    @property
+    def json(self) -> bool: ...
+
+
+def present(program: str, report: Report, before: Archived | None, places: Places) -> int:
+    """Write and print a report, keep it in the archive if it is judged, return the exit code."""
+    html_file, json_file = places.out / "report.html", places.out / "report.json"
+    html_file.write_text(report.page(before), encoding="utf-8")
+    document = json.dumps(report.document(), indent=2, allow_nan=False)
+    json_file.write_text(document + "\n", encoding="utf-8")
+    if places.json:
+        print(document)
+    elif report.verdict is not None:
+        color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        print(table(report.verdict, color=color))
+        print(f"  {html_file}\n  {json_file}")
+    if report.refused:
+        log(f"{program}: no verdict: {report.refusal}; {html_file} has what was measured")
+        return NOT_RUN
+    log(f"  {archive.keep(report.summary(), places.archive)}")
+    return PASSED if report.passed else FAILED
 
 
 @asynccontextmanager

@@ -10,8 +10,6 @@ limit), 130 interrupted.
 """
 
 import asyncio
-import json
-import os
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
@@ -26,13 +24,12 @@ from yarl import URL
 
 from loadtest import archive, command
 from loadtest.arrivals import Stage
-from loadtest.command import FAILED, NOT_RUN, PASSED
 from loadtest.flow_windows import WINDOWS, FlowWindows
 from loadtest.generator import PROCESSES, Generators, generators, now
 from loadtest.money import SetUpError, check_ready
 from loadtest.own import running_platform, target_of
 from loadtest.progress import MovingLine
-from loadtest.report import Origin, table
+from loadtest.report import Origin
 from loadtest.samples import ROLES, Sample, Source, source
 from loadtest.soak_report import SoakReport
 from loadtest.soak_verdict import evaluate, measures
@@ -80,7 +77,7 @@ async def _run(given: "Given", start: Start) -> int:
     options = _options(given, start)
     before = archive.newest(options.name, options.archive)
     report = await soak(options)
-    return _present(report, before, options)
+    return command.present("soak", report, before, options)
 
 
 async def soak(options: Options) -> SoakReport:
@@ -166,24 +163,6 @@ def _refusal(flows: FlowWindows) -> str:
         f"the load generator was the limit in {late} of {WINDOWS} windows: P95 of its lag up to "
         f"{flows.lag_p95_s() * 1000:.0f} ms"
     )
-
-
-def _present(report: SoakReport, before: archive.Archived | None, options: Options) -> int:
-    html_file, json_file = options.out / "report.html", options.out / "report.json"
-    html_file.write_text(report.page(before), encoding="utf-8")
-    document = json.dumps(report.document(), indent=2, allow_nan=False)
-    json_file.write_text(document + "\n", encoding="utf-8")
-    if options.json:
-        print(document)
-    else:
-        color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        print(table(report.verdict, color=color))
-        print(f"  {html_file}\n  {json_file}")
-    if report.refused:
-        command.log(f"soak: no verdict: {report.refusal}; {html_file} has what was measured")
-        return NOT_RUN
-    command.log(f"  {archive.keep(report.summary(), options.archive)}")
-    return PASSED if report.passed else FAILED
 
 
 @dataclass(frozen=True, slots=True)

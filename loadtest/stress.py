@@ -12,8 +12,6 @@ limit), 130 interrupted.
 """
 
 import asyncio
-import json
-import os
 import sys
 from argparse import ArgumentTypeError
 from dataclasses import dataclass
@@ -24,13 +22,12 @@ from uuid import uuid4
 
 from loadtest import archive, command
 from loadtest.arrivals import Arrival, Outcome, Stage
-from loadtest.command import FAILED, NOT_RUN, PASSED
 from loadtest.course import Runner
 from loadtest.generator import MAX_IN_FLIGHT, PROCESSES, Generators, generators
 from loadtest.knee import SMOKE, STANDARD, Course
 from loadtest.money import check_ready
 from loadtest.progress import MovingLine
-from loadtest.report import Origin, table
+from loadtest.report import Origin
 from loadtest.run import Target
 from loadtest.stress_report import StressReport
 from loadtest.stress_verdict import StressResults, evaluate
@@ -79,7 +76,7 @@ async def _run(options: Options) -> int:
             verdict=None if results.late else evaluate(results, money),
             origin=Origin(),
         )
-    return _present(report, before, options)
+    return command.present("stress", report, before, options)
 
 
 async def _stress(options: Options, target: Target) -> StressResults:
@@ -112,25 +109,6 @@ def _progress(stage: Stage, label: str, arrivals: list[Arrival], running: Genera
         if (count := sum(one.outcome is outcome for one in ended))
     )
     return f"{label}: {counts or 'begins'}, {running.in_flight} in flight"
-
-
-def _present(report: StressReport, before: archive.Archived | None, options: Options) -> int:
-    html_file, json_file = options.out / "report.html", options.out / "report.json"
-    html_file.write_text(report.page(before), encoding="utf-8")
-    document = json.dumps(report.document(), indent=2, allow_nan=False)
-    json_file.write_text(document + "\n", encoding="utf-8")
-    if options.json:
-        print(document)
-    elif report.verdict is not None:
-        color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        print(table(report.verdict, color=color))
-        print(f"  {html_file}\n  {json_file}")
-    if report.verdict is None:
-        command.log(f"stress: no verdict: {report.refusal}; {html_file} has what was measured")
-        return NOT_RUN
-    kept = archive.keep(report.summary(), options.archive)
-    command.log(f"  {kept}")
-    return PASSED if report.passed else FAILED
 
 
 def _options(arguments: list[str] | None) -> Options:

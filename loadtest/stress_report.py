@@ -46,6 +46,11 @@ class StressReport:
         return self.verdict is not None and self.verdict.passed
 
     @property
+    def refused(self) -> bool:
+        """Return whether there is no verdict."""
+        return self.verdict is None
+
+    @property
     def refusal(self) -> str:
         """Return why there is no verdict."""
         late = self.results.late

@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from service.errors import OverloadedError
+from service.metric_catalog import ADMISSION_KINDS
 from service.web.middleware import QUIET, route_of
 
 RETRY_AFTER_S: Final = 1
@@ -37,7 +38,7 @@ INCREASE: Final = 1.25
 
 Kind = Literal["new", "any"]
 """Whether a request begins something `new`."""
-KINDS: Final[tuple[Kind, ...]] = ("new", "any")
+KINDS: Final[tuple[Kind, ...]] = ADMISSION_KINDS
 
 Shed = Callable[[Kind], None]
 """Called when a request was refused."""
